@@ -1,0 +1,154 @@
+"""Arrays: what they may hold, where they live, and how random ones are made.
+
+Everything above this file works on "an array" and lets the array decide: `np.exp(x)` runs NumPy's code for a NumPy
+array and CuPy's for a CuPy array. What cannot be decided that way (creating an array from nothing, random numbers,
+bringing one home to NumPy) is here, and this is the only file that knows that CuPy exists.
+"""
+
+import ctypes
+import sys
+from contextlib import suppress
+
+import numpy as np
+
+Array = np.ndarray  # for annotations: a NumPy array, or any array that answers to NumPy's functions as CuPy's do
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+# --- dtypes ------------------------------------------------------------------------------------------------------
+
+_default_dtype = np.dtype(np.float32)
+
+
+def default_dtype() -> np.dtype:
+    """The dtype of new floating-point arrays: float32 unless `set_default_dtype` said otherwise."""
+    return _default_dtype
+
+
+def set_default_dtype(dtype) -> None:
+    """Make new floating-point arrays float32 (for training) or float64 (for gradient checks)."""
+    global _default_dtype
+    dtype = np.dtype(dtype)
+    if dtype not in FLOATS:
+        raise TypeError(f"set_default_dtype: expected float32 or float64, got {dtype}")
+    _default_dtype = dtype
+
+
+def is_array(x) -> bool:
+    """True for NumPy arrays and for arrays that stand in for them (CuPy's), not for scalars, lists or Tensors."""
+    return isinstance(x, np.ndarray) or hasattr(x, "__array_function__")
+
+
+def is_float(x) -> bool:
+    """True when `x` is an array of float32 or float64."""
+    return is_array(x) and x.dtype in FLOATS
+
+
+def as_array(values, dtype=None) -> Array:
+    """`values` (number, list, array) as an array that a Tensor may hold.
+
+    Python floats and lists of them get the default dtype, as in PyTorch; arrays keep theirs. Integers become int64.
+
+    Raises TypeError for dtypes that no op takes (float16, complex, strings, objects).
+    """
+    if not is_array(values):
+        is_numpy_scalar = isinstance(values, np.generic)
+        values = np.asarray(values)
+        if dtype is None and values.dtype == np.float64 and not is_numpy_scalar:
+            dtype = _default_dtype
+    if dtype is not None:
+        values = values.astype(dtype, copy=False)
+    if values.dtype not in FLOATS and values.dtype.kind not in "iub":
+        raise TypeError(f"expected float32, float64, integers or booleans, got {values.dtype}: convert with .astype()")
+    return values
+
+
+# --- devices -----------------------------------------------------------------------------------------------------
+
+
+def to_numpy(x: Array) -> np.ndarray:
+    """`x` as a NumPy array: itself, or a copy brought home from the GPU."""
+    return x.get() if hasattr(x, "get") else x
+
+
+def keep_freed_memory() -> None:
+    """Ask glibc to keep freed memory in the process instead of giving it back to the system.
+
+    A training step frees and asks for the same large arrays again and again. By default each one is mapped afresh, and
+    the kernel zeroes every page of it on first touch (20 % of a small model's step). Does nothing outside glibc.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    m_trim_threshold, m_mmap_threshold = -1, -3  # mallopt(3)
+    with suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(m_mmap_threshold, 1 << 30)
+        libc.mallopt(m_trim_threshold, 1 << 30)
+
+
+# --- random numbers ----------------------------------------------------------------------------------------------
+#
+# Two kinds. Weights are drawn once, by NumPy's generator. Dropout is drawn twice, in forward and again in backward, so
+# that no mask is stored: that needs a generator whose n-th number can be computed from n alone.
+
+_GAMMA, _MIX1, _MIX2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+
+_random_state = {"seed": 0, "drawn": 0}
+
+
+def manual_seed(seed: int) -> None:
+    """Start the package's random numbers over from `seed` (0 <= seed < 2**63)."""
+    if not 0 <= seed < 1 << 63:
+        raise ValueError(f"manual_seed: expected 0 <= seed < 2**63, got {seed}")
+    _random_state.update(seed=int(seed), drawn=0)
+
+
+def random_state() -> dict[str, int]:
+    """The whole state of the package's random numbers: the seed, and how many were drawn. Two integers, so that a
+    checkpoint can hold it as JSON."""
+    return dict(_random_state)
+
+
+def set_random_state(state: dict[str, int]) -> None:
+    """Go on from a state that `random_state` returned."""
+    _random_state.update(seed=int(state["seed"]), drawn=int(state["drawn"]))
+
+
+def next_seed() -> int:
+    """A fresh 63-bit seed from the package's stream, for one use of `random_bits` or of NumPy's generator."""
+    _random_state["drawn"] += 1
+    z = (_random_state["seed"] + _random_state["drawn"] * _GAMMA) % (1 << 64)
+    z = ((z ^ (z >> 30)) * _MIX1) % (1 << 64)
+    z = ((z ^ (z >> 27)) * _MIX2) % (1 << 64)
+    return (z ^ (z >> 31)) >> 1
+
+
+def normal(shape: tuple[int, ...], std: float = 1.0, dtype=None) -> np.ndarray:
+    """Normally distributed array of mean 0 and the given standard deviation, from the package's stream."""
+    draw = np.random.default_rng(next_seed()).standard_normal(shape)
+    return (std * draw).astype(dtype or _default_dtype)
+
+
+def random_bits(seed: int, shape: tuple[int, ...], like: Array) -> Array:
+    """24 random bits for each element of an array of `shape`, as uint64; element n depends on (seed, n) alone.
+
+    SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014, figure 17): the n-th
+    output is a bijective mixing of seed + n * gamma, so that a kernel can compute any element at any time, in any order.
+    `like` decides the kind of array.
+    """
+    n = int(np.prod(shape))
+    z = np.arange(1, n + 1, dtype=np.uint64, like=like) * np.uint64(_GAMMA) + np.uint64(seed)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(_MIX1)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(_MIX2)
+    z = z ^ (z >> np.uint64(31))
+    return (z >> np.uint64(40)).reshape(shape)
+
+
+def drop_threshold(p: float) -> int:
+    """The least value of 24 random bits at which dropout with probability `p` keeps an element."""
+    return round(p * (1 << 24))
+
+
+def keep_mask(seed: int, shape: tuple[int, ...], p: float, like: Array) -> Array:
+    """Boolean array of `shape`: True (keep) with probability 1 - p, the same for the same seed."""
+    return random_bits(seed, shape, like) >= np.uint64(drop_threshold(p))

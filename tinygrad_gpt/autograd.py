@@ -1,0 +1,419 @@
+"""The tape: how a program that runs forwards is remembered, and walked backwards.
+
+`apply("mul", a, b)` runs an op's forward on plain arrays and wraps the result in a Tensor. If a gradient may be asked
+for, the Tensor keeps a Node: which version of the op ran, what it saved, and where its inputs came from. Those edges
+point from outputs to inputs only, so a graph nobody looks at any more is freed at once by reference counting.
+
+    a ──┐
+        ├─ Node(mul) ── y ── Node(sum) ── loss
+    b ──┘
+    ◄──────────── edges point this way, and gradients travel along them
+
+`loss.backward()` starts with d loss / d loss = 1 and visits each Node after all the Nodes that used its output, handing
+its backward the sum of the gradients that they sent (the chain rule over all paths). This file knows no particular op.
+"""
+
+import contextlib
+import weakref
+from collections import deque
+from collections.abc import Iterator
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from tinygrad_gpt.array import FLOATS, Array, as_array, is_array, is_float, to_numpy
+from tinygrad_gpt.kernels import registry
+
+_grad_enabled = True
+_debug = False
+
+
+class Tensor:
+    """An array, its gradient, and the Node that made it.
+
+    data           the array: float32 or float64, or integers or booleans (which never have gradients)
+    grad           None, or an array like `data` that backward has added to
+    requires_grad  whether backward should bring a gradient here, or through here
+    node           the Node whose output this is; None for a leaf (an input, a parameter)
+    """
+
+    __slots__ = ("__weakref__", "data", "grad", "node", "output", "requires_grad")
+    __array_ufunc__ = None  # so that `ndarray * tensor` asks the Tensor instead of looping over elements
+
+    def __init__(self, data, requires_grad: bool = False, dtype=None):
+        if isinstance(data, Tensor):
+            data = data.data
+        self.data = as_array(data, dtype)
+        if requires_grad and not is_float(self.data):
+            raise TypeError(f"only float32 and float64 Tensors can require gradients, this one is {self.data.dtype}")
+        self.grad = None
+        self.requires_grad = requires_grad
+        self.node = None
+        self.output = 0  # which of the Node's outputs this is
+
+    shape = property(lambda self: self.data.shape)
+    dtype = property(lambda self: self.data.dtype)
+    ndim = property(lambda self: self.data.ndim)
+    size = property(lambda self: self.data.size)
+    is_leaf = property(lambda self: self.node is None)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __repr__(self) -> str:
+        values = np.array2string(to_numpy(self.data), precision=4, threshold=20, separator=", ", prefix="Tensor(")
+        made_by = f", by={self.node.version.op}" if self.node else ", requires_grad=True" if self.requires_grad else ""
+        return f"Tensor({values}, {self.data.dtype}{made_by})"
+
+    def item(self) -> float | int | bool:
+        """The value of a Tensor with one element, as a Python number."""
+        if self.data.size != 1:
+            raise ValueError(f"item: expected a Tensor with one element, got shape {self.shape}")
+        return self.data.item()
+
+    def numpy(self) -> np.ndarray:
+        """The data as a NumPy array (the same memory on the CPU, a copy from a GPU)."""
+        return to_numpy(self.data)
+
+    def detach(self) -> "Tensor":
+        """The same data, cut off from the graph: no gradient flows through it."""
+        return Tensor(self.data)
+
+    def astype(self, dtype) -> "Tensor":
+        """A leaf with the data converted to `dtype`; gradients don't flow through a conversion."""
+        return Tensor(self.data.astype(dtype))
+
+    def retain_grad(self) -> "Tensor":
+        """Keep the gradient of this intermediate Tensor in `.grad` instead of freeing it once used. Returns self."""
+        if self.node is not None:
+            self.node.watched[self.output] = weakref.ref(self)  # weak: the Node must not own its own output
+        elif not self.requires_grad:
+            raise RuntimeError("retain_grad: this Tensor has no gradient to retain (requires_grad is False)")
+        return self
+
+    def backward(self, grad=None) -> None:
+        """Add d self / d leaf to `.grad` of every leaf that this Tensor was computed from, and free the graph.
+
+        `grad` is the upstream gradient, shaped like self; it may be left out when self has a single element.
+        Raises RuntimeError when there is no graph, or when an earlier backward has freed it.
+        """
+        deque(self.backward_steps(grad), maxlen=0)
+
+    def backward_steps(self, grad=None) -> Iterator["Step"]:
+        """Backward, one Node at a time: yields a Step after each Node's backward has run, before the next one does.
+
+        `backward()` is this walk run to its end. A walk that is left halfway leaves the graph half freed.
+        """
+        if isinstance(grad, Tensor):
+            grad = grad.data
+        return _walk(self, _starting_gradient(self, grad))
+
+    # Arithmetic (`a + b`, `a[0]`, `a.sum()`, ...) is attached in functional.py, which knows the ops.
+
+
+class Node:
+    """One application of an op on the tape.
+
+    version  the pair that ran (tinygrad_gpt.kernels.registry.Version)
+    saved    what its forward saved for its backward; dropped as soon as backward has run
+    edges    for each input, where its gradient goes: an Edge, a leaf Tensor, or None
+    outputs  (shape, dtype) of each output
+    watched  weak references to outputs on which `retain_grad` was called
+    """
+
+    __slots__ = ("__weakref__", "edges", "freed", "lock", "many", "outputs", "saved", "version", "watched")
+
+    def __init__(self, version, inputs: tuple, outputs: tuple, many: bool, saved):
+        self.version = version
+        self.saved = saved
+        self.edges = tuple(_edge(x) for x in inputs)
+        self.outputs = tuple((y.shape, y.dtype) for y in outputs)
+        self.many = many
+        self.watched = {}
+        self.freed = False
+        self.lock = _ReadOnly(saved) if _debug else None
+
+    def __repr__(self) -> str:
+        return f"Node({self.version})"
+
+    def free(self) -> None:
+        """Let go of everything that only backward needed."""
+        self.saved, self.edges, self.watched, self.lock, self.freed = None, (), {}, None, True
+
+
+class Edge(NamedTuple):
+    """Where the gradient of an input goes when that input is output number `output` of another Node."""
+
+    node: Node
+    output: int
+
+
+class Step(NamedTuple):
+    """One Node's turn in a backward walk, as `backward_steps` yields it.
+
+    op       the op's name
+    version  which version's backward ran
+    dy       the gradient that came in (a tuple for an op with several outputs)
+    grads    the gradients that went out, one per input of the op, None where there is none
+    inputs   for each input the leaf Tensor that it was, or the name of the op that made it, or None
+    """
+
+    op: str
+    version: str
+    dy: Array | tuple
+    grads: tuple
+    inputs: tuple
+
+
+def _edge(x):
+    if not isinstance(x, Tensor) or not x.requires_grad:
+        return None
+    return x if x.node is None else Edge(x.node, x.output)
+
+
+def apply(op: str, *inputs, **settings):
+    """Run the op on the data of `inputs` (Tensors, arrays, or None) and put it on the tape.
+
+    Returns a Tensor, or a tuple of them for an op with several outputs. Gradients flow only to inputs that are Tensors
+    and require them. Raises TypeError for dtypes that don't go together, and whatever the op's `check` raises.
+    """
+    arrays = tuple([x.data if isinstance(x, Tensor) else x for x in inputs])
+    _check_dtypes(op, arrays)
+    version = registry.choose(op, arrays, settings)
+    result, saved = version.forward(*arrays, **settings)
+    many = isinstance(result, tuple)
+    tensors = tuple([_wrap(y) for y in result]) if many else (_wrap(result),)
+    if _grad_enabled and any([isinstance(x, Tensor) and x.requires_grad for x in inputs]):
+        node = Node(version, inputs, tuple([t.data for t in tensors]), many, saved)
+        for i, tensor in enumerate(tensors):
+            tensor.node, tensor.output, tensor.requires_grad = node, i, True
+    return tensors if many else tensors[0]
+
+
+def _wrap(array: Array) -> Tensor:
+    return Tensor(array if is_array(array) else np.asarray(array))  # np.sum of a vector is a NumPy scalar
+
+
+def _check_dtypes(op: str, arrays: tuple) -> None:
+    dtypes = {a.dtype for a in arrays if is_array(a) and a.dtype.kind not in "iub"}
+    unknown = [d for d in dtypes if d not in FLOATS]
+    if unknown:
+        raise TypeError(f"{op}: expected float32 or float64, got {unknown[0]}: convert with .astype()")
+    if len(dtypes) > 1:
+        given = ", ".join(f"{a.dtype}{tuple(a.shape)}" for a in arrays if is_array(a))
+        raise TypeError(f"{op}: float32 and float64 don't mix, got {given}: convert one side with .astype()")
+
+
+# --- backward ----------------------------------------------------------------------------------------------------
+
+
+def _starting_gradient(root: Tensor, grad) -> Array:
+    if not root.requires_grad:
+        raise RuntimeError(
+            "backward: this Tensor was not computed from anything that requires a gradient "
+            "(or inside no_grad): mark inputs with requires_grad=True"
+        )
+    if grad is None:
+        if root.size != 1:
+            raise RuntimeError(
+                f"backward: a gradient can be left out only for a Tensor with one element, this one has shape "
+                f"{root.shape}: reduce it (.sum(), .mean()) or pass backward(grad)"
+            )
+        return np.ones_like(root.data)
+    grad = as_array(grad, dtype=root.dtype)
+    if grad.shape != root.shape:
+        raise ValueError(f"backward: expected a gradient of shape {root.shape}, got {grad.shape}")
+    return grad
+
+
+def _walk(root: Tensor, grad: Array) -> Iterator[Step]:
+    """Visit the Nodes below `root`, each once, each after every Node that used one of its outputs."""
+    if root.node is None:
+        _accumulate(root, grad, is_new=False)
+        return
+    waiting = _count_uses(root.node)  # Node -> how many of its users are still to come
+    pending = {root.node: {root.output: (grad, False)}}  # Node -> output -> (sum so far, whether it is ours to add to)
+    ready = [root.node]
+    while ready:
+        node = ready.pop()
+        sums = pending.pop(node, None)
+        if sums is None:  # every user sent None: nothing to pass on, but those below may be waiting for this Node
+            dys = dy = None
+            grads = (None,) * len(node.edges)
+        else:
+            dys = _complete(node, sums)
+            dy = dys if node.many else dys[0]
+            grads = _run_backward(node, dy)
+        for edge, dx in zip(node.edges, grads, strict=True):
+            if isinstance(edge, Tensor) and dx is not None:
+                _accumulate(edge, dx, _is_new(dx, dys, grads))
+            elif isinstance(edge, Edge):
+                if dx is not None:
+                    sums = pending.setdefault(edge.node, {})
+                    sums[edge.output] = _add(sums.get(edge.output), dx, _is_new(dx, dys, grads))
+                waiting[edge.node] -= 1
+                if waiting[edge.node] == 0:
+                    ready.append(edge.node)
+        inputs = tuple(e.node.version.op if isinstance(e, Edge) else e for e in node.edges)
+        step = Step(node.version.op, node.version.name, dy, grads, inputs)
+        node.free()
+        del node, sums, dys, dy, grads, edge, dx, inputs  # across the yield, hold nothing but the Step
+        yield step
+        del step
+
+
+def _count_uses(root: Node) -> dict[Node, int]:
+    """How many inputs of Nodes below `root` each Node's outputs feed. Iterative: graphs may be very deep."""
+    uses = {root: 0}
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node.freed:
+            raise RuntimeError(
+                f"backward: the graph through {node.version.op} has been freed by an earlier backward(); "
+                "run the forward again (sum the losses first if you need both)"
+            )
+        for edge in node.edges:
+            if isinstance(edge, Edge):
+                if edge.node not in uses:
+                    uses[edge.node] = 0
+                    stack.append(edge.node)
+                uses[edge.node] += 1
+    return uses
+
+
+def _complete(node: Node, sums: dict[int, tuple]) -> tuple:
+    """The gradient of every output of `node`: zeros for an output that the loss did not use."""
+    some, _ = next(iter(sums.values()))
+    dys = []
+    for i, (shape, dtype) in enumerate(node.outputs):
+        dys.append(sums[i][0] if i in sums else np.zeros_like(some, shape=shape, dtype=dtype))
+        watcher = node.watched.get(i, lambda: None)()
+        if watcher is not None:
+            _accumulate(watcher, dys[i], is_new=False)
+    return tuple(dys)
+
+
+def _run_backward(node: Node, dy) -> tuple:
+    """Run the pair's backward and hold it to the contract."""
+    grads = node.version.backward(dy, node.saved)
+    if not isinstance(grads, tuple):
+        grads = (grads,)
+    if len(grads) != len(node.edges):
+        raise ValueError(
+            f"{node.version}: backward must return one gradient per input: "
+            f"forward took {len(node.edges)}, backward returned {len(grads)}"
+        )
+    grads = tuple([np.asarray(g) if isinstance(g, np.generic) else g for g in grads])
+    for i, (edge, dx) in enumerate(zip(node.edges, grads, strict=True)):
+        if edge is None or dx is None:
+            continue
+        shape, dtype = (edge.shape, edge.dtype) if isinstance(edge, Tensor) else edge.node.outputs[edge.output]
+        if isinstance(dx, Tensor):
+            raise TypeError(f"{node.version}: backward works on arrays and returned a Tensor (no second derivatives)")
+        if not is_array(dx):
+            raise TypeError(f"{node.version}: gradient {i} should be an array, backward returned {type(dx).__name__}")
+        if dx.shape != shape or dx.dtype != dtype:
+            raise ValueError(
+                f"{node.version}: gradient {i} should be {dtype}{tuple(shape)} like input {i}, "
+                f"backward returned {dx.dtype}{tuple(dx.shape)}"
+            )
+    return grads
+
+
+def _is_new(dx: Array, dys: tuple, grads: tuple) -> bool:
+    """Whether nobody else can hold this gradient, so that it may be kept or added to in place.
+
+    The contract lets a backward return `dy` itself or a view of it, and the same array for two inputs; anything else
+    it returns is new.
+    """
+    is_view = getattr(dx, "base", None) is not None
+    return not is_view and all(dx is not dy for dy in dys) and sum(dx is g for g in grads) == 1
+
+
+def _add(so_far: tuple | None, dx: Array, is_new: bool) -> tuple:
+    """(sum, whether the sum is ours to add to in place) after one more gradient has arrived."""
+    if so_far is None:
+        return dx, is_new
+    total, is_ours = so_far
+    if is_ours:
+        total += dx
+        return total, True
+    return total + dx, True
+
+
+def _accumulate(tensor: Tensor, dx: Array, is_new: bool) -> None:
+    """tensor.grad += dx, without ever sharing memory with another gradient."""
+    if tensor.grad is not None:
+        tensor.grad += dx
+    else:
+        tensor.grad = dx if is_new else dx.copy()
+
+
+# --- modes -------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def no_grad() -> Iterator[None]:
+    """Inside this block nothing is put on the tape: for evaluation, generation and parameter updates."""
+    global _grad_enabled
+    before, _grad_enabled = _grad_enabled, False
+    try:
+        yield
+    finally:
+        _grad_enabled = before
+
+
+@contextlib.contextmanager
+def debug() -> Iterator[None]:
+    """Inside this block, arrays that a backward will need cannot be written to until that backward has run.
+
+    Changing one in place (`x.data *= 2` between forward and backward) would give a wrong gradient without a word; here
+    it is NumPy's "ValueError: assignment destination is read-only" on the very line. Costs a little time per op. CuPy
+    arrays have no such lock and are left as they are.
+    """
+    global _debug
+    before, _debug = _debug, True
+    try:
+        yield
+    finally:
+        _debug = before
+
+
+class _ReadOnly:
+    """Keeps the arrays in `saved`, and the arrays that they are views of, read-only for as long as it lives.
+
+    A view can be writeable only where its base is, so arrays are locked and unlocked in families (an owner of memory
+    with all its views), each when its last lock goes.
+    """
+
+    _families: ClassVar[dict[int, list]] = {}  # id of the owner -> [how many locks, arrays to make writeable again]
+
+    __slots__ = ("owners",)
+
+    def __init__(self, saved):
+        self.owners = []
+        fields = saved.values() if isinstance(saved, dict) else saved if isinstance(saved, tuple | list) else (saved,)
+        for array in fields:
+            if not isinstance(array, np.ndarray):
+                continue
+            family = [array]
+            while isinstance(family[-1].base, np.ndarray):
+                family.append(family[-1].base)
+            entry = self._families.setdefault(id(family[-1]), [0, []])
+            entry[0] += 1
+            for member in reversed(family):  # the owner first
+                if member.flags.writeable:
+                    entry[1].append(member)
+            for member in family:
+                member.flags.writeable = False
+            self.owners.append(family[-1])
+
+    def __del__(self):
+        for owner in self.owners:
+            entry = self._families[id(owner)]
+            entry[0] -= 1
+            if entry[0] == 0:
+                for member in entry[1]:
+                    member.flags.writeable = True
+                del self._families[id(owner)]

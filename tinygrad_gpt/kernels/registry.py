@@ -1,0 +1,190 @@
+"""Which version of an op runs: the one place of choice.
+
+A version is a pair (forward, backward) that keeps the contract of `tinygrad_gpt/ops/__init__.py`. The candidates for an
+op, in the order in which they are asked:
+
+    1. pairs that a user registered (`register`), the latest first;
+    2. the kernels that the package brings: kernels/numba/NAME.py;
+    3. the reference, ops/NAME.py, which takes everything that the op allows.
+
+The first whose `why_not(*arrays, **settings)` returns None runs. Modules load on first use, so that importing the
+package stays quick and a machine without Numba never notices.
+
+Besides the ops there are routines, which work outside the tape and may write in place (the AdamW update, the sum of
+squares of a gradient). Their files hold one function `run` instead of a pair; `registry.run` chooses and calls it.
+"""
+
+import contextlib
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from tinygrad_gpt import ops
+
+PACKAGE = __name__.split(".")[0]
+KERNEL_FOLDERS = ("numba",)  # in order of preference
+ROUTINES = ("adamw", "sum_squares")
+
+
+@dataclass(frozen=True, eq=False)
+class Version:
+    """One author's pair for one op; for a routine, `forward` is its `run` and there is no backward.
+
+    `why_not(*arrays, **settings)` returns None when the version can run on these inputs, else the reason in a few words.
+    """
+
+    op: str
+    name: str
+    forward: Callable
+    backward: Callable | None
+    why_not: Callable
+
+    def __str__(self) -> str:
+        return f"{self.op}[{self.name}]"
+
+
+_registered: dict[str, list[Version]] = {}  # op -> users' versions, latest first
+_forced: list[dict[str, str]] = []  # open `using` blocks, outermost first: op (or "*") -> version name
+
+
+@cache
+def op_names() -> tuple[str, ...]:
+    """Every op there is: the files of `tinygrad_gpt/ops`, less routines and names that begin with an underscore."""
+    names = (m.name for m in pkgutil.iter_modules(ops.__path__))
+    return tuple(sorted(n for n in names if not n.startswith("_") and n not in ROUTINES))
+
+
+@cache
+def reference(op: str):
+    """The module ops/NAME.py: `forward`, `backward`, and `check` where the op has rules about its inputs."""
+    if op not in op_names() + ROUTINES:
+        raise ValueError(f"there is no op {op!r}; the ops are {', '.join(op_names())}")
+    return importlib.import_module(f"{PACKAGE}.ops.{op}")
+
+
+@cache
+def _shipped(op: str) -> tuple[tuple[Version, ...], tuple[tuple[str, str], ...]]:
+    """The package's versions of `op`, best first, and (name, reason) of those that cannot be loaded here."""
+    module = reference(op)
+    versions, absent = [], []
+    for folder in KERNEL_FOLDERS:
+        place = f"{PACKAGE}.kernels.{folder}"
+        if importlib.util.find_spec(folder) is None:
+            absent.append((folder, f"{folder} is not installed"))
+        elif importlib.util.find_spec(f"{place}.{op}") is None:
+            absent.append((folder, f"no kernels/{folder}/{op}.py"))
+        else:
+            kernel = importlib.import_module(f"{place}.{op}")
+            versions.append(_version(op, folder, kernel, kernel.why_not))
+    versions.append(_version(op, "reference", module, _always))
+    return tuple(versions), tuple(absent)
+
+
+def _version(op: str, name: str, module, why_not: Callable) -> Version:
+    if op in ROUTINES:
+        return Version(op, name, module.run, None, why_not)
+    return Version(op, name, module.forward, module.backward, why_not)
+
+
+def _always(*arrays, **settings) -> None:
+    return None
+
+
+def versions(op: str) -> tuple[Version, ...]:
+    """All versions of `op` that can be loaded here, in the order in which they are asked."""
+    return (*_registered.get(op, ()), *_shipped(op)[0])
+
+
+def register(op: str, forward: Callable, backward: Callable, *, name: str = "yours", why_not: Callable = _always):
+    """Run your own pair wherever `op` is used, ahead of the package's versions. Returns the Version.
+
+    Check the pair first, with `tinygrad_gpt.check.check_op`. Undo it with `unregister(version)`.
+    """
+    reference(op)  # raises for a name that is no op
+    version = Version(op, name, forward, backward, why_not)
+    _registered.setdefault(op, []).insert(0, version)
+    return version
+
+
+def unregister(version: Version) -> None:
+    """Take back what `register` returned."""
+    _registered[version.op].remove(version)
+
+
+@contextlib.contextmanager
+def using(everywhere: str | None = None, /, **per_op: str) -> Iterator[None]:
+    """Force versions by name inside a `with` block.
+
+        with using("reference"): ...             # every op
+        with using(layer_norm="reference"): ...  # one op
+
+    A forced version that cannot take some inputs gives way to the reference, as always; a name that no version of the
+    op has is a ValueError.
+    """
+    known = {"reference", *KERNEL_FOLDERS}
+    if everywhere is not None and everywhere not in known | {v.name for vs in _registered.values() for v in vs}:
+        raise ValueError(f"using: expected a version's name ({', '.join(sorted(known))}), got {everywhere!r}")
+    for op, name in per_op.items():
+        names = [v.name for v in versions(op)]
+        if name not in names:
+            raise ValueError(f"using: {op} has the versions {', '.join(names)}, not {name!r}")
+    _forced.append(({"*": everywhere} if everywhere else {}) | per_op)
+    try:
+        yield
+    finally:
+        _forced.pop()
+
+
+def _candidates(op: str) -> tuple[Version, ...]:
+    everything = versions(op)
+    for block in reversed(_forced):
+        wanted = block.get(op) or block.get("*")
+        if wanted:
+            return tuple(v for v in everything if v.name == wanted) + everything[-1:]
+    return everything
+
+
+def choose(op: str, arrays: tuple, settings: dict) -> Version:
+    """The version of `op` that runs on these inputs. Raises what the op's `check` raises for inputs that don't fit."""
+    check = getattr(reference(op), "check", None)
+    if check is not None:
+        check(*arrays, **settings)
+    for version in _candidates(op):
+        if version.why_not(*arrays, **settings) is None:
+            return version
+    raise AssertionError(f"the reference of {op} takes everything")
+
+
+def run(routine: str, *arrays, **settings):
+    """Call the version of a routine that fits these arrays, and return what it returns."""
+    return choose(routine, arrays, settings).forward(*arrays, **settings)
+
+
+def explain(op: str, *inputs, **settings) -> str:
+    """Which version of `op` runs on these inputs (arrays or Tensors), and why each one before it does not.
+
+    >>> print(explain("softmax", np.zeros((2, 3), np.float32)))   # doctest: +SKIP
+    softmax on float32(2, 3)
+      numba: no kernels/numba/softmax.py
+      reference: runs
+    """
+    arrays = tuple(getattr(x, "data", x) if not isinstance(x, np.ndarray) else x for x in inputs)
+    chosen = choose(op, arrays, settings)
+    given = ", ".join(f"{a.dtype}{tuple(a.shape)}" if hasattr(a, "dtype") else repr(a) for a in arrays)
+    reasons = dict(_shipped(op)[1])
+    candidates = _candidates(op)
+    for version in versions(op):
+        if version is chosen:
+            reasons[version.name] = "runs"
+        elif version not in candidates:
+            reasons[version.name] = "set aside by using(...)"
+        elif candidates.index(version) > candidates.index(chosen):
+            reasons[version.name] = "not needed"
+        else:
+            reasons[version.name] = version.why_not(*arrays, **settings)
+    return "\n".join([f"{op} on {given}", *(f"  {name}: {why}" for name, why in reasons.items())])

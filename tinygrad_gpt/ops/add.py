@@ -1,0 +1,31 @@
+"""Elementwise sum with broadcasting: y = a + b.
+
+    a, b  float arrays whose shapes broadcast
+    y     their broadcast shape
+
+dy/da = dy/db = 1, so dy goes to both sides as it is, summed back to a side's shape where that was broadcast.
+Only the shapes are saved.
+"""
+
+from typing import NamedTuple
+
+from tinygrad_gpt.ops._shapes import check_broadcast, sum_to_shape
+
+
+class Saved(NamedTuple):
+    a_shape: tuple[int, ...]
+    b_shape: tuple[int, ...]
+
+
+def check(a, b):
+    """Raises ValueError for shapes that don't broadcast."""
+    check_broadcast("add", a, b)
+
+
+def forward(a, b):
+    return a + b, Saved(a.shape, b.shape)
+
+
+def backward(dy, saved):
+    # y = a + b
+    return sum_to_shape(dy, saved.a_shape), sum_to_shape(dy, saved.b_shape)
