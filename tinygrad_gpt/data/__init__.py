@@ -1,0 +1,29 @@
+"""Text in, batches of token ids out: corpora, tokenizers, token files, batches.
+
+    corpus = open_corpus("shakespeare")             # corpora.py: text, split into train and validation
+    tokenizer = CharTokenizer.from_corpus(corpus)   # tokenizers.py: text <-> ids
+    tokens = prepare_tokens(corpus, tokenizer)      # tokens.py: ids on disk, memory-mapped
+    x, y = random_batch(tokens.train, 12, 64, seed=1, step=0)   # batches.py: what a training step reads
+
+Everything here reads and writes in chunks, so that a corpus larger than memory trains as a small one does. Nothing here
+knows Tensors: a batch is a pair of NumPy arrays.
+"""
+
+from tinygrad_gpt.data.batches import random_batch, sequential_batches
+from tinygrad_gpt.data.corpora import CORPORA, Corpus, open_corpus
+from tinygrad_gpt.data.tokenizers import BPETokenizer, CharTokenizer, Tokenizer, load_tokenizer
+from tinygrad_gpt.data.tokens import TokenSet, prepare_tokens
+
+__all__ = [
+    "CORPORA",
+    "BPETokenizer",
+    "CharTokenizer",
+    "Corpus",
+    "TokenSet",
+    "Tokenizer",
+    "load_tokenizer",
+    "open_corpus",
+    "prepare_tokens",
+    "random_batch",
+    "sequential_batches",
+]

@@ -1,0 +1,70 @@
+"""Batches: windows of a token stream, each token's target being the token after it.
+
+    stream   t0 t1 t2 t3 t4 ...
+    x        t0 t1 t2 t3          (B, T) int64
+    y           t1 t2 t3 t4       (B, T) int64: y[b, t] is what the model should expect after x[b, :t+1]
+
+Training reads random windows, so that neighbouring batches have little in common. Evaluation reads the stream once,
+from end to end. A window is T + 1 tokens, so a stream must have at least that many.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tinygrad_gpt.errors import UserError
+
+
+def random_batch(
+    tokens: np.ndarray, batch_size: int, block_size: int, seed: int, step: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Batch number `step` of the training run with this seed: (x, y), each (batch_size, block_size) int64.
+
+    tokens  (N,) of any integer dtype; may be memory-mapped: only the windows are read
+
+    The windows begin at independent, uniformly drawn places, and may overlap. The batch depends on its arguments alone,
+    not on the batches drawn before it, so a resumed run reads just what an uninterrupted one would.
+
+    Raises UserError for a stream shorter than block_size + 1.
+    """
+    check_length(tokens, block_size)
+    rng = np.random.default_rng([seed, step])
+    starts = rng.integers(0, len(tokens) - block_size, size=batch_size)
+    return _windows(tokens, starts, block_size)
+
+
+def sequential_batches(
+    tokens: np.ndarray, batch_size: int, block_size: int, limit: int | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The stream cut into neighbouring blocks, each predicted once: pairs (x, y), each (B, block_size) int64.
+
+    B is batch_size, less in the last batch if the blocks don't come out even. What is left after the last whole block
+    (fewer than block_size targets) is not read. With `limit`, at most that many batches, whose blocks are spread evenly
+    over the stream, so that a quick look sees all of it.
+
+    Raises UserError for a stream shorter than block_size + 1, at the call and not at the first batch.
+    """
+    check_length(tokens, block_size)
+    blocks = np.arange((len(tokens) - 1) // block_size)
+    if limit is not None and limit * batch_size < len(blocks):
+        wanted = limit * batch_size
+        blocks = np.arange(wanted) * len(blocks) // wanted
+    return (
+        _windows(tokens, blocks[first : first + batch_size] * block_size, block_size)
+        for first in range(0, len(blocks), batch_size)
+    )
+
+
+def check_length(tokens: np.ndarray, block_size: int, what: str = "text") -> None:
+    """Raise UserError unless `tokens` has room for one window. `what` names the text in the message."""
+    if len(tokens) < block_size + 1:
+        raise UserError(
+            f"the {what} has {len(tokens)} tokens, but block_size {block_size} needs at least {block_size + 1}: "
+            "use a longer text or a smaller block_size"
+        )
+
+
+def _windows(tokens: np.ndarray, starts: np.ndarray, block_size: int) -> tuple[np.ndarray, np.ndarray]:
+    places = starts[:, None] + np.arange(block_size + 1)  # (B,) -> (B, T + 1)
+    window = np.asarray(tokens)[places].astype(np.int64)
+    return np.ascontiguousarray(window[:, :-1]), np.ascontiguousarray(window[:, 1:])

@@ -1,0 +1,203 @@
+"""Corpora by name or path: a text, and where it is cut into a training and a validation part.
+
+Names:
+    python-docs   Python's language reference, inside every CPython: no network, the default
+    shakespeare   1.1 MB of Shakespeare's plays; the corpus of char-rnn and nanoGPT
+    names         32,033 first names, one a line; the corpus of makemore
+    wikitext-2    Wikipedia articles, word by word. Its validation file is trained on and its test file evaluated on:
+                  the two together are small enough to keep and to fetch, and nothing is compared with results that
+                  were trained on the (ten times larger) training file, which is not used even where it is at hand.
+A file with one of the last three names is looked for in the folder that TINYGRAD_GPT_DATA names, then in the cache, and
+then downloaded into the cache.
+
+Anything else is a path: a UTF-8 text file, or a folder, of which every text file is read (see `text_files`).
+
+The cut: the first 90 % of the characters train and the rest validate, as in nanoGPT. Only `names` differs: the file is
+sorted from the most frequent name to the least, so its end is unlike its beginning. Its lines are put in the order of
+their SHA-256, a shuffle that comes out alike everywhere, and the cut is between two lines.
+"""
+
+import difflib
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinygrad_gpt.data.download import DownloadError, Progress, download, sha256_of
+from tinygrad_gpt.data.python_docs import python_docs
+from tinygrad_gpt.data.storage import DATA_VARIABLE, cache_folder, data_folder
+from tinygrad_gpt.data.text_files import CHUNK_CHARS, read_all, rechunk, section, text_files
+from tinygrad_gpt.errors import UserError
+
+CORPORA = ("python-docs", "shakespeare", "names", "wikitext-2")
+TRAIN_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file of a named corpus: its place below a data folder, where it is published, its size and SHA-256."""
+
+    place: str
+    url: str
+    size: int
+    sha256: str
+
+
+_GITHUB = "https://raw.githubusercontent.com"
+FILES = {
+    "shakespeare": Remote(
+        "tinyshakespeare/input.txt",
+        f"{_GITHUB}/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        1115394,
+        "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+    ),
+    "names": Remote(
+        "names/names.txt",
+        f"{_GITHUB}/karpathy/makemore/master/names.txt",
+        228145,
+        "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d",
+    ),
+    "wikitext-2 valid": Remote(
+        "wikitext-2/valid.txt",
+        f"{_GITHUB}/pytorch/examples/main/word_language_model/data/wikitext-2/valid.txt",
+        1121681,
+        "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8",
+    ),
+    "wikitext-2 test": Remote(
+        "wikitext-2/test.txt",
+        f"{_GITHUB}/pytorch/examples/main/word_language_model/data/wikitext-2/test.txt",
+        1256449,
+        "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0",
+    ),
+}
+
+
+class Corpus:
+    """A text in two parts, read in chunks as often as wanted; never wholly in memory unless it came from there.
+
+    name             as it was asked for
+    sha256           of both parts and of where the cut is: equal for equal content, wherever it was read from
+    characters       how many both parts have together
+    train_characters how many of them are in the training part
+    """
+
+    def __init__(
+        self,
+        name: str,
+        text: Callable[[], Iterator[str]],
+        validation: Callable[[], Iterator[str]] | None = None,
+        train_characters: int | None = None,
+    ):
+        """`text` gives the chunks of the text anew at each call. `validation`, if given, is the validation part; else
+        the text is cut after `train_characters`, or after 90 %. Reads everything once. Raises UserError for a text that
+        can't be read, is empty, or is too short to be cut."""
+        self.name = name
+        self._text, self._validation = text, validation
+        digest = hashlib.sha256()
+        length = _measure(text(), digest)
+        if validation is not None:
+            train_characters = length
+            length += _measure(validation(), digest)
+        elif train_characters is None:
+            train_characters = int(TRAIN_SHARE * length)
+        if not 0 < train_characters < length:
+            raise UserError(
+                f"the corpus {name} is {'too short' if length else 'empty'} ({length} characters): "
+                "it takes some thousand characters to learn anything"
+            )
+        self.characters = length
+        self.train_characters = train_characters
+        digest.update(f" cut at {train_characters}".encode())
+        self.sha256 = digest.hexdigest()
+
+    def train(self, chunk_chars: int = CHUNK_CHARS) -> Iterator[str]:
+        """The training part, in chunks of at most `chunk_chars` characters."""
+        if self._validation is not None:
+            return rechunk(self._text(), chunk_chars)
+        return rechunk(section(self._text(), 0, self.train_characters), chunk_chars)
+
+    def val(self, chunk_chars: int = CHUNK_CHARS) -> Iterator[str]:
+        """The validation part, in chunks of at most `chunk_chars` characters."""
+        if self._validation is not None:
+            return rechunk(self._validation(), chunk_chars)
+        return rechunk(section(self._text(), self.train_characters, self.characters), chunk_chars)
+
+    def __repr__(self) -> str:
+        return f"Corpus({self.name!r}, {self.train_characters} + {self.characters - self.train_characters} characters)"
+
+
+def _measure(chunks: Iterator[str], digest) -> int:
+    """Feed the text to `digest` and count its characters."""
+    length = 0
+    for chunk in chunks:
+        length += len(chunk)
+        digest.update(chunk.encode("utf-8"))
+    return length
+
+
+def open_corpus(name_or_path: str | Path, *, progress: Progress | None = None) -> Corpus:
+    """The Corpus with that name, or made from that file or folder. A name goes first: write ./names for a path.
+
+    progress  called with (bytes so far, bytes in all or None) while a file is downloaded
+
+    Raises UserError for a name or path that isn't there, a file that is not UTF-8 text, an empty or too short text, and
+    a corpus that is neither here nor to be had from the network.
+    """
+    name = str(name_or_path)
+    if name == "python-docs":
+        return _from_string(name, python_docs())
+    if name == "shakespeare":
+        return _from_files(name, [_find(name, FILES["shakespeare"], progress)])
+    if name == "names":
+        return _names(_find(name, FILES["names"], progress))
+    if name == "wikitext-2":
+        valid = _find(name, FILES["wikitext-2 valid"], progress)
+        test = _find(name, FILES["wikitext-2 test"], progress)
+        return Corpus(name, lambda: read_all([valid]), lambda: read_all([test]))
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _from_files(name, text_files(path))
+    if path.exists():
+        return _from_files(name, [path])
+    close = difflib.get_close_matches(name, CORPORA, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise UserError(
+        f"there is no corpus, file or folder {name!r}: {hint}"
+        f"Expected {', '.join(CORPORA)}, or the path of a text file or of a folder of them"
+    )
+
+
+def _from_string(name: str, text: str, train_characters: int | None = None) -> Corpus:
+    return Corpus(name, lambda: iter([text]), train_characters=train_characters)
+
+
+def _from_files(name: str, paths: list[Path]) -> Corpus:
+    return Corpus(name, lambda: read_all(paths))
+
+
+def _names(path: Path) -> Corpus:
+    lines = "".join(read_all([path])).split()
+    lines.sort(key=lambda line: hashlib.sha256(line.encode()).digest())
+    train = "".join(line + "\n" for line in lines[: int(TRAIN_SHARE * len(lines))])
+    return _from_string("names", "".join(line + "\n" for line in lines), len(train))
+
+
+def _find(name: str, remote: Remote, progress: Progress | None) -> Path:
+    """The file's place: in the data folder, in the cache, or in the cache after a download."""
+    folder = data_folder()
+    if folder is not None and (folder / remote.place).is_file():
+        return folder / remote.place
+    cached = cache_folder() / "corpora" / remote.place
+    try:
+        if cached.is_file() and sha256_of(cached) == remote.sha256:
+            return cached
+    except OSError as error:
+        raise UserError(f"cannot read {cached}: {error.strerror or error}") from error
+    try:
+        download(remote.url, cached, remote.sha256, remote.size, progress)
+    except DownloadError as error:
+        raise UserError(
+            f"the corpus {name} is not here and cannot be downloaded ({error}): put {remote.url} at {cached}, "
+            f"or set {DATA_VARIABLE} to a folder that has {remote.place}"
+        ) from None
+    return cached

@@ -1,0 +1,86 @@
+"""Where data is kept between runs, and how files are written so that a crash leaves either the old one or the new."""
+
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from tinygrad_gpt.errors import UserError
+
+DATA_VARIABLE = "TINYGRAD_GPT_DATA"
+CACHE_VARIABLE = "TINYGRAD_GPT_CACHE"
+TEMPORARY = ".tmp"  # what the names of unfinished files end with
+ABANDONED_AFTER = 24 * 3600.0  # seconds without a write, after which an unfinished file is litter
+
+
+def data_folder() -> Path | None:
+    """The folder that the environment variable TINYGRAD_GPT_DATA names, or None.
+
+    Raises UserError when it names something that is no folder.
+    """
+    value = os.environ.get(DATA_VARIABLE)
+    if not value:
+        return None
+    folder = Path(value).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"{DATA_VARIABLE} should name a folder, but {folder} is none: correct it or unset it")
+    return folder
+
+
+def cache_folder() -> Path:
+    """Where downloads and token files are kept: TINYGRAD_GPT_CACHE, or the platform's place for caches.
+
+    Linux and others: $XDG_CACHE_HOME or ~/.cache; macOS: ~/Library/Caches; Windows: %LOCALAPPDATA%; each with
+    /tinygrad_gpt. The folder need not exist yet.
+    """
+    value = os.environ.get(CACHE_VARIABLE)
+    if value:
+        return Path(value).expanduser()
+    home = Path.home()
+    if sys.platform == "win32":
+        place = os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        place = home / "Library" / "Caches"
+    else:
+        place = os.environ.get("XDG_CACHE_HOME") or home / ".cache"
+    return Path(place) / "tinygrad_gpt"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A binary file that takes the place of `path` when the `with` block ends well, and vanishes when it does not.
+
+    It is written beside `path`, flushed to the disk, and renamed: readers, and a crash at any moment, meet the old file
+    or the whole new one. Writers that run at once don't meet: each has its own unfinished file, and the last one wins.
+
+    Raises UserError when the system refuses (disk full, no permission); the unfinished file is removed.
+    """
+    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(unfinished, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except BaseException as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        if isinstance(error, OSError):
+            reason = error.strerror or error
+            raise UserError(
+                f"cannot write {path}: {reason}; free some space there, or set {CACHE_VARIABLE} to another folder"
+            ) from error
+        raise
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Delete unfinished files in `folder` that a killed process left more than a day ago."""
+    for unfinished in folder.glob(f"*{TEMPORARY}"):
+        with suppress(OSError):  # another process may have been quicker
+            if time.time() - unfinished.stat().st_mtime > ABANDONED_AFTER:
+                unfinished.unlink()

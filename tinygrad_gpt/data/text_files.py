@@ -1,0 +1,101 @@
+"""Reading text files a chunk at a time, and saying where a file isn't text."""
+
+import codecs
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from tinygrad_gpt.errors import UserError
+
+CHUNK_CHARS = 1 << 18  # characters in a chunk: small beside a model, large beside the cost of a loop
+_READ_BYTES = 1 << 18
+_LOOK_BYTES = 8192  # how far into a file a zero byte is looked for
+
+
+def read_text(path: Path) -> Iterator[str]:
+    """The text of a UTF-8 file in chunks of at most about 256 Ki characters, with line ends as "\\n" and no BOM.
+
+    Raises UserError that names the file and the offset of the first byte that is not UTF-8, or why it can't be read.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    line_ends = io.IncrementalNewlineDecoder(None, translate=True)
+    offset = 0  # of the first byte that the decoder has not turned into a character
+    first = True
+    try:
+        with open(path, "rb") as file:
+            while True:
+                data = file.read(_READ_BYTES)
+                held_back = len(decoder.getstate()[0])
+                try:
+                    text = decoder.decode(data, final=not data)
+                except UnicodeDecodeError as error:
+                    bad = error.object[error.start]
+                    raise UserError(
+                        f"{path} is not UTF-8: byte 0x{bad:02x} at offset {offset + error.start} ({error.reason}): "
+                        "convert the file to UTF-8 or leave it out"
+                    ) from None
+                offset += held_back + len(data) - len(decoder.getstate()[0])
+                text = line_ends.decode(text, final=not data)
+                if first and text:
+                    text, first = text.removeprefix("\ufeff"), False
+                if text:
+                    yield text
+                if not data:
+                    return
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def read_all(paths: list[Path]) -> Iterator[str]:
+    """The texts of several files one after the other, a line end between two where the first lacks its own."""
+    last = "\n"
+    for path in paths:
+        if last != "\n":
+            yield "\n"
+        for chunk in read_text(path):
+            yield chunk
+            last = chunk[-1]
+
+
+def text_files(folder: Path) -> list[Path]:
+    """Every text file in `folder` and the folders in it, in the order of their paths (the same on every system).
+
+    Hidden files and folders (names that begin with a dot) and binary files (a zero byte near the beginning, git's rule)
+    are left out. Raises UserError when nothing is left.
+    """
+    found = []
+    for where, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(where, name) for name in names if not name.startswith(".")]
+    found = [path for path in found if path.is_file() and not _is_binary(path)]
+    if not found:
+        raise UserError(f"the folder {folder} has no text files (hidden and binary files don't count)")
+    return sorted(found, key=lambda path: path.relative_to(folder).parts)
+
+
+def _is_binary(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return b"\0" in file.read(_LOOK_BYTES)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def rechunk(chunks: Iterator[str], size: int) -> Iterator[str]:
+    """The same text in chunks of at most `size` characters."""
+    for chunk in chunks:
+        for start in range(0, len(chunk), size):
+            yield chunk[start : start + size]
+
+
+def section(chunks: Iterator[str], start: int, stop: int) -> Iterator[str]:
+    """Characters start .. stop-1 of the text that `chunks` make up."""
+    position = 0
+    for chunk in chunks:
+        if position >= stop:
+            return
+        part = chunk[max(0, start - position) : max(0, stop - position)]
+        position += len(chunk)
+        if part:
+            yield part

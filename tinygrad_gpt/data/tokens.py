@@ -1,0 +1,135 @@
+"""Token streams on disk: a corpus is tokenised once, and read through memory-mapped .npy files ever after.
+
+The ids of each part are one array (N,) of uint16, or of uint32 where the vocabulary has more than 65,536 tokens. The
+names of the files hold a key of what they were made from (the corpus's SHA-256 and the tokenizer's fingerprint), so a
+changed text or tokenizer never meets old tokens, and an existing whole file is always the right one:
+
+    KEY-train.npy   KEY-val.npy   KEY.json (lengths and sizes; written last, so it vouches for the other two)
+
+A process killed halfway leaves unfinished files that nobody reads; two processes at once write the same content.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from tinygrad_gpt.data.corpora import Corpus
+from tinygrad_gpt.data.storage import cache_folder, remove_abandoned, replacing
+from tinygrad_gpt.data.text_files import CHUNK_CHARS
+from tinygrad_gpt.data.tokenizers import Tokenizer
+from tinygrad_gpt.errors import UserError
+
+_FORMAT = 1  # of the files here; part of the key
+PARTS = ("train", "val")
+
+
+@dataclass(frozen=True)
+class TokenSet:
+    """A tokenised corpus.
+
+    train, val              (N,) uint16 or uint32, memory-mapped and read-only
+    train_bytes, val_bytes  how many bytes of UTF-8 the texts have, for bits per byte
+    """
+
+    train: np.ndarray
+    val: np.ndarray
+    train_bytes: int
+    val_bytes: int
+
+
+def token_dtype(vocab_size: int) -> np.dtype:
+    """The smallest of uint16 and uint32 that holds every id."""
+    return np.dtype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)
+
+
+def prepare_tokens(
+    corpus: Corpus, tokenizer: Tokenizer, folder: str | Path | None = None, *, chunk_chars: int = CHUNK_CHARS
+) -> TokenSet:
+    """The token streams of a corpus, made now or found in `folder` (default: "tokens" in the cache folder).
+
+    Text is read, tokenised and written `chunk_chars` characters at a time. Files that are missing or don't have the
+    length they should are made again.
+
+    Raises UserError when the text has characters that the tokenizer doesn't know, or the files can't be written.
+    """
+    folder = cache_folder() / "tokens" if folder is None else Path(folder)
+    key = hashlib.sha256(f"{_FORMAT} {corpus.sha256} {tokenizer.fingerprint()}".encode()).hexdigest()[:32]
+    dtype = token_dtype(tokenizer.vocab_size)
+    found = _open(folder, key, dtype)
+    if found is not None:
+        return found
+    remove_abandoned(folder)
+    sizes = {}
+    for part in PARTS:
+        text = _Counted(getattr(corpus, part)(chunk_chars))
+        with replacing(folder / f"{key}-{part}.npy") as file:
+            sizes[f"{part}_tokens"] = write_npy(file, tokenizer.encode_chunks(text), dtype)
+        sizes[f"{part}_bytes"] = text.bytes
+    with replacing(folder / f"{key}.json") as file:
+        file.write(json.dumps(sizes).encode())
+    found = _open(folder, key, dtype)
+    if found is None:
+        raise UserError(f"the token files {folder / key}* changed while they were being written: try again")
+    return found
+
+
+def write_npy(file: BinaryIO, arrays: Iterable[np.ndarray], dtype: np.dtype) -> int:
+    """Write one-dimensional arrays, one after the other, as one .npy file of `dtype`. Returns the length.
+
+    The header comes first but holds the length, which is known last: NumPy pads the header so that any length fits, and
+    it is written again at the end.
+    """
+    length = 0
+    start = _write_header(file, dtype, length)
+    for array in arrays:
+        file.write(np.ascontiguousarray(array, dtype=dtype).data)
+        length += len(array)
+    file.seek(0)
+    if _write_header(file, dtype, length) != start:
+        raise AssertionError("NumPy's header changed its size with the length of the array")
+    return length
+
+
+def _write_header(file: BinaryIO, dtype: np.dtype, length: int) -> int:
+    """Write the header of an array (length,) and return where the data begin."""
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (length,)}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.tell()
+
+
+class _Counted:
+    """Chunks of text, counting their bytes as they pass."""
+
+    def __init__(self, chunks: Iterable[str]):
+        self.bytes = 0
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[str]:
+        for chunk in self._chunks:
+            self.bytes += len(chunk.encode("utf-8"))
+            yield chunk
+
+
+def _open(folder: Path, key: str, dtype: np.dtype) -> TokenSet | None:
+    """The token set with that key, or None where a file is missing, cut off, or not what its name says."""
+    try:
+        sizes = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
+        parts = {part: _map(folder / f"{key}-{part}.npy") for part in PARTS}
+        for part, tokens in parts.items():
+            if tokens.shape != (sizes[f"{part}_tokens"],) or tokens.dtype != dtype:
+                return None
+        return TokenSet(**parts, train_bytes=sizes["train_bytes"], val_bytes=sizes["val_bytes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _map(path: Path) -> np.ndarray:
+    tokens = np.load(path, mmap_mode="r", allow_pickle=False)  # raises ValueError for a file shorter than it says
+    if isinstance(tokens, np.memmap) and path.stat().st_size != tokens.offset + tokens.nbytes:
+        raise ValueError(f"{path} is longer than it says")
+    return tokens
