@@ -1,0 +1,126 @@
+"""Is this backward right? Checks for pairs and for functions of Tensors, and reports that say what is wrong.
+
+    report = check_op("layer_norm", my_pair)     # any object with .forward and .backward; the op's own cases
+    print(report)                                # what is right, what is wrong, where, and often why
+    report.raise_if_failed()
+
+    gradcheck(lambda x, w: F.layer_norm(x, w).exp(), x, w)     # any function of Tensors; raises GradcheckError
+
+The derivative is defined as a limit, so it can be measured. With a random upstream gradient dy, the loss is
+L(x) = Σ dy · forward(x), a single number, and along any direction d
+
+    (L(x + h d) - L(x - h d)) / 2h  =  gradient · d + O(h²)
+
+In float64 with h = 1e-6 both errors, O(h²) and the rounding of L over h, are far below the tolerance of 1e-6. An input
+of up to 128 elements is measured element by element, which tells the place of an error; a larger one at 128 random
+places and along random directions, which no wrong element escapes except by a rare accident.
+
+A difference is compared with a scale: the largest element of that gradient. (Element by element would be unfair to an
+element that is zero but for rounding.) The scale is never less than what rounding can feign in the measurement.
+
+Besides, each case checks the contract of `tinygrad_gpt/ops/__init__.py`: values, shapes and dtypes as the reference's;
+a gradient for every float input and None for the others; nothing changed in place; no gradient shares memory with what
+was saved; and two calls whose forwards and backwards interleave, with fresh data, another memory layout of dy, and a
+dy that is a broadcast view, so that anything remembered outside `saved`, or assumed about dy, comes to light.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+
+import numpy as np
+
+from tinygrad_gpt import array
+from tinygrad_gpt import functional as F
+from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.check.case import CaseCheck
+from tinygrad_gpt.check.layouts import as_float
+from tinygrad_gpt.check.report import Finding, GradcheckError, Report
+from tinygrad_gpt.kernels import registry
+
+__all__ = ["Finding", "GradcheckError", "Report", "check_op", "gradcheck"]
+
+
+def check_op(op: str, pair, cases: Iterable | None = None, *, seed: int = 0) -> Report:
+    """Check a pair for `op` against finite differences and the reference, on the op's cases (tinygrad_gpt/cases.py).
+
+    pair   any object with `.forward` and `.backward`: a module, a registry.Version, a SimpleNamespace, a class. Its
+           `.why_not`, where it has one, may decline cases
+    cases  objects with `.name`, `.arrays` and `.settings`; None means the op's own
+
+    The measured derivative is the reference's; where the pair's forward disagrees with the reference, that is
+    reported, and its backward is held against its own forward. Never raises for a wrong pair: see Report.
+    """
+    reference = registry.reference(op)
+    if cases is None:
+        from tinygrad_gpt.cases import cases as cases_of
+
+        cases = cases_of(op)
+    why_not = getattr(pair, "why_not", None) or (lambda *arrays, **settings: None)
+    findings, skipped = [], []
+    for case in cases:
+        arrays = tuple(as_float(a, np.float64) for a in case.arrays)
+        reason = why_not(*arrays, **case.settings)
+        if reason is not None:
+            skipped.append((case.name, reason))
+            continue
+        names = _input_names(reference.forward, len(arrays))
+        check = CaseCheck(case.name, pair, reference.forward, names, arrays, case.settings, seed)
+        findings += check.run()
+        if why_not(*(as_float(a, np.float32) for a in arrays), **case.settings) is None:
+            findings += check.run_float32()
+    return Report(op, getattr(pair, "name", "yours"), tuple(findings), tuple(skipped))
+
+
+def gradcheck(fn: Callable, *inputs, seed: int = 0) -> Report:
+    """Check the gradients of `fn`, a function of Tensors that returns a Tensor or a tuple of them.
+
+    inputs  arrays, Tensors or numbers. Floats of any kind are converted to float64, and their gradients checked;
+            integers and booleans are passed on as they are
+
+    Random numbers that `fn` draws from the package's stream (dropout) are the same at every call. Returns the Report;
+    raises GradcheckError when a gradient is wrong.
+    """
+    arrays = tuple(as_float(array.as_array(getattr(x, "data", x), None), np.float64) for x in inputs)
+    random_state = array.random_state()
+
+    def forward(*arrays):
+        array.set_random_state(random_state)
+        leaves = [Tensor(a, requires_grad=array.is_float(a)) for a in arrays]
+        result = fn(*leaves)
+        outputs = result if isinstance(result, tuple) else (result,)
+        if not all(isinstance(y, Tensor) for y in outputs):
+            raise TypeError("gradcheck: fn should return a Tensor or a tuple of Tensors")
+        ys = tuple(y.data for y in outputs)
+        return (ys if isinstance(result, tuple) else ys[0]), (leaves, outputs)
+
+    def backward(dy, saved):
+        leaves, outputs = saved
+        if len(outputs) == 1:
+            outputs[0].backward(dy[0] if isinstance(dy, tuple) else dy)
+        else:
+            total = F.sum(outputs[0] * dy[0])
+            for y, d in zip(outputs[1:], dy[1:], strict=True):
+                total = total + F.sum(y * d)
+            total.backward()
+        unused = [np.zeros_like(x.data) if x.requires_grad and x.grad is None else x.grad for x in leaves]
+        return tuple(unused)
+
+    try:
+        pair = SimpleNamespace(forward=forward, backward=backward)
+        check = CaseCheck("given inputs", pair, None, _input_names(fn, len(arrays)), arrays, {}, seed)
+        report = Report(getattr(fn, "__name__", "function"), "autograd", tuple(check.run()))
+    finally:
+        array.set_random_state(random_state)
+    return report.raise_if_failed()
+
+
+def _input_names(fn: Callable, count: int) -> list[str]:
+    """What to call the inputs: the names of fn's parameters, where they tell."""
+    try:
+        parameters = list(inspect.signature(fn).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]
+    many = next((p.name for p in parameters if p.kind == p.VAR_POSITIONAL), "input")
+    return names + [f"{many}[{k}]" for k in range(count - len(names))]

@@ -1,0 +1,116 @@
+"""What a check says: findings, and the report that holds them."""
+
+from dataclasses import dataclass
+
+from tinygrad_gpt.check import diagnose
+
+TOLERANCE = 1e-6  # float64: error over scale that is allowed, for values and gradients
+TOLERANCE_32 = 1e-4  # the same for float32, compared with float64
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on one thing in one case.
+
+    case, subject  what was checked: "odd sizes", "the gradient of weight"
+    ok             the verdict
+    problem        when not ok: what is wrong, in a line ("wrong numbers", "float64 instead of float32", ...)
+    error          for numbers: the largest |got - right| / scale that was found (inf for nan); None for other checks
+    tolerance      what `error` may be
+    scale          what the error is relative to: the largest element, but no less than the noise of the measurement
+    index          where the error is largest; None when only directions were measured
+    got, right     the two numbers at that place (or the two slopes along the direction)
+    hint           a diagnosis, where the mistake has a signature that can be recognised
+    """
+
+    case: str
+    subject: str
+    ok: bool
+    problem: str = ""
+    error: float | None = None
+    tolerance: float | None = None
+    scale: float | None = None
+    index: tuple[int, ...] | None = None
+    got: float | None = None
+    right: float | None = None
+    hint: str = ""
+
+    def __str__(self) -> str:
+        if self.ok:
+            measured = "" if self.error is None else f", error {self.error:.1e}"
+            return f"{self.case}: {self.subject}: right{measured}"
+        lines = [f"{self.case}: {self.subject}: {self.problem}"]
+        if self.error is not None:
+            where = "along a random direction" if self.index is None else f"at {diagnose.place(self.index)}"
+            got, right = diagnose.readable(self.got), diagnose.readable(self.right)
+            lines.append(f"  worst {where}: it is {got} and should be {right}")
+            lines.append(f"  error {self.error:.2g} of the scale {self.scale:.3g} ({self.tolerance:.0e} is allowed)")
+        if self.hint:
+            lines.append(f"  hint: {self.hint}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Report:
+    """All findings about one pair or function.
+
+    op, version  what was checked: "layer_norm", "numba"
+    findings     every verdict, in the order in which they were reached
+    skipped      (case, reason) of cases that the version's `why_not` declined
+    """
+
+    op: str
+    version: str
+    findings: tuple[Finding, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def failures(self) -> tuple[Finding, ...]:
+        return tuple(f for f in self.findings if not f.ok)
+
+    @property
+    def ok(self) -> bool:
+        """True when something was checked and nothing was wrong."""
+        return bool(self.findings) and not self.failures
+
+    @property
+    def cases(self) -> int:
+        """How many cases ran."""
+        return len({f.case for f in self.findings})
+
+    @property
+    def worst_error(self) -> float:
+        """The largest error of what was measured in float64."""
+        return max((f.error for f in self.findings if f.error is not None and f.tolerance == TOLERANCE), default=0.0)
+
+    def raise_if_failed(self) -> "Report":
+        """Raise GradcheckError unless ok; return the report itself."""
+        if not self.ok:
+            raise GradcheckError(self)
+        return self
+
+    def __str__(self) -> str:
+        name = f"{self.op}[{self.version}]"
+        if self.ok:
+            return f"{name}: right in {self.cases} cases, worst error {self.worst_error:.1e}"
+        if not self.findings:
+            reasons = "; ".join(f"{case}: {reason}" for case, reason in self.skipped) or "there are no cases"
+            return f"{name}: nothing was checked ({reasons})"
+        lines = [f"{name}: WRONG ({len(self.failures)} of {len(self.findings)} checks in {self.cases} cases failed)"]
+        by_subject: dict[str, list[Finding]] = {}
+        for failure in self.failures:
+            by_subject.setdefault(failure.subject, []).append(failure)
+        for failures in by_subject.values():  # one failure stands for all of its subject: one with a hint, if any
+            lines.append(f"\n{next((f for f in failures if f.hint), failures[0])}")
+            cases = len({f.case for f in failures})
+            if cases > 1:
+                lines.append(f"  and in {cases - 1} more case{'s' * (cases > 2)}")
+        return "\n".join(lines)
+
+
+class GradcheckError(AssertionError):
+    """A check has failed. The message is the report, which is also there as `.report`."""
+
+    def __init__(self, report: "Report"):
+        super().__init__(str(report))
+        self.report = report
