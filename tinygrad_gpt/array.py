@@ -71,6 +71,22 @@ def to_numpy(x: Array) -> np.ndarray:
     return x.get() if hasattr(x, "get") else x
 
 
+def scatter_add(target: Array, index, values: Array) -> None:
+    """target[index] += values, in place, where an element that `index` names k times gets the sum of its k values.
+
+    (`target[index] += values` itself would add only the last of them.)
+    """
+    by_rows = isinstance(target, np.ndarray) and is_array(index) and index.ndim == 1 and index.dtype != bool
+    if by_rows and index.size > 0:
+        # Sort the rows so that equal ones are neighbours, and sum each run: many times faster than np.add.at.
+        order = np.argsort(index % len(target), kind="stable")
+        rows = (index % len(target))[order]
+        starts = np.flatnonzero(np.concatenate(([True], rows[1:] != rows[:-1])))
+        target[rows[starts]] += np.add.reduceat(values[order], starts, axis=0)
+    else:
+        np.add.at(target, index, values)
+
+
 def keep_freed_memory() -> None:
     """Ask glibc to keep freed memory in the process instead of giving it back to the system.
 
@@ -133,8 +149,8 @@ def random_bits(seed: int, shape: tuple[int, ...], like: Array) -> Array:
     """24 random bits for each element of an array of `shape`, as uint64; element n depends on (seed, n) alone.
 
     SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014, figure 17): the n-th
-    output is a bijective mixing of seed + n * gamma, so that a kernel can compute any element at any time, in any order.
-    `like` decides the kind of array.
+    output is a bijective mixing of seed + n * gamma, so that a kernel can compute any element at any time and in any
+    order. `like` decides the kind of array.
     """
     n = int(np.prod(shape))
     z = np.arange(1, n + 1, dtype=np.uint64, like=like) * np.uint64(_GAMMA) + np.uint64(seed)

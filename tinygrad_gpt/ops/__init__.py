@@ -13,6 +13,6 @@ The contract that every version of an op keeps (the reference here, the kernels,
 - Neither function changes its inputs. A gradient is `dy` itself, a view of it, or a new array; never a saved one.
 - Gradients have the shape and dtype of their inputs: what forward broadcast, backward sums.
 
-`check(*arrays, **settings)`, where a file has it, raises for inputs that no version can take. It runs before any version
-is chosen, so that versions need not repeat it.
+`check(*arrays, **settings)`, where a file has it, raises for inputs that no version can take. It runs before any
+version is chosen, so that versions need not repeat it.
 """

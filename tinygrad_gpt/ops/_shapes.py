@@ -1,8 +1,40 @@
-"""What ops share about shapes: broadcasting and its reverse, axes, and the errors about them."""
+"""What ops share about their inputs: dtypes, broadcasting and its reverse, axes, and the errors about them."""
+
+import math
 
 import numpy as np
 
 from tinygrad_gpt.array import Array
+
+
+def check_floats(op: str, *arrays: Array | None) -> None:
+    """Raise TypeError unless every array (None is passed over) is of floats.
+
+    Arithmetic on integers would end in float64 whatever the rest of the graph is, so no op does it silently.
+    """
+    for a in arrays:
+        if a is not None and a.dtype.kind != "f":
+            raise TypeError(
+                f"{op}: expected float32 or float64, got {a.dtype} of shape {tuple(a.shape)}: convert with .astype()"
+            )
+
+
+def check_ids(op: str, name: str, ids: Array, vocabulary: int, passed_over: int | None = None) -> None:
+    """Raise TypeError unless `ids` are integers, IndexError unless all are in 0 .. vocabulary-1 (or `passed_over`)."""
+    if ids.dtype.kind not in "iu":
+        raise TypeError(f"{op}: expected integer {name}, got {ids.dtype} of shape {tuple(ids.shape)}")
+    if ids.size == 0 or (ids.min() >= 0 and ids.max() < vocabulary):
+        return
+    bad = (ids < 0) | (ids >= vocabulary)
+    if passed_over is not None:
+        bad = bad & (ids != passed_over)
+    if bad.any():
+        where = tuple(int(i[0]) for i in np.nonzero(bad))
+        also = f", or {passed_over} to ignore" if passed_over is not None else ""
+        raise IndexError(
+            f"{op}: expected {name} in 0 .. {vocabulary - 1} (vocabulary size {vocabulary}){also}, "
+            f"got {int(ids[where])} at position {where}"
+        )
 
 
 def check_broadcast(op: str, *arrays: Array) -> None:
@@ -40,3 +72,16 @@ def normalize_axes(op: str, axis: int | tuple[int, ...] | None, ndim: int) -> tu
     if len(set(positive)) < len(positive):
         raise ValueError(f"{op}: axis {axis} names an axis twice")
     return positive
+
+
+def kept_shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that a reduction over `axes` with keepdims=True leaves: 1 in place of every reduced axis.
+
+    A reduction's dy, reshaped to this, broadcasts against the reduction's input.
+    """
+    return tuple(1 if i in axes else n for i, n in enumerate(shape))
+
+
+def count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
+    """How many elements a reduction over `axes` puts together."""
+    return math.prod(shape[a] for a in axes)

@@ -9,7 +9,7 @@ Only the shapes are saved.
 
 from typing import NamedTuple
 
-from tinygrad_gpt.ops._shapes import check_broadcast, sum_to_shape
+from tinygrad_gpt.ops._shapes import check_broadcast, check_floats, sum_to_shape
 
 
 class Saved(NamedTuple):
@@ -18,7 +18,8 @@ class Saved(NamedTuple):
 
 
 def check(a, b):
-    """Raises ValueError for shapes that don't broadcast."""
+    """Raises TypeError for integers, ValueError for shapes that don't broadcast."""
+    check_floats("add", a, b)
     check_broadcast("add", a, b)
 
 

@@ -31,6 +31,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt.array import Array
+from tinygrad_gpt.ops._shapes import check_floats
 
 
 class Saved(NamedTuple):
@@ -41,7 +42,8 @@ class Saved(NamedTuple):
 
 
 def check(x, weight, bias=None, *, eps=1e-5):
-    """Raises ValueError unless weight and bias are (C,) for x of shape (..., C)."""
+    """Raises TypeError for integers, ValueError unless weight and bias are (C,) for x of shape (..., C)."""
+    check_floats("layer_norm", x, weight, bias)
     if x.ndim < 1 or x.shape[-1] == 0:
         raise ValueError(f"layer_norm: expected x of shape (..., C) with C >= 1, got {x.shape}")
     for name, parameter in (("weight", weight), ("bias", bias)):

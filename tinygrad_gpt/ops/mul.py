@@ -10,7 +10,7 @@ its gradient is summed back to its shape.
 from typing import NamedTuple
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.ops._shapes import check_broadcast, sum_to_shape
+from tinygrad_gpt.ops._shapes import check_broadcast, check_floats, sum_to_shape
 
 
 class Saved(NamedTuple):
@@ -19,7 +19,8 @@ class Saved(NamedTuple):
 
 
 def check(a, b):
-    """Raises ValueError for shapes that don't broadcast."""
+    """Raises TypeError for integers, ValueError for shapes that don't broadcast."""
+    check_floats("mul", a, b)
     check_broadcast("mul", a, b)
 
 

@@ -1,0 +1,109 @@
+"""Softmax cross-entropy from logits: how surprised a model is by the right answers.
+
+    logits           (..., V)  float: any numbers, softmax makes them probabilities
+    targets          (...)     integers: the right class of each row, 0 .. V-1, or `ignore_index`
+    ignore_index     rows with this target count for nothing
+    label_smoothing  ε, 0 <= ε < 1: the share of the target that is spread evenly over the V classes (Szegedy et al.,
+                     "Rethinking the Inception architecture", 2016, section 7)
+    reduction        "mean" over the rows that count, "sum", or "none"
+    y                a 0-d array; (...) for "none", 0 for ignored rows
+
+With the row's log-sum-exp L = log Σ_j e^z_j, log softmax is z_j - L. The target distribution is q = (1 - ε) onehot(t)
++ ε/V:
+
+    loss = -Σ_j q_j (z_j - L) = L - (1 - ε) z_t - ε mean(z)
+
+Backward. ∂L/∂z_j = e^z_j / Σ e^z = p_j, the softmax, so that
+
+    dloss/dz_j = p_j - (1 - ε) δ_jt - ε/V = p_j - q_j
+
+the model's probabilities less the wanted ones. Each row is scaled by its own dy: that of the reduction, divided by the
+number of rows that count for "mean", and 0 for ignored rows.
+
+Saved are the logits and L, one number a row; p is computed again as e^(z - L).
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from tinygrad_gpt.array import Array
+from tinygrad_gpt.ops._shapes import check_floats, check_ids
+
+
+class Saved(NamedTuple):
+    logits: Array  # (..., V)
+    lse: Array  # (R, 1), with R rows in all
+    targets: Array  # (...)
+    ignore_index: int
+    label_smoothing: float
+    reduction: str
+
+
+def check(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
+    """Raises TypeError for dtypes, ValueError for shapes and settings, IndexError for a target out of range."""
+    check_floats("cross_entropy", logits)
+    if logits.ndim < 1 or logits.shape[-1] == 0 or targets.shape != logits.shape[:-1]:
+        raise ValueError(
+            "cross_entropy: expected logits of shape (..., V) with V >= 1 and targets of shape (...), "
+            f"got {logits.shape} and {targets.shape}"
+        )
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f'cross_entropy: expected reduction="mean", "sum" or "none", got {reduction!r}')
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f"cross_entropy: expected 0 <= label_smoothing < 1, got {label_smoothing}")
+    check_ids("cross_entropy", "targets", targets, logits.shape[-1], passed_over=ignore_index)
+    if reduction == "mean" and not (targets != ignore_index).any():
+        raise ValueError(
+            f"cross_entropy: expected at least one target that counts, got {targets.size} targets, "
+            f"all of them ignore_index={ignore_index}: their mean is not defined"
+        )
+
+
+def forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
+    z, t, counts = _rows(logits, targets, ignore_index)
+    peak = np.max(z, axis=-1, keepdims=True)  # (R, V) -> (R, 1)
+    lse = peak + np.log(np.sum(np.exp(z - peak), axis=-1, keepdims=True))
+    z_t = z[np.arange(len(t), like=t), t]  # (R, V) -> (R,)
+    loss = lse.reshape(-1) - (1 - label_smoothing) * z_t
+    if label_smoothing > 0:
+        loss = loss - label_smoothing * np.mean(z, axis=-1)
+    loss = np.where(counts, loss, 0.0)
+    if reduction == "none":
+        y = loss.reshape(targets.shape)
+    else:
+        y = np.sum(loss)
+        if reduction == "mean":
+            y = y / _number(counts, y.dtype)
+    return y, Saved(logits, lse, targets, ignore_index, label_smoothing, reduction)
+
+
+def backward(dy, saved):
+    logits, lse, targets, ignore_index, label_smoothing, reduction = saved
+    z, t, counts = _rows(logits, targets, ignore_index)
+    # y = sum(loss) / number of rows that count, or sum(loss), or loss
+    if reduction == "mean":
+        dy = dy / _number(counts, dy.dtype)
+    dloss = np.where(counts, dy.reshape(-1), 0.0).reshape(-1, 1)  # (R, 1)
+    # loss = lse(z) - (1 - label_smoothing) * z[t] - label_smoothing * mean(z)
+    dz = np.exp(z - lse)  # (R, V)
+    dz[np.arange(len(t), like=t), t] -= 1 - label_smoothing
+    if label_smoothing > 0:
+        dz -= label_smoothing / z.shape[-1]
+    dz *= dloss
+    return dz.reshape(logits.shape), None
+
+
+def _rows(logits: Array, targets: Array, ignore_index: int) -> tuple[Array, Array, Array]:
+    """Logits as (R, V), targets as (R,) with 0 in place of those to ignore, and which rows count, (R,)."""
+    v = logits.shape[-1]
+    z = logits.reshape(math.prod(targets.shape), v)
+    t = targets.reshape(-1)
+    counts = t != ignore_index
+    return z, np.where(counts, t, 0), counts
+
+
+def _number(counts: Array, dtype) -> Array:
+    """How many rows count, in the loss's own dtype: an integer would turn float32 into float64."""
+    return np.sum(counts, dtype=dtype)

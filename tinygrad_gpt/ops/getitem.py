@@ -1,0 +1,47 @@
+"""Indexing: y = x[index], with everything that NumPy's indexing takes.
+
+    x      array of any dtype
+    index  integers, slices, `...`, None, integer arrays, boolean arrays, or a tuple of these
+    y      a view of x for integers and slices alone (basic indexing), else a new array
+
+Each element of y is a copy of one element of x; dx is zero but for those, which get the dy of their copies. Basic
+indexing takes every element at most once, so dy is written to its place. Integer arrays may take one element many
+times, and then its gradient is the sum over its copies: writing would keep only the last of them.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tinygrad_gpt.array import is_array, scatter_add
+
+
+class Saved(NamedTuple):
+    shape: tuple[int, ...]
+    index: object
+
+
+def forward(x, *, index):
+    """Raises IndexError for an index that does not fit x."""
+    try:
+        y = x[index]
+    except IndexError as error:
+        raise IndexError(f"getitem: {error}, for x of shape {x.shape}") from None
+    return y, Saved(x.shape, index)
+
+
+def backward(dy, saved):
+    shape, index = saved
+    dx = np.zeros_like(dy, shape=shape)
+    # y = x[index]
+    if _may_repeat(index):
+        scatter_add(dx, index, dy)
+    else:
+        dx[index] = dy
+    return (dx,)
+
+
+def _may_repeat(index) -> bool:
+    """Whether `index` can name an element of x more than once: only integer arrays (and lists) can."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(isinstance(part, list) or (is_array(part) and part.dtype != bool) for part in parts)
