@@ -157,6 +157,8 @@ def open_corpus(name_or_path: str | Path, *, progress: Progress | None = None) -
     path = Path(name).expanduser()
     if path.is_dir():
         return _from_files(name, text_files(path))
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is neither a file nor a folder (a corpus is read more than once): save the text first")
     if path.exists():
         return _from_files(name, [path])
     close = difflib.get_close_matches(name, CORPORA, n=1)
@@ -196,8 +198,9 @@ def _find(name: str, remote: Remote, progress: Progress | None) -> Path:
     try:
         download(remote.url, cached, remote.sha256, remote.size, progress)
     except DownloadError as error:
+        reason = " ".join(str(error).split())
         raise UserError(
-            f"the corpus {name} is not here and cannot be downloaded ({error}): put {remote.url} at {cached}, "
+            f"the corpus {name} is not here and cannot be downloaded ({reason}): put {remote.url} at {cached}, "
             f"or set {DATA_VARIABLE} to a folder that has {remote.place}"
         ) from None
     return cached

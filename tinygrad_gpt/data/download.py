@@ -1,9 +1,6 @@
 """Fetching a file of known content over HTTPS: whole and right, or not at all."""
 
 import hashlib
-import http.client
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +33,10 @@ def download(url: str, path: Path, sha256: str, max_bytes: int, progress: Progre
     go wrong on the way (no network, HTTP error, cut off, larger than `max_bytes`, other content than expected), and
     UserError when the file can't be written.
     """
+    import http.client  # here, since few runs download and these take longer to load than the rest of `data`
+    import urllib.error
+    import urllib.request
+
     progress = progress or silent
     request = urllib.request.Request(url, headers={"User-Agent": "tinygrad_gpt", "Accept-Encoding": "identity"})
     try:

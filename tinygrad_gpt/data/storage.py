@@ -71,10 +71,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):
             unfinished.unlink()
         if isinstance(error, OSError):
-            reason = error.strerror or error
-            raise UserError(
-                f"cannot write {path}: {reason}; free some space there, or set {CACHE_VARIABLE} to another folder"
-            ) from error
+            hint = f"; set {CACHE_VARIABLE} to use another folder" if cache_folder() in path.parents else ""
+            raise UserError(f"cannot write {path}: {error.strerror or error}{hint}") from error
         raise
 
 

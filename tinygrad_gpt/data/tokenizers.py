@@ -1,9 +1,9 @@
 """Tokenizers: text to ids and back.
 
 CharTokenizer gives each character of the corpus an id. BPETokenizer works on bytes and merges frequent neighbours into
-longer tokens (Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units", 2016; on bytes:
-Radford et al., "Language Models are Unsupervised Multitask Learners", 2019, section 2.2). The merging is done by the
-Hugging Face library `tokenizers`, an optional dependency that is loaded when a BPETokenizer is made.
+longer tokens (Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units", 2016; on
+bytes: Radford et al., "Language Models are Unsupervised Multitask Learners", 2019, section 2.2). The merging is done by
+the Hugging Face library `tokenizers`, an optional dependency that is loaded when a BPETokenizer is made.
 
 Both are saved as one JSON file. Ours has the entry "type": "char"; the library's own format, which others can read too,
 has none, but has "model".
@@ -149,6 +149,8 @@ class BPETokenizer(Tokenizer):
     def __init__(self, backend):
         """`backend`: a `tokenizers.Tokenizer` of the byte-level BPE kind. Raises UserError for another kind."""
         self._backend = backend
+        backend.no_truncation()  # a tokenizer.json may ask for both; a corpus wants neither
+        backend.no_padding()
         self.vocab_size = backend.get_vocab_size(with_added_tokens=True)
         _check_byte_level(json.loads(backend.to_str()))
         self._bytes_of = _bytes_of_tokens(backend, self.vocab_size)
@@ -273,13 +275,15 @@ def _byte_level(library, model):
 
 
 def _check_byte_level(content: dict) -> None:
-    """Raise UserError unless encoding changes nothing about the text (no lower case, no space put in front)."""
+    """Raise UserError unless encoding keeps the text as it is (no lower case, no space put in front) and is the same
+    each time (no dropout)."""
     before = content.get("pre_tokenizer") or {}
     steps = [before, *before.get("pretokenizers", ())]
     byte_steps = [step for step in steps if step.get("type") == "ByteLevel"]
     if (
         (content.get("model") or {}).get("type") != "BPE"
         or not byte_steps
+        or content["model"].get("dropout")
         or content.get("normalizer")
         or any(step.get("add_prefix_space") for step in byte_steps)
     ):
@@ -308,11 +312,14 @@ def _bytes_of_tokens(backend, vocab_size: int) -> list[bytes]:
             table.append(written.encode("utf-8"))
         else:
             table.append(bytes(byte_of[character] for character in written))
+    missing = {bytes([byte]) for byte in range(256)} - set(table)
+    if missing:
+        raise UserError(f"the tokenizer has no token for {len(missing)} of the 256 bytes, such as {min(missing)!r}")
     return table
 
 
 def _cut_between_words(chunks: Iterable[str], longest: int = _LONGEST_STRETCH * CHUNK_CHARS) -> Iterator[str]:
-    """The same text, cut only where no token can lie across the cut: before a space or line end after a letter or digit.
+    """The same text, cut only where no token lies across the cut: before a space or line end after a letter or digit.
 
     There the patterns that GPT-2 and its successors split text with begin a new piece, whatever comes later, so the ids
     of the parts are those of the whole. (After a full stop would not do: some patterns take the line end with it.) What

@@ -64,6 +64,20 @@ def prepare_tokens(
     if found is not None:
         return found
     remove_abandoned(folder)
+    try:
+        _write(folder, key, dtype, corpus, tokenizer, chunk_chars)
+    except UserError:
+        found = _open(folder, key, dtype)  # Windows refuses to replace files that another process has mapped
+        if found is None:
+            raise
+        return found
+    found = _open(folder, key, dtype)
+    if found is None:
+        raise UserError(f"the token files {folder / key}* changed while they were being written: try again")
+    return found
+
+
+def _write(folder: Path, key: str, dtype: np.dtype, corpus: Corpus, tokenizer: Tokenizer, chunk_chars: int) -> None:
     sizes = {}
     for part in PARTS:
         text = _Counted(getattr(corpus, part)(chunk_chars))
@@ -72,10 +86,6 @@ def prepare_tokens(
         sizes[f"{part}_bytes"] = text.bytes
     with replacing(folder / f"{key}.json") as file:
         file.write(json.dumps(sizes).encode())
-    found = _open(folder, key, dtype)
-    if found is None:
-        raise UserError(f"the token files {folder / key}* changed while they were being written: try again")
-    return found
 
 
 def write_npy(file: BinaryIO, arrays: Iterable[np.ndarray], dtype: np.dtype) -> int:

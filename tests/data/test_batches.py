@@ -1,0 +1,65 @@
+"""Batches: what the windows hold, that they depend on (seed, step) alone, and the two short cases."""
+
+import numpy as np
+import pytest
+
+from tinygrad_gpt.data import random_batch, sequential_batches
+from tinygrad_gpt.errors import UserError
+
+TOKENS = (np.arange(1000) * 7 % 611).astype(np.uint16)
+
+
+def test_windows_are_neighbouring_tokens_and_targets_come_one_later():
+    x, y = random_batch(TOKENS, 5, 13, seed=1, step=0)
+    assert x.shape == y.shape == (5, 13) and x.dtype == y.dtype == np.int64
+    assert x.flags.c_contiguous and y.flags.c_contiguous
+    stream = " ".join(map(str, TOKENS))
+    for row, targets in zip(x, y, strict=True):
+        assert " ".join(map(str, [*row, targets[-1]])) in stream
+        assert np.array_equal(row[1:], targets[:-1])
+
+
+def test_batch_depends_on_seed_and_step_alone():
+    first = random_batch(TOKENS, 4, 8, seed=3, step=17)
+    np.random.seed(0)
+    random_batch(TOKENS, 4, 8, seed=3, step=0)
+    again = random_batch(TOKENS, 4, 8, seed=3, step=17)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, random_batch(TOKENS, 4, 8, seed=3, step=18))
+    assert not np.array_equal(first, random_batch(TOKENS, 4, 8, seed=4, step=17))
+    assert not np.array_equal(random_batch(TOKENS, 4, 8, 1, 2), random_batch(TOKENS, 4, 8, 2, 1))
+
+
+def test_every_window_is_drawn_and_about_equally_often():
+    tokens = np.arange(20, dtype=np.uint32)
+    starts = np.concatenate([random_batch(tokens, 100, 4, seed=0, step=step)[0][:, 0] for step in range(40)])
+    counts = np.bincount(starts, minlength=16)
+    assert len(counts) == 16  # windows of 5 tokens begin at 0 .. 15
+    assert counts.min() > 180 and counts.max() < 330  # expected 250, standard deviation 15
+
+
+def test_sequential_batches_predict_each_token_once():
+    batches = list(sequential_batches(TOKENS, 4, 12))
+    x = np.concatenate([x.ravel() for x, _ in batches])
+    y = np.concatenate([y.ravel() for _, y in batches])
+    assert [x.shape for x, _ in batches] == [(4, 12)] * 20 + [(3, 12)]  # 999 targets are 83 blocks and 3 left over
+    assert np.array_equal(x, TOKENS[:996]) and np.array_equal(y, TOKENS[1:997])
+    assert all(x.dtype == y.dtype == np.int64 for x, y in batches)
+
+
+def test_limit_spreads_the_blocks_over_the_stream():
+    tokens = np.arange(1000, dtype=np.uint16)
+    batches = list(sequential_batches(tokens, 4, 12, limit=2))
+    starts = np.concatenate([x[:, 0] for x, _ in batches])
+    assert len(batches) == 2 and starts.tolist() == [0, 120, 240, 372, 492, 612, 744, 864]
+    assert len(list(sequential_batches(tokens, 4, 12, limit=500))) == 21
+
+
+def test_shortest_stream_that_will_do():
+    tokens = np.arange(9, dtype=np.uint16)
+    x, y = random_batch(tokens, 2, 8, seed=0, step=0)
+    assert np.array_equal(x, [range(8)] * 2) and np.array_equal(y, [range(1, 9)] * 2)
+    assert len(list(sequential_batches(tokens, 2, 8))) == 1
+    for too_short in (lambda: random_batch(tokens, 2, 9, 0, 0), lambda: sequential_batches(tokens, 2, 9)):
+        with pytest.raises(UserError, match="9 tokens, but block_size 9 needs at least 10"):
+            too_short()
