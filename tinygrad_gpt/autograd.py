@@ -339,7 +339,7 @@ def _add(so_far: tuple | None, dx: Array, is_new: bool) -> tuple:
     if is_ours:
         total += dx
         return total, True
-    return total + dx, True
+    return np.add(total, dx, out=np.empty_like(total)), True  # total + dx of arrays without axes is no array
 
 
 def _accumulate(tensor: Tensor, dx: Array, is_new: bool) -> None:
