@@ -1,6 +1,7 @@
 """Corpora: what is read, where it is cut, and what is said when that can't be done."""
 
 import hashlib
+import os
 import subprocess
 import sys
 
@@ -38,7 +39,7 @@ def test_python_docs_is_there_without_network_or_files():
 
 
 def test_python_docs_validation_text_is_not_in_the_training_text():
-    """pydoc's topics repeat each other: taken as they are, half of the last tenth's long paragraphs come earlier."""
+    """pydoc's topics repeat each other: taken as they are, one in eight of the last long paragraphs comes earlier."""
     train, val = parts(open_corpus("python-docs"))
     paragraphs = [p for p in val.split("\n\n")[1:-1] if len(p) > 100]
     repeated = [p for p in paragraphs if p in train]
@@ -69,9 +70,8 @@ def test_names_are_shuffled_and_cut_between_names(real_data):
     assert train.endswith("\n") and val.endswith("\n")
     assert sorted((train + val).split()) == sorted(lines)
     assert len(train.split()) == int(0.9 * len(lines))
-    short = [sum(len(n) <= 5 for n in part.split()) / len(part.split()) for part in (train, val)]
-    assert abs(short[0] - short[1]) < 0.03  # in file order: 0.31 and 0.34, and initial letters that never occur
-    assert {n[0] for n in val.split()} == {n[0] for n in train.split()}
+    places = [lines.index(name) / len(lines) for name in val.split()[::10]]
+    assert 0.45 < sum(places) / len(places) < 0.55  # in file order they would all be above 0.9
     assert open_corpus("names").sha256 == open_corpus("names").sha256
 
 
@@ -83,7 +83,7 @@ def test_wikitext_2_trains_on_valid_and_evaluates_on_test(real_data):
 
 def test_data_folder_that_is_none(monkeypatch, tmp_path):
     monkeypatch.setenv("TINYGRAD_GPT_DATA", str(tmp_path / "nowhere"))
-    with pytest.raises(UserError, match="TINYGRAD_GPT_DATA.*nowhere") as error:
+    with pytest.raises(UserError, match=r"TINYGRAD_GPT_DATA.*nowhere") as error:
         open_corpus("shakespeare")
     one_line(error)
 
@@ -130,10 +130,8 @@ def test_empty_and_too_short(corpus_of, content, word):
 
 
 def test_something_that_is_neither_file_nor_folder(tmp_path):
-    if not hasattr(__import__("os"), "mkfifo"):
+    if not hasattr(os, "mkfifo"):
         pytest.skip("no named pipes here")
-    import os
-
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UserError, match="neither a file nor a folder"):
         open_corpus(tmp_path / "pipe")

@@ -97,7 +97,7 @@ class CharTokenizer(Tokenizer):
         if not self.characters:
             raise UserError("a character tokenizer needs at least one character")
         codes = _code_points(self.characters)
-        self._id_of = np.full(int(codes.max()) + 1, -1, dtype=np.int64)  # code point -> id, -1 for none
+        self._id_of = np.full(int(codes.max()) + 1, -1, dtype=np.int32)  # code point -> id, -1 for none
         self._id_of[codes] = np.arange(self.vocab_size)
 
     @classmethod
@@ -123,7 +123,7 @@ class CharTokenizer(Tokenizer):
                 f"character {text[first]!r} (U+{codes[first]:04X}) at position {position + first} of the text is none "
                 f"of the {self.vocab_size} that this model knows: {self._characters_shown()}"
             )
-        return ids
+        return ids.astype(np.int64)
 
     def _characters_shown(self) -> str:
         shown = self.characters if len(self.characters) <= 120 else self.characters[:120] + "..."
@@ -233,14 +233,15 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
         raise UserError(f"cannot read the tokenizer {path}: {error.strerror or error}") from None
     except ValueError as error:
         raise UserError(f"the tokenizer {path} is damaged: {error}") from None
-    if isinstance(content, dict) and content.get("type") == "char" and isinstance(content.get("characters"), str):
-        return CharTokenizer(content["characters"])
-    if isinstance(content, dict) and "model" in content:
-        try:
+    content = content if isinstance(content, dict) else {}
+    try:
+        if content.get("type") == "char" and isinstance(content.get("characters"), str):
+            return CharTokenizer(content["characters"])
+        if "model" in content:
             return BPETokenizer.from_json(text)
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from None
-    raise UserError(f'{path} is no tokenizer: expected "type": "char" with characters, or the format of `tokenizers`')
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    raise UserError(f'{path} holds no tokenizer: expected "type": "char" and characters, or the library\'s format')
 
 
 # --- characters ----------------------------------------------------------------------------------------------------

@@ -134,12 +134,12 @@ def _open(folder: Path, key: str, dtype: np.dtype) -> TokenSet | None:
             if tokens.shape != (sizes[f"{part}_tokens"],) or tokens.dtype != dtype:
                 return None
         return TokenSet(**parts, train_bytes=sizes["train_bytes"], val_bytes=sizes["val_bytes"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
 
 
 def _map(path: Path) -> np.ndarray:
-    tokens = np.load(path, mmap_mode="r", allow_pickle=False)  # raises ValueError for a file shorter than it says
+    tokens = np.load(path, mmap_mode="r", allow_pickle=False)  # ValueError or EOFError where cut off
     if isinstance(tokens, np.memmap) and path.stat().st_size != tokens.offset + tokens.nbytes:
         raise ValueError(f"{path} is longer than it says")
     return tokens

@@ -1,0 +1,250 @@
+"""Tokenizers: there and back for any text, chunked as whole, saved and loaded, and clear words for what goes wrong."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinygrad_gpt.data import BPETokenizer, CharTokenizer, load_tokenizer, open_corpus
+from tinygrad_gpt.data.tokenizers import _cut_between_words
+from tinygrad_gpt.errors import UserError
+
+WORDS = "the cat sat on the mat; the cat's hat, that it had, was fat.\n" * 30
+
+
+def one_line(error) -> str:
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+def in_chunks(text: str, size: int):
+    return (text[i : i + size] for i in range(0, len(text), size))
+
+
+# --- characters ----------------------------------------------------------------------------------------------------
+
+
+def test_char_ids_are_in_the_order_of_code_points():
+    tokenizer = CharTokenizer("hello €😀")
+    assert tokenizer.characters == " ehlo€😀" and tokenizer.vocab_size == 7
+    ids = tokenizer.encode("hole 😀")
+    assert ids.dtype == np.int64 and ids.tolist() == [2, 4, 3, 1, 0, 6]
+    assert tokenizer.decode(ids) == "hole 😀" and tokenizer.decode([]) == ""
+    assert tokenizer.encode("").shape == (0,)
+
+
+@given(text=st.text(min_size=1), size=st.integers(1, 5))
+def test_char_there_and_back(text, size):
+    tokenizer = CharTokenizer(text)
+    ids = tokenizer.encode(text)
+    assert tokenizer.decode(ids) == text
+    assert np.array_equal(np.concatenate(list(tokenizer.encode_chunks(in_chunks(text, size)))), ids)
+    assert ids.max() == tokenizer.vocab_size - 1 == len(set(text)) - 1
+
+
+@pytest.mark.parametrize("unknown, shown", [("é", "U+00E9"), ("A", "U+0041"), ("😀", "U+1F600"), ("\udce9", "U+DCE9")])
+def test_char_names_the_unknown_character_and_its_position(unknown, shown):
+    tokenizer = CharTokenizer("abcdz")
+    with pytest.raises(UserError) as error:
+        tokenizer.encode(f"abc{unknown}d?")
+    assert repr(unknown) in one_line(error) and f"({shown}) at position 3" in one_line(error)
+    with pytest.raises(UserError, match="at position 3 "):
+        list(tokenizer.encode_chunks(["ab", f"c{unknown}d?"]))
+
+
+def test_char_from_corpus_knows_both_parts(corpus_of):
+    corpus = corpus_of("a" * 95 + "bcdef")
+    assert CharTokenizer.from_corpus(corpus).characters == "abcdef"
+
+
+def test_ids_that_are_none():
+    tokenizer = CharTokenizer("ab")
+    for token in (2, -1):
+        with pytest.raises(IndexError, match=r"outside 0 \.\. 1"):
+            tokenizer.decode([0, token])
+
+
+# --- byte-level BPE ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def small_bpe(tmp_path_factory):
+    pytest.importorskip("tokenizers")
+    path = tmp_path_factory.mktemp("bpe") / "words.txt"
+    path.write_text(WORDS, encoding="utf-8")
+    return BPETokenizer.train(open_corpus(path), 275)
+
+
+@pytest.fixture(scope="module")
+def _gpt2():
+    return {}
+
+
+@pytest.fixture
+def gpt2(real_data, _gpt2):
+    pytest.importorskip("tokenizers")
+    if not _gpt2:
+        _gpt2["tokenizer"] = load_tokenizer(real_data / "gpt2-bpe")
+    return _gpt2["tokenizer"]
+
+
+def test_bpe_merges_what_is_frequent(small_bpe):
+    assert small_bpe.vocab_size == 275
+    tokens = {small_bpe.token_bytes(i) for i in range(275)}
+    assert {bytes([b]) for b in range(256)} <= tokens and b" the" in tokens and b"at" in tokens
+    assert len(small_bpe.encode(WORDS)) < len(WORDS) / 2
+    assert small_bpe.encode("the cat").dtype == np.int64
+
+
+def test_bpe_training_depends_on_the_text_alone(small_bpe, corpus_of):
+    assert BPETokenizer.train(corpus_of(WORDS), 275).fingerprint() == small_bpe.fingerprint()
+    assert BPETokenizer.train(corpus_of(WORDS), 274).fingerprint() != small_bpe.fingerprint()
+
+
+def test_bpe_vocabulary_stays_smaller_where_nothing_is_left_to_merge(corpus_of):
+    pytest.importorskip("tokenizers")
+    tokenizer = BPETokenizer.train(corpus_of(WORDS), 5000)
+    assert 275 < tokenizer.vocab_size < 300
+    assert tokenizer.decode(tokenizer.encode(WORDS)) == WORDS
+
+
+def test_bpe_vocabulary_must_hold_the_bytes(corpus_of):
+    pytest.importorskip("tokenizers")
+    with pytest.raises(UserError, match="at least 256"):
+        BPETokenizer.train(corpus_of(WORDS), 255)
+
+
+@settings(deadline=None)
+@given(text=st.text(), size=st.integers(1, 20))
+def test_bpe_any_unicode_there_and_back_whole_and_token_by_token(small_bpe, text, size):
+    ids = small_bpe.encode(text)
+    assert small_bpe.decode(ids) == text
+    stream = small_bpe.decoder()
+    assert "".join([stream.feed(token) for token in ids]) == text and stream.finish() == ""
+    chunked = [i for part in small_bpe.encode_chunks(in_chunks(text, size)) for i in part.tolist()]
+    assert chunked == ids.tolist()
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    text=st.text(alphabet=st.sampled_from("ab1 \n\t\r.,'\u00a0\u3000é中\u0301😀\x1c"), max_size=60),
+    size=st.integers(1, 9),
+)
+def test_cuts_between_words_change_no_token(small_bpe, text, size):
+    """Runs of white space, contractions and marks: where GPT-2's pattern looks ahead."""
+    chunked = [i for part in small_bpe.encode_chunks(in_chunks(text, size)) for i in part.tolist()]
+    assert chunked == small_bpe.encode(text).tolist()
+
+
+def test_a_stretch_without_words_is_cut_before_memory_runs_out():
+    parts = list(_cut_between_words(["." * 10] * 100, longest=50))
+    assert "".join(parts) == "." * 1000 and max(map(len, parts)) == 50
+
+
+def test_gpt2_reads_gpt2(gpt2):
+    assert gpt2.vocab_size == 50257 and gpt2.token_bytes(50256) == b"<|endoftext|>"
+    assert gpt2.encode("Hello world, it's 2019!").tolist() == [15496, 995, 11, 340, 338, 13130, 0]
+    assert gpt2.encode(" naïve 😀").tolist() == [41492, 30325, 222]
+
+
+@pytest.mark.parametrize("name", ["shakespeare", "wikitext-2"])
+def test_gpt2_there_and_back_on_real_text_whole_and_chunked(gpt2, name):
+    text = "".join(open_corpus(name).val())
+    parts = list(gpt2.encode_chunks(in_chunks(text, 10_000)))
+    ids = np.concatenate(parts)
+    assert len(parts) > 10 and gpt2.decode(ids) == text
+    sample = text[:200_000]
+    whole = gpt2.encode(sample)
+    assert np.array_equal(whole[:-5], ids[: len(whole) - 5])
+    assert gpt2._backend.decode(whole.tolist()) == sample  # the library's own decoder agrees with ours
+
+
+def test_stream_decoder_holds_half_characters_back(small_bpe):
+    ids = small_bpe.encode("é😀")
+    stream = small_bpe.decoder()
+    assert [stream.feed(i) for i in ids] == ["", "é", "", "", "", "😀"]
+    assert stream.feed(ids[0]) == "" and stream.finish() == "\ufffd"
+    assert small_bpe.decode(ids[:3]) == "é\ufffd"
+
+
+def test_lone_surrogate_is_no_text(small_bpe):
+    with pytest.raises(UserError, match="surrogate"):
+        small_bpe.encode("a\udce9")
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+
+def test_save_and_load(small_bpe, tmp_path):
+    for tokenizer in (CharTokenizer('abc\n"\\é\u2028😀'), small_bpe):
+        tokenizer.save(tmp_path / "tokenizer.json")
+        for path in (tmp_path, tmp_path / "tokenizer.json"):
+            loaded = load_tokenizer(path)
+            assert type(loaded) is type(tokenizer) and loaded.fingerprint() == tokenizer.fingerprint()
+            assert np.array_equal(loaded.encode("abccba"), tokenizer.encode("abccba"))
+    assert [p.name for p in tmp_path.iterdir()] == ["tokenizer.json"]
+
+
+def test_tokenizer_json_with_a_special_token_and_truncation(small_bpe, tmp_path):
+    backend = type(small_bpe._backend).from_str(small_bpe.to_json())
+    backend.add_special_tokens(["<|endoftext|>"])
+    backend.enable_truncation(5)
+    (tmp_path / "tokenizer.json").write_text(backend.to_str(), encoding="utf-8")
+    loaded = load_tokenizer(tmp_path)
+    text = WORDS + "<|endoftext|>" + WORDS
+    ids = loaded.encode(text)
+    assert loaded.vocab_size == 276 and ids.tolist().count(275) == 1
+    assert loaded.decode(ids) == text
+
+
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        (lambda c: c.update(normalizer={"type": "Lowercase"}), "leave the text as it is"),
+        (lambda c: c["pre_tokenizer"].update(add_prefix_space=True), "leave the text as it is"),
+        (lambda c: c.update(pre_tokenizer={"type": "Whitespace"}), "leave the text as it is"),
+        (lambda c: c["model"].update(dropout=0.1), "leave the text as it is"),
+        (lambda c: c["model"].update(vocab={"a": 0}, merges=[]), "no token for 255 of the 256 bytes"),
+        (lambda c: c.update(model={"type": "nonsense"}), "tokenizers library"),
+        (lambda c: c.pop("model"), "holds no tokenizer"),
+    ],
+)
+def test_tokenizer_json_of_another_kind(small_bpe, tmp_path, change, says):
+    content = json.loads(small_bpe.to_json())
+    change(content)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(UserError, match=says) as error:
+        load_tokenizer(path)
+    assert str(path) in one_line(error)
+
+
+@pytest.mark.parametrize("content", [b'{"type": "char", "chara', b"[]", b"\xff", b'{"type": "char", "characters": ""}'])
+def test_damaged_files_are_named(tmp_path, content):
+    (tmp_path / "tokenizer.json").write_bytes(content)
+    with pytest.raises(UserError) as error:
+        load_tokenizer(tmp_path)
+    assert "tokenizer.json" in one_line(error)
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"tokenizer\.json"):
+        load_tokenizer(tmp_path)
+    pytest.importorskip("tokenizers")
+    (tmp_path / "vocab.json").write_text("{}")
+    with pytest.raises(UserError, match=r"merges\.txt") as error:
+        load_tokenizer(tmp_path)
+    one_line(error)
+
+
+def test_without_the_library(monkeypatch, corpus_of, tmp_path):
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(UserError, match=r"pip install 'tinygrad-gpt\[bpe\]'") as error:
+        BPETokenizer.train(corpus_of(WORDS), 300)
+    one_line(error)
+    CharTokenizer("ab").save(tmp_path / "tokenizer.json")
+    assert load_tokenizer(tmp_path).vocab_size == 2  # needs no library
