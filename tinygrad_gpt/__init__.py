@@ -1,8 +1,49 @@
-"""tinygrad_gpt: a GPT you can read. Autograd, ops, kernels, models and training from scratch on NumPy."""
+"""tinygrad_gpt: a GPT you can read. Autograd, ops, kernels, models and training from scratch on NumPy.
 
-from tinygrad_gpt import functional  # gives Tensors their operators
+    import tinygrad_gpt as tg
+
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    (x * x).sum().backward()
+    x.grad                                            # [2. 4.]
+
+The rest is in modules that load when first used, so that this import stays quick: tg.nn, tg.optim, tg.models,
+tg.generate, tg.check, tg.data, tg.train.
+"""
+
+import importlib
+
+from tinygrad_gpt import functional  # also gives Tensors their operators
 from tinygrad_gpt.array import manual_seed
 from tinygrad_gpt.autograd import Tensor, debug, no_grad
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.functional import tensor
 from tinygrad_gpt.kernels.registry import explain, register, unregister, using
 
-__all__ = ["Tensor", "debug", "explain", "functional", "manual_seed", "no_grad", "register", "unregister", "using"]
+__version__ = "0.1.0"
+
+_LOADED_WHEN_USED = ("check", "data", "generate", "models", "nn", "optim", "train")
+
+__all__ = [
+    "Tensor",
+    "UserError",
+    "debug",
+    "explain",
+    "functional",
+    "manual_seed",
+    "no_grad",
+    "register",
+    "tensor",
+    "unregister",
+    "using",
+    *_LOADED_WHEN_USED,
+]
+
+
+def __getattr__(name: str):
+    if name in _LOADED_WHEN_USED:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LOADED_WHEN_USED])

@@ -33,6 +33,12 @@ def _operand(x):
     return x if _is_operand(x) else Tensor(x)
 
 
+def tensor(data, requires_grad: bool = False, dtype=None) -> Tensor:
+    """A new Tensor with a copy of `data`: a number, a list, an array. (`Tensor(array)` shares the array's memory.)"""
+    data = data.data if isinstance(data, Tensor) else data
+    return Tensor(data.copy() if is_array(data) else data, requires_grad, dtype)
+
+
 # --- elementwise -------------------------------------------------------------------------------------------------
 
 

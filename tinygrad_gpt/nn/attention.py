@@ -1,0 +1,67 @@
+"""Multi-head attention (Vaswani et al., "Attention is all you need", 2017, section 3.2.2)."""
+
+from tinygrad_gpt import functional as F
+from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.nn.kv_cache import LayerCache
+from tinygrad_gpt.nn.linear import Linear
+from tinygrad_gpt.nn.module import Module
+
+
+class MultiHeadAttention(Module):
+    """Every position of x gathers what it looks for from the positions of a source: H heads, D = C/H channels each.
+
+    Self-attention, where x is its own source, is the default:  attention(x)          x (B, T, C) -> (B, T, C)
+    Cross-attention, with c_source given:                       attention(x, source)  source (B, Ts, c_source)
+
+    c         channels C of x and of the result
+    n_head    heads H, a divisor of C
+    c_source  channels of the source; None for self-attention
+    bias      whether the projections have one
+    causal    whether a position sees only those up to itself
+    dropout   on the attention weights
+    """
+
+    def __init__(
+        self,
+        c: int,
+        n_head: int,
+        *,
+        c_source: int | None = None,
+        bias: bool = True,
+        causal: bool = False,
+        dropout: float = 0.0,
+    ):
+        if c % n_head:
+            raise ValueError(f"MultiHeadAttention: expected channels that divide by {n_head} heads, got {c}")
+        self.n_head, self.causal, self.dropout = n_head, causal, dropout
+        if c_source is None:
+            self.qkv = Linear(c, 3 * c, bias)  # one product for all three: the same numbers, one larger matmul
+        else:
+            self.q = Linear(c, c, bias)
+            self.kv = Linear(c_source, 2 * c, bias)
+        self.out = Linear(c, c, bias)
+
+    def forward(self, x: Tensor, source: Tensor | None = None, *, mask=None, cache: LayerCache | None = None) -> Tensor:
+        """mask   boolean (True may attend) or float (added to the scores), broadcastable to (B, H, T, Ts)
+        cache  what earlier calls left of this layer's keys and values: x then holds only the new positions, which
+               attend to the old ones too
+        """
+        if source is None:
+            q, k, v = F.split(self.qkv(x), 3)  # (B, T, 3C) -> 3 of (B, T, C)
+        else:
+            q = self.q(x)
+            k, v = F.split(self.kv(source), 2)  # (B, Ts, 2C) -> 2 of (B, Ts, C)
+        q, k, v = self._split_heads(q), self._split_heads(k), self._split_heads(v)
+        if cache is not None:
+            k, v = cache.extend(k, v)  # (B, H, T, D) -> (B, H, T so far, D)
+        y = F.attention(q, k, v, mask, causal=self.causal, dropout=self.dropout, training=self.training)
+        return self.out(self._join_heads(y))
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        b, t, c = x.shape
+        x = F.reshape(x, (b, t, self.n_head, c // self.n_head))  # (B, T, C) -> (B, T, H, D)
+        return F.transpose(x, (0, 2, 1, 3))  # -> (B, H, T, D), a view: nothing moves
+
+    def _join_heads(self, x: Tensor) -> Tensor:
+        b, h, t, d = x.shape
+        return F.reshape(F.transpose(x, (0, 2, 1, 3)), (b, t, h * d))  # (B, H, T, D) -> (B, T, H, D) -> (B, T, C)

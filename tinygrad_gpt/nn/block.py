@@ -1,0 +1,53 @@
+"""Block: one layer of a Transformer, attention between positions and then thought at each of them."""
+
+from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.nn.attention import MultiHeadAttention
+from tinygrad_gpt.nn.dropout import Dropout
+from tinygrad_gpt.nn.feed_forward import FeedForward
+from tinygrad_gpt.nn.kv_cache import LayerCache
+from tinygrad_gpt.nn.layer_norm import LayerNorm
+from tinygrad_gpt.nn.module import Module
+
+NORMS = ("pre", "post")
+
+
+class Block(Module):
+    """x (B, T, C) -> (B, T, C).
+
+    norm     where the layer norms stand. "post": after each residual sum, as in the first Transformer, GPT-1 and BERT.
+             "pre": before attention and feed-forward, as in GPT-2 and since; the residual stream then runs from input
+             to output untouched by any norm, which makes deep models easier to train (Xiong et al., "On layer
+             normalization in the Transformer architecture", 2020), and needs one norm after the last block.
+    dropout  on the attention weights and on what each half adds to the residual stream
+
+    The other settings are those of MultiHeadAttention, FeedForward and LayerNorm.
+    """
+
+    def __init__(
+        self,
+        c: int,
+        n_head: int,
+        *,
+        norm: str = "pre",
+        causal: bool = False,
+        hidden: int | None = None,
+        activation: str = "gelu_tanh",
+        bias: bool = True,
+        dropout: float = 0.0,
+        eps: float = 1e-5,
+    ):
+        if norm not in NORMS:
+            raise ValueError(f"Block: expected norm {' or '.join(NORMS)}, got {norm!r}")
+        self.norm = norm
+        self.attention_norm = LayerNorm(c, bias, eps)
+        self.attention = MultiHeadAttention(c, n_head, bias=bias, causal=causal, dropout=dropout)
+        self.feed_forward_norm = LayerNorm(c, bias, eps)
+        self.feed_forward = FeedForward(c, hidden, activation=activation, bias=bias)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, *, mask=None, cache: LayerCache | None = None) -> Tensor:
+        if self.norm == "pre":
+            x = x + self.dropout(self.attention(self.attention_norm(x), mask=mask, cache=cache))
+            return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+        x = self.attention_norm(x + self.dropout(self.attention(x, mask=mask, cache=cache)))
+        return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))

@@ -1,0 +1,34 @@
+"""FeedForward: what a Transformer block does to every position by itself."""
+
+from functools import partial
+
+from tinygrad_gpt import functional as F
+from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.nn.linear import Linear
+from tinygrad_gpt.nn.module import Module
+
+ACTIVATIONS = {
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),
+    "gelu": partial(F.gelu, approximate="none"),
+    "relu": F.relu,
+}
+
+
+class FeedForward(Module):
+    """x (..., C) -> (..., C) by way of `hidden` channels: up, an activation, down.
+
+    hidden      4C by default, as in every model since Vaswani et al. (2017, section 3.3)
+    activation  "gelu_tanh" (GPT-2), "gelu" (exact; BERT) or "relu" (the first Transformer)
+    """
+
+    def __init__(self, c: int, hidden: int | None = None, *, activation: str = "gelu_tanh", bias: bool = True):
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"FeedForward: expected activation {', '.join(ACTIVATIONS)}, got {activation!r}")
+        hidden = 4 * c if hidden is None else hidden
+        self.up = Linear(c, hidden, bias)
+        self.activation = activation
+        self.down = Linear(hidden, c, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = ACTIVATIONS[self.activation](self.up(x))  # (..., C) -> (..., hidden)
+        return self.down(x)  # -> (..., C)

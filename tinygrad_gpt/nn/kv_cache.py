@@ -1,0 +1,64 @@
+"""KVCache: the keys and values of the positions that a causal model has already seen.
+
+They do not change when positions follow them, since a causal model's past never looks at its future. Kept, they spare
+generation from running the whole sequence through the model again for each new token: a new position computes its own
+query, key and value, and attends to the cache.
+"""
+
+import numpy as np
+
+from tinygrad_gpt.array import Array
+from tinygrad_gpt.autograd import Tensor
+
+
+class LayerCache:
+    """The cache of one attention layer.
+
+    keys, values  (B, H, capacity, D), filled up to `length`
+    """
+
+    __slots__ = ("keys", "length", "values")
+
+    def __init__(self, keys: Array, values: Array):
+        self.keys, self.values, self.length = keys, values, 0
+
+    def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Append the keys and values of new positions, (B, H, T, D); returns those of all positions so far, as views.
+
+        Raises RuntimeError while gradients are recorded (none can flow through a cache), ValueError for another batch
+        or head shape, and when there are more positions than the cache has room for.
+        """
+        if k.requires_grad or v.requires_grad:
+            raise RuntimeError("KVCache: no gradient can flow through a cache: call the model inside no_grad()")
+        b, h, capacity, d = self.keys.shape
+        start, stop = self.length, self.length + k.shape[2]
+        if k.shape != (b, h, stop - start, d):
+            raise ValueError(f"KVCache: made for (B, H, T, D) = ({b}, {h}, any, {d}), got {k.shape}")
+        if stop > capacity:
+            raise ValueError(f"KVCache: it holds {start} of {capacity} positions, no room for {stop - start} more")
+        self.keys[:, :, start:stop] = k.data
+        self.values[:, :, start:stop] = v.data
+        self.length = stop
+        return Tensor(self.keys[:, :, :stop]), Tensor(self.values[:, :, :stop])
+
+
+class KVCache:
+    """One LayerCache per layer, all in one array that is made once: a new token writes its row, and nothing is moved.
+
+    like  an array of the model's kind and dtype
+    """
+
+    def __init__(self, n_layer: int, batch_size: int, n_head: int, capacity: int, head_size: int, *, like: Array):
+        everything = np.zeros_like(like, shape=(n_layer, 2, batch_size, n_head, capacity, head_size))
+        self.layers = [LayerCache(keys, values) for keys, values in everything]
+        self.capacity = capacity
+
+    @property
+    def length(self) -> int:
+        """How many positions it holds."""
+        return self.layers[0].length
+
+    def clear(self) -> None:
+        """Forget them all; the memory stays."""
+        for layer in self.layers:
+            layer.length = 0

@@ -1,0 +1,24 @@
+"""LayerNorm: every position's channels to mean 0 and variance 1, then to a trained scale and shift."""
+
+import numpy as np
+
+from tinygrad_gpt import functional as F
+from tinygrad_gpt.array import default_dtype
+from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.nn.module import Module, Parameter
+
+
+class LayerNorm(Module):
+    """x (..., C) -> (..., C), normalised along the last axis.
+
+    weight  (C,) ones
+    bias    (C,) zeros, or None with bias=False
+    """
+
+    def __init__(self, c: int, bias: bool = True, eps: float = 1e-5):
+        self.weight = Parameter(np.ones(c, default_dtype()))
+        self.bias = Parameter(np.zeros(c, default_dtype())) if bias else None
+        self.eps = eps
+
+    def forward(self, x) -> Tensor:
+        return F.layer_norm(x, self.weight, self.bias, self.eps)

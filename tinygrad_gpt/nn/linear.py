@@ -1,0 +1,26 @@
+"""Linear: every output is a weighted sum of the inputs."""
+
+import numpy as np
+
+from tinygrad_gpt import functional as F
+from tinygrad_gpt.array import default_dtype, normal
+from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.nn.module import Module, Parameter
+
+
+class Linear(Module):
+    """y = x weightᵀ + bias: x (..., C_in) -> y (..., C_out).
+
+    weight  (C_out, C_in), drawn with standard deviation 1/√C_in, which gives y the variance that x has; or the
+            Parameter passed as `weight`, to share another layer's
+    bias    (C_out,) zeros, or None with bias=False
+    """
+
+    def __init__(self, c_in: int, c_out: int, bias: bool = True, weight: Parameter | None = None):
+        if weight is not None and weight.shape != (c_out, c_in):
+            raise ValueError(f"Linear: expected a weight of shape {(c_out, c_in)} to share, got {weight.shape}")
+        self.weight = Parameter(normal((c_out, c_in), std=c_in**-0.5)) if weight is None else weight
+        self.bias = Parameter(np.zeros(c_out, default_dtype())) if bias else None
+
+    def forward(self, x) -> Tensor:
+        return F.linear(x, self.weight, self.bias)  # (..., C_in) -> (..., C_out)

@@ -1,0 +1,131 @@
+"""Module: a part of a model, which holds Parameters and other Modules and can be called.
+
+    class Shift(Module):
+        def __init__(self, c):
+            self.by = Parameter(np.zeros(c, np.float32))
+
+        def forward(self, x):
+            return x + self.by
+
+There is nothing to register. What a Module holds is found by walking over its attributes, in the order in which they
+were set, and through lists, tuples and dictionaries among them. The way to a Parameter is its name: in
+`blocks.0.norm.bias`, `blocks` is an attribute of the model, a list, and `norm` an attribute of its first element.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tinygrad_gpt.array import FLOATS, to_numpy
+from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.state import check_state
+
+
+class Parameter(Tensor):
+    """A Tensor that is trained: its gradient is wanted, and a Module that holds it counts it as its own."""
+
+    __slots__ = ()
+
+    def __init__(self, data, dtype=None):
+        super().__init__(data, requires_grad=True, dtype=dtype)
+
+
+class Module:
+    """Base of layers and models. A subclass writes `forward`; calling the Module calls it."""
+
+    training = True  # train() and eval() set it on the instance; Dropout asks it
+
+    def forward(self, *inputs, **settings):
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def __call__(self, *inputs, **settings):
+        return self.forward(*inputs, **settings)
+
+    # --- what it holds ---
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """(name, Parameter) for each Parameter in the order of the walk; one with several names comes once, under the
+        first of them."""
+        seen = set()
+        for name, leaf in _walk(self, ""):
+            if isinstance(leaf, Parameter) and id(leaf) not in seen:
+                seen.add(id(leaf))
+                yield name, leaf
+
+    def parameters(self) -> list[Parameter]:
+        """All Parameters, each once, in the order of the walk."""
+        return [p for _, p in self.named_parameters()]
+
+    def modules(self) -> list["Module"]:
+        """This Module and all those inside it, each once."""
+        inside = {id(leaf): leaf for _, leaf in _walk(self, "") if isinstance(leaf, Module)}
+        return list(inside.values())
+
+    def num_parameters(self) -> int:
+        """How many numbers are trained."""
+        return sum(p.size for p in self.parameters())
+
+    # --- what it does to all of them ---
+
+    def train(self, mode: bool = True) -> "Module":
+        """Set training mode (dropout drops) here and in every Module inside, or evaluation mode. Returns self."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> "Module":
+        """Set evaluation mode (dropout does nothing). Returns self."""
+        return self.train(False)
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for p in self.parameters():
+            p.grad = None
+
+    def to(self, dtype) -> "Module":
+        """Convert all Parameters to float32 or float64, in place; their gradients are forgotten. Returns self.
+
+        Convert before making an optimiser: its running means have the dtype that the Parameters had.
+        """
+        if np.dtype(dtype) not in FLOATS:
+            raise TypeError(f"to: expected float32 or float64, got {dtype}")
+        for p in self.parameters():
+            p.data, p.grad = p.data.astype(dtype), None
+        return self
+
+    # --- saving and loading ---
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Name -> array for every Parameter. On the CPU these are the Parameters' own arrays, which the next update
+        will change: copy them to keep a snapshot."""
+        return {name: to_numpy(p.data) for name, p in self.named_parameters()}
+
+    def load_state_dict(self, state: dict[str, Any], strict: bool = True) -> None:
+        """Copy the arrays of `state` into the Parameters of those names, which keep their dtype and their place in
+        memory (an optimiser that holds them goes on).
+
+        Raises ValueError that lists every name that is missing, unexpected, or has another shape; nothing is loaded
+        then. With strict=False missing and unexpected names are passed over; other shapes are still an error.
+        """
+        parameters = dict(self.named_parameters())
+        check_state(type(self).__name__, {name: p.data for name, p in parameters.items()}, state, strict)
+        for name, p in parameters.items():
+            if name in state:
+                p.data[...] = np.asarray(state[name], dtype=p.dtype, like=p.data)
+
+
+def _walk(thing: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """(name, thing) for every Module and Parameter that can be reached from `thing`, itself first."""
+    if isinstance(thing, Parameter | Module):
+        yield name, thing
+    if isinstance(thing, Module):
+        children = vars(thing).items()
+    elif isinstance(thing, dict):
+        children = thing.items()
+    elif isinstance(thing, list | tuple):
+        children = enumerate(thing)
+    else:
+        return
+    for key, child in children:
+        yield from _walk(child, f"{name}.{key}" if name else str(key))

@@ -1,0 +1,255 @@
+"""Optimisers: from gradients to the next parameters. And learning-rate schedules: from the step to the learning rate.
+
+    optimizer = AdamW(model.named_parameters(), lr=1e-3, weight_decay=0.1)
+    for step in range(steps):
+        optimizer.lr = warmup_cosine(step, lr=1e-3, min_lr=1e-4, warmup=100, total=steps)
+        optimizer.zero_grad()
+        model.loss(x, y).backward()
+        norm = clip_grad_norm(optimizer.parameters(), 1.0)
+        optimizer.step()
+
+g is a parameter's gradient, θ its value. A parameter without a gradient is left alone, running means and step count
+included, as if it were not there.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_gpt.array import Array, to_numpy
+from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.state import check_state
+
+
+class Optimizer:
+    """Base of the optimisers: named parameters, and for each of them arrays of its shape and a count of updates.
+
+    params  Tensors, or (name, Tensor) pairs as `Module.named_parameters()` gives them; names are for `state_dict`
+    lr      learning rate; may be set before every step
+
+    A subclass names its arrays in SLOTS and writes `update`.
+    """
+
+    SLOTS: tuple[str, ...] = ()
+
+    def __init__(self, params: Iterable, lr: float):
+        self.lr = lr
+        self.params = _named(params)
+        self.slots = {slot: {n: np.zeros_like(p.data) for n, p in self.params.items()} for slot in self.SLOTS}
+        self.steps = dict.fromkeys(self.params, 0)
+
+    def update(self, name: str, param: Array, grad: Array) -> None:
+        """Change `param` in place. self.steps[name] already counts this update: it is 1 the first time."""
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient."""
+        for name, p in self.params.items():
+            if p.grad is not None:
+                self.steps[name] += 1
+                self.update(name, p.data, p.grad)
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for p in self.params.values():
+            p.grad = None
+
+    def parameters(self) -> list[Tensor]:
+        """The Tensors that it updates."""
+        return list(self.params.values())
+
+    def state_dict(self) -> dict[str, Array]:
+        """All that the next step depends on, besides the parameters and the settings: `SLOT.NAME` for each array, and
+        `steps`, the number of updates of each parameter. On the CPU these are the optimiser's own arrays: copy them to
+        keep a snapshot."""
+        arrays = {f"{slot}.{n}": to_numpy(a) for slot, named in self.slots.items() for n, a in named.items()}
+        return {**arrays, "steps": np.array(list(self.steps.values()), dtype=np.int64)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned. Raises ValueError that lists what is missing, unexpected or of another
+        shape; nothing is loaded then."""
+        expected = self.state_dict()
+        check_state(type(self).__name__, expected, state)
+        for slot, named in self.slots.items():
+            for name, array in named.items():
+                array[...] = np.asarray(state[f"{slot}.{name}"], dtype=array.dtype, like=array)
+        self.steps = {name: int(n) for name, n in zip(self.params, state["steps"], strict=True)}
+
+
+class SGD(Optimizer):
+    """Gradient descent with momentum:
+
+        g ← g + weight_decay · θ
+        u ← momentum · u + g            (u = g without momentum)
+        θ ← θ - lr · u
+
+    The form of Sutskever et al., "On the importance of initialization and momentum in deep learning" (2013), with the
+    learning rate outside u as in PyTorch, so that a change of lr acts at once. Here weight_decay is the gradient of an
+    L2 penalty, and acts on all parameters.
+    """
+
+    SLOTS = ("momentum",)
+
+    def __init__(self, params: Iterable, lr: float, momentum: float = 0.0, weight_decay: float = 0.0):
+        _check(lr=lr, momentum=momentum, weight_decay=weight_decay)
+        self.momentum, self.weight_decay = momentum, weight_decay
+        super().__init__(params, lr)
+
+    def update(self, name, param, grad):
+        if self.weight_decay:
+            grad = grad + self.weight_decay * param
+        if self.momentum:
+            u = self.slots["momentum"][name]
+            u *= self.momentum
+            u += grad
+            grad = u
+        param -= self.lr * grad
+
+
+class AdamW(Optimizer):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019); the equations stand in ops/adamw.py.
+
+    betas         how much of the running means of g and of g² is kept each step
+    eps           added to the root of the mean square
+    weight_decay  a step shrinks a parameter by lr · weight_decay of itself ...
+    decays        ... where this function of (name, Tensor) says so. By default in tensors with two axes or more: the
+                  matrices of linear layers, and embeddings. Biases and layer norms have none, since a smaller scale or
+                  shift does not make a simpler model.
+    """
+
+    SLOTS = ("m", "v")
+
+    def __init__(
+        self,
+        params: Iterable,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+        decays: Callable[[str, Tensor], bool] = lambda name, p: p.ndim >= 2,
+    ):
+        _check(lr=lr, beta1=betas[0], beta2=betas[1], eps=eps, weight_decay=weight_decay)
+        self.betas, self.eps = betas, eps
+        super().__init__(params, lr)
+        self.weight_decay = {name: weight_decay if decays(name, p) else 0.0 for name, p in self.params.items()}
+
+    def update(self, name, param, grad):
+        registry.run(
+            "adamw",
+            param,
+            grad,
+            self.slots["m"][name],
+            self.slots["v"][name],
+            lr=self.lr,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            eps=self.eps,
+            weight_decay=self.weight_decay[name],
+            step=self.steps[name],
+        )
+
+
+class Adam(AdamW):
+    """Adam (Kingma and Ba, 2015): AdamW without decay."""
+
+    def __init__(
+        self, params: Iterable, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
+    ):
+        super().__init__(params, lr, betas, eps, weight_decay=0.0)
+
+
+def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
+    """Scale all gradients down, in place, so that their common norm is at most `max_norm`. Returns the norm before.
+
+        norm = √(Σ over parameters Σ g²),    g ← g · max_norm / (norm + 1e-6) where that is a reduction
+
+    (Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013, section 3.2; the
+    1e-6 is PyTorch's.) The gradients keep their direction. When the norm is not finite they are left as they are, so
+    that one can still see which of them is to blame.
+
+    Raises ValueError for a max_norm that is not positive.
+    """
+    if not max_norm > 0:
+        raise ValueError(f"clip_grad_norm: expected max_norm > 0, got {max_norm}")
+    grads = [p.grad for p in params if p.grad is not None]
+    norm = math.sqrt(sum(registry.run("sum_squares", g) for g in grads))
+    scale = max_norm / (norm + 1e-6)
+    if scale < 1 and math.isfinite(norm):
+        for g in grads:
+            g *= scale
+    return norm
+
+
+# --- schedules: plain functions from the step, counted from 0, to the learning rate of that step ------------------
+
+
+def warmup_cosine(step: int, *, lr: float, min_lr: float = 0.0, warmup: int = 0, total: int) -> float:
+    """Up in a straight line over `warmup` steps to `lr`, then down half a cosine to `min_lr` at step `total`, and on
+    at min_lr.
+
+        min_lr + ½ (lr - min_lr) (1 + cos(π s)),    s = (step - warmup) / (total - warmup)
+
+    (Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, equation 5, without restarts.)
+    The first step, 0, has lr / (warmup + 1), not 0.
+    """
+    if step < warmup:
+        return _rising(step, lr, warmup)
+    return min_lr + 0.5 * (lr - min_lr) * (1 + math.cos(math.pi * _progress(step, warmup, total)))
+
+
+def warmup_linear(step: int, *, lr: float, min_lr: float = 0.0, warmup: int = 0, total: int) -> float:
+    """Up in a straight line over `warmup` steps to `lr`, then down in another to `min_lr` at step `total`, and on at
+    min_lr. (Devlin et al., "BERT", 2019, appendix A.2, with min_lr = 0.)"""
+    if step < warmup:
+        return _rising(step, lr, warmup)
+    return lr + (min_lr - lr) * _progress(step, warmup, total)
+
+
+def noam(step: int, *, d_model: int, warmup: int, scale: float = 1.0) -> float:
+    """Up in a straight line over `warmup` steps, then down with the inverse root of the step:
+
+        scale · d_model^-½ · min(s^-½, s · warmup^-1½),    s = step + 1
+
+    (Vaswani et al., "Attention is all you need", 2017, equation 3, which counts steps from 1.)
+    """
+    s = step + 1
+    return scale * d_model**-0.5 * min(s**-0.5, s * max(warmup, 1) ** -1.5)
+
+
+def _rising(step: int, lr: float, warmup: int) -> float:
+    return lr * (step + 1) / (warmup + 1)
+
+
+def _progress(step: int, warmup: int, total: int) -> float:
+    """How much of the way down is behind us, from 0 at `warmup` to 1 at `total` and after it."""
+    return min(1.0, (step - warmup) / max(1, total - warmup))
+
+
+# --- shared ------------------------------------------------------------------------------------------------------
+
+
+def _named(params: Iterable) -> dict[str, Tensor]:
+    """Tensors, or (name, Tensor) pairs, as a dictionary; Tensors without names are numbered."""
+    named, seen = {}, set()
+    for i, item in enumerate(params):
+        name, p = item if isinstance(item, tuple) else (str(i), item)
+        if not isinstance(p, Tensor) or not p.requires_grad or not p.is_leaf:
+            raise TypeError(f"expected Tensors that are trained (leaves that require gradients), got {p!r} as {name}")
+        if name in named or id(p) in seen:
+            raise ValueError(f"the parameter {name} was given twice")
+        named[name] = p
+        seen.add(id(p))
+    if not named:
+        raise ValueError("expected at least one parameter to update, got none")
+    return named
+
+
+def _check(**settings: float) -> None:
+    """Raise ValueError for a setting below 0, or for a part that is kept of a running mean that is not below 1."""
+    for name, value in settings.items():
+        limit = 1 if name in ("beta1", "beta2", "momentum") else math.inf
+        if not 0 <= value < limit:
+            raise ValueError(f"expected 0 <= {name} < {limit}, got {value}")

@@ -1,0 +1,54 @@
+"""Fields of a dataclass of settings, with what the command and the checks need to know about each.
+
+    @dataclass(frozen=True)
+    class Config:
+        depth: int = setting(4, "Model", "how many layers", low=1)
+
+        def __post_init__(self):
+            check_settings(self)
+
+Options of the command, their help, and the errors about their values are all read off the fields, so that a new field
+is all that a new setting takes.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+from tinygrad_gpt.errors import UserError
+
+
+def setting(default, group: str, help: str, *, choices=(), low=None, above=None, below=None, free: bool = False):
+    """A field with a default (dataclasses.MISSING for none) and metadata:
+
+    group              heading under which the command's help shows it
+    help               what it sets, in a few words
+    choices            the values it may have, if there are only a few
+    low, above, below  the least value; bounds that it must exceed, or stay under
+    free               whether a resumed run may change it: true where it cannot change the weights that come out
+    """
+    metadata = dict(group=group, help=help, choices=choices, low=low, above=above, below=below, free=free)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def check_settings(config) -> None:
+    """Raise UserError for the first field of a dataclass whose value is not one that the field allows."""
+    for field in dataclasses.fields(config):
+        _check(field, getattr(config, field.name))
+
+
+def _check(field: dataclasses.Field, value: Any) -> None:
+    rule, name = field.metadata, field.name
+    wanted = (int, float) if field.type is float else (field.type,)
+    if not isinstance(value, wanted) or (isinstance(value, bool) and field.type is not bool):
+        raise UserError(f"{name} should be {field.type.__name__}, not {value!r}")
+    if field.type is float and not math.isfinite(value):
+        raise UserError(f"{name} should be a finite number, not {value}")
+    if rule["choices"] and value not in rule["choices"]:
+        raise UserError(f"{name} should be one of {', '.join(rule['choices'])}, not {value!r}")
+    if rule["low"] is not None and value < rule["low"]:
+        raise UserError(f"{name} should be at least {rule['low']}, not {value}")
+    if rule["above"] is not None and value <= rule["above"]:
+        raise UserError(f"{name} should be greater than {rule['above']}, not {value}")
+    if rule["below"] is not None and value >= rule["below"]:
+        raise UserError(f"{name} should be less than {rule['below']}, not {value}")
