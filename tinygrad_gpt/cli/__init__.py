@@ -1,0 +1,54 @@
+"""The command `tinygrad-gpt`.
+
+    training.py    train, presets
+    using.py       sample, eval
+    inspecting.py  gradcheck, info
+    options.py     an option for every setting
+
+Exit status: 0 done; 1 a gradient check failed; 2 something the user can put right, in one line on standard error; 130
+ended by Ctrl-C. Anything else that goes wrong is a bug and keeps its traceback.
+"""
+
+import os
+import sys
+
+import typer
+
+from tinygrad_gpt.cli import inspecting, training, using
+from tinygrad_gpt.errors import UserError
+
+INTERRUPTED, UNREADABLE = 130, 141  # as a shell reports SIGINT and SIGPIPE
+
+# Typer brings a click of its own or uses the installed one; this is the base of its usage errors in either case.
+_UsageError = typer.BadParameter.__base__
+
+app = typer.Typer(
+    help="Train and use small GPTs that are built from scratch on NumPy.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(training.train)
+app.command()(training.presets)
+app.command()(using.sample)
+app.command(name="eval")(using.evaluate_run)
+app.command()(inspecting.gradcheck)
+app.command()(inspecting.info)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command with these arguments (default: those of the process) and return its exit status."""
+    try:
+        status = app(args=arguments, prog_name="tinygrad-gpt", standalone_mode=False)
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except (UserError, _UsageError) as error:
+        message = error.format_message() if isinstance(error, _UsageError) else str(error)
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has gone, as in `tinygrad-gpt sample DIR | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREADABLE

@@ -1,0 +1,124 @@
+"""`tinygrad-gpt gradcheck` and `tinygrad-gpt info`."""
+
+import os
+import platform
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinygrad_gpt.errors import UserError
+
+
+def gradcheck(
+    ops: Annotated[list[str] | None, typer.Argument(metavar="[OP]...", help="ops to check", show_default="all")] = None,
+    with_: Annotated[
+        list[Path] | None,
+        typer.Option("--with", metavar="FILE.py", help="check your own pair; may be repeated", show_default=False),
+    ] = None,
+):
+    """Check the gradients of every op, in every version of it, against finite differences."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tinygrad_gpt.check import check_op
+    from tinygrad_gpt.kernels import registry
+    from tinygrad_gpt.train.own_pairs import load_pairs
+
+    pairs = load_pairs(with_ or [])
+    names = ops or ([] if pairs else registry.op_names())
+    for name in names:
+        if name not in registry.op_names():
+            raise UserError(f"there is no op {name!r}; the ops are {', '.join(registry.op_names())}")
+    console = Console()
+    table = Table("op", "version", "cases", "worst error", "verdict")
+    failed = []
+    todo = [(name, v.name, v) for name in names for v in registry.versions(name)]
+    todo += [(pair.op, pair.file.name, pair) for pair in pairs]
+    with console.status("checking ...") as status:
+        for op, version, pair in todo:
+            status.update(f"checking {op}[{version}] ...")
+            report = check_op(op, pair)
+            verdict = "[green]right" if report.ok else "[bold red]WRONG" if report.findings else "[red]not checked"
+            table.add_row(op, version, str(report.cases), f"{report.worst_error:.1e}", verdict)
+            if not report.ok:
+                failed.append(report)
+    console.print(table)
+    for report in failed:
+        console.print(f"\n{report}", markup=False, highlight=False)
+    return 1 if failed else 0
+
+
+def info():
+    """Show versions, processor, threads, and which version of each op runs here."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tinygrad_gpt.data.storage import cache_folder, data_folder
+    from tinygrad_gpt.train.run import installed
+
+    console = Console(highlight=False)
+    facts = Table(show_header=False, box=None)
+    packages = ("tinygrad-gpt", "numpy", "numba", "safetensors", "tokenizers", "matplotlib", "cupy")
+    versions = "  ".join(f"{name} {installed(name) or 'not installed'}" for name in packages)
+    for name, value in (
+        ("system", f"Python {platform.python_version()}, {platform.platform()}"),
+        ("packages", versions),
+        ("processor", f"{_processor()}, {_cores()} cores"),
+        ("BLAS", _blas()),
+        ("Numba threads", _numba_threads()),
+        ("data folder", str(data_folder() or "not set (environment variable TINYGRAD_GPT_DATA)")),
+        ("cache", str(cache_folder())),
+    ):
+        facts.add_row(name, value)
+    console.print(facts)
+    table = Table("op", "runs here", "why not the others", title="versions, on float32 arrays")
+    for op, version, why in _versions_here():
+        table.add_row(op, version, why)
+    console.print(table)
+
+
+def _versions_here():
+    """(op, version that runs on a typical float32 input, why those before it do not) for every op."""
+    import numpy as np
+
+    from tinygrad_gpt.cases import cases
+    from tinygrad_gpt.kernels import registry
+
+    for op in registry.op_names():
+        case = cases(op)[0]
+        arrays = [a.astype(np.float32) if getattr(a, "dtype", None) == np.float64 else a for a in case.arrays]
+        explained = registry.explain(op, *arrays, **case.settings).splitlines()[1:]  # after "OP on ARRAYS"
+        lines = [line.strip().split(": ", 1) for line in explained]
+        runs = next(name for name, why in lines if why == "runs")
+        yield op, runs, "; ".join(f"{name}: {why}" for name, why in lines if why not in ("runs", "not needed"))
+
+
+def _processor() -> str:
+    """The processor's name, as the system knows it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _blas() -> str:
+    import numpy as np
+
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return f"{blas['name']} {blas['version']}"
+
+
+def _numba_threads() -> str:
+    try:
+        import numba
+    except ImportError:
+        return "Numba is not installed: the reference versions run"
+    return str(numba.get_num_threads())

@@ -1,0 +1,139 @@
+"""`tinygrad-gpt train` and `tinygrad-gpt presets`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinygrad_gpt.cli.options import with_settings
+from tinygrad_gpt.errors import UserError
+
+PAIR_HELP = "train with your own pair: a file with forward and backward; may be repeated"
+
+
+@with_settings
+def train(
+    corpus: Annotated[
+        str | None,
+        typer.Argument(
+            help="python-docs, shakespeare, names, wikitext-2, or the path of a text file or folder", show_default=False
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="recipe to start from; see `tinygrad-gpt presets`", show_default="quick")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="run folder to make", show_default="runs/CORPUS-1, runs/CORPUS-2, ...")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="go on with the run in this folder", show_default=False)] = None,
+    with_: Annotated[
+        list[Path] | None, typer.Option("--with", metavar="FILE.py", help=PAIR_HELP, show_default=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="train even with a pair whose gradient is wrong")] = False,
+    **given,
+):
+    """Train a GPT on a text, and let it write some.
+
+    Settings that are not given come from the preset. Ctrl-C saves and ends; --resume goes on from there, or from the
+    last checkpoint of a run that was killed, and ends with the same weights as a run that was never stopped.
+    """
+    from tinygrad_gpt.train import own_pairs, run
+    from tinygrad_gpt.train.presets import resolve
+    from tinygrad_gpt.train.progress import make_reporter
+
+    if resume and out:
+        raise UserError("--resume goes on in the run's own folder: leave --out away")
+    if corpus is not None:
+        given["corpus"] = corpus
+    reporter = make_reporter()
+    settings = None if resume else resolve(preset, given)  # complain about options before doing any work
+    pairs = own_pairs.load_pairs(with_ or [])
+    for pair in pairs:
+        _check_pair(pair, force, reporter)
+    own_pairs.install(pairs)
+    if resume:
+        training = run.resume(resume, preset, given, pairs, download_progress(reporter))
+    else:
+        training = run.start(settings, out, pairs, download_progress(reporter))
+    reporter.note(_what_begins(training))
+    if not training.train(reporter):
+        files = "".join(f" --with {file}" for file in with_ or [])
+        reporter.note(
+            f"stopped and saved at step {training.trainer.step}; go on with: "
+            f"tinygrad-gpt train --resume {training.folder.path}{files}"
+        )
+        return 130
+    _write_sample(training, reporter)
+    reporter.note(f"\n{training.folder.path}: try  tinygrad-gpt sample {training.folder.path}")
+    return 0
+
+
+def presets():
+    """List the presets."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tinygrad_gpt.train.presets import DEFAULT, PRESETS, resolve
+    from tinygrad_gpt.train.progress import thousands
+
+    table = Table(caption="L layers, H heads, C channels, T block size, B batch size; parameters with 65 characters")
+    table.add_column("preset", no_wrap=True)
+    for heading in ("parameters", "L", "H", "C", "T", "B", "steps"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("what for")
+    for name, preset in PRESETS.items():
+        settings = resolve(name)
+        model, train = settings.model, settings.train
+        purpose = preset.purpose + (" (the default)" if name == DEFAULT else "")
+        shape = [str(model[field]) for field in ("n_layer", "n_head", "n_embd", "block_size")]
+        recipe = [str(train.batch_size), str(train.steps)]
+        table.add_row(name, thousands(settings.parameters()), *shape, *recipe, purpose)
+    Console().print(table)
+
+
+def _check_pair(pair, force: bool, reporter) -> None:
+    """Say how well the user's pair does, and refuse a wrong one. Raises UserError."""
+    from tinygrad_gpt.check import check_op
+
+    report = check_op(pair.op, pair)
+    if report.ok:
+        reporter.note(f"{pair.file} is right for {pair.op}: {report.cases} cases, worst error {report.worst_error:.1e}")
+        return
+    reporter.note(str(report))
+    if not force:
+        raise UserError(f"{pair.file} is wrong for {pair.op} (see above): put it right, or train with it by --force")
+    reporter.note(f"training with {pair.file} all the same, as --force says")
+
+
+def download_progress(reporter):
+    """A callback for downloads that says how far they are, every tenth."""
+    told = -1
+
+    def progress(done: int, total: int | None) -> None:
+        nonlocal told
+        if total and 10 * done // total > told:
+            told = 10 * done // total
+            reporter.note(f"downloading: {done / 1e6:.1f} of {total / 1e6:.1f} MB")
+
+    return progress
+
+
+def _what_begins(training) -> str:
+    settings, model, tokens = training.settings, training.model, training.trainer.tokens
+    step = training.trainer.step
+    begins = f"resuming {training.folder.path} at step {step}" if step else f"training in {training.folder.path}"
+    return (
+        f"{begins}: preset {settings.preset}, {model.num_parameters():,} parameters, "
+        f"{len(tokens.train):,} tokens of {settings.train.corpus} ({len(tokens.val):,} to validate)"
+    )
+
+
+def _write_sample(training, reporter) -> None:
+    from tinygrad_gpt.data.storage import replacing
+
+    if training.settings.train.sample_tokens == 0:
+        return
+    text = "".join(training.sample())
+    with replacing(training.folder.sample) as file:
+        file.write(text.encode())
+    reporter.note(f"\n{text.strip()}")

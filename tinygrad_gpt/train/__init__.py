@@ -1,0 +1,15 @@
+"""Training, from a preset to a run folder.
+
+    settings = resolve("quick", {"corpus": "shakespeare"})   # presets.py, config.py: what to train, and how
+    run = start(settings, out=None)                          # run.py: corpus, tokenizer, model, run folder
+    run.train(reporter)                                      # trainer.py: the loop
+
+A run folder holds all there is to know about a run, and is all that `sample`, `eval` and `--resume` read:
+
+    config.json             every setting, and what the run was made from (run_folder.py)
+    tokenizer.json
+    metrics.jsonl           one row per log interval (metrics.py)
+    loss.png                the same, drawn
+    checkpoint.safetensors  weights, optimiser, random numbers: the latest state (checkpoint.py)
+    sample.txt              what the model writes at the end
+"""

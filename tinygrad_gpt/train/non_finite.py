@@ -1,0 +1,36 @@
+"""Where did the first number that is not finite come from?"""
+
+import numpy as np
+
+from tinygrad_gpt import array
+from tinygrad_gpt.autograd import Tensor
+
+
+def is_finite(x) -> bool:
+    return bool(np.isfinite(x).all())
+
+
+def first_non_finite(model, x, y, random_state: dict) -> str:
+    """In words: which parameter's gradient, in the order in which backward makes them, was the first with nan or inf.
+
+    Runs the step's forward and backward again, from the random numbers that the step began with, one node at a time.
+    Leaves the model's gradients empty.
+    """
+    for name, parameter in model.named_parameters():
+        if not is_finite(parameter.data):
+            return f"the weights {name} were not finite before the step"
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    array.set_random_state(random_state)
+    model.zero_grad()
+    origin = ""
+    try:
+        for step in model.loss(x, y).backward_steps():
+            for gradient, source in zip(step.grads, step.inputs, strict=True):
+                if gradient is None or is_finite(gradient):
+                    continue
+                origin = origin or f"{step.op}[{step.version}]"
+                if isinstance(source, Tensor) and id(source) in names:
+                    return f"the gradient of {names[id(source)]} was the first (backward went wrong in {origin})"
+    finally:
+        model.zero_grad()
+    return "every gradient was finite, so the norm or the loss itself overflowed"

@@ -1,0 +1,95 @@
+"""Pairs that the user wrote: `tinygrad-gpt train --with my_layer_norm.py`.
+
+The file defines `forward` and `backward` as the contract in tinygrad_gpt/ops/__init__.py says, and `why_not` if there
+are inputs that they cannot take (see kernels/registry.py). Which op they are for is the file's variable OP, or else the
+file's name, without "my_".
+"""
+
+import hashlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.kernels import registry
+
+
+@dataclass(frozen=True)
+class OwnPair:
+    """A user's pair for one op, and the file that it came from."""
+
+    op: str
+    file: Path
+    sha256: str
+    forward: Callable
+    backward: Callable
+    why_not: Callable
+
+    def record(self) -> dict[str, str]:
+        """What config.json keeps."""
+        return {"op": self.op, "file": self.file.name, "sha256": self.sha256}
+
+
+def load_pair(file: Path) -> OwnPair:
+    """Run the file and take its pair.
+
+    Raises UserError for a file that is missing, is no Python, has no such functions, or is for no op. What the file's
+    own code raises when run passes through: its author wants the traceback.
+    """
+    try:
+        source = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read --with {file}: {error.strerror or error}") from None
+    spec = importlib.util.spec_from_file_location(f"_own_{file.stem}", file)
+    if spec is None:
+        raise UserError(f"--with {file}: expected a Python file (.py)")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise UserError(f"{file}, line {error.lineno}: {error.msg}") from None
+    for function in ("forward", "backward"):
+        if not callable(getattr(module, function, None)):
+            raise UserError(
+                f"{file} defines no {function}(): a pair is forward(*arrays, **settings), backward(dy, saved)"
+            )
+    op = getattr(module, "OP", file.stem.removeprefix("my_"))
+    if op not in registry.op_names():
+        raise UserError(
+            f"{file} is for the op {op!r}, which doesn't exist: name the file my_OP.py, or set OP in it, "
+            f"to one of {', '.join(registry.op_names())}"
+        )
+    why_not = getattr(module, "why_not", lambda *arrays, **settings: None)
+    return OwnPair(op, file, hashlib.sha256(source).hexdigest(), module.forward, module.backward, why_not)
+
+
+def load_pairs(files: list[Path]) -> list[OwnPair]:
+    """The pairs of all files. Raises UserError as `load_pair` does, and for two files for one op."""
+    pairs: dict[str, OwnPair] = {}
+    for pair in map(load_pair, files):
+        if pair.op in pairs:
+            raise UserError(f"{pairs[pair.op].file} and {pair.file} are both for {pair.op}: give one of them")
+        pairs[pair.op] = pair
+    return list(pairs.values())
+
+
+def check_same_pairs(saved: list[dict[str, str]], pairs: list[OwnPair]) -> None:
+    """Raise UserError unless a resumed run was given just the files that it was started with."""
+    before, now = {r["op"]: r for r in saved}, {p.op: p for p in pairs}
+    for op, record in before.items():
+        if op not in now:
+            raise UserError(
+                f"this run was started with {record['file']} for {op}: give it again, --with {record['file']}"
+            )
+        if now[op].sha256 != record["sha256"]:
+            raise UserError(f"{now[op].file} has changed since this run was started with it: start a new run with it")
+    for op, pair in now.items():
+        if op not in before:
+            raise UserError(f"this run was not started with {pair.file} for {op}: leave it out, or start a new run")
+
+
+def install(pairs: list[OwnPair]) -> None:
+    """Let the pairs run wherever their ops are used."""
+    for pair in pairs:
+        registry.register(pair.op, pair.forward, pair.backward, name=pair.file.stem, why_not=pair.why_not)

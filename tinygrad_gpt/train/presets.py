@@ -1,0 +1,133 @@
+"""Presets: whole recipes by name. Options on the command line change single settings of one."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.models.gpt import GPTConfig
+from tinygrad_gpt.train.config import MODEL_FIELDS, SETTINGS, TRAIN_FIELDS, TrainConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named recipe.
+
+    purpose  what it is for, in a line
+    model    GPTConfig's fields, all but vocab_size
+    train    the fields of TrainConfig that differ from their defaults
+    """
+
+    name: str
+    purpose: str
+    model: dict[str, Any]
+    train: dict[str, Any] = field(default_factory=dict)
+
+
+def _shape(layers: int, heads: int, channels: int, block: int, **others) -> dict[str, Any]:
+    return dict(n_layer=layers, n_head=heads, n_embd=channels, block_size=block) | others
+
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            "quick",
+            "the most that 90 seconds on two cores can learn: start here",
+            _shape(4, 4, 128, 64, bias=False),
+            dict(steps=2000),
+        ),
+        Preset(
+            "tiny",
+            "a few seconds: for tests and lessons",
+            _shape(2, 2, 32, 32),
+            dict(steps=200, batch_size=8, warmup=20, eval_interval=100, checkpoint_interval=100, sample_tokens=200),
+        ),
+        Preset(
+            "nanogpt-char-cpu",
+            "nanoGPT's published recipe for characters on a laptop's CPU",
+            _shape(4, 4, 128, 64, bias=False),
+            dict(steps=2000, batch_size=12, lr=1e-3, min_lr=1e-4, warmup=100, beta2=0.99, weight_decay=0.1),
+        ),
+        Preset(
+            "nanogpt-char-gpu",
+            "nanoGPT's published recipe for characters on one GPU (on a CPU: hours)",
+            _shape(6, 6, 384, 256, dropout=0.2, bias=False),
+            dict(steps=5000, batch_size=64, lr=1e-3, min_lr=1e-4, warmup=100, beta2=0.99, weight_decay=0.1),
+        ),
+        Preset(
+            "gpt2-124m",
+            "the shape of the smallest GPT-2; for measuring speed, not for training on a CPU",
+            _shape(12, 12, 768, 1024),
+            dict(
+                tokenizer="bpe",
+                bpe_vocab=50257,
+                batch_size=4,
+                steps=600_000,
+                lr=6e-4,
+                min_lr=6e-5,
+                warmup=2000,
+                beta2=0.95,
+                checkpoint_interval=1000,
+            ),
+        ),
+    )
+}
+DEFAULT = "quick"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that was chosen for a run, before any data has been read.
+
+    model  GPTConfig's fields, all but vocab_size, which the tokenizer decides
+    """
+
+    preset: str
+    model: dict[str, Any]
+    train: TrainConfig
+
+    def values(self) -> dict[str, Any]:
+        """All settings, by name."""
+        return self.model | dataclasses.asdict(self.train)
+
+    def gpt_config(self, vocab_size: int) -> GPTConfig:
+        """The model's settings. Raises UserError for values that don't go together."""
+        return GPTConfig(vocab_size=vocab_size, **self.model)
+
+    def parameters(self, characters: int = 65) -> int:
+        """How many numbers the model trains; with a character tokenizer, if the text has that many different ones."""
+        vocab_size = self.train.bpe_vocab if self.train.tokenizer == "bpe" else characters
+        return count_parameters(self.gpt_config(vocab_size))
+
+
+def count_parameters(config: GPTConfig) -> int:
+    """The parameters of a GPT, without making it."""
+    c = config.n_embd
+    norm = c * (1 + config.bias)
+    attention = 4 * c * c + 4 * c * config.bias  # q, k, v, out
+    feed_forward = 8 * c * c + 5 * c * config.bias  # up to 4 C, and down
+    blocks = config.n_layer * (attention + feed_forward + 2 * norm)
+    final_norm = norm if config.norm == "pre" else 0
+    head = 0 if config.tied else config.vocab_size * c
+    return (config.vocab_size + config.block_size) * c + blocks + final_norm + head
+
+
+def resolve(preset: str | None = None, given: dict[str, Any] | None = None) -> Settings:
+    """The settings of a preset (None: the default one), with those that were given by name in place of its own.
+
+    Raises UserError for a name that is no preset or no setting, and for values that cannot be.
+    """
+    name, given = preset or DEFAULT, given or {}
+    if name not in PRESETS:
+        raise UserError(f"there is no preset {name!r}; the presets are {', '.join(PRESETS)}")
+    unknown = sorted(set(given) - set(SETTINGS))
+    if unknown:
+        raise UserError(f"there is no setting {unknown[0]!r}; the settings are {', '.join(SETTINGS)}")
+    chosen = PRESETS[name]
+    model = {f.name: f.default for f in MODEL_FIELDS if f.default is not dataclasses.MISSING} | chosen.model
+    model |= {f.name: given[f.name] for f in MODEL_FIELDS if f.name in given}
+    train = chosen.train | {f.name: given[f.name] for f in TRAIN_FIELDS if f.name in given}
+    settings = Settings(name, model, TrainConfig(**train))
+    settings.gpt_config(vocab_size=1)  # raises for a model that cannot be
+    return settings

@@ -1,0 +1,148 @@
+"""What a run tells the person at the keyboard: a live bar in a terminal, plain lines in a file or a pipe."""
+
+import importlib.util
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+COMPILING = "compiling the kernels for this machine (once, up to a minute) ..."
+_SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_UPDATES = 0.1
+
+
+def make_reporter(stream=None) -> "Reporter":
+    """A LiveReporter if `stream` (default: standard output) is a terminal, else a Reporter."""
+    stream = stream or sys.stdout
+    return LiveReporter() if stream.isatty() else Reporter(stream)
+
+
+class Reporter:
+    """Plain lines: a row where the validation loss was measured, and else one every ten seconds."""
+
+    def __init__(self, stream=None):
+        self._stream = stream or sys.stdout
+        self._last_line = time.monotonic()
+
+    def note(self, text: str) -> None:
+        """Say something."""
+        print(text, file=self._stream, flush=True)
+
+    def begin(self, steps: int, done: int) -> None:
+        """Training begins: `done` of `steps` steps lie behind."""
+        self.steps, self._started_at, self._done = steps, time.monotonic(), done
+
+    def compiling(self) -> None:
+        """Numba has begun to compile."""
+        self.note(COMPILING)
+
+    def step(self, step: int, loss: float) -> None:
+        """Step number `step` has been made. Called every step: must be quick."""
+
+    def row(self, row: dict[str, Any]) -> None:
+        """A row of metrics has been written."""
+        now = time.monotonic()
+        if "val_loss" in row or now - self._last_line >= _SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            per_step = (now - self._started_at) / max(1, row["step"] - self._done)
+            left = "" if row["step"] == self.steps else f"  {clock(per_step * (self.steps - row['step']))} left"
+            self.note(describe(row, self.steps) + left)
+
+    def end(self) -> None:
+        """Training has ended, well or not."""
+
+
+class LiveReporter(Reporter):
+    """A bar that moves, with lines above it where the validation loss was measured."""
+
+    def __init__(self):
+        from rich.console import Console
+
+        super().__init__()
+        self._console = Console(highlight=False)
+        self._bar = None
+
+    def note(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def begin(self, steps: int, done: int) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        super().begin(steps, done)
+        self._bar = Progress(
+            BarColumn(),
+            TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[status]}"),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            refresh_per_second=4,
+            speed_estimate_period=20,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=steps, completed=done, status="")
+        self._updated_at, self._speed = 0.0, ""
+        self._bar.start()
+
+    def compiling(self) -> None:
+        self._bar.update(self._task, status=COMPILING)
+
+    def step(self, step: int, loss: float) -> None:
+        now = time.monotonic()
+        if now - self._updated_at >= _SECONDS_BETWEEN_UPDATES or step == self.steps:
+            self._updated_at = now
+            self._bar.update(self._task, completed=step, status=f"loss {loss:.3f}{self._speed}")
+
+    def row(self, row: dict[str, Any]) -> None:
+        self._speed = f"  {thousands(row['tokens_per_s'])} tokens/s"
+        if "val_loss" in row:
+            self.note(describe(row, self.steps))
+
+    def end(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def describe(row: dict[str, Any], steps: int) -> str:
+    """A row of metrics in a line."""
+    step = f"step {row['step']:>{len(str(steps))}}/{steps}"
+    val = f"  val {row['val_loss']:.3f}" if "val_loss" in row else ""
+    return f"{step}  train {row['train_loss']:.3f}{val}  {thousands(row['tokens_per_s'])} tokens/s"
+
+
+def thousands(n: float) -> str:
+    """1234567 as 1.2M, 31415 as 31k, 271 as 271."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if n >= size:
+            return f"{n / size:.1f}{letter}" if n < 10 * size else f"{n / size:.0f}{letter}"
+    return f"{n:.0f}"
+
+
+def clock(seconds: float) -> str:
+    """3723 as 1:02:03, 65 as 1:05."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+@contextmanager
+def watching_compilation(notify: Callable[[], None]) -> Iterator[None]:
+    """Inside this block, call `notify` when Numba first compiles something that its cache on disk doesn't have."""
+    if importlib.util.find_spec("numba") is None:
+        yield
+        return
+    from numba.core import event
+
+    class Once(event.Listener):
+        told = False
+
+        def on_start(self, event):
+            if not self.told:
+                self.told = True
+                notify()
+
+        def on_end(self, event):
+            pass
+
+    with event.install_listener("numba:compile", Once()):
+        yield

@@ -1,0 +1,37 @@
+"""Text from a trained model."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tinygrad_gpt.data.tokenizers import Tokenizer
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.generate import generate
+
+LINE_END = "\n"
+
+
+def encode_prompt(tokenizer: Tokenizer, prompt: str, fallback: int = 0) -> np.ndarray:
+    """The ids to begin with, (N,) int64: those of `prompt`, or, if it is empty, of a line end.
+
+    A tokenizer that has no line end gets the id `fallback`. Raises UserError for a prompt that has no ids.
+    """
+    if prompt:
+        return tokenizer.encode(prompt)
+    try:
+        return tokenizer.encode(LINE_END)
+    except UserError:
+        return np.array([fallback])
+
+
+def stream_text(model, tokenizer: Tokenizer, prompt: np.ndarray, tokens: int, **how) -> Iterator[str]:
+    """What the model writes after the prompt, piece by piece as it comes. `how`: the settings of `generate`."""
+    was_training = model.training
+    model.eval()
+    decoder = tokenizer.decoder()
+    try:
+        for token in generate(model, prompt, tokens, **how):
+            yield decoder.feed(token)
+        yield decoder.finish()
+    finally:
+        model.train(was_training)

@@ -1,0 +1,173 @@
+"""The training loop.
+
+    for each step:
+        take a batch of text                          x (B, T), and y: the token after each
+        loss = how badly the model predicts y         forward
+        how the loss depends on each weight           backward
+        shorten the gradient if it is too long        clip
+        move each weight against its gradient         AdamW
+
+Everything random about step n follows from the seed and n (the batch) or is part of the checkpoint (dropout), so a run
+that was stopped, killed or interrupted goes on exactly as if it had not been: same batches, same weights, bit for bit.
+"""
+
+import math
+import time
+
+from tinygrad_gpt import array
+from tinygrad_gpt.data.batches import random_batch
+from tinygrad_gpt.data.tokens import TokenSet
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.models.gpt import GPT
+from tinygrad_gpt.optim import AdamW, clip_grad_norm, warmup_cosine, warmup_linear
+from tinygrad_gpt.train.checkpoint import load_checkpoint, save_checkpoint
+from tinygrad_gpt.train.config import TrainConfig
+from tinygrad_gpt.train.evaluate import evaluate
+from tinygrad_gpt.train.interrupt import GracefulInterrupt
+from tinygrad_gpt.train.metrics import MetricsLog
+from tinygrad_gpt.train.non_finite import first_non_finite
+from tinygrad_gpt.train.progress import Reporter, watching_compilation
+from tinygrad_gpt.train.run_folder import RunFolder
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """The learning rate of step 0, 1, ..., steps - 1: up from 0 in the warm-up, then down to min_lr."""
+    plan = dict(lr=config.lr, warmup=config.warmup, total=config.steps)
+    if config.schedule == "constant":
+        return warmup_linear(step, min_lr=config.lr, **plan)
+    return {"cosine": warmup_cosine, "linear": warmup_linear}[config.schedule](step, min_lr=config.min_lr, **plan)
+
+
+class Trainer:
+    """A model in training, and where it stands.
+
+    step     how many updates have been made
+    elapsed  seconds that this run had taken when this process took it up
+    losses   of the steps since the last row of metrics
+    """
+
+    def __init__(self, config: TrainConfig, model: GPT, tokens: TokenSet, folder: RunFolder):
+        self.config, self.model, self.tokens, self.folder = config, model, tokens, folder
+        betas = (config.beta1, config.beta2)
+        self.optimizer = AdamW(
+            model.named_parameters(), lr=config.lr, betas=betas, eps=config.eps, weight_decay=config.weight_decay
+        )
+        self.step, self.elapsed, self.losses = 0, 0.0, []
+        self._began = time.perf_counter()
+        self._saved_step: int | None = None
+
+    # --- one step ------------------------------------------------------------------------------------------------
+
+    def train_step(self) -> tuple[float, float]:
+        """Make one update. Returns (loss, norm of the gradient before clipping).
+
+        Raises UserError, with the weights as they were, where either is not finite.
+        """
+        config, random_state = self.config, array.random_state()
+        x, y = random_batch(self.tokens.train, config.batch_size, self.model.config.block_size, config.seed, self.step)
+        loss = self.model.loss(x, y)
+        loss.backward()
+        norm = clip_grad_norm(self.model.parameters(), config.grad_clip or math.inf)
+        value = loss.item()
+        if not (math.isfinite(value) and math.isfinite(norm)):
+            reason = first_non_finite(self.model, x, y, random_state)
+            raise UserError(
+                f"step {self.step + 1}: the loss is {value:.4g} and the gradient's norm {norm:.4g}: {reason}. "
+                f"Stopped before the update; {self._what_is_saved()}. A smaller --lr or --grad-clip may help"
+            )
+        self.optimizer.lr = learning_rate(self.step, config)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step += 1
+        return value, norm
+
+    # --- the loop ------------------------------------------------------------------------------------------------
+
+    def run(self, reporter: Reporter) -> bool:
+        """Train to the last step. Returns False if Ctrl-C ended it before; the state is saved in either case."""
+        config = self.config
+        self._began = time.perf_counter() - self.elapsed
+        training_time, steps_timed = 0.0, 0
+        self.model.train()
+        log = MetricsLog(self.folder.metrics, self.step)
+        interrupt = GracefulInterrupt(lambda: reporter.note("finishing this step, then saving; Ctrl-C again: stop now"))
+        try:
+            reporter.begin(config.steps, self.step)
+            with interrupt, watching_compilation(reporter.compiling):
+                while self.step < config.steps and not interrupt.requested:
+                    step_started = time.perf_counter()
+                    loss, norm = self.train_step()
+                    training_time += time.perf_counter() - step_started
+                    steps_timed += 1
+                    self.losses.append(loss)
+                    reporter.step(self.step, loss)
+                    if self._is_due(config.log_interval) or self._is_due(config.eval_interval):
+                        row = {"step": self.step, "train_loss": sum(self.losses) / len(self.losses)}
+                        if self._is_due(config.eval_interval):
+                            row["val_loss"] = self.validate()
+                        row["lr"], row["grad_norm"] = self.optimizer.lr, norm
+                        row["tokens_per_s"] = round(steps_timed * self.tokens_per_step / training_time, 1)
+                        row["elapsed_s"] = round(time.perf_counter() - self._began, 3)
+                        log.append(row)
+                        reporter.row(row)
+                        self.losses, training_time, steps_timed = [], 0.0, 0
+                    if self._is_due(config.checkpoint_interval):
+                        log.sync()
+                        self.save()
+            if self._saved_step != self.step:
+                log.sync()
+                self.save()
+        finally:
+            reporter.end()
+            log.close()
+        return self.step == config.steps
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.config.batch_size * self.model.config.block_size
+
+    def validate(self) -> float:
+        """The validation loss: a look at `eval_tokens` tokens along the way, the whole text at the last step."""
+        limit = None if self.step == self.config.steps else self.config.eval_tokens
+        return evaluate(self.model, self.tokens.val, self.config.batch_size, limit).loss
+
+    def _is_due(self, interval: int) -> bool:
+        return self.step == self.config.steps or (interval > 0 and self.step % interval == 0)
+
+    # --- state ---------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write the checkpoint. Raises UserError when that fails; the one before is then still there."""
+        optimizer = self.optimizer.state_dict()
+        arrays = {f"model.{name}": a for name, a in self.model.state_dict().items()}
+        arrays |= {f"optimizer.{name}": a for name, a in optimizer.items() if array.is_array(a)}
+        state = {
+            "step": self.step,
+            "elapsed": time.perf_counter() - self._began,
+            "losses": self.losses,
+            "random_state": array.random_state(),
+            "optimizer": {name: n for name, n in optimizer.items() if not array.is_array(n)},
+        }
+        try:
+            save_checkpoint(self.folder.checkpoint, arrays, state)
+        except UserError as error:
+            raise UserError(f"step {self.step}: {error}; {self._what_is_saved()}") from error
+        self._saved_step = self.step
+
+    def load(self) -> None:
+        """Take up the state that `save` wrote last."""
+        arrays, state = load_checkpoint(self.folder.checkpoint)
+        parts = {"model": {}, "optimizer": dict(state["optimizer"])}
+        for name, a in arrays.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = a
+        self.model.load_state_dict(parts["model"])
+        self.optimizer.load_state_dict(parts["optimizer"])
+        array.set_random_state(state["random_state"])
+        self.step, self.elapsed, self.losses = state["step"], state["elapsed"], state["losses"]
+        self._saved_step = self.step
+
+    def _what_is_saved(self) -> str:
+        if self._saved_step is None:
+            return "no checkpoint has been saved yet"
+        return f"the checkpoint of step {self._saved_step} is kept in {self.folder.path}"
