@@ -33,6 +33,7 @@ import numpy as np
 from tinygrad_gpt import array
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.cases import cases as cases_of
 from tinygrad_gpt.check.case import CaseCheck
 from tinygrad_gpt.check.layouts import as_float
 from tinygrad_gpt.check.report import Finding, GradcheckError, Report
@@ -53,8 +54,6 @@ def check_op(op: str, pair, cases: Iterable | None = None, *, seed: int = 0) -> 
     """
     reference = registry.reference(op)
     if cases is None:
-        from tinygrad_gpt.cases import cases as cases_of
-
         cases = cases_of(op)
     why_not = getattr(pair, "why_not", None) or (lambda *arrays, **settings: None)
     findings, skipped = [], []
