@@ -129,13 +129,7 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
     else:
-        harness.RESULTS.mkdir(exist_ok=True)
-        (harness.RESULTS / "train_step.json").write_text(
-            json.dumps({"machine": facts, "records": records}, indent=2) + "\n"
-        )
-        described = ", ".join(f"{key} {value}" for key, value in facts.items())
-        command = "python " + " ".join(["benchmarks/train_step.py", *sys.argv[1:]])
-        (harness.RESULTS / "train_step.md").write_text(f"`{command}`\n\n{described}\n\n{table(records)}\n")
+        harness.write_results("train_step", facts, records, table(records))
 
 
 if __name__ == "__main__":
