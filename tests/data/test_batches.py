@@ -45,6 +45,7 @@ def test_sequential_batches_predict_each_token_once():
     assert [x.shape for x, _ in batches] == [(4, 12)] * 20 + [(3, 12)]  # 999 targets are 83 blocks and 3 left over
     assert np.array_equal(x, TOKENS[:996]) and np.array_equal(y, TOKENS[1:997])
     assert all(x.dtype == y.dtype == np.int64 for x, y in batches)
+    assert sum(len(x) for x, _ in sequential_batches(TOKENS[:996], 4, 12)) == 82  # the last token has no target
 
 
 def test_limit_spreads_the_blocks_over_the_stream():

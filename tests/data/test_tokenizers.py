@@ -129,15 +129,33 @@ def test_bpe_any_unicode_there_and_back_whole_and_token_by_token(small_bpe, text
     assert chunked == ids.tolist()
 
 
+AWKWARD = "ab1 \n\t\r.,'\u00a0\u3000é中\u0301😀\x1c"  # white space of all kinds, punctuation, a combining mark
+
+
+@pytest.fixture(scope="module", params=["as GPT-2 splits", "as its successors split"])
+def merged_everywhere(request):
+    """A tokenizer with merges between all kinds of awkward characters, wherever its pattern allows one."""
+    library = pytest.importorskip("tokenizers")
+    byte_level = library.pre_tokenizers.ByteLevel
+    backend = library.Tokenizer(library.models.BPE())
+    backend.pre_tokenizer = byte_level(add_prefix_space=False)
+    if request.param == "as its successors split":  # punctuation takes the line ends after it
+        pattern = library.Regex(r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+        backend.pre_tokenizer = library.pre_tokenizers.Sequence(
+            [library.pre_tokenizers.Split(pattern, "isolated"), byte_level(add_prefix_space=False, use_regex=False)]
+        )
+    trainer = library.trainers.BpeTrainer(vocab_size=2000, initial_alphabet=byte_level.alphabet(), show_progress=False)
+    rng = np.random.default_rng(0)
+    backend.train_from_iterator(("".join(rng.choice(list(AWKWARD), 50)) for _ in range(2000)), trainer)
+    return BPETokenizer(backend)
+
+
 @settings(deadline=None, max_examples=300)
-@given(
-    text=st.text(alphabet=st.sampled_from("ab1 \n\t\r.,'\u00a0\u3000é中\u0301😀\x1c"), max_size=60),
-    size=st.integers(1, 9),
-)
-def test_cuts_between_words_change_no_token(small_bpe, text, size):
-    """Runs of white space, contractions and marks: where GPT-2's pattern looks ahead."""
-    chunked = [i for part in small_bpe.encode_chunks(in_chunks(text, size)) for i in part.tolist()]
-    assert chunked == small_bpe.encode(text).tolist()
+@given(text=st.text(alphabet=st.sampled_from(AWKWARD), max_size=60), size=st.integers(1, 9))
+def test_cuts_between_words_change_no_token(merged_everywhere, text, size):
+    chunked = [i for part in merged_everywhere.encode_chunks(in_chunks(text, size)) for i in part.tolist()]
+    assert chunked == merged_everywhere.encode(text).tolist()
+    assert merged_everywhere.decode(chunked) == text
 
 
 def test_a_stretch_without_words_is_cut_before_memory_runs_out():
@@ -189,13 +207,14 @@ def test_save_and_load(small_bpe, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["tokenizer.json"]
 
 
-def test_tokenizer_json_with_a_special_token_and_truncation(small_bpe, tmp_path):
+def test_tokenizer_json_with_a_special_token_truncation_and_padding(small_bpe, tmp_path):
     backend = type(small_bpe._backend).from_str(small_bpe.to_json())
-    backend.add_special_tokens(["<|endoftext|>"])
+    backend.add_special_tokens(["<|é|>"])
     backend.enable_truncation(5)
+    backend.enable_padding(length=10_000)
     (tmp_path / "tokenizer.json").write_text(backend.to_str(), encoding="utf-8")
     loaded = load_tokenizer(tmp_path)
-    text = WORDS + "<|endoftext|>" + WORDS
+    text = WORDS + "<|é|>" + WORDS
     ids = loaded.encode(text)
     assert loaded.vocab_size == 276 and ids.tolist().count(275) == 1
     assert loaded.decode(ids) == text
