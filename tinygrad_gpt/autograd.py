@@ -17,12 +17,13 @@ import contextlib
 import weakref
 from collections import deque
 from collections.abc import Iterator
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from tinygrad_gpt.array import FLOATS, Array, as_array, is_array, is_float, to_numpy
 from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.locks import ReadOnly
 
 _grad_enabled = True
 _debug = False
@@ -64,6 +65,18 @@ class Tensor:
         values = np.array2string(to_numpy(self.data), precision=4, threshold=20, separator=", ", prefix="Tensor(")
         made_by = f", by={self.node.version.op}" if self.node else ", requires_grad=True" if self.requires_grad else ""
         return f"Tensor({values}, {self.data.dtype}{made_by})"
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("NumPy functions would lose the gradient: use tinygrad_gpt.functional, or x.numpy()")
 
     def item(self) -> float | int | bool:
         """The value of a Tensor with one element, as a Python number."""
@@ -131,7 +144,7 @@ class Node:
         self.many = many
         self.watched = {}
         self.freed = False
-        self.lock = _ReadOnly(saved) if _debug else None
+        self.lock = ReadOnly(saved) if _debug else None
 
     def __repr__(self) -> str:
         return f"Node({self.version})"
@@ -179,6 +192,8 @@ def apply(op: str, *inputs, **settings):
     """
     arrays = tuple([x.data if isinstance(x, Tensor) else x for x in inputs])
     _check_dtypes(op, arrays)
+    if settings:  # as Python numbers: NumPy's float64 scalars would turn float32 arrays into float64
+        settings = {name: s.item() if isinstance(s, np.generic) else s for name, s in settings.items()}
     version = registry.choose(op, arrays, settings)
     result, saved = version.forward(*arrays, **settings)
     many = isinstance(result, tuple)
@@ -378,42 +393,3 @@ def debug() -> Iterator[None]:
         yield
     finally:
         _debug = before
-
-
-class _ReadOnly:
-    """Keeps the arrays in `saved`, and the arrays that they are views of, read-only for as long as it lives.
-
-    A view can be writeable only where its base is, so arrays are locked and unlocked in families (an owner of memory
-    with all its views), each when its last lock goes.
-    """
-
-    _families: ClassVar[dict[int, list]] = {}  # id of the owner -> [how many locks, arrays to make writeable again]
-
-    __slots__ = ("owners",)
-
-    def __init__(self, saved):
-        self.owners = []
-        fields = saved.values() if isinstance(saved, dict) else saved if isinstance(saved, tuple | list) else (saved,)
-        for array in fields:
-            if not isinstance(array, np.ndarray):
-                continue
-            family = [array]
-            while isinstance(family[-1].base, np.ndarray):
-                family.append(family[-1].base)
-            entry = self._families.setdefault(id(family[-1]), [0, []])
-            entry[0] += 1
-            for member in reversed(family):  # the owner first
-                if member.flags.writeable:
-                    entry[1].append(member)
-            for member in family:
-                member.flags.writeable = False
-            self.owners.append(family[-1])
-
-    def __del__(self):
-        for owner in self.owners:
-            entry = self._families[id(owner)]
-            entry[0] -= 1
-            if entry[0] == 0:
-                for member in entry[1]:
-                    member.flags.writeable = True
-                del self._families[id(owner)]

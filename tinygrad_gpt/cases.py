@@ -120,6 +120,7 @@ def _pow(draw):
     yield "power one, at zero too", (np.array([0.0, 1.5, -2.0]),), {"exponent": 1}
     yield "power zero, at zero too", (np.array([0.0, 1.5, -2.0]),), {"exponent": 0}
     yield "a number", (draw.positive(),), {"exponent": 2.5}
+    yield "one element", (draw.positive(1, 1),), {"exponent": 2}
     yield "nothing", (draw.positive(0, 3),), {"exponent": 2}
     yield "strided", (_strided(draw.positive(3, 7)),), {"exponent": 1.5}
 
@@ -236,6 +237,7 @@ def _transpose(draw):
     yield "four axes, no two at home", (draw.normal(2, 3, 4, 5),), {"axes": (3, 0, 1, 2)}
     yield "counted from the end", (draw.normal(2, 3, 5),), {"axes": (-1, 0, -2)}
     yield "left alone", (draw.normal(2, 3),), {"axes": (0, 1)}
+    yield "sizes one", (draw.normal(1, 3, 1),), {"axes": (2, 0, 1)}
     yield "a number", (draw.normal(),), {"axes": ()}
     yield "nothing", (draw.normal(0, 3),), {"axes": (1, 0)}
     yield "strided", (_strided(draw.normal(3, 4, 2)),), {"axes": (2, 0, 1)}
@@ -250,8 +252,10 @@ def _broadcast_to(draw):
         ("a number", (), (2, 3)),
         ("all stretched", (1, 1), (3, 5)),
         ("to nothing", (1, 3), (0, 3)),
+        ("nothing", (0, 1), (0, 3)),
     ]:
         yield name, (draw.normal(*old),), {"shape": new}
+    yield "transposed", (_transposed(draw.normal(2, 1, 3)),), {"shape": (2, 4, 3)}
 
 
 def _getitem(draw):
@@ -282,6 +286,8 @@ def _getitem(draw):
         yield name, (x,), {"index": index}
     yield "strided", (_strided(draw.normal(4, 5)),), {"index": (np.array([1, 1, 2]), slice(1, None))}
     yield "one axis, repeated", (draw.normal(7),), {"index": np.array([6, 6, 0, 6])}
+    yield "sizes one", (draw.normal(1, 3, 1),), {"index": (0, slice(None), np.array([0, 0]))}
+    yield "of nothing", (draw.normal(0, 3),), {"index": (slice(None), 1)}
 
 
 def _concatenate(draw):
@@ -300,6 +306,8 @@ def _split(draw):
     yield "sizes", (draw.normal(2, 7),), {"sections": (4, 1, 2), "axis": -1}
     yield "one of them empty", (draw.normal(2, 7),), {"sections": (4, 0, 3), "axis": 1}
     yield "one", (draw.normal(2, 3),), {"sections": 1}
+    yield "pieces of size one", (draw.normal(1, 3),), {"sections": 3}
+    yield "of nothing", (draw.normal(0, 4),), {"sections": 2}
     yield "strided", (_strided(draw.normal(2, 6)),), {"sections": 2}
 
 

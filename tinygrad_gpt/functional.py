@@ -18,6 +18,9 @@ from tinygrad_gpt.autograd import Tensor, apply
 def _pair(a, b) -> tuple:
     """Both sides of a binary op; a Python number becomes an array of the other side's kind and dtype."""
     for side in (a, b):
+        if not isinstance(side, Tensor | np.ndarray | int | float | list | np.generic) and not is_array(side):
+            raise TypeError(f"expected Tensors, arrays or numbers, got {type(side).__name__}")
+    for side in (a, b):
         if isinstance(side, Tensor) or is_array(side):
             like = side.data if isinstance(side, Tensor) else side
             return tuple([x if _is_operand(x) else np.asarray(x, dtype=like.dtype, like=like) for x in (a, b)])

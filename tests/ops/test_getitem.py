@@ -1,0 +1,94 @@
+"""Indexing gives what NumPy gives, and each element's gradient is the sum over its copies."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tinygrad_gpt import functional as F
+from tinygrad_gpt.array import scatter_add
+from tinygrad_gpt.autograd import Tensor
+
+shapes = hnp.array_shapes(min_dims=1, max_dims=4, max_side=4)
+
+
+def check(shape, index):
+    x = np.random.default_rng(0).standard_normal(shape)
+    t = Tensor(x, requires_grad=True)
+    y = t[index]
+    np.testing.assert_array_equal(y.data, x[index])
+    dy = np.random.default_rng(1).standard_normal(y.shape)
+    y.backward(dy)
+    places = np.arange(x.size).reshape(shape)[index]  # which element of x each element of y is a copy of
+    right = np.zeros(x.size)
+    np.add.at(right, places.ravel(), dy.ravel())
+    np.testing.assert_allclose(t.grad, right.reshape(shape), rtol=1e-12, atol=1e-12)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data())
+def test_integers_slices_ellipsis_and_new_axes(data):
+    shape = data.draw(shapes)
+    check(shape, data.draw(hnp.basic_indices(shape, allow_newaxis=True, allow_ellipsis=True)))
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data())
+def test_integer_arrays_with_repeats(data):
+    shape = data.draw(shapes)
+    result = data.draw(hnp.array_shapes(min_dims=1, max_dims=2, max_side=6))
+    n = data.draw(st.integers(1, len(shape)))
+    arrays = [data.draw(hnp.arrays(np.int64, result, elements=st.integers(-size, size - 1))) for size in shape[:n]]
+    check(shape, tuple(arrays) if n > 1 else arrays[0])
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data())
+def test_integer_arrays_among_slices(data):
+    shape = data.draw(hnp.array_shapes(min_dims=2, max_dims=4, max_side=4))
+    one_of = [
+        st.one_of(
+            st.slices(size),
+            hnp.arrays(np.int64, (3,), elements=st.integers(-size, size - 1)),
+            st.integers(-size, size - 1),
+        )
+        for size in shape
+    ]
+    check(shape, tuple(data.draw(part) for part in one_of))
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.data())
+def test_boolean_masks(data):
+    shape = data.draw(shapes)
+    n = data.draw(st.integers(1, len(shape)))
+    check(shape, data.draw(hnp.arrays(bool, shape[:n])))
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.data())
+def test_scatter_add_of_rows_is_add_at(data):
+    """The sorted sum that embedding's backward uses, with negative ids, no ids and any integer dtype."""
+    rows = data.draw(st.integers(1, 6))
+    dtype = data.draw(st.sampled_from([np.int64, np.int32, np.uint8]))
+    low = 0 if dtype == np.uint8 else -rows
+    index = data.draw(hnp.arrays(dtype, st.integers(0, 12), elements=st.integers(low, rows - 1)))
+    values = np.random.default_rng(0).standard_normal((len(index), 3))
+    got, right = np.ones((rows, 3)), np.ones((rows, 3))
+    scatter_add(got, index, values)
+    np.add.at(right, index, values)
+    np.testing.assert_allclose(got, right, rtol=1e-12)
+
+
+def test_tensors_in_an_index():
+    x = Tensor(np.arange(12.0).reshape(3, 4), requires_grad=True)
+    y = x[Tensor(np.array([0, 0, 2])), 1:]
+    np.testing.assert_array_equal(y.data, x.data[[0, 0, 2], 1:])
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, [[0, 2, 2, 2], [0, 0, 0, 0], [0, 1, 1, 1]])
+
+
+def test_integer_tensors_can_be_indexed():
+    y = F.getitem(np.arange(6), slice(1, 3))
+    assert y.dtype == np.int64
+    assert y.data.tolist() == [1, 2]

@@ -1,0 +1,179 @@
+"""Operators and methods of Tensor: which op they call, numbers and arrays on either side, dtypes, iteration."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tinygrad_gpt import functional as F
+from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.kernels import registry
+
+X = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.5]], np.float32)
+
+
+def tensor():
+    return Tensor(X.copy(), requires_grad=True)
+
+
+OPERATORS = {
+    "x + x": (lambda x: x + x, 2 * X),
+    "x + 2": (lambda x: x + 2, X + 2),
+    "2 + x": (lambda x: 2 + x, X + 2),
+    "x - 2.5": (lambda x: x - 2.5, X - 2.5),
+    "2 - x": (lambda x: 2 - x, 2 - X),
+    "x * 3": (lambda x: x * 3, X * 3),
+    "3 * x": (lambda x: 3 * x, X * 3),
+    "x / 4": (lambda x: x / 4, X / 4),
+    "1 / x": (lambda x: 1 / x, 1 / X),
+    "-x": (lambda x: -x, -X),
+    "x ** 2": (lambda x: x**2, X**2),
+    "2 ** x": (lambda x: 2**x, 2**X),
+    "array + x": (lambda x: X + x, 2 * X),
+    "array - x": (lambda x: np.ones(3, np.float32) - x, 1 - X),
+    "array * x": (lambda x: X * x, X * X),
+    "array / x": (lambda x: X / x, np.ones_like(X)),
+    "array @ x": (lambda x: X.T @ x, X.T @ X),
+    "x @ array": (lambda x: x @ X.T, X @ X.T),
+    "NumPy scalar * x": (lambda x: np.float64(0.5) * x, X / 2),
+    "x * NumPy scalar": (lambda x: x * np.float64(0.5), X / 2),
+    "x ** NumPy scalar": (lambda x: x ** np.float64(2), X**2),
+    "0-d Tensor * x": (lambda x: Tensor(2.0) * x, X * 2),
+    "x += 1": (lambda x: x.__add__(1), X + 1),
+    "x[0]": (lambda x: x[0], X[0]),
+    "x[:, ::2]": (lambda x: x[:, ::2], X[:, ::2]),
+    "x[x > 0]": (lambda x: x[x > 0], X[X > 0]),
+    "x[-1, None]": (lambda x: x[-1, None], X[-1, None]),
+    "x.T": (lambda x: x.T, X.T),
+    "x.transpose()": (lambda x: x.transpose(), X.T),
+    "x.transpose(1, 0)": (lambda x: x.transpose(1, 0), X.T),
+    "x.transpose((1, 0))": (lambda x: x.transpose((1, 0)), X.T),
+    "x.swapaxes(-1, 0)": (lambda x: x.swapaxes(-1, 0), X.T),
+    "x.reshape(3, -1)": (lambda x: x.reshape(3, -1), X.reshape(3, 2)),
+    "x.reshape((6,))": (lambda x: x.reshape((6,)), X.ravel()),
+    "x.reshape(6)": (lambda x: x.reshape(6), X.ravel()),
+    "x.broadcast_to": (lambda x: x.broadcast_to((2, 2, 3)), np.broadcast_to(X, (2, 2, 3))),
+    "x.sum()": (lambda x: x.sum(), X.sum()),
+    "x.sum(0)": (lambda x: x.sum(0), X.sum(0)),
+    "x.sum(np.int64(0))": (lambda x: x.sum(np.int64(0)), X.sum(0)),
+    "x.mean(-1, keepdims)": (lambda x: x.mean(-1, keepdims=True), X.mean(-1, keepdims=True)),
+    "x.max(axis=1)": (lambda x: x.max(axis=1), X.max(1)),
+    "x.var()": (lambda x: x.var(), X.var()),
+    "x.var(correction)": (lambda x: x.var(1, correction=1), X.var(1, ddof=1)),
+    "x.exp()": (lambda x: x.exp(), np.exp(X)),
+    "(x * x).log()": (lambda x: (x * x).log(), np.log(X * X)),
+    "(x * x).sqrt()": (lambda x: (x * x).sqrt(), np.abs(X)),
+    "x.tanh()": (lambda x: x.tanh(), np.tanh(X)),
+    "x.sigmoid()": (lambda x: x.sigmoid(), 1 / (1 + np.exp(-X))),
+    "x.relu()": (lambda x: x.relu(), np.maximum(X, 0)),
+    "x.softmax()": (lambda x: x.softmax(), np.exp(X) / np.exp(X).sum(-1, keepdims=True)),
+    "where with a number": (lambda x: F.where(X > 0, x, 0), np.where(X > 0, X, 0)),
+    "maximum with a number": (lambda x: F.maximum(0.5, x), np.maximum(X, 0.5)),
+    "eps as a NumPy scalar": (
+        lambda x: F.layer_norm(x, np.ones(3, np.float32), eps=np.float64(1e9)),
+        (X - X.mean(-1, keepdims=True)) / math.sqrt(1e9),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators_and_methods(name):
+    function, right = OPERATORS[name]
+    x = tensor()
+    y = function(x)
+    assert isinstance(y, Tensor)
+    assert y.dtype == np.float32
+    assert y.shape == np.shape(right)
+    np.testing.assert_allclose(y.data, right, rtol=1e-5, atol=1e-7)
+    y.backward(np.ones_like(y.data))
+    assert x.grad.dtype == np.float32
+
+
+def test_every_op_has_its_function():
+    for op in registry.op_names():
+        assert callable(getattr(F, op)), op
+        assert getattr(F, op).__doc__, op
+
+
+def test_comparisons_give_plain_boolean_arrays():
+    x = tensor()
+    for got, right in [(x > 0, X > 0), (x <= x, X <= X), (x < X, X < X), (x > 0, X > 0), (x >= 0.5, X >= 0.5)]:
+        assert isinstance(got, np.ndarray)
+        np.testing.assert_array_equal(got, right)
+    np.testing.assert_array_equal(x == 3, X == 3)
+    np.testing.assert_array_equal(x != X, X != X)
+    assert (x == None) is False  # noqa: E711 - what has no elements to compare is simply not equal
+    assert (x == "text") is False
+
+
+def test_tensors_are_keys_by_identity():
+    a, b = tensor(), tensor()
+    assert {a: 1, b: 2}[a] == 1
+    assert len({a, b, a}) == 2
+
+
+def test_iteration_is_over_the_first_axis_and_ends():
+    x = tensor()
+    rows = list(x)
+    assert len(rows) == 2
+    (rows[0] + rows[1] * 2).sum().backward()
+    np.testing.assert_array_equal(x.grad, [[1, 1, 1], [2, 2, 2]])
+    _, b = x
+    np.testing.assert_array_equal(b.data, X[1])
+
+
+def test_iterating_over_a_number_is_an_error():
+    with pytest.raises(TypeError, match=r"without axes.*item"):
+        list(Tensor(1.0))
+
+
+def test_a_tensor_of_one_element_is_a_number():
+    x = Tensor(2.5)
+    assert (float(x), int(x), bool(x), bool(Tensor([0.0]))) == (2.5, 2, True, False)
+    with pytest.raises(ValueError, match=r"one element, got shape \(2, 3\)"):
+        bool(tensor())
+    with pytest.raises(ValueError, match="one element"):
+        float(tensor())
+
+
+def test_numpy_functions_are_refused_and_not_taken_apart():
+    for function in (np.asarray, np.linalg.norm, lambda x: np.concatenate([x, x])):
+        with pytest.raises(TypeError, match=r"x\.numpy\(\)"):
+            function(tensor())
+    for function in (np.exp, np.mean):
+        with pytest.raises(TypeError):
+            function(tensor())
+
+
+def test_sides_that_are_no_numbers_are_refused():
+    for side in ("text", None, {}):
+        with pytest.raises(TypeError, match=f"expected Tensors, arrays or numbers, got .*{type(side).__name__}"):
+            tensor() + side
+        with pytest.raises(TypeError, match=f"expected Tensors, arrays or numbers, got .*{type(side).__name__}"):
+            side * tensor()
+
+
+def test_a_number_takes_the_dtype_of_the_other_side():
+    for dtype in (np.float32, np.float64):
+        assert (Tensor(X.astype(dtype)) + 0.1).dtype == dtype
+        assert (0.1 * Tensor(X.astype(dtype))).dtype == dtype
+
+
+def test_lists_are_taken_where_arrays_are():
+    assert F.embedding([[0, 1]], X).shape == (1, 2, 3)
+    assert F.cross_entropy(X, [0, 2]).shape == ()
+    assert F.exp([0.0, 1.0]).dtype == np.float32
+    assert F.concatenate([[1.0], [2.0]]).data.tolist() == [1, 2]
+
+
+def test_split_gives_a_tuple():
+    a, b, c = F.split(tensor(), 3)
+    assert (a.shape, b.shape, c.shape) == ((2, 1), (2, 1), (2, 1))
+    _, rest = F.split(tensor(), [1, 2], axis=-1)
+    assert rest.shape == (2, 2)
+
+
+def test_gradients_flow_through_some_outputs_of_a_split():
+    x = tensor()
+    F.split(x, 3)[1].sum().backward()
+    np.testing.assert_array_equal(x.grad, [[0, 1, 0], [0, 1, 0]])
