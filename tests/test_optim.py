@@ -1,0 +1,294 @@
+"""Optimisers against their equations, clipping, states and schedules."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tests.strict_array import StrictArray
+from tinygrad_gpt.array import to_numpy
+from tinygrad_gpt.autograd import Tensor, apply
+from tinygrad_gpt.optim import SGD, Adam, AdamW, clip_grad_norm, noam, warmup_cosine, warmup_linear
+
+
+def parameter(*shape, seed=0, dtype=np.float64) -> Tensor:
+    return Tensor(np.random.default_rng(seed).standard_normal(shape).astype(dtype), requires_grad=True)
+
+
+def give_gradients(params, seed) -> None:
+    rng = np.random.default_rng(seed)
+    for p in params:
+        p.grad = rng.standard_normal(p.shape).astype(p.dtype)
+
+
+# --- updates -----------------------------------------------------------------------------------------------------
+
+
+def test_sgd_moves_against_the_gradient():
+    p = Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    p.grad = np.array([10.0, -20.0])
+    SGD([p], lr=0.1).step()
+    assert p.data.tolist() == [0.0, 4.0]
+
+
+def test_sgd_with_momentum_remembers_and_decay_pulls_to_zero():
+    p = Tensor(np.array([1.0]), requires_grad=True)
+    optimizer = SGD([p], lr=0.5, momentum=0.5, weight_decay=0.25)
+    p.grad = np.array([2.0])
+    optimizer.step()  # g = 2 + 0.25 * 1 = 2.25, u = 2.25, p = 1 - 1.125
+    assert p.data.tolist() == [-0.125]
+    optimizer.step()  # g = 2 - 0.03125 = 1.96875, u = 1.125 + 1.96875 = 3.09375, p = -0.125 - 1.546875
+    assert p.data.tolist() == [-1.671875]
+
+
+def test_sgd_does_not_write_to_the_gradient():
+    p = parameter(3)
+    give_gradients([p], seed=1)
+    before = p.grad.copy()
+    SGD([p], lr=0.1, momentum=0.9, weight_decay=0.1).step()
+    assert (p.grad == before).all()
+
+
+def test_adamw_follows_its_equations_element_by_element():
+    lr, beta1, beta2, eps, decay = 0.01, 0.8, 0.9, 1e-3, 0.5
+    p = parameter(2, 3)
+    expected = p.data.copy()
+    optimizer = AdamW([p], lr, (beta1, beta2), eps, decay)
+    m, v = np.zeros((2, 3)), np.zeros((2, 3))
+    for step in (1, 2, 3):
+        give_gradients([p], seed=step)
+        for i in np.ndindex(2, 3):
+            g = p.grad[i]
+            m[i] = beta1 * m[i] + (1 - beta1) * g
+            v[i] = beta2 * v[i] + (1 - beta2) * g**2
+            step_size = (m[i] / (1 - beta1**step)) / (math.sqrt(v[i] / (1 - beta2**step)) + eps)
+            expected[i] = expected[i] * (1 - lr * decay) - lr * step_size
+        optimizer.step()
+    np.testing.assert_allclose(p.data, expected, rtol=1e-12)
+
+
+def test_adamw_decays_matrices_and_nothing_else():
+    params = {"matrix": parameter(2, 3), "bias": parameter(3), "scalar": parameter()}
+    before = {name: p.data.copy() for name, p in params.items()}
+    for p in params.values():
+        p.grad = np.zeros_like(p.data)  # no gradient: only decay moves anything
+    AdamW(params.items(), lr=0.1, weight_decay=0.5).step()
+    np.testing.assert_allclose(params["matrix"].data, before["matrix"] * 0.95, rtol=1e-14)
+    assert (params["bias"].data == before["bias"]).all() and params["scalar"].data == before["scalar"]
+
+
+def test_adamw_takes_another_rule_for_decay_and_adam_has_none():
+    a, b = parameter(2, 2), parameter(2, 2)
+    before = a.data.copy(), b.data.copy()
+    for p in (a, b):
+        p.grad = np.zeros_like(p.data)
+    AdamW([("a", a), ("b", b)], lr=0.1, weight_decay=0.5, decays=lambda name, p: name == "b").step()
+    assert (a.data == before[0]).all() and (b.data != before[1]).all()
+    after = b.data.copy()
+    Adam([b], lr=0.1).step()
+    assert (b.data == after).all()
+
+
+def test_a_parameter_without_gradient_is_left_alone_and_its_steps_are_not_counted():
+    used, unused = parameter(2, 2), parameter(2, 2, seed=1)
+    late = unused.data.copy()
+    optimizer = AdamW([("used", used), ("unused", unused)], lr=0.1, weight_decay=0.5)
+    for seed in (1, 2):
+        give_gradients([used], seed)
+        optimizer.step()
+    assert (unused.data == late).all()
+    give_gradients([unused], seed=3)
+    optimizer.step()
+    assert optimizer.state_dict()["steps"].tolist() == [3, 1]
+    # Its first update is what it would have been in an optimiser of its own.
+    alone = Tensor(late, requires_grad=True)
+    give_gradients([alone], seed=3)
+    AdamW([alone], lr=0.1, weight_decay=0.5).step()
+    assert (unused.data == alone.data).all()
+
+
+@pytest.mark.parametrize("optimizer", [lambda p: SGD(p, 1.0, 0.5), lambda p: AdamW(p, 1.0)])
+def test_the_learning_rate_may_change_at_any_step(optimizer):
+    p = parameter(4)
+    optimizer = optimizer([p])
+    give_gradients([p], seed=1)
+    optimizer.lr = 0.0
+    before = p.data.copy()
+    optimizer.step()
+    assert (p.data == before).all()
+    optimizer.lr = 0.1
+    optimizer.step()
+    assert (p.data != before).all()
+
+
+def test_updates_are_in_place_and_keep_float32():
+    p = parameter(3, 4, dtype=np.float32)
+    array = p.data
+    for optimizer in (SGD([p], 0.1, 0.9, 0.1), AdamW([p], 0.1)):
+        give_gradients([p], seed=1)
+        optimizer.step()
+        assert p.data is array and p.dtype == np.float32
+        assert all(a.dtype == np.float32 for name, a in optimizer.state_dict().items() if name != "steps")
+
+
+def test_zero_grad_forgets_gradients():
+    p = parameter(3)
+    give_gradients([p], seed=1)
+    SGD([p], 0.1).zero_grad()
+    assert p.grad is None
+
+
+@pytest.mark.parametrize("make", [lambda p: SGD(p, 0.1, 0.9, 0.1), lambda p: AdamW(p, 0.1)])
+def test_updates_run_on_another_kind_of_array(make):
+    results = []
+    for kind in (np.asarray, StrictArray):
+        p = Tensor(kind(np.linspace(-1, 1, 6).reshape(2, 3)), requires_grad=True)
+        optimizer = make([p])
+        for _ in range(2):
+            p.grad = kind(np.linspace(3, -2, 6).reshape(2, 3))
+            clip_grad_norm([p], 1.0)
+            optimizer.step()
+        optimizer.load_state_dict({name: a.copy() for name, a in optimizer.state_dict().items()})
+        results.append(to_numpy(p.data))
+    np.testing.assert_allclose(*results, rtol=1e-14)
+
+
+# --- states ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [lambda p: SGD(p, 0.1, momentum=0.9), lambda p: AdamW(p, 0.1)])
+def test_training_goes_on_exactly_from_a_saved_state(make):
+    def train(params, optimizer, seeds):
+        for seed in seeds:
+            give_gradients(params, seed)
+            optimizer.step()
+
+    params = [parameter(3, 2, dtype=np.float32), parameter(4, dtype=np.float32)]
+    optimizer = make(params)
+    train(params, optimizer, range(3))
+    state = {name: np.copy(a) for name, a in optimizer.state_dict().items()}
+    resumed = [Tensor(p.data.copy(), requires_grad=True) for p in params]
+    train(params, optimizer, range(3, 6))
+
+    optimizer = make(resumed)
+    optimizer.load_state_dict(state)
+    train(resumed, optimizer, range(3, 6))
+    assert all((a.data == b.data).all() for a, b in zip(params, resumed, strict=True))
+
+
+def test_a_state_is_named_after_its_parameters():
+    optimizer = AdamW([("w", parameter(2, 3)), ("b", parameter(3))])
+    assert list(optimizer.state_dict()) == ["m.w", "m.b", "v.w", "v.b", "steps"]
+    assert list(SGD([parameter(2)], 0.1).state_dict()) == ["momentum.0", "steps"]
+
+
+def test_a_state_that_does_not_fit_is_refused_whole_and_everything_wrong_is_listed():
+    optimizer = AdamW([("w", parameter(2, 3)), ("b", parameter(3))])
+    state = {"m.w": np.ones((2, 3)), "m.b": np.ones(4), "v.w": np.ones((2, 3)), "extra": np.ones(1)}
+    with pytest.raises(ValueError) as error:
+        optimizer.load_state_dict(state)
+    message = str(error.value)
+    assert "AdamW" in message and "missing: v.b, steps" in message and "unexpected: extra" in message
+    assert "wrong shape: m.b (expected (3,), got (4,))" in message
+    assert not optimizer.state_dict()["m.w"].any()
+
+
+# --- what is refused ---------------------------------------------------------------------------------------------
+
+
+def test_parameters_that_cannot_be_updated_are_refused():
+    p = parameter(3)
+    for bad in (Tensor(np.ones(3)), apply("exp", p), np.ones(3)):
+        with pytest.raises(TypeError, match="leaves that require gradients"):
+            SGD([bad], 0.1)
+    with pytest.raises(ValueError, match="twice"):
+        SGD([p, p], 0.1)
+    with pytest.raises(ValueError, match="twice"):
+        SGD([("a", p), ("a", parameter(3))], 0.1)
+    with pytest.raises(ValueError, match="at least one"):
+        SGD([], 0.1)
+
+
+def test_settings_that_cannot_be_are_refused():
+    p = parameter(3)
+    with pytest.raises(ValueError, match="lr"):
+        SGD([p], -0.1)
+    with pytest.raises(ValueError, match="momentum"):
+        SGD([p], 0.1, momentum=1.0)
+    with pytest.raises(ValueError, match="beta2"):
+        AdamW([p], betas=(0.9, 1.0))
+    with pytest.raises(ValueError, match="weight_decay"):
+        AdamW([p], weight_decay=math.nan)
+
+
+# --- clipping ----------------------------------------------------------------------------------------------------
+
+
+def test_clipping_scales_all_gradients_to_the_common_norm():
+    a, b, unused = parameter(2), parameter(1), parameter(1)
+    a.grad, b.grad = np.array([3.0, 0.0]), np.array([4.0])
+    assert clip_grad_norm([a, b, unused], 1.0) == 5.0
+    np.testing.assert_allclose([*a.grad, *b.grad], [0.6, 0.0, 0.8], rtol=1e-6)
+    assert unused.grad is None
+
+
+def test_small_gradients_are_left_as_they_are():
+    a = parameter(2)
+    a.grad = np.array([0.3, 0.4])
+    assert clip_grad_norm([a], 1.0) == 0.5 and a.grad.tolist() == [0.3, 0.4]
+
+
+def test_gradients_that_are_not_finite_are_left_to_be_looked_at():
+    a, b = parameter(2), parameter(2)
+    a.grad, b.grad = np.array([3.0, 4.0]), np.array([np.nan, 1.0])
+    assert math.isnan(clip_grad_norm([a, b], 1.0)) and a.grad.tolist() == [3.0, 4.0]
+    b.grad = np.array([np.inf, 1.0])
+    assert clip_grad_norm([a, b], 1.0) == math.inf and a.grad.tolist() == [3.0, 4.0] and b.grad[1] == 1.0
+
+
+def test_huge_float32_gradients_are_clipped_without_overflow():
+    a = parameter(2, dtype=np.float32)
+    a.grad = np.array([3e30, 4e30], np.float32)
+    assert clip_grad_norm([a], 1.0) == pytest.approx(5e30, rel=1e-6)
+    np.testing.assert_allclose(a.grad, [0.6, 0.8], rtol=1e-6)
+
+
+def test_a_greatest_norm_of_zero_is_refused():
+    with pytest.raises(ValueError, match="max_norm > 0"):
+        clip_grad_norm([parameter(2)], 0.0)
+
+
+# --- schedules ---------------------------------------------------------------------------------------------------
+
+
+def test_warmup_cosine_passes_through_its_landmarks():
+    schedule = [warmup_cosine(s, lr=1.0, min_lr=0.2, warmup=9, total=109) for s in range(150)]
+    assert schedule[0] == pytest.approx(0.1) and schedule[8] == pytest.approx(0.9)
+    assert schedule[9] == 1.0 and max(schedule) == 1.0
+    assert schedule[59] == pytest.approx(0.6)  # halfway down
+    assert schedule[34] == pytest.approx(0.2 + 0.8 * (1 + math.cos(math.pi / 4)) / 2)
+    assert all(lr == pytest.approx(0.2, rel=1e-12) for lr in schedule[109:])
+    assert (np.diff(schedule[9:110]) < 0).all()
+
+
+def test_warmup_linear_passes_through_its_landmarks():
+    schedule = [warmup_linear(s, lr=1.0, warmup=4, total=14) for s in range(20)]
+    np.testing.assert_allclose(schedule[:5], [0.2, 0.4, 0.6, 0.8, 1.0])
+    np.testing.assert_allclose(schedule[4:15], np.linspace(1, 0, 11), atol=1e-15)
+    assert schedule[14:] == [0.0] * 6
+    assert warmup_linear(99, lr=1.0, min_lr=0.5, total=10) == 0.5
+
+
+def test_noam_peaks_where_the_warmup_ends():
+    schedule = [noam(s, d_model=64, warmup=10) for s in range(100)]
+    assert schedule[9] == max(schedule) == pytest.approx(64**-0.5 * 10**-0.5)
+    assert schedule[0] == pytest.approx(schedule[9] / 10) and schedule[39] == pytest.approx(schedule[9] / 2)
+    assert noam(5, d_model=64, warmup=10, scale=3.0) == pytest.approx(3 * schedule[5])
+
+
+@pytest.mark.parametrize("schedule", [warmup_cosine, warmup_linear])
+def test_schedules_work_without_warmup_and_with_nothing_but_warmup(schedule):
+    assert schedule(0, lr=1.0, warmup=0, total=10) == 1.0
+    assert schedule(4, lr=1.0, min_lr=0.5, warmup=9, total=5) == pytest.approx(0.5)
+    assert schedule(9, lr=1.0, min_lr=0.5, warmup=9, total=9) == 1.0
+    assert schedule(10, lr=1.0, min_lr=0.5, warmup=9, total=9) == 0.5
