@@ -1,4 +1,4 @@
-"""The checks catch wrong gradients: every op's backward is broken in every way that applies to it, and must be found out.
+"""The checks catch wrong gradients: every backward is broken in every way that applies to it, and must be found out.
 
 Two kinds of damage. The general ones wrap any pair and spoil what goes in or comes out of its backward. The particular
 ones change a line of the op's own file, as a slip of the pen would: a term dropped, a sum forgotten, a sign turned.

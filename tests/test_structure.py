@@ -1,0 +1,161 @@
+"""The house keeps its order: imports go one way, files stay small, heavy modules load late, one file knows the GPU."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tinygrad_gpt
+
+PACKAGE = Path(tinygrad_gpt.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+NAMES = [str(path.relative_to(PACKAGE).as_posix()) for path in FILES]
+
+# From the ground up: a file may import from its own layer and from those before it.
+LAYERS = (
+    ("errors", "array", "locks", "settings", "state"),
+    ("ops",),
+    ("kernels",),
+    ("autograd",),
+    ("functional",),
+    ("nn", "optim", "cases"),
+    ("models", "check", "generate"),
+    ("train",),
+    ("cli", "__main__", "info"),
+)
+BESIDE = {"data": ("errors", "array", "data")}  # knows the ground floor only; train and the command know it
+MAY_USE_DATA = ("data", "train", "cli", "__main__", "info", "generate")
+NARROWER = {  # what a layer may import at most, where that is less than all below it
+    "ops": ("array", "ops"),
+    "errors": (),
+    "array": ("array", "errors"),
+    "optim": ("errors", "array", "state", "kernels", "autograd", "optim"),
+}
+
+
+def part_of(path: Path) -> str:
+    """The layer's name: errors, ops, nn, ... The package's own __init__ is the front door and may import anything."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Dotted names of everything the file imports, at its top or inside functions."""
+    names = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute here"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return names
+
+
+def imported_parts(path: Path) -> set[str]:
+    own = {name.split(".")[1] for name in imported_modules(path) if name.startswith("tinygrad_gpt.")}
+    return {part for part in own if (PACKAGE / part).is_dir() or (PACKAGE / f"{part}.py").is_file()}
+
+
+def allowed(part: str) -> set[str]:
+    if part in BESIDE:
+        return set(BESIDE[part])
+    if part in NARROWER:
+        return set(NARROWER[part])
+    below = set()
+    for layer in LAYERS:
+        below |= set(layer)
+        if part in layer:
+            return below | ({"data"} if part in MAY_USE_DATA else set())
+    raise AssertionError(f"{part} has no place in LAYERS: give it one")
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "__init__.py"])
+def test_imports_go_one_way(name):
+    path = PACKAGE / name
+    wrong = imported_parts(path) - allowed(part_of(path))
+    assert not wrong, f"{name} imports {sorted(wrong)}, which lie above it"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_stay_small(name):
+    lines = (PACKAGE / name).read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= (520 if name == "cases.py" else 430), f"{name} has {len(lines)} lines: it is two ideas"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_file_says_what_it_is(name):
+    source = (PACKAGE / name).read_text(encoding="utf-8")
+    assert not source.strip() or ast.get_docstring(ast.parse(source)), f"{name} has no docstring"
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "array.py" and not n.startswith("kernels/cuda")])
+def test_only_array_imports_cupy(name):
+    assert not {m for m in imported_modules(PACKAGE / name) if m.split(".")[0] == "cupy"}
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith(("ops/", "nn/", "models/"))])
+def test_ops_layers_and_models_have_no_if_about_devices(name):
+    for node in ast.walk(tree(PACKAGE / name)):
+        if isinstance(node, ast.If | ast.IfExp | ast.While):
+            words = {n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)}
+            words |= {n.attr for n in ast.walk(node.test) if isinstance(n, ast.Attribute)}
+            about = {w for w in words if w.lower() in ("device", "cuda", "cupy", "gpu", "numba")}
+            assert not about, f"{name}, line {node.lineno}: the array and the registry decide that"
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith(("ops/", "kernels/"))])
+def test_ops_and_kernels_know_no_tensor(name):
+    words = {node.id for node in ast.walk(tree(PACKAGE / name)) if isinstance(node, ast.Name)}
+    assert "Tensor" not in words
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_text_files_are_opened_as_utf_8(name):
+    """The default encoding differs between systems."""
+    for node in ast.walk(tree(PACKAGE / name)):
+        if not isinstance(node, ast.Call):
+            continue
+        keywords = {k.arg for k in node.keywords}
+        if isinstance(node.func, ast.Attribute) and node.func.attr in ("read_text", "write_text"):
+            assert "encoding" in keywords, f"{name}, line {node.lineno}: encoding is missing"
+        if isinstance(node.func, ast.Name) and node.func.id == "open":
+            mode = node.args[1].value if len(node.args) > 1 else "r"
+            assert "b" in mode or "encoding" in keywords, f"{name}, line {node.lineno}: encoding is missing"
+
+
+HEAVY = ("numba", "llvmlite", "matplotlib", "tokenizers", "rich", "typer", "safetensors", "cupy", "torch", "scipy")
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = f"import sys, tinygrad_gpt; print(*(m for m in {HEAVY} if m in sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []
+
+
+def test_working_with_tensors_on_the_reference_loads_nothing_heavy():
+    """A machine without Numba never notices; neither does a first look on one that has it, if it says so."""
+    code = (
+        "import sys\n"
+        "sys.modules['numba'] = None\n"  # as if not installed
+        "import importlib.util\n"
+        "find = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *a: None if name == 'numba' else find(name, *a)\n"
+        "import tinygrad_gpt as tg\n"
+        "x = tg.Tensor([1.0, 2.0], requires_grad=True)\n"
+        "tg.functional.sum(tg.functional.softmax(x * x)).backward()\n"
+        f"print(*(m for m in {HEAVY} if sys.modules.get(m)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []
+
+
+def test_numpy_is_the_only_dependency_of_the_core():
+    core = [path for path in FILES if part_of(path) in ("array", "ops", "autograd", "functional", "nn", "check")]
+    outside = {m.split(".")[0] for path in core for m in imported_modules(path)}
+    outside -= {"tinygrad_gpt", *sys.stdlib_module_names}
+    assert outside == {"numpy"}
