@@ -1,0 +1,104 @@
+"""Multi-head attention against one head at a time in NumPy; cross-attention, masks, cache."""
+
+import numpy as np
+import pytest
+
+import tinygrad_gpt as tg
+from tinygrad_gpt.nn import KVCache, MultiHeadAttention
+
+
+def layer(**settings) -> MultiHeadAttention:
+    made = MultiHeadAttention(6, 3, **settings).to(np.float64)
+    rng = np.random.default_rng(0)
+    for p in made.parameters():
+        p.data[...] = rng.normal(0, 0.7, p.shape)
+    return made
+
+
+def array(*shape, seed=1) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def by_hand(attention, x, source, may_attend) -> np.ndarray:
+    """One sequence and one head at a time, from the definition."""
+    if hasattr(attention, "qkv"):
+        w, b = attention.qkv.weight.data, attention.qkv.bias.data
+        wq, wk, wv, bq, bk, bv = *np.split(w, 3), *np.split(b, 3)
+    else:
+        wq, bq = attention.q.weight.data, attention.q.bias.data
+        (wk, wv), (bk, bv) = np.split(attention.kv.weight.data, 2), np.split(attention.kv.bias.data, 2)
+    d = x.shape[-1] // attention.n_head
+    y = np.zeros_like(x)
+    for b in range(len(x)):
+        for h in range(attention.n_head):
+            rows = slice(h * d, (h + 1) * d)
+            q = x[b] @ wq[rows].T + bq[rows]
+            k = source[b] @ wk[rows].T + bk[rows]
+            v = source[b] @ wv[rows].T + bv[rows]
+            for i in range(len(q)):
+                weights = np.exp(k @ q[i] / np.sqrt(d)) * may_attend[b, i]
+                y[b, i, rows] = weights / weights.sum() @ v
+    return y @ attention.out.weight.data.T + attention.out.bias.data
+
+
+def test_self_attention_full_and_causal():
+    x = array(2, 5, 6)
+    everything = np.ones((2, 5, 5), bool)
+    attention = layer()
+    np.testing.assert_allclose(attention(tg.Tensor(x)).data, by_hand(attention, x, x, everything), rtol=1e-10)
+    attention = layer(causal=True)
+    np.testing.assert_allclose(attention(tg.Tensor(x)).data, by_hand(attention, x, x, np.tril(everything)), rtol=1e-10)
+
+
+def test_cross_attention_looks_at_another_sequence_with_other_channels():
+    x, source = array(2, 5, 6), array(2, 7, 4, seed=2)
+    attention = layer(c_source=4)
+    expected = by_hand(attention, x, source, np.ones((2, 5, 7), bool))
+    np.testing.assert_allclose(attention(tg.Tensor(x), tg.Tensor(source)).data, expected, rtol=1e-10)
+    assert [name for name, _ in attention.named_parameters()][:4] == ["q.weight", "q.bias", "kv.weight", "kv.bias"]
+
+
+def test_a_padding_mask_hides_positions_of_each_sequence():
+    x = array(2, 5, 6)
+    real = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], bool)
+    attention = layer()
+    y = attention(tg.Tensor(x), mask=real[:, None, None, :]).data  # (B, 1, 1, Tk)
+    expected = by_hand(attention, x, x, np.broadcast_to(real[:, None, :], (2, 5, 5)))
+    np.testing.assert_allclose(y, expected, rtol=1e-10)
+    short = attention(tg.Tensor(x[:1, :3])).data
+    np.testing.assert_allclose(y[:1, :3], short, rtol=1e-10)
+
+
+def test_dropout_on_the_weights_in_training_only():
+    x = tg.Tensor(array(2, 5, 6))
+    attention = layer(dropout=0.5)
+    assert (attention(x).data != attention(x).data).any()
+    attention.eval()
+    assert (attention(x).data == attention(x).data).all()
+
+
+@pytest.mark.parametrize("pieces", [(5,), (1, 1, 1, 1, 1), (2, 3), (3, 1, 1)])
+def test_a_cache_gives_what_the_whole_sequence_gives(pieces):
+    attention = layer(causal=True)
+    x = array(2, 5, 6)
+    whole = attention(tg.Tensor(x)).data
+    cache = KVCache(1, 2, 3, 8, 2, like=x)
+    start = 0
+    with tg.no_grad():
+        for size in pieces:
+            part = attention(tg.Tensor(x[:, start : start + size]), cache=cache.layers[0]).data
+            np.testing.assert_allclose(part, whole[:, start : start + size], rtol=1e-10)
+            start += size
+            assert cache.length == start
+
+
+def test_heads_are_views_so_that_nothing_is_copied_on_the_way_to_the_kernel():
+    attention = layer()
+    qkv = tg.Tensor(array(2, 5, 18))
+    _, _, v = tg.functional.split(qkv, 3)
+    heads = attention._split_heads(v)
+    assert heads.shape == (2, 3, 5, 2)
+    assert np.shares_memory(heads.data, qkv.data)
+    assert (attention._join_heads(heads).data == v.data).all()
+    y = tg.Tensor(array(2, 5, 3, 2)).transpose(0, 2, 1, 3)  # as the kernel lays its result out
+    assert np.shares_memory(attention._join_heads(y).data, y.data)
