@@ -43,7 +43,7 @@ __all__ = ["Finding", "GradcheckError", "Report", "check_op", "gradcheck"]
 
 
 def check_op(op: str, pair, cases: Iterable | None = None, *, seed: int = 0) -> Report:
-    """Check a pair for `op` against finite differences and the reference, on the op's cases (tinygrad_gpt/cases.py).
+    """Check a pair for `op` against finite differences and the reference, on the op's cases (tinygrad_gpt/cases).
 
     pair   any object with `.forward` and `.backward`: a module, a registry.Version, a SimpleNamespace, a class. Its
            `.why_not`, where it has one, may decline cases

@@ -1,0 +1,148 @@
+"""Cases of the ops that reduce, rearrange, pick, join and cut."""
+
+import numpy as np
+
+from tinygrad_gpt.cases.draw import LONG, strided, transposed
+
+# --- reductions --------------------------------------------------------------------------------------------------
+
+
+def _reduction(values: str = "normal", of_nothing: bool = False, **settings):
+    """Cases of an op that reduces axes; `of_nothing`: whether it may reduce no elements at all."""
+
+    def make(draw):
+        one = getattr(draw, values)
+        for axis in (None, 0, 1, -1, (0, 2), (-1, 1), (2, 0, 1)):
+            for keepdims in (False, True):
+                name = f"axis {axis}" + ", kept" * keepdims
+                yield name, (one(2, 3, 5),), {"axis": axis, "keepdims": keepdims} | settings
+        yield "no axis", (one(2, 3),), {"axis": ()} | settings
+        yield "size one", (one(3, 1),), {"axis": 1} | settings
+        yield "no rows", (one(0, 3),), {"axis": 1} | settings
+        yield "long", (one(3, LONG),), {"axis": 1} | settings
+        yield "strided", (strided(one(3, 7)),), {"axis": 0} | settings
+        yield "transposed", (transposed(one(4, 2, 3)),), {"axis": (0, -1)} | settings
+        if of_nothing:
+            yield "of nothing", (one(0, 3),), {"axis": 0} | settings
+            yield "a number", (one(),), settings
+
+    return make
+
+
+def _var(draw):
+    yield from _reduction()(draw)
+    for correction in (1, 0.5):
+        yield f"correction {correction}", (draw.normal(3, 5),), {"axis": 1, "correction": correction}
+    yield "far from 0", (draw.normal(3, 5) + 50,), {"axis": -1, "keepdims": True}
+
+
+# --- shapes ------------------------------------------------------------------------------------------------------
+
+
+def _reshape(draw):
+    for name, old, new in [
+        ("two axes to one", (3, 5), (15,)),
+        ("one axis to three", (30,), (2, 3, 5)),
+        ("worked out", (4, 6), (3, -1)),
+        ("worked out alone", (2, 3, 5), (-1,)),
+        ("a number to an axis", (), (1,)),
+        ("an element to a number", (1, 1), ()),
+        ("nothing", (0, 3), (5, 0)),
+    ]:
+        yield name, (draw.normal(*old),), {"shape": new}
+    yield "transposed", (transposed(draw.normal(4, 6)),), {"shape": (8, 3)}
+
+
+def _transpose(draw):
+    yield "two axes", (draw.normal(3, 5),), {"axes": (1, 0)}
+    yield "rotated", (draw.normal(2, 3, 5),), {"axes": (1, 2, 0)}
+    yield "four axes", (draw.normal(2, 3, 4, 5),), {"axes": (0, 2, 1, 3)}
+    yield "four axes, no two at home", (draw.normal(2, 3, 4, 5),), {"axes": (3, 0, 1, 2)}
+    yield "counted from the end", (draw.normal(2, 3, 5),), {"axes": (-1, 0, -2)}
+    yield "left alone", (draw.normal(2, 3),), {"axes": (0, 1)}
+    yield "sizes one", (draw.normal(1, 3, 1),), {"axes": (2, 0, 1)}
+    yield "a number", (draw.normal(),), {"axes": ()}
+    yield "nothing", (draw.normal(0, 3),), {"axes": (1, 0)}
+    yield "strided", (strided(draw.normal(3, 4, 2)),), {"axes": (2, 0, 1)}
+
+
+def _broadcast_to(draw):
+    for name, old, new in [
+        ("as it is", (2, 3), (2, 3)),
+        ("a new axis", (5,), (3, 5)),
+        ("stretched", (3, 1), (3, 5)),
+        ("both", (3, 1, 5), (2, 3, 4, 5)),
+        ("a number", (), (2, 3)),
+        ("all stretched", (1, 1), (3, 5)),
+        ("to nothing", (1, 3), (0, 3)),
+        ("nothing", (0, 1), (0, 3)),
+    ]:
+        yield name, (draw.normal(*old),), {"shape": new}
+    yield "transposed", (transposed(draw.normal(2, 1, 3)),), {"shape": (2, 4, 3)}
+
+
+def _getitem(draw):
+    x = draw.normal(4, 5, 3)
+    for name, index in [
+        ("integer", 2),
+        ("integer from the end", -1),
+        ("all integers", (1, 2, 0)),
+        ("slice", slice(1, 3)),
+        ("slices with steps", (slice(None, None, 2), slice(None, None, -1))),
+        ("empty slice", slice(2, 2)),
+        ("ellipsis", (..., 1)),
+        ("new axes", (None, 1, ..., None)),
+        ("nothing but the ellipsis", ...),
+        ("integer array", np.array([3, 0, 1])),
+        ("repeated", np.array([1, 1, -3, 0, 1])),
+        ("repeated, on a later axis", (slice(None), np.array([4, 4, 0, -1]))),
+        ("repeated, two axes", np.array([[0, 2, 0], [0, 0, 3]])),
+        ("repeated pairs", (np.array([0, 1, 0, 0]), np.array([2, 2, 2, 1]))),
+        ("integer arrays that broadcast", (np.array([[0], [2]]), np.array([1, 1, 4]))),
+        ("integer arrays apart", (np.array([0, 0, 1]), slice(1, 4), np.array([2, 2, 0]))),
+        ("a list", [2, 2, 0]),
+        ("no ids", np.array([], dtype=np.int64)),
+        ("booleans of rows", np.array([True, False, True, True])),
+        ("booleans of elements", x > 0),
+        ("no booleans", np.zeros((4, 5), dtype=bool)),
+    ]:
+        yield name, (x,), {"index": index}
+    yield "strided", (strided(draw.normal(4, 5)),), {"index": (np.array([1, 1, 2]), slice(1, None))}
+    yield "one axis, repeated", (draw.normal(7),), {"index": np.array([6, 6, 0, 6])}
+    yield "sizes one", (draw.normal(1, 3, 1),), {"index": (0, slice(None), np.array([0, 0]))}
+    yield "of nothing", (draw.normal(0, 3),), {"index": (slice(None), 1)}
+
+
+def _concatenate(draw):
+    yield "two", (draw.normal(2, 3), draw.normal(4, 3)), {}
+    yield "three, last axis", (draw.normal(2, 3), draw.normal(2, 1), draw.normal(2, 4)), {"axis": -1}
+    yield "middle axis", (draw.normal(2, 3, 5), draw.normal(2, 4, 5)), {"axis": 1}
+    yield "one", (draw.normal(2, 3),), {"axis": 1}
+    yield "one of them empty", (draw.normal(3), draw.normal(0), draw.normal(2)), {}
+    yield "strided", (strided(draw.normal(3, 2)), transposed(draw.normal(3, 4))), {"axis": 1}
+
+
+def _split(draw):
+    yield "thirds", (draw.normal(2, 9),), {"sections": 3}
+    yield "first axis", (draw.normal(4, 3),), {"sections": 2, "axis": 0}
+    yield "middle axis", (draw.normal(2, 6, 5),), {"sections": 2, "axis": 1}
+    yield "sizes", (draw.normal(2, 7),), {"sections": (4, 1, 2), "axis": -1}
+    yield "one of them empty", (draw.normal(2, 7),), {"sections": (4, 0, 3), "axis": 1}
+    yield "one", (draw.normal(2, 3),), {"sections": 1}
+    yield "pieces of size one", (draw.normal(1, 3),), {"sections": 3}
+    yield "of nothing", (draw.normal(0, 4),), {"sections": 2}
+    yield "strided", (strided(draw.normal(2, 6)),), {"sections": 2}
+
+
+MAKERS = {
+    "sum": _reduction(of_nothing=True),
+    "mean": _reduction(),
+    "max": _reduction("distinct"),
+    "var": _var,
+    "reshape": _reshape,
+    "transpose": _transpose,
+    "broadcast_to": _broadcast_to,
+    "getitem": _getitem,
+    "concatenate": _concatenate,
+    "split": _split,
+}

@@ -1,0 +1,121 @@
+"""Cases of the ops that work element by element."""
+
+import numpy as np
+
+from tinygrad_gpt.cases.draw import LONG, strided, transposed
+
+
+def _unary(values: str = "normal", **settings):
+    """Cases of an op on one array, whose elements Draw's method `values` makes."""
+
+    def make(draw):
+        one = getattr(draw, values)
+        yield "three axes", (one(2, 3, 5),), settings
+        yield "a number", (one(),), settings
+        yield "one element", (one(1, 1),), settings
+        yield "nothing", (one(0, 3),), settings
+        yield "long", (one(LONG),), settings
+        yield "strided", (strided(one(3, 7)),), settings
+        yield "transposed", (transposed(one(4, 2, 3)),), settings
+
+    return make
+
+
+def _with_large(make, size: float):
+    """More cases: arguments so large that the function is flat, or overflows if written carelessly."""
+
+    def more(draw):
+        yield from make(draw)
+        yield "large", (np.linspace(-size, size, 23),), {}
+
+    return more
+
+
+def _pow(draw):
+    yield "square", (draw.normal(2, 3, 5),), {"exponent": 2}
+    yield "cube", (draw.normal(7),), {"exponent": 3}
+    yield "root", (draw.positive(3, 5),), {"exponent": 0.5}
+    yield "inverse", (draw.nonzero(3, 5),), {"exponent": -1}
+    yield "fraction", (draw.positive(131),), {"exponent": -1.7}
+    yield "power one, at zero too", (np.array([0.0, 1.5, -2.0]),), {"exponent": 1}
+    yield "power zero, at zero too", (np.array([0.0, 1.5, -2.0]),), {"exponent": 0}
+    yield "a number", (draw.positive(),), {"exponent": 2.5}
+    yield "one element", (draw.positive(1, 1),), {"exponent": 2}
+    yield "nothing", (draw.positive(0, 3),), {"exponent": 2}
+    yield "strided", (strided(draw.positive(3, 7)),), {"exponent": 1.5}
+
+
+def _gelu(draw):
+    for approximate in ("tanh", "none"):
+        for name, arrays, _ in _with_large(_unary(), 12.0)(draw):
+            yield f"{approximate}, {name}", arrays, {"approximate": approximate}
+
+
+def _dropout(draw):
+    for p in (0.0, 0.1, 0.75):
+        yield f"p = {p}", (draw.normal(3, 5, 7),), {"p": p, "seed": 1234567}
+    for name, arrays, _ in _unary()(draw):
+        yield name, arrays, {"p": 0.4, "seed": 2**62 + 987654321}
+
+
+_BROADCASTS = {
+    "one shape": ((2, 3, 5), (2, 3, 5)),
+    "a row to many": ((2, 3, 5), (5,)),
+    "many to a row": ((5,), (2, 3, 5)),
+    "a column and a row": ((3, 1), (5,)),
+    "stretched both ways": ((2, 1, 5), (3, 1)),
+    "a number and an array": ((), (4,)),
+    "an array and one element": ((3, 4), (1, 1, 1)),
+    "two numbers": ((), ()),
+    "nothing": ((0, 3), (1, 3)),
+    "stretched to nothing": ((1, 3), (0, 1)),
+    "long": ((3, LONG), (LONG,)),
+}
+
+
+def _binary(values: str = "normal", other: str | None = None):
+    """Cases of an op on two arrays that broadcast."""
+
+    def make(draw):
+        one, two = getattr(draw, values), getattr(draw, other or values)
+        for name, (a, b) in _BROADCASTS.items():
+            yield name, (one(*a), two(*b)), {}
+        yield "strided and transposed", (strided(one(3, 5)), transposed(two(2, 3, 5))), {}
+
+    return make
+
+
+def _maximum(draw):
+    for name, shapes in _BROADCASTS.items():
+        a, b = (draw.distinct(*shape) for shape in shapes)
+        yield name, (a, np.asarray(b + 0.071)), {}  # a's and b's elements are from two grids that do not meet
+    yield "strided and transposed", (strided(draw.distinct(3, 5)), transposed(draw.distinct(2, 3, 5)) + 0.071), {}
+
+
+def _where(draw):
+    for name, (a, b) in _BROADCASTS.items():
+        condition = draw.bools(*np.broadcast_shapes(a, b))
+        yield name, (condition, draw.normal(*a), draw.normal(*b)), {}
+    yield "the condition broadcasts", (draw.bools(3, 1), draw.normal(2, 3, 5), draw.normal(5)), {}
+    yield "the condition stretches both", (draw.bools(2, 3, 5), draw.normal(5), draw.normal(3, 1)), {}
+    yield "strided", (draw.bools(6, 4)[::2], strided(draw.normal(3, 4)), transposed(draw.normal(3, 4))), {}
+
+
+MAKERS = {
+    "add": _binary(),
+    "sub": _binary(),
+    "mul": _binary(),
+    "div": _binary("normal", "nonzero"),
+    "maximum": _maximum,
+    "where": _where,
+    "neg": _unary(),
+    "pow": _pow,
+    "exp": _unary(),
+    "log": _unary("positive"),
+    "sqrt": _unary("positive"),
+    "tanh": _with_large(_unary(), 30.0),
+    "sigmoid": _with_large(_unary(), 800.0),
+    "relu": _unary("nonzero"),
+    "gelu": _gelu,
+    "dropout": _dropout,
+}

@@ -1,0 +1,175 @@
+"""Cases of the ops that layers are made of."""
+
+import numpy as np
+
+from tinygrad_gpt.cases.draw import LONG, strided, transposed
+
+
+def _matmul(draw):
+    for name, a, b in [
+        ("matrices", (2, 3), (3, 5)),
+        ("batches", (4, 2, 3), (4, 3, 5)),
+        ("two batch axes", (2, 3, 4, 5), (2, 3, 5, 7)),
+        ("one matrix for a batch", (4, 2, 3), (3, 5)),
+        ("a batch for one matrix", (2, 3), (4, 3, 5)),
+        ("batches that broadcast", (6, 1, 2, 3), (4, 3, 5)),
+        ("row by matrix", (3,), (3, 5)),
+        ("matrix by column", (2, 3), (3,)),
+        ("row by batch", (3,), (4, 3, 5)),
+        ("batch by column", (4, 2, 3), (3,)),
+        ("row by column", (3,), (3,)),
+        ("sizes one", (1, 1), (1, 1)),
+        ("nothing to sum", (2, 0), (0, 3)),
+        ("no rows", (0, 2), (2, 3)),
+        ("larger", (33, 65), (65, 17)),
+    ]:
+        yield name, (draw.normal(*a), draw.normal(*b)), {}
+    yield "strided and transposed", (strided(draw.normal(2, 3)), transposed(draw.normal(4, 3, 5))), {}
+
+
+def _linear(draw):
+    for name, x, c_out in [
+        ("rows", (7, 5), 3),
+        ("batches", (2, 3, 5), 4),
+        ("one row", (5,), 3),
+        ("one in, one out", (3, 1), 1),
+        ("no rows", (0, 5), 3),
+        ("larger", (33, 65), 17),
+    ]:
+        c_in = x[-1]
+        yield name, (draw.normal(*x), draw.normal(c_out, c_in), draw.normal(c_out)), {}
+        yield f"{name}, no bias", (draw.normal(*x), draw.normal(c_out, c_in), None), {}
+    views = (strided(draw.normal(2, 3, 5)), transposed(draw.normal(4, 5)), strided(draw.normal(4)))
+    yield "strided and transposed", views, {}
+
+
+def _embedding(draw):
+    yield "batch", (draw.ids(7, 2, 5), draw.normal(7, 3)), {}
+    yield "repeated often", (draw.ids(4, 3, 67), draw.normal(5, 9)), {}
+    yield "one id", (draw.ids(7), draw.normal(7, 3)), {}
+    yield "no ids", (draw.ids(7, 0, 2), draw.normal(7, 3)), {}
+    yield "one row", (draw.ids(1, 4), draw.normal(1, 3)), {}
+    yield "width one", (draw.ids(5, 4), draw.normal(5, 1)), {}
+    yield "int32", (draw.ids(7, 4, dtype=np.int32), draw.normal(7, 3)), {}
+    yield "uint16", (draw.ids(7, 4, dtype=np.uint16), draw.normal(7, 3)), {}
+    yield "transposed", (draw.ids(7, 5, 2).T, transposed(draw.normal(7, 3))), {}
+
+
+def _layer_norm(draw):
+    for name, shape in [
+        ("batches", (2, 3, 5)),
+        ("one row", (7,)),
+        ("width one", (3, 1)),
+        ("no rows", (0, 5)),
+        ("long", (3, LONG)),
+        ("many rows", (67, 9)),
+    ]:
+        c = shape[-1]
+        yield name, (draw.normal(*shape), draw.normal(c), draw.normal(c)), {}
+        yield f"{name}, no bias", (draw.normal(*shape), draw.normal(c), None), {}
+    yield "far from 0", (draw.normal(3, 5) + 30, draw.normal(5), draw.normal(5)), {}
+    # With two channels x̂ is ±1 and dx nearly 0, all rounding: only a large eps leaves something to compare.
+    yield "width two, large eps", (draw.normal(3, 2), draw.normal(2), draw.normal(2)), {"eps": 0.3}
+    yield "large eps", (draw.normal(3, 5), draw.normal(5), draw.normal(5)), {"eps": 0.3}
+    yield "strided", (strided(draw.normal(3, 5)), strided(draw.normal(5)), strided(draw.normal(5))), {}
+    yield "transposed", (transposed(draw.normal(2, 3, 5)), draw.normal(5), draw.normal(5)), {}
+
+
+def _softmax(draw):
+    for axis in (0, 1, -1):
+        yield f"axis {axis}", (draw.normal(2, 3, 5),), {"axis": axis}
+    yield "one axis", (draw.normal(7),), {}
+    yield "width one", (draw.normal(3, 1),), {}
+    yield "no rows", (draw.normal(0, 3),), {}
+    yield "long", (draw.normal(3, LONG),), {}
+    yield "large", (draw.normal(3, 7, size=300.0),), {}
+    yield "strided", (strided(draw.normal(3, 7)),), {}
+    yield "transposed", (transposed(draw.normal(4, 2, 3)),), {"axis": 1}
+
+
+def _attention(draw):
+    def qkv(b, h, tq, tk, d):
+        return draw.normal(b, h, tq, d), draw.normal(b, h, tk, d), draw.normal(b, h, tk, d)
+
+    yield "full", (*qkv(2, 3, 5, 7, 4), None), {}
+    yield "causal", (*qkv(2, 3, 5, 5, 4), None), {"causal": True}
+    yield "causal, fewer queries (a cache)", (*qkv(2, 1, 3, 7, 4), None), {"causal": True}
+    yield "causal, one query", (*qkv(2, 3, 1, 5, 4), None), {"causal": True}
+    yield "causal, more queries: the first see nothing", (*qkv(1, 2, 7, 4, 3), None), {"causal": True}
+    yield "one key", (*qkv(2, 1, 3, 1, 5), None), {}
+    yield "head size one", (*qkv(1, 2, 3, 4, 1), None), {}
+    yield "scale", (*qkv(1, 2, 3, 5, 4), None), {"scale": 0.3}
+    yield "large scores", (*qkv(1, 2, 3, 5, 4), None), {"scale": 40.0}
+    yield "no keys", (*qkv(2, 1, 3, 0, 4), None), {}
+    yield "no queries", (*qkv(2, 1, 0, 3, 4), None), {}
+
+    some = draw.bools(2, 3, 5, 7)
+    some[1, 2, 3] = False
+    yield "boolean mask, one row sees nothing", (*qkv(2, 3, 5, 7, 4), some), {}
+    padding = np.arange(5) < np.array([5, 2])[:, None]  # (B, Tk): the second sequence has 2 tokens
+    yield "padding mask", (*qkv(2, 3, 4, 5, 3), padding[:, None, None, :]), {}
+    yield "padding mask, causal", (*qkv(2, 3, 5, 5, 4), padding[:, None, None, :]), {"causal": True}
+    yield "boolean mask of two axes", (*qkv(2, 1, 3, 5, 4), draw.bools(3, 5)), {}
+
+    yield "added mask", (*qkv(2, 3, 4, 5, 2), draw.normal(2, 3, 4, 5)), {}
+    yield "added mask, broadcast", (*qkv(2, 3, 4, 5, 2), draw.normal(3, 1, 5)), {}
+    yield "added mask, causal", (*qkv(2, 3, 5, 5, 4), draw.normal(2, 1, 5, 5)), {"causal": True}
+    infinite = np.where(draw.bools(4, 5), draw.normal(4, 5), -np.inf)
+    infinite[2] = -np.inf
+    yield "added mask with -inf, one row all of it", (*qkv(2, 3, 4, 5, 2), infinite), {}
+
+    yield "dropout", (*qkv(2, 3, 5, 7, 4), None), {"dropout": 0.4, "seed": 97}
+    yield "dropout, causal", (*qkv(2, 3, 5, 5, 4), None), {"causal": True, "dropout": 0.2, "seed": 2**62 + 5}
+    yield "dropout, boolean mask", (*qkv(2, 3, 5, 7, 4), some), {"dropout": 0.3, "seed": 11}
+    yield "dropout, added mask", (*qkv(2, 1, 4, 5, 3), draw.normal(4, 5)), {"dropout": 0.3, "seed": 11}
+
+    yield "long, causal", (*qkv(1, 2, 67, 67, 9), None), {"causal": True}
+    yield "long", (*qkv(1, 2, 35, 131, 17), None), {}
+    yield "long, causal, a cache, dropout", (*qkv(1, 1, 33, 70, 5), None), {"causal": True, "dropout": 0.1, "seed": 3}
+    fused = draw.normal(2, 5, 3, 3, 4)  # (B, T, 3, H, D), as one linear layer makes q, k and v
+    yield "views of one array", (*fused.transpose(2, 0, 3, 1, 4), None), {"causal": True}
+    views = (
+        strided(draw.normal(2, 1, 3, 4)),
+        transposed(draw.normal(2, 1, 5, 4)),
+        draw.normal(2, 1, 10, 4)[:, :, ::2],
+    )
+    yield "strided", (*views, None), {}
+
+
+def _cross_entropy(draw):
+    def some_ignored(targets, ignore_index=-100):
+        targets[..., ::2] = ignore_index
+        return targets
+
+    for reduction in ("mean", "sum", "none"):
+        for label_smoothing in (0.0, 0.1):
+            settings = {"reduction": reduction, "label_smoothing": label_smoothing}
+            name = f"{reduction}, smoothing {label_smoothing}"
+            yield name, (draw.normal(2, 3, 5), draw.ids(5, 2, 3)), settings
+            yield f"{name}, some ignored", (draw.normal(2, 3, 5), some_ignored(draw.ids(5, 2, 3))), settings
+    yield "one row", (draw.normal(5), draw.ids(5)), {}
+    yield "one class", (draw.normal(3, 1), draw.ids(1, 3)), {}
+    yield "ignoring class 0", (draw.normal(6, 5), some_ignored(1 + draw.ids(4, 6), 0)), {"ignore_index": 0}
+    yield "all ignored", (draw.normal(3, 5), np.full(3, -100)), {"reduction": "sum"}
+    yield "no rows", (draw.normal(0, 5), draw.ids(5, 0)), {"reduction": "sum"}
+    yield "no rows, not reduced", (draw.normal(2, 0, 5), draw.ids(5, 2, 0)), {"reduction": "none"}
+    yield "long", (draw.normal(3, LONG), draw.ids(LONG, 3)), {}
+    yield "long, smoothing", (draw.normal(3, LONG), draw.ids(LONG, 3)), {"label_smoothing": 0.2}
+    yield "many rows", (draw.normal(67, 9), draw.ids(9, 67)), {}
+    yield "large", (draw.normal(3, 7, size=300.0), draw.ids(7, 3)), {"reduction": "none"}
+    yield "int32", (draw.normal(3, 5), draw.ids(5, 3, dtype=np.int32)), {}
+    yield "uint16", (draw.normal(3, 5), draw.ids(5, 3, dtype=np.uint16)), {}
+    yield "strided", (strided(draw.normal(3, 5)), draw.ids(5, 6)[::2]), {}
+    yield "transposed", (transposed(draw.normal(2, 3, 5)), draw.ids(5, 3, 2).T), {}
+
+
+MAKERS = {
+    "matmul": _matmul,
+    "linear": _linear,
+    "embedding": _embedding,
+    "layer_norm": _layer_norm,
+    "softmax": _softmax,
+    "log_softmax": _softmax,
+    "attention": _attention,
+    "cross_entropy": _cross_entropy,
+}
