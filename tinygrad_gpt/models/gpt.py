@@ -123,6 +123,8 @@ class GPT(Module):
 def _as_ids(ids) -> Array:
     """(B, T) integers as a plain array, whatever they came in."""
     ids = as_array(ids.data if isinstance(ids, Tensor) else ids)
+    if ids.dtype.kind not in "iu":
+        raise TypeError(f"GPT: expected integer ids, got {ids.dtype}")
     if ids.ndim != 2 or ids.shape[1] == 0:
         raise ValueError(f"GPT: expected ids of shape (B, T) with T >= 1, got {ids.shape}")
     return ids
