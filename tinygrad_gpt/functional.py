@@ -14,11 +14,13 @@ import numpy as np
 from tinygrad_gpt.array import is_array, next_seed
 from tinygrad_gpt.autograd import Tensor, apply
 
+_SIDES = (Tensor, np.ndarray, int, float, list, np.generic)
+
 
 def _pair(a, b) -> tuple:
     """Both sides of a binary op; a Python number becomes an array of the other side's kind and dtype."""
     for side in (a, b):
-        if not isinstance(side, Tensor | np.ndarray | int | float | list | np.generic) and not is_array(side):
+        if not isinstance(side, _SIDES) and not is_array(side):
             raise TypeError(f"expected Tensors, arrays or numbers, got {type(side).__name__}")
     for side in (a, b):
         if isinstance(side, Tensor) or is_array(side):

@@ -40,6 +40,8 @@ def check_ids(op: str, name: str, ids: Array, vocabulary: int, passed_over: int 
 def check_broadcast(op: str, *arrays: Array) -> None:
     """Raise ValueError unless the shapes fit NumPy's broadcasting rules."""
     shapes = [tuple(a.shape) for a in arrays]
+    if shapes.count(shapes[0]) == len(shapes):  # the common case, many times quicker to decide
+        return
     try:
         np.broadcast_shapes(*shapes)
     except ValueError:
