@@ -46,6 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
         message = error.format_message() if isinstance(error, _UsageError) else str(error)
         print(f"error: {' '.join(message.split())}", file=sys.stderr)
         return 2
+    except MemoryError as error:
+        print(f"error: not enough memory ({error}): take a smaller model, block_size or batch_size", file=sys.stderr)
+        return 2
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

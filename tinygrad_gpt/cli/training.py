@@ -8,7 +8,15 @@ import typer
 from tinygrad_gpt.cli.options import with_settings
 from tinygrad_gpt.errors import UserError
 
-PAIR_HELP = "train with your own pair: a file with forward and backward; may be repeated"
+PairFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--with",
+        metavar="FILE.py",
+        help="your own pair: a file with forward and backward; may be repeated",
+        show_default=False,
+    ),
+]
 
 
 @with_settings
@@ -26,9 +34,7 @@ def train(
         Path | None, typer.Option(help="run folder to make", show_default="runs/CORPUS-1, runs/CORPUS-2, ...")
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="go on with the run in this folder", show_default=False)] = None,
-    with_: Annotated[
-        list[Path] | None, typer.Option("--with", metavar="FILE.py", help=PAIR_HELP, show_default=False)
-    ] = None,
+    with_: PairFiles = None,
     force: Annotated[bool, typer.Option("--force", help="train even with a pair whose gradient is wrong")] = False,
     **given,
 ):
@@ -76,26 +82,27 @@ def presets():
     from tinygrad_gpt.train.presets import DEFAULT, PRESETS, resolve
     from tinygrad_gpt.train.progress import thousands
 
-    table = Table(caption="L layers, H heads, C channels, T block size, B batch size; parameters with 65 characters")
-    table.add_column("preset", no_wrap=True)
-    for heading in ("parameters", "L", "H", "C", "T", "B", "steps"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("what for")
+    table = Table("preset", "what for", show_lines=True)
     for name, preset in PRESETS.items():
         settings = resolve(name)
         model, train = settings.model, settings.train
-        purpose = preset.purpose + (" (the default)" if name == DEFAULT else "")
-        shape = [str(model[field]) for field in ("n_layer", "n_head", "n_embd", "block_size")]
-        recipe = [str(train.batch_size), str(train.steps)]
-        table.add_row(name, thousands(settings.parameters()), *shape, *recipe, purpose)
+        table.add_row(
+            f"{name} (default)" if name == DEFAULT else name,
+            f"{preset.purpose}\n{thousands(settings.parameters())} parameters: {model['n_layer']} layers, "
+            f"{model['n_head']} heads, {model['n_embd']} channels\n"
+            f"{train.steps} steps of {train.batch_size} x {model['block_size']} tokens",
+        )
     Console().print(table)
 
 
 def _check_pair(pair, force: bool, reporter) -> None:
     """Say how well the user's pair does, and refuse a wrong one. Raises UserError."""
+    import numpy as np
+
     from tinygrad_gpt.check import check_op
 
-    report = check_op(pair.op, pair)
+    with np.errstate(all="ignore"):  # a wrong pair may well divide by zero
+        report = check_op(pair.op, pair)
     if report.ok:
         reporter.note(f"{pair.file} is right for {pair.op}: {report.cases} cases, worst error {report.worst_error:.1e}")
         return

@@ -1,5 +1,6 @@
 """`tinygrad-gpt sample` and `tinygrad-gpt eval`."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -38,6 +39,10 @@ def sample(
     from tinygrad_gpt.train.run import open_trained
     from tinygrad_gpt.train.sampling import encode_prompt, stream_text
 
+    if not math.isfinite(temperature):
+        raise UserError(f"--temperature should be a finite number, not {temperature}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise UserError(f"--top-p should be greater than 0 and at most 1, not {top_p}")
     _, tokenizer, model = open_trained(run)
     ids = encode_prompt(tokenizer, prompt)
     how = dict(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, stop_token=_stop_token(tokenizer, stop))

@@ -37,7 +37,7 @@ class TrainConfig:
     weight_decay: float = setting(0.1, "Optimiser", "AdamW: decay of matrices towards zero, times lr", low=0)
     grad_clip: float = setting(1.0, "Optimiser", "greatest norm of the gradient; 0 for no limit", low=0)
 
-    seed: int = setting(1, "Run", "of everything random: weights, batches, dropout", low=0)
+    seed: int = setting(1, "Run", "of everything random: weights, batches, dropout", low=0, below=2**63)
     dtype: str = setting("float32", "Run", "of weights and arithmetic", choices=("float32", "float64"))
     log_interval: int = setting(10, "Run", "steps between rows of metrics.jsonl", low=1, free=True)
     eval_interval: int = setting(
@@ -55,7 +55,7 @@ class TrainConfig:
     def __post_init__(self):
         check_settings(self)
         if self.min_lr > self.lr:
-            raise UserError(f"min_lr should be at most lr ({self.lr:g}), not {self.min_lr:g}")
+            raise UserError(f"min_lr should be at most lr, which is {self.lr:g}, not {self.min_lr:g}")
 
 
 # GPTConfig's vocab_size is no setting: the tokenizer decides it.

@@ -30,7 +30,9 @@ def first_non_finite(model, x, y, random_state: dict) -> str:
                     continue
                 origin = origin or f"{step.op}[{step.version}]"
                 if isinstance(source, Tensor) and id(source) in names:
-                    return f"the gradient of {names[id(source)]} was the first (backward went wrong in {origin})"
+                    return (
+                        f"the first gradient that is not finite is that of {names[id(source)]}, and comes from {origin}"
+                    )
     finally:
         model.zero_grad()
     return "every gradient was finite, so the norm or the loss itself overflowed"

@@ -6,10 +6,11 @@ file's name, without "my_".
 """
 
 import hashlib
-import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.kernels import registry
@@ -41,14 +42,16 @@ def load_pair(file: Path) -> OwnPair:
         source = file.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read --with {file}: {error.strerror or error}") from None
-    spec = importlib.util.spec_from_file_location(f"_own_{file.stem}", file)
-    if spec is None:
-        raise UserError(f"--with {file}: expected a Python file (.py)")
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType(f"own_pair_{file.stem}")
+    module.__file__ = str(file)
+    sys.modules[module.__name__] = module  # where dataclasses and pickle look for it
     try:
-        spec.loader.exec_module(module)
+        # Not by import, which may take an older file's bytecode from its cache: what is hashed is what runs.
+        exec(compile(source, str(file), "exec"), vars(module))
     except SyntaxError as error:
         raise UserError(f"{file}, line {error.lineno}: {error.msg}") from None
+    except ValueError as error:
+        raise UserError(f"{file} is no Python: {error}") from None
     for function in ("forward", "backward"):
         if not callable(getattr(module, function, None)):
             raise UserError(
@@ -89,7 +92,6 @@ def check_same_pairs(saved: list[dict[str, str]], pairs: list[OwnPair]) -> None:
             raise UserError(f"this run was not started with {pair.file} for {op}: leave it out, or start a new run")
 
 
-def install(pairs: list[OwnPair]) -> None:
-    """Let the pairs run wherever their ops are used."""
-    for pair in pairs:
-        registry.register(pair.op, pair.forward, pair.backward, name=pair.file.stem, why_not=pair.why_not)
+def install(pairs: list[OwnPair]) -> list[registry.Version]:
+    """Let the pairs run wherever their ops are used. Returns what `registry.unregister` takes to undo it."""
+    return [registry.register(p.op, p.forward, p.backward, name=p.file.stem, why_not=p.why_not) for p in pairs]

@@ -56,15 +56,16 @@ class Reporter:
 class LiveReporter(Reporter):
     """A bar that moves, with lines above it where the validation loss was measured."""
 
-    def __init__(self):
+    def __init__(self, console=None):
+        """`console`: a rich Console; by default one on standard output."""
         from rich.console import Console
 
         super().__init__()
-        self._console = Console(highlight=False)
+        self._console = console or Console()
         self._bar = None
 
     def note(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def begin(self, steps: int, done: int) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

@@ -14,6 +14,8 @@ that was stopped, killed or interrupted goes on exactly as if it had not been: s
 import math
 import time
 
+import numpy as np
+
 from tinygrad_gpt import array
 from tinygrad_gpt.data.batches import random_batch
 from tinygrad_gpt.data.tokens import TokenSet
@@ -93,7 +95,7 @@ class Trainer:
         interrupt = GracefulInterrupt(lambda: reporter.note("finishing this step, then saving; Ctrl-C again: stop now"))
         try:
             reporter.begin(config.steps, self.step)
-            with interrupt, watching_compilation(reporter.compiling):
+            with interrupt, watching_compilation(reporter.compiling), np.errstate(all="ignore"):  # train_step looks
                 while self.step < config.steps and not interrupt.requested:
                     step_started = time.perf_counter()
                     loss, norm = self.train_step()

@@ -1,0 +1,394 @@
+"""The command: what it prints, and its exit status."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tinygrad_gpt import array
+from tinygrad_gpt.cli import main
+from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.train.config import SETTINGS, option_name
+
+OPTIONS = "--preset tiny --n-layer 1 --n-embd 8 --block-size 8 --batch-size 2 --steps 4 --eval-tokens 64"
+SMALL = f"{OPTIONS} --sample-tokens 20 --log-interval 2".split()
+
+
+@pytest.fixture(autouse=True)
+def own_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("TINYGRAD_GPT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.delenv("TINYGRAD_GPT_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 20, encoding="utf-8")
+    yield
+    array.set_default_dtype(np.float32)
+    for op in registry.op_names():
+        for version in registry.versions(op):
+            if version.name not in ("reference", *registry.KERNEL_FOLDERS):
+                registry.unregister(version)
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command: (status, standard output, standard error)."""
+
+    def run(*arguments):
+        status = main(list(arguments))
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def trained(run, tmp_path):
+    assert run("train", "text.txt", "--out", "run", *SMALL)[0] == 0
+    return tmp_path / "run"
+
+
+def assert_one_line(result, *parts):
+    """Exit status 2, and one line on standard error that holds all `parts`."""
+    status, _, error = result
+    assert status == 2
+    assert error.startswith("error: ") and error.count("\n") == 1, error
+    for part in parts:
+        assert part in error, error
+
+
+# --- training --------------------------------------------------------------------------------------------------
+
+
+def test_train_says_what_it_does_and_writes(run, tmp_path):
+    status, said, _ = run("train", "text.txt", "--out", "run", *SMALL)
+    assert status == 0
+    lines = said.splitlines()
+    assert re.match(
+        r"training in run: preset tiny, [\d,]+ parameters, 792 tokens of text\.txt \(88 to validate\)", lines[0]
+    )
+    assert re.search(r"^step 4/4  train \d\.\d{3}  val \d\.\d{3}  ", said, re.MULTILINE)
+    sample = (tmp_path / "run" / "sample.txt").read_text(encoding="utf-8")
+    assert sample.strip() in said and len(sample) == 20
+    assert lines[-1] == "run: try  tinygrad-gpt sample run"
+
+
+def test_every_setting_is_an_option_and_reaches_the_run(run, tmp_path):
+    given = dict(n_layer=2, n_head=2, n_embd=4, block_size=6, dropout=0.1, bias=False, norm="post", tied=False)
+    given |= dict(activation="relu", tokenizer="char", bpe_vocab=300, steps=2, batch_size=3, lr=0.01, min_lr=0.002)
+    given |= dict(warmup=1, schedule="linear", beta1=0.8, beta2=0.9, eps=1e-6, weight_decay=0.2, grad_clip=0.5, seed=7)
+    given |= dict(dtype="float64", log_interval=1, eval_interval=0, eval_tokens=50, checkpoint_interval=1, prompt="fox")
+    given |= dict(sample_tokens=3)
+    assert {*given, "corpus"} == set(SETTINGS), "a setting is not tested"
+    options = []
+    for name, value in given.items():
+        if isinstance(value, bool):
+            options.append(option_name(name) if value else option_name(name).replace("--", "--no-"))
+        else:
+            options += [option_name(name), str(value)]
+    assert run("train", "text.txt", "--preset", "tiny", "--out", "run", *options)[0] == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
+    assert config["model"] | config["train"] == given | {"corpus": "text.txt"}
+
+
+def test_help_groups_the_settings(run):
+    status, said, _ = run("train", "--help")
+    assert status == 0
+    for group in ("Model", "Data", "Optimiser", "Run"):
+        assert f"─ {group} ─" in said
+    for name in SETTINGS:
+        assert name == "corpus" or option_name(name) in said
+
+
+def test_presets(run):
+    status, said, _ = run("presets")
+    assert status == 0
+    assert "quick (default)" in said and "nanogpt-char-cpu" in said and "124M parameters: 12 layers" in said
+
+
+def test_ctrl_c_says_how_to_go_on(run, monkeypatch, tmp_path):
+    import signal
+
+    from tinygrad_gpt.train.progress import Reporter
+
+    monkeypatch.setattr(Reporter, "step", lambda self, step, loss: step == 3 and signal.raise_signal(signal.SIGINT))
+    status, said, error = run("train", "text.txt", "--out", "run", *SMALL)
+    assert status == 130 and error == ""
+    assert said.endswith("stopped and saved at step 3; go on with: tinygrad-gpt train --resume run\n")
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    status, said, _ = run("train", "--resume", "run", "--log-interval", "1")
+    assert status == 0 and said.startswith("resuming run at step 3: ")
+
+
+def test_ctrl_c_elsewhere(run, monkeypatch):
+    def interrupted(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinygrad_gpt.train.run.open_corpus", interrupted)
+    status, _, error = run("train", *SMALL)
+    assert status == 130 and "Traceback" not in error
+
+
+# --- what goes wrong ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ("train nope", ["no corpus, file or folder 'nope'", "python-docs, shakespeare"]),
+        ("train --preset nope", ["no preset 'nope'", "quick, tiny, nanogpt-char-cpu"]),
+        ("train --norm sideways", ["norm should be one of pre, post, not 'sideways'"]),
+        ("train --schedule x", ["schedule should be one of cosine, linear, constant, not 'x'"]),
+        ("train --dtype float16", ["dtype should be one of float32, float64"]),
+        ("train --steps many", ["--steps"]),
+        ("train --steps 0", ["steps should be at least 1, not 0"]),
+        ("train --lr nan", ["lr should be a finite number"]),
+        ("train --n-head 7", ["n_embd should be a multiple of n_head (7)"]),
+        ("train --frobnicate", ["--frobnicate"]),
+        ("train text.txt --preset tiny --block-size 5000", ["the training text has 792 tokens", "5001"]),
+        ("train empty.txt", ["empty.txt", "empty"]),
+        ("train --with none.py", ["cannot read --with none.py"]),
+        ("train --resume none", ["there is no run folder none"]),
+        ("train --resume none --out other", ["leave --out away"]),
+        ("sample none", ["there is no run folder none"]),
+        ("sample . ", ["is no run folder: it has no config.json"]),
+        ("eval none", ["there is no run folder none"]),
+        ("gradcheck frob", ["there is no op 'frob'; the ops are add, attention"]),
+        ("frobnicate", ["frobnicate"]),
+    ],
+)
+def test_one_clear_line(run, tmp_path, arguments, parts):
+    (tmp_path / "empty.txt").touch()
+    before = set(tmp_path.iterdir())
+    assert_one_line(run(*arguments.split()), *parts)
+    assert set(tmp_path.iterdir()) - before <= {tmp_path / "cache"}, "something was left behind"
+
+
+def test_a_run_folder_that_exists(run, trained):
+    assert_one_line(run("train", "text.txt", "--out", "run", *SMALL), "the run folder run exists", "--resume run")
+
+
+def test_resume_with_other_settings(run, trained):
+    assert_one_line(run("train", "--resume", "run", "--steps", "9"), "--steps is 4, not 9")
+    assert_one_line(run("train", "--resume", "run", "--preset", "quick"), "--preset tiny, not quick")
+    assert_one_line(run("train", "python-docs", "--resume", "run"), "--corpus is text.txt, not python-docs")
+
+
+@pytest.mark.parametrize("command", [["sample", "run"], ["eval", "run"], ["train", "--resume", "run"]])
+@pytest.mark.parametrize("damage", ["cut", "bit", "foreign"])
+def test_a_damaged_checkpoint(run, trained, command, damage):
+    checkpoint = trained / "checkpoint.safetensors"
+    whole = checkpoint.read_bytes()
+    damaged = {"cut": whole[:-9], "bit": whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:], "foreign": b"GIF89a" * 9}
+    checkpoint.write_bytes(damaged[damage])
+    assert_one_line(run(*command), "checkpoint.safetensors", "damaged")
+
+
+def test_a_run_without_a_checkpoint(run, trained):
+    (trained / "checkpoint.safetensors").unlink()
+    assert_one_line(run("sample", "run"), "there is no checkpoint")
+
+
+def test_a_damaged_tokenizer(run, trained):
+    (trained / "tokenizer.json").write_text("{", encoding="utf-8")
+    assert_one_line(run("sample", "run"), "tokenizer.json")
+
+
+def test_a_full_disk(run, monkeypatch, tmp_path):
+    import errno
+    import os
+
+    from tinygrad_gpt.train import checkpoint
+
+    real_write, calls = checkpoint._write, []
+
+    def write(file, *arguments):
+        calls.append(file)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real_write(file, *arguments)
+
+    monkeypatch.setattr(checkpoint, "_write", write)
+    result = run("train", "text.txt", "--out", "run", *SMALL, "--checkpoint-interval", "1")
+    assert_one_line(
+        result, "step 3: cannot write", "No space left on device", "the checkpoint of step 2 is kept in run"
+    )
+    assert checkpoint.load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")[1]["step"] == 2
+    assert not list((tmp_path / "run").glob("*.tmp"))
+
+
+def test_too_large_for_this_machine(run):
+    assert_one_line(run("train", "text.txt", *SMALL, "--n-embd", str(10**12)), "not enough memory")
+
+
+def test_bugs_keep_their_traceback(run, monkeypatch):
+    def broken(*arguments, **settings):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("tinygrad_gpt.train.run.prepare_tokens", broken)
+    with pytest.raises(ZeroDivisionError):
+        run("train", "text.txt", *SMALL)
+
+
+# --- your own pairs -----------------------------------------------------------------------------------------------
+
+RIGHT = "from tinygrad_gpt.ops.layer_norm import backward, forward\n"
+WRONG = """
+from tinygrad_gpt.ops import layer_norm
+forward = layer_norm.forward
+def backward(dy, saved):
+    dx, dweight, dbias = layer_norm.backward(dy, saved)
+    return 2 * dx, dweight, dbias
+"""
+NOT_FINITE = """
+import numpy as np
+from tinygrad_gpt.ops import layer_norm
+forward, OP = layer_norm.forward, "layer_norm"
+def backward(dy, saved):
+    dx, dweight, dbias = layer_norm.backward(dy, saved)
+    return np.full_like(dx, np.inf), dweight, dbias
+"""
+
+
+def test_a_right_pair_trains(run, tmp_path):
+    (tmp_path / "my_layer_norm.py").write_text(RIGHT, encoding="utf-8")
+    status, said, _ = run("train", "text.txt", "--out", "run", "--with", "my_layer_norm.py", *SMALL)
+    assert status == 0
+    first = said.splitlines()[0]
+    assert re.fullmatch(r"my_layer_norm\.py is right for layer_norm: \d+ cases, worst error \d\.\de-\d+", first), first
+    config = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
+    assert [pair["op"] for pair in config["own_pairs"]] == ["layer_norm"]
+    assert_one_line(run("train", "--resume", "run"), "started with my_layer_norm.py for layer_norm", "--with")
+
+
+def test_a_wrong_pair_is_refused(run, tmp_path):
+    (tmp_path / "my_layer_norm.py").write_text(WRONG, encoding="utf-8")
+    result = run("train", "text.txt", "--out", "run", "--with", "my_layer_norm.py", *SMALL)
+    assert_one_line(result, "my_layer_norm.py is wrong for layer_norm", "--force")
+    assert "WRONG" in result[1] and "gradient" in result[1]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_wrong_pair_trains_by_force(run, tmp_path):
+    (tmp_path / "my_layer_norm.py").write_text(WRONG, encoding="utf-8")
+    status, said, _ = run("train", "text.txt", "--out", "run", "--with", "my_layer_norm.py", "--force", *SMALL)
+    assert status == 0 and "WRONG" in said and "as --force says" in said
+
+
+def test_a_run_whose_gradient_is_not_finite(run, tmp_path):
+    (tmp_path / "mine.py").write_text(NOT_FINITE, encoding="utf-8")
+    result = run("train", "text.txt", "--out", "run", "--with", "mine.py", "--force", *SMALL)
+    assert_one_line(result, "step 1: ", "is that of blocks.0.", "layer_norm[mine]", "no checkpoint has been saved yet")
+
+
+# --- using a trained model ------------------------------------------------------------------------------------------
+
+
+def test_sample(run, trained):
+    status, said, _ = run("sample", "run", "--prompt", "the ", "--tokens", "12", "--seed", "3")
+    assert status == 0 and said.startswith("the ") and len(said) == 4 + 12 + 1
+    assert run("sample", "run", "--prompt", "the ", "--tokens", "12", "--seed", "3")[1] == said
+    assert run("sample", "run", "--prompt", "the ", "--tokens", "12", "--seed", "4")[1] != said
+
+
+def test_sample_stops_at_a_token(run, trained):
+    long = run("sample", "run", "--tokens", "200", "--seed", "1")[1]
+    short = run("sample", "run", "--tokens", "200", "--seed", "1", "--stop", "e")[1]
+    assert short == long[: long.index("e")] + "\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ("--prompt Z", "'Z'"),
+        ("--stop the", "'the' is 3 tokens"),
+        ("--top-p 0", "--top-p should be greater than 0"),
+        ("--top-k 0", "--top-k"),
+        ("--temperature -1", "--temperature"),
+        ("--temperature nan", "--temperature"),
+        ("--tokens 0", "--tokens"),
+    ],
+)
+def test_sample_with_options_that_cannot_be(run, trained, options, part):
+    assert_one_line(run("sample", "run", *options.split()), part)
+
+
+def test_eval(run, trained):
+    status, said, _ = run("eval", "run")
+    assert status == 0
+    loss = float(re.search(r"^loss +(\S+) nats per token$", said, re.MULTILINE)[1])
+    rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert loss == pytest.approx(rows[-1]["val_loss"], abs=1e-4)
+    assert float(re.search(r"^perplexity +(\S+)$", said, re.MULTILINE)[1]) == pytest.approx(np.exp(loss), rel=1e-3)
+    bits = float(re.search(r"^bits per byte +(\S+)$", said, re.MULTILINE)[1])
+    assert bits == pytest.approx(loss / np.log(2), abs=1e-3)  # one byte per character
+
+
+def test_eval_on_another_text(run, trained, tmp_path):
+    (tmp_path / "other.txt").write_text("dog over fox\n" * 40, encoding="utf-8")
+    status, said, _ = run("eval", "run", "other.txt")
+    assert status == 0 and said.startswith("other.txt, validation part: 48 of 52 tokens")
+    (tmp_path / "strange.txt").write_text("DOG OVER FOX\n" * 40, encoding="utf-8")
+    assert_one_line(run("eval", "run", "strange.txt"), "'D'")
+
+
+# --- inspecting -----------------------------------------------------------------------------------------------------
+
+
+def test_gradcheck(run):
+    status, said, _ = run("gradcheck", "mul", "relu")
+    assert status == 0 and "right" in said and "WRONG" not in said
+    assert all(re.search(rf"│ {op} +│ reference +│", said) for op in ("mul", "relu"))
+
+
+def test_gradcheck_of_a_wrong_pair(run, tmp_path):
+    (tmp_path / "my_layer_norm.py").write_text(WRONG, encoding="utf-8")
+    status, said, _ = run("gradcheck", "--with", "my_layer_norm.py")
+    assert status == 1 and "WRONG" in said and "my_layer_norm.py" in said and "2" in said
+
+
+def test_info(run):
+    status, said, _ = run("info")
+    assert status == 0
+    assert "numpy" in said and "cores" in said and "TINYGRAD_GPT_DATA" in said
+    for op in registry.op_names():
+        assert re.search(rf"│ {op} +│ \w+ +│", said), op
+
+
+# --- as a process ---------------------------------------------------------------------------------------------------
+
+
+def process(*arguments, **how):
+    return subprocess.run([sys.executable, "-m", "tinygrad_gpt", *arguments], capture_output=True, text=True, **how)
+
+
+def test_as_a_module():
+    done = process("presets")
+    assert done.returncode == 0 and "quick" in done.stdout and done.stderr == ""
+    failed = process("train", "nope")
+    assert failed.returncode == 2 and failed.stdout == "" and failed.stderr.count("\n") == 1
+
+
+def test_a_reader_that_goes_away(trained):
+    writer = subprocess.Popen(
+        [sys.executable, "-m", "tinygrad_gpt", "sample", "run", "--tokens", "2000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert len(writer.stdout.read(5)) == 5
+    writer.stdout.close()
+    assert writer.stderr.read() == b""
+    assert writer.wait(60) != 0
+
+
+def test_help_does_not_load_what_it_does_not_need():
+    code = (
+        "import sys; from tinygrad_gpt.cli import main; main(['--help']); "
+        "heavy = {'numba', 'matplotlib', 'tokenizers', 'safetensors'} & set(sys.modules); "
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

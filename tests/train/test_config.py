@@ -1,0 +1,139 @@
+"""Settings: what they may be, presets, and what a resumed run may change."""
+
+import dataclasses
+import math
+
+import pytest
+
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.models.gpt import GPT, GPTConfig
+from tinygrad_gpt.train.config import MODEL_FIELDS, SETTINGS, TRAIN_FIELDS, TrainConfig, option_name
+from tinygrad_gpt.train.presets import PRESETS, count_parameters, resolve
+from tinygrad_gpt.train.run_folder import resumed_settings, settings_of
+from tinygrad_gpt.train.trainer import learning_rate
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("steps", 0, "steps should be at least 1, not 0"),
+        ("steps", 2.5, "steps should be int, not 2.5"),
+        ("lr", 0.0, "lr should be greater than 0, not 0.0"),
+        ("lr", math.nan, "lr should be a finite number, not nan"),
+        ("beta1", 1.0, "beta1 should be less than 1, not 1.0"),
+        ("schedule", "step", "schedule should be one of cosine, linear, constant, not 'step'"),
+        ("dtype", "float16", "dtype should be one of float32, float64, not 'float16'"),
+        ("seed", -1, "seed should be at least 0, not -1"),
+    ],
+)
+def test_a_value_that_cannot_be(name, value, message):
+    with pytest.raises(UserError) as caught:
+        TrainConfig(**{name: value})
+    assert str(caught.value) == message
+
+
+def test_min_lr_above_lr():
+    with pytest.raises(UserError, match=r"min_lr should be at most lr, which is 0.001, not 0.01"):
+        TrainConfig(min_lr=0.01)
+
+
+def test_every_setting_has_a_help_and_a_group():
+    for field in (*MODEL_FIELDS, *TRAIN_FIELDS):
+        assert field.metadata["help"] and field.metadata["group"] in ("Model", "Data", "Optimiser", "Run"), field.name
+    assert len(SETTINGS) == len(MODEL_FIELDS) + len(TRAIN_FIELDS), "a name is used for two settings"
+
+
+def test_nothing_that_changes_the_weights_is_free():
+    free = {name for name, field in SETTINGS.items() if field.metadata["free"]}
+    assert free == {
+        "log_interval",
+        "eval_interval",
+        "eval_tokens",
+        "checkpoint_interval",
+        "prompt",
+        "sample_tokens",
+    }
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_resolve(name):
+    settings = resolve(name)
+    assert settings.preset == name
+    assert set(settings.values()) == set(SETTINGS)
+
+
+def test_the_published_recipe():
+    values = resolve("nanogpt-char-cpu").values()
+    published = dict(n_layer=4, n_head=4, n_embd=128, block_size=64, batch_size=12, steps=2000, dropout=0.0, bias=False)
+    published |= dict(lr=1e-3, min_lr=1e-4, warmup=100, schedule="cosine", beta1=0.9, beta2=0.99, weight_decay=0.1)
+    published |= dict(grad_clip=1.0, tied=True, tokenizer="char", norm="pre")
+    assert {name: values[name] for name in published} == published
+
+
+def test_given_settings_go_before_the_presets():
+    settings = resolve("tiny", {"n_layer": 3, "lr": 0.01})
+    assert settings.model["n_layer"] == 3 and settings.train.lr == 0.01
+    assert settings.model["n_head"] == PRESETS["tiny"].model["n_head"]
+
+
+@pytest.mark.parametrize(
+    ("preset", "given", "message"),
+    [
+        ("nope", {}, "there is no preset 'nope'; the presets are quick, "),
+        ("tiny", {"frob": 1}, "there is no setting 'frob'"),
+        ("tiny", {"n_head": 5}, "n_embd should be a multiple of n_head"),
+        ("tiny", {"activation": "swish"}, "activation should be one of "),
+        ("tiny", {"dropout": 1.0}, "dropout should be less than 1"),
+    ],
+)
+def test_what_does_not_resolve(preset, given, message):
+    with pytest.raises(UserError) as caught:
+        resolve(preset, given)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_parameters_are_counted_without_making_the_model(bias, tied, norm):
+    config = GPTConfig(vocab_size=11, block_size=5, n_layer=3, n_head=2, n_embd=6, bias=bias, tied=tied, norm=norm)
+    assert count_parameters(config) == GPT(config).num_parameters()
+
+
+def test_gpt2_has_its_published_size():
+    assert resolve("gpt2-124m").parameters() == 124_439_808
+
+
+def test_learning_rate_falls_as_the_schedule_says():
+    config = TrainConfig(steps=100, warmup=10, lr=1.0, min_lr=0.1)
+    rates = [learning_rate(step, config) for step in range(100)]
+    assert rates[0] == pytest.approx(1 / 11) and max(rates) == rates[10] == 1.0
+    assert rates[55] == pytest.approx(0.55)  # half way down
+    assert 0.1 < rates[99] < 0.101
+    linear = dataclasses.replace(config, schedule="linear")
+    assert learning_rate(32, linear) == pytest.approx(1 - 0.9 * 22 / 90)
+    constant = dataclasses.replace(config, schedule="constant")
+    assert [learning_rate(step, constant) for step in (10, 55, 99)] == [1.0] * 3
+
+
+def test_a_resumed_run_may_change_only_what_is_free():
+    saved = resolve("tiny")
+    same = resumed_settings(saved, "tiny", {"steps": saved.train.steps, "log_interval": 3})
+    assert same == dataclasses.replace(saved, train=dataclasses.replace(saved.train, log_interval=3))
+    with pytest.raises(UserError, match=r"--steps is 200, not 300, --n-layer is 2, not 5; leave it out"):
+        resumed_settings(saved, None, {"steps": 300, "n_layer": 5})
+    with pytest.raises(UserError, match="started with --preset tiny, not quick"):
+        resumed_settings(saved, "quick", {})
+
+
+def test_settings_of_another_version(tmp_path):
+    saved = resolve("tiny")
+    config = {"preset": "tiny", "model": saved.model, "train": dataclasses.asdict(saved.train)}
+    assert settings_of(config, tmp_path) == saved
+    del config["train"]["eps"]
+    with pytest.raises(UserError, match=r"another version of tinygrad-gpt \(settings: eps\)"):
+        settings_of(config, tmp_path)
+
+
+def test_option_names():
+    assert option_name("checkpoint_interval") == "--checkpoint-interval"

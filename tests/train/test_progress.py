@@ -1,0 +1,93 @@
+"""What a run says while it runs."""
+
+import io
+
+import pytest
+
+from tinygrad_gpt.train.progress import LiveReporter, Reporter, clock, make_reporter, thousands, watching_compilation
+
+ROW = {"step": 10, "train_loss": 2.5, "lr": 1e-3, "grad_norm": 1.0, "tokens_per_s": 31415.0, "elapsed_s": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("n", "shown"), [(0, "0"), (999, "999"), (1500, "1.5k"), (31415, "31k"), (804096, "804k"), (124439808, "124M")]
+)
+def test_thousands(n, shown):
+    assert thousands(n) == shown
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (65.2, "1:05"), (3723, "1:02:03")])
+def test_clock(seconds, shown):
+    assert clock(seconds) == shown
+
+
+def test_plain_lines_only_where_there_is_something_to_say():
+    said = io.StringIO()
+    reporter = Reporter(said)
+    reporter.begin(steps=20, done=0)
+    reporter.step(1, 3.0)
+    reporter.row(ROW)
+    assert said.getvalue() == ""
+    reporter.row(ROW | {"val_loss": 2.75})
+    reporter.row(ROW | {"step": 20, "val_loss": 2.7})
+    reporter.end()
+    lines = said.getvalue().splitlines()
+    assert lines[0].startswith("step 10/20  train 2.500  val 2.750  31k tokens/s  0:0") and lines[0].endswith(" left")
+    assert lines[1] == "step 20/20  train 2.500  val 2.700  31k tokens/s"
+
+
+def test_plain_lines_come_every_ten_seconds(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("tinygrad_gpt.train.progress.time.monotonic", lambda: now)
+    said = io.StringIO()
+    reporter = Reporter(said)
+    reporter.begin(steps=100, done=0)
+    for step in range(1, 31):
+        now += 1.0
+        reporter.row(ROW | {"step": step})
+    assert [line.split("  train")[0] for line in said.getvalue().splitlines()] == [
+        f"step {n:>3}/100" for n in (10, 20, 30)
+    ]
+    assert "1:30 left" in said.getvalue()
+
+
+def test_a_bar_in_a_terminal():
+    rich_console = pytest.importorskip("rich.console")
+    said = io.StringIO()
+    reporter = LiveReporter(rich_console.Console(file=said, force_terminal=True, width=100))
+    reporter.begin(steps=20, done=5)
+    reporter.compiling()
+    reporter._bar.refresh()
+    reporter.step(10, 2.5)
+    reporter._bar.refresh()
+    reporter.row(ROW | {"val_loss": 2.75})
+    reporter.step(20, 2.0)
+    reporter._bar.refresh()
+    reporter.end()
+    text = said.getvalue()
+    assert "step 5/20" in text and "compiling the kernels" in text
+    assert "loss 2.500" in text and "step 20/20" in text and "31k tokens/s" in text
+    assert "step 10/20  train 2.500  val 2.750  31k tokens/s\n" in text.replace("\r", "")
+
+
+def test_the_end_without_a_beginning():
+    LiveReporter().end()
+
+
+def test_no_bar_where_there_is_no_terminal():
+    assert type(make_reporter(io.StringIO())) is Reporter
+
+
+def test_compilation_is_told_once():
+    numba = pytest.importorskip("numba")
+    told = []
+    square, double = numba.njit(lambda x: x * x), numba.njit(lambda x: 2 * x)
+    with watching_compilation(lambda: told.append("compiling")):
+        assert told == []
+        square(3)
+        assert told == ["compiling"]
+        square(4)
+        double(3.0)
+    assert told == ["compiling"]
+    numba.njit(lambda x: -x)(1)
+    assert told == ["compiling"]
