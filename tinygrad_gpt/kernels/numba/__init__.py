@@ -1,0 +1,13 @@
+"""The fast pairs for the CPU, compiled by Numba.
+
+A file named like an op holds what the registry asks for (`forward`, `backward` or `run`, and `why_not`): plain Python
+that brings arrays into the layout that its kernels expect, and the kernels. Files whose names begin with an underscore
+are what they share:
+
+    _compile      how a kernel is compiled and cached
+    _threads      how many threads there are, and how they share the cores with NumPy's
+    _blas         NumPy's own matrix product, callable from inside a kernel
+    _vector_math  exp and friends, written so that the compiler vectorises them
+    _tile         the matrix product of two tiles that lie in the cache
+    _layout       bringing arrays into the layout that kernels expect; reasons to leave them to the reference
+"""

@@ -1,0 +1,34 @@
+"""Bringing arrays into the layout that kernels expect, and the reasons to leave some to the reference."""
+
+import math
+
+import numpy as np
+
+from tinygrad_gpt.array import FLOATS
+
+
+def not_ours(*arrays) -> str | None:
+    """Why no kernel takes these arrays (None among them is passed over), or None if it may."""
+    for a in arrays:
+        if a is None:
+            continue
+        if type(a) is not np.ndarray and not isinstance(a, np.ndarray):
+            return f"{type(a).__name__} is not a NumPy array"
+        if a.dtype not in FLOATS:
+            return f"compiled for float32 and float64, not {a.dtype}"
+        if not a.flags.aligned:
+            return "the array is not aligned in memory"
+    return None
+
+
+def rows(x: np.ndarray, c: int) -> np.ndarray:
+    """(..., c) -> (R, c), contiguous: a view where it can be, else a copy."""
+    return np.ascontiguousarray(x).reshape(math.prod(x.shape[:-1]), c)
+
+
+def flat(x: np.ndarray) -> np.ndarray:
+    """(...) -> (N,), contiguous: a view where it can be, else a copy."""
+    return np.ascontiguousarray(x).reshape(-1)
+
+
+CHUNK = 8192  # elements that an elementwise kernel hands to a thread at a time: they fit in the first-level cache

@@ -1,0 +1,47 @@
+"""How the threads of this package and those of NumPy share the cores.
+
+The trouble. NumPy's matrix product runs on a pool of threads of its own (OpenBLAS's), Numba's kernels on another. A
+thread that has finished its part does not sleep at once but spins for a while, waiting for more; so after each matrix
+product one pool spins on the cores that the other wants. A small GPT trained that way is several times slower than it
+should be.
+
+The way out: one pool, Numba's. Matrix products are cut into tiles inside a parallel kernel, and each thread calls
+NumPy's own OpenBLAS for its tile, which computes it in the calling thread (see _blas.py). OpenBLAS's own threads are
+never woken, and sleep.
+
+OpenBLAS has one number of threads for the whole process. A kernel sets it to one before its tiles and puts it back
+after, so that `np.matmul` in the rest of a program is as parallel as ever. That also holds for the reference ops, which
+call it; a program that mixes them with kernels pays for the two pools.
+
+How many threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS, if set, else one for each core that this process may use. Kernels
+give the same bits on any number of threads, except where a product's tiles follow it (linear).
+"""
+
+import os
+
+import numba
+
+from tinygrad_gpt.kernels.numba import _blas
+
+
+def _wanted() -> int:
+    """Numba's own number, which heeds NUMBA_NUM_THREADS, unless only OMP_NUM_THREADS is set and is less."""
+    most = numba.config.NUMBA_NUM_THREADS
+    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if "NUMBA_NUM_THREADS" in os.environ or not wanted.isdigit():
+        return most
+    return max(1, min(most, int(wanted)))
+
+
+def start() -> None:
+    """Start the pool, so that the first kernel finds it running."""
+    numba.set_num_threads(_wanted())
+
+
+def describe() -> dict[str, str]:
+    """Facts for people: which threads run here and how matrix products are made."""
+    start()
+    return {
+        "threads": f"{numba.get_num_threads()} of Numba's ({numba.threading_layer()} layer)",
+        "matrix product": _blas.describe(),
+    }

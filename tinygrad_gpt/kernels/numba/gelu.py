@@ -1,0 +1,68 @@
+"""GELU on the CPU, tanh form, in one pass over memory (ops/gelu.py derives it).
+
+    (1 + tanh u) / 2 = 1 / (1 + e^(-2u))
+
+so Φ's stand-in is a sigmoid, and needs one exp and no tanh. The exact form needs an erf that vectorises, which is not
+written yet; it is left to the reference.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from tinygrad_gpt.array import Array
+from tinygrad_gpt.kernels.numba import _threads
+from tinygrad_gpt.kernels.numba._compile import kernel, read, write
+from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours
+from tinygrad_gpt.kernels.numba._vector_math import sigmoid
+from tinygrad_gpt.ops.gelu import CUBIC, SQRT_2_OVER_PI
+
+_threads.start()
+
+
+class Saved(NamedTuple):
+    x: Array
+
+
+def why_not(x, *, approximate="tanh"):
+    if approximate != "tanh":
+        return "only the tanh form has a kernel"
+    return not_ours(x)
+
+
+def forward(x, *, approximate="tanh"):
+    y = np.empty(x.shape, x.dtype)
+    _forward(flat(x), SQRT_2_OVER_PI, CUBIC, flat(y))
+    return y, Saved(x)
+
+
+def backward(dy, saved):
+    (x,) = saved
+    dx = np.empty(x.shape, x.dtype)
+    _backward(flat(dy), flat(x), SQRT_2_OVER_PI, CUBIC, flat(dx))
+    return (dx,)
+
+
+@kernel(lambda f: (read(f, 1), f, f, write(f, 1)))
+def _forward(x, sqrt_2_over_pi, cubic, y):
+    for chunk in numba.prange((x.size + CHUNK - 1) // CHUNK):
+        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, x.size)):
+            v = x[i]
+            u = sqrt_2_over_pi * (v + cubic * v * v * v)
+            y[i] = v * sigmoid(u + u)
+
+
+@kernel(lambda f: (read(f, 1), read(f, 1), f, f, write(f, 1)))
+def _backward(dy, x, sqrt_2_over_pi, cubic, dx):
+    one = x.dtype.type(1)
+    three_cubic = cubic + cubic + cubic
+    for chunk in numba.prange((x.size + CHUNK - 1) // CHUNK):
+        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, x.size)):
+            v = x[i]
+            u = sqrt_2_over_pi * (v + cubic * v * v * v)
+            cdf = sigmoid(u + u)
+            # cdf' = 2 cdf (1 - cdf) u'
+            slope = (cdf + cdf) * (one - cdf) * sqrt_2_over_pi * (one + three_cubic * v * v)
+            # y = x * cdf(x)
+            dx[i] = dy[i] * (cdf + v * slope)
