@@ -180,6 +180,18 @@ def test_dropout_acts_in_training_only_and_follows_the_seed():
     assert (model(x).data == without(x).data).all()
 
 
+def test_dropout_stands_where_gpt2_has_it():
+    """After the embeddings, on the attention weights, and on what each half of a block adds."""
+    model = small(dropout=0.3)
+    ops = [step.op for step in model.loss(ids(2, 5), ids(2, 5)).backward_steps()]
+    assert ops.count("dropout") == 1 + 2 * model.config.n_layer
+    ops.reverse()  # in the order of the forward, for a single chain of ops
+    assert ops.index("dropout") < ops.index("layer_norm")
+    attention = model.blocks[0].attention
+    x = tg.Tensor(np.ones((1, 5, 12)))
+    assert (attention(x).data != attention(x).data).any()
+
+
 # --- gradients ---------------------------------------------------------------------------------------------------
 
 

@@ -46,22 +46,26 @@ class MultiHeadAttention(Module):
         cache  what earlier calls left of this layer's keys and values: x then holds only the new positions, which
                attend to the old ones too
         """
+        h = self.n_head
         if source is None:
-            q, k, v = F.split(self.qkv(x), 3)  # (B, T, 3C) -> 3 of (B, T, C)
+            qkv = _split_heads(self.qkv(x), 3 * h)  # (B, T, 3C) -> (B, 3H, T, D)
+            q, k, v = F.split(qkv, 3, axis=1)  # -> 3 of (B, H, T, D)
         else:
-            q = self.q(x)
-            k, v = F.split(self.kv(source), 2)  # (B, Ts, 2C) -> 2 of (B, Ts, C)
-        q, k, v = self._split_heads(q), self._split_heads(k), self._split_heads(v)
+            q = _split_heads(self.q(x), h)  # (B, T, C) -> (B, H, T, D)
+            k, v = F.split(_split_heads(self.kv(source), 2 * h), 2, axis=1)  # (B, Ts, 2C) -> 2 of (B, H, Ts, D)
         if cache is not None:
             k, v = cache.extend(k, v)  # (B, H, T, D) -> (B, H, T so far, D)
         y = F.attention(q, k, v, mask, causal=self.causal, dropout=self.dropout, training=self.training)
-        return self.out(self._join_heads(y))
+        return self.out(_join_heads(y))
 
-    def _split_heads(self, x: Tensor) -> Tensor:
-        b, t, c = x.shape
-        x = F.reshape(x, (b, t, self.n_head, c // self.n_head))  # (B, T, C) -> (B, T, H, D)
-        return F.transpose(x, (0, 2, 1, 3))  # -> (B, H, T, D), a view: nothing moves
 
-    def _join_heads(self, x: Tensor) -> Tensor:
-        b, h, t, d = x.shape
-        return F.reshape(F.transpose(x, (0, 2, 1, 3)), (b, t, h * d))  # (B, H, T, D) -> (B, T, H, D) -> (B, T, C)
+def _split_heads(x: Tensor, n_head: int) -> Tensor:
+    """(B, T, H D) -> (B, H, T, D), as a view: nothing moves."""
+    b, t, c = x.shape
+    return F.transpose(F.reshape(x, (b, t, n_head, c // n_head)), (0, 2, 1, 3))
+
+
+def _join_heads(x: Tensor) -> Tensor:
+    """(B, H, T, D) -> (B, T, H D); a view where the memory is laid out as (B, T, H, D), which kernels see to."""
+    b, h, t, d = x.shape
+    return F.reshape(F.transpose(x, (0, 2, 1, 3)), (b, t, h * d))
