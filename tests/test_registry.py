@@ -21,8 +21,7 @@ def only_the_reference(monkeypatch):
 
     def shipped(op):
         if op not in versions:
-            module = registry.reference(op)
-            versions[op] = ((registry._version(op, "reference", module, registry._always),), (("numba", "not today"),))
+            versions[op] = ((registry._reference_version(op),), (("numba", "not today"),))
         return versions[op]
 
     monkeypatch.setattr(registry, "_shipped", shipped)
@@ -114,6 +113,12 @@ def test_using_forces_a_version_and_nests():
                 assert chosen() == "yours"
         assert chosen() == "reference"
     assert chosen() == "yours"
+
+
+def test_a_forced_reference_loads_no_kernels(monkeypatch):
+    monkeypatch.setattr(registry, "_shipped", lambda op: pytest.fail("kernels were loaded"))
+    with tg.using("reference"):
+        assert registry.choose("exp", (X,), {}).name == "reference"
 
 
 def test_using_one_op_leaves_the_others():

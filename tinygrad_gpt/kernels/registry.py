@@ -35,7 +35,8 @@ ROUTINES = ("adamw", "sum_squares")
 class Version:
     """One author's pair for one op; for a routine, `forward` is its `run` and there is no backward.
 
-    `why_not(*arrays, **settings)` returns None when the version can run on these inputs, else the reason in a few words.
+    `why_not(*arrays, **settings)` returns None when the version can run on these inputs, else the reason in a few
+    words.
     """
 
     op: str
@@ -70,7 +71,6 @@ def reference(op: str):
 @cache
 def _shipped(op: str) -> tuple[tuple[Version, ...], tuple[tuple[str, str], ...]]:
     """The package's versions of `op`, best first, and (name, reason) of those that cannot be loaded here."""
-    module = reference(op)
     versions, absent = [], []
     for folder in KERNEL_FOLDERS:
         place = f"{PACKAGE}.kernels.{folder}"
@@ -81,8 +81,13 @@ def _shipped(op: str) -> tuple[tuple[Version, ...], tuple[tuple[str, str], ...]]
         else:
             kernel = importlib.import_module(f"{place}.{op}")
             versions.append(_version(op, folder, kernel, kernel.why_not))
-    versions.append(_version(op, "reference", module, _always))
+    versions.append(_reference_version(op))
     return tuple(versions), tuple(absent)
+
+
+@cache
+def _reference_version(op: str) -> Version:
+    return _version(op, "reference", reference(op), _always)
 
 
 def _version(op: str, name: str, module, why_not: Callable) -> Version:
@@ -141,12 +146,14 @@ def using(everywhere: str | None = None, /, **per_op: str) -> Iterator[None]:
 
 
 def _candidates(op: str) -> tuple[Version, ...]:
-    everything = versions(op)
     for block in reversed(_forced):
         wanted = block.get(op) or block.get("*")
+        if wanted == "reference":
+            return (_reference_version(op),)  # without loading any kernel
         if wanted:
+            everything = versions(op)
             return tuple(v for v in everything if v.name == wanted) + everything[-1:]
-    return everything
+    return versions(op)
 
 
 def choose(op: str, arrays: tuple, settings: dict) -> Version:
