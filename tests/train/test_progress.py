@@ -28,6 +28,7 @@ def test_plain_lines_only_where_there_is_something_to_say():
     reporter.step(1, 3.0)
     reporter.row(ROW)
     assert said.getvalue() == ""
+    reporter.step(2, 3.0)
     reporter.row(ROW | {"val_loss": 2.75})
     reporter.row(ROW | {"step": 20, "val_loss": 2.7})
     reporter.end()
@@ -42,13 +43,19 @@ def test_plain_lines_come_every_ten_seconds(monkeypatch):
     said = io.StringIO()
     reporter = Reporter(said)
     reporter.begin(steps=100, done=0)
+    now += 5.0  # to compile
     for step in range(1, 31):
         now += 1.0
+        reporter.step(step, 2.0)
         reporter.row(ROW | {"step": step})
     assert [line.split("  train")[0] for line in said.getvalue().splitlines()] == [
         f"step {n:>3}/100" for n in (10, 20, 30)
     ]
-    assert "1:30 left" in said.getvalue()
+    assert [line.split("tokens/s  ")[1] for line in said.getvalue().splitlines()] == [
+        "1:35 left",
+        "1:25 left",
+        "1:15 left",
+    ]
 
 
 def test_a_bar_in_a_terminal():

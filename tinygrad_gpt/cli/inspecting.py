@@ -66,7 +66,7 @@ def info():
         ("packages", versions),
         ("processor", f"{_processor()}, {_cores()} cores"),
         ("BLAS", _blas()),
-        ("Numba threads", _numba_threads()),
+        *_threads().items(),
         ("data folder", str(data_folder() or "not set (environment variable TINYGRAD_GPT_DATA)")),
         ("cache", str(cache_folder())),
     ):
@@ -116,9 +116,10 @@ def _blas() -> str:
     return f"{blas['name']} {blas['version']}"
 
 
-def _numba_threads() -> str:
+def _threads() -> dict[str, str]:
+    """How the kernels use the cores, by name of the fact."""
     try:
-        import numba
+        from tinygrad_gpt.kernels.numba import _threads
     except ImportError:
-        return "Numba is not installed: the reference versions run"
-    return str(numba.get_num_threads())
+        return {"threads": "Numba is not installed: the reference versions run, on NumPy's threads"}
+    return _threads.describe()

@@ -31,7 +31,7 @@ class Reporter:
 
     def begin(self, steps: int, done: int) -> None:
         """Training begins: `done` of `steps` steps lie behind."""
-        self.steps, self._started_at, self._done = steps, time.monotonic(), done
+        self.steps, self._first = steps, None
 
     def compiling(self) -> None:
         """Numba has begun to compile."""
@@ -39,18 +39,24 @@ class Reporter:
 
     def step(self, step: int, loss: float) -> None:
         """Step number `step` has been made. Called every step: must be quick."""
+        if self._first is None:  # what came before was compilation, too, and tells little about the steps to come
+            self._first = step, time.monotonic()
 
     def row(self, row: dict[str, Any]) -> None:
         """A row of metrics has been written."""
         now = time.monotonic()
         if "val_loss" in row or now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
-            per_step = (now - self._started_at) / max(1, row["step"] - self._done)
-            left = "" if row["step"] == self.steps else f"  {clock(per_step * (self.steps - row['step']))} left"
-            self.note(describe(row, self.steps) + left)
+            self.note(describe(row, self.steps) + self._time_left(row["step"], now))
 
     def end(self) -> None:
         """Training has ended, well or not."""
+
+    def _time_left(self, step: int, now: float) -> str:
+        first, began = self._first or (step, now)
+        if step == first or step == self.steps:
+            return ""
+        return f"  {clock((now - began) / (step - first) * (self.steps - step))} left"
 
 
 class LiveReporter(Reporter):
@@ -89,6 +95,7 @@ class LiveReporter(Reporter):
         self._bar.update(self._task, status=COMPILING)
 
     def step(self, step: int, loss: float) -> None:
+        super().step(step, loss)
         now = time.monotonic()
         if now - self._updated_at >= _SECONDS_BETWEEN_UPDATES or step == self.steps:
             self._updated_at = now
