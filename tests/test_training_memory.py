@@ -87,5 +87,5 @@ def test_the_peak_of_memory_does_not_grow(no_gc):
         tracemalloc.stop()
         gc.unfreeze()
     early, late = max(peaks[10:60]), max(peaks[150:])
-    # One forgotten array of activations (1.5 kB) per step would be 150 kB; the interpreter's own small objects vary by 10.
+    # One forgotten array of activations (1.5 kB) per step would be 150 kB; the interpreter's own objects vary by 10 kB.
     assert late <= early + 32_000, f"the peak grew from {early} to {late} bytes"
