@@ -3,6 +3,8 @@
 import math
 
 import numpy as np
+from numba.core.imputils import impl_ret_borrowed
+from numba.extending import intrinsic
 
 from tinygrad_gpt.array import FLOATS
 
@@ -32,3 +34,18 @@ def flat(x: np.ndarray) -> np.ndarray:
 
 
 CHUNK = 8192  # elements that an elementwise kernel hands to a thread at a time: they fit in the first-level cache
+
+
+@intrinsic
+def as_contiguous(typingctx, x):
+    """Inside a kernel: a vector of any stride taken as one whose elements are adjacent, which the caller must know.
+
+    For rows of views like q, k and v in one array (B, T, 3C): Numba sees only that such an array has some strides, and
+    would load the elements of a row one by one.
+    """
+    contiguous = x.copy(layout="C")
+
+    def codegen(context, builder, signature, args):
+        return impl_ret_borrowed(context, builder, contiguous, args[0])
+
+    return contiguous(x), codegen

@@ -82,7 +82,7 @@ def sigmoid(x):
     return one / (one + exp(-x))
 
 
-@helper(fastmath=True)
+@helper(fastmath={"nnan", "nsz", "reassoc"})
 def row_max(x):
     """The largest element of a vector that is not empty.
 
