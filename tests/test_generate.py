@@ -1,11 +1,13 @@
 """Generation: the distribution that is drawn from, the draws, the window past block_size, and what is refused."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import tinygrad_gpt as tg
 from tinygrad_gpt.autograd import Tensor
-from tinygrad_gpt.generate import generate, token_probabilities
+from tinygrad_gpt.generate import _draw, generate, token_probabilities
 from tinygrad_gpt.models import GPT, GPTConfig
 
 V = 13
@@ -156,6 +158,8 @@ def test_a_token_of_probability_zero_is_never_drawn():
     logits = np.full(V, -2000.0)
     logits[[0, 5]] = 0.0
     assert set(generate(Fixed(logits), [0], 500, seed=1)) == {0, 5}
+    always_zero = SimpleNamespace(random=lambda: 0.0)
+    assert _draw(np.array([0.0, 1.0]), always_zero) == 1, "not even by the smallest random number there is"
 
 
 # --- the distribution --------------------------------------------------------------------------------------------

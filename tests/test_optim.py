@@ -172,8 +172,10 @@ def test_training_goes_on_exactly_from_a_saved_state(make):
 
     optimizer = make(resumed)
     optimizer.load_state_dict(state)
+    loaded = {name: a.copy() for name, a in state.items()}
     train(resumed, optimizer, range(3, 6))
     assert all((a.data == b.data).all() for a, b in zip(params, resumed, strict=True))
+    assert all((state[name] == loaded[name]).all() for name in state), "loading must copy"
 
 
 def test_a_state_is_named_after_its_parameters():
