@@ -8,6 +8,9 @@ from numba.extending import intrinsic
 
 from tinygrad_gpt.array import FLOATS
 
+CHUNK = 8192  # elements that an elementwise kernel hands to a thread at a time: they fit in the first-level cache
+STRIP = 64  # columns that a kernel hands to a thread: whole cache lines, few enough that small layers have work for all
+
 
 def not_ours(*arrays) -> str | None:
     """Why no kernel takes these arrays (None among them is passed over), or None if it may."""
@@ -31,9 +34,6 @@ def rows(x: np.ndarray, c: int) -> np.ndarray:
 def flat(x: np.ndarray) -> np.ndarray:
     """(...) -> (N,), contiguous: a view where it can be, else a copy."""
     return np.ascontiguousarray(x).reshape(-1)
-
-
-CHUNK = 8192  # elements that an elementwise kernel hands to a thread at a time: they fit in the first-level cache
 
 
 @intrinsic

@@ -9,6 +9,7 @@ compiler turns into vectors. Its length need not be a multiple of a vector, but 
 """
 
 from tinygrad_gpt.kernels.numba._compile import helper
+from tinygrad_gpt.kernels.numba._layout import as_contiguous
 
 LANES = 16  # float32 numbers in the widest vector, AVX-512's
 UNROLLED = 4  # m and k must be multiples of this
@@ -21,9 +22,11 @@ def add_product(c, a, b, m, k, n):
     `a` may be the transpose of a contiguous array: its elements are read one by one anyway.
     """
     for i in range(0, m, UNROLLED):
-        c0, c1, c2, c3 = c[i], c[i + 1], c[i + 2], c[i + 3]
+        c0, c1 = as_contiguous(c[i]), as_contiguous(c[i + 1])
+        c2, c3 = as_contiguous(c[i + 2]), as_contiguous(c[i + 3])
         for d in range(0, k, UNROLLED):
-            b0, b1, b2, b3 = b[d], b[d + 1], b[d + 2], b[d + 3]
+            b0, b1 = as_contiguous(b[d]), as_contiguous(b[d + 1])
+            b2, b3 = as_contiguous(b[d + 2]), as_contiguous(b[d + 3])
             a00, a01, a02, a03 = a[i, d], a[i, d + 1], a[i, d + 2], a[i, d + 3]
             a10, a11, a12, a13 = a[i + 1, d], a[i + 1, d + 1], a[i + 1, d + 2], a[i + 1, d + 3]
             a20, a21, a22, a23 = a[i + 2, d], a[i + 2, d + 1], a[i + 2, d + 2], a[i + 2, d + 3]

@@ -118,46 +118,55 @@ def _visible_and_dropping(f):
 
 @kernel(lambda f: (*[read(f, 4, "A")] * 3, *_visible_and_dropping(f), types.int64, write(f, 4, "A"), write(f, 3)))
 def _forward(q, k, v, shown, has_mask, causal, scale, threshold, keep_scale, seed, chunks, y, lse):
-    b, h, tq, d = q.shape
-    tk = k.shape[2]
-    depth, tiles = rounded_up(d, LANES), (tk + KEYS - 1) // KEYS
+    b, h = q.shape[:2]
     for item in numba.prange(b * h * chunks):
         head, chunk = item // chunks, item % chunks
         bi, hi = head // h, head % h
-        k_transposed, v_rows = np.empty((tiles, depth, KEYS), q.dtype), np.empty((tiles, KEYS, depth), q.dtype)
-        for tile in range(tiles):
-            _copy_transposed(k[bi, hi], tile * KEYS, k_transposed[tile])
-            _copy_rows(v[bi, hi], tile * KEYS, v_rows[tile])
-        q_rows, y_rows = np.empty((QUERIES, depth), q.dtype), np.empty((QUERIES, depth), q.dtype)
-        s, inverse_total = np.empty((tiles, QUERIES, KEYS), q.dtype), np.empty(QUERIES, q.dtype)
-        for start in range(chunk * QUERIES, tq, chunks * QUERIES):
-            count = min(QUERIES, tq - start)
-            padded = rounded_up(count, UNROLLED)
-            keys = _keys_of_block(start + count, tq, tk, causal)
-            tiles_seen = (keys + KEYS - 1) // KEYS
-            _copy_rows(q[bi, hi], start, q_rows)
-            y_rows[:] = 0
-            # S = scale q kT
-            for tile in range(tiles_seen):
-                width = _width(keys, tile)
-                _scores(q_rows, k_transposed[tile], s[tile], padded, width, scale)
-                _hide(s[tile], start, count, tile * KEYS, width, tq, tk, causal)
-                if has_mask:
-                    _hide_masked(s[tile], shown[bi, hi], start, count, tile * KEYS, width)
-            # P = exp(S - max)
-            for r in range(count):
-                peak, total = _exp_of_row(s, r, keys)
-                lse[bi, hi, start + r] = np.inf if total == 0 else peak + math.log(total)
-                if threshold > 0:
-                    first = (head * tq + start + r) * tk
-                    for tile in range(tiles_seen):
-                        drop(s[tile, r], _width(keys, tile), seed, first + tile * KEYS, threshold, keep_scale)
-                inverse_total[r] = 0 if total == 0 else 1 / total
-            # y = P v / sum of P
-            for tile in range(tiles_seen):
-                add_product(y_rows, s[tile], v_rows[tile], padded, _width(keys, tile), depth)
-            for r in range(count):
-                _write_row(y_rows[r], inverse_total[r], y[bi, hi, start + r])
+        _forward_head(
+            q[bi, hi], k[bi, hi], v[bi, hi], shown[bi, hi], has_mask, causal, scale,
+            threshold, keep_scale, seed, head, chunk, chunks, y[bi, hi], lse[bi, hi],
+        )  # fmt: skip
+
+
+@helper(inlined=False)
+def _forward_head(q, k, v, shown, has_mask, causal, scale, threshold, keep_scale, seed, head, chunk, chunks, y, lse):
+    """One head: q and y (Tq, D), k and v (Tk, D), shown (Tq, Tk), lse (Tq,); every chunks-th block of its queries."""
+    (tq, d), tk = q.shape, k.shape[0]
+    depth, tiles = rounded_up(d, LANES), (tk + KEYS - 1) // KEYS
+    k_transposed, v_rows = np.empty((tiles, depth, KEYS), q.dtype), np.empty((tiles, KEYS, depth), q.dtype)
+    for tile in range(tiles):
+        _copy_transposed(k, tile * KEYS, k_transposed[tile])
+        _copy_rows(v, tile * KEYS, v_rows[tile])
+    q_rows, y_rows = np.empty((QUERIES, depth), q.dtype), np.empty((QUERIES, depth), q.dtype)
+    s, inverse_total = np.empty((tiles, QUERIES, KEYS), q.dtype), np.empty(QUERIES, q.dtype)
+    for start in range(chunk * QUERIES, tq, chunks * QUERIES):
+        count = min(QUERIES, tq - start)
+        padded = rounded_up(count, UNROLLED)
+        keys = _keys_of_block(start + count, tq, tk, causal)
+        tiles_seen = (keys + KEYS - 1) // KEYS
+        _copy_rows(q, start, q_rows)
+        y_rows[:] = 0
+        # S = scale q kT
+        for tile in range(tiles_seen):
+            width = _width(keys, tile)
+            _scores(q_rows, k_transposed[tile], s[tile], padded, width, scale)
+            _hide(s[tile], start, count, tile * KEYS, width, tq, tk, causal)
+            if has_mask:
+                _hide_masked(s[tile], shown, start, count, tile * KEYS, width)
+        # P = exp(S - max)
+        for r in range(count):
+            peak, total = _exp_of_row(s, r, keys)
+            lse[start + r] = np.inf if total == 0 else peak + math.log(total)
+            if threshold > 0:
+                first = (head * tq + start + r) * tk
+                for tile in range(tiles_seen):
+                    drop(s[tile, r], _width(keys, tile), seed, first + tile * KEYS, threshold, keep_scale)
+            inverse_total[r] = 0 if total == 0 else 1 / total
+        # y = P v / sum of P
+        for tile in range(tiles_seen):
+            add_product(y_rows, s[tile], v_rows[tile], padded, _width(keys, tile), depth)
+        for r in range(count):
+            _write_row(y_rows[r], inverse_total[r], y[start + r])
 
 
 # --- backward ----------------------------------------------------------------------------------------------------
@@ -169,65 +178,76 @@ def _forward(q, k, v, shown, has_mask, causal, scale, threshold, keep_scale, see
     )
 )  # fmt: skip
 def _backward(dy, q, k, v, y, lse, shown, has_mask, causal, scale, threshold, keep_scale, seed, dq, dk, dv):
-    b, h, tq, d = q.shape
-    tk = k.shape[2]
+    b, h = q.shape[:2]
     chunks = dk.shape[0]
-    depth, tiles = rounded_up(d, LANES), (tk + KEYS - 1) // KEYS
     for item in numba.prange(b * h * chunks):
         head, chunk = item // chunks, item % chunks
         bi, hi = head // h, head % h
-        k_transposed, v_transposed = np.empty((2, tiles, depth, KEYS), q.dtype)
-        k_rows, dk_rows, dv_rows = np.empty((3, tiles, KEYS, depth), q.dtype)
-        for tile in range(tiles):
-            _copy_transposed(k[bi, hi], tile * KEYS, k_transposed[tile])
-            _copy_transposed(v[bi, hi], tile * KEYS, v_transposed[tile])
-            _copy_rows(k[bi, hi], tile * KEYS, k_rows[tile])
-        dk_rows[:] = 0
-        dv_rows[:] = 0
-        q_rows, dy_rows, dq_rows = np.empty((3, QUERIES, depth), q.dtype)
-        p, dp = np.empty((2, QUERIES, KEYS), q.dtype)
-        along_y = np.empty(QUERIES, q.dtype)
-        for start in range(chunk * QUERIES, tq, chunks * QUERIES):
-            count = min(QUERIES, tq - start)
-            padded = rounded_up(count, UNROLLED)
-            keys = _keys_of_block(start + count, tq, tk, causal)
-            _copy_rows(q[bi, hi], start, q_rows)
-            _copy_rows(dy[bi, hi], start, dy_rows)
+        _backward_head(
+            dy[bi, hi], q[bi, hi], k[bi, hi], v[bi, hi], y[bi, hi], lse[bi, hi], shown[bi, hi], has_mask, causal, scale,
+            threshold, keep_scale, seed, head, chunk, chunks, dq[bi, hi], dk[chunk, bi, hi], dv[chunk, bi, hi],
+        )  # fmt: skip
+
+
+@helper(inlined=False)
+def _backward_head(
+    dy, q, k, v, y, lse, shown, has_mask, causal, scale, threshold, keep_scale, seed, head, chunk, chunks, dq, dk, dv
+):
+    """One head, as in _forward_head; dq is written for this chunk's queries, dk and dv are what they add to them."""
+    (tq, d), tk = q.shape, k.shape[0]
+    depth, tiles = rounded_up(d, LANES), (tk + KEYS - 1) // KEYS
+    k_transposed, v_transposed = np.empty((2, tiles, depth, KEYS), q.dtype)
+    k_rows, dk_rows, dv_rows = np.empty((3, tiles, KEYS, depth), q.dtype)
+    for tile in range(tiles):
+        _copy_transposed(k, tile * KEYS, k_transposed[tile])
+        _copy_transposed(v, tile * KEYS, v_transposed[tile])
+        _copy_rows(k, tile * KEYS, k_rows[tile])
+    dk_rows[:] = 0
+    dv_rows[:] = 0
+    q_rows, dy_rows, dq_rows = np.empty((3, QUERIES, depth), q.dtype)
+    p, dp = np.empty((2, QUERIES, KEYS), q.dtype)
+    along_y = np.empty(QUERIES, q.dtype)
+    for start in range(chunk * QUERIES, tq, chunks * QUERIES):
+        count = min(QUERIES, tq - start)
+        padded = rounded_up(count, UNROLLED)
+        keys = _keys_of_block(start + count, tq, tk, causal)
+        _copy_rows(q, start, q_rows)
+        _copy_rows(dy, start, dy_rows)
+        for r in range(count):
+            along_y[r] = _dot(as_contiguous(dy_rows[r]), as_contiguous(y[start + r]))
+        dq_rows[:] = 0
+        for tile in range((keys + KEYS - 1) // KEYS):
+            width = _width(keys, tile)
+            # P = exp(S - lse)
+            _scores(q_rows, k_transposed[tile], p, padded, width, scale)
+            _hide(p, start, count, tile * KEYS, width, tq, tk, causal)
+            if has_mask:
+                _hide_masked(p, shown, start, count, tile * KEYS, width)
+            # dP = dy vT
+            dp[:padded, :] = 0
+            add_product(dp, dy_rows, v_transposed[tile], padded, depth, width)
             for r in range(count):
-                along_y[r] = _dot(dy_rows[r], as_contiguous(y[bi, hi, start + r]))
-            dq_rows[:] = 0
-            for tile in range((keys + KEYS - 1) // KEYS):
-                width = _width(keys, tile)
-                # P = exp(S - lse)
-                _scores(q_rows, k_transposed[tile], p, padded, width, scale)
-                _hide(p, start, count, tile * KEYS, width, tq, tk, causal)
-                if has_mask:
-                    _hide_masked(p, shown[bi, hi], start, count, tile * KEYS, width)
-                # dP = dy vT
-                dp[:padded, :] = 0
-                add_product(dp, dy_rows, v_transposed[tile], padded, depth, width)
-                for r in range(count):
-                    first = (head * tq + start + r) * tk + tile * KEYS
-                    p_row, dp_row = p[r], dp[r]
-                    if threshold > 0:
-                        drop(dp_row, width, seed, first, threshold, keep_scale)
-                    row_lse, row_along_y = lse[bi, hi, start + r], along_y[r]
-                    for j in range(width):
-                        p_row[j] = exp(p_row[j] - row_lse)
-                        # dS = P (dP - dy . y)
-                        dp_row[j] = p_row[j] * (dp_row[j] - row_along_y)
-                    if threshold > 0:
-                        drop(p_row, width, seed, first, threshold, keep_scale)
-                p[count:padded, :] = 0
-                dp[count:padded, :] = 0
-                add_product(dv_rows[tile], p.T, dy_rows, width, padded, depth)  # dv += PT dy
-                add_product(dk_rows[tile], dp.T, q_rows, width, padded, depth)  # dk += dST q
-                add_product(dq_rows, dp, k_rows[tile], padded, width, depth)  # dq += dS k
-            for r in range(count):
-                _write_row(dq_rows[r], scale, dq[bi, hi, start + r])
-        for j in range(tk):
-            _write_row(dk_rows[j // KEYS, j % KEYS], scale, dk[chunk, bi, hi, j])
-            _write_row(dv_rows[j // KEYS, j % KEYS], q.dtype.type(1), dv[chunk, bi, hi, j])
+                first = (head * tq + start + r) * tk + tile * KEYS
+                p_row, dp_row = as_contiguous(p[r]), as_contiguous(dp[r])
+                if threshold > 0:
+                    drop(dp_row, width, seed, first, threshold, keep_scale)
+                row_lse, row_along_y = lse[start + r], along_y[r]
+                for j in range(width):
+                    p_row[j] = exp(p_row[j] - row_lse)
+                    # dS = P (dP - dy . y)
+                    dp_row[j] = p_row[j] * (dp_row[j] - row_along_y)
+                if threshold > 0:
+                    drop(p_row, width, seed, first, threshold, keep_scale)
+            p[count:padded, :] = 0
+            dp[count:padded, :] = 0
+            add_product(dv_rows[tile], p.T, dy_rows, width, padded, depth)  # dv += PT dy
+            add_product(dk_rows[tile], dp.T, q_rows, width, padded, depth)  # dk += dST q
+            add_product(dq_rows, dp, k_rows[tile], padded, width, depth)  # dq += dS k
+        for r in range(count):
+            _write_row(dq_rows[r], scale, dq[start + r])
+    for j in range(tk):
+        _write_row(dk_rows[j // KEYS, j % KEYS], scale, dk[j])
+        _write_row(dv_rows[j // KEYS, j % KEYS], q.dtype.type(1), dv[j])
 
 
 # --- parts of both -----------------------------------------------------------------------------------------------
@@ -238,7 +258,7 @@ def _copy_rows(x, start, out):
     """out (n, depth) = rows of x (T, D) from `start` on; zeros beyond T and beyond D."""
     t, d = x.shape
     for r in range(out.shape[0]):
-        row = out[r]
+        row = as_contiguous(out[r])
         filled = 0
         if start + r < t:
             source = as_contiguous(x[start + r])
@@ -264,7 +284,7 @@ def _copy_transposed(x, start, out):
 @helper(inlined=False)
 def _write_row(row, factor, out):
     """out (D,) = factor * row (depth,)."""
-    target = as_contiguous(out)
+    row, target = as_contiguous(row), as_contiguous(out)
     for j in range(target.size):
         target[j] = row[j] * factor
 
@@ -285,12 +305,12 @@ def _width(keys, tile):
 def _scores(q_rows, k_transposed, s, padded, width, scale):
     """s[:padded, :width] = scale * q_rows @ k_transposed."""
     for r in range(padded):
-        row = s[r]
+        row = as_contiguous(s[r])
         for j in range(width):
             row[j] = 0
     add_product(s, q_rows, k_transposed, padded, q_rows.shape[1], width)
     for r in range(padded):
-        row = s[r]
+        row = as_contiguous(s[r])
         for j in range(width):
             row[j] *= scale
 
@@ -326,7 +346,7 @@ def _exp_of_row(s, r, keys):
     base = peak if peak > -np.inf else s.dtype.type(0)  # (-inf) - (-inf) would be nan
     total = s.dtype.type(0)
     for tile in range(tiles):
-        row = s[tile, r]
+        row = as_contiguous(s[tile, r])
         for j in range(_width(keys, tile)):
             row[j] = exp(row[j] - base)
             total += row[j]

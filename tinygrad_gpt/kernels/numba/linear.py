@@ -4,8 +4,8 @@
     dx      = dy @ weight           (R, C_out) @ (C_out, C_in)
     dweight = dy.T @ x              (C_out, R) @ (R, C_in)
 
-All three are one kernel: BLAS reads an operand transposed where it lies. The result is cut along its longer side: rows
-for the tall and narrow products of a transformer's block, columns where C_out is a vocabulary. A cut along the sum (R in
+All three are one kernel: BLAS reads an operand transposed where it lies. The result is cut along its longer side: rows for
+the tall and narrow products of a transformer's block, columns where C_out is a vocabulary. A cut along the sum (R in
 dweight) would need partial results and a second pass over them.
 """
 
@@ -19,12 +19,9 @@ from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _blas, _threads
 from tinygrad_gpt.kernels.numba._blas import gemm, get_blas_threads, set_blas_threads
 from tinygrad_gpt.kernels.numba._compile import kernel, read, write
-from tinygrad_gpt.kernels.numba._layout import not_ours, rows
+from tinygrad_gpt.kernels.numba._layout import STRIP, not_ours, rows
 
 _threads.start()
-
-
-STRIP = 64  # columns that are summed together: whole cache lines, few enough that small layers have work for all
 
 
 class Saved(NamedTuple):

@@ -1,0 +1,47 @@
+"""Dropout on the CPU in one pass: each element's random bits are computed where they are needed (ops/dropout.py)."""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numba import types
+
+from tinygrad_gpt.array import drop_threshold
+from tinygrad_gpt.kernels.numba import _threads
+from tinygrad_gpt.kernels.numba._compile import kernel, read, write
+from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours
+from tinygrad_gpt.kernels.numba._random import random_bits
+
+_threads.start()
+
+
+class Saved(NamedTuple):
+    p: float
+    seed: int
+
+
+def why_not(x, *, p, seed):
+    return not_ours(x)
+
+
+def forward(x, *, p, seed):
+    return _apply(x, p, seed), Saved(p, seed)
+
+
+def backward(dy, saved):
+    # y = keep * x / (1 - p)
+    return (_apply(dy, *saved),)
+
+
+def _apply(x, p: float, seed: int):
+    y = np.empty(x.shape, x.dtype)
+    _keep_or_drop(flat(x), np.uint64(seed), np.uint64(drop_threshold(p)), 1 / (1 - p), flat(y))
+    return y
+
+
+@kernel(lambda f: (read(f, 1), types.uint64, types.uint64, f, write(f, 1)))
+def _keep_or_drop(x, seed, threshold, scale, y):
+    zero = x.dtype.type(0)
+    for chunk in numba.prange((x.size + CHUNK - 1) // CHUNK):
+        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, x.size)):
+            y[i] = x[i] * scale if random_bits(seed, np.uint64(i)) >= threshold else zero
