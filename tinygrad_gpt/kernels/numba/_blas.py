@@ -4,7 +4,7 @@ NumPy's wheels bring OpenBLAS along, already loaded when this file is. We look u
 them known to Numba's linker under names of our own, so that compiled kernels call them directly and can be cached on
 disk: a cached kernel remembers the name, and each process gives the name its address.
 
-    gemm(c, m, n, k, a, lda, a_transposed, b, ldb, b_transposed, beta, ldc)     c = a @ b + beta c
+    gemm(m, n, k, a, lda, a_transposed, b, ldb, b_transposed, beta, c, ldc)     c = a @ b + beta c
 
 Where NumPy was built on something else (Accelerate on macOS, MKL in conda), the functions are not found, `AVAILABLE` is
 False, and kernels that need them leave their op to the reference, which is NumPy's `@`.
@@ -17,8 +17,6 @@ import llvmlite.binding
 import numpy as np
 from numba import types
 from numba.extending import overload
-
-from tinygrad_gpt.kernels.numba._compile import REORDERED
 
 _GEMM = {"float32": "scipy_cblas_sgemm64_", "float64": "scipy_cblas_dgemm64_"}
 _SET_THREADS, _GET_THREADS = "scipy_openblas_set_num_threads64_", "scipy_openblas_get_num_threads64_"
@@ -72,36 +70,24 @@ get_blas_threads = types.ExternalFunction("tinygrad_gpt_" + _GET_THREADS, types.
 _ROW_MAJOR, _PLAIN, _TRANSPOSED = 101, 111, 112  # CBLAS's constants
 
 
-def gemm(c, m, n, k, a, lda, a_transposed, b, ldb, b_transposed, beta, ldc):
-    """c = a @ b + beta c in the calling thread, for m x n elements of c; only inside kernels.
+def gemm(m, n, k, a, lda, a_transposed, b, ldb, b_transposed, beta, c, ldc):
+    """c = a @ b + beta c for m x n elements of c, in the calling thread; only inside kernels.
 
-    a, b, c       arrays whose first element is that of the tile; only their addresses matter
-    lda, ldb, ldc elements from one row in memory to the next
-    transposed    whether a lies in memory as (k, m) instead of (m, k), b as (n, k) instead of (k, n)
+    a, b, c        addresses of the first elements
+    lda, ldb, ldc  elements from one row in memory to the next
+    transposed     whether a lies in memory as (k, m) instead of (m, k), b as (n, k) instead of (k, n)
+    beta           float32 or float64: the type of all elements
     """
     raise NotImplementedError("for kernels")
 
 
-@overload(gemm, jit_options={"fastmath": REORDERED, "error_model": "numpy", "nogil": True})
-def _gemm(c, m, n, k, a, lda, a_transposed, b, ldb, b_transposed, beta, ldc):
-    cblas_gemm, one = _cblas_gemm(c.dtype), 1.0
+@overload(gemm, jit_options={"nogil": True})
+def _gemm(m, n, k, a, lda, a_transposed, b, ldb, b_transposed, beta, c, ldc):
+    cblas_gemm = _cblas_gemm(beta)
 
-    def call(c, m, n, k, a, lda, a_transposed, b, ldb, b_transposed, beta, ldc):
-        cblas_gemm(
-            _ROW_MAJOR,
-            _TRANSPOSED if a_transposed else _PLAIN,
-            _TRANSPOSED if b_transposed else _PLAIN,
-            m,
-            n,
-            k,
-            one,
-            a.ctypes.data,
-            lda,
-            b.ctypes.data,
-            ldb,
-            beta,
-            c.ctypes.data,
-            ldc,
-        )
+    def call(m, n, k, a, lda, a_transposed, b, ldb, b_transposed, beta, c, ldc):
+        a_order = _TRANSPOSED if a_transposed else _PLAIN
+        b_order = _TRANSPOSED if b_transposed else _PLAIN
+        cblas_gemm(_ROW_MAJOR, a_order, b_order, m, n, k, 1.0, a, lda, b, ldb, beta, c, ldc)
 
     return call

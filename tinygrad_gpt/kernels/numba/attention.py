@@ -133,12 +133,13 @@ def _forward_head(q, k, v, shown, has_mask, causal, scale, threshold, keep_scale
     """One head: q and y (Tq, D), k and v (Tk, D), shown (Tq, Tk), lse (Tq,); every chunks-th block of its queries."""
     (tq, d), tk = q.shape, k.shape[0]
     depth, tiles = rounded_up(d, LANES), (tk + KEYS - 1) // KEYS
-    k_transposed, v_rows = np.empty((tiles, depth, KEYS), q.dtype), np.empty((tiles, KEYS, depth), q.dtype)
+    k_transposed, v_rows = _empty(tiles, depth, KEYS, q), _empty(tiles, KEYS, depth, q)
     for tile in range(tiles):
         _copy_transposed(k, tile * KEYS, k_transposed[tile])
         _copy_rows(v, tile * KEYS, v_rows[tile])
-    q_rows, y_rows = np.empty((QUERIES, depth), q.dtype), np.empty((QUERIES, depth), q.dtype)
-    s, inverse_total = np.empty((tiles, QUERIES, KEYS), q.dtype), np.empty(QUERIES, q.dtype)
+    blocks = _empty(2, QUERIES, depth, q)
+    q_rows, y_rows = blocks[0], blocks[1]
+    s, inverse_total = _empty(tiles, QUERIES, KEYS, q), np.empty(QUERIES, q.dtype)
     for start in range(chunk * QUERIES, tq, chunks * QUERIES):
         count = min(QUERIES, tq - start)
         padded = rounded_up(count, UNROLLED)
@@ -196,16 +197,19 @@ def _backward_head(
     """One head, as in _forward_head; dq is written for this chunk's queries, dk and dv are what they add to them."""
     (tq, d), tk = q.shape, k.shape[0]
     depth, tiles = rounded_up(d, LANES), (tk + KEYS - 1) // KEYS
-    k_transposed, v_transposed = np.empty((2, tiles, depth, KEYS), q.dtype)
-    k_rows, dk_rows, dv_rows = np.empty((3, tiles, KEYS, depth), q.dtype)
+    k_transposed, v_transposed = _empty(tiles, depth, KEYS, q), _empty(tiles, depth, KEYS, q)
+    k_rows = _empty(tiles, KEYS, depth, q)
+    dk_rows, dv_rows = _empty(tiles, KEYS, depth, q), _empty(tiles, KEYS, depth, q)
     for tile in range(tiles):
         _copy_transposed(k, tile * KEYS, k_transposed[tile])
         _copy_transposed(v, tile * KEYS, v_transposed[tile])
         _copy_rows(k, tile * KEYS, k_rows[tile])
-    dk_rows[:] = 0
-    dv_rows[:] = 0
-    q_rows, dy_rows, dq_rows = np.empty((3, QUERIES, depth), q.dtype)
-    p, dp = np.empty((2, QUERIES, KEYS), q.dtype)
+        dk_rows[tile] = 0
+        dv_rows[tile] = 0
+    blocks = _empty(3, QUERIES, depth, q)
+    q_rows, dy_rows, dq_rows = blocks[0], blocks[1], blocks[2]
+    scores = _empty(2, QUERIES, KEYS, q)
+    p, dp = scores[0], scores[1]
     along_y = np.empty(QUERIES, q.dtype)
     for start in range(chunk * QUERIES, tq, chunks * QUERIES):
         count = min(QUERIES, tq - start)
@@ -224,7 +228,7 @@ def _backward_head(
             if has_mask:
                 _hide_masked(p, shown, start, count, tile * KEYS, width)
             # dP = dy vT
-            dp[:padded, :] = 0
+            dp[:] = 0
             add_product(dp, dy_rows, v_transposed[tile], padded, depth, width)
             for r in range(count):
                 first = (head * tq + start + r) * tk + tile * KEYS
@@ -238,8 +242,9 @@ def _backward_head(
                     dp_row[j] = p_row[j] * (dp_row[j] - row_along_y)
                 if threshold > 0:
                     drop(p_row, width, seed, first, threshold, keep_scale)
-            p[count:padded, :] = 0
-            dp[count:padded, :] = 0
+            for r in range(count, padded):
+                p[r] = 0
+                dp[r] = 0
             add_product(dv_rows[tile], p.T, dy_rows, width, padded, depth)  # dv += PT dy
             add_product(dk_rows[tile], dp.T, q_rows, width, padded, depth)  # dk += dST q
             add_product(dq_rows, dp, k_rows[tile], padded, width, depth)  # dq += dS k
@@ -251,6 +256,11 @@ def _backward_head(
 
 
 # --- parts of both -----------------------------------------------------------------------------------------------
+
+
+@helper(inlined=False)
+def _empty(n, rows, columns, like):
+    return np.empty((n, rows, columns), like.dtype)
 
 
 @helper(inlined=False)

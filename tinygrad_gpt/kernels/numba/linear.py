@@ -72,14 +72,20 @@ def _product(a, a_transposed: bool, b, b_transposed: bool, bias):
     if k == 0:
         c[...] = bias if bias.size else 0
     elif c.size:
-        _product_in_tiles(a, a_transposed, b, b_transposed, bias, c, min(numba.get_num_threads(), max(m, n)))
+        # Addresses instead of arrays: slicing arrays into tiles inside the kernel takes seconds to compile.
+        a_tiles = a.ctypes.data, a_transposed, a.shape[1]
+        b_tiles = b.ctypes.data, b_transposed, b.shape[1]
+        _product_in_tiles(c, c.ctypes.data, k, *a_tiles, *b_tiles, bias, min(numba.get_num_threads(), max(m, n)))
     return c
 
 
-@kernel(lambda f: (read(f, 2), types.boolean, read(f, 2), types.boolean, read(f, 1), write(f, 2), types.int64))
-def _product_in_tiles(a, a_transposed, b, b_transposed, bias, c, tiles):
+_OPERAND = types.int64, types.boolean, types.int64  # address of the first element, transposed?, elements in a row
+
+
+@kernel(lambda f: (write(f, 2), types.int64, types.int64, *_OPERAND, *_OPERAND, read(f, 1), types.int64))
+def _product_in_tiles(c, c_start, k, a_start, a_transposed, lda, b_start, b_transposed, ldb, bias, tiles):
     m, n = c.shape
-    k = a.shape[0] if a_transposed else a.shape[1]
+    size = c.itemsize
     blas_threads = get_blas_threads()
     set_blas_threads(1)
     for tile in numba.prange(tiles):
@@ -88,18 +94,17 @@ def _product_in_tiles(a, a_transposed, b, b_transposed, bias, c, tiles):
             top, bottom = tile * m // tiles, (tile + 1) * m // tiles
         else:
             left, right = tile * n // tiles, (tile + 1) * n // tiles
-        beta = 0.0
+        beta = c.dtype.type(0)
         if bias.size > 0:
-            beta = 1.0
+            beta = c.dtype.type(1)
             for i in range(top, bottom):
-                c[i, left:right] = bias[left:right]
-        a_tile = a[:, top:] if a_transposed else a[top:]
-        b_tile = b[left:] if b_transposed else b[:, left:]
-        gemm(
-            c[top:, left:], bottom - top, right - left, k,
-            a_tile, a.shape[1], a_transposed,
-            b_tile, b.shape[1], b_transposed, beta, n,
-        )  # fmt: skip
+                row = c[i]
+                for j in range(left, right):
+                    row[j] = bias[j]
+        a_tile = a_start + (top if a_transposed else top * lda) * size
+        b_tile = b_start + (left * ldb if b_transposed else left) * size
+        c_tile = c_start + (top * n + left) * size
+        gemm(bottom - top, right - left, k, a_tile, lda, a_transposed, b_tile, ldb, b_transposed, beta, c_tile, n)
     set_blas_threads(blas_threads)
 
 
