@@ -1,4 +1,4 @@
-"""The random bits of array.random_bits, one element at a time, for kernels that drop elements without storing a mask."""
+"""The bits of array.random_bits, one element at a time, for kernels that drop elements without storing a mask."""
 
 import numpy as np
 

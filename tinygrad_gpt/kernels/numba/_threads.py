@@ -13,8 +13,8 @@ OpenBLAS has one number of threads for the whole process. A kernel sets it to on
 after, so that `np.matmul` in the rest of a program is as parallel as ever. That also holds for the reference ops, which
 call it; a program that mixes them with kernels pays for the two pools.
 
-How many threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS, if set, else one for each core that this process may use. Kernels
-give the same bits on any number of threads, except where a product's tiles follow it (linear).
+How many threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS, if set, else one for each core that this process may use.
+Kernels give the same bits on any number of threads, except where a product's tiles follow it (linear).
 """
 
 import os

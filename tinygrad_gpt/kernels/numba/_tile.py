@@ -2,9 +2,9 @@
 
     add_product(c, a, b, m, k, n)      c[:m, :n] += a[:m, :k] @ b[:k, :n]
 
-Four rows of c and four steps of the sum at a time. The sixteen elements of a that this takes stay in registers, and each
-vector of b that is loaded serves four multiply-adds, each vector of c that is loaded and stored another four: without
-that the loop would wait for the cache instead of computing. The innermost loop runs along rows of b and c, which the
+Four rows of c and four steps of the sum at a time. The sixteen elements of a that this takes stay in registers. Each
+vector of b that is loaded serves four multiply-adds, and each of c that is loaded and stored serves four: without that
+the loop would wait for the cache instead of computing. The innermost loop runs along rows of b and c, which the
 compiler turns into vectors. Its length need not be a multiple of a vector, but is fastest as a multiple of LANES.
 """
 

@@ -4,7 +4,7 @@ AVX-512, where a call into the C library takes them one by one.
     exp(x)            float32 within 1e-7 of the true value (relative), float64 within 3e-16; 0 below
                       2^-125 (2^-1021), inf where it overflows, nan for nan
     sigmoid(x)        1 / (1 + exp(-x))
-    row_max(x)        the largest element of a vector without nan
+    row_max(x, n)     the largest of x[:n], without nan
 
 Deriving exp. Split the exponent into a whole number of octaves and a rest,
 
@@ -12,13 +12,13 @@ Deriving exp. Split the exponent into a whole number of octaves and a rest,
 
 - r must be exact, or the whole result is off. n ln 2 is up to 88 in float32, which would leave r with a rounding error
   a hundred times too large. So ln 2 = HIGH + LOW with HIGH short enough (few bits set) that n HIGH is exact, and so is
-  x - n HIGH; n LOW is small, and so is its error. For this the order of the two subtractions matters, and the compiler
-  must not regroup them (EXACT_ORDER).
-- e^r = 1 + r + r²/2! + r³/3! + ... Taken up to r^7 the first term left out is at most 0.347^8 / 8! = 5e-9, up to r^13 it
-  is 0.347^14 / 14! = 4e-18: below half a unit in the last place of float32 (6e-8) and float64 (1.1e-16).
+  x - n HIGH; n LOW is small, and so is its error. For this the order of the two subtractions matters, and the
+  compiler must not regroup them (EXACT_ORDER).
+- e^r = 1 + r + r²/2! + r³/3! + ... Taken up to r^7 the first term left out is at most 0.347^8 / 8! = 5e-9, up to r^13
+  it is 0.347^14 / 14! = 4e-18: below half a unit in the last place of float32 (6e-8) and float64 (1.1e-16).
 - 2^n is written down rather than computed: a float's bits are its exponent field, n + 127 in float32 (n + 1023), and
-  then 23 (52) bits of fraction, here zeros. So the bits are the integer (n + 127) 2^23, which a float holds exactly, and
-  which is then read as a float.
+  then 23 (52) bits of fraction, here zeros. So the bits are the integer (n + 127) 2^23, which a float holds exactly,
+  and which is then read as a float.
 """
 
 import math
@@ -82,14 +82,34 @@ def sigmoid(x):
     return one / (one + exp(-x))
 
 
-@helper(fastmath={"nnan", "nsz", "reassoc"})
-def row_max(x):
-    """The largest element of a vector that is not empty.
+def row_max(x, n):
+    """The largest of x[:n], for n >= 1; nan if there is a positive one. Only inside kernels.
 
-    Compiled for numbers without nan, since a maximum that must notice nan is not vectorised. With nan among them the
-    result is any number; the sum of exponentials that follows is nan then.
+    The compiler does not vectorise a maximum of floats, but it does one of integers. Read as an integer, the bits of a
+    positive float are in its order: exponent first, then fraction. Those of a negative float are in reverse order,
+    which inverting all but the sign puts right. A positive nan comes after inf.
     """
-    largest = x[0]
-    for i in range(x.size):
-        largest = max(largest, x[i])
-    return largest
+    raise NotImplementedError("for kernels")
+
+
+@overload(row_max, jit_options=_EXACT)
+def _row_max(x, n):
+    if x.dtype is types.float32:
+        return _make_row_max(np.float32, np.int32, 31)
+    if x.dtype is types.float64:
+        return _make_row_max(np.float64, np.int64, 63)
+    return None
+
+
+def _make_row_max(real, integer, sign_bit: int):
+    ALL_BUT_SIGN, LEAST = integer(np.iinfo(integer).max), integer(np.iinfo(integer).min)
+
+    def row_max(x, n):
+        largest = LEAST
+        for i in range(n):
+            bits = real(x[i]).view(integer)
+            ordered = integer(bits ^ (integer(bits >> sign_bit) & ALL_BUT_SIGN))
+            largest = integer(max(largest, ordered))
+        return integer(largest ^ (integer(largest >> sign_bit) & ALL_BUT_SIGN)).view(real)
+
+    return row_max

@@ -11,13 +11,13 @@ dy · y stands for the Σ_j P_j dP_j of softmax: y = Σ_j P_j v_j and dP_j = dy 
 dropout they still are. Keys that a causal query cannot see are not computed at all, tile by tile.
 
 q, k and v are read by their strides, where they are: views (B, H, T, D) of the (B, T, 3C) that one linear layer made.
-For each head they are copied into tiles of their own, k (and v in backward) also transposed, because the inner products
-run along rows (_tile.py); D is padded there with zeros to whole vectors. y, dq, dk and dv lie in memory as (B, T, H, D)
-and are handed out as (B, H, T, D), so that joining heads afterwards moves nothing.
+For each head they are copied into tiles of their own, k (and v in backward) transposed, because the inner products run
+along rows (_tile.py); D is padded there with zeros to whole vectors. y, dq, dk and dv lie in memory as (B, T, H, D) and
+are handed out as (B, H, T, D), so that joining heads afterwards moves nothing.
 
 With few heads, the queries of a head are dealt out into chunks, so that all threads have work. Each chunk then has a dk
-and dv of its own, added up at the end in order. The number of chunks depends on the shapes only: never the result on the
-threads.
+and dv of its own, added up at the end in order. The number of chunks depends on the shapes only, so that the result
+never depends on the threads.
 """
 
 import math
@@ -267,16 +267,12 @@ def _empty(n, rows, columns, like):
 def _copy_rows(x, start, out):
     """out (n, depth) = rows of x (T, D) from `start` on; zeros beyond T and beyond D."""
     t, d = x.shape
-    for r in range(out.shape[0]):
-        row = as_contiguous(out[r])
-        filled = 0
-        if start + r < t:
-            source = as_contiguous(x[start + r])
-            filled = d
-            for j in range(d):
-                row[j] = source[j]
-        for j in range(filled, row.size):
-            row[j] = 0
+    if start + out.shape[0] > t or d < out.shape[1]:
+        out[:] = 0
+    for r in range(min(out.shape[0], t - start)):
+        row, source = as_contiguous(out[r]), as_contiguous(x[start + r])
+        for j in range(d):
+            row[j] = source[j]
 
 
 @helper(inlined=False)
@@ -352,14 +348,15 @@ def _exp_of_row(s, r, keys):
     tiles = (keys + KEYS - 1) // KEYS
     peak = s.dtype.type(-np.inf)
     for tile in range(tiles):
-        peak = max(peak, row_max(s[tile, r, : _width(keys, tile)]))
+        peak = max(peak, row_max(as_contiguous(s[tile, r]), _width(keys, tile)))
     base = peak if peak > -np.inf else s.dtype.type(0)  # (-inf) - (-inf) would be nan
     total = s.dtype.type(0)
     for tile in range(tiles):
         row = as_contiguous(s[tile, r])
         for j in range(_width(keys, tile)):
-            row[j] = exp(row[j] - base)
-            total += row[j]
+            e = exp(row[j] - base)
+            row[j] = e
+            total += e
     return base, total
 
 

@@ -65,7 +65,7 @@ def _forward(z, targets, label_smoothing, loss, lse):
     r, v = z.shape
     for i in numba.prange(r):
         row = z[i]
-        peak = row_max(row)
+        peak = row_max(row, v)
         total = z.dtype.type(0)
         for j in range(v):
             total += exp(row[j] - peak)

@@ -4,9 +4,9 @@
     dx      = dy @ weight           (R, C_out) @ (C_out, C_in)
     dweight = dy.T @ x              (C_out, R) @ (R, C_in)
 
-All three are one kernel: BLAS reads an operand transposed where it lies. The result is cut along its longer side: rows for
-the tall and narrow products of a transformer's block, columns where C_out is a vocabulary. A cut along the sum (R in
-dweight) would need partial results and a second pass over them.
+All three are one kernel: BLAS reads an operand transposed where it lies. The result is cut along its longer side: rows
+for the tall and narrow products of a transformer's block, columns where C_out is a vocabulary. A cut along the sum (R
+in dweight) would need partial results and a second pass over them.
 """
 
 from typing import NamedTuple

@@ -1,0 +1,136 @@
+"""Each kernel gives what its reference gives: on the op's own cases, and on shapes where its blocks begin and end."""
+
+import importlib
+import pathlib
+
+import numpy as np
+import pytest
+
+from tinygrad_gpt.check import check_op
+from tinygrad_gpt.kernels import numba as folder
+from tinygrad_gpt.kernels import registry
+
+FILES = [f.stem for f in sorted(pathlib.Path(folder.__file__).parent.glob("*.py")) if not f.stem.startswith("_")]
+PAIRS = [name for name in FILES if name not in registry.ROUTINES]
+
+
+def kernel(op: str):
+    return importlib.import_module(f"tinygrad_gpt.kernels.numba.{op}")
+
+
+def normal(shape, dtype, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def assert_like_reference(op: str, arrays: tuple, settings: dict | None = None) -> None:
+    """Forward and backward of kernel and reference agree, for arrays of one float dtype."""
+    settings = settings or {}
+    version = registry.versions(op)[0]
+    assert version.name == "numba" and version.why_not(*arrays, **settings) is None
+    reference = registry.reference(op)
+    y, saved = version.forward(*arrays, **settings)
+    right, right_saved = reference.forward(*arrays, **settings)
+    tolerance = 1e-11 if y.dtype == np.float64 else 3e-5
+    assert_close(y, right, tolerance)
+    dy = normal(y.shape, y.dtype, seed=99)
+    for got, wanted in zip(version.backward(dy, saved), reference.backward(dy, right_saved), strict=True):
+        if wanted is None:
+            assert got is None
+        else:
+            assert_close(got, wanted, tolerance)
+
+
+def assert_close(got, wanted, tolerance):
+    assert got.shape == wanted.shape and got.dtype == wanted.dtype
+    if wanted.size:
+        scale = max(np.abs(wanted).max(), 1e-3)
+        assert np.abs(got - wanted).max() <= tolerance * scale
+
+
+def test_every_kernel_is_tested_here():
+    assert PAIRS, "no kernels found"
+    assert set(FILES) <= set(registry.op_names()) | set(registry.ROUTINES), "a kernel file that is named like no op"
+
+
+@pytest.mark.parametrize("op", PAIRS)
+def test_right_on_the_cases_of_the_op(op):
+    report = check_op(op, kernel(op))
+    assert report.findings, "nothing was checked"
+    report.raise_if_failed()
+
+
+DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+@DTYPES
+@pytest.mark.parametrize("tq, tk", [(31, 31), (32, 32), (33, 33), (63, 64), (65, 65), (1, 130), (100, 129), (129, 100)])
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_around_block_sizes(dtype, tq, tk, causal):
+    for h, d in ((3, 16), (2, 20)):
+        q, k, v = (normal((2, h, t, d), dtype, t + i) for i, t in enumerate((tq, tk, tk)))
+        assert_like_reference("attention", (q, k, v, None), {"causal": causal})
+
+
+@DTYPES
+def test_attention_of_few_heads_is_dealt_out(dtype):
+    q, k, v = (normal((1, 1, 300, 12), dtype, i) for i in range(3))
+    assert_like_reference("attention", (q, k, v, None), {"causal": True, "dropout": 0.3, "seed": 7})
+    mask = np.random.default_rng(5).random((300, 300)) < 0.5
+    assert_like_reference("attention", (q, k, v, mask), {"causal": True})
+
+
+@DTYPES
+@pytest.mark.parametrize("rows, c_in, c_out", [(1, 65, 130), (300, 17, 33), (5, 64, 5003), (2, 1, 1), (257, 3, 64)])
+def test_linear_tall_wide_and_narrow(dtype, rows, c_in, c_out):
+    x, weight, bias = normal((rows, c_in), dtype), normal((c_out, c_in), dtype, 1), normal(c_out, dtype, 2)
+    assert_like_reference("linear", (x, weight, bias))
+    assert_like_reference("linear", (x, weight, None))
+
+
+@DTYPES
+@pytest.mark.parametrize("rows, v", [(1, 50257), (3, 1), (1000, 65)])
+def test_cross_entropy_of_large_and_small_vocabularies(dtype, rows, v):
+    targets = np.random.default_rng(1).integers(0, v, rows)
+    targets[rows // 2] = -100 if rows > 1 else targets[0]
+    for label_smoothing in (0.0, 0.1):
+        settings = {"label_smoothing": label_smoothing}
+        assert_like_reference("cross_entropy", (normal((rows, v), dtype), targets), settings)
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", [(1, 1000), (1000, 1), (999, 130), (8191,), (3, 8193)])
+def test_rows_and_elements(dtype, shape):
+    c = shape[-1]
+    assert_like_reference("gelu", (normal(shape, dtype, 1),))
+    assert_like_reference("dropout", (normal(shape, dtype, 1),), {"p": 0.3, "seed": 2**63 - 1})
+    if c > 1:
+        assert_like_reference("layer_norm", (normal(shape, dtype), normal(c, dtype, 1), normal(c, dtype, 2)))
+    ids = np.random.default_rng(0).integers(0, 7, 1000)
+    assert_like_reference("embedding", (ids, normal((7, min(c, 200)), dtype)))
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 5), (8191,), (2, 8193)])
+def test_routines(dtype, shape):
+    settings = {"lr": 1e-2, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8, "weight_decay": 0.1, "step": 3}
+    arrays = [np.asarray(normal(shape, dtype, i)) for i in range(4)]
+    arrays[3] = np.asarray(arrays[3] ** 2)
+    expected = [a.copy() for a in arrays]
+    registry.reference("adamw").run(*expected, **settings)
+    assert kernel("adamw").why_not(*arrays, **settings) is None
+    kernel("adamw").run(*arrays, **settings)
+    for got, wanted in zip(arrays, expected, strict=True):
+        assert_close(got, wanted, 1e-12 if dtype == np.float64 else 1e-5)
+    norm = kernel("sum_squares").run(arrays[0])
+    assert isinstance(norm, float)
+    assert norm == pytest.approx(registry.reference("sum_squares").run(arrays[0]), rel=1e-12)
+
+
+def test_adamw_leaves_arrays_that_are_not_contiguous_to_the_reference():
+    param, grad, m, v = (normal((6, 4), np.float32, i)[::2] for i in range(4))
+    settings = {"lr": 1e-2, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8, "weight_decay": 0.1, "step": 1}
+    assert "contiguous" in kernel("adamw").why_not(param, grad, m, v, **settings)
+
+
+def test_sum_squares_of_large_numbers_is_finite():
+    assert kernel("sum_squares").run(np.full(10, 1e30, np.float32)) == pytest.approx(1e61)

@@ -1,0 +1,114 @@
+"""The arithmetic that kernels are made of: accuracy over the whole range, corners, and that it is vectorised."""
+
+import platform
+
+import numpy as np
+import pytest
+
+from tinygrad_gpt.array import random_bits as array_random_bits
+from tinygrad_gpt.kernels.numba._compile import helper
+from tinygrad_gpt.kernels.numba._random import random_bits
+from tinygrad_gpt.kernels.numba._tile import add_product
+from tinygrad_gpt.kernels.numba._vector_math import exp, row_max, sigmoid
+
+
+@helper()
+def all_exp(x, y):
+    for i in range(x.size):
+        y[i] = exp(x[i])
+
+
+@helper()
+def all_sigmoid(x, y):
+    for i in range(x.size):
+        y[i] = sigmoid(x[i])
+
+
+@helper()
+def largest(x):
+    return row_max(x, x.size)
+
+
+@helper()
+def all_bits(seed, out):
+    for i in range(out.size):
+        out[i] = random_bits(seed, np.uint64(i))
+
+
+def mapped(function, x):
+    y = np.empty_like(x)
+    function(x, y)
+    return y
+
+
+LIMITS = {np.float32: (-86, 88.7, 2e-7), np.float64: (-707, 709.7, 5e-16)}
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
+def test_exp_is_accurate(dtype):
+    low, high, tolerance = LIMITS[dtype]
+    x = np.concatenate([np.linspace(low, high, 200_001), np.linspace(-1, 1, 20_001)]).astype(dtype)
+    right = np.exp(x.astype(np.longdouble))
+    assert np.abs(mapped(all_exp, x) / right - 1).max() < tolerance
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
+def test_exp_at_its_corners(dtype):
+    last = np.nextafter(dtype(np.log(np.finfo(dtype).max)), dtype(0))
+    x = np.array([0, -np.inf, np.inf, np.nan, -1e4, 1e4, last], dtype)
+    y = mapped(all_exp, x)
+    assert y[0] == 1 and y[1] == 0 and y[2] == np.inf and np.isnan(y[3]) and y[4] == 0 and y[5] == np.inf
+    assert np.isfinite(y[6]) and y[6] > 0.9 * np.finfo(dtype).max
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
+def test_sigmoid(dtype):
+    x = np.concatenate([np.linspace(-80, 80, 20_001), [-np.inf, np.inf]]).astype(dtype)
+    with np.errstate(over="ignore"):
+        right = 1 / (1 + np.exp(-x.astype(np.longdouble)))
+    assert np.abs(mapped(all_sigmoid, x) - right).max() < 2 * np.finfo(dtype).eps
+    assert np.isnan(mapped(all_sigmoid, np.array([np.nan], dtype)))
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
+def test_row_max(dtype):
+    rng = np.random.default_rng(0)
+    for n in (1, 2, 7, 16, 65, 1000):
+        for offset in (-100, 0, 100):
+            x = (rng.standard_normal(n) + offset).astype(dtype)
+            assert largest(x) == x.max()
+    assert largest(np.array([-np.inf, -np.inf], dtype)) == -np.inf
+    assert largest(np.array([-1, np.inf, -np.inf], dtype)) == np.inf
+    assert np.isnan(largest(np.array([1, np.nan, 2], dtype)))
+
+
+def test_random_bits_are_those_of_the_reference():
+    for seed in (0, 12345, 2**63 - 1):
+        out = np.empty(1000, np.uint64)
+        all_bits(np.uint64(seed), out)
+        np.testing.assert_array_equal(out, array_random_bits(seed, (1000,), out))
+
+
+@pytest.mark.parametrize("m, k, n", [(4, 4, 16), (32, 64, 48), (8, 12, 5)])
+def test_add_product(m, k, n):
+    rng = np.random.default_rng(0)
+    a, b, c = rng.standard_normal((m, k)), rng.standard_normal((k, n)), rng.standard_normal((m, n))
+    expected = c + a @ b
+    also = c.copy()
+    add_product(c, a, b, m, k, n)
+    add_product(also, np.ascontiguousarray(a.T).T, b, m, k, n)
+    np.testing.assert_allclose(c, expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(also, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads x86 assembly")
+def test_loops_are_vectorised():
+    """The packed instruction is there, not only the one that works on a single number."""
+    x = np.ones(64, np.float32)
+    mapped(all_exp, x)
+    largest(x)
+    c = np.ones((8, 16), np.float32)
+    add_product(c, c[:, :8].copy(), c, 8, 8, 16)
+    for function, packed in ((all_exp, "mulps"), (largest, "pmaxsd"), (add_product, "mulps|fmadd213ps|fmadd231ps")):
+        assembly = "".join(function.inspect_asm(s) for s in function.signatures)
+        assert any(p in assembly for p in packed.split("|")), f"{function.__name__} has no {packed}"
