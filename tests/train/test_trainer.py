@@ -71,6 +71,13 @@ def test_rows_hold_the_mean_loss_since_the_row_before(settings, reporter, tmp_pa
     np.testing.assert_allclose([row["train_loss"] for row in rows], expected)
 
 
+def test_each_step_has_its_own_learning_rate(settings, reporter, tmp_path):
+    run = start(settings(log_interval=1), tmp_path / "run")
+    run.train(reporter)
+    expected = [trainer_module.learning_rate(step, run.settings.train) for step in range(6)]
+    assert [row["lr"] for row in read_metrics(run.folder.metrics)] == expected and len(set(expected)) == 6
+
+
 def test_the_last_look_takes_the_whole_validation_text(settings, reporter, tmp_path):
     run = start(settings(eval_tokens=16), tmp_path / "run")
     run.train(reporter)
