@@ -79,8 +79,9 @@ def scatter_add(target: Array, index, values: Array) -> None:
     by_rows = isinstance(target, np.ndarray) and is_array(index) and index.ndim == 1 and index.dtype != bool
     if by_rows and index.size > 0:
         # Sort the rows so that equal ones are neighbours, and sum each run: np.add.at is up to three times slower.
-        order = np.argsort(index % len(target), kind="stable")
-        rows = (index % len(target))[order]
+        rows = index.astype(np.intp) % len(target)  # index's own dtype may be too small for the length
+        order = np.argsort(rows, kind="stable")
+        rows = rows[order]
         starts = np.flatnonzero(np.concatenate(([True], rows[1:] != rows[:-1])))
         target[rows[starts]] += np.add.reduceat(values[order], starts, axis=0)
     else:

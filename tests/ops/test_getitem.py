@@ -80,6 +80,13 @@ def test_scatter_add_of_rows_is_add_at(data):
     np.testing.assert_allclose(got, right, rtol=1e-12)
 
 
+def test_ids_of_a_dtype_too_small_for_the_table_s_length():
+    for dtype in (np.uint8, np.int8):
+        target = np.zeros((300, 2))
+        scatter_add(target, np.array([3, 100, 3], dtype), np.ones((3, 2)))
+        assert target[3].tolist() == [2, 2] and target[100].tolist() == [1, 1] and target.sum() == 6
+
+
 def test_tensors_in_an_index():
     x = Tensor(np.arange(12.0).reshape(3, 4), requires_grad=True)
     y = x[Tensor(np.array([0, 0, 2])), 1:]
