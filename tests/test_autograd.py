@@ -176,6 +176,16 @@ def test_steps_name_the_op_its_gradients_and_where_they_go():
     assert x.grad.tolist() == [5, 7]
 
 
+def test_steps_keep_their_gradients_while_the_walk_goes_on():
+    x = leaf(1.0, 2.0)
+    y = apply("exp", x)
+    steps, then = [], []
+    for step in total(y * x + (y * y + x * x)).backward_steps():
+        steps.append(step)
+        then.append([None if g is None else g.tolist() for g in step.grads])
+    assert [[None if g is None else g.tolist() for g in step.grads] for step in steps] == then
+
+
 def test_steps_of_a_node_with_several_outputs_get_a_tuple():
     x = Tensor(np.arange(4.0), requires_grad=True)
     parts = apply("split", x, sections=2)
@@ -206,7 +216,14 @@ def test_the_walk_holds_no_gradient_that_it_has_passed_on(no_gc):
     for step in total(y).backward_steps():
         seen.append(weakref.ref(step.grads[0]))
         assert sum(s() is not None for s in seen) <= 2  # the dy and the gradient of the Step at hand
-    assert x.grad is seen[-1]()  # the last gradient is new, so the leaf keeps it without a copy
+
+
+def test_backward_gives_a_leaf_a_new_gradient_without_a_copy(pair):
+    new = np.array([3.0, 4.0])
+    pair("exp", lambda x: (np.exp(x), None), lambda dy, saved: new)
+    x = leaf(1.0, 2.0)
+    total(apply("exp", x)).backward()
+    assert x.grad is new
 
 
 def test_intermediate_gradients_are_kept_only_where_asked():
@@ -332,6 +349,23 @@ def test_debug_refuses_writing_to_what_backward_needs():
         loss.backward()
         x.data *= 2
     assert x.grad.tolist() == [2, 4] and x.data.tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("version", ["reference", "numba"])
+def test_debug_finds_arrays_inside_what_is_saved(version):
+    """An index is a tuple of arrays, and the kernel of attention keeps its mask in a tuple."""
+    x, rows = leaf(1.0, 2.0), np.array([0, 1])
+    q, mask = Tensor(np.ones((1, 1, 2, 3)), requires_grad=True), np.ones((2, 2), bool)
+    with tg.debug(), tg.using(version):
+        picked = apply("getitem", x, index=(None, rows))
+        attended = apply("attention", q, q, q, mask)
+        with pytest.raises(ValueError, match="read-only"):
+            rows[0] = 1
+        if version == "numba":  # the reference is done with it
+            with pytest.raises(ValueError, match="read-only"):
+                mask[0] = False
+    del picked, attended
+    rows[0], mask[0] = 1, False
 
 
 def test_debug_lets_go_of_a_graph_that_is_thrown_away():

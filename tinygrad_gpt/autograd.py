@@ -110,16 +110,17 @@ class Tensor:
         `grad` is the upstream gradient, shaped like self; it may be left out when self has a single element.
         Raises RuntimeError when there is no graph, or when an earlier backward has freed it.
         """
-        deque(self.backward_steps(grad), maxlen=0)
+        deque(_walk(self, _starting_gradient(self, grad), in_place=True), maxlen=0)
 
     def backward_steps(self, grad=None) -> Iterator["Step"]:
         """Backward, one Node at a time: yields a Step after each Node's backward has run, before the next one does.
 
-        `backward()` is this walk run to its end. A walk that is left halfway leaves the graph half freed.
+        `backward()` is this walk run to its end; but here gradients are added up in new arrays, so that what a Step holds
+        stays as it was. A walk that is left halfway leaves the graph half freed.
         """
         if isinstance(grad, Tensor):
             grad = grad.data
-        return _walk(self, _starting_gradient(self, grad))
+        return _walk(self, _starting_gradient(self, grad), in_place=False)
 
     # Arithmetic (`a + b`, `a[0]`, `a.sum()`, ...) is attached in functional.py, which knows the ops.
 
@@ -241,8 +242,11 @@ def _starting_gradient(root: Tensor, grad) -> Array:
     return grad
 
 
-def _walk(root: Tensor, grad: Array) -> Iterator[Step]:
-    """Visit the Nodes below `root`, each once, each after every Node that used one of its outputs."""
+def _walk(root: Tensor, grad: Array, in_place: bool) -> Iterator[Step]:
+    """Visit the Nodes below `root`, each once, each after every Node that used one of its outputs.
+
+    in_place  whether sums may be made in the arrays of the gradients that came first, which the Steps hold
+    """
     if root.node is None:
         _accumulate(root, grad, is_new=False)
         return
@@ -261,11 +265,12 @@ def _walk(root: Tensor, grad: Array) -> Iterator[Step]:
             grads = _run_backward(node, dy)
         for edge, dx in zip(node.edges, grads, strict=True):
             if isinstance(edge, Tensor) and dx is not None:
-                _accumulate(edge, dx, _is_new(dx, dys, grads))
+                _accumulate(edge, dx, in_place and _is_new(dx, dys, grads))
             elif isinstance(edge, Edge):
                 if dx is not None:
                     sums = pending.setdefault(edge.node, {})
-                    sums[edge.output] = _add(sums.get(edge.output), dx, _is_new(dx, dys, grads))
+                    is_new = in_place and _is_new(dx, dys, grads)
+                    sums[edge.output] = _add(sums.get(edge.output), dx, is_new)
                 waiting[edge.node] -= 1
                 if waiting[edge.node] == 0:
                     ready.append(edge.node)

@@ -1,15 +1,31 @@
 """Write protection for arrays that are still needed as they are: what `autograd.debug` is made of."""
 
+from dataclasses import is_dataclass
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
 
 
+def arrays_in(saved) -> list[np.ndarray]:
+    """The arrays in whatever a forward saved: tuples, lists, dicts and dataclasses of arrays, nested."""
+    if isinstance(saved, np.ndarray):
+        return [saved]
+    if isinstance(saved, dict):
+        saved = saved.values()
+    elif is_dataclass(saved) or isinstance(saved, SimpleNamespace):
+        saved = vars(saved).values()
+    elif not isinstance(saved, tuple | list):
+        return []
+    return [a for part in saved for a in arrays_in(part)]
+
+
 class ReadOnly:
     """Keeps the arrays in `saved`, and the arrays that they are views of, read-only for as long as it lives.
 
-    A view can be writeable only where its base is, so arrays are locked and unlocked in families (an owner of memory
-    with all its views), each when its last lock goes.
+    A view can be made writeable only where its base is, so arrays are locked and unlocked in families (an owner of
+    memory with the views of it that were saved), each when its last lock goes. Another view that exists already stays
+    writeable: NumPy does not tell an array what views of it there are.
     """
 
     _families: ClassVar[dict[int, list]] = {}  # id of the owner -> [how many locks, arrays to make writeable again]
@@ -18,10 +34,7 @@ class ReadOnly:
 
     def __init__(self, saved):
         self.owners = []
-        fields = saved.values() if isinstance(saved, dict) else saved if isinstance(saved, tuple | list) else (saved,)
-        for array in fields:
-            if not isinstance(array, np.ndarray):
-                continue
+        for array in arrays_in(saved):
             family = [array]
             while isinstance(family[-1].base, np.ndarray):
                 family.append(family[-1].base)

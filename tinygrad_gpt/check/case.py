@@ -2,7 +2,6 @@
 
 import traceback
 from collections.abc import Callable
-from dataclasses import is_dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +10,7 @@ from tinygrad_gpt import array
 from tinygrad_gpt.check import diagnose
 from tinygrad_gpt.check.layouts import as_float, copy, other_layout, with_layout_of
 from tinygrad_gpt.check.report import TOLERANCE, TOLERANCE_32, Finding
+from tinygrad_gpt.locks import arrays_in
 
 STEP = 1e-6  # h of the finite differences, times max(1, |x|)
 ELEMENTS = 128  # inputs up to this size are measured element by element
@@ -110,7 +110,7 @@ class CaseCheck:
         if "an input" in call.changed():
             self.stop("forward", "changes an input in place", "compute into a new array, or copy the input first")
         call.watch("the output", call.ys)
-        call.watch("a saved array", _arrays_in(call.saved))
+        call.watch("a saved array", arrays_in(call.saved))
         return call
 
     def backward(self, call: _Call, dys: list) -> None:
@@ -368,16 +368,3 @@ def _one_hot(x, index) -> np.ndarray:
 
 def _describe(x) -> str:
     return f"a tuple of {len(x)}" if isinstance(x, tuple) else f"{type(x).__name__}"
-
-
-def _arrays_in(saved) -> list[np.ndarray]:
-    """The arrays in whatever a forward saved: tuples, lists, dicts and dataclasses of arrays, nested."""
-    if isinstance(saved, np.ndarray):
-        return [saved]
-    if isinstance(saved, dict):
-        saved = saved.values()
-    elif is_dataclass(saved) or isinstance(saved, SimpleNamespace):
-        saved = vars(saved).values()
-    elif not isinstance(saved, tuple | list):
-        return []
-    return [a for part in saved for a in _arrays_in(part)]
