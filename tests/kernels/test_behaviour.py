@@ -115,3 +115,18 @@ def test_numpys_own_products_keep_their_threads():
     before = get_threads()
     run("linear")
     assert get_threads() == before
+
+
+def test_a_number_of_threads_that_was_set_stays_when_more_kernels_load():
+    import numba
+
+    from tinygrad_gpt.kernels.numba import _threads
+
+    _threads.start()
+    threads = numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        _threads.start()  # as every file of kernels does
+        assert numba.get_num_threads() == 1
+    finally:
+        numba.set_num_threads(threads)

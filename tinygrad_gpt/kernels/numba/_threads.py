@@ -17,6 +17,7 @@ How many threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS, if set, else one for eac
 Kernels give the same bits on any number of threads, except where a product's tiles follow it (linear).
 """
 
+import functools
 import os
 
 import numba
@@ -33,8 +34,10 @@ def _wanted() -> int:
     return max(1, min(most, int(wanted)))
 
 
+@functools.cache
 def start() -> None:
-    """Start the pool, so that the first kernel finds it running."""
+    """Start the pool, so that the first kernel finds it running. Once: a number set since then by
+    numba.set_num_threads stays, whatever kernels load later."""
     numba.set_num_threads(_wanted())
 
 

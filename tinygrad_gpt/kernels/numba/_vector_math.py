@@ -27,7 +27,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from tinygrad_gpt.kernels.numba._compile import EXACT_ORDER, helper
+from tinygrad_gpt.kernels.numba._compile import EXACT_ORDER
 
 _EXACT = {"fastmath": EXACT_ORDER, "error_model": "numpy", "nogil": True, "forceinline": True}
 
@@ -75,11 +75,15 @@ def _make_exp(real, integer, terms: int, bias: int, fraction_bits: int, high_bit
     return exp
 
 
-@helper(fastmath=EXACT_ORDER)
 def sigmoid(x):
     """1 / (1 + e^-x) of a number; only inside kernels."""
-    one = x * 0 + 1
-    return one / (one + exp(-x))
+    raise NotImplementedError("for kernels")
+
+
+@overload(sigmoid, jit_options=_EXACT)
+def _sigmoid(x):
+    ONE = np.float32(1) if x is types.float32 else np.float64(1)
+    return lambda x: ONE / (ONE + exp(-x))
 
 
 def row_max(x, n):
