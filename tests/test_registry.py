@@ -169,6 +169,16 @@ def test_explain_gives_a_reason_for_every_version():
     ]
 
 
+def test_explain_tells_versions_of_one_name_apart():
+    for _ in range(2):
+        tg.register("exp", doubled, exp.backward)
+    assert tg.explain("exp", X).splitlines()[2:] == ["  yours: runs", "  yours: not needed", "  reference: not needed"]
+
+
+def test_explain_takes_numpy_scalars():
+    assert tg.explain("exp", np.float32(1)).splitlines()[0] == "exp on float32()"
+
+
 def test_explain_inside_using_and_with_tensors_and_none():
     tg.register("exp", doubled, exp.backward)
     with tg.using("reference"):
@@ -196,6 +206,23 @@ def test_a_kernel_file_is_found_and_asked_first(monkeypatch):
     versions, absent = registry._shipped.__wrapped__("exp")
     assert [v.name for v in versions] == ["numba", "reference"] and absent == ()
     assert versions[0].why_not(X) == "6 elements are too many"
+
+
+def test_where_numba_does_not_load_the_reference_runs(monkeypatch):
+    monkeypatch.undo()
+    real_import = registry.importlib.import_module
+
+    def broken(name):
+        if "numba" in name:
+            raise ImportError("Numba needs NumPy 2.3 or less\nand more lines")
+        return real_import(name)
+
+    registry._cannot_load.cache_clear()
+    monkeypatch.setattr(registry.importlib, "import_module", broken)
+    versions, absent = registry._shipped.__wrapped__("layer_norm")
+    registry._cannot_load.cache_clear()
+    assert [v.name for v in versions] == ["reference"]
+    assert absent == (("numba", "numba does not load: Numba needs NumPy 2.3 or less"),)
 
 
 def test_without_numba_the_reference_runs_and_explain_says_why(monkeypatch):

@@ -121,5 +121,5 @@ def _threads() -> dict[str, str]:
     try:
         from tinygrad_gpt.kernels.numba import _threads
     except ImportError:
-        return {"threads": "Numba is not installed: the reference versions run, on NumPy's threads"}
+        return {"threads": "no Numba here: the reference versions run, on NumPy's threads"}
     return _threads.describe()

@@ -25,6 +25,7 @@ from functools import cache
 import numpy as np
 
 from tinygrad_gpt import ops
+from tinygrad_gpt.array import is_array
 
 PACKAGE = __name__.split(".")[0]
 KERNEL_FOLDERS = ("numba",)  # in order of preference
@@ -78,11 +79,23 @@ def _shipped(op: str) -> tuple[tuple[Version, ...], tuple[tuple[str, str], ...]]
             absent.append((folder, f"{folder} is not installed"))
         elif importlib.util.find_spec(f"{place}.{op}") is None:
             absent.append((folder, f"no kernels/{folder}/{op}.py"))
+        elif _cannot_load(folder):
+            absent.append((folder, _cannot_load(folder)))
         else:
             kernel = importlib.import_module(f"{place}.{op}")
             versions.append(_version(op, folder, kernel, kernel.why_not))
     versions.append(_reference_version(op))
     return tuple(versions), tuple(absent)
+
+
+@cache
+def _cannot_load(library: str) -> str | None:
+    """Why an installed library does not load, or None. (Numba refuses a NumPy that is newer than it knows.)"""
+    try:
+        importlib.import_module(library)
+    except Exception as error:  # whatever a broken installation raises
+        return f"{library} does not load: {str(error).partition(chr(10))[0]}"
+    return None
 
 
 @cache
@@ -180,18 +193,20 @@ def explain(op: str, *inputs, **settings) -> str:
       numba: no kernels/numba/softmax.py
       reference: runs
     """
-    arrays = tuple(getattr(x, "data", x) if not isinstance(x, np.ndarray) else x for x in inputs)
+    inputs = [np.asarray(x) if isinstance(x, np.generic) else x for x in inputs]
+    arrays = tuple(x if is_array(x) else getattr(x, "data", x) for x in inputs)
     chosen = choose(op, arrays, settings)
     given = ", ".join(f"{a.dtype}{tuple(a.shape)}" if hasattr(a, "dtype") else repr(a) for a in arrays)
-    reasons = dict(_shipped(op)[1])
+    reasons = list(_shipped(op)[1])  # (version's name, reason)
     candidates = _candidates(op)
     for version in versions(op):
         if version is chosen:
-            reasons[version.name] = "runs"
+            why = "runs"
         elif version not in candidates:
-            reasons[version.name] = "set aside by using(...)"
+            why = "set aside by using(...)"
         elif candidates.index(version) > candidates.index(chosen):
-            reasons[version.name] = "not needed"
+            why = "not needed"
         else:
-            reasons[version.name] = version.why_not(*arrays, **settings)
-    return "\n".join([f"{op} on {given}", *(f"  {name}: {why}" for name, why in reasons.items())])
+            why = version.why_not(*arrays, **settings)
+        reasons.append((version.name, why))
+    return "\n".join([f"{op} on {given}", *(f"  {name}: {why}" for name, why in reasons)])
