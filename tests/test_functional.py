@@ -159,6 +159,24 @@ def test_a_number_takes_the_dtype_of_the_other_side():
         assert (0.1 * Tensor(X.astype(dtype))).dtype == dtype
 
 
+def test_a_number_is_not_cut_off_to_the_dtype_of_the_other_side():
+    condition = np.array([True, False])
+    assert F.where(condition, np.array([1, 2], np.int32), 0).dtype == np.int32
+    with pytest.raises(TypeError, match="two sides of one dtype, got int32 and float64"):
+        F.where(condition, np.array([1, 2], np.int32), 0.5)
+    with pytest.raises(TypeError, match="two sides of one dtype, got bool and int64"):
+        F.where(condition, condition, 2)
+
+
+def test_sizes_may_be_numpy_integers():
+    assert Tensor(X).reshape(np.int64(6)).shape == F.reshape(X, np.int64(6)).shape == (6,)
+
+
+def test_what_is_no_array_is_named():
+    with pytest.raises(TypeError, match=r"linear: expected Tensors or arrays, got list: convert with tensor\(\)"):
+        F.linear(X, [[1.0, 2.0, 3.0]])
+
+
 def test_lists_are_taken_where_arrays_are():
     assert F.embedding([[0, 1]], X).shape == (1, 2, 3)
     assert F.cross_entropy(X, [0, 2]).shape == ()

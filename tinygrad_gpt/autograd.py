@@ -115,8 +115,8 @@ class Tensor:
     def backward_steps(self, grad=None) -> Iterator["Step"]:
         """Backward, one Node at a time: yields a Step after each Node's backward has run, before the next one does.
 
-        `backward()` is this walk run to its end; but here gradients are added up in new arrays, so that what a Step holds
-        stays as it was. A walk that is left halfway leaves the graph half freed.
+        `backward()` is this walk run to its end. (Only that here gradients are added up in new arrays, so that what a
+        Step holds stays as it was.) A walk that is left halfway leaves the graph half freed.
         """
         if isinstance(grad, Tensor):
             grad = grad.data
@@ -211,12 +211,15 @@ def _wrap(array: Array) -> Tensor:
 
 
 def _check_dtypes(op: str, arrays: tuple) -> None:
-    dtypes = {a.dtype for a in arrays if is_array(a) and a.dtype.kind not in "iub"}
+    for a in arrays:
+        if a is not None and not is_array(a):
+            raise TypeError(f"{op}: expected Tensors or arrays, got {type(a).__name__}: convert with tensor()")
+    dtypes = {a.dtype for a in arrays if a is not None and a.dtype.kind not in "iub"}
     unknown = [d for d in dtypes if d not in FLOATS]
     if unknown:
         raise TypeError(f"{op}: expected float32 or float64, got {unknown[0]}: convert with .astype()")
     if len(dtypes) > 1:
-        given = ", ".join(f"{a.dtype}{tuple(a.shape)}" for a in arrays if is_array(a))
+        given = ", ".join(f"{a.dtype}{tuple(a.shape)}" for a in arrays if a is not None)
         raise TypeError(f"{op}: float32 and float64 don't mix, got {given}: convert one side with .astype()")
 
 

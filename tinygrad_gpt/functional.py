@@ -25,8 +25,17 @@ def _pair(a, b) -> tuple:
     for side in (a, b):
         if isinstance(side, Tensor) or is_array(side):
             like = side.data if isinstance(side, Tensor) else side
-            return tuple([x if _is_operand(x) else np.asarray(x, dtype=like.dtype, like=like) for x in (a, b)])
+            return tuple([x if _is_operand(x) else _array_like(x, like) for x in (a, b)])
     return Tensor(a), Tensor(b)
+
+
+_HOLDS = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}  # kind of dtype -> kinds that it can take in without loss
+
+
+def _array_like(x, like):
+    """A number or list as an array of the kind and dtype of `like`; but 0.5 does not become an integer."""
+    fits = np.asarray(x).dtype.kind in _HOLDS[like.dtype.kind]
+    return np.asarray(x, dtype=like.dtype if fits else None, like=like)
 
 
 def _is_operand(x) -> bool:
@@ -150,7 +159,7 @@ def var(x, axis=None, keepdims: bool = False, correction: int | float = 0) -> Te
 
 def reshape(x, shape: int | tuple[int, ...]) -> Tensor:
     """The same elements in another shape; one size may be -1 and is worked out."""
-    return apply("reshape", _operand(x), shape=(shape,) if isinstance(shape, int) else tuple(shape))
+    return apply("reshape", _operand(x), shape=(shape,) if isinstance(shape, int | np.integer) else tuple(shape))
 
 
 def transpose(x, axes: tuple[int, ...] | None = None) -> Tensor:
@@ -268,7 +277,7 @@ def cross_entropy(
 
 def _as_tuple(sizes: tuple) -> tuple:
     """What was given as f(2, 3) or as f((2, 3))."""
-    return tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+    return tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int | np.integer) else sizes
 
 
 def _rpow(exponent: Tensor, base: int | float) -> Tensor:

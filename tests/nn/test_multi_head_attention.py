@@ -101,3 +101,11 @@ def test_heads_are_views_so_that_nothing_is_copied_on_the_way_to_the_kernel():
     joined = _join_heads(heads)  # whose memory is laid out as a kernel lays out its result
     assert (joined.data == x.data).all()
     assert np.shares_memory(heads.data, x.data) and np.shares_memory(joined.data, x.data)
+
+
+def test_a_source_goes_with_cross_attention_only():
+    x = tg.Tensor(array(2, 5, 6))
+    with pytest.raises(ValueError, match=r"made for self-attention .* got one as source"):
+        layer()(x, x)
+    with pytest.raises(ValueError, match=r"made for cross-attention .* got none as source"):
+        layer(c_source=4)(x)

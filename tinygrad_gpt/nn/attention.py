@@ -33,7 +33,7 @@ class MultiHeadAttention(Module):
     ):
         if c % n_head:
             raise ValueError(f"MultiHeadAttention: expected channels that divide by {n_head} heads, got {c}")
-        self.n_head, self.causal, self.dropout = n_head, causal, dropout
+        self.n_head, self.c_source, self.causal, self.dropout = n_head, c_source, causal, dropout
         if c_source is None:
             self.qkv = Linear(c, 3 * c, bias)  # one product for all three: the same numbers, one larger matmul
         else:
@@ -47,6 +47,9 @@ class MultiHeadAttention(Module):
                attend to the old ones too
         """
         h = self.n_head
+        if (source is None) != (self.c_source is None):
+            made, got = ("cross", "none") if source is None else ("self", "one")
+            raise ValueError(f"MultiHeadAttention: made for {made}-attention (see c_source), got {got} as source")
         if source is None:
             qkv = _split_heads(self.qkv(x), 3 * h)  # (B, T, 3C) -> (B, 3H, T, D)
             q, k, v = F.split(qkv, 3, axis=1)  # -> 3 of (B, H, T, D)
