@@ -225,7 +225,7 @@ PARTICULAR = {
     "cross_entropy": [
         ('if reduction == "mean":\n        dy = dy', "if False:\n        dy = dy"),
         ("dy = dy / _number(counts, dy.dtype)", "dy = dy / counts.size"),
-        ("np.where(counts, dy.reshape(-1), 0.0)", "(0 * counts + dy.reshape(-1))"),
+        ("np.where(counts.reshape(-1, 1), dz * dloss, 0.0)", "dz * dloss"),
         ("dz[np.arange(len(t), like=t), t] -= 1 - label_smoothing", "pass"),
         ("t] -= 1 - label_smoothing", "t] -= 1"),
         ("dz -= label_smoothing / z.shape[-1]", "pass"),

@@ -39,6 +39,15 @@ def test_agrees_with_the_reference_in_float64(op, dtype):
             _same(grads, right_grads, dtype, tolerance, what)
 
 
+def test_ignored_rows_count_for_nothing_even_where_they_are_not_finite():
+    logits, targets = np.array([[1.0, 2.0], [np.inf, 1.0], [np.nan, 1.0]]), np.array([0, -100, -100])
+    for version in registry.versions("cross_entropy"):
+        with np.errstate(invalid="ignore"):
+            y, saved = version.forward(logits, targets)
+            dlogits, _ = version.backward(np.asarray(1.0), saved)
+        assert np.isfinite(y) and np.isfinite(dlogits[0]).all() and not dlogits[1:].any(), version
+
+
 def _is_float(a):
     return isinstance(a, np.ndarray) and a.dtype.kind == "f"
 

@@ -85,13 +85,13 @@ def backward(dy, saved):
     # y = sum(loss) / number of rows that count, or sum(loss), or loss
     if reduction == "mean":
         dy = dy / _number(counts, dy.dtype)
-    dloss = np.where(counts, dy.reshape(-1), 0.0).reshape(-1, 1)  # (R, 1)
+    dloss = dy.reshape(-1, 1)  # (R, 1), or (1, 1) for all rows
     # loss = lse(z) - (1 - label_smoothing) * z[t] - label_smoothing * mean(z)
     dz = np.exp(z - lse)  # (R, V)
     dz[np.arange(len(t), like=t), t] -= 1 - label_smoothing
     if label_smoothing > 0:
         dz -= label_smoothing / z.shape[-1]
-    dz *= dloss
+    dz = np.where(counts.reshape(-1, 1), dz * dloss, 0.0)  # not times 0, which leaves nan where logits are not finite
     return dz.reshape(logits.shape), None
 
 
