@@ -52,10 +52,10 @@ def _make_exp(real, integer, terms: int, bias: int, fraction_bits: int, high_bit
     high = math.floor(ln2 * 2**high_bits) / 2**high_bits
     ln2_low = 2.319046813846299616e-17  # ln 2 less its float64 value
     HIGH, LOW, PER_LN2 = real(high), real((ln2 - high) + ln2_low), real(1 / ln2)
-    BIAS, FRACTION = real(bias), real(2.0**fraction_bits)
+    BIAS_LESS_1, FRACTION = real(bias - 1), real(2.0**fraction_bits)
+    ZERO, TWO, INFINITE = real(0), real(2), real(np.inf)
     LEAST, MOST = real((2 - bias) * ln2), real(np.log(np.finfo(real).max))
     inverse_factorials = tuple(real(1 / math.factorial(k)) for k in range(terms, -1, -1))
-    ZERO, INFINITE = real(0), real(np.inf)
     FIRST, REST = inverse_factorials[0], inverse_factorials[1:]
 
     def exp(x):
@@ -66,9 +66,9 @@ def _make_exp(real, integer, terms: int, bias: int, fraction_bits: int, high_bit
         e_r = FIRST
         for inverse_factorial in REST:
             e_r = e_r * r + inverse_factorial
-        # 2^128 is no float32 although the largest one is nearly that: split 2^n so that n may be 128 (1024)
-        two_n = integer((n - 1 + BIAS) * FRACTION).view(real)
-        y = e_r * two_n * real(2)
+        # half of 2^n, since n may be 128 and 2^128 is no float32, though the largest one is nearly that
+        half_two_n = integer((n + BIAS_LESS_1) * FRACTION).view(real)
+        y = e_r * half_two_n * TWO
         y = ZERO if x < LEAST else y
         return INFINITE if x > MOST else y
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, read, write
-from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours
+from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours, part
 
 _threads.start()
 
@@ -38,10 +38,11 @@ def run(param, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, step):
 @kernel(lambda f: (write(f, 1), read(f, 1), write(f, 1), write(f, 1), *[f] * 8))
 def _update(param, grad, m, v, kept, beta1, rest1, beta2, rest2, rate, root_scale, eps):
     for chunk in numba.prange((param.size + CHUNK - 1) // CHUNK):
-        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, param.size)):
-            g = grad[i]
-            m_i = beta1 * m[i] + rest1 * g
-            v_i = beta2 * v[i] + rest2 * g * g
-            m[i] = m_i
-            v[i] = v_i
-            param[i] = kept * param[i] - rate * m_i / (np.sqrt(v_i) * root_scale + eps)
+        params, grads, ms, vs = part(param, chunk), part(grad, chunk), part(m, chunk), part(v, chunk)
+        for i in range(params.size):
+            g = grads[i]
+            m_i = beta1 * ms[i] + rest1 * g
+            v_i = beta2 * vs[i] + rest2 * g * g
+            ms[i] = m_i
+            vs[i] = v_i
+            params[i] = kept * params[i] - rate * m_i / (np.sqrt(v_i) * root_scale + eps)

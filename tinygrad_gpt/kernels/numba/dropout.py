@@ -9,7 +9,7 @@ from numba import types
 from tinygrad_gpt.array import drop_threshold
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, read, write
-from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours
+from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours, part
 from tinygrad_gpt.kernels.numba._random import random_bits
 
 _threads.start()
@@ -43,5 +43,6 @@ def _apply(x, p: float, seed: int):
 def _keep_or_drop(x, seed, threshold, scale, y):
     zero = x.dtype.type(0)
     for chunk in numba.prange((x.size + CHUNK - 1) // CHUNK):
-        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, x.size)):
-            y[i] = x[i] * scale if random_bits(seed, np.uint64(i)) >= threshold else zero
+        xs, ys, first = part(x, chunk), part(y, chunk), np.uint64(chunk * CHUNK)
+        for i in range(xs.size):
+            ys[i] = xs[i] * scale if random_bits(seed, first + np.uint64(i)) >= threshold else zero

@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, read, write
-from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours
+from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours, part
 from tinygrad_gpt.kernels.numba._vector_math import sigmoid
 from tinygrad_gpt.ops.gelu import CUBIC, SQRT_2_OVER_PI
 
@@ -47,10 +47,11 @@ def backward(dy, saved):
 @kernel(lambda f: (read(f, 1), f, f, write(f, 1)))
 def _forward(x, sqrt_2_over_pi, cubic, y):
     for chunk in numba.prange((x.size + CHUNK - 1) // CHUNK):
-        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, x.size)):
-            v = x[i]
+        xs, ys = part(x, chunk), part(y, chunk)
+        for i in range(xs.size):
+            v = xs[i]
             u = sqrt_2_over_pi * (v + cubic * v * v * v)
-            y[i] = v * sigmoid(u + u)
+            ys[i] = v * sigmoid(u + u)
 
 
 @kernel(lambda f: (read(f, 1), read(f, 1), f, f, write(f, 1)))
@@ -58,11 +59,12 @@ def _backward(dy, x, sqrt_2_over_pi, cubic, dx):
     one = x.dtype.type(1)
     three_cubic = cubic + cubic + cubic
     for chunk in numba.prange((x.size + CHUNK - 1) // CHUNK):
-        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, x.size)):
-            v = x[i]
+        dys, xs, dxs = part(dy, chunk), part(x, chunk), part(dx, chunk)
+        for i in range(xs.size):
+            v = xs[i]
             u = sqrt_2_over_pi * (v + cubic * v * v * v)
             cdf = sigmoid(u + u)
             # cdf' = 2 cdf (1 - cdf) u'
             slope = (cdf + cdf) * (one - cdf) * sqrt_2_over_pi * (one + three_cubic * v * v)
             # y = x * cdf(x)
-            dx[i] = dy[i] * (cdf + v * slope)
+            dxs[i] = dys[i] * (cdf + v * slope)

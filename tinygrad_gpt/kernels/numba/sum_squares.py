@@ -5,7 +5,7 @@ import numpy as np
 
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, read, write
-from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours
+from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours, part
 
 _threads.start()
 
@@ -25,6 +25,7 @@ def run(x) -> float:
 def _sum_squares(x, parts):
     for chunk in numba.prange(parts.size):
         total = 0.0
-        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, x.size)):
-            total += np.float64(x[i]) * np.float64(x[i])
+        xs = part(x, chunk)
+        for i in range(xs.size):
+            total += np.float64(xs[i]) * np.float64(xs[i])
         parts[chunk] = total
