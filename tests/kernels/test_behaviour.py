@@ -104,19 +104,6 @@ def test_attention_reads_the_fused_qkv_where_it_is_and_joins_heads_without_movin
     assert np.shares_memory(joined.data, y.data)
 
 
-def test_numpys_own_products_keep_their_threads():
-    from tinygrad_gpt.kernels.numba import _blas
-
-    if not _blas.AVAILABLE:
-        pytest.skip("this NumPy has no OpenBLAS that kernels could call")
-    import numba
-
-    get_threads = numba.njit(lambda: _blas.get_blas_threads())
-    before = get_threads()
-    run("linear")
-    assert get_threads() == before
-
-
 def test_a_number_of_threads_that_was_set_stays_when_more_kernels_load():
     import numba
 

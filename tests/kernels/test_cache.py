@@ -11,35 +11,38 @@ import pytest
 from tinygrad_gpt.kernels.numba import _compile
 
 USE_KERNELS = """
+import hashlib
 import numpy as np
-from tinygrad_gpt.kernels.numba import adamw, gelu, linear
-x = np.ones((3, 4), np.float32)
-y, saved = gelu.forward(x)
-if linear.why_not(x, x) is None:
-    linear.forward(x, x)
-kernels = [gelu._forward] + ([linear._product_in_tiles] if linear.why_not(x, x) is None else [])
-hits = sum(sum(k.dispatcher.stats.cache_hits.values()) for k in kernels)
-misses = sum(sum(k.dispatcher.stats.cache_misses.values()) for k in kernels)
-print(hits, misses, len(kernels))
+from tinygrad_gpt.kernels.numba import _precompile, layer_norm
+made = []
+make_all, _precompile.make_all = _precompile.make_all, lambda dtype: made.append(make_all(dtype))
+rng = np.random.default_rng(0)
+x, dy = rng.standard_normal((2, 300, 129), np.float32)
+y, saved = layer_norm.forward(x, x[0], x[1])
+gradients = layer_norm.backward(dy, saved)
+misses = sum(sum(k.dispatcher.stats.cache_misses.values()) for k in _precompile.all_kernels())
+print(len(made), misses, hashlib.sha256(b"".join(g.tobytes() for g in gradients)).hexdigest())
 """
 
 
 def in_new_process(folder, code=USE_KERNELS):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(folder)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    return [int(n) for n in done.stdout.split()]
+    made, misses, bits = done.stdout.split()
+    return int(made), int(misses), bits
 
 
-def test_second_process_compiles_nothing(tmp_path):
-    hits, misses, kernels = in_new_process(tmp_path)
-    assert (hits, misses) == (0, kernels)
-    assert in_new_process(tmp_path) == [kernels, 0, kernels]
-    other_sources = USE_KERNELS.replace(
-        "import numpy as np",
-        "import numpy as np\nfrom tinygrad_gpt.kernels.numba import _compile\n_compile._content_of_this_folder = str",
-        1,
-    )
-    assert in_new_process(tmp_path, other_sources) == [0, kernels, kernels]
+def test_all_kernels_are_made_once_and_every_process_computes_the_same_bits(tmp_path):
+    made, misses, bits = in_new_process(tmp_path)
+    assert (made, misses) == (1, 0)  # made in processes apart, all of them; this one only loaded what it uses
+    assert in_new_process(tmp_path) == (0, 0, bits)
+
+
+def test_changed_sources_are_compiled_anew(tmp_path):
+    before = "from tinygrad_gpt.kernels.numba import _precompile, layer_norm"
+    other_sources = "from tinygrad_gpt.kernels.numba import _compile\n_compile._content_of_this_folder = str\n" + before
+    made, misses, _ = in_new_process(tmp_path, USE_KERNELS.replace(before, other_sources))
+    assert made > 0 and misses > 0  # the processes apart made kernels of the sources as they are, not of these
 
 
 def test_stamp_changes_with_any_file(tmp_path, monkeypatch):

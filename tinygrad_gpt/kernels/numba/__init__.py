@@ -5,6 +5,7 @@ that brings arrays into the layout that its kernels expect, and the kernels. Fil
 are what they share:
 
     _compile      how a kernel is compiled and cached
+    _precompile   compiling all kernels at once, in processes of their own
     _threads      how many threads there are, and how they share the cores with NumPy's
     _blas         NumPy's own matrix product, callable from inside a kernel
     _vector_math  exp and friends, written so that the compiler vectorises them

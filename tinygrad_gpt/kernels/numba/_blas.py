@@ -18,8 +18,9 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-_GEMM = {"float32": "scipy_cblas_sgemm64_", "float64": "scipy_cblas_dgemm64_"}
-_SET_THREADS, _GET_THREADS = "scipy_openblas_set_num_threads64_", "scipy_openblas_get_num_threads64_"
+# How builds of OpenBLAS name their functions (prefix, suffix), and how wide the integers are that they take: NumPy's
+# wheels, wheels with 32-bit integers, and the builds of Linux distributions and conda.
+_NAMINGS = (("scipy_", "64_", 64), ("scipy_", "", 32), ("", "64_", 64), ("", "", 32))
 
 
 def _libraries():
@@ -31,41 +32,47 @@ def _libraries():
         yield from sorted(str(file) for file in folder.glob("*openblas*"))
 
 
-def _find() -> dict[str, int]:
-    """Address of each function that we need, or nothing unless all are in one library."""
-    names = (*_GEMM.values(), _SET_THREADS, _GET_THREADS)
+def _find() -> tuple:
+    """(sgemm, dgemm, openblas_set_num_threads, width of integers), or () unless one library has all three."""
     for file in _libraries():
-        try:
-            library = ctypes.CDLL(file)
-            return {name: ctypes.cast(getattr(library, name), ctypes.c_void_p).value for name in names}
-        except (OSError, AttributeError):
-            continue
-    return {}
+        for prefix, suffix, width in _NAMINGS:
+            names = (f"{prefix}{name}{suffix}" for name in ("cblas_sgemm", "cblas_dgemm", "openblas_set_num_threads"))
+            try:
+                library = ctypes.CDLL(file)
+                return (*(getattr(library, name) for name in names), width)
+            except (OSError, AttributeError):
+                continue
+    return ()
 
 
-_addresses = _find()
-AVAILABLE = bool(_addresses) and ctypes.sizeof(ctypes.c_void_p) == 8
-for _name, _address in _addresses.items():
-    llvmlite.binding.add_symbol("tinygrad_gpt_" + _name, _address)
+_found = _find() if ctypes.sizeof(ctypes.c_void_p) == 8 else ()
+AVAILABLE = bool(_found)
+_SYMBOLS = {"float32": "tinygrad_gpt_sgemm", "float64": "tinygrad_gpt_dgemm"}
+for _symbol, _function in zip(_SYMBOLS.values(), _found, strict=False):
+    llvmlite.binding.add_symbol(_symbol, ctypes.cast(_function, ctypes.c_void_p).value)
+
+
+def use_one_thread() -> None:
+    """From here on, OpenBLAS computes in the thread that calls it (the reason stands in _threads.py)."""
+    if AVAILABLE:
+        _found[2](ctypes.c_int(1))
 
 
 def describe() -> str:
     """Which product linear layers use here, and why."""
     if AVAILABLE:
         return "NumPy's OpenBLAS, one tile for each thread, called from inside kernels"
-    return "np.matmul (no OpenBLAS with 64-bit integers in this NumPy that kernels could call)"
+    return "np.matmul (no OpenBLAS found in this NumPy that kernels could call)"
 
 
 def _cblas_gemm(f):
-    c_int, integer, pointer = types.int32, types.int64, types.intp
+    c_int, pointer = types.int32, types.intp
+    integer = types.int64 if _found[3] == 64 else types.int32
     signature = types.void(
         c_int, c_int, c_int, integer, integer, integer, f, pointer, integer, pointer, integer, f, pointer, integer
     )
-    return types.ExternalFunction("tinygrad_gpt_" + _GEMM[f.name], signature)
+    return types.ExternalFunction(_SYMBOLS[f.name], signature)
 
-
-set_blas_threads = types.ExternalFunction("tinygrad_gpt_" + _SET_THREADS, types.void(types.int32))
-get_blas_threads = types.ExternalFunction("tinygrad_gpt_" + _GET_THREADS, types.int32())
 
 _ROW_MAJOR, _PLAIN, _TRANSPOSED = 101, 111, 112  # CBLAS's constants
 

@@ -26,6 +26,8 @@ from collections.abc import Callable
 import numba
 from numba import types
 
+from tinygrad_gpt.kernels.numba import _precompile
+
 REORDERED = {"reassoc", "contract", "arcp", "nsz", "afn"}
 EXACT_ORDER = {"contract", "nsz"}  # for code that relies on the order in which it rounds
 
@@ -57,14 +59,13 @@ class Kernel:
         # Of parallel=True, only prange is wanted: looking for other things to make parallel costs compile time.
         prange_only = {"comprehension": False, "reduction": False, "inplace_binop": False, "setitem": False}
         prange_only |= {"numpy": False, "stencil": False, "fusion": False, "prange": True}
-        self.dispatcher = numba.njit(
-            cache=True,
-            parallel=prange_only if parallel else False,
-            fastmath=REORDERED,
-            error_model="numpy",
-            nogil=True,
-        )(function)
-        _stamp_with_content(self.dispatcher)
+        options = {"fastmath": REORDERED, "error_model": "numpy", "nogil": True}
+        options["parallel"] = prange_only if parallel else False
+        try:
+            self.dispatcher = numba.njit(cache=True, **options)(function)
+            _stamp_with_content(self.dispatcher)
+        except RuntimeError:  # no folder that the cache could be written to
+            self.dispatcher = numba.njit(**options)(function)
         self._compiled = set()
 
     def __call__(self, *args):
@@ -74,11 +75,30 @@ class Kernel:
         return self.dispatcher(*args)
 
     def compile(self, dtype) -> None:
-        """Compile for float32 or float64, or load what an earlier process has compiled."""
+        """Make ready for float32 or float64: load what is on disk, after having it made if need be."""
+        if not self._is_on_disk(dtype):
+            _precompile.make_all(dtype)
+        self.compile_here(dtype)
+
+    def compile_here(self, dtype) -> None:
+        """Load from disk, or else compile in this process (and write to disk)."""
         self.dispatcher.disable_compile(False)
-        self.dispatcher.compile(self.arguments(numba.from_dtype(dtype)))
+        self.dispatcher.compile(self._signature(dtype))
         self.dispatcher.disable_compile()  # from here on arguments are converted to the stated types, or refused
         self._compiled.add(dtype)
+
+    def _signature(self, dtype) -> tuple:
+        return self.arguments(numba.from_dtype(dtype))
+
+    def _is_on_disk(self, dtype) -> bool:
+        """Whether Numba's cache has this kernel. True where it cannot be told (no cache, or another Numba's inside)."""
+        try:
+            cache = self.dispatcher._cache
+            return cache._index_key(self._signature(dtype), self.dispatcher.targetctx.codegen()) in (
+                cache._cache_file._load_index()
+            )
+        except AttributeError:
+            return True
 
 
 def kernel(arguments: Callable, *, parallel: bool = True) -> Callable[[Callable], Kernel]:

@@ -9,9 +9,17 @@ The way out: one pool, Numba's. Matrix products are cut into tiles inside a para
 NumPy's own OpenBLAS for its tile, which computes it in the calling thread (see _blas.py). OpenBLAS's own threads are
 never woken, and sleep.
 
-OpenBLAS has one number of threads for the whole process. A kernel sets it to one before its tiles and puts it back
-after, so that `np.matmul` in the rest of a program is as parallel as ever. That also holds for the reference ops, which
-call it; a program that mixes them with kernels pays for the two pools.
+OpenBLAS has one number of threads for the whole process, and it is set to one when the first kernel loads. So from then
+on `np.matmul` elsewhere in the program, the reference ops included, runs on one core; threadpoolctl, or OpenBLAS's own
+function, sets it back. (Setting it to one before each product and back after it was tried: every change wakes
+OpenBLAS's threads, and they took the cores from ours.)
+
+How long to wait awake. On Linux Numba's pool is OpenMP's, whose threads by default wait for the next kernel by spinning
+for some milliseconds. On an idle machine that costs nothing. On a busy one (a browser, another training run) a thread
+that spins keeps its partner, which has work, off the core, and steps take ten times as long. Ten thousand
+turns bridge the gap between two kernels; after them a thread sleeps. (With a thousand it sleeps between kernels, and
+waking it takes longer than a small kernel.) OMP_WAIT_POLICY and GOMP_SPINCOUNT, if set,
+are left as they are.
 
 How many threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS, if set, else one for each core that this process may use.
 Kernels give the same bits on any number of threads, except where a product's tiles follow it (linear).
@@ -23,6 +31,9 @@ import os
 import numba
 
 from tinygrad_gpt.kernels.numba import _blas
+
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # read when OpenMP loads, which is when Numba's pool starts
 
 
 def _wanted() -> int:
@@ -39,6 +50,7 @@ def start() -> None:
     """Start the pool, so that the first kernel finds it running. Once: a number set since then by
     numba.set_num_threads stays, whatever kernels load later."""
     numba.set_num_threads(_wanted())
+    _blas.use_one_thread()
 
 
 def describe() -> dict[str, str]:

@@ -17,7 +17,7 @@ from numba import types
 
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _blas, _threads
-from tinygrad_gpt.kernels.numba._blas import gemm, get_blas_threads, set_blas_threads
+from tinygrad_gpt.kernels.numba._blas import gemm
 from tinygrad_gpt.kernels.numba._compile import kernel, read, write
 from tinygrad_gpt.kernels.numba._layout import STRIP, not_ours, rows
 
@@ -86,8 +86,6 @@ _OPERAND = types.int64, types.boolean, types.int64  # address of the first eleme
 def _product_in_tiles(c, c_start, k, a_start, a_transposed, lda, b_start, b_transposed, ldb, bias, tiles):
     m, n = c.shape
     size = c.itemsize
-    blas_threads = get_blas_threads()
-    set_blas_threads(1)
     for tile in numba.prange(tiles):
         top, bottom, left, right = 0, m, 0, n
         if m >= n:
@@ -105,7 +103,6 @@ def _product_in_tiles(c, c_start, k, a_start, a_transposed, lda, b_start, b_tran
         b_tile = b_start + (left * ldb if b_transposed else left) * size
         c_tile = c_start + (top * n + left) * size
         gemm(bottom - top, right - left, k, a_tile, lda, a_transposed, b_tile, ldb, b_transposed, beta, c_tile, n)
-    set_blas_threads(blas_threads)
 
 
 @kernel(lambda f: (read(f, 1, "A"), read(f, 2), read(f, 1), write(f, 1)))

@@ -1,0 +1,75 @@
+"""Compiling all kernels in processes of their own, one per core, into Numba's cache on disk.
+
+    python -m tinygrad_gpt.kernels.numba._precompile float32 0 2      # the 1st of every 2 kernels, and so on
+
+A process that needs a kernel which is not on disk yet has all of them made this way (`make_all`) and then loads them,
+instead of compiling the one itself. There are two reasons. The cores work side by side, and the newcomer who waits for
+the first step waits half as long. And every process runs the machine code that is on disk. Numba optimises a parallel
+kernel once more when it is linked, but the process that compiled it goes on with the first result, in which sums may be
+ordered differently: its numbers would differ, in the last bit, from those of every later process, and a run that was
+stopped and resumed from those of one that was not.
+"""
+
+import importlib
+import os
+import pathlib
+import pkgutil
+import subprocess
+import sys
+
+from numba.core import event
+
+
+def make_all(dtype) -> None:
+    """Compile all kernels for `dtype` into the cache. What fails here is left to the caller's own compiler."""
+    if not sys.executable:  # Python inside another program
+        return
+    processes = os.cpu_count() or 1
+    package = str(pathlib.Path(__file__).parents[3])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
+    # Away from the terminal's Ctrl-C, which is for the run that waits.
+    apart = {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x200}  # CREATE_NEW_PROCESS_GROUP
+    with event.trigger_event("numba:compile"):  # for those who listen to tell the user what takes so long
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-m", __name__, str(dtype), str(i), str(processes)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                **apart,
+            )
+            for i in range(processes)
+        ]
+        try:
+            for process in started:
+                process.wait()
+        finally:
+            for process in started:
+                process.kill()  # does nothing to one that has ended
+
+
+def all_kernels() -> list:
+    """Every Kernel of the package, in the order of their files."""
+    from tinygrad_gpt.kernels import numba as folder
+    from tinygrad_gpt.kernels.numba._compile import Kernel
+
+    modules = [m.name for m in pkgutil.iter_modules(folder.__path__) if not m.name.startswith("_")]
+    found = {}
+    for name in modules:
+        for thing in vars(importlib.import_module(f"{folder.__name__}.{name}")).values():
+            if isinstance(thing, Kernel):
+                found[id(thing)] = thing
+    return list(found.values())
+
+
+def main() -> None:
+    import numpy as np
+
+    dtype, first, every = np.dtype(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    for kernel in all_kernels()[first::every]:
+        kernel.compile_here(dtype)
+
+
+if __name__ == "__main__":
+    main()
