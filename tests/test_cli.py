@@ -1,6 +1,7 @@
 """The command: what it prints, and its exit status."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -185,6 +186,30 @@ def test_a_damaged_checkpoint(run, trained, command, damage):
     damaged = {"cut": whole[:-9], "bit": whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:], "foreign": b"GIF89a" * 9}
     checkpoint.write_bytes(damaged[damage])
     assert_one_line(run(*command), "checkpoint.safetensors", "damaged")
+
+
+def test_a_checkpoint_of_another_run(run, trained, tmp_path):
+    assert run("train", "text.txt", "--out", "other", *SMALL, "--n-embd", "16")[0] == 0
+    (tmp_path / "other" / "checkpoint.safetensors").replace(trained / "checkpoint.safetensors")
+    for command in (["sample", "run"], ["eval", "run"], ["train", "--resume", "run"]):
+        assert_one_line(run(*command), "checkpoint.safetensors does not fit this run", "token_embedding.weight")
+
+
+@pytest.mark.parametrize("change", [{"step": 5}, {"step": None}, {"optimizer": None}])
+def test_a_checkpoint_whose_state_cannot_be(run, trained, change):
+    from tinygrad_gpt.train.checkpoint import load_checkpoint, save_checkpoint
+
+    arrays, state = load_checkpoint(trained / "checkpoint.safetensors")
+    save_checkpoint(trained / "checkpoint.safetensors", arrays, state | change)
+    assert_one_line(run("train", "--resume", "run"), "checkpoint.safetensors does not fit this run")
+
+
+@pytest.mark.parametrize("change", [{"model": [1]}, {"train": None}, {"corpus": "text.txt"}, {"own_pairs": 3}])
+def test_a_damaged_config(run, trained, change):
+    config = json.loads((trained / "config.json").read_text(encoding="utf-8")) | change
+    (trained / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    for command in (["sample", "run"], ["train", "--resume", "run"]):
+        assert_one_line(run(*command), "config.json is damaged", *change)
 
 
 def test_a_run_without_a_checkpoint(run, trained):
@@ -382,6 +407,31 @@ def test_a_reader_that_goes_away(trained):
     writer.stdout.close()
     assert writer.stderr.read() == b""
     assert writer.wait(60) != 0
+
+
+def test_characters_that_the_output_cannot_show(tmp_path):
+    (tmp_path / "text.txt").write_text("\N{SNOWMAN}\N{GREEK SMALL LETTER LAMDA}\n" * 400, encoding="utf-8")
+    plain = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = process("train", "text.txt", "--out", "run", *SMALL, env=plain)
+    assert done.returncode == 0 and done.stderr == "" and "?" in done.stdout
+    done = process("sample", "run", "--prompt", "\N{SNOWMAN}", "--tokens", "5", env=plain)
+    assert done.returncode == 0 and done.stderr == "" and done.stdout.startswith("?")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_output_to_a_full_disk():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tinygrad_gpt", "presets"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 2 and done.stderr == "error: cannot write the output: No space left on device\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closes standard output as a POSIX shell does")
+def test_without_any_output():
+    closed = ["sh", "-c", 'exec "$0" -m tinygrad_gpt presets >&-', sys.executable]
+    done = subprocess.run(closed, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0 and done.stderr == ""
 
 
 def test_help_does_not_load_what_it_does_not_need():

@@ -99,6 +99,12 @@ def test_unknown_name_lists_the_known_ones_and_guesses():
     assert "did you mean shakespeare?" in message and "path" in message
 
 
+def test_an_empty_name_is_not_the_folder_one_is_in():
+    with pytest.raises(UserError) as error:
+        open_corpus("")
+    assert all(name in one_line(error) for name in CORPORA)
+
+
 def test_folder_is_read_in_the_order_of_its_paths(tmp_path):
     root = tmp_path / "texts"
     for place, content in {

@@ -48,12 +48,17 @@ def test_half_a_row_at_the_end_is_left_out(path, half):
     assert path.read_text(encoding="utf-8").endswith("}\n")
 
 
-@pytest.mark.parametrize("garbage", ["what\n", "[]\n", '{"train_loss": 1}\n', "\n\n"])
+@pytest.mark.parametrize("garbage", ["what\n", "[]\n", '{"train_loss": 1}\n', '{"step": 1}\n', "\n\n"])
 def test_any_other_damage_is_an_error(path, garbage):
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join([lines[0], garbage, *lines[1:]]), encoding="utf-8")
     with pytest.raises(UserError, match=r"metrics\.jsonl, line 2: this is no row of metrics"):
         read_metrics(path)
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(UserError, match="cannot read"):
+        read_metrics(tmp_path)
 
 
 def test_no_file_has_no_rows(tmp_path):

@@ -54,9 +54,12 @@ def test_a_missing_file(tmp_path):
         load_pair(tmp_path / "my_relu.py")
 
 
-def test_what_the_file_itself_raises_keeps_its_traceback(write):
-    with pytest.raises(ZeroDivisionError):
-        load_pair(write("relu.py", "1 / 0\n"))
+@pytest.mark.parametrize(
+    ("line", "error"), [("1 / 0", ZeroDivisionError), ("int('x')", ValueError), ("exec('1 +')", SyntaxError)]
+)
+def test_what_the_file_itself_raises_keeps_its_traceback(write, line, error):
+    with pytest.raises(error):
+        load_pair(write("relu.py", line + "\n"))
 
 
 def test_two_files_for_one_op(write):

@@ -9,6 +9,7 @@ Exit status: 0 done; 1 a gradient check failed; 2 something the user can put rig
 ended by Ctrl-C. Anything else that goes wrong is a bug and keeps its traceback.
 """
 
+import errno
 import os
 import sys
 
@@ -18,6 +19,8 @@ from tinygrad_gpt.cli import inspecting, training, using
 from tinygrad_gpt.errors import UserError
 
 INTERRUPTED, UNREADABLE = 130, 141  # as a shell reports SIGINT and SIGPIPE
+
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # no room left on the disk, or in the user's share
 
 # Typer brings a click of its own or uses the installed one; this is the base of its usage errors in either case.
 _UsageError = typer.BadParameter.__base__
@@ -38,6 +41,7 @@ app.command()(inspecting.info)
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command with these arguments (default: those of the process) and return its exit status."""
+    _make_output_safe()
     try:
         status = app(args=arguments, prog_name="tinygrad-gpt", standalone_mode=False)
         sys.stdout.flush()
@@ -53,5 +57,25 @@ def main(arguments: list[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has gone, as in `tinygrad-gpt sample DIR | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return UNREADABLE
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _drop_output()
+        print(f"error: cannot write {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
+        return 2
+
+
+def _make_output_safe() -> None:
+    """Let text reach standard output whatever it is: a character that its encoding lacks (as when Windows writes to a
+    file) becomes a question mark, and where there is no standard output at all, text goes nowhere."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (open for as long as the process)
+    elif hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _drop_output() -> None:
+    """Let what is still to be written to standard output go nowhere, so that Python's end does not try again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

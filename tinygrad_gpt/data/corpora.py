@@ -144,6 +144,8 @@ def open_corpus(name_or_path: str | Path, *, progress: Progress | None = None) -
     a corpus that is neither here nor to be had from the network.
     """
     name = str(name_or_path)
+    if not name:
+        raise UserError(f"the corpus has no name: expected {', '.join(CORPORA)}, or a path (. for this folder)")
     if name == "python-docs":
         return _from_string(name, python_docs())
     if name == "shakespeare":

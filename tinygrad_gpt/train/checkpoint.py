@@ -14,8 +14,10 @@ by array into the file, so that a full disk is an ordinary OSError and no second
 
 import json
 import sys
+import textwrap
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -71,6 +73,19 @@ def load_checkpoint(path: Path, wanted: Callable[[str], bool] = lambda name: Tru
     if not is_whole:
         raise UserError(f"the checkpoint {path} is damaged: its contents don't match their checksum")
     return {name: array for name, array in arrays.items() if wanted(name)}, state
+
+
+@contextmanager
+def taking_up(path: Path) -> Iterator[None]:
+    """Inside this block, contents of a checkpoint that do not fit are a UserError that names its file."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError) as error:
+        reason = textwrap.shorten(str(error), 200, placeholder=" ...")
+        raise UserError(
+            f"the checkpoint {path} does not fit this run ({reason}): "
+            "was it, config.json or tokenizer.json taken from another one?"
+        ) from None
 
 
 def _write(file: BinaryIO, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:

@@ -51,16 +51,19 @@ class MetricsLog:
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The rows of a metrics.jsonl, [] if there is none. A last line that was only half written is left out.
 
-    Raises UserError for any other line that is no row.
+    Raises UserError for any other line that is no row, and for a file that cannot be read.
     """
     if not path.exists():
         return []
     rows = []
-    lines = path.read_bytes().split(b"\n")
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-            row["step"] + 0
+            row["step"] + row["train_loss"]  # both are there, and numbers
             rows.append(row)
         except (ValueError, TypeError, KeyError):
             if number < len(lines):  # else nothing follows the last line end, or half a row

@@ -42,16 +42,19 @@ def load_pair(file: Path) -> OwnPair:
         source = file.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read --with {file}: {error.strerror or error}") from None
+    try:
+        code = compile(source, str(file), "exec")
+    except SyntaxError as error:
+        if error.lineno is not None:
+            raise UserError(f"{file}, line {error.lineno}: {error.msg}") from None
+        raise UserError(f"{file} is no Python: {error.msg}") from None
+    except ValueError as error:  # zero bytes, in some versions of Python
+        raise UserError(f"{file} is no Python: {error}") from None
     module = ModuleType(f"own_pair_{file.stem}")
     module.__file__ = str(file)
     sys.modules[module.__name__] = module  # where dataclasses and pickle look for it
-    try:
-        # Not by import, which may take an older file's bytecode from its cache: what is hashed is what runs.
-        exec(compile(source, str(file), "exec"), vars(module))
-    except SyntaxError as error:
-        raise UserError(f"{file}, line {error.lineno}: {error.msg}") from None
-    except ValueError as error:
-        raise UserError(f"{file} is no Python: {error}") from None
+    # Not by import, which may take an older file's bytecode from its cache: what is hashed is what runs.
+    exec(code, vars(module))
     for function in ("forward", "backward"):
         if not callable(getattr(module, function, None)):
             raise UserError(

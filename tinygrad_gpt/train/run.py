@@ -23,7 +23,7 @@ from tinygrad_gpt.data.batches import check_length
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.train import own_pairs, run_folder
-from tinygrad_gpt.train.checkpoint import load_checkpoint
+from tinygrad_gpt.train.checkpoint import load_checkpoint, taking_up
 from tinygrad_gpt.train.metrics import plot_losses, read_metrics
 from tinygrad_gpt.train.own_pairs import OwnPair
 from tinygrad_gpt.train.presets import Settings
@@ -102,7 +102,7 @@ def resume(
     own_pairs.check_same_pairs(config["own_pairs"], list(pairs))
     tokenizer = load_tokenizer(folder.tokenizer)
     corpus = open_corpus(settings.train.corpus, progress=progress)
-    if corpus.sha256 != config["corpus"]["sha256"]:
+    if corpus.sha256 != config["corpus"].get("sha256"):
         raise UserError(f"the corpus {corpus.name} has changed since this run was started: start a new run")
     tokens = prepare_tokens(corpus, tokenizer)
     prompt = _check_data(settings, tokenizer, tokens)
@@ -123,7 +123,8 @@ def open_trained(path: Path) -> tuple[Settings, Tokenizer, GPT]:
     arrays, _ = load_checkpoint(folder.checkpoint, lambda name: name.startswith("model."))
     tokenizer = load_tokenizer(folder.tokenizer)
     model = _make_model(settings, tokenizer)
-    model.load_state_dict({name.removeprefix("model."): a for name, a in arrays.items()})
+    with taking_up(folder.checkpoint):
+        model.load_state_dict({name.removeprefix("model."): a for name, a in arrays.items()})
     model.eval()
     return settings, tokenizer, model
 

@@ -23,7 +23,8 @@ from tinygrad_gpt.train.presets import Settings
 
 RUNS = Path("runs")
 _LISTED = 3  # differences that are spelled out
-_NEEDED = {"preset", "model", "train", "vocab_size", "corpus", "own_pairs"}  # keys without which it is no config.json
+# What a config.json must have to be one.
+_NEEDED = {"preset": str, "model": dict, "train": dict, "vocab_size": int, "corpus": dict, "own_pairs": list}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,9 +52,10 @@ class RunFolder:
             config = json.loads(self.config.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UserError(f"{self.config} is damaged: {error}") from None
-        missing = _NEEDED - set(config) if isinstance(config, dict) else _NEEDED
+        found = config if isinstance(config, dict) else {}
+        missing = [name for name, kind in _NEEDED.items() if not isinstance(found.get(name), kind)]
         if missing:
-            raise UserError(f"{self.config} is damaged: it has no {', '.join(sorted(missing))}")
+            raise UserError(f"{self.config} is damaged: it has no {', '.join(missing)}, or not as it was written")
         return config
 
     def remove_unfinished(self) -> None:

@@ -22,7 +22,7 @@ from tinygrad_gpt.data.tokens import TokenSet
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.optim import AdamW, clip_grad_norm, warmup_cosine, warmup_linear
-from tinygrad_gpt.train.checkpoint import load_checkpoint, save_checkpoint
+from tinygrad_gpt.train.checkpoint import load_checkpoint, save_checkpoint, taking_up
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.evaluate import evaluate
 from tinygrad_gpt.train.interrupt import GracefulInterrupt
@@ -157,16 +157,19 @@ class Trainer:
         self._saved_step = self.step
 
     def load(self) -> None:
-        """Take up the state that `save` wrote last."""
+        """Take up the state that `save` wrote last. Raises UserError for one that is damaged or of another run."""
         arrays, state = load_checkpoint(self.folder.checkpoint)
-        parts = {"model": {}, "optimizer": dict(state["optimizer"])}
-        for name, a in arrays.items():
-            part, _, rest = name.partition(".")
-            parts[part][rest] = a
-        self.model.load_state_dict(parts["model"])
-        self.optimizer.load_state_dict(parts["optimizer"])
-        array.set_random_state(state["random_state"])
-        self.step, self.elapsed, self.losses = state["step"], state["elapsed"], state["losses"]
+        with taking_up(self.folder.checkpoint):
+            parts = {"model": {}, "optimizer": dict(state["optimizer"])}
+            for name, a in arrays.items():
+                part, _, rest = name.partition(".")
+                parts[part][rest] = a
+            self.model.load_state_dict(parts["model"])
+            self.optimizer.load_state_dict(parts["optimizer"])
+            array.set_random_state(state["random_state"])
+            self.step, self.elapsed, self.losses = state["step"], state["elapsed"], state["losses"]
+            if not 0 <= self.step <= self.config.steps:
+                raise ValueError(f"it is of step {self.step}, but the run has {self.config.steps} steps")
         self._saved_step = self.step
 
     def _what_is_saved(self) -> str:
