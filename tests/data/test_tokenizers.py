@@ -242,6 +242,12 @@ def test_tokenizer_json_of_another_kind(small_bpe, tmp_path, change, says):
     assert str(path) in one_line(error)
 
 
+def test_gpt2_files_by_their_folder_or_by_vocab_json(small_bpe, tmp_path):
+    small_bpe._backend.model.save(str(tmp_path))
+    for path in (tmp_path, tmp_path / "vocab.json"):
+        assert np.array_equal(load_tokenizer(path).encode(WORDS), small_bpe.encode(WORDS))
+
+
 @pytest.mark.parametrize("content", [b'{"type": "char", "chara', b"[]", b"\xff", b'{"type": "char", "characters": ""}'])
 def test_damaged_files_are_named(tmp_path, content):
     (tmp_path / "tokenizer.json").write_bytes(content)
@@ -255,9 +261,10 @@ def test_missing_files_are_named(tmp_path):
         load_tokenizer(tmp_path)
     pytest.importorskip("tokenizers")
     (tmp_path / "vocab.json").write_text("{}")
-    with pytest.raises(UserError, match=r"merges\.txt") as error:
-        load_tokenizer(tmp_path)
-    one_line(error)
+    for path in (tmp_path, tmp_path / "vocab.json"):
+        with pytest.raises(UserError, match=r"merges\.txt") as error:
+            load_tokenizer(path)
+        one_line(error)
 
 
 def test_without_the_library(monkeypatch, corpus_of, tmp_path):

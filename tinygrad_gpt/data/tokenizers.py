@@ -217,11 +217,14 @@ class BPETokenizer(Tokenizer):
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
-    """The tokenizer saved at `path`: a tokenizer.json, a folder that has one, or one with vocab.json and merges.txt.
+    """The tokenizer saved at `path`: a tokenizer.json, a folder that has one, or one with vocab.json and merges.txt (or
+    that vocab.json).
 
     Raises UserError, naming the file, for one that is missing, damaged or of a kind that isn't known.
     """
     path = Path(path)
+    if path.name == "vocab.json" and path.is_file():
+        return BPETokenizer.from_files(path, path.with_name("merges.txt"))
     if path.is_dir():
         if not (path / FILE_NAME).exists() and (path / "vocab.json").exists():
             return BPETokenizer.from_files(path / "vocab.json", path / "merges.txt")
