@@ -40,8 +40,9 @@ def train(
 ):
     """Train a GPT on a text, and let it write some.
 
-    Settings that are not given come from the preset. Ctrl-C saves and ends; --resume goes on from there, or from the
-    last checkpoint of a run that was killed, and ends with the same weights as a run that was never stopped.
+    Settings that are not given come from the preset. Ctrl-C saves and ends;
+    --resume goes on from there, or from the last checkpoint of a run that was
+    killed, and ends with the same weights as a run that was never stopped.
     """
     from tinygrad_gpt.train import own_pairs, run
     from tinygrad_gpt.train.presets import resolve
