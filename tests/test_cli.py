@@ -103,6 +103,11 @@ def test_help_groups_the_settings(run):
         assert name == "corpus" or option_name(name) in said
 
 
+def test_the_bare_command_shows_its_help(run):
+    status, said, error = run()
+    assert status == 2 and "train" in said and "gradcheck" in said and error == ""
+
+
 def test_presets(run):
     status, said, _ = run("presets")
     assert status == 0

@@ -48,7 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
         return status if isinstance(status, int) else 0
     except (UserError, _UsageError) as error:
         message = error.format_message() if isinstance(error, _UsageError) else str(error)
-        print(f"error: {' '.join(message.split())}", file=sys.stderr)
+        if message:  # there is none when the command was called bare, and its help has been shown
+            print(f"error: {' '.join(message.split())}", file=sys.stderr)
         return 2
     except MemoryError as error:
         print(f"error: not enough memory ({error}): take a smaller model, block_size or batch_size", file=sys.stderr)
