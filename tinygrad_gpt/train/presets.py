@@ -120,7 +120,7 @@ def resolve(preset: str | None = None, given: dict[str, Any] | None = None) -> S
 
     Raises UserError for a name that is no preset or no setting, and for values that cannot be.
     """
-    name, given = preset or DEFAULT, given or {}
+    name, given = DEFAULT if preset is None else preset, given or {}
     if name not in PRESETS:
         raise UserError(f"there is no preset {name!r}; the presets are {', '.join(PRESETS)}")
     unknown = sorted(set(given) - set(SETTINGS))
