@@ -227,6 +227,14 @@ def test_a_damaged_tokenizer(run, trained):
     assert_one_line(run("sample", "run"), "tokenizer.json")
 
 
+def test_another_runs_tokenizer(run, trained):
+    tokenizer = json.loads((trained / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer["characters"] = tokenizer["characters"][::-1]  # as many ids, which mean other characters
+    (trained / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    assert_one_line(run("sample", "run"), "is not the tokenizer")
+    assert_one_line(run("train", "--resume", "run"), "is not the tokenizer")
+
+
 def test_a_full_disk(run, monkeypatch, tmp_path):
     import errno
     import os

@@ -1,5 +1,6 @@
 """Runs: starting one, resuming one, opening a trained one."""
 
+import hashlib
 import platform
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -79,7 +80,7 @@ def start(settings: Settings, out: Path | None = None, pairs: tuple[OwnPair, ...
     prompt = _check_data(settings, tokenizer, tokens)
     model = _make_model(settings, tokenizer)
     folder = run_folder.create(out, settings.train.corpus)
-    folder.write_config(_describe(settings, model, corpus, tokens, pairs))
+    folder.write_config(_describe(settings, model, tokenizer, corpus, tokens, pairs))
     tokenizer.save(folder.tokenizer)
     return Run(settings, folder, tokenizer, Trainer(settings.train, model, tokens, folder), prompt)
 
@@ -100,7 +101,7 @@ def resume(
     config = folder.read_config()
     settings = run_folder.resumed_settings(run_folder.settings_of(config, path), preset, given or {})
     own_pairs.check_same_pairs(config["own_pairs"], list(pairs))
-    tokenizer = load_tokenizer(folder.tokenizer)
+    tokenizer = _own_tokenizer(folder, config)
     corpus = open_corpus(settings.train.corpus, progress=progress)
     if corpus.sha256 != config["corpus"].get("sha256"):
         raise UserError(f"the corpus {corpus.name} has changed since this run was started: start a new run")
@@ -119,14 +120,23 @@ def open_trained(path: Path) -> tuple[Settings, Tokenizer, GPT]:
     Raises UserError for a folder that is no run, has no checkpoint yet, or whose files are damaged.
     """
     folder = RunFolder(path)
-    settings = run_folder.settings_of(folder.read_config(), path)
+    config = folder.read_config()
+    settings = run_folder.settings_of(config, path)
     arrays, _ = load_checkpoint(folder.checkpoint, lambda name: name.startswith("model."))
-    tokenizer = load_tokenizer(folder.tokenizer)
+    tokenizer = _own_tokenizer(folder, config)
     model = _make_model(settings, tokenizer)
     with taking_up(folder.checkpoint):
         model.load_state_dict({name.removeprefix("model."): a for name, a in arrays.items()})
     model.eval()
     return settings, tokenizer, model
+
+
+def _own_tokenizer(folder: RunFolder, config: dict[str, Any]) -> Tokenizer:
+    """The run's tokenizer. Raises UserError if the file holds another: its ids would mean other texts."""
+    tokenizer = load_tokenizer(folder.tokenizer)
+    if hashlib.sha256(folder.tokenizer.read_bytes()).hexdigest() != config["tokenizer"]:
+        raise UserError(f"{folder.tokenizer} is not the tokenizer that this run was started with: put that one back")
+    return tokenizer
 
 
 def _make_tokenizer(settings: Settings, corpus: Corpus) -> Tokenizer:
@@ -155,13 +165,16 @@ def _make_model(settings: Settings, tokenizer: Tokenizer) -> GPT:
     return GPT(settings.gpt_config(tokenizer.vocab_size))
 
 
-def _describe(settings: Settings, model: GPT, corpus: Corpus, tokens: TokenSet, pairs) -> dict[str, Any]:
+def _describe(
+    settings: Settings, model: GPT, tokenizer: Tokenizer, corpus: Corpus, tokens: TokenSet, pairs
+) -> dict[str, Any]:
     """What config.json holds; see run_folder.py."""
     return {
         "preset": settings.preset,
         "model": settings.model,
         "train": asdict(settings.train),
         "vocab_size": model.config.vocab_size,
+        "tokenizer": tokenizer.fingerprint(),  # the hash of tokenizer.json as it is saved
         "parameters": model.num_parameters(),
         "corpus": {
             "sha256": corpus.sha256,

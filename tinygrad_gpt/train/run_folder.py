@@ -4,6 +4,7 @@ config.json holds every setting and what the run was made from, enough to see wh
 
     preset, model, train   the settings (presets.Settings)
     vocab_size, parameters what came out of them
+    tokenizer              the SHA-256 of tokenizer.json
     corpus                 its SHA-256, and how many tokens and bytes each part has
     own_pairs              op, file name and SHA-256 of each pair given with --with
     versions               of this package, Python, NumPy and Numba
@@ -24,7 +25,15 @@ from tinygrad_gpt.train.presets import Settings
 RUNS = Path("runs")
 _LISTED = 3  # differences that are spelled out
 # What a config.json must have to be one.
-_NEEDED = {"preset": str, "model": dict, "train": dict, "vocab_size": int, "corpus": dict, "own_pairs": list}
+_NEEDED = {
+    "preset": str,
+    "model": dict,
+    "train": dict,
+    "vocab_size": int,
+    "tokenizer": str,
+    "corpus": dict,
+    "own_pairs": list,
+}
 
 
 @dataclasses.dataclass(frozen=True)
