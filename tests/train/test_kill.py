@@ -1,6 +1,6 @@
 """`kill -9` at any moment, then --resume: the same weights, bit for bit, as a run that was never interrupted.
 
-Each session is a process of its own. Most kill themselves at a chosen moment, among them the worst ones: with half a
+Each sitting is a process of its own. Most kill themselves at a chosen moment, among them the worst ones: with half a
 checkpoint written, with a whole one that has not taken its place yet, right after it has. One is killed from outside,
 whenever that happens to be.
 """
@@ -23,7 +23,7 @@ OPTIONS = f"--preset tiny --n-layer 1 --n-embd 16 --block-size 8 --batch-size 2 
 OPTIONS += " --log-interval 4 --eval-interval 6 --eval-tokens 64 --checkpoint-interval 3 --sample-tokens 5"
 
 # Runs the command, and dies the hard way at the n-th time that it comes to a place.
-SESSION = textwrap.dedent("""
+SITTING = textwrap.dedent("""
     import itertools, os, sys
     from tinygrad_gpt.cli import main
     from tinygrad_gpt.train import checkpoint, trainer
@@ -67,9 +67,9 @@ SESSION = textwrap.dedent("""
 """)
 
 
-def session(place, at, arguments, **how):
+def sitting(place, at, arguments, **how):
     return subprocess.run(
-        [sys.executable, "-c", SESSION, place, str(at), "train", *arguments], capture_output=True, text=True, **how
+        [sys.executable, "-c", SITTING, place, str(at), "train", *arguments], capture_output=True, text=True, **how
     )
 
 
@@ -87,7 +87,7 @@ def check_same(whole, run):
 
 @pytest.fixture
 def whole(text, tmp_path):
-    done = session("nowhere", 0, [str(text), "--out", "whole", *OPTIONS.split()])
+    done = sitting("nowhere", 0, [str(text), "--out", "whole", *OPTIONS.split()])
     assert done.returncode == 0, done.stderr
     return tmp_path / "whole"
 
@@ -104,13 +104,13 @@ def test_killed_at_the_worst_moments(whole, text, tmp_path):
     arguments = [str(text), "--out", "run", *OPTIONS.split()]
     reached = []
     for place, at in moments:
-        killed = session(place, at, arguments)
+        killed = sitting(place, at, arguments)
         assert killed.returncode != 0 and not killed.stderr, (place, killed)
         arguments = ["--resume", "run"]
         checkpoint = tmp_path / "run" / "checkpoint.safetensors"
         reached.append(load_checkpoint(checkpoint)[1]["step"] if checkpoint.exists() else 0)
-    assert reached == [0, 6, 9, 12, 15, 21], "the sessions did not die where they should"
-    done = session("nowhere", 0, arguments)
+    assert reached == [0, 6, 9, 12, 15, 21], "the sittings did not die where they should"
+    done = sitting("nowhere", 0, arguments)
     assert done.returncode == 0, done.stderr
     check_same(whole, tmp_path / "run")
     assert not list((tmp_path / "run").glob("*.tmp"))
@@ -128,7 +128,7 @@ def test_killed_from_outside_whenever(whole, text, tmp_path):
     time.sleep(random.uniform(0, 0.3))
     process.kill()
     process.communicate()
-    done = session("nowhere", 0, ["--resume", "run"])
+    done = sitting("nowhere", 0, ["--resume", "run"])
     assert done.returncode == 0, done.stderr
     check_same(whole, tmp_path / "run")
 

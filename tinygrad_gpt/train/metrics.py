@@ -6,7 +6,7 @@ val_loss      only where it was measured
 lr            learning rate of the step
 grad_norm     norm of the gradient, before clipping
 tokens_per_s  training speed since the row before, evaluation and saving not counted
-elapsed_s     time spent on the run so far, in all its sessions
+elapsed_s     time spent on the run so far, in all its sittings
 """
 
 import json

@@ -9,6 +9,7 @@ are what they share:
     _threads      how many threads there are, and how they share the cores with NumPy's
     _blas         NumPy's own matrix product, callable from inside a kernel
     _vector_math  exp and friends, written so that the compiler vectorises them
+    _random       the bits of array.random_bits, element by element
     _tile         the matrix product of two tiles that lie in the cache
     _layout       bringing arrays into the layout that kernels expect; reasons to leave them to the reference
 """

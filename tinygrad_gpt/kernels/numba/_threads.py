@@ -16,10 +16,9 @@ OpenBLAS's threads, and they took the cores from ours.)
 
 How long to wait awake. On Linux Numba's pool is OpenMP's, whose threads by default wait for the next kernel by spinning
 for some milliseconds. On an idle machine that costs nothing. On a busy one (a browser, another training run) a thread
-that spins keeps its partner, which has work, off the core, and steps take ten times as long. Ten thousand
-turns bridge the gap between two kernels; after them a thread sleeps. (With a thousand it sleeps between kernels, and
-waking it takes longer than a small kernel.) OMP_WAIT_POLICY and GOMP_SPINCOUNT, if set,
-are left as they are.
+that spins keeps its partner, which has work, off the core, and steps take ten times as long. Ten thousand turns bridge
+the gap between two kernels; after them a thread sleeps. (With a thousand it sleeps between kernels, and waking it takes
+longer than a small kernel.) OMP_WAIT_POLICY and GOMP_SPINCOUNT, if set, are left as they are.
 
 How many threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS, if set, else one for each core that this process may use.
 Kernels give the same bits on any number of threads, except where a product's tiles follow it (linear).
