@@ -1,4 +1,4 @@
-"""Compiling all kernels in processes of their own, one per core, into Numba's cache on disk.
+"""Compiling all kernels in processes of their own, side by side, into Numba's cache on disk.
 
     python -m tinygrad_gpt.kernels.numba._precompile float32 0 2      # the 1st of every 2 kernels, and so on
 
@@ -19,12 +19,14 @@ import sys
 
 from numba.core import event
 
+MOST_PROCESSES = 4  # attention's two kernels take most of the time, and every process some 200 MB
+
 
 def make_all(dtype) -> None:
     """Compile all kernels for `dtype` into the cache. What fails here is left to the caller's own compiler."""
     if not sys.executable:  # Python inside another program
         return
-    processes = os.cpu_count() or 1
+    processes = min(os.cpu_count() or 1, MOST_PROCESSES)
     package = str(pathlib.Path(__file__).parents[3])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
     # Away from the terminal's Ctrl-C, which is for the run that waits.
