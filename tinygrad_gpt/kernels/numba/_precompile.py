@@ -28,7 +28,7 @@ def make_all(dtype) -> None:
         return
     processes = min(os.cpu_count() or 1, MOST_PROCESSES)
     package = str(pathlib.Path(__file__).parents[3])
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     # Away from the terminal's Ctrl-C, which is for the run that waits.
     apart = {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x200}  # CREATE_NEW_PROCESS_GROUP
     with event.trigger_event("numba:compile"):  # for those who listen to tell the user what takes so long
@@ -38,7 +38,7 @@ def make_all(dtype) -> None:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env=environment,
+                env=os.environ | {"PYTHONPATH": path},
                 **apart,
             )
             for i in range(processes)
