@@ -30,6 +30,22 @@ def serve(requests: dict[str, Callable]) -> None:
         print(json.dumps(requests[request.pop("call")](**request)), flush=True)
 
 
+def serve_training(step: Callable[[], float]) -> None:
+    """Answer for a peer that trains: `step` makes one update and returns the loss before it.
+
+    losses(steps)  the losses of so many steps
+    time(steps)    mean milliseconds of so many steps
+    peak()         peak_mib
+    """
+    serve(
+        {
+            "losses": lambda steps: [step() for _ in range(steps)],
+            "time": lambda steps: time_steps(step, steps),
+            "peak": peak_mib,
+        }
+    )
+
+
 def time_steps(step: Callable[[], object], steps: int) -> float:
     """Mean milliseconds of `steps` calls of `step`."""
     start = time.perf_counter()

@@ -49,13 +49,7 @@ def main() -> None:
         optimizer.step()
         return loss.item()
 
-    harness.serve(
-        {
-            "losses": lambda steps: [step() for _ in range(steps)],
-            "time": lambda steps: harness.time_steps(step, steps),
-            "peak": harness.peak_mib,
-        }
-    )
+    harness.serve_training(step)
 
 
 if __name__ == "__main__":
