@@ -3,7 +3,7 @@
     @kernel(lambda f: (read(f, 2), write(f, 2), f))
     def scale_rows(x, y, factor): ...
 
-    scale_rows(x, y, 0.5)          # compiled for the dtype of the first array, when that is first used
+    scale_rows(x, y, 0.5)          # made ready for the dtype of the first array when that is first used
 
 Each kernel states its argument types, for a float type `f` that is float32 in training and float64 in gradient checks:
 the same source serves both. Stating them has a purpose beyond telling the reader. Numba would otherwise compile anew

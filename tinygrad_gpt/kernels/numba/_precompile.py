@@ -4,10 +4,10 @@
 
 A process that needs a kernel which is not on disk yet has all of them made this way (`make_all`) and then loads them,
 instead of compiling the one itself. There are two reasons. The cores work side by side, and the newcomer who waits for
-the first step waits half as long. And every process runs the machine code that is on disk. Numba optimises a parallel
-kernel once more when it is linked, but the process that compiled it goes on with the first result, in which sums may be
-ordered differently: its numbers would differ, in the last bit, from those of every later process, and a run that was
-stopped and resumed from those of one that was not.
+the first step waits about half as long. And every process runs the machine code that is on disk. A process that
+compiles a parallel kernel itself was seen to compute other last bits than those that load the same kernel later (layer
+norm of 32 channels, not of 128): probably it keeps a first version, from before the optimisation at linking, in which
+sums are ordered differently. A run that was stopped and resumed would then differ from one that was not.
 """
 
 import importlib

@@ -11,14 +11,14 @@ never woken, and sleep.
 
 OpenBLAS has one number of threads for the whole process, and it is set to one when the first kernel loads. So from then
 on `np.matmul` elsewhere in the program, the reference ops included, runs on one core; threadpoolctl, or OpenBLAS's own
-function, sets it back. (Setting it to one before each product and back after it was tried: every change wakes
-OpenBLAS's threads, and they took the cores from ours.)
+function, sets it back. (Setting it to one before each product and back after it was tried: in some processes both of
+our threads then shared a core, and products ran at half the speed.)
 
-How long to wait awake. On Linux Numba's pool is OpenMP's, whose threads by default wait for the next kernel by spinning
-for some milliseconds. On an idle machine that costs nothing. On a busy one (a browser, another training run) a thread
-that spins keeps its partner, which has work, off the core, and steps take ten times as long. Ten thousand turns bridge
-the gap between two kernels; after them a thread sleeps. (With a thousand it sleeps between kernels, and waking it takes
-longer than a small kernel.) OMP_WAIT_POLICY and GOMP_SPINCOUNT, if set, are left as they are.
+How long to wait awake. On Linux Numba's pool is OpenMP's, whose threads by default spin for a while as they wait for
+the next kernel. On a busy machine (a browser, another training run) a thread that spins keeps its partner, which has
+work, off the core: steps of a small GPT were seen to take ten times as long. Ten thousand turns bridge the gap between
+two kernels; after them a thread sleeps. (With a thousand, products of a small GPT ran at half the speed: waking a
+thread takes longer than a small kernel.) OMP_WAIT_POLICY and GOMP_SPINCOUNT, if set, are left as they are.
 
 How many threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS, if set, else one for each core that this process may use.
 Kernels give the same bits on any number of threads, except where a product's tiles follow it (linear).
