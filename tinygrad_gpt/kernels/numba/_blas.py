@@ -58,13 +58,6 @@ def use_one_thread() -> None:
         _found[2](ctypes.c_int(1))
 
 
-def describe() -> str:
-    """Which product linear layers use here, and why."""
-    if AVAILABLE:
-        return "NumPy's OpenBLAS, one tile for each thread, called from inside kernels"
-    return "np.matmul (no OpenBLAS found in this NumPy that kernels could call)"
-
-
 def _cblas_gemm(f):
     c_int, pointer = types.int32, types.intp
     integer = types.int64 if _found[3] == 64 else types.int32

@@ -52,17 +52,14 @@ def make_all(dtype) -> None:
 
 
 def all_kernels() -> list:
-    """Every Kernel of the package, in the order of their files."""
+    """Every Kernel that the package's ops use on this machine, in the order of their files."""
     from tinygrad_gpt.kernels import numba as folder
-    from tinygrad_gpt.kernels.numba._compile import Kernel
+    from tinygrad_gpt.kernels.numba._compile import KERNELS
 
-    modules = [m.name for m in pkgutil.iter_modules(folder.__path__) if not m.name.startswith("_")]
-    found = {}
-    for name in modules:
-        for thing in vars(importlib.import_module(f"{folder.__name__}.{name}")).values():
-            if isinstance(thing, Kernel):
-                found[id(thing)] = thing
-    return list(found.values())
+    for module in pkgutil.iter_modules(folder.__path__):
+        if not module.name.startswith("_"):
+            importlib.import_module(f"{folder.__name__}.{module.name}")
+    return KERNELS
 
 
 def main() -> None:

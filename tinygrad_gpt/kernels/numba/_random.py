@@ -19,9 +19,9 @@ def random_bits(seed, n):
 
 
 @helper()
-def drop(row, n, seed, first, threshold, scale):
-    """Keep or drop row[:n] in place, whose elements are number `first` and on; what is kept is scaled."""
+def drop(row, n, seed, first, step, threshold, scale):
+    """Keep or drop row[:n] in place, whose elements are number `first`, first + step, ...; what is kept is scaled."""
     zero = row.dtype.type(0)
     for j in range(n):
-        keep = random_bits(seed, np.uint64(first) + np.uint64(j)) >= threshold
+        keep = random_bits(seed, np.uint64(first) + np.uint64(j) * np.uint64(step)) >= threshold
         row[j] = row[j] * scale if keep else zero

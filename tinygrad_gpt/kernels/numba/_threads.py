@@ -5,9 +5,9 @@ thread that has finished its part does not sleep at once but spins for a while, 
 product one pool spins on the cores that the other wants. A small GPT trained that way is several times slower than it
 should be.
 
-The way out: one pool, Numba's. Matrix products are cut into tiles inside a parallel kernel, and each thread calls
-NumPy's own OpenBLAS for its tile, which computes it in the calling thread (see _blas.py). OpenBLAS's own threads are
-never woken, and sleep.
+The way out: one pool, Numba's. Matrix products are kernels like all others: our own, or tiles for which each thread
+calls NumPy's OpenBLAS, which computes in the calling thread (_matmul.py). OpenBLAS's own threads are never woken, and
+sleep.
 
 OpenBLAS has one number of threads for the whole process, and it is set to one when the first kernel loads. So from then
 on `np.matmul` elsewhere in the program, the reference ops included, runs on one core; threadpoolctl, or OpenBLAS's own
@@ -21,7 +21,7 @@ two kernels; after them a thread sleeps. (With a thousand, products of a small G
 thread takes longer than a small kernel.) OMP_WAIT_POLICY and GOMP_SPINCOUNT, if set, are left as they are.
 
 How many threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS, if set, else one for each core that this process may use.
-Kernels give the same bits on any number of threads, except where a product's tiles follow it (linear).
+Kernels give the same bits on any number of threads, except OpenBLAS's tiles, which follow that number.
 """
 
 import functools
@@ -54,8 +54,10 @@ def start() -> None:
 
 def describe() -> dict[str, str]:
     """Facts for people: which threads run here and how matrix products are made."""
+    from tinygrad_gpt.kernels.numba import _matmul
+
     start()
     return {
         "threads": f"{numba.get_num_threads()} of Numba's ({numba.threading_layer()} layer)",
-        "matrix product": _blas.describe(),
+        "matrix product": _matmul.DESCRIPTION,
     }

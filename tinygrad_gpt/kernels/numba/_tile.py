@@ -1,42 +1,64 @@
-"""The product of two tiles that lie in the cache: the inner loop of attention.
+"""Work on tiles: small matrices that lie in the cache, given by the place of their first element (_blocks.at).
 
-    add_product(c, a, b, m, k, n)      c[:m, :n] += a[:m, :k] @ b[:k, :n]
+    multiply(c, start, a, b, m, k, n)      c[:m, :n] = start[:m, :n] + a[:m, :k] @ b[:k, :n]
+    transposed(x, rows, columns, out)      out[:columns, :rows] = x[:rows, :columns].T
+    copied(x, rows, columns, out)          out[:rows, :columns] = x[:rows, :columns]
 
-Four rows of c and four steps of the sum at a time. The sixteen elements of a that this takes stay in registers. Each
-vector of b that is loaded serves four multiply-adds, and each of c that is loaded and stored serves four: without that
-the loop would wait for the cache instead of computing. The innermost loop runs along rows of b and c, which the
-compiler turns into vectors. Its length need not be a multiple of a vector, but is fastest as a multiple of LANES.
+Rows are contiguous, except those of `a`, which may be the transpose of any matrix: its numbers are read one by one.
 """
 
+from tinygrad_gpt.kernels.numba import _blocks
+from tinygrad_gpt.kernels.numba._blocks import ROWS, VECTORS, lanes, moved, transpose
 from tinygrad_gpt.kernels.numba._compile import helper
-from tinygrad_gpt.kernels.numba._layout import as_contiguous
-
-LANES = 16  # float32 numbers in the widest vector, AVX-512's
-UNROLLED = 4  # m and k must be multiples of this
 
 
 @helper(inlined=False)
-def add_product(c, a, b, m, k, n):
-    """c[:m, :n] += a[:m, :k] @ b[:k, :n], for m and k multiples of UNROLLED; rows of b and c are contiguous.
+def multiply(c, start, a, b, m, k, n):
+    """c[:m, :n] = start[:m, :n] + a[:m, :k] @ b[:k, :n], for m a multiple of ROWS and n of the lanes of a vector."""
+    block = VECTORS * lanes(c[0])
+    for j in range(0, n, block):
+        vectors = min(n - j, block) // lanes(c[0])
+        b_block = moved(b, 0, j)
+        for i in range(0, m, ROWS):
+            c_block, start_block, a_block = moved(c, i, j), moved(start, i, j), moved(a, i, 0)
+            if vectors == 4:
+                _blocks.multiply_4(c_block, start_block, a_block, b_block, k)
+            elif vectors == 3:
+                _blocks.multiply_3(c_block, start_block, a_block, b_block, k)
+            elif vectors == 2:
+                _blocks.multiply_2(c_block, start_block, a_block, b_block, k)
+            else:
+                _blocks.multiply_1(c_block, start_block, a_block, b_block, k)
 
-    `a` may be the transpose of a contiguous array: its elements are read one by one anyway.
-    """
-    for i in range(0, m, UNROLLED):
-        c0, c1 = as_contiguous(c[i]), as_contiguous(c[i + 1])
-        c2, c3 = as_contiguous(c[i + 2]), as_contiguous(c[i + 3])
-        for d in range(0, k, UNROLLED):
-            b0, b1 = as_contiguous(b[d]), as_contiguous(b[d + 1])
-            b2, b3 = as_contiguous(b[d + 2]), as_contiguous(b[d + 3])
-            a00, a01, a02, a03 = a[i, d], a[i, d + 1], a[i, d + 2], a[i, d + 3]
-            a10, a11, a12, a13 = a[i + 1, d], a[i + 1, d + 1], a[i + 1, d + 2], a[i + 1, d + 3]
-            a20, a21, a22, a23 = a[i + 2, d], a[i + 2, d + 1], a[i + 2, d + 2], a[i + 2, d + 3]
-            a30, a31, a32, a33 = a[i + 3, d], a[i + 3, d + 1], a[i + 3, d + 2], a[i + 3, d + 3]
-            for j in range(n):
-                x0, x1, x2, x3 = b0[j], b1[j], b2[j], b3[j]
-                c0[j] += a00 * x0 + a01 * x1 + a02 * x2 + a03 * x3
-                c1[j] += a10 * x0 + a11 * x1 + a12 * x2 + a13 * x3
-                c2[j] += a20 * x0 + a21 * x1 + a22 * x2 + a23 * x3
-                c3[j] += a30 * x0 + a31 * x1 + a32 * x2 + a33 * x3
+
+@helper(inlined=False)
+def transposed(x, rows, columns, out):
+    """out[j, i] = x[i, j] for i < rows, j < columns."""
+    n = lanes(x[0])
+    for i in range(0, rows, n):
+        for j in range(0, columns, n):
+            source, target = moved(x, i, j), moved(out, j, i)
+            if i + n <= rows and j + n <= columns:
+                transpose(source, target)
+            else:
+                for r in range(min(n, rows - i)):
+                    for s in range(min(n, columns - j)):
+                        target[0][s * target[1] + r] = source[0][r * source[1] + s]
+
+
+@helper(inlined=False)
+def copied(x, rows, columns, out):
+    """out[i, j] = x[i, j] for i < rows, j < columns."""
+    for i in range(rows):
+        source, target = moved(x, i, 0)[0], moved(out, i, 0)[0]
+        for j in range(columns):
+            target[j] = source[j]
+
+
+@helper()
+def repeated(place):
+    """The place of a row that stands for any number of rows."""
+    return place[0], 0, place[2]
 
 
 @helper()

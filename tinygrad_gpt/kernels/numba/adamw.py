@@ -1,10 +1,9 @@
 """One AdamW update on the CPU, in one pass over memory instead of a dozen (ops/adamw.py has the equations)."""
 
-import numba
 import numpy as np
 
 from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import kernel, read, write
+from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
 from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours, part
 
 _threads.start()
@@ -36,8 +35,8 @@ def run(param, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, step):
 
 
 @kernel(lambda f: (write(f, 1), read(f, 1), write(f, 1), write(f, 1), *[f] * 8))
-def _update(param, grad, m, v, kept, beta1, rest1, beta2, rest2, rate, root_scale, eps):
-    for chunk in numba.prange((param.size + CHUNK - 1) // CHUNK):
+def _update(share, param, grad, m, v, kept, beta1, rest1, beta2, rest2, rate, root_scale, eps):
+    for chunk in of(share, (param.size + CHUNK - 1) // CHUNK):
         params, grads, ms, vs = part(param, chunk), part(grad, chunk), part(m, chunk), part(v, chunk)
         for i in range(params.size):
             g = grads[i]

@@ -1,19 +1,27 @@
 """Attention on the CPU, without ever holding the (Tq, Tk) matrix of weights (ops/attention.py derives the gradients).
 
-After Dao et al., "FlashAttention" (2022). A thread takes one head of one sequence and QUERIES of its queries at a time.
-Their scores against the keys come in tiles of KEYS, and stay in the cache until they are used up:
+After Dao et al., "FlashAttention" (2022). A thread takes one head of one sequence, and BLOCK of its queries at a time.
+Their scores against BLOCK keys at a time make a tile that stays in the cache until it is used up:
 
     forward    S = scale q kᵀ,   P = exp(S - max),   y = P v / ΣP,   and  lse = max + log ΣP  is saved
     backward   S as above,       P = exp(S - lse),   dP = dy vᵀ,     dS = P (dP - dy · y)
                dv += Pᵀ dy,      dk += scale dSᵀ q,  dq += scale dS k
 
+The maximum of a row is not known before its last tile. So forward goes by the largest score so far, and when a tile
+brings a larger one, ΣP and P v are scaled down to it: "online softmax" (Milakov and Gimelshein, 2018).
+
 dy · y stands for the Σ_j P_j dP_j of softmax: y = Σ_j P_j v_j and dP_j = dy · v_j, so the two are one number, and with
-dropout they still are. Keys that a causal query cannot see are not computed at all, tile by tile.
+dropout they still are.
+
+Tiles lie on their side, a row for each key, a column for each query, Sᵀ = k (scale q)ᵀ. Softmax then works down the
+columns, on a vector of queries at a time, with no sum across a vector; and only the block of queries needs transposing.
+What a causal query cannot see is not computed: a STRIP of keys starts at the first query that sees one of them, and
+a strip of queries ends at the last key that one of them sees.
 
 q, k and v are read by their strides, where they are: views (B, H, T, D) of the (B, T, 3C) that one linear layer made.
-For each head they are copied into tiles of their own, k (and v in backward) transposed, because the inner products run
-along rows (_tile.py); D is padded there with zeros to whole vectors. y, dq, dk and dv lie in memory as (B, T, H, D) and
-are handed out as (B, H, T, D), so that joining heads afterwards moves nothing.
+k and v of a head are first copied side by side, D padded with zeros to whole vectors. The gradients are made as views
+of one (B, T, 3, H, D) in turn, the gradient of that layer's output, and y as a view of (B, T, H, D): splitting and
+joining heads moves nothing.
 
 With few heads, the queries of a head are dealt out into chunks, so that all threads have work. Each chunk then has a dk
 and dv of its own, added up at the end in order. The number of chunks depends on the shapes only, so that the result
@@ -23,21 +31,22 @@ never depends on the threads.
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numba import types
 
 from tinygrad_gpt.array import Array, drop_threshold
 from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import helper, kernel, read, write
+from tinygrad_gpt.kernels.numba._blocks import ROWS, at
+from tinygrad_gpt.kernels.numba._compile import helper, kernel, of, read, write
 from tinygrad_gpt.kernels.numba._layout import as_contiguous, not_ours
 from tinygrad_gpt.kernels.numba._random import drop
-from tinygrad_gpt.kernels.numba._tile import LANES, UNROLLED, add_product, rounded_up
-from tinygrad_gpt.kernels.numba._vector_math import exp, row_max
+from tinygrad_gpt.kernels.numba._tile import copied, multiply, repeated, rounded_up, transposed
+from tinygrad_gpt.kernels.numba._vector_math import exp
 
 _threads.start()
 
-QUERIES, KEYS = 32, 64  # a tile of scores
+BLOCK = 64  # queries, and keys, of a tile
+STRIP = 16  # how finely the triangle that causal queries see is cut: whole vectors of either dtype
 ENOUGH = 8  # pieces of work: with fewer heads than this, queries are dealt out too
 
 
@@ -80,16 +89,22 @@ def backward(dy, saved):
     b, h, tq, d = q.shape
     tk = k.shape[2]
     chunks = _chunks(b * h, tq)
-    dq = _heads_last(q, b, tq, h, d)
-    dk, dv = _heads_last(k, chunks, b, tk, h, d), _heads_last(k, chunks, b, tk, h, d)
+    if tq == tk:
+        dq, dk, dv = np.empty((b, tq, 3, h, d), q.dtype).transpose(2, 0, 3, 1, 4)  # (B, H, T, D) each
+    else:
+        dq, dk, dv = _heads_last(q, b, tq, h, d), _heads_last(k, b, tk, h, d), _heads_last(k, b, tk, h, d)
     if y.size == 0 or tk == 0:
         for gradient in (dq, dk, dv):
             gradient[...] = 0
-    else:
-        _backward(_adjacent(dy), q, k, v, y, lse, *visible, *dropping, dq, dk, dv)
-    if chunks == 1:
-        return dq, dk[0], dv[0], None
-    return dq, dk.sum(axis=0), dv.sum(axis=0), None
+        return dq, dk, dv, None
+    dk_parts, dv_parts = dk[None], dv[None]
+    if chunks > 1:
+        dk_parts, dv_parts = _heads_last(k, chunks, b, tk, h, d), _heads_last(k, chunks, b, tk, h, d)
+    _backward(_adjacent(dy), q, k, v, y, lse, *visible, *dropping, dq, dk_parts, dv_parts)
+    if chunks > 1:
+        dk_parts.sum(axis=0, out=dk)
+        dv_parts.sum(axis=0, out=dv)
+    return dq, dk, dv, None
 
 
 def _adjacent(x):
@@ -104,7 +119,7 @@ def _heads_last(like, *shape):
 
 def _chunks(heads: int, tq: int) -> int:
     """Into how many chunks the queries of each head are dealt."""
-    blocks = -(-tq // QUERIES)
+    blocks = -(-tq // BLOCK)
     return max(1, min(blocks, ENOUGH // max(1, heads)))
 
 
@@ -117,9 +132,9 @@ def _visible_and_dropping(f):
 
 
 @kernel(lambda f: (*[read(f, 4, "A")] * 3, *_visible_and_dropping(f), types.int64, write(f, 4, "A"), write(f, 3)))
-def _forward(q, k, v, shown, has_mask, causal, scale, threshold, keep_scale, seed, chunks, y, lse):
+def _forward(share, q, k, v, shown, has_mask, causal, scale, threshold, keep_scale, seed, chunks, y, lse):
     b, h = q.shape[:2]
-    for item in numba.prange(b * h * chunks):
+    for item in of(share, b * h * chunks):
         head, chunk = item // chunks, item % chunks
         bi, hi = head // h, head % h
         _forward_head(
@@ -132,42 +147,39 @@ def _forward(q, k, v, shown, has_mask, causal, scale, threshold, keep_scale, see
 def _forward_head(q, k, v, shown, has_mask, causal, scale, threshold, keep_scale, seed, head, chunk, chunks, y, lse):
     """One head: q and y (Tq, D), k and v (Tk, D), shown (Tq, Tk), lse (Tq,); every chunks-th block of its queries."""
     (tq, d), tk = q.shape, k.shape[0]
-    depth, tiles = rounded_up(d, LANES), (tk + KEYS - 1) // KEYS
-    k_transposed, v_rows = _empty(tiles, depth, KEYS, q), _empty(tiles, KEYS, depth, q)
-    for tile in range(tiles):
-        _copy_transposed(k, tile * KEYS, k_transposed[tile])
-        _copy_rows(v, tile * KEYS, v_rows[tile])
-    blocks = _empty(2, QUERIES, depth, q)
-    q_rows, y_rows = blocks[0], blocks[1]
-    s, inverse_total = _empty(tiles, QUERIES, KEYS, q), np.empty(QUERIES, q.dtype)
-    for start in range(chunk * QUERIES, tq, chunks * QUERIES):
-        count = min(QUERIES, tq - start)
-        padded = rounded_up(count, UNROLLED)
-        keys = _keys_of_block(start + count, tq, tk, causal)
-        tiles_seen = (keys + KEYS - 1) // KEYS
-        _copy_rows(q, start, q_rows)
-        y_rows[:] = 0
-        # S = scale q kT
-        for tile in range(tiles_seen):
-            width = _width(keys, tile)
-            _scores(q_rows, k_transposed[tile], s[tile], padded, width, scale)
-            _hide(s[tile], start, count, tile * KEYS, width, tq, tk, causal)
+    depth = rounded_up(d, STRIP)
+    k_rows, v_rows = _side_by_side(k, depth), _side_by_side(v, depth)
+    q_turned, y_rows, p = np.empty((depth, BLOCK), q.dtype), np.empty((BLOCK, depth), q.dtype), _tile(q)
+    zeros = np.zeros((1, BLOCK), q.dtype)
+    peak, total, shrink = np.empty(BLOCK, q.dtype), np.empty(BLOCK, q.dtype), np.empty(BLOCK, q.dtype)
+    for start in range(chunk * BLOCK, tq, chunks * BLOCK):
+        count = min(BLOCK, tq - start)
+        past = start + tk - tq  # of the block's queries, number i sees the keys up to number past + i
+        keys = _keys_seen(past + count - 1, tk, causal)
+        _turn(q, start, count, scale, q_turned)
+        peak[:], total[:], y_rows[:] = -np.inf, 0, 0
+        for first in range(0, keys, BLOCK):
+            rows = min(BLOCK, keys - first)
+            # Sᵀ = k (scale q)ᵀ
+            _scores(p, zeros, k_rows, q_turned, first, rows, past, causal)
             if has_mask:
-                _hide_masked(s[tile], shown, start, count, tile * KEYS, width)
-        # P = exp(S - max)
-        for r in range(count):
-            peak, total = _exp_of_row(s, r, keys)
-            lse[start + r] = np.inf if total == 0 else peak + math.log(total)
+                _hide_masked(p, shown, start, count, first, rows)
+            # P = exp(S - max), what was summed before scaled to the new maximum
+            _new_peak(p, first, rows, past, causal, peak, shrink)
+            _exp_of_columns(p, first, rows, past, causal, peak, total, shrink)
+            for i in range(count):
+                _scale(y_rows[i], shrink[i])
             if threshold > 0:
-                first = (head * tq + start + r) * tk
-                for tile in range(tiles_seen):
-                    drop(s[tile, r], _width(keys, tile), seed, first + tile * KEYS, threshold, keep_scale)
-            inverse_total[r] = 0 if total == 0 else 1 / total
-        # y = P v / sum of P
-        for tile in range(tiles_seen):
-            add_product(y_rows, s[tile], v_rows[tile], padded, _width(keys, tile), depth)
-        for r in range(count):
-            _write_row(y_rows[r], inverse_total[r], y[start + r])
+                _drop(p, rows, (head * tq + start) * tk + first, tk, threshold, keep_scale, seed)
+            # y += P v
+            for i in range(0, count, STRIP):
+                seen = min(rows, _keys_seen(past + i + STRIP - 1, tk, causal) - first)
+                y_strip = at(y_rows, i, 0)
+                multiply(y_strip, y_strip, at(p.T, i, 0), at(v_rows, first, 0), STRIP, seen, depth)
+        for i in range(count):
+            lse[start + i] = np.inf if total[i] == 0 else peak[i] + math.log(total[i])
+            _scale(y_rows[i], 0 if total[i] == 0 else 1 / total[i])
+        copied(at(y_rows, 0, 0), count, d, at(y, start, 0))
 
 
 # --- backward ----------------------------------------------------------------------------------------------------
@@ -178,10 +190,10 @@ def _forward_head(q, k, v, shown, has_mask, causal, scale, threshold, keep_scale
         *[read(f, 4, "A")] * 5, read(f, 3), *_visible_and_dropping(f), write(f, 4, "A"), *[write(f, 5, "A")] * 2
     )
 )  # fmt: skip
-def _backward(dy, q, k, v, y, lse, shown, has_mask, causal, scale, threshold, keep_scale, seed, dq, dk, dv):
+def _backward(share, dy, q, k, v, y, lse, shown, has_mask, causal, scale, threshold, keep_scale, seed, dq, dk, dv):
     b, h = q.shape[:2]
     chunks = dk.shape[0]
-    for item in numba.prange(b * h * chunks):
+    for item in of(share, b * h * chunks):
         head, chunk = item // chunks, item % chunks
         bi, hi = head // h, head % h
         _backward_head(
@@ -196,172 +208,194 @@ def _backward_head(
 ):
     """One head, as in _forward_head; dq is written for this chunk's queries, dk and dv are what they add to them."""
     (tq, d), tk = q.shape, k.shape[0]
-    depth, tiles = rounded_up(d, LANES), (tk + KEYS - 1) // KEYS
-    k_transposed, v_transposed = _empty(tiles, depth, KEYS, q), _empty(tiles, depth, KEYS, q)
-    k_rows = _empty(tiles, KEYS, depth, q)
-    dk_rows, dv_rows = _empty(tiles, KEYS, depth, q), _empty(tiles, KEYS, depth, q)
-    for tile in range(tiles):
-        _copy_transposed(k, tile * KEYS, k_transposed[tile])
-        _copy_transposed(v, tile * KEYS, v_transposed[tile])
-        _copy_rows(k, tile * KEYS, k_rows[tile])
-        dk_rows[tile] = 0
-        dv_rows[tile] = 0
-    blocks = _empty(3, QUERIES, depth, q)
-    q_rows, dy_rows, dq_rows = blocks[0], blocks[1], blocks[2]
-    scores = _empty(2, QUERIES, KEYS, q)
-    p, dp = scores[0], scores[1]
-    along_y = np.empty(QUERIES, q.dtype)
-    for start in range(chunk * QUERIES, tq, chunks * QUERIES):
-        count = min(QUERIES, tq - start)
-        padded = rounded_up(count, UNROLLED)
-        keys = _keys_of_block(start + count, tq, tk, causal)
-        _copy_rows(q, start, q_rows)
-        _copy_rows(dy, start, dy_rows)
-        for r in range(count):
-            along_y[r] = _dot(as_contiguous(dy_rows[r]), as_contiguous(y[start + r]))
+    depth = rounded_up(d, STRIP)
+    k_rows, v_rows = _side_by_side(k, depth), _side_by_side(v, depth)
+    dk_rows, dv_rows = np.zeros(k_rows.shape, q.dtype), np.zeros(k_rows.shape, q.dtype)
+    q_turned, dy_turned = np.empty((depth, BLOCK), q.dtype), np.empty((depth, BLOCK), q.dtype)
+    q_rows, dy_rows = np.zeros((BLOCK, depth), q.dtype), np.zeros((BLOCK, depth), q.dtype)
+    dq_rows, p, ds = np.empty((BLOCK, depth), q.dtype), _tile(q), _tile(q)
+    zeros = np.zeros((1, BLOCK), q.dtype)
+    block_lse, along_y = np.zeros(BLOCK, q.dtype), np.zeros(BLOCK, q.dtype)
+    one = q.dtype.type(1)
+    for start in range(chunk * BLOCK, tq, chunks * BLOCK):
+        count = min(BLOCK, tq - start)
+        past = start + tk - tq
+        keys = _keys_seen(past + count - 1, tk, causal)
+        _turn(q, start, count, scale, q_turned)
+        _turn(dy, start, count, one, dy_turned)
+        if count < BLOCK:
+            q_rows[:], dy_rows[:], block_lse[:], along_y[:] = 0, 0, 0, 0
+        copied(at(q, start, 0), count, d, at(q_rows, 0, 0))
+        copied(at(dy, start, 0), count, d, at(dy_rows, 0, 0))
+        for i in range(count):
+            block_lse[i], along_y[i] = lse[start + i], _dot(dy_rows[i], as_contiguous(y[start + i]))
         dq_rows[:] = 0
-        for tile in range((keys + KEYS - 1) // KEYS):
-            width = _width(keys, tile)
-            # P = exp(S - lse)
-            _scores(q_rows, k_transposed[tile], p, padded, width, scale)
-            _hide(p, start, count, tile * KEYS, width, tq, tk, causal)
+        for first in range(0, keys, BLOCK):
+            rows = min(BLOCK, keys - first)
+            # Sᵀ = k (scale q)ᵀ,  dPᵀ = v dyᵀ
+            _scores(p, zeros, k_rows, q_turned, first, rows, past, causal)
             if has_mask:
-                _hide_masked(p, shown, start, count, tile * KEYS, width)
-            # dP = dy vT
-            dp[:] = 0
-            add_product(dp, dy_rows, v_transposed[tile], padded, depth, width)
-            for r in range(count):
-                first = (head * tq + start + r) * tk + tile * KEYS
-                p_row, dp_row = as_contiguous(p[r]), as_contiguous(dp[r])
-                if threshold > 0:
-                    drop(dp_row, width, seed, first, threshold, keep_scale)
-                row_lse, row_along_y = lse[start + r], along_y[r]
-                for j in range(width):
-                    p_row[j] = exp(p_row[j] - row_lse)
-                    # dS = P (dP - dy . y)
-                    dp_row[j] = p_row[j] * (dp_row[j] - row_along_y)
-                if threshold > 0:
-                    drop(p_row, width, seed, first, threshold, keep_scale)
-            for r in range(count, padded):
-                p[r] = 0
-                dp[r] = 0
-            add_product(dv_rows[tile], p.T, dy_rows, width, padded, depth)  # dv += PT dy
-            add_product(dk_rows[tile], dp.T, q_rows, width, padded, depth)  # dk += dST q
-            add_product(dq_rows, dp, k_rows[tile], padded, width, depth)  # dq += dS k
-        for r in range(count):
-            _write_row(dq_rows[r], scale, dq[start + r])
+                _hide_masked(p, shown, start, count, first, rows)
+            _products(ds, zeros, v_rows, dy_turned, first, rows, past, causal)
+            if threshold > 0:
+                _drop(ds, rows, (head * tq + start) * tk + first, tk, threshold, keep_scale, seed)
+            # P = exp(S - lse),  dS = P (dP - dy . y)
+            _weights_and_gradient(p, ds, first, rows, past, causal, block_lse, along_y)
+            if threshold > 0:
+                _drop(p, rows, (head * tq + start) * tk + first, tk, threshold, keep_scale, seed)
+            # dv += Pᵀ dy,  dk += dSᵀ q
+            for j in range(0, rows, STRIP):
+                left = _first_query(first + j, past, causal)
+                dv_strip, dk_strip = at(dv_rows, first + j, 0), at(dk_rows, first + j, 0)
+                multiply(dv_strip, dv_strip, at(p, j, left), at(dy_rows, left, 0), STRIP, BLOCK - left, depth)
+                multiply(dk_strip, dk_strip, at(ds, j, left), at(q_rows, left, 0), STRIP, BLOCK - left, depth)
+            # dq += dS k
+            for i in range(0, count, STRIP):
+                seen = min(rows, _keys_seen(past + i + STRIP - 1, tk, causal) - first)
+                dq_strip = at(dq_rows, i, 0)
+                multiply(dq_strip, dq_strip, at(ds.T, i, 0), at(k_rows, first, 0), STRIP, seen, depth)
+        for i in range(count):
+            _scale(dq_rows[i], scale)
+        copied(at(dq_rows, 0, 0), count, d, at(dq, start, 0))
     for j in range(tk):
-        _write_row(dk_rows[j // KEYS, j % KEYS], scale, dk[j])
-        _write_row(dv_rows[j // KEYS, j % KEYS], q.dtype.type(1), dv[j])
+        _scale(dk_rows[j], scale)
+    copied(at(dk_rows, 0, 0), tk, d, at(dk, 0, 0))
+    copied(at(dv_rows, 0, 0), tk, d, at(dv, 0, 0))
 
 
 # --- parts of both -----------------------------------------------------------------------------------------------
 
 
 @helper(inlined=False)
-def _empty(n, rows, columns, like):
-    return np.empty((n, rows, columns), like.dtype)
-
-
-@helper(inlined=False)
-def _copy_rows(x, start, out):
-    """out (n, depth) = rows of x (T, D) from `start` on; zeros beyond T and beyond D."""
+def _side_by_side(x, depth):
+    """x (T, D) copied to (T or a little more, depth), the rest zeros."""
     t, d = x.shape
-    if start + out.shape[0] > t or d < out.shape[1]:
-        out[:] = 0
-    for r in range(min(out.shape[0], t - start)):
-        row, source = as_contiguous(out[r]), as_contiguous(x[start + r])
-        for j in range(d):
-            row[j] = source[j]
+    out = np.zeros((rounded_up(t, STRIP), depth), x.dtype)
+    copied(at(x, 0, 0), t, d, at(out, 0, 0))
+    return out
 
 
 @helper(inlined=False)
-def _copy_transposed(x, start, out):
-    """out (depth, n) = rows of x (T, D) from `start` on, as columns; zeros beyond T and beyond D."""
-    t, d = x.shape
-    if start + out.shape[1] > t or d < out.shape[0]:
-        out[:] = 0
-    for r in range(min(out.shape[1], t - start)):
-        source = as_contiguous(x[start + r])
-        for j in range(d):
-            out[j, r] = source[j]
+def _tile(like):
+    return np.zeros((BLOCK, BLOCK), like.dtype)
 
 
 @helper(inlined=False)
-def _write_row(row, factor, out):
-    """out (D,) = factor * row (depth,)."""
-    row, target = as_contiguous(row), as_contiguous(out)
-    for j in range(target.size):
-        target[j] = row[j] * factor
+def _turn(x, start, count, scale, out):
+    """out (depth, BLOCK) = scale * x[start : start + count].T, the rest zeros."""
+    if count < BLOCK or x.shape[1] < out.shape[0]:
+        out[:] = 0
+    transposed(at(x, start, 0), count, x.shape[1], at(out, 0, 0))
+    if scale != 1:
+        for c in range(out.shape[0]):
+            _scale(out[c], scale)
 
 
 @helper()
-def _keys_of_block(stop, tq, tk, causal):
-    """How many keys the queries before `stop` can see between them: those that the last of them sees."""
-    return max(0, stop + tk - tq) if causal else tk
+def _scale(row, factor):
+    for j in range(row.size):
+        row[j] *= factor
 
 
 @helper()
-def _width(keys, tile):
-    """How many keys of a tile to compute: whole vectors, though some may be hidden again."""
-    return min(KEYS, rounded_up(keys - tile * KEYS, LANES))
+def _keys_seen(last, tk, causal):
+    """How many of the keys a query sees whose last one is number `last`."""
+    return max(0, min(tk, last + 1)) if causal else tk
+
+
+@helper()
+def _first_query(key, past, causal):
+    """Where the strip of keys that `key` is in begins: at the first query of a block that sees one; a whole strip."""
+    return min(BLOCK, max(0, key // STRIP * STRIP - past) // STRIP * STRIP) if causal else 0
 
 
 @helper(inlined=False)
-def _scores(q_rows, k_transposed, s, padded, width, scale):
-    """s[:padded, :width] = scale * q_rows @ k_transposed."""
-    for r in range(padded):
-        row = as_contiguous(s[r])
-        for j in range(width):
-            row[j] = 0
-    add_product(s, q_rows, k_transposed, padded, q_rows.shape[1], width)
-    for r in range(padded):
-        row = as_contiguous(s[r])
-        for j in range(width):
-            row[j] *= scale
+def _products(s, zeros, k_rows, q_turned, first, rows, past, causal):
+    """s[j] = k_rows[first + j] @ q_turned for j < rows, from the first query on that sees the strip of j."""
+    for j in range(0, rows, STRIP):
+        left = _first_query(first + j, past, causal)
+        k_strip, q_part = at(k_rows, first + j, 0), at(q_turned, 0, left)
+        multiply(at(s, j, left), repeated(at(zeros, 0, 0)), k_strip, q_part, STRIP, q_turned.shape[0], BLOCK - left)
 
 
 @helper(inlined=False)
-def _hide(s, start, count, first_key, width, tq, tk, causal):
-    """Scores of keys that are not there, or not for this query, become -inf."""
-    for r in range(count):
-        keys = min(tk, start + r + 1 + tk - tq) if causal else tk
-        for j in range(max(0, keys - first_key), width):
-            s[r, j] = -np.inf
+def _scores(s, zeros, k_rows, q_turned, first, rows, past, causal):
+    """The same, and -inf where there is no such key or the query doesn't see it."""
+    _products(s, zeros, k_rows, q_turned, first, rows, past, causal)
+    for j in range(rows, rounded_up(rows, STRIP)):
+        s[j] = -np.inf
+    if causal and first + rows - 1 > past:
+        for j in range(rows):
+            for i in range(_first_query(first + j, past, causal), min(BLOCK, first + j - past)):
+                s[j, i] = -np.inf
 
 
 @helper(inlined=False)
-def _hide_masked(s, shown, start, count, first_key, width):
+def _hide_masked(s, shown, start, count, first, rows):
     """Scores where the mask (Tq, Tk) is False become -inf."""
-    for r in range(count):
-        for j in range(min(width, shown.shape[1] - first_key)):
-            if not shown[start + r, first_key + j]:
-                s[r, j] = -np.inf
+    for j in range(rows):
+        for i in range(count):
+            if not shown[start + i, first + j]:
+                s[j, i] = -np.inf
 
 
 @helper(inlined=False)
-def _exp_of_row(s, r, keys):
-    """Row r of the tiles s (tiles, QUERIES, KEYS) becomes exp(row - max); returns the maximum and the sum of that.
+def _new_peak(s, first, rows, past, causal, peak, shrink):
+    """peak (BLOCK,) becomes the largest score of each column so far; shrink is e^(old - new), 1 if all are hidden."""
+    for i in range(BLOCK):
+        shrink[i] = peak[i]
+    for j in range(0, rows, ROWS):
+        left = _first_query(first + j, past, causal)
+        s0, s1, s2, s3, best = s[j, left:], s[j + 1, left:], s[j + 2, left:], s[j + 3, left:], peak[left:]
+        for i in range(best.size):
+            a = s0[i] if s0[i] > s1[i] else s1[i]
+            b = s2[i] if s2[i] > s3[i] else s3[i]
+            a = a if a > b else b
+            best[i] = a if a > best[i] else best[i]
+    for i in range(BLOCK):
+        shrink[i] = exp(shrink[i] - peak[i]) if peak[i] > -np.inf else s.dtype.type(1)
 
-    A row that is hidden altogether becomes zeros, with sum 0; nan anywhere makes the sum nan.
-    """
-    tiles = (keys + KEYS - 1) // KEYS
-    peak = s.dtype.type(-np.inf)
-    for tile in range(tiles):
-        peak = max(peak, row_max(as_contiguous(s[tile, r]), _width(keys, tile)))
-    base = peak if peak > -np.inf else s.dtype.type(0)  # (-inf) - (-inf) would be nan
-    total = s.dtype.type(0)
-    for tile in range(tiles):
-        row = as_contiguous(s[tile, r])
-        for j in range(_width(keys, tile)):
-            e = exp(row[j] - base)
-            row[j] = e
-            total += e
-    return base, total
+
+@helper(inlined=False)
+def _exp_of_columns(s, first, rows, past, causal, peak, total, shrink):
+    """s becomes exp(s - peak), 0 in columns that are hidden altogether; total is scaled and gets its columns' sums."""
+    zero = s.dtype.type(0)
+    base = np.empty(BLOCK, s.dtype)
+    for i in range(BLOCK):
+        base[i] = peak[i] if peak[i] > -np.inf else zero  # (-inf) - (-inf) would be nan
+        total[i] *= shrink[i]
+    for j in range(rows):
+        left = _first_query(first + j, past, causal)
+        row, bases, totals = s[j, left:], base[left:], total[left:]
+        for i in range(row.size):
+            e = exp(row[i] - bases[i])
+            row[i] = e
+            totals[i] += e
+
+
+@helper(inlined=False)
+def _weights_and_gradient(p, ds, first, rows, past, causal, lse, along_y):
+    """p: from S to P = exp(S - lse); ds: from dP to dS = P (dP - dy . y)."""
+    for j in range(rows):
+        left = _first_query(first + j, past, causal)
+        ps, dss, lses, along = p[j, left:], ds[j, left:], lse[left:], along_y[left:]
+        for i in range(ps.size):
+            ps[i] = exp(ps[i] - lses[i])
+            dss[i] = ps[i] * (dss[i] - along[i])
+    for j in range(rows, rounded_up(rows, STRIP)):
+        p[j], ds[j] = 0, 0
+
+
+@helper(inlined=False)
+def _drop(s, rows, first, step, threshold, keep_scale, seed):
+    """Drop weights, whose number is first + j + i step in s[j, i], and scale the others."""
+    for j in range(rows):
+        drop(s[j], BLOCK, seed, first + j, step, threshold, keep_scale)
 
 
 @helper()
 def _dot(a, b):
+    """The sum of a[j] b[j], over the length of b."""
     total = b[0] * 0
     for j in range(b.size):
         total += a[j] * b[j]

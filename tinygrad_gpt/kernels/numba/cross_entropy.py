@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import kernel, read, write
+from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
 from tinygrad_gpt.kernels.numba._layout import not_ours, rows
 from tinygrad_gpt.kernels.numba._vector_math import exp, row_max
 
@@ -61,9 +61,9 @@ def backward(dy, saved):
 
 
 @kernel(lambda f: (read(f, 2), read(numba.int64, 1), f, write(f, 1), write(f, 1)))
-def _forward(z, targets, label_smoothing, loss, lse):
+def _forward(share, z, targets, label_smoothing, loss, lse):
     r, v = z.shape
-    for i in numba.prange(r):
+    for i in of(share, r):
         row = z[i]
         peak = row_max(row, v)
         total = z.dtype.type(0)
@@ -83,10 +83,10 @@ def _forward(z, targets, label_smoothing, loss, lse):
 
 
 @kernel(lambda f: (read(f, 2), read(numba.int64, 1), read(f, 1), read(f, 1), f, write(f, 2)))
-def _backward(z, targets, lse, dloss, label_smoothing, dz):
+def _backward(share, z, targets, lse, dloss, label_smoothing, dz):
     r, v = z.shape
     everywhere = label_smoothing / z.dtype.type(v)
-    for i in numba.prange(r):
+    for i in of(share, r):
         row, out = z[i], dz[i]
         if targets[i] < 0:
             out[:] = 0

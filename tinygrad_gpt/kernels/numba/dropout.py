@@ -2,13 +2,12 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numba import types
 
 from tinygrad_gpt.array import drop_threshold
 from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import kernel, read, write
+from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
 from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours, part
 from tinygrad_gpt.kernels.numba._random import random_bits
 
@@ -40,9 +39,9 @@ def _apply(x, p: float, seed: int):
 
 
 @kernel(lambda f: (read(f, 1), types.uint64, types.uint64, f, write(f, 1)))
-def _keep_or_drop(x, seed, threshold, scale, y):
+def _keep_or_drop(share, x, seed, threshold, scale, y):
     zero = x.dtype.type(0)
-    for chunk in numba.prange((x.size + CHUNK - 1) // CHUNK):
+    for chunk in of(share, (x.size + CHUNK - 1) // CHUNK):
         xs, ys, first = part(x, chunk), part(y, chunk), np.uint64(chunk * CHUNK)
         for i in range(xs.size):
             ys[i] = xs[i] * scale if random_bits(seed, first + np.uint64(i)) >= threshold else zero

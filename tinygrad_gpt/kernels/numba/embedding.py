@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import kernel, read, write
+from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
 from tinygrad_gpt.kernels.numba._layout import STRIP, not_ours, rows
 
 _threads.start()
@@ -42,10 +42,10 @@ def backward(dy, saved):
 
 
 @kernel(lambda f: (read(f, 2), read(numba.int64, 1), write(f, 2)))
-def _add_rows(dy, ids, dweight):
+def _add_rows(share, dy, ids, dweight):
     """dweight[ids[r]] += dy[r] for every r."""
     c = dy.shape[1]
-    for strip in numba.prange((c + STRIP - 1) // STRIP):
+    for strip in of(share, (c + STRIP - 1) // STRIP):
         left, right = strip * STRIP, min((strip + 1) * STRIP, c)
         for r in range(ids.size):
             source, target = dy[r, left:right], dweight[ids[r], left:right]

@@ -8,12 +8,11 @@ written yet; it is left to the reference.
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import kernel, read, write
+from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
 from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours, part
 from tinygrad_gpt.kernels.numba._vector_math import sigmoid
 from tinygrad_gpt.ops.gelu import CUBIC, SQRT_2_OVER_PI
@@ -45,8 +44,8 @@ def backward(dy, saved):
 
 
 @kernel(lambda f: (read(f, 1), f, f, write(f, 1)))
-def _forward(x, sqrt_2_over_pi, cubic, y):
-    for chunk in numba.prange((x.size + CHUNK - 1) // CHUNK):
+def _forward(share, x, sqrt_2_over_pi, cubic, y):
+    for chunk in of(share, (x.size + CHUNK - 1) // CHUNK):
         xs, ys = part(x, chunk), part(y, chunk)
         for i in range(xs.size):
             v = xs[i]
@@ -55,10 +54,10 @@ def _forward(x, sqrt_2_over_pi, cubic, y):
 
 
 @kernel(lambda f: (read(f, 1), read(f, 1), f, f, write(f, 1)))
-def _backward(dy, x, sqrt_2_over_pi, cubic, dx):
+def _backward(share, dy, x, sqrt_2_over_pi, cubic, dx):
     one = x.dtype.type(1)
     three_cubic = cubic + cubic + cubic
-    for chunk in numba.prange((x.size + CHUNK - 1) // CHUNK):
+    for chunk in of(share, (x.size + CHUNK - 1) // CHUNK):
         dys, xs, dxs = part(dy, chunk), part(x, chunk), part(dx, chunk)
         for i in range(xs.size):
             v = xs[i]

@@ -7,12 +7,11 @@ and dbias, and the parts are added in order.
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import kernel, read, write
+from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
 from tinygrad_gpt.kernels.numba._layout import not_ours, rows
 
 _threads.start()
@@ -53,10 +52,10 @@ def backward(dy, saved):
 
 
 @kernel(lambda f: (read(f, 2), read(f, 1), read(f, 1), f, write(f, 2), write(f, 1), write(f, 1)))
-def _forward(x, weight, bias, eps, y, mean, rstd):
+def _forward(share, x, weight, bias, eps, y, mean, rstd):
     r, c = x.shape
     inverse_c = x.dtype.type(1) / x.dtype.type(c)
-    for i in numba.prange(r):
+    for i in of(share, r):
         row, out = x[i], y[i]
         total = x.dtype.type(0)
         for j in range(c):
@@ -72,12 +71,12 @@ def _forward(x, weight, bias, eps, y, mean, rstd):
 
 
 @kernel(lambda f: (read(f, 2), read(f, 2), read(f, 1), read(f, 1), read(f, 1), write(f, 2), write(f, 3)))
-def _backward(dy, x, mean, rstd, weight, dx, parts):
+def _backward(share, dy, x, mean, rstd, weight, dx, parts):
     """dx (R, C), and the chunks' sums for dweight in parts[0] and dbias in parts[1], each (chunks, C)."""
     r, c = x.shape
     chunks = parts.shape[1]
     inverse_c = x.dtype.type(1) / x.dtype.type(c)
-    for chunk in numba.prange(chunks):
+    for chunk in of(share, chunks):
         dweight, dbias = parts[0, chunk], parts[1, chunk]
         for i in range(chunk * r // chunks, (chunk + 1) * r // chunks):
             dy_row, x_row, dx_row = dy[i], x[i], dx[i]

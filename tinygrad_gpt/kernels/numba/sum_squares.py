@@ -4,7 +4,7 @@ import numba
 import numpy as np
 
 from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import kernel, read, write
+from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
 from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours, part
 
 _threads.start()
@@ -22,8 +22,8 @@ def run(x) -> float:
 
 
 @kernel(lambda f: (read(f, 1), write(numba.float64, 1)))
-def _sum_squares(x, parts):
-    for chunk in numba.prange(parts.size):
+def _sum_squares(share, x, parts):
+    for chunk in of(share, parts.size):
         total = 0.0
         xs = part(x, chunk)
         for i in range(xs.size):

@@ -1,0 +1,106 @@
+"""Products and turns of tiles, and the matrix products that are made of them."""
+
+import numba
+import numpy as np
+import pytest
+
+from tinygrad_gpt.kernels.numba import _blas, _blas_tiles, _product
+from tinygrad_gpt.kernels.numba._blocks import VECTOR_BYTES, at
+from tinygrad_gpt.kernels.numba._compile import helper
+from tinygrad_gpt.kernels.numba._tile import copied, multiply, repeated, transposed
+
+DTYPES = [np.float32, np.float64]
+
+
+@helper()
+def multiplied(c, start, a, b):
+    multiply(at(c, 0, 0), at(start, 0, 0), at(a, 0, 0), at(b, 0, 0), c.shape[0], a.shape[1], c.shape[1])
+
+
+@helper()
+def multiplied_from_row(c, row, a, b):
+    multiply(at(c, 0, 0), repeated(at(row, 0, 0)), at(a, 0, 0), at(b, 0, 0), c.shape[0], a.shape[1], c.shape[1])
+
+
+@helper()
+def turned(x, out):
+    transposed(at(x, 0, 0), x.shape[0], x.shape[1], at(out, 0, 0))
+
+
+@helper()
+def copy(x, out, i, j):
+    copied(at(x, i, j), x.shape[0] - i, x.shape[1] - j, at(out, i, j))
+
+
+def close(dtype):
+    return {"rtol": 2e-5, "atol": 2e-5} if dtype is np.float32 else {"rtol": 1e-12, "atol": 1e-12}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("vectors", [1, 2, 3, 4, 5, 11])
+@pytest.mark.parametrize("m, k", [(4, 1), (8, 0), (12, 37)])
+def test_multiply(dtype, vectors, m, k):
+    rng = np.random.default_rng(0)
+    n = vectors * VECTOR_BYTES // np.dtype(dtype).itemsize
+    a, b, start = (rng.standard_normal(shape).astype(dtype) for shape in ((m, k), (k, n), (m, n)))
+    c = np.full((m, n), np.nan, dtype)
+    multiplied(c, start, a, b)
+    np.testing.assert_allclose(c, start + a @ b, **close(dtype))
+    multiplied(start, start, np.ascontiguousarray(a.T).T, b)  # a transposed, and the result where it started
+    np.testing.assert_array_equal(start, c)
+    multiplied_from_row(c, b[:1] if k else start[:1], a, b)
+    np.testing.assert_allclose(c, (b[:1] if k else start[:1]) + a @ b, **close(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(16, 16), (8, 8), (1, 1), (33, 50), (15, 64), (64, 7)])
+def test_transposed_and_copied(dtype, shape):
+    x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    out = np.zeros(shape[::-1], dtype)
+    turned(x, out)
+    np.testing.assert_array_equal(out, x.T)
+    out = np.zeros(shape, dtype)
+    copy(x, out, shape[0] // 2, shape[1] // 3)
+    np.testing.assert_array_equal(out[shape[0] // 2 :, shape[1] // 3 :], x[shape[0] // 2 :, shape[1] // 3 :])
+    assert not out[: shape[0] // 2].any() and not out[:, : shape[1] // 3].any()
+
+
+PRODUCTS = {"packed": _product.product}
+if _blas.AVAILABLE:
+    PRODUCTS["blas"] = _blas_tiles.product
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", PRODUCTS)
+@pytest.mark.parametrize(
+    "m, k, n", [(1, 1, 1), (5, 3, 7), (64, 64, 64), (37, 300, 65), (3, 0, 5), (4, 16, 1), (300, 7, 400)]
+)
+def test_products(name, dtype, m, k, n):
+    """Against NumPy, with each operand as it is or the transpose of another array, with and without a bias."""
+    rng = np.random.default_rng(0)
+    a, b, bias = (rng.standard_normal(shape).astype(dtype) for shape in ((m, k), (k, n), (n,)))
+    expected = a.astype(np.float64) @ b
+    for left in (a, np.ascontiguousarray(a.T).T):
+        for right in (b, np.ascontiguousarray(b.T).T):
+            np.testing.assert_allclose(PRODUCTS[name](left, right), expected, **close(dtype))
+            np.testing.assert_allclose(PRODUCTS[name](left, right, bias), expected + bias, **close(dtype))
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
+def test_product_product_does_not_depend_on_threads():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((130, 600)).astype(np.float32), rng.standard_normal((600, 333)).astype(np.float32)
+    results, threads = [], numba.get_num_threads()
+    try:
+        for count in (1, 2):
+            numba.set_num_threads(count)
+            results.append(_product.product(a, b))
+    finally:
+        numba.set_num_threads(threads)
+    np.testing.assert_array_equal(*results)
+
+
+def test_nan_stays_visible():
+    a, b = np.ones((8, 20), np.float32), np.ones((20, 70), np.float32)
+    a[3, 7] = np.nan
+    assert np.isnan(_product.product(a, b)).sum(axis=1).tolist() == [0, 0, 0, 70, 0, 0, 0, 0]
