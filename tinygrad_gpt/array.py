@@ -88,6 +88,29 @@ def scatter_add(target: Array, index, values: Array) -> None:
         np.add.at(target, index, values)
 
 
+def joined(pieces, axis: int) -> Array:
+    """np.concatenate(pieces, axis); without copying, as a view, where the pieces lie in one array as its cuts would.
+
+    pieces  arrays of one dtype that are alike in every axis but `axis`, which counts from 0
+    """
+    first, *rest = pieces
+    if not isinstance(first, np.ndarray) or first.base is None:
+        return np.concatenate(pieces, axis=axis)
+    start, length = address(first), first.shape[axis]
+    for piece in rest:
+        expected = start + length * first.strides[axis]
+        if piece.base is not first.base or piece.strides != first.strides or address(piece) != expected:
+            return np.concatenate(pieces, axis=axis)
+        length += piece.shape[axis]
+    shape = (*first.shape[:axis], length, *first.shape[axis + 1 :])
+    return np.lib.stride_tricks.as_strided(first, shape, first.strides)
+
+
+def address(x: np.ndarray) -> int:
+    """Where in memory the first element of x lies."""
+    return x.__array_interface__["data"][0]
+
+
 def keep_freed_memory() -> None:
     """Ask glibc to keep freed memory in the process instead of giving it back to the system.
 

@@ -345,13 +345,26 @@ def _run_backward(node: Node, dy) -> tuple:
 
 
 def _is_new(dx: Array, dys: tuple, grads: tuple) -> bool:
-    """Whether nobody else can hold this gradient, so that it may be kept or added to in place.
+    """Whether nobody else can hold the memory of this gradient, so that it may be kept or added to in place.
 
-    The contract lets a backward return `dy` itself or a view of it, and the same array for two inputs; anything else
-    it returns is new.
+    The contract lets a backward return `dy` itself or a view of it, and memory that two inputs share; any other
+    memory that it returns is new, in whatever shape (a linear layer makes rows, and returns them as (B, T, C)). But a
+    view must be all of its memory: a part would keep the rest alive, and one number broadcast to many, which NumPy
+    marks as not writeable, cannot be added to. Of other arrays than NumPy's, views are never taken for new.
     """
-    is_view = getattr(dx, "base", None) is not None
-    return not is_view and all(dx is not dy for dy in dys) and sum(dx is g for g in grads) == 1
+    owner = _owner(dx)
+    if owner is not dx:
+        is_whole = isinstance(owner, np.ndarray) and owner.size == dx.size and dx.flags.writeable
+        if not is_whole:
+            return False
+    return all([_owner(dy) is not owner for dy in dys]) and [_owner(g) is owner for g in grads].count(True) == 1
+
+
+def _owner(x):
+    """The array whose memory x shows: x itself, or what x is a view of. (None for None.)"""
+    while getattr(x, "base", None) is not None:
+        x = x.base
+    return x
 
 
 def _add(so_far: tuple | None, dx: Array, is_new: bool) -> tuple:
@@ -362,6 +375,9 @@ def _add(so_far: tuple | None, dx: Array, is_new: bool) -> tuple:
     if is_ours:
         total += dx
         return total, True
+    if is_new:
+        dx += total
+        return dx, True
     return np.add(total, dx, out=np.empty_like(total)), True  # total + dx of arrays without axes is no array
 
 
