@@ -174,6 +174,21 @@ def test_other_views_are_never_added_to_in_place(pair, backward):
         assert (dy == before).all()
 
 
+def test_a_part_of_something_larger_does_not_keep_the_rest_alive(pair):
+    pair("exp", fresh_rows, lambda dy, shape: (np.concatenate([dy, dy])[: len(dy)],))
+    x = leaf(1.0, 2.0)
+    total(apply("exp", x)).backward()
+    assert x.grad.base is None
+
+
+def test_one_number_broadcast_to_one_element_is_not_written_to(pair):
+    pair("exp", fresh_rows, lambda dy, shape: (np.broadcast_to(dy.sum(), shape),))
+    x = leaf(1.0)
+    y = x * 1.0
+    total(y + apply("exp", y)).backward()
+    assert x.grad.tolist() == [2]
+
+
 def test_views_of_one_new_array_for_two_inputs_stay_apart(pair):
     def backward(dy, saved):
         both = np.stack([dy, dy])
