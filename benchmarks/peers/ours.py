@@ -45,7 +45,7 @@ def main() -> None:
         optimizer.zero_grad()
         loss = model.loss(ids, targets)
         loss.backward()
-        norm = optim.grad_norm(model.parameters())
+        norm = optim.grad_norm(optimizer.parameters())
         optimizer.step(optim.clip_scale(norm, 1.0))
         return loss.item()
 

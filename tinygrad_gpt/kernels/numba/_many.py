@@ -4,6 +4,7 @@ A launch for each parameter would cost more than the work on a small one, and le
 a kernel gets the addresses of all arrays, and a table of pieces of about equal size, which its threads share out.
 """
 
+import ctypes
 import functools
 
 import numba
@@ -17,9 +18,17 @@ from tinygrad_gpt.kernels.numba._layout import CHUNK
 
 
 def addresses(*lists) -> np.ndarray:
-    """(N, lists) int64: where the N arrays of each list lie. The caller keeps the arrays alive."""
-    columns = [[address(a) for a in arrays] for arrays in lists]
+    """(N, lists) int64: where the N contiguous arrays of each list lie. The caller keeps them alive."""
+    columns = [[_address(a) for a in arrays] for arrays in lists]
     return np.array(columns, dtype=np.int64).reshape(len(lists), -1).T.copy()
+
+
+def _address(x: np.ndarray) -> int:
+    """array.address, for most arrays four times as quick: there are four for each parameter, at every step."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(x))
+    except (TypeError, ValueError):  # no elements, or read-only
+        return address(x)
 
 
 @functools.lru_cache(maxsize=8)
