@@ -13,7 +13,6 @@ from tinygrad_gpt.kernels import registry
 
 ATTENTION = tuple(normal((2, 3, 70, 16), np.float32, i) for i in range(3))
 CALLS = {
-    "add": ((normal((200, 200), np.float32), normal((200, 200), np.float32, 1)), {}),
     "attention": ((*ATTENTION, None), {"causal": True, "dropout": 0.1, "seed": 3}),
     "attention of one head": ((*(a[:1, :1] for a in ATTENTION), None), {"causal": True}),
     "cross_entropy": ((normal((200, 70), np.float32), np.arange(200) % 70), {}),
