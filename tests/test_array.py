@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tinygrad_gpt import array
+from tinygrad_gpt.ops import split
 
 MASK = (1 << 64) - 1
 
@@ -124,3 +125,50 @@ def test_the_default_dtype_must_be_a_float():
 def test_what_counts_as_an_array():
     assert array.is_array(np.zeros(1)) and not array.is_array([1.0]) and not array.is_array(1.0)
     assert array.is_float(np.zeros(1)) and not array.is_float(np.zeros(1, int)) and not array.is_float(None)
+
+
+# --- joining what lies side by side ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, 3])
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 1, 3), (3, 1, 0, 2)])
+@pytest.mark.parametrize("sizes", [(2, 2, 2), (1, 5), (6,), (0, 4, 2)])
+def test_cuts_of_one_array_are_joined_without_a_copy(axis, order, sizes):
+    whole = np.arange(6.0**4).reshape(6, 6, 6, 6).transpose(order)
+    pieces = np.split(whole, np.cumsum(sizes)[:-1], axis=axis)
+    joined = array.joined(pieces, axis)
+    np.testing.assert_array_equal(joined, whole)
+    assert joined.strides == whole.strides and np.shares_memory(joined, whole)
+
+
+WHOLE = np.arange(24.0).reshape(4, 6)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (WHOLE[:, 2:4], WHOLE[:, :2]),  # the other way round
+        (WHOLE[:, :2], WHOLE[:, 3:5]),  # with a gap
+        (WHOLE[:, :2], WHOLE[:, 1:3]),  # overlapping
+        (WHOLE[:, :2], WHOLE[:, :2]),
+        (WHOLE[:2, :2], WHOLE[2:, 2:4]),  # from other rows
+        (WHOLE[:, :2], WHOLE[:, 2:6:2]),  # other strides
+        (WHOLE[:, :2], WHOLE[:, 2:4].copy()),  # of two arrays
+        (WHOLE[:, :2].copy(), WHOLE[:, 2:4]),
+        (WHOLE.copy(), WHOLE.copy()),
+    ],
+)
+def test_pieces_that_are_not_cuts_of_one_array_are_copied(pieces):
+    joined = array.joined(pieces, 1)
+    np.testing.assert_array_equal(joined, np.concatenate(pieces, axis=1))
+    assert not np.shares_memory(joined, pieces[0]) and not np.shares_memory(joined, pieces[1])
+
+
+def test_gradients_that_lie_side_by_side_pass_through_split_without_a_copy():
+    x = np.zeros((2, 5, 3, 4))  # (B, T, 3, D) as one linear layer makes q, k and v
+    _, saved = split.forward(x.transpose(2, 0, 1, 3), sections=3, axis=0)
+    dx = np.random.default_rng(0).standard_normal(x.shape)
+    (joined,) = split.backward(tuple(np.split(dx.transpose(2, 0, 1, 3), 3)), saved)
+    assert np.shares_memory(joined, dx)
+    np.testing.assert_array_equal(joined.transpose(1, 2, 0, 3), dx)
+    assert joined.transpose(1, 2, 0, 3).flags.c_contiguous

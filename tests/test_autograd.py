@@ -125,6 +125,93 @@ def test_adding_up_never_writes_into_a_gradient_that_another_tensor_got():
     assert x.grad.tolist() == y.grad.tolist() == [3, 3]
 
 
+def fresh_rows(x):
+    """A pair's forward and backward: y = x, and a gradient that is a view of rows made anew, as linear's is."""
+    return x.copy(), x.shape
+
+
+def as_rows(dy, shape):
+    return (dy.reshape(-1).copy().reshape(shape),)
+
+
+def test_a_view_of_all_of_a_new_array_is_kept_and_added_to_in_place(pair):
+    made = []
+
+    def backward(dy, shape):
+        made.append(dy.reshape(-1).copy())
+        return (made[-1].reshape(shape),)
+
+    pair("exp", fresh_rows, backward)
+    x = Tensor(np.ones((2, 3)), requires_grad=True)
+    y = x * 2.0
+    total(y + apply("exp", y)).backward()  # y's gradients: dy from the sum, and a view of made[0]
+    assert made[0].tolist() == [2.0] * 6 and x.grad.tolist() == [[4.0] * 3] * 2
+    made.clear()
+    z = Tensor(np.ones((2, 3)), requires_grad=True)
+    total(apply("exp", z)).backward()
+    assert z.grad.base is made[0]
+
+
+@pytest.mark.parametrize(
+    "backward",
+    [
+        lambda dy, shape: (dy.reshape(-1).reshape(shape),),  # dy in another shape
+        lambda dy, shape: (np.broadcast_to(dy.sum(), shape),),  # one number many times over
+        lambda dy, shape: (np.concatenate([dy, dy])[: len(dy)],),  # part of something larger
+        lambda dy, shape: (np.frombuffer(bytearray(dy.tobytes())).reshape(shape),),  # memory of another kind
+    ],
+)
+def test_other_views_are_never_added_to_in_place(pair, backward):
+    pair("exp", fresh_rows, backward)
+    dy = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    expected, before = backward(dy, dy.shape)[0] + dy, dy.copy()
+    for order in (lambda x: x + apply("exp", x), lambda x: apply("exp", x) + x):
+        x = Tensor(np.ones((2, 3)), requires_grad=True)
+        y = x * 1.0
+        order(y).backward(dy)
+        assert (x.grad == expected).all() and (dy == before).all()
+        x.grad += 1
+        assert (dy == before).all()
+
+
+def test_a_part_of_something_larger_does_not_keep_the_rest_alive(pair):
+    pair("exp", fresh_rows, lambda dy, shape: (np.concatenate([dy, dy])[: len(dy)],))
+    x = leaf(1.0, 2.0)
+    total(apply("exp", x)).backward()
+    assert x.grad.base is None
+
+
+def test_one_number_broadcast_to_one_element_is_not_written_to(pair):
+    pair("exp", fresh_rows, lambda dy, shape: (np.broadcast_to(dy.sum(), shape),))
+    x = leaf(1.0)
+    y = x * 1.0
+    total(y + apply("exp", y)).backward()
+    assert x.grad.tolist() == [2]
+
+
+def test_views_of_one_new_array_for_two_inputs_stay_apart(pair):
+    def backward(dy, saved):
+        both = np.stack([dy, dy])
+        return both[0], both.reshape(2, -1)[1]
+
+    pair("mul", lambda a, b: (a * b, None), backward)
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    s = a * 1.0
+    total(apply("mul", s, b) + s).backward()
+    a.grad += 10
+    assert b.grad.tolist() == [1, 1]
+
+    def all_of_it(dy, saved):
+        both = dy.copy()
+        return both.reshape(2, 1)[:, 0], both.reshape(1, 2)[0]
+
+    pair("mul", lambda a, b: (a * b, None), all_of_it)
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    s, t = a * 1.0, b + 0.0
+    total(apply("mul", s, t) + s + t).backward()
+    assert a.grad.tolist() == [2, 2] and b.grad.tolist() == [2, 2]
+
+
 # --- several outputs, None gradients -----------------------------------------------------------------------------
 
 

@@ -291,7 +291,7 @@ PARTICULAR = {
         ("np.sum(dy * y,", "np.sum(dy,"),
         ("np.sum(dy * y, axis=axis,", "np.sum(dy * y, axis=-1,"),
     ],
-    "split": [("np.concatenate(dys, axis=saved.axis)", "np.concatenate(dys[::-1], axis=saved.axis)")],
+    "split": [("joined(dys, saved.axis)", "joined(dys[::-1], saved.axis)")],
     "sqrt": [("(2 * y)", "y"), ("dy / (2 * y)", "dy * (2 * y)")],
     "sub": [("-sum_to_shape", "sum_to_shape"), ("-sum_to_shape(dy, saved.b_shape)", "-dy")],
     "sum": [

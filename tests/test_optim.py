@@ -8,7 +8,17 @@ import pytest
 from tests.strict_array import StrictArray
 from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.autograd import Tensor, apply
-from tinygrad_gpt.optim import SGD, Adam, AdamW, clip_grad_norm, noam, warmup_cosine, warmup_linear
+from tinygrad_gpt.optim import (
+    SGD,
+    Adam,
+    AdamW,
+    clip_grad_norm,
+    clip_scale,
+    grad_norm,
+    noam,
+    warmup_cosine,
+    warmup_linear,
+)
 
 
 def parameter(*shape, seed=0, dtype=np.float64) -> Tensor:
@@ -253,6 +263,33 @@ def test_huge_float32_gradients_are_clipped_without_overflow():
     a.grad = np.array([3e30, 4e30], np.float32)
     assert clip_grad_norm([a], 1.0) == pytest.approx(5e30, rel=1e-6)
     np.testing.assert_allclose(a.grad, [0.6, 0.8], rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", [lambda p: SGD(p, 0.1, 0.9, 0.1), lambda p: AdamW(p, 0.1)])
+def test_a_scaled_step_is_the_step_of_scaled_gradients(make):
+    clipped, scaled = ([parameter(3, 2), parameter(4, seed=1), parameter(2)] for _ in range(2))
+    optimizers = make(clipped), make(scaled)
+    for seed in (1, 2):
+        for params in (clipped, scaled):
+            give_gradients(params[:2], seed)
+        before = [p.grad.copy() for p in scaled[:2]]
+        assert clip_grad_norm(clipped, 0.5) == grad_norm(scaled) > 0.5
+        optimizers[0].step()
+        optimizers[1].step(clip_scale(grad_norm(scaled), 0.5))
+        assert all((p.grad == g).all() for p, g in zip(scaled[:2], before, strict=True))
+    for a, b in zip(clipped, scaled, strict=True):
+        np.testing.assert_allclose(a.data, b.data, rtol=1e-12)
+
+
+def test_a_parameter_whose_array_was_replaced_is_updated_where_it_is_now():
+    p = parameter(3)
+    optimizer = AdamW([p], lr=0.1, weight_decay=0.0)
+    give_gradients([p], seed=1)
+    optimizer.step()
+    before, p.data = p.data, np.ones(3)
+    kept = before.copy()
+    optimizer.step()
+    assert (before == kept).all() and (p.data != 1).all()
 
 
 def test_a_greatest_norm_of_zero_is_refused():

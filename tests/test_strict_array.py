@@ -116,10 +116,11 @@ def test_every_op_runs_on_it_through_the_tape(op):
 
 def test_routines_run_on_it():
     param, grad, m, v = (StrictArray(np.arange(6.0).reshape(2, 3) + i) for i in range(4))
-    settings = {"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.1, "step": 3}
+    settings = {"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "grad_scale": 0.5}
+    settings |= {"weight_decays": [0.1], "steps": [3]}
     expected = [x.get() for x in (param, grad, m, v)]
-    registry.reference("adamw").run(*expected, **settings)
-    registry.run("adamw", param, grad, m, v, **settings)
+    registry.reference("adamw").run(*[[x] for x in expected], **settings)
+    registry.run("adamw", [param], [grad], [m], [v], **settings)
     for got, right in zip((param, grad, m, v), expected, strict=True):
         np.testing.assert_array_equal(got.get(), right)
-    assert registry.run("sum_squares", grad) == float(np.sum(expected[1] ** 2))
+    assert registry.run("sum_squares", grad, grad) == 2 * float(np.sum(expected[1] ** 2))

@@ -88,6 +88,82 @@ def scatter_add(target: Array, index, values: Array) -> None:
         np.add.at(target, index, values)
 
 
+def joined(pieces, axis: int) -> Array:
+    """np.concatenate(pieces, axis); without copying, as a view, where the pieces lie in one array as its cuts would.
+
+    pieces  arrays of one dtype that are alike in every axis but `axis`, which counts from 0
+    """
+    first, *rest = pieces
+    if not isinstance(first, np.ndarray) or first.base is None:
+        return np.concatenate(pieces, axis=axis)
+    start, length = address(first), first.shape[axis]
+    for piece in rest:
+        expected = start + length * first.strides[axis]
+        if piece.base is not first.base or piece.strides != first.strides or address(piece) != expected:
+            return np.concatenate(pieces, axis=axis)
+        length += piece.shape[axis]
+    shape = (*first.shape[:axis], length, *first.shape[axis + 1 :])
+    return np.lib.stride_tricks.as_strided(first, shape, first.strides)
+
+
+class Rows:
+    """An array (N, C) that is zero but for a few rows: what a table's gradient is when few of its rows were looked up.
+
+    ids     integers (R,): which row each of `values` belongs to; one that comes k times gets the sum of its k values
+    values  (R, C)
+    n       how many rows the whole array has
+
+    Where there is a gradient already, it is added to that without making the whole array: a vocabulary of 50257 rows
+    of 768 is 154 MB of zeros, to be written and read again.
+    """
+
+    def __init__(self, ids: Array, values: Array, n: int, scatter_add=scatter_add):
+        self.ids, self.values, self.scatter_add = ids, values, scatter_add
+        self.shape, self.dtype = (n, values.shape[1]), values.dtype
+
+    def add_to(self, target: Array) -> None:
+        """target += this."""
+        self.scatter_add(target, self.ids, self.values)
+
+    def whole(self) -> Array:
+        """The array itself, zeros and all."""
+        target = np.zeros_like(self.values, shape=self.shape)
+        self.add_to(target)
+        return target
+
+
+def whole(x):
+    """`x` itself, or for Rows the whole array."""
+    return x.whole() if isinstance(x, Rows) else x
+
+
+# --- memory ------------------------------------------------------------------------------------------------------
+
+
+_example = (np.empty(0),)
+_ONE_HOLDER = sys.getrefcount(_example[0])  # the tuple, and what the call itself adds
+
+
+def nobody_else_holds(saved: tuple, i: int) -> bool:
+    """Whether the memory of saved[i] can be reached through the tuple `saved` alone, so that it may be written over.
+
+    Python counts the references to every object, and NumPy's views refer to the array that owns their memory. So a
+    Tensor, a view or another op that still has this memory shows in the counts. Ask before taking saved[i] out of the
+    tuple, which is one more reference. False for other arrays than NumPy's.
+    """
+    if type(saved[i]) is not np.ndarray or sys.getrefcount(saved[i]) != _ONE_HOLDER:
+        return False
+    if saved[i].base is None:
+        return saved[i].flags.writeable
+    is_view_of_all = type(saved[i].base) is np.ndarray and saved[i].base.base is None
+    return is_view_of_all and sys.getrefcount(saved[i].base) == _ONE_HOLDER and saved[i].flags.writeable
+
+
+def address(x: np.ndarray) -> int:
+    """Where in memory the first element of x lies."""
+    return x.__array_interface__["data"][0]
+
+
 def keep_freed_memory() -> None:
     """Ask glibc to keep freed memory in the process instead of giving it back to the system.
 

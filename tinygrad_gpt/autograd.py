@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.array import FLOATS, Array, as_array, is_array, is_float, to_numpy
+from tinygrad_gpt.array import FLOATS, Array, Rows, as_array, is_array, is_float, to_numpy
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.locks import ReadOnly
 
@@ -140,8 +140,8 @@ class Node:
     def __init__(self, version, inputs: tuple, outputs: tuple, many: bool, saved):
         self.version = version
         self.saved = saved
-        self.edges = tuple(_edge(x) for x in inputs)
-        self.outputs = tuple((y.shape, y.dtype) for y in outputs)
+        self.edges = tuple([_edge(x) for x in inputs])
+        self.outputs = tuple([(y.shape, y.dtype) for y in outputs])
         self.many = many
         self.watched = {}
         self.freed = False
@@ -198,23 +198,31 @@ def apply(op: str, *inputs, **settings):
     version = registry.choose(op, arrays, settings)
     result, saved = version.forward(*arrays, **settings)
     many = isinstance(result, tuple)
-    tensors = tuple([_wrap(y) for y in result]) if many else (_wrap(result),)
+    # np.sum of a vector is a NumPy scalar
+    ys = [y if is_array(y) else np.asarray(y) for y in (result if many else (result,))]
+    node = None
     if _grad_enabled and any([isinstance(x, Tensor) and x.requires_grad for x in inputs]):
-        node = Node(version, inputs, tuple([t.data for t in tensors]), many, saved)
-        for i, tensor in enumerate(tensors):
-            tensor.node, tensor.output, tensor.requires_grad = node, i, True
+        node = Node(version, inputs, ys, many, saved)
+    tensors = tuple([_output(y, node, i) for i, y in enumerate(ys)])
     return tensors if many else tensors[0]
 
 
-def _wrap(array: Array) -> Tensor:
-    return Tensor(array if is_array(array) else np.asarray(array))  # np.sum of a vector is a NumPy scalar
+def _output(array: Array, node: Node | None, i: int) -> Tensor:
+    """The Tensor for output number i of an op; it need not look at the array as Tensor(array) does."""
+    tensor = Tensor.__new__(Tensor)
+    tensor.data, tensor.grad, tensor.requires_grad = array, None, node is not None
+    tensor.node, tensor.output = node, i
+    return tensor
 
 
 def _check_dtypes(op: str, arrays: tuple) -> None:
+    dtypes = []
     for a in arrays:
-        if a is not None and not is_array(a):
-            raise TypeError(f"{op}: expected Tensors or arrays, got {type(a).__name__}: convert with tensor()")
-    dtypes = {a.dtype for a in arrays if a is not None and a.dtype.kind not in "iub"}
+        if a is not None:
+            if not is_array(a):
+                raise TypeError(f"{op}: expected Tensors or arrays, got {type(a).__name__}: convert with tensor()")
+            if a.dtype.kind not in "iub" and a.dtype not in dtypes:
+                dtypes.append(a.dtype)
     unknown = [d for d in dtypes if d not in FLOATS]
     if unknown:
         raise TypeError(f"{op}: expected float32 or float64, got {unknown[0]}: convert with .astype()")
@@ -265,7 +273,7 @@ def _walk(root: Tensor, grad: Array, in_place: bool) -> Iterator[Step]:
         else:
             dys = _complete(node, sums)
             dy = dys if node.many else dys[0]
-            grads = _run_backward(node, dy)
+            grads = _run_backward(node, dy, in_place)
         for edge, dx in zip(node.edges, grads, strict=True):
             if isinstance(edge, Tensor) and dx is not None:
                 _accumulate(edge, dx, in_place and _is_new(dx, dys, grads))
@@ -277,7 +285,7 @@ def _walk(root: Tensor, grad: Array, in_place: bool) -> Iterator[Step]:
                 waiting[edge.node] -= 1
                 if waiting[edge.node] == 0:
                     ready.append(edge.node)
-        inputs = tuple(e.node.version.op if isinstance(e, Edge) else e for e in node.edges)
+        inputs = tuple([e.node.version.op if isinstance(e, Edge) else e for e in node.edges])
         step = Step(node.version.op, node.version.name, dy, grads, inputs)
         node.free()
         del node, sums, dys, dy, grads, edge, dx, inputs  # across the yield, hold nothing but the Step
@@ -311,14 +319,14 @@ def _complete(node: Node, sums: dict[int, tuple]) -> tuple:
     dys = []
     for i, (shape, dtype) in enumerate(node.outputs):
         dys.append(sums[i][0] if i in sums else np.zeros_like(some, shape=shape, dtype=dtype))
-        watcher = node.watched.get(i, lambda: None)()
+        watcher = node.watched[i]() if i in node.watched else None
         if watcher is not None:
             _accumulate(watcher, dys[i], is_new=False)
     return tuple(dys)
 
 
-def _run_backward(node: Node, dy) -> tuple:
-    """Run the pair's backward and hold it to the contract."""
+def _run_backward(node: Node, dy, in_place: bool) -> tuple:
+    """Run the pair's backward and hold it to the contract. Rows stay Rows only where they can be added in place."""
     grads = node.version.backward(dy, node.saved)
     if not isinstance(grads, tuple):
         grads = (grads,)
@@ -327,31 +335,44 @@ def _run_backward(node: Node, dy) -> tuple:
             f"{node.version}: backward must return one gradient per input: "
             f"forward took {len(node.edges)}, backward returned {len(grads)}"
         )
-    grads = tuple([np.asarray(g) if isinstance(g, np.generic) else g for g in grads])
+    grads = [np.asarray(g) if isinstance(g, np.generic) else g for g in grads]
     for i, (edge, dx) in enumerate(zip(node.edges, grads, strict=True)):
         if edge is None or dx is None:
             continue
         shape, dtype = (edge.shape, edge.dtype) if isinstance(edge, Tensor) else edge.node.outputs[edge.output]
         if isinstance(dx, Tensor):
             raise TypeError(f"{node.version}: backward works on arrays and returned a Tensor (no second derivatives)")
-        if not is_array(dx):
+        if not is_array(dx) and not isinstance(dx, Rows):
             raise TypeError(f"{node.version}: gradient {i} should be an array, backward returned {type(dx).__name__}")
         if dx.shape != shape or dx.dtype != dtype:
             raise ValueError(
                 f"{node.version}: gradient {i} should be {dtype}{tuple(shape)} like input {i}, "
                 f"backward returned {dx.dtype}{tuple(dx.shape)}"
             )
-    return grads
+        if isinstance(dx, Rows) and not (in_place and isinstance(edge, Tensor) and edge.grad is not None):
+            grads[i] = dx.whole()
+    return tuple(grads)
 
 
 def _is_new(dx: Array, dys: tuple, grads: tuple) -> bool:
-    """Whether nobody else can hold this gradient, so that it may be kept or added to in place.
+    """Whether nobody else can hold the memory of this gradient, so that it may be kept or added to in place.
 
-    The contract lets a backward return `dy` itself or a view of it, and the same array for two inputs; anything else
-    it returns is new.
+    The contract lets a backward return `dy` itself or a view of it, and memory that two inputs share; any other
+    memory that it returns is new, in whatever shape (a linear layer makes rows, and returns them as (B, T, C)). But a
+    view must be all of its memory: a part would keep the rest alive, and one number broadcast to many, which NumPy
+    marks as not writeable, cannot be added to. Of other arrays than NumPy's, views are never taken for new.
     """
-    is_view = getattr(dx, "base", None) is not None
-    return not is_view and all(dx is not dy for dy in dys) and sum(dx is g for g in grads) == 1
+    owner = _owner(dx)
+    if owner is not dx and not (isinstance(owner, np.ndarray) and owner.size == dx.size and dx.flags.writeable):
+        return False
+    return all([_owner(dy) is not owner for dy in dys]) and [_owner(g) is owner for g in grads].count(True) == 1
+
+
+def _owner(x):
+    """The array whose memory x shows: x itself, or what x is a view of. (None for None.)"""
+    while getattr(x, "base", None) is not None:
+        x = x.base
+    return x
 
 
 def _add(so_far: tuple | None, dx: Array, is_new: bool) -> tuple:
@@ -362,12 +383,17 @@ def _add(so_far: tuple | None, dx: Array, is_new: bool) -> tuple:
     if is_ours:
         total += dx
         return total, True
+    if is_new:
+        dx += total
+        return dx, True
     return np.add(total, dx, out=np.empty_like(total)), True  # total + dx of arrays without axes is no array
 
 
 def _accumulate(tensor: Tensor, dx: Array, is_new: bool) -> None:
     """tensor.grad += dx, without ever sharing memory with another gradient."""
-    if tensor.grad is not None:
+    if isinstance(dx, Rows):
+        dx.add_to(tensor.grad)
+    elif tensor.grad is not None:
         tensor.grad += dx
     else:
         tensor.grad = dx if is_new else dx.copy()

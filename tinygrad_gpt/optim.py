@@ -5,8 +5,8 @@
         optimizer.lr = warmup_cosine(step, lr=1e-3, min_lr=1e-4, warmup=100, total=steps)
         optimizer.zero_grad()
         model.loss(x, y).backward()
-        norm = clip_grad_norm(optimizer.parameters(), 1.0)
-        optimizer.step()
+        norm = grad_norm(optimizer.parameters())
+        optimizer.step(clip_scale(norm, 1.0))
 
 g is a parameter's gradient, θ its value. A parameter without a gradient is left alone, running means and step count
 included, as if it were not there.
@@ -41,16 +41,19 @@ class Optimizer:
         self.slots = {slot: {n: np.zeros_like(p.data) for n, p in self.params.items()} for slot in self.SLOTS}
         self.steps = dict.fromkeys(self.params, 0)
 
-    def update(self, name: str, param: Array, grad: Array) -> None:
-        """Change `param` in place. self.steps[name] already counts this update: it is 1 the first time."""
+    def update(self, names: list[str], grad_scale: float) -> None:
+        """Change the parameters of these names in place, by grad_scale times their gradients.
+
+        self.steps[name] already counts this update: it is 1 the first time.
+        """
         raise NotImplementedError
 
-    def step(self) -> None:
-        """Update every parameter that has a gradient."""
-        for name, p in self.params.items():
-            if p.grad is not None:
-                self.steps[name] += 1
-                self.update(name, p.data, p.grad)
+    def step(self, grad_scale: float = 1.0) -> None:
+        """Update every parameter that has a gradient, as if that were grad_scale times what it is (see clip_scale)."""
+        names = [name for name, p in self.params.items() if p.grad is not None]
+        for name in names:
+            self.steps[name] += 1
+        self.update(names, grad_scale)
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -98,15 +101,19 @@ class SGD(Optimizer):
         self.momentum, self.weight_decay = momentum, weight_decay
         super().__init__(params, lr)
 
-    def update(self, name, param, grad):
-        if self.weight_decay:
-            grad = grad + self.weight_decay * param
-        if self.momentum:
-            u = self.slots["momentum"][name]
-            u *= self.momentum
-            u += grad
-            grad = u
-        param -= self.lr * grad
+    def update(self, names, grad_scale):
+        for name in names:
+            param, grad = self.params[name].data, self.params[name].grad
+            if grad_scale != 1:
+                grad = grad_scale * grad
+            if self.weight_decay:
+                grad = grad + self.weight_decay * param
+            if self.momentum:
+                u = self.slots["momentum"][name]
+                u *= self.momentum
+                u += grad
+                grad = u
+            param -= self.lr * grad
 
 
 class AdamW(Optimizer):
@@ -136,19 +143,20 @@ class AdamW(Optimizer):
         super().__init__(params, lr)
         self.weight_decay = {name: weight_decay if decays(name, p) else 0.0 for name, p in self.params.items()}
 
-    def update(self, name, param, grad):
+    def update(self, names, grad_scale):
         registry.run(
             "adamw",
-            param,
-            grad,
-            self.slots["m"][name],
-            self.slots["v"][name],
+            [self.params[n].data for n in names],
+            [self.params[n].grad for n in names],
+            [self.slots["m"][n] for n in names],
+            [self.slots["v"][n] for n in names],
             lr=self.lr,
             beta1=self.betas[0],
             beta2=self.betas[1],
             eps=self.eps,
-            weight_decay=self.weight_decay[name],
-            step=self.steps[name],
+            weight_decays=[self.weight_decay[n] for n in names],
+            steps=[self.steps[n] for n in names],
+            grad_scale=grad_scale,
         )
 
 
@@ -161,25 +169,42 @@ class Adam(AdamW):
         super().__init__(params, lr, betas, eps, weight_decay=0.0)
 
 
-def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
-    """Scale all gradients down, in place, so that their common norm is at most `max_norm`. Returns the norm before.
+# --- clipping ----------------------------------------------------------------------------------------------------
 
-        norm = √(Σ over parameters Σ g²),    g ← g · max_norm / (norm + 1e-6) where that is a reduction
+
+def grad_norm(params: Iterable[Tensor]) -> float:
+    """The common norm of all gradients, √(Σ over parameters Σ g²), summed in float64."""
+    return math.sqrt(registry.run("sum_squares", *[p.grad for p in params if p.grad is not None]))
+
+
+def clip_scale(norm: float, max_norm: float) -> float:
+    """By what to multiply gradients of this common norm, so that it becomes at most `max_norm`:
+
+        max_norm / (norm + 1e-6) where that is a reduction, else 1
 
     (Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013, section 3.2; the
-    1e-6 is PyTorch's.) The gradients keep their direction. When the norm is not finite they are left as they are, so
-    that one can still see which of them is to blame.
+    1e-6 is PyTorch's.) The gradients keep their direction. It is 1 for a norm that is not finite too.
 
     Raises ValueError for a max_norm that is not positive.
     """
     if not max_norm > 0:
-        raise ValueError(f"clip_grad_norm: expected max_norm > 0, got {max_norm}")
-    grads = [p.grad for p in params if p.grad is not None]
-    norm = math.sqrt(sum(registry.run("sum_squares", g) for g in grads))
-    scale = max_norm / (norm + 1e-6)
-    if scale < 1 and math.isfinite(norm):
-        for g in grads:
-            g *= scale
+        raise ValueError(f"clip_scale: expected max_norm > 0, got {max_norm}")
+    return min(1.0, max_norm / (norm + 1e-6)) if math.isfinite(norm) else 1.0
+
+
+def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
+    """Scale all gradients down, in place, so that their common norm is at most `max_norm`. Returns the norm before.
+
+    `optimizer.step(clip_scale(grad_norm(params), max_norm))` makes the same update without writing to the gradients:
+    one pass over them less. When the norm is not finite they are left as they are, so that one can still see which of
+    them is to blame.
+    """
+    params = [p for p in params if p.grad is not None]
+    norm = grad_norm(params)
+    scale = clip_scale(norm, max_norm)
+    if scale < 1:
+        for p in params:
+            p.grad *= scale
     return norm
 
 

@@ -45,8 +45,8 @@ def main() -> None:
         optimizer.zero_grad()
         loss = model.loss(ids, targets)
         loss.backward()
-        optim.clip_grad_norm(model.parameters(), 1.0)
-        optimizer.step()
+        norm = optim.grad_norm(optimizer.parameters())
+        optimizer.step(optim.clip_scale(norm, 1.0))
         return loss.item()
 
     harness.serve_training(step)

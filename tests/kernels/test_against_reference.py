@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
+from tinygrad_gpt.array import whole
 from tinygrad_gpt.check import check_op
 from tinygrad_gpt.kernels import numba as folder
 from tinygrad_gpt.kernels import registry
@@ -33,7 +34,8 @@ def assert_like_reference(op: str, arrays: tuple, settings: dict | None = None) 
     tolerance = 1e-11 if y.dtype == np.float64 else 3e-5
     assert_close(y, right, tolerance)
     dy = normal(y.shape, y.dtype, seed=99)
-    for got, wanted in zip(version.backward(dy, saved), reference.backward(dy, right_saved), strict=True):
+    grads = map(whole, version.backward(dy, saved))
+    for got, wanted in zip(grads, reference.backward(dy, right_saved), strict=True):
         if wanted is None:
             assert got is None
         else:
@@ -109,27 +111,54 @@ def test_rows_and_elements(dtype, shape):
     assert_like_reference("embedding", (ids, normal((7, min(c, 200)), dtype)))
 
 
+ADAMW = {"lr": 1e-2, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8}
+
+
 @DTYPES
-@pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 5), (8191,), (2, 8193)])
-def test_routines(dtype, shape):
-    settings = {"lr": 1e-2, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8, "weight_decay": 0.1, "step": 3}
-    arrays = [np.asarray(normal(shape, dtype, i)) for i in range(4)]
-    arrays[3] = np.asarray(arrays[3] ** 2)
-    expected = [a.copy() for a in arrays]
+def test_routines(dtype):
+    shapes = [(), (0,), (1,), (3, 5), (8191,), (8192,), (2, 8193), (7,)]
+    settings = ADAMW | {"weight_decays": [0.1, 0.0] * 4, "steps": [3, 1, 4, 1, 5, 9, 2, 6], "grad_scale": 0.7}
+    arrays = [[np.asarray(normal(shape, dtype, i)) for shape in shapes] for i in range(4)]
+    arrays[3] = [np.asarray(v**2) for v in arrays[3]]
+    arrays[1][3] = np.asfortranarray(arrays[1][3])  # a gradient may lie in any way
+    expected = [[a.copy() for a in some] for some in arrays]
     registry.reference("adamw").run(*expected, **settings)
     assert kernel("adamw").why_not(*arrays, **settings) is None
     kernel("adamw").run(*arrays, **settings)
-    for got, wanted in zip(arrays, expected, strict=True):
-        assert_close(got, wanted, 1e-12 if dtype == np.float64 else 1e-5)
-    norm = kernel("sum_squares").run(arrays[0])
+    for some, right in zip(arrays, expected, strict=True):
+        for got, wanted in zip(some, right, strict=True):
+            assert_close(got, wanted, 1e-12 if dtype == np.float64 else 1e-5)
+    norm = kernel("sum_squares").run(*arrays[0])
     assert isinstance(norm, float)
-    assert norm == pytest.approx(registry.reference("sum_squares").run(arrays[0]), rel=1e-12)
+    assert norm == pytest.approx(registry.reference("sum_squares").run(*arrays[0]), rel=1e-12)
 
 
-def test_adamw_leaves_arrays_that_are_not_contiguous_to_the_reference():
-    param, grad, m, v = (normal((6, 4), np.float32, i)[::2] for i in range(4))
-    settings = {"lr": 1e-2, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8, "weight_decay": 0.1, "step": 1}
-    assert "contiguous" in kernel("adamw").why_not(param, grad, m, v, **settings)
+def test_adamw_leaves_to_the_reference_what_is_not_contiguous_or_of_several_dtypes():
+    arrays = [[normal((6, 4), np.float32, i)[::2]] for i in range(4)]
+    settings = ADAMW | {"weight_decays": [0.1], "steps": [1]}
+    assert "contiguous" in kernel("adamw").why_not(*arrays, **settings)
+    arrays = [[normal(3, np.float32, i), normal(3, np.float64, i)] for i in range(4)]
+    assert "dtypes" in kernel("adamw").why_not(*arrays, **ADAMW, weight_decays=[0.1, 0.1], steps=[1, 1])
+    assert "dtypes" in kernel("sum_squares").why_not(*arrays[0])
+
+
+def test_routines_give_the_same_bits_on_one_thread():
+    import numba
+
+    arrays = [[normal((5000, 9), np.float32, 4 * p + i) for p in range(3)] for i in range(4)]
+    arrays[3] = [v**2 for v in arrays[3]]
+    before = [[a.copy() for a in some] for some in arrays]
+    settings = ADAMW | {"weight_decays": [0.1] * 3, "steps": [2] * 3, "grad_scale": 0.3}
+    threads = numba.get_num_threads()
+    norm = kernel("sum_squares").run(*arrays[1])
+    kernel("adamw").run(*arrays, **settings)
+    try:
+        numba.set_num_threads(1)
+        assert kernel("sum_squares").run(*before[1]) == norm
+        kernel("adamw").run(*before, **settings)
+    finally:
+        numba.set_num_threads(threads)
+    assert [a.tobytes() for some in before for a in some] == [a.tobytes() for some in arrays for a in some]
 
 
 def test_sum_squares_of_large_numbers_is_finite():

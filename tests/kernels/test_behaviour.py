@@ -1,11 +1,14 @@
 """What kernels promise besides right numbers: the same bits each time, nan stays visible, inputs may be locked."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 import tinygrad_gpt as tg
 from tests.kernels.test_against_reference import kernel, normal
 from tinygrad_gpt import functional as F
+from tinygrad_gpt.array import whole
 from tinygrad_gpt.kernels import registry
 
 ATTENTION = tuple(normal((2, 3, 70, 16), np.float32, i) for i in range(3))
@@ -26,7 +29,7 @@ def run(name: str):
     arrays, settings = CALLS[name]
     module = kernel(name.split()[0])
     y, saved = module.forward(*arrays, **settings)
-    return [y, *(g for g in module.backward(normal(y.shape, y.dtype, 9), saved) if g is not None)]
+    return [y, *(whole(g) for g in module.backward(normal(y.shape, y.dtype, 9), saved) if g is not None)]
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -83,7 +86,7 @@ def test_locked_inputs_and_debug_mode(name):
     y, saved = kernel(name.split()[0]).forward(*locked, **settings)
     dy = normal(y.shape, y.dtype, 9)
     dy.flags.writeable = False
-    got = [y, *(g for g in kernel(name.split()[0]).backward(dy, saved) if g is not None)]
+    got = [y, *(whole(g) for g in kernel(name.split()[0]).backward(dy, saved) if g is not None)]
     assert [a.tobytes() for a in got] == [a.tobytes() for a in run(name)]
 
 
@@ -102,6 +105,82 @@ def test_attention_reads_the_fused_qkv_where_it_is_and_joins_heads_without_movin
     assert y.node.version.name == "numba"
     joined = F.reshape(F.transpose(y, (0, 2, 1, 3)), (2, 5, 8))
     assert np.shares_memory(joined.data, y.data)
+
+
+def allocated(function) -> int:
+    """The most bytes that were held at once, while `function` ran, of those that it asked for."""
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_gradient_of_logits_takes_their_own_memory_where_nobody_else_holds_it():
+    x = normal((64, 8), np.float32)
+    weight = tg.Tensor(normal((5000, 8), np.float32, 1), requires_grad=True)
+    targets = np.arange(64) % 5000
+
+    def gradient(hold):
+        weight.grad = None
+        logits = F.linear(x, weight)
+        held = hold(logits)
+        loss = F.cross_entropy(logits, targets)
+        del logits
+        before = held.numpy().copy() if isinstance(held, tg.Tensor) else None
+        most = allocated(loss.backward)
+        assert before is None or (held.numpy() == before).all()
+        return weight.grad, most
+
+    one_copy = 64 * 5000 * 4
+    alone, most = gradient(lambda logits: None)
+    assert weight.data.nbytes < most < one_copy
+    holders = (
+        lambda logits: logits,
+        lambda logits: logits.detach(),
+        lambda logits: tg.Tensor(logits.data[3]),
+        lambda logits: logits.numpy().reshape(-1),
+        lambda logits: memoryview(logits.data),
+        lambda logits: F.gelu(logits),
+    )
+    for hold in holders:
+        held, most = gradient(hold)
+        assert most > one_copy and (held == alone).all()
+    with tg.autograd.debug():
+        held, most = gradient(lambda logits: None)
+        assert most > one_copy and (held == alone).all()
+
+
+def test_logits_that_are_held_stay_as_they_are():
+    logits, targets = normal((64, 50), np.float32), np.arange(64) % 50
+    kept = logits.copy()
+    _, saved = kernel("cross_entropy").forward(logits, targets)
+    once, _ = kernel("cross_entropy").backward(np.float32(1), saved)
+    again, _ = kernel("cross_entropy").backward(np.float32(1), saved)
+    assert (logits == kept).all() and (once == again).all()
+
+
+def test_a_table_that_has_a_gradient_gets_the_rows_added_without_a_second_table():
+    table = tg.Tensor(normal((5000, 64), np.float32), requires_grad=True)
+    ids = np.array([[3, 4999, 3], [0, 7, 3]])
+    upstream = normal((2, 3, 64), np.float32, 5)
+    F.embedding(ids, table).backward(upstream)
+    rows_alone = table.grad.copy()
+    before = normal((5000, 64), np.float32, 6)
+    table.grad = before.copy()
+    looked_up = F.embedding(ids, table)
+    assert allocated(lambda: looked_up.backward(upstream)) < table.data.nbytes / 10
+    np.testing.assert_allclose(table.grad, before + rows_alone, rtol=1e-5)
+    assert rows_alone[3].any() and not rows_alone[1].any()
+    for step in F.embedding(ids, table).backward_steps(upstream):
+        assert (step.grads[1] == rows_alone).all()
+    # twice in one graph, and not a leaf
+    other = tg.Tensor(table.data, requires_grad=True)
+    doubled = other * 2.0
+    both = F.embedding(ids, doubled) + F.embedding(ids, other)
+    both.backward(upstream)
+    np.testing.assert_allclose(other.grad, 3 * rows_alone, rtol=1e-6)
 
 
 def test_a_number_of_threads_that_was_set_stays_when_more_kernels_load():

@@ -16,6 +16,8 @@ def ids(*values):
     return np.array(values)
 
 
+ADAMW = {"lr": 1, "beta1": 0, "beta2": 0, "eps": 1}
+
 ERRORS = [
     # broadcasting
     *[
@@ -167,13 +169,19 @@ ERRORS = [
     # routines
     (
         "adamw, shapes",
-        lambda: registry.run("adamw", x(3), x(2), x(3), x(3), lr=1, beta1=0, beta2=0, eps=1, weight_decay=0, step=1),
+        lambda: registry.run("adamw", [x(3)], [x(2)], [x(3)], [x(3)], **ADAMW, weight_decays=[0], steps=[1]),
         ValueError,
         ["adamw", "one shape", "(2,)"],
     ),
     (
+        "adamw, lists",
+        lambda: registry.run("adamw", *[[x(3)]] * 4, **ADAMW, weight_decays=[0], steps=[1, 1]),
+        ValueError,
+        ["adamw", "one length"],
+    ),
+    (
         "adamw, step",
-        lambda: registry.run("adamw", *[x(3)] * 4, lr=1, beta1=0, beta2=0, eps=1, weight_decay=0, step=0),
+        lambda: registry.run("adamw", *[[x(3)]] * 4, **ADAMW, weight_decays=[0], steps=[0]),
         ValueError,
         ["adamw", "from 1", "0"],
     ),

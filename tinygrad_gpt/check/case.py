@@ -119,7 +119,7 @@ class CaseCheck:
         grads = self.attempt("backward", tuple(dys) if call.many else dys[0], call.saved)
         if not isinstance(grads, tuple) and len(self.arrays) != 1:
             self.stop("backward", f"should return a tuple of gradients, returned {_describe(grads)}")
-        call.grads = tuple(np.asarray(g) if isinstance(g, np.generic) else g for g in _tuple(grads))
+        call.grads = tuple(np.asarray(g) if isinstance(g, np.generic) else array.whole(g) for g in _tuple(grads))
         if len(call.grads) != len(self.arrays):
             names = ", ".join(self.names)
             self.stop("backward", f"returned {len(call.grads)} gradients for {len(self.arrays)} inputs ({names})")

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.array import Array, as_array, normal
+from tinygrad_gpt.array import Array, as_array
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.nn import Block, Dropout, Embedding, KVCache, LayerNorm, Linear, Module
@@ -76,9 +76,10 @@ class GPT(Module):
         """
         for name, parameter in self.named_parameters():
             if parameter.ndim == 2:
+                drawn_with = 1 if "embedding" in name else parameter.shape[1] ** -0.5  # by Embedding and by Linear
                 writes_to_residual = name.endswith(("attention.out.weight", "feed_forward.down.weight"))
                 std = 0.02 / math.sqrt(2 * self.config.n_layer) if writes_to_residual else 0.02
-                parameter.data = normal(parameter.shape, std)
+                parameter.data *= std / drawn_with
 
     def forward(self, ids, cache: KVCache | None = None) -> Tensor:
         """ids (B, T) -> logits (B, T, V).

@@ -1,6 +1,6 @@
-"""The sum of squares of all elements: a routine, outside the tape, for the norm of a gradient.
+"""The sum of squares of all elements of many arrays: a routine, outside the tape, for the norm of a gradient.
 
-    x  float array of any shape
+    arrays  float arrays of any shapes
     -> a Python float, accumulated in float64
 
 The norm decides by how much every gradient of a step is scaled, and a float32 sum over millions of elements would lose
@@ -12,12 +12,12 @@ import numpy as np
 from tinygrad_gpt.ops._shapes import check_floats
 
 
-def check(x):
+def check(*arrays):
     """Raises TypeError for integers."""
-    check_floats("sum_squares", x)
+    check_floats("sum_squares", *arrays)
 
 
-def run(x) -> float:
-    """Σ x², as a Python float."""
-    flat = x.reshape(-1).astype(np.float64)
-    return float(flat @ flat)
+def run(*arrays) -> float:
+    """Σ x² over all of them, as a Python float."""
+    flat = [x.reshape(-1).astype(np.float64) for x in arrays]
+    return sum([float(x @ x) for x in flat], 0.0)

@@ -21,7 +21,7 @@ from tinygrad_gpt.data.batches import random_batch
 from tinygrad_gpt.data.tokens import TokenSet
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPT
-from tinygrad_gpt.optim import AdamW, clip_grad_norm, warmup_cosine, warmup_linear
+from tinygrad_gpt.optim import AdamW, clip_scale, grad_norm, warmup_cosine, warmup_linear
 from tinygrad_gpt.train.checkpoint import load_checkpoint, save_checkpoint, taking_up
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.evaluate import evaluate
@@ -69,7 +69,7 @@ class Trainer:
         x, y = random_batch(self.tokens.train, config.batch_size, self.model.config.block_size, config.seed, self.step)
         loss = self.model.loss(x, y)
         loss.backward()
-        norm = clip_grad_norm(self.model.parameters(), config.grad_clip or math.inf)
+        norm = grad_norm(self.optimizer.parameters())
         value = loss.item()
         if not (math.isfinite(value) and math.isfinite(norm)):
             reason = first_non_finite(self.model, x, y, random_state)
@@ -78,7 +78,7 @@ class Trainer:
                 f"Stopped before the update; {self._what_is_saved()}. A smaller --lr or --grad-clip may help"
             )
         self.optimizer.lr = learning_rate(self.step, config)
-        self.optimizer.step()
+        self.optimizer.step(clip_scale(norm, config.grad_clip or math.inf))
         self.optimizer.zero_grad()
         self.step += 1
         return value, norm

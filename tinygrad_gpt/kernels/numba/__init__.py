@@ -11,5 +11,6 @@ are what they share:
     _vector_math  exp and friends, written so that the compiler vectorises them
     _random       the bits of array.random_bits, element by element
     _tile         the matrix product of two tiles that lie in the cache
+    _many         one kernel over many arrays
     _layout       bringing arrays into the layout that kernels expect; reasons to leave them to the reference
 """

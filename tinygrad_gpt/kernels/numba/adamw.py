@@ -1,47 +1,62 @@
-"""One AdamW update on the CPU, in one pass over memory instead of a dozen (ops/adamw.py has the equations)."""
+"""The AdamW update of all parameters on the CPU, in one pass over memory instead of a dozen (ops/adamw.py has the
+equations)."""
 
+import math
+
+import numba
 import numpy as np
 
 from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
-from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours, part
+from tinygrad_gpt.kernels.numba._compile import kernel, of, read
+from tinygrad_gpt.kernels.numba._layout import not_ours
+from tinygrad_gpt.kernels.numba._many import addresses, pieces, vector_at
 
 _threads.start()
 
 
-def why_not(param, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, step):
-    if not (param.flags.c_contiguous and m.flags.c_contiguous and v.flags.c_contiguous):
+def why_not(params, grads, ms, vs, *, lr, beta1, beta2, eps, weight_decays, steps, grad_scale=1.0):
+    arrays = [*params, *grads, *ms, *vs]
+    reason = not_ours(*arrays)
+    if reason is None and len({a.dtype for a in arrays}) > 1:
+        return "parameters of several dtypes"
+    if reason is None and not all([a.flags.c_contiguous for a in (*params, *ms, *vs)]):
         return "updates contiguous arrays only"
-    return not_ours(param, grad, m, v)
+    return reason
 
 
-def run(param, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, step):
-    """Update param, m and v in place. Returns nothing."""
-    _update(
-        flat(param),
-        flat(grad),
-        flat(m),
-        flat(v),
-        1 - lr * weight_decay,
-        beta1,
-        1 - beta1,
-        beta2,
-        1 - beta2,
+def run(params, grads, ms, vs, *, lr, beta1, beta2, eps, weight_decays, steps, grad_scale=1.0):
+    """Update params, ms and vs in place. Returns nothing."""
+    if not all([a.flags.writeable for a in (*params, *ms, *vs)]):  # the kernel, which has addresses, would not notice
+        raise ValueError("adamw: assignment destination is read-only")
+    if not params:
+        return
+    table = [
         # lr m_hat / (sqrt(v_hat) + eps), both divisions by 1 - beta^step taken out of the loop
-        lr / (1 - beta1**step),
-        1 / np.sqrt(1 - beta2**step),
-        eps,
+        (1 - lr * decay, lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step))
+        for decay, step in zip(weight_decays, steps, strict=True)
+    ]
+    grads = [np.ascontiguousarray(g) for g in grads]
+    shared = (grad_scale, beta1, 1 - beta1, beta2, 1 - beta2, eps)
+    _update(
+        np.array(table, params[0].dtype),
+        addresses(params, grads, ms, vs),
+        pieces(tuple([p.size for p in params])),
+        *shared,
     )
 
 
-@kernel(lambda f: (write(f, 1), read(f, 1), write(f, 1), write(f, 1), *[f] * 8))
-def _update(share, param, grad, m, v, kept, beta1, rest1, beta2, rest2, rate, root_scale, eps):
-    for chunk in of(share, (param.size + CHUNK - 1) // CHUNK):
-        params, grads, ms, vs = part(param, chunk), part(grad, chunk), part(m, chunk), part(v, chunk)
-        for i in range(params.size):
-            g = grads[i]
-            m_i = beta1 * ms[i] + rest1 * g
-            v_i = beta2 * vs[i] + rest2 * g * g
-            ms[i] = m_i
-            vs[i] = v_i
-            params[i] = kept * params[i] - rate * m_i / (np.sqrt(v_i) * root_scale + eps)
+@kernel(lambda f: (read(f, 2), read(numba.int64, 2), read(numba.int64, 2), *[f] * 6))
+def _update(share, table, arrays, parts, grad_scale, beta1, rest1, beta2, rest2, eps):
+    """table (P, 3) and arrays (P, 4) have a row for each parameter, parts (N, 3) one for each piece of work."""
+    for i in of(share, len(parts)):
+        p, first, n = parts[i]
+        kept, rate, root_scale = table[p]
+        param, grad = vector_at(arrays[p, 0], first, n, table), vector_at(arrays[p, 1], first, n, table)
+        m, v = vector_at(arrays[p, 2], first, n, table), vector_at(arrays[p, 3], first, n, table)
+        for j in range(n):
+            g = grad_scale * grad[j]
+            m_j = beta1 * m[j] + rest1 * g
+            v_j = beta2 * v[j] + rest2 * g * g
+            m[j] = m_j
+            v[j] = v_j
+            param[j] = kept * param[j] - rate * m_j / (np.sqrt(v_j) * root_scale + eps)

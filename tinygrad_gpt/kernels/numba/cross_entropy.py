@@ -2,7 +2,8 @@
 
 Each row of logits is read twice in forward, for its maximum and for its sum of exponentials, and stays in the cache in
 between: a vocabulary of 50257 takes 200 kB. Saved is one number a row, its log-sum-exp; backward writes each gradient
-in one pass, p - q scaled by the row's dy.
+in one pass, p - q scaled by the row's dy, and over the logits themselves where nobody else holds them any more: they
+are often the largest array of a model.
 """
 
 import math
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from tinygrad_gpt.array import Array
+from tinygrad_gpt.array import Array, nobody_else_holds
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
 from tinygrad_gpt.kernels.numba._layout import not_ours, rows
@@ -50,13 +51,13 @@ def forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reductio
 
 
 def backward(dy, saved):
+    may_overwrite = nobody_else_holds(saved, 0)
     logits, lse, t, count, label_smoothing, reduction = saved
-    z = rows(logits, logits.shape[-1])  # (..., V) -> (R, V)
+    dz = rows(logits if may_overwrite else logits.copy(), logits.shape[-1])  # (..., V) -> (R, V)
     # y = sum(loss) / count, or sum(loss), or loss
     dloss = dy / count if reduction == "mean" else dy
-    dloss = np.ascontiguousarray(np.broadcast_to(dloss.reshape(-1), len(z)), dtype=z.dtype)  # (R,)
-    dz = np.empty_like(z)
-    _backward(z, t, lse, dloss, label_smoothing, dz)
+    dloss = np.ascontiguousarray(np.broadcast_to(dloss.reshape(-1), len(dz)), dtype=dz.dtype)  # (R,)
+    _backward(dz, t, lse, dloss, label_smoothing)
     return dz.reshape(logits.shape), None
 
 
@@ -82,16 +83,17 @@ def _forward(share, z, targets, label_smoothing, loss, lse):
                 loss[i] -= label_smoothing * distance / v
 
 
-@kernel(lambda f: (read(f, 2), read(numba.int64, 1), read(f, 1), read(f, 1), f, write(f, 2)))
-def _backward(share, z, targets, lse, dloss, label_smoothing, dz):
+@kernel(lambda f: (write(f, 2), read(numba.int64, 1), read(f, 1), read(f, 1), f))
+def _backward(share, z, targets, lse, dloss, label_smoothing):
+    """Each row of logits becomes its gradient. (One array, not two that may be the same, else it is not vectorised.)"""
     r, v = z.shape
     everywhere = label_smoothing / z.dtype.type(v)
     for i in of(share, r):
-        row, out = z[i], dz[i]
+        row = z[i]
         if targets[i] < 0:
-            out[:] = 0
+            row[:] = 0
         else:
             scale, row_lse = dloss[i], lse[i]
             for j in range(v):
-                out[j] = (exp(row[j] - row_lse) - everywhere) * scale
-            out[targets[i]] -= (1 - label_smoothing) * scale
+                row[j] = (exp(row[j] - row_lse) - everywhere) * scale
+            row[targets[i]] -= (1 - label_smoothing) * scale

@@ -1,6 +1,7 @@
 """Looking up and scattering rows of a table on the CPU (ops/embedding.py).
 
-Forward is a copy of rows, which NumPy does well. Backward adds rows of dy into those of dweight. Two threads must not
+Forward is a copy of rows, which NumPy does well. Backward adds rows of dy into those of dweight: into the gradient that
+the table has already, where it has one (array.Rows; a GPT's table is its output layer too). Two threads must not
 add to one row, and the order of the additions decides the rounding, so the threads share out the channels: each goes
 through all ids, in order, for its strip of channels.
 """
@@ -10,7 +11,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from tinygrad_gpt.array import Array
+from tinygrad_gpt.array import Array, Rows, scatter_add
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
 from tinygrad_gpt.kernels.numba._layout import STRIP, not_ours, rows
@@ -35,10 +36,15 @@ def forward(ids, weight):
 
 def backward(dy, saved):
     ids, (v, c) = saved
-    dweight = np.zeros((v, c), dy.dtype)
     # y = weight[ids]
-    _add_rows(rows(dy, c), np.ascontiguousarray(ids.reshape(-1), dtype=np.int64), dweight)
-    return None, dweight
+    return None, Rows(np.ascontiguousarray(ids.reshape(-1), dtype=np.int64), rows(dy, c), v, _scatter_add)
+
+
+def _scatter_add(dweight, ids, dy):
+    if isinstance(dweight, np.ndarray) and dweight.flags.c_contiguous and dweight.dtype == dy.dtype:
+        _add_rows(dy, ids, dweight)
+    else:
+        scatter_add(dweight, ids, dy)
 
 
 @kernel(lambda f: (read(f, 2), read(numba.int64, 1), write(f, 2)))

@@ -1,31 +1,38 @@
-"""The sum of squares on the CPU (ops/sum_squares.py): each chunk's in float64, then those added in order."""
+"""The sum of squares on the CPU (ops/sum_squares.py): each piece's in float64, then those added in order."""
 
 import numba
 import numpy as np
 
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
-from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours, part
+from tinygrad_gpt.kernels.numba._layout import not_ours
+from tinygrad_gpt.kernels.numba._many import addresses, pieces, vector_at
 
 _threads.start()
 
 
-def why_not(x):
-    return not_ours(x)
+def why_not(*arrays):
+    if len({a.dtype for a in arrays}) != 1:
+        return "no array, or arrays of several dtypes"
+    return not_ours(*arrays)
 
 
-def run(x) -> float:
-    """Σ x², as a Python float."""
-    parts = np.empty(-(-x.size // CHUNK))
-    _sum_squares(flat(x), parts)
-    return float(parts.sum())
+def run(*arrays) -> float:
+    """Σ x² over all of them, as a Python float."""
+    arrays = [np.ascontiguousarray(a) for a in arrays]
+    parts = pieces(tuple([a.size for a in arrays]))
+    totals = np.empty(len(parts))
+    _sum_squares(np.empty(0, arrays[0].dtype), addresses(arrays)[:, 0].copy(), parts, totals)
+    return float(totals.sum())
 
 
-@kernel(lambda f: (read(f, 1), write(numba.float64, 1)))
-def _sum_squares(share, x, parts):
-    for chunk in of(share, parts.size):
+@kernel(lambda f: (read(f, 1), read(numba.int64, 1), read(numba.int64, 2), write(numba.float64, 1)))
+def _sum_squares(share, like, arrays, parts, totals):
+    """The sum of each of the `parts` (N, 3), in float64, of arrays whose dtype is that of `like`."""
+    for i in of(share, len(parts)):
+        a, first, n = parts[i]
+        x = vector_at(arrays[a], first, n, like)
         total = 0.0
-        xs = part(x, chunk)
-        for i in range(xs.size):
-            total += np.float64(xs[i]) * np.float64(xs[i])
-        parts[chunk] = total
+        for j in range(n):
+            total += np.float64(x[j]) * np.float64(x[j])
+        totals[i] = total
