@@ -19,6 +19,7 @@ from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _blas, _threads
 from tinygrad_gpt.kernels.numba._blas import gemm
 from tinygrad_gpt.kernels.numba._compile import kernel, read, write
+from tinygrad_gpt.kernels.numba._few_rows import FEW, few_rows
 from tinygrad_gpt.kernels.numba._layout import STRIP, not_ours, rows
 
 _threads.start()
@@ -40,11 +41,12 @@ def forward(x, weight, bias=None):
     c_out, c_in = weight.shape
     nothing = np.empty(0, x.dtype)
     bias_or_nothing = nothing if bias is None else np.ascontiguousarray(bias)
-    if x.size == c_in > 0:
-        y = np.empty((1, c_out), x.dtype)
-        _one_row(x.reshape(c_in), np.ascontiguousarray(weight), bias_or_nothing, y[0])
+    x_rows = rows(x, c_in)  # (..., C_in) -> (R, C_in)
+    if len(x_rows) <= FEW:
+        y = np.empty((len(x_rows), c_out), x.dtype)
+        few_rows(x_rows, np.ascontiguousarray(weight), bias_or_nothing, y)
     else:
-        y = _product(rows(x, c_in), False, weight, True, bias_or_nothing)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
+        y = _product(x_rows, False, weight, True, bias_or_nothing)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
     return y.reshape((*x.shape[:-1], c_out)), Saved(x, weight, bias is not None)
 
 
@@ -103,21 +105,6 @@ def _product_in_tiles(c, c_start, k, a_start, a_transposed, lda, b_start, b_tran
         b_tile = b_start + (left * ldb if b_transposed else left) * size
         c_tile = c_start + (top * n + left) * size
         gemm(bottom - top, right - left, k, a_tile, lda, a_transposed, b_tile, ldb, b_transposed, beta, c_tile, n)
-
-
-@kernel(lambda f: (read(f, 1, "A"), read(f, 2), read(f, 1), write(f, 1)))
-def _one_row(x, weight, bias, y):
-    """One new token in generation: the time goes into reading the weight, so it is read as it lies, and once."""
-    c_out, c_in = weight.shape
-    x = x.copy()
-    strips = (c_out + STRIP - 1) // STRIP
-    for strip in numba.prange(strips):
-        for o in range(strip * STRIP, min((strip + 1) * STRIP, c_out)):
-            row = weight[o]
-            total = bias[o] if bias.size > 0 else bias.dtype.type(0)
-            for i in range(c_in):
-                total += x[i] * row[i]
-            y[o] = total
 
 
 @kernel(lambda f: (read(f, 2), write(f, 1)))
