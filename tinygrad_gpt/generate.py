@@ -105,14 +105,17 @@ def _kept_tokens(logits: np.ndarray, temperature: float, top_k: int | None, top_
         ids = np.sort(_likeliest(logits, k) if top_p is None else _nucleus(logits, temperature, k, top_p))
         kept = logits[ids]
     weights = _weights(kept, temperature)
-    return ids, weights / weights.sum()
+    weights /= weights.sum()
+    return ids, weights
 
 
 def _weights(logits: np.ndarray, temperature: float) -> np.ndarray:
     """exp(logits / temperature) in float64, up to a factor that makes the largest 1."""
-    logits = logits.astype(np.float64)
+    weights = logits.astype(np.float64)  # and then in place: new memory for the whole vocabulary takes longer to get
+    weights -= weights.max()
     with np.errstate(over="ignore"):  # a temperature near 0 takes all but the likeliest to -inf, as it should
-        return np.exp((logits - logits.max()) / temperature)
+        weights /= temperature
+    return np.exp(weights, out=weights)
 
 
 def _likeliest(logits: np.ndarray, k: int) -> np.ndarray:

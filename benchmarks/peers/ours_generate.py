@@ -39,6 +39,7 @@ def main() -> None:
     settings = json.loads(Path(sys.argv[1]).read_text())
     weights = settings.pop("weights")
     config = Config(**settings)
+    array.keep_freed_memory()
     array.manual_seed(0)
     model = GPT(
         GPTConfig(

@@ -14,17 +14,36 @@ import numba
 import numpy as np
 
 from tinygrad_gpt.kernels.numba._compile import helper, kernel, read, write
-from tinygrad_gpt.kernels.numba._layout import as_contiguous
+from tinygrad_gpt.kernels.numba._layout import ALONE, as_contiguous
 from tinygrad_gpt.kernels.numba._vector_math import exp, row_max
 
 
-@kernel(lambda f: (*[read(f, 4, "A")] * 3, f, write(f, 4, "A"), write(f, 3)))
 def one_query(q, k, v, scale, y, lse):
     """See the top of this file; T >= 1, and rows of q, k, v and y are contiguous."""
+    run = _one_query if k.size > ALONE else _one_query_alone
+    run(q, k, v, scale, y, lse)
+
+
+def _arguments(f):
+    return *[read(f, 4, "A")] * 3, f, write(f, 4, "A"), write(f, 3)
+
+
+@kernel(_arguments)
+def _one_query(q, k, v, scale, y, lse):
     b, h = q.shape[:2]
     for head in numba.prange(b * h):
         bi, hi = head // h, head % h
         lse[bi, hi, 0] = _attend(as_contiguous(q[bi, hi, 0]), k[bi, hi], v[bi, hi], scale, as_contiguous(y[bi, hi, 0]))
+
+
+@kernel(_arguments, parallel=False)
+def _one_query_alone(q, k, v, scale, y, lse):
+    """The same for few keys, which other threads would come too late for."""
+    b, h = q.shape[:2]
+    for bi in range(b):
+        for hi in range(h):
+            to = as_contiguous(y[bi, hi, 0])
+            lse[bi, hi, 0] = _attend(as_contiguous(q[bi, hi, 0]), k[bi, hi], v[bi, hi], scale, to)
 
 
 @helper(inlined=False)

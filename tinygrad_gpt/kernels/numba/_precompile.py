@@ -56,7 +56,7 @@ def all_kernels() -> list:
     from tinygrad_gpt.kernels import numba as folder
     from tinygrad_gpt.kernels.numba._compile import Kernel
 
-    modules = [m.name for m in pkgutil.iter_modules(folder.__path__) if not m.name.startswith("_")]
+    modules = [m.name for m in pkgutil.iter_modules(folder.__path__)]
     found = {}
     for name in modules:
         for thing in vars(importlib.import_module(f"{folder.__name__}.{name}")).values():

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import kernel, read, write
+from tinygrad_gpt.kernels.numba._compile import helper, kernel, read, write
 from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours, part
 from tinygrad_gpt.kernels.numba._vector_math import sigmoid
 from tinygrad_gpt.ops.gelu import CUBIC, SQRT_2_OVER_PI
@@ -33,7 +33,8 @@ def why_not(x, *, approximate="tanh"):
 
 def forward(x, *, approximate="tanh"):
     y = np.empty(x.shape, x.dtype)
-    _forward(flat(x), SQRT_2_OVER_PI, CUBIC, flat(y))
+    run = _forward if x.size > CHUNK else _forward_alone
+    run(flat(x), SQRT_2_OVER_PI, CUBIC, flat(y))
     return y, Saved(x)
 
 
@@ -44,14 +45,28 @@ def backward(dy, saved):
     return (dx,)
 
 
-@kernel(lambda f: (read(f, 1), f, f, write(f, 1)))
+def _of_forward(f):
+    return read(f, 1), f, f, write(f, 1)
+
+
+@kernel(_of_forward)
 def _forward(x, sqrt_2_over_pi, cubic, y):
     for chunk in numba.prange((x.size + CHUNK - 1) // CHUNK):
-        xs, ys = part(x, chunk), part(y, chunk)
-        for i in range(xs.size):
-            v = xs[i]
-            u = sqrt_2_over_pi * (v + cubic * v * v * v)
-            ys[i] = v * sigmoid(u + u)
+        _gelu(part(x, chunk), sqrt_2_over_pi, cubic, part(y, chunk))
+
+
+@kernel(_of_forward, parallel=False)
+def _forward_alone(x, sqrt_2_over_pi, cubic, y):
+    """The same for a single chunk, with no other threads to start."""
+    _gelu(x, sqrt_2_over_pi, cubic, y)
+
+
+@helper()
+def _gelu(x, sqrt_2_over_pi, cubic, y):
+    for i in range(x.size):
+        v = x[i]
+        u = sqrt_2_over_pi * (v + cubic * v * v * v)
+        y[i] = v * sigmoid(u + u)
 
 
 @kernel(lambda f: (read(f, 1), read(f, 1), f, f, write(f, 1)))

@@ -12,8 +12,8 @@ import numpy as np
 
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import kernel, read, write
-from tinygrad_gpt.kernels.numba._layout import not_ours, rows
+from tinygrad_gpt.kernels.numba._compile import helper, kernel, read, write
+from tinygrad_gpt.kernels.numba._layout import ALONE, not_ours, rows
 
 _threads.start()
 
@@ -37,7 +37,8 @@ def forward(x, weight, bias=None, *, eps=1e-5):
     y = np.empty_like(x_rows)
     mean, rstd = np.empty((2, len(x_rows)), x.dtype)
     shift = np.zeros_like(weight) if bias is None else np.ascontiguousarray(bias)
-    _forward(x_rows, np.ascontiguousarray(weight), shift, eps, y, mean, rstd)
+    run = _forward if x.size > ALONE else _forward_alone
+    run(x_rows, np.ascontiguousarray(weight), shift, eps, y, mean, rstd)
     return y.reshape(x.shape), Saved(x, mean, rstd, weight, bias is not None)
 
 
@@ -52,23 +53,39 @@ def backward(dy, saved):
     return dx.reshape(x.shape), dweight, dbias if has_bias else None
 
 
-@kernel(lambda f: (read(f, 2), read(f, 1), read(f, 1), f, write(f, 2), write(f, 1), write(f, 1)))
+def _of_forward(f):
+    return read(f, 2), read(f, 1), read(f, 1), f, write(f, 2), write(f, 1), write(f, 1)
+
+
+@kernel(_of_forward)
 def _forward(x, weight, bias, eps, y, mean, rstd):
-    r, c = x.shape
-    inverse_c = x.dtype.type(1) / x.dtype.type(c)
-    for i in numba.prange(r):
-        row, out = x[i], y[i]
-        total = x.dtype.type(0)
-        for j in range(c):
-            total += row[j]
-        mu = total * inverse_c
-        squares = x.dtype.type(0)
-        for j in range(c):
-            squares += (row[j] - mu) * (row[j] - mu)
-        scale = x.dtype.type(1) / np.sqrt(squares * inverse_c + eps)
-        for j in range(c):
-            out[j] = weight[j] * ((row[j] - mu) * scale) + bias[j]
-        mean[i], rstd[i] = mu, scale
+    for i in numba.prange(len(x)):
+        mean[i], rstd[i] = _normalise(x[i], weight, bias, eps, y[i])
+
+
+@kernel(_of_forward, parallel=False)
+def _forward_alone(x, weight, bias, eps, y, mean, rstd):
+    """The same for few rows, which other threads would come too late for."""
+    for i in range(len(x)):
+        mean[i], rstd[i] = _normalise(x[i], weight, bias, eps, y[i])
+
+
+@helper()
+def _normalise(row, weight, bias, eps, out):
+    """One row (C,) into out (C,); returns its mean and 1/deviation."""
+    c = row.size
+    inverse_c = row.dtype.type(1) / row.dtype.type(c)
+    total = row.dtype.type(0)
+    for j in range(c):
+        total += row[j]
+    mu = total * inverse_c
+    squares = row.dtype.type(0)
+    for j in range(c):
+        squares += (row[j] - mu) * (row[j] - mu)
+    scale = row.dtype.type(1) / np.sqrt(squares * inverse_c + eps)
+    for j in range(c):
+        out[j] = weight[j] * ((row[j] - mu) * scale) + bias[j]
+    return mu, scale
 
 
 @kernel(lambda f: (read(f, 2), read(f, 2), read(f, 1), read(f, 1), read(f, 1), write(f, 2), write(f, 3)))

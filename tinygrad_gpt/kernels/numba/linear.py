@@ -43,8 +43,7 @@ def forward(x, weight, bias=None):
     bias_or_nothing = nothing if bias is None else np.ascontiguousarray(bias)
     x_rows = rows(x, c_in)  # (..., C_in) -> (R, C_in)
     if len(x_rows) <= FEW:
-        y = np.empty((len(x_rows), c_out), x.dtype)
-        few_rows(x_rows, np.ascontiguousarray(weight), bias_or_nothing, y)
+        y = few_rows(x_rows, np.ascontiguousarray(weight), bias_or_nothing)
     else:
         y = _product(x_rows, False, weight, True, bias_or_nothing)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
     return y.reshape((*x.shape[:-1], c_out)), Saved(x, weight, bias is not None)
