@@ -211,16 +211,21 @@ def _wrap(array: Array) -> Tensor:
 
 
 def _check_dtypes(op: str, arrays: tuple) -> None:
+    floats = None
     for a in arrays:
-        if a is not None and not is_array(a):
+        if a is None:
+            continue
+        if not is_array(a):
             raise TypeError(f"{op}: expected Tensors or arrays, got {type(a).__name__}: convert with tensor()")
-    dtypes = {a.dtype for a in arrays if a is not None and a.dtype.kind not in "iub"}
-    unknown = [d for d in dtypes if d not in FLOATS]
-    if unknown:
-        raise TypeError(f"{op}: expected float32 or float64, got {unknown[0]}: convert with .astype()")
-    if len(dtypes) > 1:
-        given = ", ".join(f"{a.dtype}{tuple(a.shape)}" for a in arrays if a is not None)
-        raise TypeError(f"{op}: float32 and float64 don't mix, got {given}: convert one side with .astype()")
+        dtype = a.dtype
+        if dtype is floats or dtype.kind in "iub":
+            continue
+        if dtype not in FLOATS:
+            raise TypeError(f"{op}: expected float32 or float64, got {dtype}: convert with .astype()")
+        if floats is not None and dtype != floats:
+            given = ", ".join(f"{a.dtype}{tuple(a.shape)}" for a in arrays if a is not None)
+            raise TypeError(f"{op}: float32 and float64 don't mix, got {given}: convert one side with .astype()")
+        floats = dtype
 
 
 # --- backward ----------------------------------------------------------------------------------------------------
