@@ -218,6 +218,30 @@ def test_between_equals_the_lower_id_is_taken():
     assert token_probabilities(np.array([0.0, 2.0, 2.0]), top_p=0.1).tolist() == [0, 1, 0]
 
 
+def by_sorting_everything(logits, temperature, top_k, top_p):
+    """What token_probabilities says it gives, the plain way."""
+    weights = np.exp((logits - logits.max()) / temperature)
+    likeliest_first = np.argsort(-logits, kind="stable")[:top_k]
+    kept = weights[likeliest_first] / weights[likeliest_first].sum()
+    if top_p is not None:
+        kept = kept[np.cumsum(kept) - kept < top_p]
+    probabilities = np.zeros_like(logits)
+    probabilities[likeliest_first[: len(kept)]] = kept / kept.sum()
+    return probabilities
+
+
+@pytest.mark.parametrize("temperature", [0.1, 1.0, 3.0])
+@pytest.mark.parametrize("top_p", [None, 1e-9, 0.3, 0.9, 0.999, 1.0])
+@pytest.mark.parametrize("top_k", [None, 1, 7, 255, 1000, 2999, 3000, 9999])
+def test_what_is_kept_is_what_sorting_the_whole_vocabulary_keeps(top_k, top_p, temperature):
+    rng = np.random.default_rng(1)
+    smooth = rng.standard_normal(3000)
+    with_equals = rng.integers(0, 40, 3000) / 8.0
+    for logits in (smooth, with_equals, np.zeros(3000)):
+        given = token_probabilities(logits, temperature, top_k, top_p)
+        np.testing.assert_allclose(given, by_sorting_everything(logits, temperature, top_k, top_p), rtol=1e-9)
+
+
 # --- what is refused ---------------------------------------------------------------------------------------------
 
 

@@ -62,7 +62,8 @@ def _write(model, context: list[int], max_new_tokens: int, temperature, top_k, t
             unseen = len(context)
             cache.clear()
         logits = _next_logits(model, context[-unseen:], cache)  # (V,)
-        token = _draw(token_probabilities(logits, temperature, top_k, top_p), rng)
+        ids, probabilities = _kept_tokens(logits, temperature, top_k, top_p)
+        token = int(ids[_draw(probabilities, rng)])
         if token == stop_token:
             return
         yield token
@@ -81,25 +82,62 @@ def token_probabilities(
 
     Raises ValueError for logits that are not finite.
     """
-    logits = np.asarray(logits, dtype=np.float64)
+    logits = np.asarray(logits)
+    ids, kept = _kept_tokens(logits, temperature, top_k, top_p)
+    probabilities = np.zeros(logits.shape, np.float64)
+    probabilities[ids] = kept
+    return probabilities
+
+
+def _kept_tokens(logits: np.ndarray, temperature: float, top_k: int | None, top_p: float | None) -> tuple:
+    """The tokens that `token_probabilities` keeps, as a rising index, and their probabilities, which sum to 1.
+
+    Sorting the whole vocabulary would take as long as a good part of the model, so only what is kept is sorted.
+    """
     if not np.isfinite(logits).all():
         raise ValueError("generate: the model's logits are not finite: its weights are damaged or training diverged")
     if temperature == 0:
-        top_k, temperature = 1, 1.0
-    with np.errstate(over="ignore"):  # a temperature near 0 takes all but the likeliest to -inf, as it should
-        weights = np.exp((logits - logits.max()) / temperature)
+        return np.argmax(logits, keepdims=True), np.ones(1)
     if top_k is None and top_p is None:
-        return weights / weights.sum()
-    likeliest_first = np.argsort(-logits, kind="stable")[:top_k]
-    kept = weights[likeliest_first]
-    kept /= kept.sum()
-    if top_p is not None:
-        before = np.cumsum(kept) - kept  # what the likelier ones have together; below p, one more is needed
-        kept = kept[before < top_p]
-        kept /= kept.sum()
-    probabilities = np.zeros_like(logits)
-    probabilities[likeliest_first[: len(kept)]] = kept
-    return probabilities
+        ids, kept = np.arange(len(logits)), logits
+    else:
+        k = len(logits) if top_k is None else min(top_k, len(logits))
+        ids = np.sort(_likeliest(logits, k) if top_p is None else _nucleus(logits, temperature, k, top_p))
+        kept = logits[ids]
+    weights = _weights(kept, temperature)
+    weights /= weights.sum()
+    return ids, weights
+
+
+def _weights(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """exp(logits / temperature) in float64, up to a factor that makes the largest 1."""
+    weights = logits.astype(np.float64)  # and then in place: new memory for the whole vocabulary takes longer to get
+    weights -= weights.max()
+    with np.errstate(over="ignore"):  # a temperature near 0 takes all but the likeliest to -inf, as it should
+        weights /= temperature
+    return np.exp(weights, out=weights)
+
+
+def _likeliest(logits: np.ndarray, k: int) -> np.ndarray:
+    """The ids of the k likeliest tokens, the likeliest first; k is at most their number."""
+    if k == len(logits):
+        return np.argsort(-logits, kind="stable")
+    least = np.partition(logits, len(logits) - k)[len(logits) - k]
+    candidates = np.flatnonzero(logits >= least)  # more than k where several equal the least
+    return candidates[np.argsort(-logits[candidates], kind="stable")[:k]]
+
+
+def _nucleus(logits: np.ndarray, temperature: float, k: int, p: float) -> np.ndarray:
+    """The ids of the fewest likeliest tokens that have probability p together, among the k likeliest."""
+    total = _weights(logits if k == len(logits) else logits[_likeliest(logits, k)], temperature).sum()
+    tried = 256
+    while True:  # mostly the first few will do
+        ids = _likeliest(logits, min(tried, k))
+        shares = _weights(logits[ids], temperature) / total
+        before = np.cumsum(shares) - shares  # what the likelier ones have together; below p, one more is needed
+        if tried >= k or before[-1] >= p:
+            return ids[before < p]
+        tried *= 8
 
 
 def _draw(probabilities: np.ndarray, rng: np.random.Generator) -> int:

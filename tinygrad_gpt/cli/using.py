@@ -36,6 +36,7 @@ def sample(
     ] = None,
 ):
     """Let a trained model write."""
+    from tinygrad_gpt.array import keep_freed_memory
     from tinygrad_gpt.train.run import open_trained
     from tinygrad_gpt.train.sampling import encode_prompt, stream_text
 
@@ -43,6 +44,7 @@ def sample(
         raise UserError(f"--temperature should be a finite number, not {temperature}")
     if top_p is not None and not 0 < top_p <= 1:
         raise UserError(f"--top-p should be greater than 0 and at most 1, not {top_p}")
+    keep_freed_memory()
     _, tokenizer, model = open_trained(run)
     ids = encode_prompt(tokenizer, prompt)
     how = dict(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, stop_token=_stop_token(tokenizer, stop))

@@ -115,7 +115,8 @@ def _always(*arrays, **settings) -> None:
 
 def versions(op: str) -> tuple[Version, ...]:
     """All versions of `op` that can be loaded here, in the order in which they are asked."""
-    return (*_registered.get(op, ()), *_shipped(op)[0])
+    own = _registered.get(op)
+    return (*own, *_shipped(op)[0]) if own else _shipped(op)[0]
 
 
 def register(op: str, forward: Callable, backward: Callable, *, name: str = "yours", why_not: Callable = _always):

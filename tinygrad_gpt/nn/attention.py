@@ -50,14 +50,16 @@ class MultiHeadAttention(Module):
         if (source is None) != (self.c_source is None):
             made, got = ("cross", "none") if source is None else ("self", "one")
             raise ValueError(f"MultiHeadAttention: made for {made}-attention (see c_source), got {got} as source")
-        if source is None:
+        if source is None and cache is not None:
+            q, k, v = cache.extend_by_qkv(self.qkv(x))  # (B, T, 3C) -> (B, H, T, D), 2 of (B, H, T so far, D)
+        elif source is None:
             qkv = _split_heads(self.qkv(x), 3 * h)  # (B, T, 3C) -> (B, 3H, T, D)
             q, k, v = F.split(qkv, 3, axis=1)  # -> 3 of (B, H, T, D)
         else:
             q = _split_heads(self.q(x), h)  # (B, T, C) -> (B, H, T, D)
             k, v = F.split(_split_heads(self.kv(source), 2 * h), 2, axis=1)  # (B, Ts, 2C) -> 2 of (B, H, Ts, D)
-        if cache is not None:
-            k, v = cache.extend(k, v)  # (B, H, T, D) -> (B, H, T so far, D)
+            if cache is not None:
+                k, v = cache.extend(k, v)  # (B, H, Ts, D) -> (B, H, Ts so far, D)
         y = F.attention(q, k, v, mask, causal=self.causal, dropout=self.dropout, training=self.training)
         return self.out(_join_heads(y))
 

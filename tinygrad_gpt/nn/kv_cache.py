@@ -28,18 +28,37 @@ class LayerCache:
         Raises RuntimeError while gradients are recorded (none can flow through a cache), ValueError for another batch
         or head shape, and when there are more positions than the cache has room for.
         """
-        if k.requires_grad or v.requires_grad:
-            raise RuntimeError("KVCache: no gradient can flow through a cache: call the model inside no_grad()")
+        _refuse_gradients(k, v)
+        return self._append(k.data, v.data)
+
+    def extend_by_qkv(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same for queries, keys and values as one linear layer makes them, (B, T, 3 H D); returns the new
+        queries (B, H, T, D) and all keys and values so far.
+
+        It works on plain arrays, which spares every layer three ops for each new token.
+        """
+        _refuse_gradients(qkv)
+        b, t, c = qkv.shape
+        h = self.keys.shape[1]
+        q, k, v = qkv.data.reshape(b, t, 3, h, c // (3 * h)).transpose(2, 0, 3, 1, 4)  # -> 3 of (B, H, T, D)
+        return Tensor(q), *self._append(k, v)
+
+    def _append(self, k: Array, v: Array) -> tuple[Tensor, Tensor]:
         b, h, capacity, d = self.keys.shape
         start, stop = self.length, self.length + k.shape[2]
         if k.shape != (b, h, stop - start, d):
             raise ValueError(f"KVCache: made for (B, H, T, D) = ({b}, {h}, any, {d}), got {k.shape}")
         if stop > capacity:
             raise ValueError(f"KVCache: it holds {start} of {capacity} positions, no room for {stop - start} more")
-        self.keys[:, :, start:stop] = k.data
-        self.values[:, :, start:stop] = v.data
+        self.keys[:, :, start:stop] = k
+        self.values[:, :, start:stop] = v
         self.length = stop
         return Tensor(self.keys[:, :, :stop]), Tensor(self.values[:, :, :stop])
+
+
+def _refuse_gradients(*new: Tensor) -> None:
+    if any([x.requires_grad for x in new]):
+        raise RuntimeError("KVCache: no gradient can flow through a cache: call the model inside no_grad()")
 
 
 class KVCache:

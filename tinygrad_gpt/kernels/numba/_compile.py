@@ -74,6 +74,13 @@ class Kernel:
             self.compile(dtype)
         self.team.entry(numba.get_num_threads(), *args)
 
+    def alone(self, *args):
+        """The same in the calling thread, for work so small that the other threads would come too late."""
+        dtype = args[0].dtype
+        if dtype not in self._compiled:
+            self.compile(dtype)
+        self.team.entry(1, *args)
+
     def compile(self, dtype) -> None:
         """Make ready for float32 or float64: load what is on disk, after having it made if need be."""
         if not self.team.is_on_disk(self._types(dtype)):

@@ -10,6 +10,7 @@ from tinygrad_gpt.array import FLOATS
 from tinygrad_gpt.kernels.numba._compile import helper
 
 CHUNK = 8192  # elements that an elementwise kernel hands to a thread at a time: they fit in the first-level cache
+ALONE = 1 << 15  # multiplications or so: less work than this one thread has done before others have begun
 STRIP = 64  # columns that a kernel hands to a thread: whole cache lines, few enough that small layers have work for all
 
 

@@ -42,7 +42,7 @@ def of(share, n):
 
 
 def _launch(name: str):
-    """The intrinsic launch(threads, arguments): the team runs the body of the kernel `name`."""
+    """The intrinsic launch(threads, arguments): the team runs the body of the kernel `name`; one thread does alone."""
 
     @intrinsic
     def launch(typingctx, threads, arguments):
@@ -58,7 +58,12 @@ def _launch(name: str):
             memory = cgutils.alloca_once_value(builder, context.make_tuple(builder, arguments, fields))
             body = cgutils.get_or_insert_function(builder.module, _BODY, _symbol_of(name, arguments))
             team = cgutils.get_or_insert_function(builder.module, _TEAM, _TEAM_SYMBOL)
-            builder.call(team, [builder.ptrtoint(body, _WORD), args[0], builder.ptrtoint(memory, _WORD)])
+            threads, address = args[0], builder.ptrtoint(memory, _WORD)
+            with builder.if_else(builder.icmp_signed("==", threads, _WORD(1))) as (alone, together):
+                with alone:
+                    builder.call(body, [_WORD(0), _WORD(1), address])
+                with together:
+                    builder.call(team, [builder.ptrtoint(body, _WORD), threads, address])
             return context.get_dummy_value()
 
         return types.void(types.int64, arguments), codegen

@@ -39,6 +39,7 @@ from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._blocks import ROWS, at
 from tinygrad_gpt.kernels.numba._compile import helper, kernel, of, read, write
 from tinygrad_gpt.kernels.numba._layout import as_contiguous, not_ours
+from tinygrad_gpt.kernels.numba._one_query import one_query
 from tinygrad_gpt.kernels.numba._random import drop
 from tinygrad_gpt.kernels.numba._tile import copied, multiply, repeated, rounded_up, transposed
 from tinygrad_gpt.kernels.numba._vector_math import exp
@@ -79,6 +80,10 @@ def forward(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0
     lse = np.empty((b, h, tq), q.dtype)
     if tk == 0:
         y[...] = 0
+    elif tq == 1 and mask is None and dropout == 0:
+        one_query(q, k, v, visible[3], y, lse)
+    elif tq == 1 and mask is None and dropout == 0:
+        one_query(q, k, v, visible[-1], y, lse)
     elif y.size:
         _forward(q, k, v, *visible, *dropping, _chunks(b * h, tq), y, lse)
     return y, Saved(q, k, v, y, lse, visible, dropping)

@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
-from tinygrad_gpt.kernels.numba._layout import not_ours, rows
+from tinygrad_gpt.kernels.numba._layout import ALONE, not_ours, rows
 
 _threads.start()
 
@@ -36,7 +36,8 @@ def forward(x, weight, bias=None, *, eps=1e-5):
     y = np.empty_like(x_rows)
     mean, rstd = np.empty((2, len(x_rows)), x.dtype)
     shift = np.zeros_like(weight) if bias is None else np.ascontiguousarray(bias)
-    _forward(x_rows, np.ascontiguousarray(weight), shift, eps, y, mean, rstd)
+    run = _forward if x.size > ALONE else _forward.alone
+    run(x_rows, np.ascontiguousarray(weight), shift, eps, y, mean, rstd)
     return y.reshape(x.shape), Saved(x, mean, rstd, weight, bias is not None)
 
 

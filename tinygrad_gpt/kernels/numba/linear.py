@@ -14,6 +14,7 @@ import numpy as np
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _matmul, _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
+from tinygrad_gpt.kernels.numba._few_rows import FEW, few_rows
 from tinygrad_gpt.kernels.numba._layout import STRIP, not_ours, rows
 from tinygrad_gpt.kernels.numba._matmul import product
 
@@ -34,12 +35,11 @@ def why_not(x, weight, bias=None):
 
 def forward(x, weight, bias=None):
     c_out, c_in = weight.shape
-    if x.size == c_in > 0:
-        y = np.empty((1, c_out), x.dtype)
-        shift = np.empty(0, x.dtype) if bias is None else np.ascontiguousarray(bias)
-        _one_row(x.reshape(c_in), np.ascontiguousarray(weight), shift, y[0])
+    x_rows = rows(x, c_in)  # (..., C_in) -> (R, C_in)
+    if len(x_rows) <= FEW:
+        y = few_rows(x_rows, np.ascontiguousarray(weight), bias)
     else:
-        y = product(rows(x, c_in), np.ascontiguousarray(weight).T, bias)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
+        y = product(x_rows, np.ascontiguousarray(weight).T, bias)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
     return y.reshape((*x.shape[:-1], c_out)), Saved(x, weight, bias is not None)
 
 
@@ -55,21 +55,6 @@ def backward(dy, saved):
         dbias = np.empty(c_out, dy.dtype)
         _sum_rows(dy_rows, dbias)  # (R, C_out) -> (C_out,)
     return dx.reshape(x.shape), dweight, dbias
-
-
-@kernel(lambda f: (read(f, 1, "A"), read(f, 2), read(f, 1), write(f, 1)))
-def _one_row(share, x, weight, bias, y):
-    """One new token in generation: the time goes into reading the weight, so it is read as it lies, and once."""
-    c_out, c_in = weight.shape
-    x = x.copy()
-    strips = (c_out + STRIP - 1) // STRIP
-    for strip in of(share, strips):
-        for o in range(strip * STRIP, min((strip + 1) * STRIP, c_out)):
-            row = weight[o]
-            total = bias[o] if bias.size > 0 else bias.dtype.type(0)
-            for i in range(c_in):
-                total += x[i] * row[i]
-            y[o] = total
 
 
 @kernel(lambda f: (read(f, 2), write(f, 1)))
