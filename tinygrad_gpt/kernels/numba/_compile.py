@@ -24,8 +24,10 @@ import pathlib
 from collections.abc import Callable
 
 import numba
+import numpy as np
 from numba import types
 
+from tinygrad_gpt.array import FLOATS
 from tinygrad_gpt.kernels.numba import _precompile
 
 REORDERED = {"reassoc", "contract", "arcp", "nsz", "afn"}
@@ -51,11 +53,12 @@ class Kernel:
     """A compiled function whose argument types are stated; see the top of this file.
 
     arguments  function from Numba's float32 or float64 to the tuple of argument types
+    dtypes     those that the first argument may have
     """
 
-    def __init__(self, function: Callable, arguments: Callable, parallel: bool):
+    def __init__(self, function: Callable, arguments: Callable, parallel: bool, dtypes: tuple):
         functools.update_wrapper(self, function)
-        self.arguments = arguments
+        self.arguments, self.dtypes = arguments, dtypes
         # Of parallel=True, only prange is wanted: looking for other things to make parallel costs compile time.
         prange_only = {"comprehension": False, "reduction": False, "inplace_binop": False, "setitem": False}
         prange_only |= {"numpy": False, "stencil": False, "fusion": False, "prange": True}
@@ -101,9 +104,15 @@ class Kernel:
             return True
 
 
-def kernel(arguments: Callable, *, parallel: bool = True) -> Callable[[Callable], Kernel]:
-    """Decorator that makes a Kernel; the first argument must be an array of the float type."""
-    return lambda function: Kernel(function, arguments, parallel)
+def kernel(
+    arguments: Callable, *, parallel: bool = True, dtypes: tuple[np.dtype, ...] = FLOATS
+) -> Callable[[Callable], Kernel]:
+    """Decorator that makes a Kernel; the first argument must be an array of the type that `arguments` is given.
+
+    dtypes  of that array. Kernels for one dtype are made together when the first of them is used: what only some runs
+            need has a dtype of its own, so that others don't wait for it
+    """
+    return lambda function: Kernel(function, arguments, parallel, dtypes)
 
 
 @functools.cache

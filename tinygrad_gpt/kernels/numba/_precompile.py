@@ -23,7 +23,7 @@ MOST_PROCESSES = 4  # attention's two kernels take most of the time, and every p
 
 
 def make_all(dtype) -> None:
-    """Compile all kernels for `dtype` into the cache. What fails here is left to the caller's own compiler."""
+    """Compile all kernels that there are for `dtype` into the cache. What fails here is left to the caller's own compiler."""
     if not sys.executable:  # Python inside another program
         return
     processes = min(os.cpu_count() or 1, MOST_PROCESSES)
@@ -56,7 +56,7 @@ def all_kernels() -> list:
     from tinygrad_gpt.kernels import numba as folder
     from tinygrad_gpt.kernels.numba._compile import Kernel
 
-    modules = [m.name for m in pkgutil.iter_modules(folder.__path__) if not m.name.startswith("_")]
+    modules = [m.name for m in pkgutil.iter_modules(folder.__path__)]
     found = {}
     for name in modules:
         for thing in vars(importlib.import_module(f"{folder.__name__}.{name}")).values():
@@ -69,7 +69,7 @@ def main() -> None:
     import numpy as np
 
     dtype, first, every = np.dtype(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    for kernel in all_kernels()[first::every]:
+    for kernel in [k for k in all_kernels() if dtype in k.dtypes][first::every]:
         kernel.compile_here(dtype)
 
 
