@@ -89,6 +89,15 @@ def test_linear_tall_wide_and_narrow(dtype, rows, c_in, c_out):
     assert_like_reference("linear", (x, weight, None))
 
 
+@pytest.mark.parametrize("rows, c_in, c_out", [(65, 33, 17), (300, 17, 33), (5, 64, 5003), (7, 0, 3)])
+def test_linear_in_tiles_of_blas(rows, c_in, c_out, monkeypatch):
+    monkeypatch.setattr(kernel("linear")._packed, "missing", lambda kind: "not today")
+    monkeypatch.setattr(kernel("linear")._packed, "product", None)
+    x, weight, bias = (normal(shape, np.float32, 1) for shape in ((rows, c_in), (c_out, c_in), c_out))
+    assert_like_reference("linear", (x, weight, bias))
+    assert_like_reference("linear", (x, weight, None))
+
+
 @DTYPES
 @pytest.mark.parametrize("rows, v", [(1, 50257), (3, 1), (1000, 65)])
 def test_cross_entropy_of_large_and_small_vocabularies(dtype, rows, v):

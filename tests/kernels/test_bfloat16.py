@@ -5,10 +5,11 @@ import pytest
 
 import tinygrad_gpt as tg
 from tests.kernels.test_against_reference import normal
+from tests.kernels.test_packed import assert_sums_right, exact, rounded
 from tinygrad_gpt import optim, precision
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.kernels.numba import _vectors, linear_bfloat16
-from tinygrad_gpt.kernels.numba._packed import BFLOAT16_PAIRS, DEEP, product
+from tinygrad_gpt.kernels.numba._packed import BFLOAT16_PAIRS, product
 from tinygrad_gpt.models import GPT, GPTConfig
 
 needs_dot_products = pytest.mark.skipif(linear_bfloat16.missing() is not None, reason=str(linear_bfloat16.missing()))
@@ -18,59 +19,6 @@ needs_dot_products = pytest.mark.skipif(linear_bfloat16.missing() is not None, r
 def precision_as_it_was():
     with tg.using_matmul_precision(precision.matmul_precision()):
         yield
-
-
-def rounded(x):
-    """The nearest bfloat16 of each float32, ties to even; nan stays nan (Python's own integers do the arithmetic)."""
-    bits = np.asarray(x, np.float32).view(np.uint32).astype(np.int64)
-    below, rest = bits >> 16, bits & 0xFFFF
-    up = (rest > 0x8000) | ((rest == 0x8000) & (below % 2 == 1))
-    nearest = ((below + up) << 16).astype(np.uint32).view(np.float32)
-    return np.where(np.isnan(x), np.float32(np.nan), nearest)
-
-
-def exact(a, b, bias=None):
-    """Product of the rounded operands in float64, and the sum of its terms' sizes, by which errors are measured."""
-    a, b = rounded(a).astype(np.float64), rounded(b).astype(np.float64)
-    bias = 0.0 if bias is None else bias.astype(np.float64)
-    return a @ b + bias, np.abs(a) @ np.abs(b) + np.abs(bias)
-
-
-def assert_sums_right(got, right, sizes, k):
-    """As near as float32 sums of k terms may be expected to be, whatever their order."""
-    assert got.dtype == np.float32 and got.shape == right.shape
-    assert (np.abs(got - right) <= 2**-24 * (4 + 2 * np.sqrt(k)) * sizes + 1e-30).all()
-
-
-# Sizes 1; one less, one more than lanes, blocks and tiles; more than one block along the sum; more than is packed at a
-# time. (m, k, n)
-SIZES = [
-    (1, 1, 1),
-    (8, 32, 48),
-    (7, 31, 47),
-    (9, 33, 49),
-    (17, 3, 15),
-    (65, 66, 97),
-    (5, 2 * DEEP, 16),
-    (3, 2 * DEEP + 1, 17),
-    (2, 4 * DEEP + 6, 33),
-    (4100, 5, 20),
-    (20, 5, 4100),
-]
-
-
-@needs_dot_products
-@pytest.mark.parametrize("m, k, n", SIZES)
-@pytest.mark.parametrize("with_bias", [True, False])
-def test_products(m, k, n, with_bias):
-    a, b = normal((m, k), np.float32, 1), normal((k, n), np.float32, 2)
-    bias = normal(n, np.float32, 3) if with_bias else None
-    right, sizes = exact(a, b, bias)
-    for a_transposed in (False, True):
-        for b_transposed in (False, True):
-            left = a.T.copy() if a_transposed else a
-            got = product(left, a_transposed, b.T.copy() if b_transposed else b, b_transposed, bias, BFLOAT16_PAIRS)
-            assert_sums_right(got, right, sizes, k)
 
 
 @needs_dot_products
@@ -206,7 +154,7 @@ def test_float32_unless_asked_for():
 def test_where_it_runs_and_where_not():
     tg.set_matmul_precision("bfloat16")
     assert reason(X, WEIGHT) == ("runs", "bfloat16")
-    assert reason(X[:7], WEIGHT) == ("fewer than 8 rows are not worth packing the weight for", "numba")
+    assert reason(X[:1], WEIGHT) == ("for one row the weight is read once, which packing it would do alone", "numba")
     assert reason(X.astype(np.float64), WEIGHT.astype(np.float64)) == ("rounds float32, not float64", "numba")
     with tg.using("numba"):
         assert reason(X, WEIGHT) == ("set aside by using(...)", "numba")

@@ -7,8 +7,8 @@ packed (_vectors.py says how, and what kinds of numbers there are), and tiles of
 operand that is to be transposed is read where it lies. Packing costs as much as reading and writing the operands once
 more, which a product of 64 rows and columns pays for several times over.
 
-Three groups of columns, packed, fill the first-level cache, where they serve one row of blocks after another; what
-a tile needs lies in the second; and no more than WIDE rows and columns are packed at a time, so that memory for it is
+Three groups of columns, packed, about fill the first-level cache, and serve one row of blocks after another; the rows
+of a tile lie in the second; and no more than WIDE rows and columns are packed at a time, so that memory for it is
 bounded. Where sums are cut follows neither the tiles nor the threads: the bits are the same on any number of them.
 """
 
@@ -26,18 +26,25 @@ from tinygrad_gpt.kernels.numba._vectors import (
     add_products_1,
     add_products_2,
     add_products_3,
+    has,
     pack_columns,
     pack_rows,
 )
 
 _threads.start()
 
-DEEP = 512  # words along the sum
+DEEP = 384  # words along the sum
 WIDE = 4096  # rows, columns
-CHUNK_GROUPS = 4  # packed by a thread at a time: whole pages are read by one thread
-TILE_ROWS, TILE_COLUMNS = 64, 2 * MOST_GROUPS * LANES  # of the result, by a thread at a time
+CHUNK_GROUPS = 4  # packed by a thread at a time, so that it reads more than a cache line of each row
+TILE_ROWS, TILE_GROUPS = 64, 2 * MOST_GROUPS  # of the result, by a thread at a time
 BFLOAT16_PAIRS = np.dtype(np.uint32)
-_KINDS = (BFLOAT16_PAIRS,)
+
+
+def missing(kind: np.dtype) -> str | None:
+    """Why this processor cannot multiply packed words of this kind, or None where it can."""
+    if kind == BFLOAT16_PAIRS and not has("avx512bf16"):
+        return "this processor has no dot product of bfloat16 numbers (AVX512_BF16)"
+    return None if has("avx512f") else "this processor has no vectors of 16 floats (AVX-512)"
 
 
 def product(a, a_transposed: bool, b, b_transposed: bool, bias, kind: np.dtype):
@@ -55,16 +62,13 @@ def product(a, a_transposed: bool, b, b_transposed: bool, bias, kind: np.dtype):
     elif c.size:
         per_word = 2 if kind == BFLOAT16_PAIRS else 1
         blocks = _parts(k, DEEP * per_word)
-        deep = _parts(k, blocks * LANES * per_word) * LANES  # words, a multiple of what is packed at a time
+        deep = _parts(k, blocks * LANES * per_word) * LANES  # words, as many as are packed at a time or a multiple
         a_packed = np.empty((_parts(min(m, WIDE), LANES), deep, LANES), kind)
         b_packed = np.empty((_parts(min(n, WIDE), LANES), deep, LANES), kind)
         for left in range(0, n, WIDE):
             for first in range(0, k, deep * per_word):
-                elements = min(deep * per_word, k - first)
-                _pack(b_packed, b, b_transposed, left, first, elements, per_word)
                 for top in range(0, m, WIDE):
-                    _pack(a_packed, a, not a_transposed, top, first, elements, per_word)
-                    _add_tiles(a_packed, b_packed, c, bias, top, left, first == 0, _parts(elements, per_word))
+                    _add(a_packed, b_packed, a, a_transposed, b, b_transposed, bias, c, top, left, first, per_word)
     return c
 
 
@@ -73,39 +77,61 @@ def _parts(n: int, size: int) -> int:
     return -(-n // size)
 
 
-# --- packing -----------------------------------------------------------------------------------------------------
+_OPERAND = read(types.float32, 2), types.boolean
+_RESULT = read(types.float32, 1), write(types.float32, 2)
 
 
-@kernel(lambda w: (write(w, 3), read(types.float32, 2), types.boolean, *4 * (types.int64,)), dtypes=_KINDS)
-def _pack(packed, x, by_rows, first_line, first, elements, per_word):
-    """Pack lines of x (its rows, or its columns) from `first_line` on: `elements` of each, from `first` on.
+@kernel(
+    lambda word: (write(word, 3), write(word, 3), *_OPERAND, *_OPERAND, *_RESULT, *4 * (types.int64,)),
+    dtypes=(BFLOAT16_PAIRS, np.dtype(np.float32)),
+)
+def _add(a_packed, b_packed, a, a_transposed, b, b_transposed, bias, c, top, left, first, per_word):
+    """Pack what there is room for, from those places on, and add the products to c; the sum begins with the bias."""
+    m, n = c.shape
+    length = min(a_packed.shape[1] * per_word, (a.shape[0] if a_transposed else a.shape[1]) - first)
+    words = (length + per_word - 1) // per_word
+    a_groups, b_groups = min(a_packed.shape[0], _groups(m - top)), min(b_packed.shape[0], _groups(n - left))
+    a_chunks, b_chunks = (a_groups + CHUNK_GROUPS - 1) // CHUNK_GROUPS, (b_groups + CHUNK_GROUPS - 1) // CHUNK_GROUPS
+    if top > 0:
+        b_chunks = 0  # packed already, for the rows above
+    for chunk in numba.prange(a_chunks + b_chunks):
+        if chunk < a_chunks:
+            _pack(a_packed, a_groups, a, not a_transposed, top, first, length, per_word, chunk)
+        else:
+            _pack(b_packed, b_groups, b, b_transposed, left, first, length, per_word, chunk - a_chunks)
+    across = (b_groups + TILE_GROUPS - 1) // TILE_GROUPS
+    for tile in numba.prange((a_groups * LANES + TILE_ROWS - 1) // TILE_ROWS * across):
+        row, group = tile // across * TILE_ROWS, tile % across * TILE_GROUPS
+        _add_tile(a_packed, b_packed, b_groups, c, bias, top, left, row, group, words, first == 0)
 
-    As many lines as there are, and there is room for; zeros where the last group has fewer than 16.
-    """
-    lines = x.shape[0] if by_rows else x.shape[1]
-    groups = min(packed.shape[0], (lines - first_line + LANES - 1) // LANES)
-    for chunk in numba.prange((groups + CHUNK_GROUPS - 1) // CHUNK_GROUPS):
-        left, right = chunk * CHUNK_GROUPS, min((chunk + 1) * CHUNK_GROUPS, groups)
-        _pack_groups(packed, x, by_rows, first_line, first, elements, per_word, left, right)
+
+@helper()
+def _groups(lines):
+    """How many groups they take."""
+    return (lines + LANES - 1) // LANES
 
 
 @helper(inlined=False)
-def _pack_groups(packed, x, by_rows, first_line, first, elements, per_word, left, right):
-    """The groups left .. right - 1, side by side."""
+def _pack(packed, groups, x, by_rows, first_line, first, length, per_word, chunk):
+    """Pack some lines of x (its rows, or its columns): `length` elements of each, from `first` on.
+
+    packed[0] is for lines from `first_line` on; in it, a chunk of groups is filled. Zeros follow lines and elements
+    where a group has room for more.
+    """
     kind = packed.dtype.type(0)
     lines = x.shape[0] if by_rows else x.shape[1]
     step = 4 * x.shape[1]
     at_a_time = LANES * per_word
-    block = np.zeros((LANES, 2 * LANES), np.float32)
-    for begin in range(0, elements, at_a_time):
-        for group in range(left, right):
+    block = np.empty((LANES, 2 * LANES), np.float32)
+    for begin in range(0, length, at_a_time):
+        for group in range(chunk * CHUNK_GROUPS, min((chunk + 1) * CHUNK_GROUPS, groups)):
             line, element = first_line + group * LANES, first + begin
             there = packed.ctypes.data + (group * packed.shape[1] + begin // per_word) * VECTOR
-            count, length = min(LANES, lines - line), min(at_a_time, elements - begin)
-            if count < LANES or length < at_a_time:  # at the edge: filled up with zeros
+            height, width = min(LANES, lines - line), min(at_a_time, length - begin)
+            if height < LANES or width < at_a_time:
                 block[:] = 0
-                for i in range(count):
-                    for j in range(length):
+                for i in range(height):
+                    for j in range(width):
                         block[i, j] = x[line + i, element + j] if by_rows else x[element + j, line + i]
                 pack_rows(kind, block.ctypes.data, 2 * VECTOR, there)
             elif by_rows:
@@ -114,62 +140,43 @@ def _pack_groups(packed, x, by_rows, first_line, first, elements, per_word, left
                 pack_columns(kind, x.ctypes.data + element * step + line * 4, step, there)
 
 
-# --- adding ------------------------------------------------------------------------------------------------------
-
-
-@kernel(
-    lambda w: (
-        read(w, 3),
-        read(w, 3),
-        write(types.float32, 2),
-        read(types.float32, 1),
-        *2 * (types.int64,),
-        types.boolean,
-        types.int64,
-    ),
-    dtypes=_KINDS,
-)
-def _add_tiles(a_packed, b_packed, c, bias, top, left, begins, words):
-    """c[top:, left:] += the products of what is packed; or bias + the products, where the sum begins."""
-    m, n = c.shape
-    bottom, right = min(m, top + a_packed.shape[0] * LANES), min(n, left + b_packed.shape[0] * LANES)
-    across = (right - left + TILE_COLUMNS - 1) // TILE_COLUMNS
-    down = (bottom - top + TILE_ROWS - 1) // TILE_ROWS
-    for tile in numba.prange(across * down):
-        i, j = top + tile % down * TILE_ROWS, left + tile // down * TILE_COLUMNS
-        _add_tile(a_packed, b_packed, c, bias, top, left, begins, words, i, j, bottom, right)
-
-
 @helper(inlined=False)
-def _add_tile(a_packed, b_packed, c, bias, top, left, begins, words, tile_top, tile_left, bottom, right):
-    """The tile of c from row tile_top and column tile_left on, in blocks of 8 x 48."""
+def _add_tile(a_packed, b_packed, b_groups, c, bias, top, left, row, group, words, begins):
+    """Add the products to a tile of c, or begin it with them and the bias.
+
+    row, group  the tile's first row and group of columns, as packed; packed ones begin at c[top, left]
+    """
     kind = a_packed.dtype.type(0)
-    c_step, group_step = 4 * c.shape[1], a_packed.shape[1] * VECTOR
-    block = np.zeros((ROWS, MOST_GROUPS * LANES), np.float32)
-    block_step = VECTOR * MOST_GROUPS
-    for j in range(tile_left, min(tile_left + TILE_COLUMNS, right), MOST_GROUPS * LANES):
-        columns = min(MOST_GROUPS * LANES, right - j)
-        groups = (columns + LANES - 1) // LANES
-        b = b_packed.ctypes.data + (j - left) // LANES * group_step
-        for i in range(tile_top, min(tile_top + TILE_ROWS, bottom), ROWS):
-            rows = min(ROWS, bottom - i)
-            a = a_packed.ctypes.data + (i - top) // LANES * group_step + (i - top) % LANES * 4
+    m, n = c.shape
+    c_step, group_step = 4 * n, a_packed.shape[1] * VECTOR
+    block = np.empty((ROWS, MOST_GROUPS * LANES), np.float32)
+    groups = min(TILE_GROUPS, b_groups - group)
+    abreast = (groups + (groups + MOST_GROUPS - 1) // MOST_GROUPS - 1) // ((groups + MOST_GROUPS - 1) // MOST_GROUPS)
+    for g in range(group, group + groups, abreast):
+        count = min(abreast, group + groups - g)
+        j = left + g * LANES
+        columns = min(count * LANES, n - j)
+        b = b_packed.ctypes.data + g * group_step
+        for r in range(row, min(row + TILE_ROWS, m - top), ROWS):
+            i = top + r
+            rows = min(ROWS, m - i)
+            a = a_packed.ctypes.data + r // LANES * group_step + r % LANES * 4
             here, here_step = c.ctypes.data + i * c_step + 4 * j, c_step
             start, start_step = (bias.ctypes.data + 4 * j, 0) if begins else (here, here_step)
-            at_edge = rows < ROWS or columns < groups * LANES
-            if at_edge:  # within an array that has room for the whole block
-                for row in range(rows):
-                    for column in range(columns):
-                        block[row, column] = bias[j + column] if begins else c[i + row, j + column]
-                here, here_step = block.ctypes.data, block_step
+            at_edge = rows < ROWS or columns < count * LANES
+            if at_edge:  # in an array that has room for all of the block
+                for y in range(rows):
+                    for x in range(columns):
+                        block[y, x] = bias[j + x] if begins else c[i + y, j + x]
+                here, here_step = block.ctypes.data, MOST_GROUPS * VECTOR
                 start, start_step = here, here_step
-            if groups == 3:
+            if count == 3:
                 add_products_3(kind, words, a, b, group_step, start, start_step, here, here_step)
-            elif groups == 2:
+            elif count == 2:
                 add_products_2(kind, words, a, b, group_step, start, start_step, here, here_step)
             else:
                 add_products_1(kind, words, a, b, group_step, start, start_step, here, here_step)
             if at_edge:
-                for row in range(rows):
-                    for column in range(columns):
-                        c[i + row, j + column] = block[row, column]
+                for y in range(rows):
+                    for x in range(columns):
+                        c[i + y, j + x] = block[y, x]

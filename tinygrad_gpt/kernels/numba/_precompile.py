@@ -23,7 +23,7 @@ MOST_PROCESSES = 4  # attention's two kernels take most of the time, and every p
 
 
 def make_all(dtype) -> None:
-    """Compile all kernels that there are for `dtype` into the cache. What fails here is left to the caller's own compiler."""
+    """Compile all kernels for `dtype` into the cache. What fails here is left to the caller's own compiler."""
     if not sys.executable:  # Python inside another program
         return
     processes = min(os.cpu_count() or 1, MOST_PROCESSES)

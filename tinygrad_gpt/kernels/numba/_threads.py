@@ -21,7 +21,7 @@ two kernels; after them a thread sleeps. (With a thousand, products of a small G
 thread takes longer than a small kernel.) OMP_WAIT_POLICY and GOMP_SPINCOUNT, if set, are left as they are.
 
 How many threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS, if set, else one for each core that this process may use.
-Kernels give the same bits on any number of threads, except where a product's tiles follow it (linear).
+Kernels give the same bits on any number of threads, except where BLAS's tiles follow it (linear, without AVX-512).
 """
 
 import functools
@@ -29,7 +29,7 @@ import os
 
 import numba
 
-from tinygrad_gpt.kernels.numba import _blas
+from tinygrad_gpt.kernels.numba import _blas, _vectors
 
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # read when OpenMP loads, which is when Numba's pool starts
@@ -57,5 +57,5 @@ def describe() -> dict[str, str]:
     start()
     return {
         "threads": f"{numba.get_num_threads()} of Numba's ({numba.threading_layer()} layer)",
-        "matrix product": _blas.describe(),
+        "matrix product": "packed, in AVX-512's vectors" if _vectors.has("avx512f") else _blas.describe(),
     }

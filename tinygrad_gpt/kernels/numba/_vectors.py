@@ -1,4 +1,4 @@
-"""The innermost steps of a matrix product, in vectors of AVX-512: packing operands, and adding up products in registers.
+"""The innermost steps of a matrix product, in AVX-512's vectors: packing operands, adding up products in registers.
 
     pack_rows, pack_columns        16 rows or columns of an operand -> a group, packed
     add_products_1, _2, _3         8 rows of the result by 1, 2 or 3 groups of 16 columns
@@ -12,7 +12,7 @@ A bfloat16 is the upper half of a float32: sign, 8 bits of exponent, 7 of fracti
 precision of 2⁻⁸, and rounding is all that converting takes; packing does it. The dot product of AVX512_BF16 adds both
 products of 16 pairs to 16 float32 sums in one instruction, twice the work of a float32 multiply-add.
 
-The packed form is (groups, words, LANES): word p of row (or column) LANES g + l is packed[g, p, l]. So the 16 words that
+The packed form is (groups, words, LANES): word p of row (or column) LANES g + l is packed[g, p, l]. The 16 words that
 an instruction takes are neighbours, and the sum runs straight through memory. The result's block stays in registers
 meanwhile: 24 of the 32 there are hold its 8 x 48 numbers. Each vector of columns, once loaded, serves 8 instructions,
 and loads keep up with the arithmetic, which reaches nine tenths of its peak. (K. Goto and R. van de Geijn, "Anatomy of
@@ -42,9 +42,9 @@ def _features() -> frozenset[str]:
     return frozenset(f.removeprefix("+") for f in features.split(",") if f.startswith("+"))
 
 
-def missing(feature: str) -> bool:
-    """Whether this processor lacks "avx512f" (vectors of 16 words) or "avx512bf16" (their dot product)."""
-    return feature not in _features()
+def has(feature: str) -> bool:
+    """Whether this processor has "avx512f" (vectors of 16 words) or "avx512bf16" (dot products of theirs)."""
+    return feature in _features()
 
 
 _INT64, _INT32 = ir.IntType(64), ir.IntType(32)
@@ -207,7 +207,7 @@ def _multiply_add(builder, kind, total, a, b):
         signature = ir.FunctionType(_FLOATS, (_FLOATS, _WORDS, _WORDS))
         dot = builder.module.declare_intrinsic("llvm.x86.avx512bf16.dpbf16ps.512", (), signature)
         return builder.call(dot, (total, a, b))
-    fma = builder.module.declare_intrinsic("llvm.fma", (_FLOATS,), ir.FunctionType(_FLOATS, 3 * (_FLOATS,)))
+    fma = builder.module.declare_intrinsic("llvm.fma.v16f32", (), ir.FunctionType(_FLOATS, 3 * (_FLOATS,)))
     return builder.call(fma, (builder.bitcast(a, _FLOATS), builder.bitcast(b, _FLOATS), total))
 
 

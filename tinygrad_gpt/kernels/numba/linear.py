@@ -1,12 +1,13 @@
-"""The linear layer on the CPU: three matrix products, each cut into one tile per thread (ops/linear.py derives them).
+"""The linear layer on the CPU: three matrix products (ops/linear.py derives them), and their threads.
 
     y       = x @ weight.T + bias   (R, C_in) @ (C_in, C_out)
     dx      = dy @ weight           (R, C_out) @ (C_out, C_in)
     dweight = dy.T @ x              (C_out, R) @ (R, C_in)
 
-All three are one kernel: BLAS reads an operand transposed where it lies. The result is cut along its longer side: rows
-for the tall and narrow products of a transformer's block, columns where C_out is a vocabulary. A cut along the sum (R
-in dweight) would need partial results and a second pass over them.
+In float32, on a processor with AVX-512, they are packed products (_packed.py). Elsewhere NumPy's BLAS multiplies one
+tile per thread. It reads an operand transposed where it lies, so that one kernel serves all three. The result is cut
+along its longer side: rows for the tall and narrow products of a transformer's block, columns where C_out is a
+vocabulary. A cut along the sum (R in dweight) would need partial results and a second pass over them.
 """
 
 from typing import NamedTuple
@@ -16,7 +17,7 @@ import numpy as np
 from numba import types
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.numba import _blas, _threads
+from tinygrad_gpt.kernels.numba import _blas, _packed, _threads
 from tinygrad_gpt.kernels.numba._blas import gemm
 from tinygrad_gpt.kernels.numba._compile import kernel, read, write
 from tinygrad_gpt.kernels.numba._layout import STRIP, not_ours, rows
@@ -31,20 +32,19 @@ class Saved(NamedTuple):
 
 
 def why_not(x, weight, bias=None):
-    if not _blas.AVAILABLE:
+    if not _blas.AVAILABLE and (x.dtype != np.float32 or _packed.missing(x.dtype)):
         return "this NumPy has no OpenBLAS that kernels can call; np.matmul runs instead"
     return not_ours(x, weight, bias)
 
 
 def forward(x, weight, bias=None):
     c_out, c_in = weight.shape
-    nothing = np.empty(0, x.dtype)
-    bias_or_nothing = nothing if bias is None else np.ascontiguousarray(bias)
     if x.size == c_in > 0:
         y = np.empty((1, c_out), x.dtype)
+        bias_or_nothing = np.empty(0, x.dtype) if bias is None else np.ascontiguousarray(bias)
         _one_row(x.reshape(c_in), np.ascontiguousarray(weight), bias_or_nothing, y[0])
     else:
-        y = _product(rows(x, c_in), False, weight, True, bias_or_nothing)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
+        y = _product(rows(x, c_in), False, weight, True, bias)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
     return y.reshape((*x.shape[:-1], c_out)), Saved(x, weight, bias is not None)
 
 
@@ -52,10 +52,9 @@ def backward(dy, saved):
     x, weight, has_bias = saved
     c_out, c_in = weight.shape
     dy_rows = rows(dy, c_out)  # (..., C_out) -> (R, C_out)
-    nothing = np.empty(0, x.dtype)
     # y = x @ weight.T + bias
-    dx = _product(dy_rows, False, weight, False, nothing)  # (R, C_out) @ (C_out, C_in) -> (R, C_in)
-    dweight = _product(dy_rows, True, rows(x, c_in), False, nothing)  # (C_out, R) @ (R, C_in) -> (C_out, C_in)
+    dx = _product(dy_rows, False, weight, False)  # (R, C_out) @ (C_out, C_in) -> (R, C_in)
+    dweight = _product(dy_rows, True, rows(x, c_in), False)  # (C_out, R) @ (R, C_in) -> (C_out, C_in)
     dbias = None
     if has_bias:
         dbias = np.empty(c_out, dy.dtype)
@@ -63,8 +62,16 @@ def backward(dy, saved):
     return dx.reshape(x.shape), dweight, dbias
 
 
-def _product(a, a_transposed: bool, b, b_transposed: bool, bias):
-    """op(a) @ op(b) + bias, where op transposes if asked to; a bias of size 0 is none."""
+def _product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
+    """op(a) @ op(b) + bias, where op transposes if asked to."""
+    if a.dtype == np.float32 and _packed.missing(a.dtype) is None:
+        return _packed.product(a, a_transposed, b, b_transposed, bias, a.dtype)
+    return _blas_product(a, a_transposed, b, b_transposed, bias)
+
+
+def _blas_product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
+    """The same in tiles of BLAS's."""
+    bias = np.empty(0, a.dtype) if bias is None else np.ascontiguousarray(bias)  # none is one of size 0
     a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
     m, k = a.shape[::-1] if a_transposed else a.shape
     n = b.shape[0] if b_transposed else b.shape[1]

@@ -14,12 +14,10 @@ import numpy as np
 
 from tinygrad_gpt import precision
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.numba import _vectors
+from tinygrad_gpt.kernels.numba import _packed
 from tinygrad_gpt.kernels.numba._layout import not_ours, rows
 from tinygrad_gpt.kernels.numba._packed import BFLOAT16_PAIRS, product
 from tinygrad_gpt.kernels.numba.linear import _sum_rows
-
-FEWEST_ROWS = 8  # fewer would be packed longer than multiplied
 
 
 class Saved(NamedTuple):
@@ -30,9 +28,7 @@ class Saved(NamedTuple):
 
 def missing() -> str | None:
     """Why there is no product of bfloat16 numbers here, or None where there is."""
-    if _vectors.missing("avx512bf16"):
-        return "this processor has no dot product of bfloat16 numbers (AVX512_BF16)"
-    return None
+    return _packed.missing(BFLOAT16_PAIRS)
 
 
 def why_not(x, weight, bias=None):
@@ -42,8 +38,8 @@ def why_not(x, weight, bias=None):
         return missing()
     if x.dtype != np.float32:
         return f"rounds float32, not {x.dtype}"
-    if x.size < FEWEST_ROWS * weight.shape[1]:
-        return f"fewer than {FEWEST_ROWS} rows are not worth packing the weight for"
+    if x.size == x.shape[-1]:
+        return "for one row the weight is read once, which packing it would do alone"
     return not_ours(x, weight, bias)
 
 
