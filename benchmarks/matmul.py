@@ -31,7 +31,7 @@ from tinygrad_gpt.kernels.numba import _threads, _vectors
 from tinygrad_gpt.kernels.numba._matmul_ladder import LADDER
 
 CHAINS = 16  # sums that go on side by side: more than fit in the time that an instruction takes
-TURNS = 200_000
+TURNS = 1_000_000
 SIZES = (32, 64, 128, 256, 512, 1024, 1536)  # of `packed` in the roofline
 
 
@@ -93,7 +93,7 @@ def peak_gflops(threads: int, bfloat16: bool = False) -> float:
 
     places = np.zeros((threads, 64), np.float32)
     run(1, places)
-    return threads * operations * TURNS / fastest(lambda: run(TURNS, places), 20) / 1e9
+    return threads * operations * TURNS / fastest(lambda: run(TURNS, places), 60) / 1e9
 
 
 @numba.njit(parallel=True, nogil=True, fastmath=True)

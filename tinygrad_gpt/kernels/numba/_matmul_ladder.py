@@ -76,12 +76,13 @@ def _reordered(a, b, c):
 
 # --- 3 -----------------------------------------------------------------------------------------------------------
 
-TILE_I, TILE_P, TILE_J = 64, 32, 256  # a tile of b: 32 KB of float32
+TILE_I, TILE_P, TILE_J = 64, 64, 768  # a tile of b: 192 KB of float32
 
 
 @_compiled(fastmath=REORDERED)
 def _tiled(a, b, c):
-    """All rows of c meet one tile of b, which stays in the first-level cache, before the next tile is fetched."""
+    """All rows of c meet one tile of b, which stays in the second-level cache, before the next tile is fetched. Within
+    it, four steps of the sum at a time: a vector of c is loaded and stored once for four multiply-adds."""
     m, n = c.shape
     k = a.shape[1]
     c[:] = 0
@@ -89,7 +90,15 @@ def _tiled(a, b, c):
         for first in range(0, k, TILE_P):
             for i in range(m):
                 c_row = c[i, left : left + TILE_J]
-                for p in range(first, min(first + TILE_P, k)):
+                last = min(first + TILE_P, k)
+                fours = first + (last - first) // 4 * 4
+                for p in range(first, fours, 4):
+                    a0, a1, a2, a3 = a[i, p], a[i, p + 1], a[i, p + 2], a[i, p + 3]
+                    b0, b1 = b[p, left : left + TILE_J], b[p + 1, left : left + TILE_J]
+                    b2, b3 = b[p + 2, left : left + TILE_J], b[p + 3, left : left + TILE_J]
+                    for j in range(c_row.size):
+                        c_row[j] += a0 * b0[j] + a1 * b1[j] + a2 * b2[j] + a3 * b3[j]
+                for p in range(fours, last):  # the last three or fewer
                     factor, b_row = a[i, p], b[p, left : left + TILE_J]
                     for j in range(c_row.size):
                         c_row[j] += factor * b_row[j]
@@ -100,8 +109,8 @@ def _tiled(a, b, c):
 
 @_compiled(fastmath=REORDERED)
 def _registers(a, b, c):
-    """Four rows of c and four steps of the sum at a time (_tile.py). The 16 elements of a that this takes stay in
-    registers; a vector of b, once loaded, serves four multiply-adds, and so does one of c.
+    """Four rows of c as well as four steps of the sum at a time (_tile.py). The 16 elements of a that this takes stay
+    in registers; a vector of b, once loaded, serves four multiply-adds, and so does one of c.
 
     Tiles are packed: copied to where their rows follow one another, and filled up with zeros to a whole tile. So there
     are no edges to look after, and rows of a large matrix, which are a page apart, don't compete for the same places
