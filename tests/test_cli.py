@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from tinygrad_gpt import array
+from tinygrad_gpt import array, precision
 from tinygrad_gpt.cli import main
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.train.config import SETTINGS, option_name
@@ -27,9 +27,10 @@ def own_place(tmp_path, monkeypatch):
     (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 20, encoding="utf-8")
     yield
     array.set_default_dtype(np.float32)
+    precision.set_matmul_precision("float32")
     for op in registry.op_names():
         for version in registry.versions(op):
-            if version.name not in ("reference", *registry.KERNEL_FOLDERS):
+            if version.name not in ("reference", *registry.KERNEL_FOLDERS, *registry.ROUNDING):
                 registry.unregister(version)
 
 
@@ -148,7 +149,7 @@ def test_ctrl_c_elsewhere(run, monkeypatch):
         ("train --preset nope", ["no preset 'nope'", "quick, tiny, nanogpt-char-cpu"]),
         ("train --norm sideways", ["norm should be one of pre, post, not 'sideways'"]),
         ("train --schedule x", ["schedule should be one of cosine, linear, constant, not 'x'"]),
-        ("train --dtype float16", ["dtype should be one of float32, float64"]),
+        ("train --dtype float16", ["dtype should be one of float32, bfloat16, float64"]),
         ("train --steps many", ["--steps"]),
         ("train --steps 0", ["steps should be at least 1, not 0"]),
         ("train --lr nan", ["lr should be a finite number"]),

@@ -18,6 +18,7 @@ from tinygrad_gpt.autograd import Tensor, debug, no_grad
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.functional import tensor
 from tinygrad_gpt.kernels.registry import explain, register, unregister, using
+from tinygrad_gpt.precision import set_matmul_precision, using_matmul_precision
 
 __version__ = "0.1.0"
 
@@ -32,9 +33,11 @@ __all__ = [
     "manual_seed",
     "no_grad",
     "register",
+    "set_matmul_precision",
     "tensor",
     "unregister",
     "using",
+    "using_matmul_precision",
     *_LOADED_WHEN_USED,
 ]
 

@@ -12,7 +12,8 @@ from tinygrad_gpt.kernels import numba as folder
 from tinygrad_gpt.kernels import registry
 
 FILES = [f.stem for f in sorted(pathlib.Path(folder.__file__).parent.glob("*.py")) if not f.stem.startswith("_")]
-PAIRS = [name for name in FILES if name not in registry.ROUTINES]
+ROUNDING = [name for name in FILES if name.endswith(registry.ROUNDING)]  # see test_bfloat16.py
+PAIRS = [name for name in FILES if name not in (*registry.ROUTINES, *ROUNDING)]
 
 
 def kernel(op: str):
@@ -26,8 +27,8 @@ def normal(shape, dtype, seed=0):
 def assert_like_reference(op: str, arrays: tuple, settings: dict | None = None) -> None:
     """Forward and backward of kernel and reference agree, for arrays of one float dtype."""
     settings = settings or {}
-    version = registry.versions(op)[0]
-    assert version.name == "numba" and version.why_not(*arrays, **settings) is None
+    version = next(v for v in registry.versions(op) if v.name == "numba")
+    assert version.why_not(*arrays, **settings) is None
     reference = registry.reference(op)
     y, saved = version.forward(*arrays, **settings)
     right, right_saved = reference.forward(*arrays, **settings)
@@ -51,7 +52,8 @@ def assert_close(got, wanted, tolerance):
 
 def test_every_kernel_is_tested_here():
     assert PAIRS, "no kernels found"
-    assert set(FILES) <= set(registry.op_names()) | set(registry.ROUTINES), "a kernel file that is named like no op"
+    rounding = {f"{op}_{name}" for op in registry.op_names() for name in registry.ROUNDING}
+    assert set(FILES) <= {*registry.op_names(), *registry.ROUTINES, *rounding}, "a kernel file that is named like no op"
 
 
 @pytest.mark.parametrize("op", PAIRS)
@@ -85,6 +87,15 @@ def test_attention_of_few_heads_is_dealt_out(dtype):
 @pytest.mark.parametrize("rows, c_in, c_out", [(1, 65, 130), (300, 17, 33), (5, 64, 5003), (2, 1, 1), (257, 3, 64)])
 def test_linear_tall_wide_and_narrow(dtype, rows, c_in, c_out):
     x, weight, bias = normal((rows, c_in), dtype), normal((c_out, c_in), dtype, 1), normal(c_out, dtype, 2)
+    assert_like_reference("linear", (x, weight, bias))
+    assert_like_reference("linear", (x, weight, None))
+
+
+@pytest.mark.parametrize("rows, c_in, c_out", [(65, 33, 17), (300, 17, 33), (5, 64, 5003), (7, 0, 3)])
+def test_linear_in_tiles_of_blas(rows, c_in, c_out, monkeypatch):
+    monkeypatch.setattr(kernel("linear")._packed, "missing", lambda kind: "not today")
+    monkeypatch.setattr(kernel("linear")._packed, "product", None)
+    x, weight, bias = (normal(shape, np.float32, 1) for shape in ((rows, c_in), (c_out, c_in), c_out))
     assert_like_reference("linear", (x, weight, bias))
     assert_like_reference("linear", (x, weight, None))
 

@@ -12,7 +12,11 @@ from tinygrad_gpt.kernels import registry
 @pytest.mark.parametrize("op", registry.op_names())
 def test_gradcheck(op):
     for version in registry.versions(op):
-        check_op(op, version).raise_if_failed()
+        report = check_op(op, version)
+        if version.name in registry.ROUNDING:
+            assert not report.findings, f"{version} runs without having been asked for"
+        else:
+            report.raise_if_failed()
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from tinygrad_gpt import array
+from tinygrad_gpt import array, precision
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.train.presets import resolve
 from tinygrad_gpt.train.progress import Reporter
@@ -21,10 +21,11 @@ def own_place(tmp_path, monkeypatch):
     state = array.random_state()
     yield tmp_path
     array.set_default_dtype(np.float32)
+    precision.set_matmul_precision("float32")
     array.set_random_state(state)
     for op in registry.op_names():
         for version in registry.versions(op):
-            if version.name not in ("reference", *registry.KERNEL_FOLDERS):
+            if version.name not in ("reference", *registry.KERNEL_FOLDERS, *registry.ROUNDING):
                 registry.unregister(version)
 
 

@@ -44,6 +44,7 @@ def train(
     --resume goes on from there, or from the last checkpoint of a run that was
     killed, and ends with the same weights as a run that was never stopped.
     """
+    from tinygrad_gpt.kernels import registry
     from tinygrad_gpt.train import own_pairs, run
     from tinygrad_gpt.train.presets import resolve
     from tinygrad_gpt.train.progress import make_reporter
@@ -63,6 +64,8 @@ def train(
     else:
         training = run.start(settings, out, pairs, download_progress(reporter))
     reporter.note(_what_begins(training))
+    if training.settings.train.dtype == "bfloat16" and (reason := registry.cannot_round("bfloat16")):
+        reporter.note(f"--dtype bfloat16 runs in float32 here: {reason}")
     if not training.train(reporter):
         files = "".join(f" --with {file}" for file in with_ or [])
         reporter.note(

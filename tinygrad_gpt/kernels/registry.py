@@ -4,11 +4,13 @@ A version is a pair (forward, backward) that keeps the contract of `tinygrad_gpt
 op, in the order in which they are asked:
 
     1. pairs that a user registered (`register`), the latest first;
-    2. the kernels that the package brings: kernels/numba/NAME.py;
+    2. the kernels that the package brings: kernels/numba/NAME.py, and before it kernels/numba/NAME_bfloat16.py, which
+       rounds, and runs only where that was asked for (tinygrad_gpt/precision.py);
     3. the reference, ops/NAME.py, which takes everything that the op allows.
 
 The first whose `why_not(*arrays, **settings)` returns None runs. Modules load on first use, so that importing the
-package stays quick and a machine without Numba never notices.
+package stays quick and a machine without Numba never notices. A version that rounds computes another function, near the
+op's, whose derivative no finite difference can measure: it has tolerances and tests of its own.
 
 Besides the ops there are routines, which work outside the tape and may write in place (the AdamW update, the sum of
 squares of a gradient). Their files hold one function `run` instead of a pair; `registry.run` chooses and calls it.
@@ -29,6 +31,7 @@ from tinygrad_gpt.array import is_array
 
 PACKAGE = __name__.split(".")[0]
 KERNEL_FOLDERS = ("numba",)  # in order of preference
+ROUNDING = ("bfloat16",)  # names of versions that round
 ROUTINES = ("adamw", "sum_squares")
 
 
@@ -82,10 +85,21 @@ def _shipped(op: str) -> tuple[tuple[Version, ...], tuple[tuple[str, str], ...]]
         elif _cannot_load(folder):
             absent.append((folder, _cannot_load(folder)))
         else:
-            kernel = importlib.import_module(f"{place}.{op}")
-            versions.append(_version(op, folder, kernel, kernel.why_not))
+            files = [(name, f"{place}.{op}_{name}") for name in ROUNDING] + [(folder, f"{place}.{op}")]
+            for name, file in files:
+                if importlib.util.find_spec(file) is not None:
+                    kernel = importlib.import_module(file)
+                    versions.append(_version(op, name, kernel, kernel.why_not))
     versions.append(_reference_version(op))
     return tuple(versions), tuple(absent)
+
+
+def cannot_round(name: str) -> str | None:
+    """Why no version of this name, one of ROUNDING, can run on this machine; None where it can."""
+    versions, absent = _shipped("linear")
+    if name not in [v.name for v in versions]:
+        return "; ".join(reason for _, reason in absent)
+    return importlib.import_module(f"{PACKAGE}.kernels.numba.linear_{name}").missing()
 
 
 @cache

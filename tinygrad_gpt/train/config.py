@@ -38,7 +38,12 @@ class TrainConfig:
     grad_clip: float = setting(1.0, "Optimiser", "greatest norm of the gradient; 0 for no limit", low=0)
 
     seed: int = setting(1, "Run", "of everything random: weights, batches, dropout", low=0, below=2**63)
-    dtype: str = setting("float32", "Run", "of weights and arithmetic", choices=("float32", "float64"))
+    dtype: str = setting(
+        "float32",
+        "Run",
+        "of weights and arithmetic; bfloat16: float32, but what matrix products multiply is rounded",
+        choices=("float32", "bfloat16", "float64"),
+    )
     log_interval: int = setting(10, "Run", "steps between rows of metrics.jsonl", low=1, free=True)
     eval_interval: int = setting(
         250, "Run", "steps between looks at the validation text; 0: at the end only", low=0, free=True

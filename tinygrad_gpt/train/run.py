@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_gpt import array
+from tinygrad_gpt import array, precision
 from tinygrad_gpt.data import (
     BPETokenizer,
     CharTokenizer,
@@ -160,7 +160,9 @@ def _check_data(settings: Settings, tokenizer: Tokenizer, tokens: TokenSet) -> n
 
 def _make_model(settings: Settings, tokenizer: Tokenizer) -> GPT:
     array.keep_freed_memory()
-    array.set_default_dtype(settings.train.dtype)
+    dtype = settings.train.dtype
+    precision.set_matmul_precision("bfloat16" if dtype == "bfloat16" else "float32")
+    array.set_default_dtype("float32" if dtype == "bfloat16" else dtype)
     array.manual_seed(settings.train.seed)
     return GPT(settings.gpt_config(tokenizer.vocab_size))
 

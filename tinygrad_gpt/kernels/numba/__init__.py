@@ -7,6 +7,8 @@ are what they share:
     _compile      how a kernel is compiled and cached
     _precompile   compiling all kernels at once, in processes of their own
     _threads      how many threads there are, and how they share the cores with NumPy's
+    _packed       a matrix product by packing operands, for float32 and bfloat16
+    _vectors      its innermost steps, in AVX-512's instructions
     _blas         NumPy's own matrix product, callable from inside a kernel
     _vector_math  exp and friends, written so that the compiler vectorises them
     _random       the bits of array.random_bits, element by element

@@ -8,6 +8,9 @@ disk: a cached kernel remembers the name, and each process gives the name its ad
 
 Where NumPy was built on something else (Accelerate on macOS, MKL in conda), the functions are not found, `AVAILABLE` is
 False, and kernels that need them leave their op to the reference, which is NumPy's `@`.
+
+Which of its kernels OpenBLAS runs, it decides by the processor's model, and for one that it does not know yet it may
+choose an old one's: version 0.3.31 multiplies with half of what AMD's Zen 5 has, in AVX2's vectors. Hence _packed.py.
 """
 
 import ctypes
@@ -56,6 +59,13 @@ def use_one_thread() -> None:
     """From here on, OpenBLAS computes in the thread that calls it (the reason stands in _threads.py)."""
     if AVAILABLE:
         _found[2](ctypes.c_int(1))
+
+
+def describe() -> str:
+    """Which product linear layers use where there is no packed one, and why."""
+    if AVAILABLE:
+        return "NumPy's OpenBLAS, one tile for each thread, called from inside kernels"
+    return "np.matmul (no OpenBLAS found in this NumPy that kernels could call)"
 
 
 def _cblas_gemm(f):

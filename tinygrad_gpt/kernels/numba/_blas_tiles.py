@@ -12,27 +12,25 @@ from tinygrad_gpt.kernels.numba._blas import gemm
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
 
 
-def product(a, b, bias=None):
-    """a (M, K) @ b (K, N) + bias (N,) -> (M, N), floats; a and b are contiguous or transposes of such arrays."""
-    (m, k), n = a.shape, b.shape[1]
+def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
+    """op(a) @ op(b) + bias, where op transposes if asked to; floats (M, K), (K, N) and (N,) or None -> (M, N)."""
+    a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
+    m, k = a.shape[::-1] if a_transposed else a.shape
+    n = b.shape[0] if b_transposed else b.shape[1]
     c = np.empty((m, n), a.dtype)
     start = np.zeros(n, a.dtype) if bias is None else np.ascontiguousarray(bias)
     if k == 0:
         c[...] = start
     elif c.size:
+        # Addresses instead of arrays: slicing arrays into tiles inside the kernel takes seconds to compile.
+        a_tiles = a.ctypes.data, a_transposed, a.shape[1]
+        b_tiles = b.ctypes.data, b_transposed, b.shape[1]
         tiles = min(numba.get_num_threads(), max(m, n))
-        _product(c, c.ctypes.data, k, *_operand(a), *_operand(b), start, bias is not None, tiles)
+        _product(c, c.ctypes.data, k, *a_tiles, *b_tiles, start, bias is not None, tiles)
     return c
 
 
-def _operand(x) -> tuple[int, bool, int]:
-    """A matrix as BLAS takes it: (address, transposed?, elements in a row as it lies in memory)."""
-    transposed = not x.flags.c_contiguous
-    lies = np.ascontiguousarray(x.T) if transposed else x  # x.T itself, which is contiguous
-    return lies.ctypes.data, transposed, lies.shape[1]
-
-
-_OPERAND = types.int64, types.boolean, types.int64
+_OPERAND = types.int64, types.boolean, types.int64  # address of the first element, transposed?, elements in a row
 
 
 @kernel(lambda f: (write(f, 2), types.int64, types.int64, *_OPERAND, *_OPERAND, read(f, 1), types.boolean, types.int64))

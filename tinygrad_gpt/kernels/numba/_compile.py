@@ -26,8 +26,10 @@ import pathlib
 from collections.abc import Callable
 
 import numba
+import numpy as np
 from numba import types
 
+from tinygrad_gpt.array import FLOATS
 from tinygrad_gpt.kernels.numba import _parallel, _precompile
 from tinygrad_gpt.kernels.numba._parallel import of
 
@@ -59,27 +61,28 @@ class Kernel:
     """A function that all threads run, compiled; see the top of this file.
 
     arguments  function from Numba's float32 or float64 to the tuple of argument types
+    dtypes     those that the first argument may have
     """
 
-    def __init__(self, function: Callable, arguments: Callable):
+    def __init__(self, function: Callable, arguments: Callable, dtypes: tuple):
         functools.update_wrapper(self, function)
-        self.arguments = arguments
+        self.arguments, self.dtypes = arguments, dtypes
         self.team = _parallel.Team(function, OPTIONS, _content_of_this_folder)
         self._compiled = set()
         KERNELS.append(self)
 
     def __call__(self, *args):
-        dtype = args[0].dtype
-        if dtype not in self._compiled:
-            self.compile(dtype)
+        self._made_ready(args[0].dtype)
         self.team.entry(numba.get_num_threads(), *args)
 
     def alone(self, *args):
         """The same in the calling thread, for work so small that the other threads would come too late."""
-        dtype = args[0].dtype
+        self._made_ready(args[0].dtype)
+        self.team.entry(1, *args)
+
+    def _made_ready(self, dtype) -> None:
         if dtype not in self._compiled:
             self.compile(dtype)
-        self.team.entry(1, *args)
 
     def compile(self, dtype) -> None:
         """Make ready for float32 or float64: load what is on disk, after having it made if need be."""
@@ -96,9 +99,13 @@ class Kernel:
         return self.arguments(numba.from_dtype(dtype))
 
 
-def kernel(arguments: Callable) -> Callable[[Callable], Kernel]:
-    """Decorator that makes a Kernel; the first argument after `share` must be an array of the float type."""
-    return lambda function: Kernel(function, arguments)
+def kernel(arguments: Callable, *, dtypes: tuple[np.dtype, ...] = FLOATS) -> Callable[[Callable], Kernel]:
+    """Decorator that makes a Kernel; the first argument after `share` is an array of the type `arguments` is given.
+
+    dtypes  of that array. Kernels for one dtype are made together when the first of them is used: what only some runs
+            need has a dtype of its own, so that others don't wait for it
+    """
+    return lambda function: Kernel(function, arguments, dtypes)
 
 
 @functools.cache

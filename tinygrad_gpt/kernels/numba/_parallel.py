@@ -122,6 +122,11 @@ class Team:
         self.entry.compile((types.int64, *arguments))
         self.entry.disable_compile()  # from here on arguments are converted to the stated types, or refused
 
+    @property
+    def compiled_here(self) -> int:
+        """How many times this process had to compile it, since it was not on disk."""
+        return sum(self.entry.stats.cache_misses.values())
+
     def is_on_disk(self, arguments: tuple) -> bool:
         """Whether Numba's cache has it. True where that cannot be told (no cache, or another Numba's inside)."""
         try:

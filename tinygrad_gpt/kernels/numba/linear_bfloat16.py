@@ -1,0 +1,63 @@
+"""The linear layer with products of bfloat16 numbers, added up in float32 (ops/linear.py derives them).
+
+    y       = x @ weight.T + bias   (R, C_in) @ (C_in, C_out)
+    dx      = dy @ weight           (R, C_out) @ (C_out, C_in)
+    dweight = dy.T @ x              (C_out, R) @ (R, C_in)
+
+It runs where `precision.set_matmul_precision("bfloat16")` asked for it and the processor can. All arrays are float32;
+what goes into a product is rounded while it is packed. Neither weights nor results are, nor the bias and its gradient.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tinygrad_gpt import precision
+from tinygrad_gpt.array import Array
+from tinygrad_gpt.kernels.numba import _packed
+from tinygrad_gpt.kernels.numba._layout import not_ours, rows
+from tinygrad_gpt.kernels.numba._packed import BFLOAT16_PAIRS, product
+from tinygrad_gpt.kernels.numba.linear import _sum_rows
+
+
+class Saved(NamedTuple):
+    x: Array  # (..., C_in)
+    weight: Array  # (C_out, C_in)
+    has_bias: bool
+
+
+def missing() -> str | None:
+    """Why there is no product of bfloat16 numbers here, or None where there is."""
+    return _packed.missing(BFLOAT16_PAIRS)
+
+
+def why_not(x, weight, bias=None):
+    if precision.matmul_precision() != "bfloat16":
+        return f"the precision of matrix products is {precision.matmul_precision()}"
+    if missing():
+        return missing()
+    if x.dtype != np.float32:
+        return f"rounds float32, not {x.dtype}"
+    if x.size == x.shape[-1]:
+        return "for one row the weight is read once, which packing it would do alone"
+    return not_ours(x, weight, bias)
+
+
+def forward(x, weight, bias=None):
+    c_out, c_in = weight.shape
+    y = product(rows(x, c_in), False, weight, True, bias, BFLOAT16_PAIRS)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
+    return y.reshape((*x.shape[:-1], c_out)), Saved(x, weight, bias is not None)
+
+
+def backward(dy, saved):
+    x, weight, has_bias = saved
+    c_out, c_in = weight.shape
+    dy_rows = rows(dy, c_out)  # (..., C_out) -> (R, C_out)
+    # y = x @ weight.T + bias
+    dx = product(dy_rows, False, weight, False, None, BFLOAT16_PAIRS)  # (R, C_out) @ (C_out, C_in) -> (R, C_in)
+    dweight = product(dy_rows, True, rows(x, c_in), False, None, BFLOAT16_PAIRS)  # (C_out, R) @ (R, C_in)
+    dbias = None
+    if has_bias:
+        dbias = np.empty(c_out, dy.dtype)
+        _sum_rows(dy_rows, dbias)  # (R, C_out) -> (C_out,)
+    return dx.reshape(x.shape), dweight, dbias
