@@ -43,7 +43,10 @@ def _lanes(number: ir.Type) -> int:
 
 @intrinsic
 def at(typingctx, x, i, j):
-    """The place of x[i, j] in a matrix of any strides: (address, numbers to the next row, and to the next column)."""
+    """The place of x[i, j] in a matrix of any strides: (address, numbers to the next row, and to the next column).
+
+    A place does not keep the array alive: use it only of arrays that the function was given, or uses again later.
+    """
     place = types.Tuple((types.CPointer(x.dtype), types.intp, types.intp))
 
     def codegen(context, builder, signature, args):

@@ -259,13 +259,9 @@ def _backward_head(
                 seen = min(rows, _keys_seen(past + i + STRIP - 1, tk, causal) - first)
                 dq_strip = at(dq_rows, i, 0)
                 multiply(dq_strip, dq_strip, at(ds.T, i, 0), at(k_rows, first, 0), STRIP, seen, depth)
-        for i in range(count):
-            _scale(dq_rows[i], scale)
-        copied(at(dq_rows, 0, 0), count, d, at(dq, start, 0))
-    for j in range(tk):
-        _scale(dk_rows[j], scale)
-    copied(at(dk_rows, 0, 0), tk, d, at(dk, 0, 0))
-    copied(at(dv_rows, 0, 0), tk, d, at(dv, 0, 0))
+        _put(dq_rows, scale, dq[start : start + count])
+    _put(dk_rows, scale, dk)
+    _put(dv_rows, one, dv)
 
 
 # --- parts of both -----------------------------------------------------------------------------------------------
@@ -283,6 +279,15 @@ def _side_by_side(x, depth):
 @helper(inlined=False)
 def _tile(like):
     return np.zeros((BLOCK, BLOCK), like.dtype)
+
+
+@helper(inlined=False)
+def _put(rows, factor, out):
+    """out (T, D) = factor * the first T rows and D columns of `rows`."""
+    for i in range(out.shape[0]):
+        row, target = rows[i], as_contiguous(out[i])
+        for j in range(target.size):
+            target[j] = factor * row[j]
 
 
 @helper(inlined=False)
