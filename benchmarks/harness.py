@@ -106,7 +106,7 @@ class Peer:
 
     def __init__(self, name: str, script: Path, *arguments: str, env: dict[str, str] | None = None):
         self.name = name
-        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, str(script), *arguments],
             stdin=subprocess.PIPE,
@@ -160,10 +160,14 @@ class Peer:
 
 
 def in_turns(peers: list[Peer], rounds: int, request: Callable[[Peer], dict]) -> dict[str, list]:
-    """Send `request(peer)` to each peer in turn, `rounds` times over; their answers, by the peer's name."""
+    """Send `request(peer)` to each peer in turn, `rounds` times over; their answers, by the peer's name.
+
+    Threads spin for a while after their work before they sleep (OpenBLAS's for the longest); each turn waits that long.
+    """
     answers: dict[str, list] = {peer.name: [] for peer in peers}
     for _ in range(rounds):
         for peer in peers:
+            time.sleep(0.1)
             answers[peer.name].append(peer.ask(**request(peer)))
     return answers
 

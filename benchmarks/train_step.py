@@ -7,7 +7,8 @@
 
 A step is what a trainer does: forward, backward, clip the gradient to norm 1, AdamW. All sides build the same GPT from
 the same weights, and before anything is timed, three steps on the same batches must give the same losses. Each side
-lives in its own process (harness.py); they run in turns of about a second. Milliseconds are medians over the rounds;
+lives in its own process (harness.py); they run in turns of about a second,
+and a side that waits sleeps. Milliseconds are medians over the rounds;
 ratios are medians of the ratios round by round, so that both sides of a ratio meet the same machine.
 
 Peak memory is the most that a side's process has resident during the timed rounds, its framework's code, weights,
@@ -41,14 +42,13 @@ SCRIPTS = {  # peer -> its file, and what it is told
 }
 PYTORCH = tuple(name for name in SCRIPTS if name.startswith("pytorch"))
 GROUPS = {"pytorch": PYTORCH, "all": tuple(SCRIPTS), "none": ()}
-SMALL_ONLY = {"tinygrad", "mygrad", "autograd"}  # where a step of more than SMALL operations takes half a minute or more
-SMALL = 2e10
+SMALL_ONLY, SMALL = {"tinygrad", "mygrad", "autograd"}, 2e10  # a step of more operations takes these very long
 TOLERANCE = {"float32": 2e-4, "bfloat16": 1e-2}  # relative, of a loss; bfloat16 keeps 8 bits of each factor
 SECONDS = 1.0  # of a turn
 
 
 def operations(config: Config) -> float:
-    """Floating-point operations in the matrix products of a step: 2 forward and 4 backward for each weight and token."""
+    """Floating-point operations in a step's matrix products: 2 forward and 4 backward for each weight and token."""
     weights = config.layers * 12 * config.C**2 + config.V * config.C
     attention = config.layers * config.C * config.T  # causal: each query meets T/2 keys, for q kᵀ and for P v
     return 6 * config.B * config.T * (weights + attention)
@@ -60,7 +60,7 @@ def start(names: list[str], config: Config, settings: Path, left_out: dict[str, 
     for name in names:
         script, *arguments = SCRIPTS[name]
         if name in SMALL_ONLY and operations(config) > SMALL:
-            left_out[name] = "a step of this size takes it minutes"
+            left_out[name] = "only asked for small sizes: the rounds would take it many minutes"
             continue
         try:
             peers[name] = harness.Peer(name, harness.PEERS / script, str(settings), *arguments)
@@ -91,7 +91,7 @@ def measure(config: Config, rounds: int, names: list[str], dtype: str = "float32
     left_out: dict[str, str] = {}
     with contextlib.ExitStack() as closing:
         settings = write_settings(Path(closing.enter_context(tempfile.TemporaryDirectory())), config, dtype)
-        ours = harness.Peer(OURS, harness.PEERS / "ours.py", str(settings))  # writes the weights the others load
+        ours = harness.Peer(OURS, harness.PEERS / "ours.py", str(settings))  # first: it writes the weights
         closing.callback(ours.close)
         peers = start(names, config, settings, left_out)
         for peer in peers.values():
