@@ -94,8 +94,12 @@ def forget_peak() -> None:
 # --- the asking side ---------------------------------------------------------------------------------------------
 
 
-class PeerFailed(Exception):  # noqa: N818 (it says what happened)
-    """A peer's process ended before it answered; the message says why."""
+class PeerFailed(SystemExit):
+    """A peer's process ended before it answered, and `why`. Not caught, it ends the benchmark with that message."""
+
+    def __init__(self, name: str, why: str):
+        super().__init__(f"{name} ended early: {why}")
+        self.why = why
 
 
 class Peer:
@@ -131,7 +135,7 @@ class Peer:
     def _answer(self):
         line = self._process.stdout.readline()
         if not line:
-            raise PeerFailed(self._why_it_ended())
+            raise PeerFailed(self.name, self._why_it_ended())
         try:
             return json.loads(line)
         except ValueError:
@@ -159,16 +163,19 @@ class Peer:
         self.close()
 
 
-def in_turns(peers: list[Peer], rounds: int, request: Callable[[Peer], dict]) -> dict[str, list]:
-    """Send `request(peer)` to each peer in turn, `rounds` times over; their answers, by the peer's name.
+def in_turns(peers: list[Peer], rounds: int, request: dict | Callable[[Peer], dict]) -> dict[str, list]:
+    """Send the request, or `request(peer)`, to each peer in turn, `rounds` times over, after a round that only warms
+    up. Returns their answers, by the peer's name.
 
     Threads spin for a while after their work before they sleep (OpenBLAS's for the longest); each turn waits that long.
     """
     answers: dict[str, list] = {peer.name: [] for peer in peers}
-    for _ in range(rounds):
+    for round_number in range(rounds + 1):
         for peer in peers:
             time.sleep(0.1)
-            answers[peer.name].append(peer.ask(**request(peer)))
+            answer = peer.ask(**(request(peer) if callable(request) else request))
+            if round_number:
+                answers[peer.name].append(answer)
     return answers
 
 

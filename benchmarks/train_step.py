@@ -7,9 +7,9 @@
 
 A step is what a trainer does: forward, backward, clip the gradient to norm 1, AdamW. All sides build the same GPT from
 the same weights, and before anything is timed, three steps on the same batches must give the same losses. Each side
-lives in its own process (harness.py); they run in turns of about a second,
-and a side that waits sleeps. Milliseconds are medians over the rounds;
-ratios are medians of the ratios round by round, so that both sides of a ratio meet the same machine.
+lives in its own process (harness.py); they run in turns of about a second, and a side that waits sleeps. Milliseconds
+are medians over the rounds; ratios are medians of the ratios round by round, so that both sides of a ratio meet the
+same machine.
 
 Peak memory is the most that a side's process has resident during the timed rounds, its framework's code, weights,
 gradients and optimiser state included; what a compiler needed before them is not (forgotten after the warm-up, on
@@ -64,8 +64,8 @@ def start(names: list[str], config: Config, settings: Path, left_out: dict[str, 
             continue
         try:
             peers[name] = harness.Peer(name, harness.PEERS / script, str(settings), *arguments)
-        except harness.PeerFailed as reason:
-            left_out[name] = str(reason)
+        except harness.PeerFailed as failed:
+            left_out[name] = failed.why
     return peers
 
 
@@ -78,8 +78,8 @@ def validate(ours: harness.Peer, peers: dict[str, harness.Peer], rtol: float, le
     for name, peer in list(peers.items()):
         try:
             losses = peer.ask("losses", steps=3)
-        except harness.PeerFailed as reason:
-            left_out[name] = str(reason)
+        except harness.PeerFailed as failed:
+            left_out[name] = failed.why
             peers.pop(name).close()
             continue
         if not np.allclose(losses, expected, rtol=rtol):
