@@ -4,8 +4,8 @@ Both sides make the same arrays from the same seed. Work is counted once, whatev
 
     operations  of matrix products: those that the result needs (a causal query meets half the keys; a backward pass
                 that computes the scores anew has not done more)
-    bytes       of all other ops: every array that goes in or comes out, once; in backward dy, the arrays whose
-                gradients are wanted, and these gradients
+    bytes       of all other ops: every array that goes in or comes out, once; in backward dy, the gradients, and, where
+                these depend on their values, the arrays that forward took
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ import numpy as np
 B, T, C, V = 16, 256, 384, 50257
 LAYER = 7_080_000  # parameters of one layer of GPT-2
 TOLERANCE = 2e-4  # of float32 numbers
+LINEAR_IN_ALL = ("add", "sub", "neg", "where", "dropout", "broadcast_to", "getitem", "concatenate", "split")
 ROUTINES = ("adamw", "sum_squares")  # what an optimiser does, besides the ops of the tape
 
 
@@ -166,8 +167,9 @@ def work(case: OpCase, made: int) -> tuple[float, float]:
         return case.operations
     arrays = [a for a in case.arrays() if a is not None]
     differentiable = sum(a.nbytes for a in arrays if a.dtype.kind == "f")
+    read_again = 0 if case.op in LINEAR_IN_ALL else differentiable
     forward, backward = case.bytes
     return (
         sum(a.nbytes for a in arrays) + made if forward is None else forward,
-        made + 2 * differentiable if backward is None else backward,
+        made + read_again + differentiable if backward is None else backward,
     )

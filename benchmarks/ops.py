@@ -144,7 +144,10 @@ def table(records: list[dict]) -> str:
 
     rows = []
     for r in records:
-        rates = [f"{number(r[f'{w}_rate'], 0)} ({number(r[f'{w}_share'], 2)})" for w in ("forward", "backward")]
+        rates = [
+            "-" if r[f"{which}_rate"] is None else f"{r[f'{which}_rate']:.0f} ({r[f'{which}_share']:.2f})"
+            for which in ("forward", "backward")
+        ]
         rows.append(
             [
                 f"{r['op']} {r['case']}",

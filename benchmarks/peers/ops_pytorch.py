@@ -91,10 +91,10 @@ def peak_of_new_tensors(function) -> float:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         result = function()
     del result
-    changes = [event for event in profile.events() if event.name == "[memory]"]
+    changes = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
     now = peak = 0
-    for event in sorted(changes, key=lambda event: event.time_range.start):
-        now += event.cpu_memory_usage
+    for event in sorted(changes, key=lambda event: event.start_ns()):
+        now += event.nbytes()  # negative for memory that is freed
         peak = max(peak, now)
     return peak / (1 << 20)
 
