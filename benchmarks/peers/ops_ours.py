@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import op_cases
 import op_server
+from ours import round_products
 
 from tinygrad_gpt import array, optim
 from tinygrad_gpt.kernels import registry
@@ -31,6 +32,8 @@ def prepare(case: op_cases.OpCase, version: str) -> op_server.Call | str:
         return routine(case.op, version, *arrays)
     with registry.using("reference"):
         chosen = registry.choose(case.op, arrays, case.settings)
+    if version == "bfloat16":  # runs only where it was asked for
+        round_products(version)
     if version != "reference":
         chosen = next(v for v in registry.versions(case.op) if v.name == version)
     reason = chosen.why_not(*arrays, **case.settings)

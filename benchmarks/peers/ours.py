@@ -14,6 +14,7 @@ import sizes
 from safetensors.numpy import save_file
 
 from tinygrad_gpt import array, optim
+from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
 
 
@@ -49,10 +50,20 @@ def make_step(config: sizes.Config, model: GPT):
     return step
 
 
+def round_products(dtype: str) -> None:
+    """Let linear layers round what they multiply. Raises SystemExit where this machine has no fast way to."""
+    from tinygrad_gpt import precision
+
+    reason = registry.cannot_round(dtype)
+    if reason:
+        raise SystemExit(f"no {dtype} here: {reason}")
+    precision.set_matmul_precision(dtype)
+
+
 def main() -> None:
     config, dtype, weights = sizes.read_settings(sys.argv[1])
     if dtype != "float32":
-        array.set_matmul_dtype(dtype)
+        round_products(dtype)
     array.keep_freed_memory()
     array.manual_seed(0)
     model = make_model(config)
