@@ -142,11 +142,9 @@ class Peer:
             return line
 
     def _why_it_ended(self) -> str:
-        """The last line that the process wrote to standard error which is not indented, or its exit status."""
         status = self._process.wait()
         self._errors.seek(0)
-        said = [line for line in self._errors.read().splitlines() if line.strip() and not line[0].isspace()]
-        return said[-1][:200] if said else f"ended with status {status}"
+        return last_words(self._errors.read()) or f"status {status}"
 
     def close(self) -> None:
         if self._process.poll() is None:
@@ -161,6 +159,12 @@ class Peer:
 
     def __exit__(self, *error) -> None:
         self.close()
+
+
+def last_words(errors: str) -> str:
+    """Of what a process wrote to standard error, the last line that is not indented: what a traceback ends with."""
+    said = [line for line in errors.splitlines() if line.strip() and not line[0].isspace()]
+    return said[-1][:200] if said else ""
 
 
 def in_turns(peers: list[Peer], rounds: int, request: dict | Callable[[Peer], dict]) -> dict[str, list]:

@@ -60,15 +60,20 @@ def round_products(dtype: str) -> None:
     precision.set_matmul_precision(dtype)
 
 
-def main() -> None:
-    config, dtype, weights = sizes.read_settings(sys.argv[1])
+def prepare(config: sizes.Config, dtype: str, weights: Path):
+    """The step of a fresh model, whose weights are written to the file unless it is there: they are always the same."""
     if dtype != "float32":
         round_products(dtype)
     array.keep_freed_memory()
     array.manual_seed(0)
     model = make_model(config)
-    save_file(model.state_dict(), weights)
-    harness.serve_training(make_step(config, model))
+    if not weights.exists():
+        save_file(model.state_dict(), weights)
+    return make_step(config, model)
+
+
+def main() -> None:
+    harness.serve_training(prepare(*sizes.read_settings(sys.argv[1])))
 
 
 if __name__ == "__main__":

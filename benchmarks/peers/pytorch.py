@@ -98,11 +98,15 @@ def make_step(config: sizes.Config, model: GPT, variant: str):
     return step
 
 
-def main() -> None:
-    config, _, weights = sizes.read_settings(sys.argv[1])
+def prepare(config: sizes.Config, dtype: str, weights: Path, variant: str):
+    """The step of a model with the weights in the file. It computes in float32 whatever the dtype of ours."""
     model = GPT(config)
     model.load_state_dict(load_file(weights))
-    harness.serve_training(make_step(config, model, sys.argv[2]))
+    return make_step(config, model, variant)
+
+
+def main() -> None:
+    harness.serve_training(prepare(*sizes.read_settings(sys.argv[1]), sys.argv[2]))
 
 
 if __name__ == "__main__":
