@@ -161,6 +161,11 @@ CASES = [
 ]
 
 
+# For scaling.py: the same 4,096 tokens, in longer and longer sequences.
+ATTENTION_BY_LENGTH = [attention(4096 // t, 6, t, 64) for t in (128, 256, 512, 1024, 2048)]
+ALL = CASES + ATTENTION_BY_LENGTH  # peers know a case by its place here
+
+
 def work(case: OpCase, made: int) -> tuple[float, float]:
     """(forward, backward): operations, or bytes, where y has `made` bytes."""
     if case.operations:

@@ -24,7 +24,7 @@ from pathlib import Path
 import harness
 import numpy as np
 import op_cases
-from op_cases import CASES, OpCase
+from op_cases import ALL, CASES, OpCase
 
 REFERENCE, PYTORCH = "reference", "pytorch"
 BFLOAT16_TOLERANCE = 2e-2
@@ -76,7 +76,7 @@ def validate(case: OpCase, version: str, file: Path, reference: Path) -> None:
 
 def measure(number: int, sides: Sides, rounds: int) -> list[dict]:
     """The records of one case, one for each version of ours."""
-    case = CASES[number]
+    case = ALL[number]
     peers = sides.of(case.op)
     memory, made = {}, 0
     with tempfile.TemporaryDirectory() as folder:
@@ -178,10 +178,10 @@ def main() -> None:
     print(harness.one_line(facts), flush=True)
     sides = Sides()
     records, peaks = [], sides.measure_peaks()
-    for number, case in enumerate(CASES):
+    for case in CASES:
         if options.op is None or case.op in options.op:
             print(case, flush=True)
-            records += measure(number, sides, options.rounds)
+            records += measure(ALL.index(case), sides, options.rounds)
     again = sides.measure_peaks()
     sides.close()
     peaks = {name: max(peaks[name], again[name]) for name in peaks}

@@ -55,6 +55,7 @@ def measure(rounds: int, cold_rounds: int, sides: list[str]) -> list[dict]:
         warm: dict[str, list[dict]] = {side: [] for side in sides}
         for number in range(cold_rounds):
             for side in list(cold):
+                print(f"{side}, cold ...", flush=True)
                 try:
                     cold[side].append(first_step(side, settings, folder / f"{side}-{number}"))
                 except harness.PeerFailed as failed:

@@ -1,6 +1,6 @@
 """How both sides of `ops.py` answer, given how a side makes its calls.
 
-prepare(number, version)  get ready for a case of op_cases.CASES; returns the reason where this version can't run it
+prepare(number, version)  get ready for a case of op_cases.ALL; returns the reason where this version can't run it
 results(file)             write what forward and backward return to a file for np.load; returns the bytes of y
 memory()                  peak MiB of new arrays during forward and backward
 time(seconds)             mean milliseconds (forward, backward) of calls that take so long together
@@ -37,7 +37,7 @@ def serve(prepare: Callable[[op_cases.OpCase, str], Call | str], to_numpy: Calla
         nonlocal call, of
         if of != (number, version):
             call, of = None, (number, version)  # the old arrays go before the next are made
-            call = prepare(op_cases.CASES[number], version)
+            call = prepare(op_cases.ALL[number], version)
         return call if isinstance(call, str) else None
 
     def run() -> tuple[tuple, list]:
