@@ -69,9 +69,11 @@ def validate(case: OpCase, version: str, file: Path, reference: Path) -> None:
             raise SystemExit(f"{case}, {version}: expected {sorted(right)}, got {sorted(ours)}")
         for name in right:
             a, b = ours[name], right[name]
+            if a.shape != b.shape:
+                raise SystemExit(f"{case}, {version}: {name} has shape {a.shape}, not {b.shape}")
             error = np.abs(a - b).max() / max(np.abs(b).max(), 1e-30)
-            if a.shape != b.shape or not error <= tolerance:
-                raise SystemExit(f"{case}, {version}: {name} {a.shape} differs from {b.shape} by {error:.1e}")
+            if not error <= tolerance:
+                raise SystemExit(f"{case}, {version}: {name} differs from the reference's by {error:.1e}")
 
 
 def measure(number: int, sides: Sides, rounds: int) -> list[dict]:

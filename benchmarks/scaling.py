@@ -103,8 +103,8 @@ def plot(sweeps: dict[str, list[dict]], file: Path) -> None:
             axis.set_xticks(values, [str(v) for v in values])
             axis.minorticks_off()
             axis.grid(alpha=0.3)
+        time.legend()
         time.set_title("attention, forward and backward" if name == "attention" else "training step")
-    axes[0, 0].legend()
     figure.savefig(file, dpi=110)
 
 

@@ -72,6 +72,7 @@ def test_the_record_has_rates_shares_and_the_ratio():
     assert "| 2 (0.50) / 1 (0.25) GFLOP/s |" in ops.table([r])
 
 
+@pytest.mark.slow
 def test_the_command_measures_every_version(tmp_path, monkeypatch):
     monkeypatch.setattr(ops, "SECONDS", 0.001)
     file = tmp_path / "r.json"
