@@ -22,11 +22,13 @@ class Call:
     forward   () -> what backward wants
     backward  what forward returned -> gradients, one for each array that forward took; None for a routine
     results   what forward returned -> y, a tuple of NumPy arrays
+    before    called before each forward, outside the time that is counted
     """
 
     forward: Callable
     backward: Callable | None
     results: Callable
+    before: Callable = lambda: None
 
 
 def serve(prepare: Callable[[op_cases.OpCase, str], Call | str], to_numpy: Callable, memory: Callable, **more) -> None:
@@ -41,20 +43,27 @@ def serve(prepare: Callable[[op_cases.OpCase, str], Call | str], to_numpy: Calla
         return call if isinstance(call, str) else None
 
     def run() -> tuple[tuple, list]:
+        """y and the gradients; `before` has been called."""
         made = call.forward()
         gradients = [] if call.backward is None else call.backward(made)
         return call.results(made), [None if g is None else to_numpy(g) for g in gradients]
 
     def results(file: str) -> int:
+        call.before()
         y, gradients = run()
         named = {f"y{i}": a for i, a in enumerate(y)} | {f"gradient{i}": a for i, a in enumerate(gradients)}
         np.savez(file, **{name: a for name, a in named.items() if a is not None})
         return sum(a.nbytes for a in y)
 
+    def peak() -> float:
+        call.before()
+        return memory(run)
+
     def timed(seconds: float) -> tuple[float, float]:
         forward = backward = 0.0
         calls, end = 0, time.perf_counter() + seconds
         while calls == 0 or time.perf_counter() < end:
+            call.before()
             start = time.perf_counter()
             made = call.forward()
             middle = time.perf_counter()
@@ -70,7 +79,7 @@ def serve(prepare: Callable[[op_cases.OpCase, str], Call | str], to_numpy: Calla
         {
             "prepare": ready,
             "results": results,
-            "memory": lambda: memory(run),
+            "memory": peak,
             "time": timed,
             **more,
         }

@@ -41,10 +41,16 @@ def prepare(case: op_cases.OpCase, version: str) -> op_server.Call | str:
         return reason
     y, _ = chosen.forward(*arrays, **case.settings)
     dy = tuple(case.upstream(piece) for piece in y) if isinstance(y, tuple) else case.upstream(y)
+    given = []  # the arrays of the next call, which leave this list with it
+
+    def before() -> None:
+        given.append((arrays[0].copy(), *arrays[1:]) if case.handed_over else arrays)
+
     return op_server.Call(
-        forward=lambda: chosen.forward(*arrays, **case.settings),
+        forward=lambda: chosen.forward(*given.pop(), **case.settings),
         backward=lambda made: chosen.backward(dy, made[1]),
         results=lambda made: made[0] if isinstance(made[0], tuple) else (made[0],),
+        before=before,
     )
 
 
