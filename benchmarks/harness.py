@@ -5,6 +5,7 @@ Each lives in its own process, because thread pools of two frameworks in one pro
 asked in turns, so that a change in the machine's speed meets all of them.
 """
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -12,36 +13,49 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results"
+FOLDER = Path(__file__).parent
+PEERS, RESULTS = FOLDER / "peers", FOLDER / "results"
+READY = "ready"
 
 
 # --- the peer's side ---------------------------------------------------------------------------------------------
 
 
 def serve(requests: dict[str, Callable]) -> None:
-    """Answer requests from standard input until it closes: {"call": NAME, ...arguments} -> the result as JSON."""
-    print(json.dumps("ready"), flush=True)
+    """Answer requests from standard input until it closes: {"call": NAME, ...arguments} -> the result as JSON.
+
+    Answers go to what was standard output at the call; anything else that is printed from then on, by a compiler in C
+    too, goes to standard error.
+    """
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    print(json.dumps(READY), file=answers, flush=True)
     for line in sys.stdin:
         request = json.loads(line)
-        print(json.dumps(requests[request.pop("call")](**request)), flush=True)
+        print(json.dumps(requests[request.pop("call")](**request)), file=answers, flush=True)
 
 
-def serve_training(step: Callable[[], float]) -> None:
+def serve_training(step: Callable[[], float], **more: Callable) -> None:
     """Answer for a peer that trains: `step` makes one update and returns the loss before it.
 
     losses(steps)  the losses of so many steps
     time(steps)    mean milliseconds of so many steps
+    forget_peak()  see there
     peak()         peak_mib
+    and what else is given by name
     """
     serve(
         {
-            "losses": lambda steps: [step() for _ in range(steps)],
+            "losses": lambda steps: [float(step()) for _ in range(steps)],
             "time": lambda steps: time_steps(step, steps),
+            "forget_peak": forget_peak,
             "peak": peak_mib,
+            **more,
         }
     )
 
@@ -55,7 +69,13 @@ def time_steps(step: Callable[[], object], steps: int) -> float:
 
 
 def peak_mib() -> float:
-    """The most memory that this process has had resident, in MiB."""
+    """The most memory that this process alone has had resident, in MiB: since `forget_peak` on Linux, elsewhere since
+    it began. nan on Windows."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
     try:
         import resource
     except ImportError:  # Windows
@@ -64,41 +84,100 @@ def peak_mib() -> float:
     return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
 
 
+def forget_peak() -> None:
+    """Begin the peak anew at what is resident now (Linux; proc(5), clear_refs), so that what a compiler needed once,
+    before the first step, does not count as what training needs."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+
+
 # --- the asking side ---------------------------------------------------------------------------------------------
 
 
-class Peer:
-    """A peer's process. `ask("time", steps=3)` sends a request and waits for its answer."""
+class PeerFailed(SystemExit):
+    """A peer's process ended before it answered, and `why`. Not caught, it ends the benchmark with that message."""
 
-    def __init__(self, name: str, script: Path, *arguments: str):
+    def __init__(self, name: str, why: str):
+        super().__init__(f"{name} ended early: {why}")
+        self.why = why
+
+
+class Peer:
+    """A peer's process. `ask("time", steps=3)` sends a request and waits for its answer.
+
+    Raises PeerFailed where the process ends instead: a package that is not installed, a compiler that is missing.
+    """
+
+    def __init__(self, name: str, script: Path, *arguments: str, env: dict[str, str] | None = None):
         self.name = name
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, str(script), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, str(script), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            encoding="utf-8",
+            env=os.environ | (env or {}),
         )
-        self._answer()
+        while self._answer() != READY:
+            pass  # what libraries print as they load
 
     def ask(self, call: str, **arguments):
-        self._process.stdin.write(json.dumps({"call": call, **arguments}) + "\n")
-        self._process.stdin.flush()
+        self.send(call, **arguments)
         return self._answer()
+
+    def send(self, call: str, **arguments) -> None:
+        with contextlib.suppress(BrokenPipeError):  # a process that has ended is noticed when it doesn't answer
+            self._process.stdin.write(json.dumps({"call": call, **arguments}) + "\n")
+            self._process.stdin.flush()
 
     def _answer(self):
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self.name} ended early, with status {self._process.wait()}")
-        return json.loads(line)
+            raise PeerFailed(self.name, self._why_it_ended())
+        try:
+            return json.loads(line)
+        except ValueError:
+            return line
+
+    def _why_it_ended(self) -> str:
+        status = self._process.wait()
+        self._errors.seek(0)
+        return last_words(self._errors.read()) or f"status {status}"
 
     def close(self) -> None:
-        self._process.stdin.close()
-        self._process.wait()
+        if self._process.poll() is None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+            self._process.wait()
+        self._process.stdout.close()
+        self._errors.close()
+
+    def __enter__(self) -> "Peer":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
 
 
-def in_turns(peers: list[Peer], rounds: int, request: dict) -> dict[str, list[float]]:
-    """Send the same request to each peer in turn, `rounds` times over; the first round only warms up."""
-    answers: dict[str, list[float]] = {peer.name: [] for peer in peers}
+def last_words(errors: str) -> str:
+    """Of what a process wrote to standard error, the last line that is not indented: what a traceback ends with."""
+    said = [line for line in errors.splitlines() if line.strip() and not line[0].isspace()]
+    return said[-1][:200] if said else ""
+
+
+def in_turns(peers: list[Peer], rounds: int, request: dict | Callable[[Peer], dict]) -> dict[str, list]:
+    """Send the request, or `request(peer)`, to each peer in turn, `rounds` times over, after a round that only warms
+    up. Returns their answers, by the peer's name.
+
+    Threads spin for a while after their work before they sleep (OpenBLAS's for the longest); each turn waits that long.
+    """
+    answers: dict[str, list] = {peer.name: [] for peer in peers}
     for round_number in range(rounds + 1):
         for peer in peers:
-            answer = peer.ask(**request)
+            time.sleep(0.1)
+            answer = peer.ask(**(request(peer) if callable(request) else request))
             if round_number:
                 answers[peer.name].append(answer)
     return answers

@@ -1,135 +1,181 @@
-"""How long does one training step take, here and in PyTorch?
+"""How long does one training step take, here and elsewhere?
 
     python benchmarks/train_step.py --config char-cpu --rounds 5 --json result.json
-    python benchmarks/train_step.py                       # every configuration, table in benchmarks/results/
+    python benchmarks/train_step.py --peers all           # every configuration, table in benchmarks/results/
+    python benchmarks/train_step.py --config char-cpu --T 256 --layers 8 --peers pytorch-eager-fused
+    python benchmarks/train_step.py --dtype bfloat16      # our matrix products in bfloat16, theirs in float32
 
-A step is what a trainer does: forward, backward, clip the gradient to norm 1, AdamW. Both sides build the same GPT from
+A step is what a trainer does: forward, backward, clip the gradient to norm 1, AdamW. All sides build the same GPT from
 the same weights, and before anything is timed, three steps on the same batches must give the same losses. Each side
-lives in its own process (harness.py); they run in turns, and the ratios are medians over rounds.
+lives in its own process (harness.py); they run in turns of about a second, and a side that waits sleeps. Milliseconds
+are medians over the rounds; ratios are medians of the ratios round by round, so that both sides of a ratio meet the
+same machine.
+
+Peak memory is the most that a side's process has resident during the timed rounds, its framework's code, weights,
+gradients and optimiser state included; what a compiler needed before them is not (forgotten after the warm-up, on
+Linux; elsewhere the peak is that of the whole life of the process).
+
+A peer that is not installed, or cannot run here, is left out, and the result says why.
 """
 
 import argparse
+import contextlib
 import json
 import statistics
 import tempfile
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import harness
 import numpy as np
+from sizes import CONFIGS, Config, write_settings
 
-PEERS = Path(__file__).parent / "peers"
-PYTORCH_VARIANTS = ("eager", "eager-fused")
-
-
-@dataclass(frozen=True)
-class Config:
-    """One size of model and batch; names and letters as in the design's table of measurements."""
-
-    name: str
-    B: int
-    T: int
-    C: int
-    layers: int
-    heads: int
-    V: int
-    bias: bool
-    steps: int  # per round, so that a round takes about a second or two
-
-
-CONFIGS = {
-    config.name: config
-    for config in (
-        Config("char-cpu", 12, 64, 128, 4, 4, 65, False, 40),
-        Config("char-gpu", 16, 256, 384, 6, 6, 65, False, 1),
-        Config("gpt2-124m", 4, 64, 768, 12, 12, 50257, True, 1),
-        Config("gpt2-124m-1k", 1, 1024, 768, 12, 12, 50257, True, 1),
-    )
+OURS = "tinygrad_gpt"
+SCRIPTS = {  # peer -> its file, and what it is told
+    "pytorch-eager": ("pytorch.py", "eager"),
+    "pytorch-eager-fused": ("pytorch.py", "eager-fused"),
+    "pytorch-compile": ("pytorch.py", "compile"),
+    "pytorch-compile-fused": ("pytorch.py", "compile-fused"),
+    "jax": ("jax_jit.py",),
+    "tinygrad": ("tinygrad_jit.py",),
+    "mygrad": ("mygrad_eager.py",),
+    "autograd": ("hips_autograd.py",),
 }
+PYTORCH = tuple(name for name in SCRIPTS if name.startswith("pytorch"))
+GROUPS = {"pytorch": PYTORCH, "all": tuple(SCRIPTS), "none": ()}
+SMALL_ONLY, SMALL = {"tinygrad", "mygrad", "autograd"}, 2e10  # a step of more operations takes these very long
+TOLERANCE = {"float32": 2e-4, "bfloat16": 1e-2}  # relative, of a loss; bfloat16 keeps 8 bits of each factor
+SECONDS = 1.0  # of a turn
 
 
-def batches(config: Config, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """`count` batches of random ids: inputs (B, T) and targets (B, T)."""
-    rng = np.random.default_rng(0)
-    ids = rng.integers(config.V, size=(count, config.B, config.T + 1))
-    return [(row[:, :-1].copy(), row[:, 1:].copy()) for row in ids]
+def operations(config: Config) -> float:
+    """Floating-point operations in a step's matrix products: 2 forward and 4 backward for each weight and token."""
+    weights = config.layers * 12 * config.C**2 + config.V * config.C
+    attention = config.layers * config.C * config.T  # causal: each query meets T/2 keys, for q kᵀ and for P v
+    return 6 * config.B * config.T * (weights + attention)
 
 
-def validate(peers: list[harness.Peer]) -> None:
-    """Three steps must give the same losses everywhere: the same model, the same gradients, the same update."""
-    losses = {peer.name: peer.ask("losses", steps=3) for peer in peers}
-    ours = losses["tinygrad_gpt"]
-    for name, theirs in losses.items():
-        if not np.allclose(theirs, ours, rtol=2e-4):
-            raise SystemExit(f"{name} computes another function than tinygrad_gpt: losses {theirs}, ours {ours}")
+def start(names: list[str], config: Config, settings: Path, left_out: dict[str, str]) -> dict[str, harness.Peer]:
+    """The peers that run here; for the others, `left_out` gets the reason."""
+    peers = {}
+    for name in names:
+        script, *arguments = SCRIPTS[name]
+        if name in SMALL_ONLY and operations(config) > SMALL:
+            left_out[name] = "only asked for small sizes: the rounds would take it many minutes"
+            continue
+        try:
+            peers[name] = harness.Peer(name, harness.PEERS / script, str(settings), *arguments)
+        except harness.PeerFailed as failed:
+            left_out[name] = failed.why
+    return peers
 
 
-def measure(config: Config, rounds: int, variants: tuple[str, ...]) -> dict:
+def validate(ours: harness.Peer, peers: dict[str, harness.Peer], rtol: float, left_out: dict[str, str]) -> None:
+    """Three steps must give the same losses everywhere: the same model, the same gradients, the same update.
+
+    A peer that fails (many compile at their first step) is left out; one that computes something else is an error.
+    """
+    expected = ours.ask("losses", steps=3)
+    for name, peer in list(peers.items()):
+        try:
+            losses = peer.ask("losses", steps=3)
+        except harness.PeerFailed as failed:
+            left_out[name] = failed.why
+            peers.pop(name).close()
+            continue
+        if not np.allclose(losses, expected, rtol=rtol):
+            raise SystemExit(f"{name} computes another function than {OURS}: losses {losses}, ours {expected}")
+
+
+def measure(config: Config, rounds: int, names: list[str], dtype: str = "float32") -> dict:
     """Time one configuration on every side. Returns the record that goes into the JSON file."""
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Path(folder) / "settings.json"
-        settings.write_text(json.dumps(asdict(config) | {"weights": str(Path(folder) / "weights.safetensors")}))
-        ours = harness.Peer("tinygrad_gpt", PEERS / "ours.py", str(settings))  # writes the weights the others load
-        peers = [ours]
-        for variant in variants:
-            peers.append(harness.Peer(f"pytorch-{variant}", PEERS / "pytorch.py", str(settings), variant))
-        validate(peers)
-        times = harness.in_turns(peers, rounds, {"call": "time", "steps": config.steps})
-        memory = {peer.name: peer.ask("peak") for peer in peers}
-        for peer in peers:
-            peer.close()
+    left_out: dict[str, str] = {}
+    with contextlib.ExitStack() as closing:
+        settings = write_settings(Path(closing.enter_context(tempfile.TemporaryDirectory())), config, dtype)
+        ours = harness.Peer(OURS, harness.PEERS / "ours.py", str(settings))  # first: it writes the weights
+        closing.callback(ours.close)
+        peers = start(names, config, settings, left_out)
+        for peer in peers.values():
+            closing.callback(peer.close)
+        validate(ours, peers, TOLERANCE[dtype], left_out)
+        sides = [ours, *peers.values()]
+        steps = {peer.name: max(1, round(1e3 * SECONDS / peer.ask("time", steps=2))) for peer in sides}
+        for peer in sides:
+            peer.ask("forget_peak")
+        times = harness.in_turns(sides, rounds, lambda peer: {"call": "time", "steps": steps[peer.name]})
+        memory = {peer.name: peer.ask("peak") for peer in sides}
+    return record(config.name, dtype, times, memory, left_out)
+
+
+def record(config: str, dtype: str, times: dict[str, list], memory: dict[str, float], left_out: dict) -> dict:
+    """What is known of one configuration: medians, and the ratios that count (above 1: ours takes less time)."""
     ms = {name: statistics.median(values) for name, values in times.items()}
-    record = {
-        "config": config.name,
-        "ours_ms": ms.pop("tinygrad_gpt"),
-        "ours_peak_mib": memory["tinygrad_gpt"],
-        "peers": {name: {"ms": ms[name], "peak_mib": memory[name]} for name in ms},
+    ratio = {name: harness.median_ratio(times[name], times[OURS]) for name in times if name != OURS}
+    fastest = min((name for name in ratio if name in PYTORCH), key=ms.get, default=None)
+    return {
+        "config": config,
+        "dtype": dtype,
+        "rounds": len(times[OURS]),
+        "ours_ms": ms[OURS],
+        "ours_peak_mib": memory[OURS],
+        "peers": {name: {"ms": ms[name], "peak_mib": memory[name], "ratio": ratio[name]} for name in ratio},
+        "fastest_pytorch": fastest,
+        "ratio_fastest_pytorch": ratio.get(fastest),
+        "ratio_default_adamw": ratio.get("pytorch-eager"),
+        "memory_to_pytorch": memory[OURS] / min(memory[n] for n in ratio if n in PYTORCH) if fastest else None,
+        "left_out": left_out,
     }
-    if ms:
-        fastest = min(ms, key=ms.get)
-        record["fastest_pytorch"] = fastest
-        record["ratio_fastest_pytorch"] = harness.median_ratio(times[fastest], times["tinygrad_gpt"])
-    return record
 
 
 def table(records: list[dict]) -> str:
-    """The records as Markdown: milliseconds per step, the ratio to the fastest PyTorch, peak memory."""
-    names = list(records[0]["peers"])
-    header = ["step (ms)", "tinygrad_gpt", *names, "times as fast", "peak MiB, ours / PyTorch's least"]
+    """The records as Markdown: milliseconds per step and peak MiB of every side, and ours in proportion."""
+    names = list(dict.fromkeys(name for r in records for name in (*r["peers"], *r["left_out"])))
+    header = ["step: ms (peak MiB)", OURS, *names, "times as fast as the fastest PyTorch", "memory to PyTorch's least"]
     rows = []
-    for record in records:
-        least = min((peer["peak_mib"] for peer in record["peers"].values()), default=float("nan"))
-        rows.append(
-            [
-                record["config"],
-                f"{record['ours_ms']:.1f}",
-                *(f"{record['peers'][name]['ms']:.1f}" for name in names),
-                f"{record.get('ratio_fastest_pytorch', float('nan')):.2f}",
-                f"{record['ours_peak_mib']:.0f} / {least:.0f}",
-            ]
-        )
-    return harness.markdown_table(header, rows)
+    for r in records:
+        cells = [f"{p['ms']:.1f} ({p['peak_mib']:.0f})" if (p := r["peers"].get(name)) else "-" for name in names]
+        fast = "-" if r["fastest_pytorch"] is None else f"{r['ratio_fastest_pytorch']:.2f}"
+        memory = "-" if r["fastest_pytorch"] is None else f"{r['memory_to_pytorch']:.2f}"
+        ours = f"{r['ours_ms']:.1f} ({r['ours_peak_mib']:.0f})"
+        rows.append([f"{r['config']}, {r['dtype']}", ours, *cells, fast, memory])
+    notes = [f"{name} is not in {r['config']}: {why}" for r in records for name, why in r["left_out"].items()]
+    return "\n\n".join([harness.markdown_table(header, rows), *notes])
+
+
+def chosen_peers(words: list[str]) -> list[str]:
+    """Names and groups of names as names, each once. Raises SystemExit for a word that is neither."""
+    for word in words:
+        if word not in SCRIPTS and word not in GROUPS:
+            raise SystemExit(f"there is no peer {word!r}; there are {', '.join((*GROUPS, *SCRIPTS))}")
+    return list(dict.fromkeys(name for word in words for name in GROUPS.get(word, (word,))))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", choices=list(CONFIGS), action="append", help="which sizes (default: all)")
+    for letter, what in zip("BTCV", ("batch", "positions", "channels", "vocabulary"), strict=True):
+        parser.add_argument(f"--{letter}", type=int, help=f"{what}, instead of the configuration's")
+    parser.add_argument("--layers", type=int, help="likewise")
+    parser.add_argument("--heads", type=int, help="likewise")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds after one to warm up (default 5)")
-    parser.add_argument("--variants", nargs="*", default=list(PYTORCH_VARIANTS), help="of PyTorch; none: ours alone")
+    parser.add_argument("--dtype", choices=list(TOLERANCE), default="float32", help="of our matrix products' inputs")
+    parser.add_argument("--peers", nargs="*", default=["pytorch"], help=f"of {', '.join((*GROUPS, *SCRIPTS))}")
     parser.add_argument("--json", type=Path, help="write the record(s) to this file instead of benchmarks/results/")
     options = parser.parse_args()
 
-    facts = harness.machine("numpy", "numba", "torch")
+    names = chosen_peers(options.peers)
+    changes = {key: getattr(options, key) for key in ("B", "T", "C", "layers", "heads", "V")}
+    facts = harness.machine("numpy", "numba", "torch", "jax", "tinygrad", "mygrad", "autograd")
     print(harness.one_line(facts))
     records = []
     for name in options.config or CONFIGS:
-        records.append(measure(CONFIGS[name], options.rounds, tuple(options.variants)))
+        records.append(measure(CONFIGS[name].but(**changes), options.rounds, names, options.dtype))
         print(f"\n{table(records[-1:])}", flush=True)
     result = records[0] if options.config and len(records) == 1 else records
     if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     else:
-        harness.write_results("train_step", facts, records, table(records))
+        suffix = "" if options.dtype == "float32" else f"_{options.dtype}"
+        harness.write_results(f"train_step{suffix}", facts, records, table(records))
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
 from tinygrad_gpt import array, precision
-from tinygrad_gpt.cli import main
+from tinygrad_gpt.cli import bench, main
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.train.config import SETTINGS, option_name
 
@@ -395,6 +396,33 @@ def test_info(run):
     assert "numpy" in said and "cores" in said and "TINYGRAD_GPT_DATA" in said
     for op in registry.op_names():
         assert re.search(rf"│ {op} +│ \w+ +│", said), op
+
+
+def test_bench(run, monkeypatch):
+    monkeypatch.setattr(bench, "SECONDS", 0.0)
+    status, said, _ = run("bench", "--preset", "tiny")
+    assert status == 0
+    assert "numpy" in said and "cores" in said and "reference: " in said
+    assert re.search(r"training step .*│ 29k parameters, 8 x 32 tokens +│ +[\d,.]+ +│ [\d,]+ tokens/s", said), said
+    for what in ("matrix product", "attention and its gradient"):
+        assert re.search(rf"│ {what} +│ .* │ +[\d,.]+ +│ [\d,]+ GFLOP/s", said), said
+
+
+def test_bench_of_a_preset_that_is_none(run):
+    assert_one_line(run("bench", "--preset", "nope"), "nope", "quick")
+
+
+def test_bench_times_the_median_call_after_warming_up():
+    waits = iter([0.03, 0.03, 0.0, 0.0, 0.0, 0.02])
+    calls = 0
+
+    def function():
+        nonlocal calls
+        calls += 1
+        time.sleep(next(waits, 0.0))
+
+    assert bench.median_ms(function, seconds=0.02) < 5
+    assert calls >= 6, "two to warm up, and as many as fit in 20 ms"
 
 
 # --- as a process ---------------------------------------------------------------------------------------------------

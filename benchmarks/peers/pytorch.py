@@ -5,22 +5,22 @@
 `-fused` uses `AdamW(fused=True)`. Attributes have the names of tinygrad_gpt's GPT, so that weights load by name.
 """
 
-import json
 import sys
+from itertools import cycle
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import harness
+import sizes
 import torch
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
-from train_step import Config, batches
 
 
 class Attention(nn.Module):
-    def __init__(self, config: Config):
+    def __init__(self, config: sizes.Config):
         super().__init__()
         self.heads = config.heads
         self.qkv = nn.Linear(config.C, 3 * config.C, bias=config.bias)
@@ -34,7 +34,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    def __init__(self, config: Config):
+    def __init__(self, config: sizes.Config):
         super().__init__()
         self.up = nn.Linear(config.C, 4 * config.C, bias=config.bias)
         self.down = nn.Linear(4 * config.C, config.C, bias=config.bias)
@@ -44,7 +44,7 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, config: Config):
+    def __init__(self, config: sizes.Config):
         super().__init__()
         self.attention_norm = nn.LayerNorm(config.C, bias=config.bias)
         self.attention = Attention(config)
@@ -57,7 +57,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    def __init__(self, config: Config):
+    def __init__(self, config: sizes.Config):
         super().__init__()
         self.token_embedding = nn.Embedding(config.V, config.C)
         self.position_embedding = nn.Embedding(config.T, config.C)
@@ -72,37 +72,41 @@ class GPT(nn.Module):
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def main() -> None:
-    settings = json.loads(Path(sys.argv[1]).read_text())
-    variant = sys.argv[2]
-    weights = settings.pop("weights")
-    config = Config(**settings)
-    model = GPT(config)
-    model.load_state_dict(load_file(weights))
+def make_step(config: sizes.Config, model: GPT, variant: str):
+    """The function that makes one update and returns the loss before it."""
     forward = torch.compile(model) if variant.startswith("compile") else model
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     vectors = [p for p in model.parameters() if p.ndim < 2]
     optimizer = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}],
-        lr=1e-3,
-        betas=(0.9, 0.99),
+        [{"params": matrices, "weight_decay": sizes.WEIGHT_DECAY}, {"params": vectors, "weight_decay": 0.0}],
+        lr=sizes.LR,
+        betas=sizes.BETAS,
+        eps=sizes.EPS,
         fused=variant.endswith("fused"),
     )
-    data = [(torch.from_numpy(ids), torch.from_numpy(targets)) for ids, targets in batches(config, 4)]
-    steps_done = 0
+    data = cycle([(torch.from_numpy(ids), torch.from_numpy(targets)) for ids, targets in sizes.batches(config)])
 
     def step() -> float:
-        nonlocal steps_done
-        ids, targets = data[steps_done % len(data)]
-        steps_done += 1
+        ids, targets = next(data)
         optimizer.zero_grad()
         loss = forward(ids, targets)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(model.parameters(), sizes.MAX_NORM)
         optimizer.step()
         return loss.item()
 
-    harness.serve_training(step)
+    return step
+
+
+def prepare(config: sizes.Config, dtype: str, weights: Path, variant: str):
+    """The step of a model with the weights in the file. It computes in float32 whatever the dtype of ours."""
+    model = GPT(config)
+    model.load_state_dict(load_file(weights))
+    return make_step(config, model, variant)
+
+
+def main() -> None:
+    harness.serve_training(prepare(*sizes.read_settings(sys.argv[1]), sys.argv[2]))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
     training.py    train, presets
     using.py       sample, eval
     inspecting.py  gradcheck, info
+    bench.py       bench
     options.py     an option for every setting
 
 Exit status: 0 done; 1 a gradient check failed; 2 something the user can put right, in one line on standard error; 130
@@ -15,7 +16,7 @@ import sys
 
 import typer
 
-from tinygrad_gpt.cli import inspecting, training, using
+from tinygrad_gpt.cli import bench, inspecting, training, using
 from tinygrad_gpt.errors import UserError
 
 INTERRUPTED, UNREADABLE = 130, 141  # as a shell reports SIGINT and SIGPIPE
@@ -37,6 +38,7 @@ app.command()(using.sample)
 app.command(name="eval")(using.evaluate_run)
 app.command()(inspecting.gradcheck)
 app.command()(inspecting.info)
+app.command()(bench.bench)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -58,31 +58,36 @@ def info():
     from rich.table import Table
 
     from tinygrad_gpt.data.storage import cache_folder, data_folder
-    from tinygrad_gpt.train.run import installed
 
     console = Console(highlight=False)
-    facts = Table(show_header=False, box=None)
-    packages = ("tinygrad-gpt", "numpy", "numba", "safetensors", "tokenizers", "matplotlib", "cupy")
-    versions = "  ".join(f"{name} {installed(name) or 'not installed'}" for name in packages)
-    for name, value in (
-        ("system", f"Python {platform.python_version()}, {platform.platform()}"),
-        ("packages", versions),
-        ("processor", f"{_processor()}, {_cores()} cores"),
-        ("BLAS", _blas()),
-        *_threads().items(),
-        ("bfloat16", _bfloat16()),
-        ("data folder", str(data_folder() or "not set (environment variable TINYGRAD_GPT_DATA)")),
-        ("cache", str(cache_folder())),
-    ):
-        facts.add_row(name, value)
-    console.print(facts)
+    table = Table(show_header=False, box=None)
+    shown = facts("tinygrad-gpt", "numpy", "numba", "safetensors", "tokenizers", "matplotlib", "cupy")
+    shown["data folder"] = str(data_folder() or "not set (environment variable TINYGRAD_GPT_DATA)")
+    shown["cache"] = str(cache_folder())
+    for name, value in shown.items():
+        table.add_row(name, value)
+    console.print(table)
     table = Table("op", "runs here", "why not the others", title="versions, on float32 arrays")
-    for op, version, why in _versions_here():
+    for op, version, why in versions_here():
         table.add_row(op, version, why)
     console.print(table)
 
 
-def _versions_here():
+def facts(*packages: str) -> dict[str, str]:
+    """What there is to know about the machine: system, versions of these packages, processor, BLAS, threads."""
+    from tinygrad_gpt.train.run import installed
+
+    return {
+        "system": f"Python {platform.python_version()}, {platform.platform()}",
+        "packages": "  ".join(f"{name} {installed(name) or 'not installed'}" for name in packages),
+        "processor": f"{_processor()}, {_cores()} cores",
+        "BLAS": _blas(),
+        **_threads(),
+        "bfloat16": _bfloat16(),
+    }
+
+
+def versions_here():
     """(op, version that runs on a typical float32 input, why those before it do not) for every op."""
     import numpy as np
 

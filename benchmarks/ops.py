@@ -1,0 +1,200 @@
+"""How long does each op take, in each of its versions, and in PyTorch?
+
+    python benchmarks/ops.py                              # every op; table in benchmarks/results/
+    python benchmarks/ops.py --op attention --op linear --rounds 5 --json result.json
+
+For each case in op_cases.py: forward and backward of the reference, of every kernel, and of PyTorch's op, from the same
+arrays. Before anything is timed, all must agree on y and on every gradient. The reference, the kernels and PyTorch live
+in processes of their own and run in turns (harness.py); times are medians over the rounds, "times as fast" is the
+median of PyTorch's time over ours, forward and backward together, round by round.
+
+The rate is that of the work that has to be done (op_cases.py says how it is counted), and its share is of what this
+machine was measured to do in the same run (peers/peaks.py): matrix products of NumPy for ops that are made of products,
+reading and writing of large arrays for all others. Arrays that fit in the cache can exceed the latter.
+
+Memory is the peak of new arrays during forward and backward, y and gradients included.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+
+import harness
+import numpy as np
+import op_cases
+from op_cases import ALL, CASES, OpCase
+
+REFERENCE, PYTORCH = "reference", "pytorch"
+BFLOAT16_TOLERANCE = 2e-2
+SECONDS = 0.15  # of a turn
+
+
+class Sides:
+    """The processes that are asked: the reference, the kernels, PyTorch if it is installed, and the peaks."""
+
+    def __init__(self):
+        self.reference = harness.Peer(REFERENCE, harness.PEERS / "ops_ours.py")
+        self.kernels = harness.Peer("kernels", harness.PEERS / "ops_ours.py")
+        self.peaks = harness.Peer("peaks", harness.PEERS / "peaks.py")
+        try:
+            self.pytorch = harness.Peer(PYTORCH, harness.PEERS / "ops_pytorch.py")
+        except harness.PeerFailed as failed:
+            print(f"without PyTorch: {failed.why}")
+            self.pytorch = None
+
+    def of(self, op: str) -> dict[str, harness.Peer]:
+        """Version -> the process that runs it, the reference first."""
+        kernels = [name for name in self.kernels.ask("versions", op=op) if name != REFERENCE]
+        sides = {REFERENCE: self.reference} | dict.fromkeys(kernels, self.kernels)
+        return sides | ({PYTORCH: self.pytorch} if self.pytorch else {})
+
+    def measure_peaks(self) -> dict[str, float]:
+        return {name: self.peaks.ask(name) for name in ("gflops", "gbytes")}
+
+    def close(self) -> None:
+        for peer in (self.reference, self.kernels, self.peaks, self.pytorch):
+            if peer:
+                peer.close()
+
+
+def validate(case: OpCase, version: str, file: Path, reference: Path) -> None:
+    """Raises SystemExit unless y and all gradients are those of the reference."""
+    tolerance = case.tolerance if version == PYTORCH else op_cases.TOLERANCE
+    if "bfloat16" in version:
+        tolerance = BFLOAT16_TOLERANCE
+    with np.load(file) as ours, np.load(reference) as right:
+        if set(ours) != set(right):
+            raise SystemExit(f"{case}, {version}: expected {sorted(right)}, got {sorted(ours)}")
+        for name in right:
+            a, b = ours[name], right[name]
+            if a.shape != b.shape:
+                raise SystemExit(f"{case}, {version}: {name} has shape {a.shape}, not {b.shape}")
+            error = np.abs(a - b).max() / max(np.abs(b).max(), 1e-30)
+            if not error <= tolerance:
+                raise SystemExit(f"{case}, {version}: {name} differs from the reference's by {error:.1e}")
+
+
+def measure(number: int, sides: Sides, rounds: int) -> list[dict]:
+    """The records of one case, one for each version of ours."""
+    case = ALL[number]
+    peers = sides.of(case.op)
+    memory, made = {}, 0
+    with tempfile.TemporaryDirectory() as folder:
+        for version, peer in list(peers.items()):
+            reason = peer.ask("prepare", number=number, version=version)
+            if reason is not None:
+                print(f"{case}: {version} is left out: {reason}")
+                del peers[version]
+                continue
+            file = Path(folder) / f"{version}.npz"
+            made = peer.ask("results", file=str(file))
+            validate(case, version, file, Path(folder) / f"{REFERENCE}.npz")
+            memory[version] = peer.ask("memory")
+    times: dict[str, list] = {version: [] for version in peers}
+    for round_number in range(rounds + 1):
+        for version, peer in peers.items():
+            peer.ask("prepare", number=number, version=version)
+            answer = peer.ask("time", seconds=SECONDS)
+            if round_number:
+                times[version].append(answer)
+    return [record(case, version, times, memory, made) for version in peers if version != PYTORCH]
+
+
+def record(case: OpCase, version: str, times: dict, memory: dict, made: int) -> dict:
+    """What is known of one version: milliseconds, rates in GFLOP/s or GB/s, and PyTorch's milliseconds."""
+    forward, backward = (statistics.median(values) for values in zip(*times[version], strict=True))
+    work = op_cases.work(case, made)
+    result = {
+        "op": case.op,
+        "case": case.name,
+        "version": version,
+        "forward_ms": forward,
+        "backward_ms": backward,
+        "unit": "GFLOP/s" if case.operations else "GB/s",
+        "forward_rate": work[0] / forward / 1e6 if work[0] else None,
+        "backward_rate": work[1] / backward / 1e6 if work[1] and case.op not in op_cases.ROUTINES else None,
+        "peak_mib": memory[version],
+    }
+    if PYTORCH in times:
+        theirs = [statistics.median(values) for values in zip(*times[PYTORCH], strict=True)]
+        sums = {name: [sum(pair) for pair in times[name]] for name in (version, PYTORCH)}
+        result |= {
+            "pytorch_forward_ms": theirs[0],
+            "pytorch_backward_ms": theirs[1],
+            "pytorch_peak_mib": memory[PYTORCH],
+            "ratio": harness.median_ratio(sums[PYTORCH], sums[version]),
+        }
+    return result
+
+
+def add_shares(records: list[dict], peaks: dict[str, float]) -> None:
+    """Each rate as a share of the peak of its kind."""
+    for r in records:
+        peak = peaks["gflops" if r["unit"] == "GFLOP/s" else "gbytes"]
+        for which in ("forward", "backward"):
+            rate = r[f"{which}_rate"]
+            r[f"{which}_share"] = None if rate is None else rate / peak
+
+
+def table(records: list[dict]) -> str:
+    """The records as Markdown."""
+
+    def number(value: float | None, digits: int, unit: str = "") -> str:
+        return "-" if value is None else f"{value:.{digits}f}{unit}"
+
+    rows = []
+    for r in records:
+        rates = [
+            "-" if r[f"{which}_rate"] is None else f"{r[f'{which}_rate']:.0f} ({r[f'{which}_share']:.2f})"
+            for which in ("forward", "backward")
+        ]
+        rows.append(
+            [
+                f"{r['op']} {r['case']}",
+                r["version"],
+                number(r["forward_ms"], 3),
+                number(r["backward_ms"], 3),
+                f"{' / '.join(rates)} {r['unit']}",
+                number(r["peak_mib"], 1),
+                number(r.get("pytorch_forward_ms"), 3),
+                number(r.get("pytorch_backward_ms"), 3),
+                number(r.get("pytorch_peak_mib"), 1),
+                number(r.get("ratio"), 2),
+            ]
+        )
+    header = ["op", "version", "forward ms", "backward ms", "rate (share of peak)", "MiB"]
+    header += ["PyTorch: forward ms", "backward ms", "MiB", "times as fast"]
+    return harness.markdown_table(header, rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--op", action="append", choices=sorted({case.op for case in CASES}), help="(default: all)")
+    parser.add_argument("--rounds", type=int, default=3, help="timed rounds after one to warm up (default 3)")
+    parser.add_argument("--json", type=Path, help="write the records to this file instead of benchmarks/results/")
+    options = parser.parse_args()
+
+    facts = harness.machine("numpy", "numba", "torch")
+    print(harness.one_line(facts), flush=True)
+    sides = Sides()
+    records, peaks = [], sides.measure_peaks()
+    for case in CASES:
+        if options.op is None or case.op in options.op:
+            print(case, flush=True)
+            records += measure(ALL.index(case), sides, options.rounds)
+    again = sides.measure_peaks()
+    sides.close()
+    peaks = {name: max(peaks[name], again[name]) for name in peaks}
+    add_shares(records, peaks)
+    print(f"\npeaks: {peaks['gflops']:.0f} GFLOP/s, {peaks['gbytes']:.1f} GB/s\n\n{table(records)}")
+    facts |= {"sgemm GFLOP/s": f"{peaks['gflops']:.0f}", "memory GB/s": f"{peaks['gbytes']:.1f}"}
+    if options.json:
+        options.json.write_text(json.dumps({"peaks": peaks, "records": records}, indent=2) + "\n", encoding="utf-8")
+    else:
+        harness.write_results("ops", facts, records, table(records))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""tinygrad_gpt's side of `ops.py`: any version of an op.
+
+    python benchmarks/peers/ops_ours.py
+
+The reference has a process of its own, into which no kernel is loaded: kernels give the cores to Numba's threads and
+leave NumPy's products one, and the reference is to be measured at its best.
+"""
+
+import sys
+import tracemalloc
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+import op_cases
+import op_server
+from ours import round_products
+
+from tinygrad_gpt import array, optim
+from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.nn.module import Parameter
+
+
+def versions(op: str) -> list[str]:
+    return [version.name for version in registry.versions(op)]
+
+
+def prepare(case: op_cases.OpCase, version: str) -> op_server.Call | str:
+    arrays = case.arrays()
+    if case.op in op_cases.ROUTINES:
+        return routine(case.op, version, *arrays)
+    with registry.using("reference"):
+        chosen = registry.choose(case.op, arrays, case.settings)
+    if version == "bfloat16":  # runs only where it was asked for
+        round_products(version)
+    if version != "reference":
+        chosen = next(v for v in registry.versions(case.op) if v.name == version)
+    reason = chosen.why_not(*arrays, **case.settings)
+    if reason is not None:
+        return reason
+    y, _ = chosen.forward(*arrays, **case.settings)
+    dy = tuple(case.upstream(piece) for piece in y) if isinstance(y, tuple) else case.upstream(y)
+    given = []  # the arrays of the next call, which leave this list with it
+
+    def before() -> None:
+        given.append((arrays[0].copy(), *arrays[1:]) if case.handed_over else arrays)
+
+    return op_server.Call(
+        forward=lambda: chosen.forward(*given.pop(), **case.settings),
+        backward=lambda made: chosen.backward(dy, made[1]),
+        results=lambda made: made[0] if isinstance(made[0], tuple) else (made[0],),
+        before=before,
+    )
+
+
+def routine(name: str, version: str, values: np.ndarray, gradient: np.ndarray) -> op_server.Call:
+    """AdamW, and the norm that clipping asks for, of one parameter, as the optimiser calls them."""
+    parameter = Parameter(values)
+    parameter.grad = gradient
+    optimizer = optim.AdamW([parameter], weight_decay=0.1)
+
+    def update():
+        with registry.using(**{name: version}):
+            optimizer.step()
+        return parameter.data
+
+    def norm():
+        with registry.using(**{name: version}):
+            return np.asarray(optim.clip_grad_norm([parameter], 1e9), np.float32)
+
+    return op_server.Call(update if name == "adamw" else norm, None, results=lambda made: (made,))
+
+
+def peak_of_new_arrays(function) -> float:
+    """Peak MiB of what NumPy allocates as the function runs. (Kernels keep only tiles to themselves.)"""
+    tracemalloc.start()
+    result = function()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    del result
+    return peak / (1 << 20)
+
+
+if __name__ == "__main__":
+    array.keep_freed_memory()
+    op_server.serve(prepare, lambda a: a, peak_of_new_arrays, versions=versions)

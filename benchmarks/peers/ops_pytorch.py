@@ -1,0 +1,103 @@
+"""PyTorch's side of `ops.py`: the op that does the same.
+
+python benchmarks/peers/ops_pytorch.py
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+import op_cases
+import op_server
+import torch
+from torch.nn import functional as F
+
+OPS = {
+    "attention": lambda q, k, v, mask, causal: F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal),
+    "linear": F.linear,
+    "matmul": torch.matmul,
+    "layer_norm": lambda x, weight, bias: F.layer_norm(x, x.shape[-1:], weight, bias),
+    "gelu": F.gelu,
+    "cross_entropy": F.cross_entropy,
+    "embedding": F.embedding,
+    "dropout": lambda x, p, seed: F.dropout(x, p),
+    "softmax": lambda x: torch.softmax(x, -1),
+    "log_softmax": lambda x: torch.log_softmax(x, -1),
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "div": torch.div,
+    "maximum": torch.maximum,
+    "where": torch.where,
+    "neg": torch.neg,
+    "pow": torch.pow,
+    "exp": torch.exp,
+    "log": torch.log,
+    "sqrt": torch.sqrt,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "relu": torch.relu,
+    "sum": torch.sum,
+    "mean": torch.mean,
+    "var": lambda x, axis: torch.var(x, axis, correction=0),
+    "max": lambda x, axis: torch.amax(x, axis),
+    "reshape": torch.reshape,
+    "transpose": lambda x, axes: x.permute(axes),
+    "broadcast_to": lambda x, shape: x.expand(shape),
+    "getitem": lambda x, index: x[index],
+    "concatenate": lambda *xs, axis: torch.cat(xs, axis),
+    "split": lambda x, sections: torch.chunk(x, sections, -1),
+}
+
+
+def prepare(case: op_cases.OpCase, version: str) -> op_server.Call:
+    tensors = [None if a is None else torch.from_numpy(a) for a in case.arrays()]
+    if case.op in op_cases.ROUTINES:
+        return routine(case.op, *tensors)
+    wanted = [t.requires_grad_() for t in tensors if t is not None and t.is_floating_point()]
+
+    def forward() -> tuple:
+        y = OPS[case.op](*tensors, **case.settings)
+        return y if isinstance(y, tuple) else (y,)
+
+    dys = tuple(torch.from_numpy(case.upstream(y.detach().numpy())) for y in forward())
+
+    def backward(y: tuple) -> list:
+        gradients = iter(torch.autograd.grad(y, wanted, dys))
+        return [next(gradients) if t is not None and t.requires_grad else None for t in tensors]
+
+    return op_server.Call(forward, backward, results=lambda y: tuple(piece.detach().numpy() for piece in y))
+
+
+def routine(name: str, values: torch.Tensor, gradient: torch.Tensor) -> op_server.Call:
+    parameter = torch.nn.Parameter(values)
+    parameter.grad = gradient
+    optimizer = torch.optim.AdamW([parameter], weight_decay=0.1, fused=True)
+
+    def update() -> np.ndarray:
+        optimizer.step()
+        return parameter.detach().numpy()
+
+    def norm() -> np.ndarray:
+        return torch.nn.utils.clip_grad_norm_([parameter], 1e9).numpy()
+
+    return op_server.Call(update if name == "adamw" else norm, None, results=lambda made: (made,))
+
+
+def peak_of_new_tensors(function) -> float:
+    """Peak MiB of what PyTorch allocates as the function runs, summed from its profiler's record."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        result = function()
+    del result
+    changes = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    now = peak = 0
+    for event in sorted(changes, key=lambda event: event.start_ns()):
+        now += event.nbytes()  # negative for memory that is freed
+        peak = max(peak, now)
+    return peak / (1 << 20)
+
+
+if __name__ == "__main__":
+    op_server.serve(prepare, lambda t: t.numpy(), peak_of_new_tensors)

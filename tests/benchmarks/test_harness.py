@@ -1,0 +1,112 @@
+"""What all benchmarks rest on: processes that answer, peaks of memory, tables."""
+
+import json
+import sys
+
+import harness
+import numpy as np
+import pytest
+
+SERVER = f"""
+import sys
+sys.path.insert(0, {str(harness.FOLDER)!r})
+import harness
+print("noise of a library that loads")
+count = 0
+def add(a, b):
+    print("noise of a call")
+    return a + b
+def turn():
+    global count
+    count += 1
+    return count
+def fail():
+    raise ImportError("no such thing")
+harness.serve({{"add": add, "turn": turn, "fail": fail}})
+"""
+
+
+@pytest.fixture
+def server(tmp_path):
+    script = tmp_path / "server.py"
+    script.write_text(SERVER, encoding="utf-8")
+    return script
+
+
+def test_a_peer_answers_whatever_else_is_printed(server):
+    with harness.Peer("it", server) as peer:
+        assert peer.ask("add", a=2, b=3) == 5
+        assert peer.ask("add", a="x", b="y") == "xy"
+
+
+def test_a_peer_that_fails_says_why(server):
+    with harness.Peer("it", server) as peer:
+        with pytest.raises(harness.PeerFailed) as failed:
+            peer.ask("fail")
+        assert failed.value.why == "ImportError: no such thing"
+        assert str(failed.value) == "it ended early: ImportError: no such thing"
+
+
+def test_a_peer_that_does_not_start_says_why(tmp_path):
+    script = tmp_path / "peer.py"
+    script.write_text("import a_package_that_nobody_has", encoding="utf-8")
+    with pytest.raises(harness.PeerFailed, match="No module named 'a_package_that_nobody_has'"):
+        harness.Peer("it", script)
+    script.write_text("import sys; sys.exit(7)", encoding="utf-8")
+    with pytest.raises(harness.PeerFailed, match="status 7"):
+        harness.Peer("it", script)
+
+
+def test_in_turns_asks_each_after_a_round_to_warm_up(server):
+    with harness.Peer("a", server) as a, harness.Peer("b", server) as b:
+        assert harness.in_turns([a, b], 2, {"call": "turn"}) == {"a": [2, 3], "b": [2, 3]}
+        asked = []
+
+        def request(peer):
+            asked.append(peer.name)
+            return {"call": "add", "a": peer.name, "b": "!"}
+
+        assert harness.in_turns([a, b], 1, request) == {"a": ["a!"], "b": ["b!"]}
+        assert asked == ["a", "b", "a", "b"]
+
+
+def test_last_words():
+    traceback = "Traceback (most recent call last):\n  File x\nKeyError: 1\n\n  and more\n"
+    assert harness.last_words(traceback) == "KeyError: 1"
+    assert harness.last_words("") == ""
+
+
+def test_median_ratio_pairs_rounds():
+    assert harness.median_ratio([2, 30, 5], [1, 10, 1]) == 3
+
+
+def test_time_steps_counts():
+    calls = []
+    ms = harness.time_steps(lambda: calls.append(0), 5)
+    assert len(calls) == 5 and 0 <= ms < 50
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux lets a process forget its peak")
+def test_the_peak_holds_what_was_freed_until_it_is_forgotten():
+    block = np.ones(25_000_000)  # 191 MiB, touched
+    del block
+    before = harness.peak_mib()
+    harness.forget_peak()
+    assert before - harness.peak_mib() > 100
+
+
+def test_a_table_and_the_files_of_results(tmp_path, monkeypatch):
+    table = harness.markdown_table(["a", "b"], [["x", "1"]])
+    assert table == "| a | b |\n| --- | ---: |\n| x | 1 |"
+    monkeypatch.setattr(harness, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(sys, "argv", ["x.py", "--rounds", "3"])
+    harness.write_results("x", {"cpu": "fast"}, [{"ms": 1.5}], table)
+    written = json.loads((tmp_path / "results" / "x.json").read_text(encoding="utf-8"))
+    command = "python benchmarks/x.py --rounds 3"
+    assert written == {"command": command, "machine": {"cpu": "fast"}, "records": [{"ms": 1.5}]}
+    assert (tmp_path / "results" / "x.md").read_text(encoding="utf-8") == f"`{command}`\n\ncpu fast\n\n{table}\n"
+
+
+def test_the_machine_has_a_name_and_versions():
+    facts = harness.machine("numpy", "a-package-that-nobody-has")
+    assert facts["cpu"] and facts["numpy"] == np.__version__ and "a-package-that-nobody-has" not in facts

@@ -1,0 +1,118 @@
+"""`tinygrad-gpt bench`: how fast this machine trains, in less than a minute.
+
+The benchmarks that compare with other frameworks are scripts of their own, in the folder `benchmarks` of the
+repository.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from tinygrad_gpt.array import keep_freed_memory, normal
+from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.train.presets import count_parameters
+from tinygrad_gpt.train.progress import thousands
+
+SECONDS = 3.0  # for each number
+CHARACTERS = 65  # of tiny Shakespeare
+
+
+def bench(
+    preset: Annotated[
+        str, typer.Option(help="recipe whose training step is timed; see `tinygrad-gpt presets`")
+    ] = "nanogpt-char-cpu",
+):
+    """Measure how fast this machine trains a GPT, multiplies matrices, and attends."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tinygrad_gpt.cli.inspecting import facts, versions_here
+    from tinygrad_gpt.train.presets import resolve
+    from tinygrad_gpt.train.progress import COMPILING, watching_compilation
+
+    settings = resolve(preset)
+    console = Console(highlight=False)
+    table = Table(show_header=False, box=None)
+    for name, value in facts("tinygrad-gpt", "numpy", "numba").items():
+        table.add_row(name, value)
+    table.add_row("kernels", _by_version(versions_here()))
+    console.print(table)
+
+    keep_freed_memory()
+    table = Table("what", "size", "milliseconds", "speed")
+    with watching_compilation(lambda: console.print(COMPILING)):
+        for measure in (lambda: training_step(settings), matrix_product, attention):
+            what, size, ms, speed = measure()
+            table.add_row(what, size, f"{ms:,.2f}", speed)
+    console.print(table)
+
+
+def median_ms(function: Callable[[], object], seconds: float | None = None) -> float:
+    """Median milliseconds of calls of `function`, which go on for so long (default SECONDS), after two to warm up."""
+    function()
+    function()
+    times, end = [], time.perf_counter() + (SECONDS if seconds is None else seconds)
+    while not times or time.perf_counter() < end:
+        start = time.perf_counter()
+        function()
+        times.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(times)
+
+
+# --- what is measured: (what, size, milliseconds, speed) ---------------------------------------------------------
+
+
+def training_step(settings) -> tuple[str, str, float, str]:
+    """The trainer's own step, on random characters."""
+    from tinygrad_gpt.data.tokens import TokenSet
+    from tinygrad_gpt.models.gpt import GPT
+    from tinygrad_gpt.train.trainer import Trainer
+
+    vocabulary = settings.train.bpe_vocab if settings.train.tokenizer == "bpe" else CHARACTERS
+    config = settings.gpt_config(vocabulary)
+    stream = np.random.default_rng(0).integers(vocabulary, size=100_000).astype(np.uint16)
+    trainer = Trainer(settings.train, GPT(config), TokenSet(stream, stream, len(stream), len(stream)), folder=None)
+    ms = median_ms(trainer.train_step)
+    size = f"{thousands(count_parameters(config))} parameters, {settings.train.batch_size} x {config.block_size} tokens"
+    return "training step", size, ms, f"{1e3 * trainer.tokens_per_step / ms:,.0f} tokens/s"
+
+
+def matrix_product() -> tuple[str, str, float, str]:
+    """The product inside a linear layer, forward."""
+    rows, c_in, c_out = 2048, 1024, 1024
+    x, weight = normal((rows, c_in)), normal((c_out, c_in))
+    version = registry.choose("linear", (x, weight), {})
+    ms = median_ms(lambda: version.forward(x, weight))
+    return "matrix product", f"({rows}, {c_in}) @ ({c_in}, {c_out})", ms, _gflops(2 * rows * c_in * c_out, ms)
+
+
+def attention() -> tuple[str, str, float, str]:
+    """Causal attention, forward and backward: six products, of which a causal query needs half."""
+    b, h, t, d = 16, 6, 256, 64
+    q, k, v = normal((b, t, 3, h, d)).transpose(2, 0, 3, 1, 4)  # (3, B, H, T, D), as one linear layer makes them
+    version = registry.choose("attention", (q, k, v), {"causal": True})
+    dy = normal((b, t, h, d)).swapaxes(1, 2)
+
+    def forward_and_backward():
+        _, saved = version.forward(q, k, v, causal=True)
+        return version.backward(dy, saved)
+
+    ms = median_ms(forward_and_backward)
+    return "attention and its gradient", f"{(b, h, t, d)} causal", ms, _gflops(6 * b * h * t * t * d, ms)
+
+
+def _gflops(operations: float, ms: float) -> str:
+    return f"{operations / ms / 1e6:,.0f} GFLOP/s"
+
+
+def _by_version(versions) -> str:
+    """The ops that each version runs; the reference, which is NumPy, runs all others."""
+    ops: dict[str, list[str]] = {}
+    for op, version, _ in versions:
+        ops.setdefault(version, []).append(op)
+    kernels = [f"{version}: {', '.join(names)}" for version, names in ops.items() if version != "reference"]
+    return "; ".join([*kernels, "reference: the other ops" if kernels else "reference: all ops"])
