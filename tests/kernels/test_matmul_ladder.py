@@ -13,7 +13,7 @@ from tinygrad_gpt.check import check_op
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.kernels.numba._matmul_ladder import LADDER, TILE_I, TILE_J, TILE_P
 
-ONLY_FLOAT32 = ("packed", "bfloat16")
+ONLY_FLOAT32 = ("bfloat16",)
 
 
 def usable(name, dtype=np.float32):

@@ -1,9 +1,10 @@
-"""Products and turns of tiles, and products by BLAS."""
+"""Products and turns of tiles, and the matrix products that are made of them or of BLAS."""
 
+import numba
 import numpy as np
 import pytest
 
-from tinygrad_gpt.kernels.numba import _blas, _blas_tiles
+from tinygrad_gpt.kernels.numba import _blas, _blas_tiles, _product
 from tinygrad_gpt.kernels.numba._blocks import VECTOR_BYTES, at
 from tinygrad_gpt.kernels.numba._compile import helper
 from tinygrad_gpt.kernels.numba._tile import copied, multiply, repeated, transposed
@@ -64,15 +65,41 @@ def test_transposed_and_copied(dtype, shape):
     assert not out[: shape[0] // 2].any() and not out[:, : shape[1] // 3].any()
 
 
-@pytest.mark.skipif(not _blas.AVAILABLE, reason="no OpenBLAS that kernels could call")
+PRODUCTS = {"ours": _product.product}
+if _blas.AVAILABLE:
+    PRODUCTS["blas"] = _blas_tiles.product
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", PRODUCTS)
 @pytest.mark.parametrize("m, k, n", [(1, 1, 1), (5, 3, 7), (64, 64, 64), (37, 300, 65), (3, 0, 5), (300, 7, 400)])
-def test_products_in_tiles_of_blas(dtype, m, k, n):
+def test_products(name, dtype, m, k, n):
     """Against NumPy, with each operand as it is or transposed, with and without a bias."""
     rng = np.random.default_rng(0)
     a, b, bias = (rng.standard_normal(shape).astype(dtype) for shape in ((m, k), (k, n), (n,)))
     expected = a.astype(np.float64) @ b
     for left in ((a, False), (np.ascontiguousarray(a.T), True)):
         for right in ((b, False), (np.ascontiguousarray(b.T), True)):
-            np.testing.assert_allclose(_blas_tiles.product(*left, *right), expected, **close(dtype))
-            np.testing.assert_allclose(_blas_tiles.product(*left, *right, bias), expected + bias, **close(dtype))
+            np.testing.assert_allclose(PRODUCTS[name](*left, *right), expected, **close(dtype))
+            np.testing.assert_allclose(PRODUCTS[name](*left, *right, bias), expected + bias, **close(dtype))
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
+@pytest.mark.parametrize("m, k, n", [(130, 600, 333), (7, 300, 65), (1000, 20, 40)])
+def test_our_product_does_not_depend_on_threads(m, k, n):
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((m, k)).astype(np.float32), rng.standard_normal((k, n)).astype(np.float32)
+    results, threads = [], numba.get_num_threads()
+    try:
+        for count in (1, 2):
+            numba.set_num_threads(count)
+            results.append(_product.product(a, False, b, False))
+    finally:
+        numba.set_num_threads(threads)
+    np.testing.assert_array_equal(*results)
+
+
+def test_nan_stays_visible():
+    a, b = np.ones((8, 20), np.float32), np.ones((20, 70), np.float32)
+    a[3, 7] = np.nan
+    assert np.isnan(_product.product(a, False, b, False)).sum(axis=1).tolist() == [0, 0, 0, 70, 0, 0, 0, 0]

@@ -10,7 +10,7 @@ Where NumPy was built on something else (Accelerate on macOS, MKL in conda), the
 False, and kernels that need them leave their op to the reference, which is NumPy's `@`.
 
 Which of its kernels OpenBLAS runs, it decides by the processor's model, and for one that it does not know yet it may
-choose an old one's: version 0.3.31 multiplies with half of what AMD's Zen 5 has, in AVX2's vectors. Hence _packed.py.
+choose an old one's: version 0.3.31 multiplies with half of what AMD's Zen 5 has, in AVX2's vectors. Hence _product.py.
 """
 
 import ctypes

@@ -6,7 +6,7 @@ product one pool spins on the cores that the other wants. A small GPT trained th
 should be.
 
 The way out: one pool, Numba's. Matrix products are kernels like all others: our own, or tiles for which each thread
-calls NumPy's OpenBLAS, which computes in the calling thread (_packed.py, _blas_tiles.py). OpenBLAS's own threads are
+calls NumPy's OpenBLAS, which computes in the calling thread (_product.py, _blas_tiles.py). OpenBLAS's own threads are
 never woken, and sleep.
 
 OpenBLAS has one number of threads for the whole process, and it is set to one when the first kernel loads. So from then
@@ -29,7 +29,8 @@ import os
 
 import numba
 
-from tinygrad_gpt.kernels.numba import _blas, _vectors
+from tinygrad_gpt.kernels.numba import _blas
+from tinygrad_gpt.kernels.numba._blocks import VECTOR_BYTES
 
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # read when OpenMP loads, which is when Numba's pool starts
@@ -57,5 +58,5 @@ def describe() -> dict[str, str]:
     start()
     return {
         "threads": f"{numba.get_num_threads()} of Numba's ({numba.threading_layer()} layer)",
-        "matrix product": "packed, in AVX-512's vectors" if _vectors.has("avx512f") else _blas.describe(),
+        "matrix product": "our own, in AVX-512's vectors" if VECTOR_BYTES == 64 else _blas.describe(),
     }

@@ -4,8 +4,8 @@
     dx      = dy @ weight           (R, C_out) @ (C_out, C_in)
     dweight = dy.T @ x              (C_out, R) @ (R, C_in)
 
-In float32, on a processor with AVX-512, they are packed products (_packed.py); elsewhere NumPy's OpenBLAS multiplies
-one tile per thread (_blas_tiles.py). Both read an operand transposed where it lies.
+On a processor with AVX-512 they are our own products (_product.py); elsewhere NumPy's OpenBLAS multiplies one tile per
+thread (_blas_tiles.py). Both read an operand transposed where it lies.
 """
 
 from typing import NamedTuple
@@ -13,12 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.numba import _blas, _blas_tiles, _packed, _threads
+from tinygrad_gpt.kernels.numba import _blas, _blas_tiles, _product, _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
 from tinygrad_gpt.kernels.numba._few_rows import FEW, few_rows
 from tinygrad_gpt.kernels.numba._layout import STRIP, not_ours, rows
 
 _threads.start()
+
+product = _product.product if _product.FAST_HERE else _blas_tiles.product
 
 
 class Saved(NamedTuple):
@@ -28,7 +30,7 @@ class Saved(NamedTuple):
 
 
 def why_not(x, weight, bias=None):
-    if not _blas.AVAILABLE and not _packs(x):
+    if not _product.FAST_HERE and not _blas.AVAILABLE:
         return "this NumPy has no OpenBLAS that kernels can call; np.matmul runs instead"
     return not_ours(x, weight, bias)
 
@@ -39,7 +41,7 @@ def forward(x, weight, bias=None):
     if len(x_rows) <= FEW:
         y = few_rows(x_rows, np.ascontiguousarray(weight), bias)
     else:
-        y = _product(x_rows, False, weight, True, bias)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
+        y = product(x_rows, False, weight, True, bias)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
     return y.reshape((*x.shape[:-1], c_out)), Saved(x, weight, bias is not None)
 
 
@@ -48,24 +50,13 @@ def backward(dy, saved):
     c_out, c_in = weight.shape
     dy_rows = rows(dy, c_out)  # (..., C_out) -> (R, C_out)
     # y = x @ weight.T + bias
-    dx = _product(dy_rows, False, weight, False)  # (R, C_out) @ (C_out, C_in) -> (R, C_in)
-    dweight = _product(dy_rows, True, rows(x, c_in), False)  # (C_out, R) @ (R, C_in) -> (C_out, C_in)
+    dx = product(dy_rows, False, weight, False)  # (R, C_out) @ (C_out, C_in) -> (R, C_in)
+    dweight = product(dy_rows, True, rows(x, c_in), False)  # (C_out, R) @ (R, C_in) -> (C_out, C_in)
     dbias = None
     if has_bias:
         dbias = np.empty(c_out, dy.dtype)
         _sum_rows(dy_rows, dbias)  # (R, C_out) -> (C_out,)
     return dx.reshape(x.shape), dweight, dbias
-
-
-def _packs(x) -> bool:
-    return x.dtype == np.float32 and _packed.missing(x.dtype) is None
-
-
-def _product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
-    """op(a) @ op(b) + bias, where op transposes if asked to."""
-    if _packs(a):
-        return _packed.product(a, a_transposed, b, b_transposed, bias, a.dtype)
-    return _blas_tiles.product(a, a_transposed, b, b_transposed, bias)
 
 
 @kernel(lambda f: (read(f, 2), write(f, 1)))
