@@ -198,7 +198,8 @@ def test_versions_print_as_op_and_name():
 def test_a_kernel_file_is_found_and_asked_first(monkeypatch):
     monkeypatch.undo()  # the real _shipped
     kernel = types.SimpleNamespace(forward=exp.forward, backward=exp.backward, why_not=small_only)
-    monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: object())
+    files = {"numba", f"{registry.PACKAGE}.kernels.numba.exp"}
+    monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: object() if name in files else None)
     real_import = registry.importlib.import_module
     monkeypatch.setattr(
         registry.importlib, "import_module", lambda name: kernel if "kernels" in name else real_import(name)
@@ -206,6 +207,9 @@ def test_a_kernel_file_is_found_and_asked_first(monkeypatch):
     versions, absent = registry._shipped.__wrapped__("exp")
     assert [v.name for v in versions] == ["numba", "reference"] and absent == ()
     assert versions[0].why_not(X) == "6 elements are too many"
+    files.add(f"{registry.PACKAGE}.kernels.numba.exp_bfloat16")
+    versions, _ = registry._shipped.__wrapped__("exp")
+    assert [v.name for v in versions] == ["bfloat16", "numba", "reference"]
 
 
 def test_where_numba_does_not_load_the_reference_runs(monkeypatch):

@@ -6,16 +6,16 @@ A product of n x n matrices does 2n³ operations on 3n² numbers. A core can do 
 number takes to arrive from its memory, so nearly all of the ladder is about using a number again while it is near: in
 a register (one step away), in the first-level cache (a few), the second, the third, memory (hundreds).
 
-Figures are for n = 768 in float32 on a core of AMD's Zen 5, whose registers' limit was measured as 240 GFLOP/s
+Figures are for n = 768 in float32 on a core of AMD's Zen 5, whose registers' limit was measured as 264 GFLOP/s
 (`python benchmarks/matmul.py` measures all this on your machine; benchmarks/results/matmul.md holds the whole table):
 
     naive            1 %   the formula as it stands
-    reordered       20 %   the innermost loop runs along rows
-    tiled           30 %   a tile of b stays in the first-level cache
-    registers       60 %   16 elements of a stay in registers; tiles are packed
-    BLAS tiles      45 %   NumPy's BLAS, on every core: one tile each, in one parallel loop
-    packed          85 %   a block of c stays in registers; b is packed for it (what linear layers run)
-    bfloat16       170 %   the same with half the bits: two products in one instruction (train --dtype bfloat16)
+    reordered       19 %   the innermost loop runs along rows
+    tiled           23 %   a tile of b stays in the second-level cache
+    registers       31 %   16 elements of a stay in registers; tiles are packed
+    BLAS tiles      47 %   NumPy's BLAS, on every core: one tile each, in one parallel loop
+    packed          87 %   a block of c stays in registers; b is packed for it (what linear layers run)
+    bfloat16       173 %   the same with half the bits: two products in one instruction (train --dtype bfloat16)
 
 Every rung is also a pair of the op `linear`, so that it is checked like any other version, and may run your GPT:
 

@@ -104,11 +104,14 @@ def _pack(share, a_packed, b_packed, a, a_transposed, b, b_transposed, top, left
 def _add(share, a_packed, b_packed, bias, c, top, left, words, begins):
     """Add the products of what was packed to c; the sum begins with the bias."""
     m, n = c.shape
-    a_groups, b_groups = min(a_packed.shape[0], _groups(m - top)), min(b_packed.shape[0], _groups(n - left))
-    across = (b_groups + TILE_GROUPS - 1) // TILE_GROUPS
-    for tile in of(share, (a_groups * LANES + TILE_ROWS - 1) // TILE_ROWS * across):
-        row, group = tile // across * TILE_ROWS, tile % across * TILE_GROUPS
-        _add_tile(a_packed, b_packed, b_groups, c, bias, top, left, row, group, words, begins)
+    rows, b_groups = min(a_packed.shape[0] * LANES, m - top), min(b_packed.shape[0], _groups(n - left))
+    blocks, across = (rows + ROWS - 1) // ROWS, (b_groups + TILE_GROUPS - 1) // TILE_GROUPS
+    fewest = (rows + TILE_ROWS - 1) // TILE_ROWS
+    down = min(blocks, max(fewest, 2 * share[1] // across))  # as even as can be, and some for every thread
+    for tile in of(share, down * across):
+        i, group = tile // across, tile % across * TILE_GROUPS
+        first_row, end_row = i * blocks // down * ROWS, min((i + 1) * blocks // down * ROWS, rows)
+        _add_tile(a_packed, b_packed, b_groups, c, bias, top, left, first_row, end_row, group, words, begins)
 
 
 @helper()
@@ -147,13 +150,14 @@ def _pack_chunk(packed, groups, x, by_rows, first_line, first, length, per_word,
 
 
 @helper(inlined=False)
-def _add_tile(a_packed, b_packed, b_groups, c, bias, top, left, row, group, words, begins):
+def _add_tile(a_packed, b_packed, b_groups, c, bias, top, left, first_row, end_row, group, words, begins):
     """Add the products to a tile of c, or begin it with them and the bias.
 
-    row, group  the tile's first row and group of columns, as packed; packed ones begin at c[top, left]
+    first_row, end_row  the tile's rows, counted from c[top]
+    group               its first group of columns, counted from c[:, left]
     """
     kind = a_packed.dtype.type(0)
-    m, n = c.shape
+    n = c.shape[1]
     c_step, group_step = 4 * n, a_packed.shape[1] * VECTOR
     block = np.empty((ROWS, MOST_GROUPS * LANES), np.float32)
     groups = min(TILE_GROUPS, b_groups - group)
@@ -163,9 +167,9 @@ def _add_tile(a_packed, b_packed, b_groups, c, bias, top, left, row, group, word
         j = left + g * LANES
         columns = min(count * LANES, n - j)
         b = b_packed.ctypes.data + g * group_step
-        for r in range(row, min(row + TILE_ROWS, m - top), ROWS):
+        for r in range(first_row, end_row, ROWS):
             i = top + r
-            rows = min(ROWS, m - i)
+            rows = min(ROWS, end_row - r)
             a = a_packed.ctypes.data + r // LANES * group_step + r % LANES * 4
             here, here_step = c.ctypes.data + i * c_step + 4 * j, c_step
             start, start_step = (bias.ctypes.data + 4 * j, 0) if begins else (here, here_step)

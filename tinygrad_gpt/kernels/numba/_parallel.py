@@ -107,7 +107,7 @@ class Team:
 
     def __init__(self, function, options: dict, stamp):
         self.name = f"{function.__module__}.{function.__qualname__}"
-        self._function, self._options, self._stamp = numba.njit(forceinline=True, **options)(function), options, stamp
+        self._function, self._options, self._stamp = numba.njit(inline="always", **options)(function), options, stamp
         launch = _named(_entry(function.__code__.co_argcount - 1), f"{self.name}.entry", LAUNCH=_launch(self.name))
         self.entry = numba.njit(nogil=True)(launch)
         _cache_on_disk(self.entry, stamp)
@@ -116,7 +116,7 @@ class Team:
         """Load from disk, or else compile and write to disk, for these types of arguments."""
         _symbol(_team, _TEAM_SYMBOL, 3, {"parallel": _PRANGE_ONLY, "nogil": True}, self._stamp)
         symbol = _symbol_of(self.name, arguments)  # part of the name, by which the cache tells the dtypes apart
-        body = _named(_body, f"{symbol}.body", FUNCTION=self._function, TAKE=_take(types.Tuple(arguments)))
+        body = _named(_body(len(arguments)), f"{symbol}.body", FUNCTION=self._function, TAKE=_take(types.Tuple(arguments)))
         _symbol(body, symbol, 3, self._options, self._stamp)
         self.entry.disable_compile(False)
         self.entry.compile((types.int64, *arguments))
@@ -137,8 +137,13 @@ class Team:
             return True
 
 
-def _body(thread, threads, address):
-    FUNCTION((thread, threads), *TAKE(address))  # noqa: F821, both filled in by _named
+def _body(count: int):
+    """A function of thread, threads, and the address of `count` arguments, which runs one thread's share."""
+    taken = "".join(f", arguments[{i}]" for i in range(count))
+    source = f"def body(thread, threads, address):\n    arguments = TAKE(address)\n    FUNCTION((thread, threads){taken})"
+    names = {}
+    exec(compile(source, __file__, "exec"), names)
+    return names["body"]
 
 
 def _team(body, threads, arguments):
