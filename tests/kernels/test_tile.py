@@ -6,28 +6,27 @@ import pytest
 
 from tinygrad_gpt.kernels.numba import _blas, _blas_tiles, _product
 from tinygrad_gpt.kernels.numba._blocks import VECTOR_BYTES, at
-from tinygrad_gpt.kernels.numba._compile import helper
 from tinygrad_gpt.kernels.numba._tile import copied, multiply, repeated, transposed
 
 DTYPES = [np.float32, np.float64]
 
 
-@helper()
+@numba.njit
 def multiplied(c, start, a, b):
     multiply(at(c, 0, 0), at(start, 0, 0), at(a, 0, 0), at(b, 0, 0), c.shape[0], a.shape[1], c.shape[1])
 
 
-@helper()
+@numba.njit
 def multiplied_from_row(c, row, a, b):
     multiply(at(c, 0, 0), repeated(at(row, 0, 0)), at(a, 0, 0), at(b, 0, 0), c.shape[0], a.shape[1], c.shape[1])
 
 
-@helper()
+@numba.njit
 def turned(x, out):
     transposed(at(x, 0, 0), x.shape[0], x.shape[1], at(out, 0, 0))
 
 
-@helper()
+@numba.njit
 def copy(x, out, i, j):
     copied(at(x, i, j), x.shape[0] - i, x.shape[1] - j, at(out, i, j))
 

@@ -2,33 +2,34 @@
 
 import platform
 
+import numba
 import numpy as np
 import pytest
 
 from tinygrad_gpt.array import random_bits as array_random_bits
-from tinygrad_gpt.kernels.numba._compile import helper
+from tinygrad_gpt.kernels.numba._compile import OPTIONS
 from tinygrad_gpt.kernels.numba._random import random_bits
 from tinygrad_gpt.kernels.numba._vector_math import exp, row_max, sigmoid
 
 
-@helper()
+@numba.njit(**OPTIONS)
 def all_exp(x, y):
     for i in range(x.size):
         y[i] = exp(x[i])
 
 
-@helper()
+@numba.njit(**OPTIONS)
 def all_sigmoid(x, y):
     for i in range(x.size):
         y[i] = sigmoid(x[i])
 
 
-@helper()
+@numba.njit(**OPTIONS)
 def largest(x):
     return row_max(x, x.size)
 
 
-@helper()
+@numba.njit(**OPTIONS)
 def all_bits(seed, out):
     for i in range(out.size):
         out[i] = random_bits(seed, np.uint64(i))

@@ -116,7 +116,8 @@ class Team:
         """Load from disk, or else compile and write to disk, for these types of arguments."""
         _symbol(_team, _TEAM_SYMBOL, 3, {"parallel": _PRANGE_ONLY, "nogil": True}, self._stamp)
         symbol = _symbol_of(self.name, arguments)  # part of the name, by which the cache tells the dtypes apart
-        body = _named(_body(len(arguments)), f"{symbol}.body", FUNCTION=self._function, TAKE=_take(types.Tuple(arguments)))
+        take = _take(types.Tuple(arguments))
+        body = _named(_body(len(arguments)), f"{symbol}.body", FUNCTION=self._function, TAKE=take)
         _symbol(body, symbol, 3, self._options, self._stamp)
         self.entry.disable_compile(False)
         self.entry.compile((types.int64, *arguments))
@@ -137,12 +138,17 @@ class Team:
             return True
 
 
+_BODY_SOURCE = """
+def body(thread, threads, address):
+    arguments = TAKE(address)
+    FUNCTION((thread, threads), {each})
+"""
+
+
 def _body(count: int):
-    """A function of thread, threads, and the address of `count` arguments, which runs one thread's share."""
-    taken = "".join(f", arguments[{i}]" for i in range(count))
-    source = f"def body(thread, threads, address):\n    arguments = TAKE(address)\n    FUNCTION((thread, threads){taken})"
-    names = {}
-    exec(compile(source, __file__, "exec"), names)
+    """A function of thread, threads, and the address of `count` arguments: it runs one thread's share."""
+    names, each = {}, ", ".join(f"arguments[{i}]" for i in range(count))
+    exec(compile(_BODY_SOURCE.format(each=each), __file__, "exec"), names)
     return names["body"]
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from numba import types
 
 from tinygrad_gpt.kernels.numba._blocks import ROWS, VECTOR_BYTES, VECTORS, at, lanes, moved
-from tinygrad_gpt.kernels.numba._compile import helper, kernel, of, read, write
+from tinygrad_gpt.kernels.numba._compile import helper, kernel, of, pasted, read, write
 from tinygrad_gpt.kernels.numba._tile import copied, multiply, repeated, rounded_up, transposed
 
 FAST_HERE = VECTOR_BYTES == 64  # with AVX-512, for which it was made; it runs anywhere
@@ -62,7 +62,7 @@ def _product(share, c, a, b, start, height, width):
         _one_tile(c, a, b, start, i * height, min((i + 1) * height, m), j * width, min((j + 1) * width, n))
 
 
-@helper(inlined=False)
+@pasted
 def _one_tile(c, a, b, start, top, bottom, left, right):
     """c[top:bottom, left:right]."""
     k, panel = a.shape[1], VECTORS * lanes(c)

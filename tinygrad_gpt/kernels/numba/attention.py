@@ -37,7 +37,7 @@ from numba import types
 from tinygrad_gpt.array import Array, drop_threshold
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._blocks import ROWS, at
-from tinygrad_gpt.kernels.numba._compile import helper, kernel, of, read, write
+from tinygrad_gpt.kernels.numba._compile import helper, kernel, of, pasted, read, write
 from tinygrad_gpt.kernels.numba._layout import as_contiguous, not_ours
 from tinygrad_gpt.kernels.numba._one_query import one_query
 from tinygrad_gpt.kernels.numba._random import drop
@@ -148,7 +148,7 @@ def _forward(share, q, k, v, shown, has_mask, causal, scale, threshold, keep_sca
         )  # fmt: skip
 
 
-@helper(inlined=False)
+@pasted
 def _forward_head(q, k, v, shown, has_mask, causal, scale, threshold, keep_scale, seed, head, chunk, chunks, y, lse):
     """One head: q and y (Tq, D), k and v (Tk, D), shown (Tq, Tk), lse (Tq,); every chunks-th block of its queries."""
     (tq, d), tk = q.shape, k.shape[0]
@@ -207,7 +207,7 @@ def _backward(share, dy, q, k, v, y, lse, shown, has_mask, causal, scale, thresh
         )  # fmt: skip
 
 
-@helper(inlined=False)
+@pasted
 def _backward_head(
     dy, q, k, v, y, lse, shown, has_mask, causal, scale, threshold, keep_scale, seed, head, chunk, chunks, dq, dk, dv
 ):
