@@ -13,14 +13,17 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.numba import _blas, _blas_tiles, _product, _threads
+from tinygrad_gpt.kernels.numba import _blas, _product, _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
 from tinygrad_gpt.kernels.numba._few_rows import FEW, few_rows
 from tinygrad_gpt.kernels.numba._layout import STRIP, not_ours, rows
 
-_threads.start()
+if _product.FAST_HERE:
+    from tinygrad_gpt.kernels.numba._product import product
+else:
+    from tinygrad_gpt.kernels.numba._blas_tiles import product
 
-product = _product.product if _product.FAST_HERE else _blas_tiles.product
+_threads.start()
 
 
 class Saved(NamedTuple):
