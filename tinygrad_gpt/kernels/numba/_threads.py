@@ -16,9 +16,9 @@ our threads then shared a core, and products ran at half the speed.)
 
 How long to wait awake. On Linux Numba's pool is OpenMP's, whose threads by default spin for a while as they wait for
 the next kernel. On a busy machine (a browser, another training run) a thread that spins keeps its partner, which has
-work, off the core. Thirty thousand turns bridge the gap between two kernels; after them a thread sleeps. (Measured for a
-step of char-cpu, alone and beside a busy process on one of two cores: 10,000 turns 15.6 and 75 ms, 30,000 14.5 and 95,
-100,000 14.3 and 280. With a thousand, products ran at half the speed: waking a thread takes longer than a small
+work, off the core. Thirty thousand turns bridge the gap between two kernels; after them a thread sleeps. (Measured for
+a step of char-cpu, alone and beside a busy process on one of two cores: 10,000 turns 15.6 and 75 ms, 30,000 14.5 and
+95, 100,000 14.3 and 280. With a thousand, products ran at half the speed: waking a thread takes longer than a small
 kernel.) OMP_WAIT_POLICY and GOMP_SPINCOUNT, if set, are left as they are.
 
 How many threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS, if set, else one for each core that this process may use.
