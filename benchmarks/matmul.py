@@ -27,7 +27,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from tinygrad_gpt.array import keep_freed_memory
-from tinygrad_gpt.kernels.numba import _threads, _vectors
+from tinygrad_gpt.kernels.numba import _blocks, _threads
 from tinygrad_gpt.kernels.numba._matmul_ladder import LADDER
 
 CHAINS = 16  # sums that go on side by side: more than fit in the time that an instruction takes
@@ -43,7 +43,7 @@ def in_registers(bfloat16: bool):
 
     It is built by hand, because a compiler that sees what is computed would find a way to compute less.
     """
-    lanes = 16 if _vectors.has("avx512f") else 8
+    lanes = 16 if _blocks.AVX_512 else 8
     floats, words, count = ir.VectorType(ir.FloatType(), lanes), ir.VectorType(ir.IntType(32), lanes), ir.IntType(64)
 
     @intrinsic

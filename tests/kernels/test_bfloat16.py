@@ -5,11 +5,11 @@ import pytest
 
 import tinygrad_gpt as tg
 from tests.kernels.test_against_reference import normal
-from tests.kernels.test_packed import assert_sums_right, exact, rounded
+from tests.kernels.test_bfloat16_product import assert_sums_right, exact, rounded
 from tinygrad_gpt import optim, precision
 from tinygrad_gpt.kernels import registry
-from tinygrad_gpt.kernels.numba import _vectors, linear_bfloat16
-from tinygrad_gpt.kernels.numba._packed import BFLOAT16_PAIRS, product
+from tinygrad_gpt.kernels.numba import _blocks, linear_bfloat16
+from tinygrad_gpt.kernels.numba._bfloat16 import product
 from tinygrad_gpt.models import GPT, GPTConfig
 
 needs_dot_products = pytest.mark.skipif(linear_bfloat16.missing() is not None, reason=str(linear_bfloat16.missing()))
@@ -27,14 +27,14 @@ def test_rounding_is_to_the_nearest_and_at_a_tie_to_the_even():
     x = np.concatenate([bits.view(np.float32), -bits.view(np.float32), [0.0, 3e38, 2.0**-126, 1e30]]).astype(np.float32)
     assert len(np.unique(rounded(x))) < len(x)
     one = np.ones((1, 1), np.float32)
-    assert np.array_equal(product(x[:, None], False, one, False, None, BFLOAT16_PAIRS)[:, 0], rounded(x))
-    assert np.array_equal(product(one, False, x[None], False, None, BFLOAT16_PAIRS)[0], rounded(x))
+    assert np.array_equal(product(x[:, None], False, one, False)[:, 0], rounded(x))
+    assert np.array_equal(product(one, False, x[None], False)[0], rounded(x))
 
 
 @needs_dot_products
 def test_numbers_below_the_least_normal_one_count_as_0():
     tiny = np.full((1, 1), 1e-39, np.float32)
-    assert product(tiny, False, np.full((1, 1), 1e30, np.float32), False, None, BFLOAT16_PAIRS)[0, 0] == 0
+    assert product(tiny, False, np.full((1, 1), 1e30, np.float32), False)[0, 0] == 0
 
 
 def layer(x, weight, bias=None, dy=None):
@@ -161,7 +161,7 @@ def test_where_it_runs_and_where_not():
 
 
 def test_without_the_instructions_float32_runs(monkeypatch):
-    monkeypatch.setattr(_vectors, "_features", lambda: frozenset({"avx2", "avx512f"}))
+    monkeypatch.setattr(_blocks, "_features", lambda: frozenset({"avx2", "avx512f"}))
     tg.set_matmul_precision("bfloat16")
     why = "this processor has no dot product of bfloat16 numbers (AVX512_BF16)"
     assert reason(X, WEIGHT) == (why, "numba") and registry.cannot_round("bfloat16") == why

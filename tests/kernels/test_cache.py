@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from tinygrad_gpt.kernels.numba import _compile
+from tinygrad_gpt.kernels.numba import _compile, _precompile
 
 USE_KERNELS = """
 import hashlib
@@ -38,6 +38,24 @@ def test_all_kernels_are_made_once_and_every_process_computes_the_same_bits(tmp_
     made, misses, bits = in_new_process(tmp_path)
     assert (made, misses) == (1, 0)  # made in processes apart, all of them; this one only loaded what it uses
     assert in_new_process(tmp_path) == (0, 0, bits)
+
+
+def test_a_kernel_that_fails_does_not_keep_the_others_from_being_made(monkeypatch):
+    made = []
+
+    class Fake:
+        dtypes = (np.float32,)
+
+        def compile_here(self, dtype):
+            made.append(self)
+            if self is kernels[0]:
+                raise IndexError("no BLAS")
+
+    kernels = [Fake(), Fake(), Fake()]
+    monkeypatch.setattr(_precompile, "all_kernels", lambda: kernels)
+    monkeypatch.setattr(sys, "argv", ["_precompile", "float32", "0", "2"])
+    _precompile.main()
+    assert made == [kernels[0], kernels[2]]
 
 
 def test_changed_sources_are_compiled_anew(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_gpt as tg
 from tests.kernels.test_against_reference import normal
-from tests.kernels.test_packed import rounded
+from tests.kernels.test_bfloat16_product import rounded
 from tinygrad_gpt.cases import cases
 from tinygrad_gpt.check import check_op
 from tinygrad_gpt.kernels import registry

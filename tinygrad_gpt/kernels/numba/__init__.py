@@ -5,14 +5,21 @@ that brings arrays into the layout that its kernels expect, and the kernels. Fil
 are what they share:
 
     _compile      how a kernel is compiled and cached
+    _parallel     how all threads run a kernel
     _precompile   compiling all kernels at once, in processes of their own
     _threads      how many threads there are, and how they share the cores with NumPy's
-    _packed       a matrix product by packing operands, for float32 and bfloat16
-    _vectors      its innermost steps, in AVX-512's instructions
-    _blas         NumPy's own matrix product, callable from inside a kernel
+    _layout       bringing arrays into the layout that kernels expect; reasons to leave them to the reference
+    _many         one kernel over many arrays
     _vector_math  exp and friends, written so that the compiler vectorises them
     _random       the bits of array.random_bits, element by element
-    _tile         the matrix product of two tiles that lie in the cache
-    _many         one kernel over many arrays
-    _layout       bringing arrays into the layout that kernels expect; reasons to leave them to the reference
+    _blocks       vector instructions by hand: a matrix product in registers, a square turned in registers
+    _tile         the same for tiles, which lie in the cache
+    _product      the matrix product of linear layers, made of tiles
+    _few_rows     the product of a few rows with a weight, for generating
+    _one_query    attention of a single query, for generating
+    _blas         NumPy's own matrix product, callable from inside a kernel
+    _blas_tiles   the matrix product of linear layers where our own is slower: BLAS's, a tile for each thread
+
+    _bfloat16, _bfloat16_steps    the matrix product of bfloat16 numbers, and its innermost steps
+    _matmul_ladder                seven matrix products, each faster than the one before: for reading, and measuring
 """

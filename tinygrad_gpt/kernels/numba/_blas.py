@@ -62,7 +62,7 @@ def use_one_thread() -> None:
 
 
 def describe() -> str:
-    """Which product linear layers use where there is no packed one, and why."""
+    """Which product linear layers use where they don't use our own, and why."""
     if AVAILABLE:
         return "NumPy's OpenBLAS, one tile for each thread, called from inside kernels"
     return "np.matmul (no OpenBLAS found in this NumPy that kernels could call)"

@@ -13,15 +13,30 @@ arithmetic that is busy. The 16 sums stay in registers from the first step to th
 "Anatomy of high-performance matrix multiplication", 2008, section 6; BLIS calls it the micro-kernel.)
 """
 
-import llvmlite.binding
+import functools
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-_cpu = llvmlite.binding.get_host_cpu_features()
-VECTOR_BYTES = 64 if _cpu.get("avx512f") else 32 if _cpu.get("avx") else 16
-REGISTERS = 32 if _cpu.get("avx512f") or _cpu.get("neon") else 16
+
+@functools.cache
+def _features() -> frozenset[str]:
+    """What the processor that Numba compiles for can do, in LLVM's words."""
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    return frozenset(f.removeprefix("+") for f in features.split(",") if f.startswith("+"))
+
+
+def has(feature: str) -> bool:
+    """Whether that processor has, say, "avx512f" (vectors of 16 floats) or "avx512bf16" (dot products of bfloat16)."""
+    return feature in _features()
+
+
+AVX_512 = has("avx512f")
+VECTOR_BYTES = 64 if AVX_512 else 32 if has("avx") else 16
+REGISTERS = 32 if AVX_512 or has("neon") else 16
 
 ROWS = 4  # of a block
 VECTORS = 4 if REGISTERS == 32 else 2  # of each row of a block, at most
@@ -142,11 +157,7 @@ multiply_1, multiply_2, multiply_3, multiply_4 = (_multiply_of(vectors) for vect
 
 @intrinsic
 def transpose(typingctx, x, out):
-    """out[j, i] = x[i, j] for i, j < LANES; rows of both are contiguous.
-
-    With n lanes, log2(n) rounds. In the round of distance d, the square of 2d rows and columns swaps its two quarters
-    off the diagonal: lanes with bit d of row i change places with lanes without it of row i + d.
-    """
+    """out[j, i] = x[i, j] for i, j < LANES; rows of both are contiguous."""
 
     def codegen(context, builder, signature, args):
         (x, x_row, _), (out, out_row, _) = (cgutils.unpack_tuple(builder, place, 3) for place in args)
@@ -158,19 +169,30 @@ def transpose(typingctx, x, out):
             address = builder.gep(first, [builder.mul(step, ir.Constant(step.type, i))])
             return builder.bitcast(address, vector.as_pointer())
 
-        def pick(a, b, lanes):  # lanes from n on are those of b
-            return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), n), lanes))
-
         rows = [builder.load(row(x, x_row, i), align=size) for i in range(n)]
-        d = 1
-        while d < n:
-            for i in (i for i in range(n) if not i & d):
-                a, b = rows[i], rows[i + d]
-                rows[i] = pick(a, b, [lane if not lane & d else n + (lane - d) for lane in range(n)])
-                rows[i + d] = pick(a, b, [lane + d if not lane & d else n + lane for lane in range(n)])
-            d *= 2
-        for i in range(n):
-            builder.store(rows[i], row(out, out_row, i), align=size)
+        for i, column in enumerate(turned(builder, rows)):
+            builder.store(column, row(out, out_row, i), align=size)
         return context.get_dummy_value()
 
     return types.void(x, out), codegen
+
+
+def turned(builder, rows: list) -> list:
+    """The columns of a square in registers: n vectors of n numbers, n a power of 2.
+
+    It takes log2(n) rounds. In the round of distance d, each square of 2d rows and columns swaps its two quarters off
+    the diagonal: lanes with bit d of row i change places with lanes without it of row i + d.
+    """
+    rows, n = list(rows), len(rows)
+
+    def pick(a, b, lanes):  # lanes from n on are those of b
+        return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), n), lanes))
+
+    d = 1
+    while d < n:
+        for i in (i for i in range(n) if not i & d):
+            a, b = rows[i], rows[i + d]
+            rows[i] = pick(a, b, [lane if not lane & d else n + (lane - d) for lane in range(n)])
+            rows[i + d] = pick(a, b, [lane + d if not lane & d else n + lane for lane in range(n)])
+        d *= 2
+    return rows

@@ -17,7 +17,8 @@ being vectorised. Sums may be reordered and products contracted to fused multipl
 and inf are NOT assumed away: a loss that is not finite must stay visible.
 
 Kernels give the same bits whatever the number of threads and their timing: every piece of work writes its own part of
-the result, and partial sums are kept apart and added in a fixed order.
+the result, and partial sums are kept apart and added in a fixed order. (_blas_tiles.py is the exception: BLAS's bits
+follow its tiles.)
 """
 
 import functools
@@ -33,7 +34,7 @@ from tinygrad_gpt.array import FLOATS
 from tinygrad_gpt.kernels.numba import _parallel, _precompile
 from tinygrad_gpt.kernels.numba._parallel import of
 
-__all__ = ["EXACT_ORDER", "KERNELS", "REORDERED", "Kernel", "helper", "kernel", "of", "read", "write"]
+__all__ = ["EXACT_ORDER", "KERNELS", "REORDERED", "Kernel", "helper", "kernel", "of", "pasted", "read", "write"]
 
 REORDERED = {"reassoc", "contract", "arcp", "nsz", "afn"}
 EXACT_ORDER = {"contract", "nsz"}  # for code that relies on the order in which it rounds

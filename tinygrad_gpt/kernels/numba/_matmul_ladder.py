@@ -13,8 +13,8 @@ Figures are for n = 768 in float32 on a core of AMD's Zen 5, whose registers' li
     reordered       19 %   the innermost loop runs along rows
     tiled           23 %   a tile of b stays in the second-level cache
     registers       31 %   16 elements of a stay in registers; tiles are packed
-    BLAS tiles      47 %   NumPy's BLAS, on every core: one tile each, in one parallel loop
-    packed          87 %   a block of c stays in registers; b is packed for it (what linear layers run)
+    BLAS tiles      47 %   NumPy's BLAS, on every core: one tile for each thread
+    packed          87 %   a block of c stays in registers; b is packed for it (_product.py)
     bfloat16       173 %   the same with half the bits: two products in one instruction (train --dtype bfloat16)
 
 Every rung is also a pair of the op `linear`, so that it is checked like any other version, and may run your GPT:
@@ -29,7 +29,7 @@ from functools import partial
 import numba
 import numpy as np
 
-from tinygrad_gpt.kernels.numba import _blas, _blas_tiles, _packed, _product
+from tinygrad_gpt.kernels.numba import _bfloat16, _blas, _blas_tiles, _product
 from tinygrad_gpt.kernels.numba._compile import EXACT_ORDER, REORDERED
 from tinygrad_gpt.kernels.numba._layout import not_ours, rows
 
@@ -213,15 +213,8 @@ def _needs_blas(dtype) -> str | None:
     return None if _blas.AVAILABLE else "this NumPy has no OpenBLAS that kernels can call"
 
 
-def _needs_float32(kind: np.dtype, dtype) -> str | None:
-    return _packed.missing(kind) if dtype == np.float32 else f"packs float32, not {dtype}"
-
-
-_BFLOAT16 = _packed.BFLOAT16_PAIRS
-
-
-def _rounded_product(a, b):
-    return _packed.product(a, False, b, False, None, _BFLOAT16)
+def _needs_bfloat16(dtype) -> str | None:
+    return _bfloat16.missing() if dtype == np.float32 else f"rounds float32, not {dtype}"
 
 
 LADDER = {
@@ -233,6 +226,6 @@ LADDER = {
         Rung("registers", _into_new(_registers)),
         Rung("BLAS tiles", lambda a, b: _blas_tiles.product(a, False, b, False), _needs_blas, parallel=True),
         Rung("packed", lambda a, b: _product.product(a, False, b, False), parallel=True),
-        Rung("bfloat16", _rounded_product, partial(_needs_float32, _BFLOAT16), parallel=True),
+        Rung("bfloat16", lambda a, b: _bfloat16.product(a, False, b, False), _needs_bfloat16, parallel=True),
     )
 }

@@ -3,9 +3,10 @@
 A kernel is written as what one thread does, `function(share, *arguments)`, where `of(share, n)` is this thread's part
 of the n pieces of work. Three functions are compiled for it:
 
-    body    (thread, threads, address of the arguments): takes the arguments from memory and calls `function`
-    team    (body, address of the arguments): calls body once for each thread, side by side; one for all kernels
-    entry   (*arguments): what Python calls; puts the arguments into memory and calls `team`
+    body    (thread, threads, address of the arguments): takes the arguments from memory and runs `function`
+    team    (body, threads, address of the arguments): calls body for each thread, side by side; one for all kernels
+    entry   (threads, *arguments): what Python calls; puts the arguments into memory and calls `team`, or for one
+            thread `body` itself
 
 They find each other by address, not by being linked into one. With a prange in every kernel, Numba would optimise the
 same code about four times on the way from loop to threads, once for each level of its own machinery.
@@ -114,11 +115,11 @@ class Team:
 
     def compile(self, arguments: tuple) -> None:
         """Load from disk, or else compile and write to disk, for these types of arguments."""
-        _symbol(_team, _TEAM_SYMBOL, 3, {"parallel": _PRANGE_ONLY, "nogil": True}, self._stamp)
+        _symbol(_team, _TEAM_SYMBOL, {"parallel": _PRANGE_ONLY, "nogil": True}, self._stamp)
         symbol = _symbol_of(self.name, arguments)  # part of the name, by which the cache tells the dtypes apart
         take = _take(types.Tuple(arguments))
         body = _named(_body(len(arguments)), f"{symbol}.body", FUNCTION=self._function, TAKE=take)
-        _symbol(body, symbol, 3, self._options, self._stamp)
+        _symbol(body, symbol, self._options, self._stamp)
         self.entry.disable_compile(False)
         self.entry.compile((types.int64, *arguments))
         self.entry.disable_compile()  # from here on arguments are converted to the stated types, or refused
@@ -177,10 +178,10 @@ def _symbol_of(name: str, arguments: tuple) -> str:
 _symbols: dict[str, CFunc] = {}  # kept, since the linker only knows their addresses
 
 
-def _symbol(function, symbol: str, count: int, options: dict, stamp) -> None:
-    """Compile a function of `count` integers on its own, and make it known to the linker as `symbol`."""
+def _symbol(function, symbol: str, options: dict, stamp) -> None:
+    """Compile a function of three integers, body or team, and make it known to the linker as `symbol`."""
     if symbol not in _symbols:
-        compiled = CFunc(function, ((types.int64,) * count, types.void), {}, options)
+        compiled = CFunc(function, (3 * (types.int64,), types.void), {}, options)
         _cache_on_disk(compiled, stamp)
         compiled.compile()
         llvmlite.binding.add_symbol(symbol, compiled.address)

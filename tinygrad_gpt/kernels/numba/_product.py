@@ -1,4 +1,4 @@
-"""Our own matrix product on all cores: c = a @ b + bias.
+"""Our own matrix product on all cores: c = a @ b + bias. It runs anywhere, and was made for processors with AVX-512.
 
 The plan is that of every fast matrix product since Goto and van de Geijn (2008):
 
@@ -20,11 +20,10 @@ import numba
 import numpy as np
 from numba import types
 
-from tinygrad_gpt.kernels.numba._blocks import ROWS, VECTOR_BYTES, VECTORS, at, lanes, moved
+from tinygrad_gpt.kernels.numba._blocks import ROWS, VECTORS, at, lanes, moved
 from tinygrad_gpt.kernels.numba._compile import helper, kernel, of, pasted, read, write
 from tinygrad_gpt.kernels.numba._tile import copied, multiply, repeated, rounded_up, transposed
 
-FAST_HERE = VECTOR_BYTES == 64  # with AVX-512, for which it was made; it runs anywhere
 TILE_ROWS, TILE_COLUMNS, DEPTH = 256, 384, 256  # the parts of a, b and c in use fit in 1 MiB of second-level cache
 
 

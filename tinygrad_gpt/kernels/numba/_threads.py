@@ -31,7 +31,7 @@ import os
 import numba
 
 from tinygrad_gpt.kernels.numba import _blas
-from tinygrad_gpt.kernels.numba._blocks import VECTOR_BYTES
+from tinygrad_gpt.kernels.numba._blocks import AVX_512
 
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # read when OpenMP loads, which is when Numba's pool starts
@@ -59,5 +59,5 @@ def describe() -> dict[str, str]:
     start()
     return {
         "threads": f"{numba.get_num_threads()} of Numba's ({numba.threading_layer()} layer)",
-        "matrix product": "our own, in AVX-512's vectors" if VECTOR_BYTES == 64 else _blas.describe(),
+        "matrix product": "our own, in AVX-512's vectors" if AVX_512 else _blas.describe(),
     }

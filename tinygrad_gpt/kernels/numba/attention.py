@@ -14,9 +14,9 @@ dy · y stands for the Σ_j P_j dP_j of softmax: y = Σ_j P_j v_j and dP_j = dy 
 dropout they still are.
 
 Tiles lie on their side, a row for each key, a column for each query, Sᵀ = k (scale q)ᵀ. Softmax then works down the
-columns, on a vector of queries at a time, with no sum across a vector; and only the block of queries needs transposing.
-What a causal query cannot see is not computed: a STRIP of keys starts at the first query that sees one of them, and
-a strip of queries ends at the last key that one of them sees.
+columns, on a vector of queries at a time, with no sum across a vector; and only blocks of q, and of dy, need
+transposing. What a causal query cannot see is not computed: a STRIP of keys starts at the first query that sees one of
+them, and a strip of queries ends at the last key that one of them sees.
 
 q, k and v are read by their strides, where they are: views (B, H, T, D) of the (B, T, 3C) that one linear layer made.
 k and v of a head are first copied side by side, D padded with zeros to whole vectors. The gradients are made as views
@@ -82,8 +82,6 @@ def forward(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0
         y[...] = 0
     elif tq == 1 and mask is None and dropout == 0:
         one_query(q, k, v, visible[3], y, lse)
-    elif tq == 1 and mask is None and dropout == 0:
-        one_query(q, k, v, visible[-1], y, lse)
     elif y.size:
         _forward(q, k, v, *visible, *dropping, _chunks(b * h, tq), y, lse)
     return y, Saved(q, k, v, y, lse, visible, dropping)

@@ -13,12 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.numba import _blas, _product, _threads
+from tinygrad_gpt.kernels.numba import _blas, _threads
+from tinygrad_gpt.kernels.numba._blocks import AVX_512
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
 from tinygrad_gpt.kernels.numba._few_rows import FEW, few_rows
 from tinygrad_gpt.kernels.numba._layout import STRIP, not_ours, rows
 
-if _product.FAST_HERE:
+# Only the one that runs is imported, because all kernels that are imported get compiled.
+if AVX_512:
     from tinygrad_gpt.kernels.numba._product import product
 else:
     from tinygrad_gpt.kernels.numba._blas_tiles import product
@@ -33,7 +35,7 @@ class Saved(NamedTuple):
 
 
 def why_not(x, weight, bias=None):
-    if not _product.FAST_HERE and not _blas.AVAILABLE:
+    if not AVX_512 and not _blas.AVAILABLE:
         return "this NumPy has no OpenBLAS that kernels can call; np.matmul runs instead"
     return not_ours(x, weight, bias)
 

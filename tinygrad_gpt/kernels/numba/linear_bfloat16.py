@@ -14,9 +14,9 @@ import numpy as np
 
 from tinygrad_gpt import precision
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.numba import _packed
+from tinygrad_gpt.kernels.numba import _bfloat16
+from tinygrad_gpt.kernels.numba._bfloat16 import product
 from tinygrad_gpt.kernels.numba._layout import not_ours, rows
-from tinygrad_gpt.kernels.numba._packed import BFLOAT16_PAIRS, product
 from tinygrad_gpt.kernels.numba.linear import _sum_rows
 
 
@@ -28,7 +28,7 @@ class Saved(NamedTuple):
 
 def missing() -> str | None:
     """Why there is no product of bfloat16 numbers here, or None where there is."""
-    return _packed.missing(BFLOAT16_PAIRS)
+    return _bfloat16.missing()
 
 
 def why_not(x, weight, bias=None):
@@ -45,7 +45,7 @@ def why_not(x, weight, bias=None):
 
 def forward(x, weight, bias=None):
     c_out, c_in = weight.shape
-    y = product(rows(x, c_in), False, weight, True, bias, BFLOAT16_PAIRS)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
+    y = product(rows(x, c_in), False, weight, True, bias)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
     return y.reshape((*x.shape[:-1], c_out)), Saved(x, weight, bias is not None)
 
 
@@ -54,8 +54,8 @@ def backward(dy, saved):
     c_out, c_in = weight.shape
     dy_rows = rows(dy, c_out)  # (..., C_out) -> (R, C_out)
     # y = x @ weight.T + bias
-    dx = product(dy_rows, False, weight, False, None, BFLOAT16_PAIRS)  # (R, C_out) @ (C_out, C_in) -> (R, C_in)
-    dweight = product(dy_rows, True, rows(x, c_in), False, None, BFLOAT16_PAIRS)  # (C_out, R) @ (R, C_in)
+    dx = product(dy_rows, False, weight, False)  # (R, C_out) @ (C_out, C_in) -> (R, C_in)
+    dweight = product(dy_rows, True, rows(x, c_in), False)  # (C_out, R) @ (R, C_in) -> (C_out, C_in)
     dbias = None
     if has_bias:
         dbias = np.empty(c_out, dy.dtype)

@@ -1,11 +1,15 @@
-"""A matrix product by packing: operands are brought, block by block, into the order in which the processor reads them.
+"""A matrix product of bfloat16 numbers: float32 operands are rounded to them while they are packed, which is to say
+brought, block by block, into the order in which the processor reads them.
 
-    product(a, a_transposed, b, b_transposed, bias, kind)      op(a) @ op(b) + bias
+    product(a, a_transposed, b, b_transposed, bias)      op(a) @ op(b) + bias
 
-The sum is cut into blocks of DEEP elements or fewer. For each, 16 rows of op(a) and 16 columns of op(b) at a time are
-packed (_vectors.py says how, and what kinds of numbers there are), and tiles of the result get the products added. An
-operand that is to be transposed is read where it lies. Packing costs as much as reading and writing the operands once
-more, which a product of 64 rows and columns pays for several times over.
+The sum is cut into blocks of DEEP pairs of numbers or fewer. For each, 16 rows of op(a) and 16 columns of op(b) at a
+time are packed (_bfloat16_steps.py says how), and tiles of the result get the products added. An operand that is to be
+transposed is read where it lies. Packing costs as much as reading and writing the operands once more, which a product
+of 64 rows and columns pays for several times over.
+
+_product.py packs one operand, anew for each tile. Here both have to be rounded, so both are packed, and all tiles share
+what is packed.
 
 Three groups of columns, packed, about fill the first-level cache, and serve one row of blocks after another; the rows
 of a tile lie in the second; and no more than WIDE rows and columns are packed at a time, so that memory for it is
@@ -16,8 +20,7 @@ import numpy as np
 from numba import types
 
 from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import helper, kernel, of, read, write
-from tinygrad_gpt.kernels.numba._vectors import (
+from tinygrad_gpt.kernels.numba._bfloat16_steps import (
     LANES,
     MOST_GROUPS,
     ROWS,
@@ -25,32 +28,30 @@ from tinygrad_gpt.kernels.numba._vectors import (
     add_products_1,
     add_products_2,
     add_products_3,
-    has,
     pack_columns,
     pack_rows,
 )
+from tinygrad_gpt.kernels.numba._blocks import has
+from tinygrad_gpt.kernels.numba._compile import helper, kernel, of, read, write
 
 _threads.start()
 
-DEEP = 384  # words along the sum
+DEEP = 384  # pairs along the sum
 WIDE = 4096  # rows, columns
 CHUNK_GROUPS = 4  # packed by a thread at a time, so that it reads more than a cache line of each row
 TILE_ROWS, TILE_GROUPS = 64, 2 * MOST_GROUPS  # of the result, by a thread at a time
-BFLOAT16_PAIRS = np.dtype(np.uint32)
-KINDS = (np.dtype(np.float32), BFLOAT16_PAIRS)  # of packed words
+PAIRS = np.dtype(np.uint32)  # what is packed: two bfloat16 numbers in a word
 
 
-def missing(kind: np.dtype) -> str | None:
-    """Why this processor cannot multiply packed words of this kind, or None where it can."""
-    if kind == BFLOAT16_PAIRS and not has("avx512bf16"):
-        return "this processor has no dot product of bfloat16 numbers (AVX512_BF16)"
-    return None if has("avx512f") else "this processor has no vectors of 16 floats (AVX-512)"
+def missing() -> str | None:
+    """Why this processor cannot multiply bfloat16 numbers, or None where it can."""
+    return None if has("avx512bf16") else "this processor has no dot product of bfloat16 numbers (AVX512_BF16)"
 
 
-def product(a, a_transposed: bool, b, b_transposed: bool, bias, kind: np.dtype):
+def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
     """op(a) @ op(b) + bias, where op transposes if asked to; float32 (m, k), (k, n) and (n,) or None -> (m, n).
 
-    kind  the packed words: float32, or BFLOAT16_PAIRS to round operands to bfloat16
+    a and b are rounded to bfloat16. The bias is not, nor are sums.
     """
     a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
     m, k = a.shape[::-1] if a_transposed else a.shape
@@ -60,17 +61,16 @@ def product(a, a_transposed: bool, b, b_transposed: bool, bias, kind: np.dtype):
     if k == 0:
         c[...] = bias
     elif c.size:
-        per_word = 2 if kind == BFLOAT16_PAIRS else 1
-        blocks = _parts(k, DEEP * per_word)
-        deep = _parts(k, blocks * LANES * per_word) * LANES  # words, as many as are packed at a time or a multiple
-        a_packed = np.empty((_parts(min(m, WIDE), LANES), deep, LANES), kind)
-        b_packed = np.empty((_parts(min(n, WIDE), LANES), deep, LANES), kind)
+        blocks = _parts(k, 2 * DEEP)
+        deep = _parts(k, blocks * 2 * LANES) * LANES  # pairs, as many as are packed at a time or a multiple
+        a_packed = np.empty((_parts(min(m, WIDE), LANES), deep, LANES), PAIRS)
+        b_packed = np.empty((_parts(min(n, WIDE), LANES), deep, LANES), PAIRS)
         for left in range(0, n, WIDE):
-            for first in range(0, k, deep * per_word):
+            for first in range(0, k, 2 * deep):
                 for top in range(0, m, WIDE):
-                    words = _parts(min(deep * per_word, k - first), per_word)
-                    _pack(a_packed, b_packed, a, a_transposed, b, b_transposed, top, left, first, per_word)
-                    _add(a_packed, b_packed, bias, c, top, left, words, first == 0)
+                    pairs = _parts(min(2 * deep, k - first), 2)
+                    _pack(a_packed, b_packed, a, a_transposed, b, b_transposed, top, left, first)
+                    _add(a_packed, b_packed, bias, c, top, left, pairs, first == 0)
     return c
 
 
@@ -83,25 +83,25 @@ _OPERAND = read(types.float32, 2), types.boolean
 _RESULT = read(types.float32, 1), write(types.float32, 2)
 
 
-@kernel(lambda word: (write(word, 3), write(word, 3), *_OPERAND, *_OPERAND, *4 * (types.int64,)), dtypes=KINDS)
-def _pack(share, a_packed, b_packed, a, a_transposed, b, b_transposed, top, left, first, per_word):
+@kernel(lambda pair: (write(pair, 3), write(pair, 3), *_OPERAND, *_OPERAND, *3 * (types.int64,)), dtypes=(PAIRS,))
+def _pack(share, a_packed, b_packed, a, a_transposed, b, b_transposed, top, left, first):
     """Pack what there is room for, from those places on."""
     m, k = (a.shape[1], a.shape[0]) if a_transposed else a.shape
     n = b.shape[0] if b_transposed else b.shape[1]
-    length = min(a_packed.shape[1] * per_word, k - first)
+    length = min(2 * a_packed.shape[1], k - first)
     a_groups, b_groups = min(a_packed.shape[0], _groups(m - top)), min(b_packed.shape[0], _groups(n - left))
     a_chunks, b_chunks = (a_groups + CHUNK_GROUPS - 1) // CHUNK_GROUPS, (b_groups + CHUNK_GROUPS - 1) // CHUNK_GROUPS
     if top > 0:
         b_chunks = 0  # packed already, for the rows above
     for chunk in of(share, a_chunks + b_chunks):
         if chunk < a_chunks:
-            _pack_chunk(a_packed, a_groups, a, not a_transposed, top, first, length, per_word, chunk)
+            _pack_chunk(a_packed, a_groups, a, not a_transposed, top, first, length, chunk)
         else:
-            _pack_chunk(b_packed, b_groups, b, b_transposed, left, first, length, per_word, chunk - a_chunks)
+            _pack_chunk(b_packed, b_groups, b, b_transposed, left, first, length, chunk - a_chunks)
 
 
-@kernel(lambda word: (read(word, 3), read(word, 3), *_RESULT, *4 * (types.int64,)), dtypes=KINDS)
-def _add(share, a_packed, b_packed, bias, c, top, left, words, begins):
+@kernel(lambda pair: (read(pair, 3), read(pair, 3), *_RESULT, *4 * (types.int64,)), dtypes=(PAIRS,))
+def _add(share, a_packed, b_packed, bias, c, top, left, pairs, begins):
     """Add the products of what was packed to c; the sum begins with the bias."""
     m, n = c.shape
     rows, b_groups = min(a_packed.shape[0] * LANES, m - top), min(b_packed.shape[0], _groups(n - left))
@@ -111,7 +111,7 @@ def _add(share, a_packed, b_packed, bias, c, top, left, words, begins):
     for tile in of(share, down * across):
         i, group = tile // across, tile % across * TILE_GROUPS
         first_row, end_row = i * blocks // down * ROWS, min((i + 1) * blocks // down * ROWS, rows)
-        _add_tile(a_packed, b_packed, b_groups, c, bias, top, left, first_row, end_row, group, words, begins)
+        _add_tile(a_packed, b_packed, b_groups, c, bias, top, left, first_row, end_row, group, pairs, begins)
 
 
 @helper()
@@ -121,42 +121,40 @@ def _groups(lines):
 
 
 @helper(inlined=False)
-def _pack_chunk(packed, groups, x, by_rows, first_line, first, length, per_word, chunk):
+def _pack_chunk(packed, groups, x, by_rows, first_line, first, length, chunk):
     """Pack some lines of x (its rows, or its columns): `length` elements of each, from `first` on.
 
     packed[0] is for lines from `first_line` on; in it, a chunk of groups is filled. Zeros follow lines and elements
     where a group has room for more.
     """
-    kind = packed.dtype.type(0)
     lines = x.shape[0] if by_rows else x.shape[1]
     step = 4 * x.shape[1]
-    at_a_time = LANES * per_word
+    at_a_time = 2 * LANES
     block = np.empty((LANES, 2 * LANES), np.float32)
     for begin in range(0, length, at_a_time):
         for group in range(chunk * CHUNK_GROUPS, min((chunk + 1) * CHUNK_GROUPS, groups)):
             line, element = first_line + group * LANES, first + begin
-            there = packed.ctypes.data + (group * packed.shape[1] + begin // per_word) * VECTOR
+            there = packed.ctypes.data + (group * packed.shape[1] + begin // 2) * VECTOR
             height, width = min(LANES, lines - line), min(at_a_time, length - begin)
             if height < LANES or width < at_a_time:
                 block[:] = 0
                 for i in range(height):
                     for j in range(width):
                         block[i, j] = x[line + i, element + j] if by_rows else x[element + j, line + i]
-                pack_rows(kind, block.ctypes.data, 2 * VECTOR, there)
+                pack_rows(block.ctypes.data, 2 * VECTOR, there)
             elif by_rows:
-                pack_rows(kind, x.ctypes.data + line * step + element * 4, step, there)
+                pack_rows(x.ctypes.data + line * step + element * 4, step, there)
             else:
-                pack_columns(kind, x.ctypes.data + element * step + line * 4, step, there)
+                pack_columns(x.ctypes.data + element * step + line * 4, step, there)
 
 
 @helper(inlined=False)
-def _add_tile(a_packed, b_packed, b_groups, c, bias, top, left, first_row, end_row, group, words, begins):
+def _add_tile(a_packed, b_packed, b_groups, c, bias, top, left, first_row, end_row, group, pairs, begins):
     """Add the products to a tile of c, or begin it with them and the bias.
 
     first_row, end_row  the tile's rows, counted from c[top]
     group               its first group of columns, counted from c[:, left]
     """
-    kind = a_packed.dtype.type(0)
     n = c.shape[1]
     c_step, group_step = 4 * n, a_packed.shape[1] * VECTOR
     block = np.empty((ROWS, MOST_GROUPS * LANES), np.float32)
@@ -181,11 +179,11 @@ def _add_tile(a_packed, b_packed, b_groups, c, bias, top, left, first_row, end_r
                 here, here_step = block.ctypes.data, MOST_GROUPS * VECTOR
                 start, start_step = here, here_step
             if count == 3:
-                add_products_3(kind, words, a, b, group_step, start, start_step, here, here_step)
+                add_products_3(pairs, a, b, group_step, start, start_step, here, here_step)
             elif count == 2:
-                add_products_2(kind, words, a, b, group_step, start, start_step, here, here_step)
+                add_products_2(pairs, a, b, group_step, start, start_step, here, here_step)
             else:
-                add_products_1(kind, words, a, b, group_step, start, start_step, here, here_step)
+                add_products_1(pairs, a, b, group_step, start, start_step, here, here_step)
             if at_edge:
                 for y in range(rows):
                     for x in range(columns):
