@@ -81,8 +81,6 @@ def forward(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0
     if tk == 0:
         y[...] = 0
     elif tq == 1 and mask is None and dropout == 0:
-        one_query(q, k, v, visible[3], y, lse)
-    elif tq == 1 and mask is None and dropout == 0:
         one_query(q, k, v, visible[-1], y, lse)
     elif y.size:
         _forward(q, k, v, *visible, *dropping, _chunks(b * h, tq), y, lse)
