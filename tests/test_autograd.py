@@ -351,6 +351,23 @@ def test_a_walk_left_halfway_cannot_be_taken_up_again():
         loss.backward()
 
 
+def test_a_backward_that_failed_cannot_be_taken_up_again(pair):
+    """Else a gradient that was kept would be counted twice, and arrays that it had begun to write over be trusted."""
+
+    def backward(dy, saved):
+        saved *= dy
+        raise ArithmeticError("no")
+
+    pair("tanh", lambda x: (np.tanh(x), 1 - np.tanh(x) ** 2), backward)
+    x = leaf(1.0)
+    y = apply("tanh", x).retain_grad()
+    with pytest.raises(ArithmeticError):
+        y.backward(np.array([2.0]))
+    with pytest.raises(RuntimeError, match="has been freed by an earlier backward"):
+        y.backward(np.array([2.0]))
+    assert y.grad.tolist() == [2] and x.grad is None
+
+
 def test_backward_without_a_graph_or_a_starting_gradient():
     with pytest.raises(RuntimeError, match="requires_grad=True"):
         Tensor([1.0]).backward()

@@ -271,6 +271,7 @@ def _walk(root: Tensor, grad: Array, in_place: bool) -> Iterator[Step]:
             dys = dy = None
             grads = (None,) * len(node.edges)
         else:
+            node.freed = True  # already: a backward that fails halfway may have used up what forward saved
             dys = _complete(node, sums)
             dy = dys if node.many else dys[0]
             grads = _run_backward(node, dy, in_place)
