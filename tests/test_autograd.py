@@ -107,6 +107,17 @@ def test_backward_of_a_leaf_adds_the_upstream_gradient():
     assert x.grad.tolist() == [5]
 
 
+def test_the_upstream_gradient_may_be_the_gradient_of_a_leaf():
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    a.grad = np.array([5.0, 6.0])
+    (a + b).backward(a.grad)
+    assert a.grad.tolist() == [10, 12] and b.grad.tolist() == [5, 6]
+    table = Tensor(np.zeros((2, 3), np.float32), requires_grad=True)
+    table.grad = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
+    apply("embedding", np.array([1, 0]), table).backward(table.grad)
+    assert table.grad.tolist() == [[5, 7, 9], [5, 7, 9]]
+
+
 def test_gradients_of_leaves_never_share_memory():
     a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
     dy = np.array([1.0, 1.0])

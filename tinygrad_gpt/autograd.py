@@ -250,7 +250,7 @@ def _starting_gradient(root: Tensor, grad) -> Array:
     grad = as_array(grad, dtype=root.dtype)
     if grad.shape != root.shape:
         raise ValueError(f"backward: expected a gradient of shape {root.shape}, got {grad.shape}")
-    return grad
+    return grad.copy()  # it may be some leaf's .grad, which this backward adds to
 
 
 def _walk(root: Tensor, grad: Array, in_place: bool) -> Iterator[Step]:
