@@ -2,6 +2,7 @@
 
 import gc
 import re
+import threading
 import weakref
 
 import numpy as np
@@ -446,6 +447,27 @@ def test_no_grad_puts_nothing_on_the_tape_and_nests():
     assert (x * x).node is not None
     with pytest.raises(KeyError), tg.no_grad():
         raise KeyError
+    assert (x * x).node is not None
+
+
+def test_no_grad_in_one_thread_leaves_the_tape_of_another():
+    x, inside, done = leaf(1.0), threading.Event(), threading.Event()
+
+    def generating():
+        with tg.no_grad():
+            inside.set()
+            done.wait(10)
+
+    other = threading.Thread(target=generating)
+    other.start()
+    try:
+        assert inside.wait(10)
+        with tg.no_grad():  # opened while the other is open, closed before it
+            pass
+        assert (x * x).node is not None
+    finally:
+        done.set()
+        other.join()
     assert (x * x).node is not None
 
 
