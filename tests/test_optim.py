@@ -132,8 +132,8 @@ def test_the_learning_rate_may_change_at_any_step(optimizer):
 
 
 def test_an_update_that_is_refused_is_not_counted():
-    p = tg.Tensor(np.zeros(3), requires_grad=True)
-    optimizer = optim.AdamW([("p", p)], lr=0.1)
+    p = Tensor(np.zeros(3), requires_grad=True)
+    optimizer = AdamW([("p", p)], lr=0.1)
     p.grad = np.ones(4)
     with pytest.raises(ValueError, match="of one shape"):
         optimizer.step()
