@@ -2,6 +2,7 @@
 
 import gc
 import re
+import threading
 import weakref
 
 import numpy as np
@@ -105,6 +106,17 @@ def test_backward_of_a_leaf_adds_the_upstream_gradient():
     x.backward(g)
     g[0] = 7
     assert x.grad.tolist() == [5]
+
+
+def test_the_upstream_gradient_may_be_the_gradient_of_a_leaf():
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    a.grad = np.array([5.0, 6.0])
+    (a + b).backward(a.grad)
+    assert a.grad.tolist() == [10, 12] and b.grad.tolist() == [5, 6]
+    table = Tensor(np.zeros((2, 3), np.float32), requires_grad=True)
+    table.grad = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
+    apply("embedding", np.array([1, 0]), table).backward(table.grad)
+    assert table.grad.tolist() == [[5, 7, 9], [5, 7, 9]]
 
 
 def test_gradients_of_leaves_never_share_memory():
@@ -351,6 +363,23 @@ def test_a_walk_left_halfway_cannot_be_taken_up_again():
         loss.backward()
 
 
+def test_a_backward_that_failed_cannot_be_taken_up_again(pair):
+    """Else a gradient that was kept would be counted twice, and arrays that it had begun to write over be trusted."""
+
+    def backward(dy, saved):
+        saved *= dy
+        raise ArithmeticError("no")
+
+    pair("tanh", lambda x: (np.tanh(x), 1 - np.tanh(x) ** 2), backward)
+    x = leaf(1.0)
+    y = apply("tanh", x).retain_grad()
+    with pytest.raises(ArithmeticError):
+        y.backward(np.array([2.0]))
+    with pytest.raises(RuntimeError, match="has been freed by an earlier backward"):
+        y.backward(np.array([2.0]))
+    assert y.grad.tolist() == [2] and x.grad is None
+
+
 def test_backward_without_a_graph_or_a_starting_gradient():
     with pytest.raises(RuntimeError, match="requires_grad=True"):
         Tensor([1.0]).backward()
@@ -418,6 +447,27 @@ def test_no_grad_puts_nothing_on_the_tape_and_nests():
     assert (x * x).node is not None
     with pytest.raises(KeyError), tg.no_grad():
         raise KeyError
+    assert (x * x).node is not None
+
+
+def test_no_grad_in_one_thread_leaves_the_tape_of_another():
+    x, inside, done = leaf(1.0), threading.Event(), threading.Event()
+
+    def generating():
+        with tg.no_grad():
+            inside.set()
+            done.wait(10)
+
+    other = threading.Thread(target=generating)
+    other.start()
+    try:
+        assert inside.wait(10)
+        with tg.no_grad():  # opened while the other is open, closed before it
+            pass
+        assert (x * x).node is not None
+    finally:
+        done.set()
+        other.join()
     assert (x * x).node is not None
 
 

@@ -131,6 +131,18 @@ def test_the_learning_rate_may_change_at_any_step(optimizer):
     assert (p.data != before).all()
 
 
+def test_an_update_that_is_refused_is_not_counted():
+    p = Tensor(np.zeros(3), requires_grad=True)
+    optimizer = AdamW([("p", p)], lr=0.1)
+    p.grad = np.ones(4)
+    with pytest.raises(ValueError, match="of one shape"):
+        optimizer.step()
+    p.grad = np.ones(3)
+    optimizer.step()
+    assert optimizer.steps == {"p": 1}
+    np.testing.assert_allclose(p.data, -0.1)  # the first update of Adam moves by lr
+
+
 def test_updates_are_in_place_and_keep_float32():
     p = parameter(3, 4, dtype=np.float32)
     array = p.data

@@ -14,6 +14,7 @@ its backward the sum of the gradients that they sent (the chain rule over all pa
 """
 
 import contextlib
+import threading
 import weakref
 from collections import deque
 from collections.abc import Iterator
@@ -25,8 +26,16 @@ from tinygrad_gpt.array import FLOATS, Array, Rows, as_array, is_array, is_float
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.locks import ReadOnly
 
-_grad_enabled = True
-_debug = False
+
+class _Modes(threading.local):
+    """Whether there is a tape, and whether it locks arrays. Of each thread: one that generates text inside `no_grad`
+    must not take the tape from another that trains."""
+
+    grad_enabled = True
+    debug = False
+
+
+_modes = _Modes()
 
 
 class Tensor:
@@ -145,7 +154,7 @@ class Node:
         self.many = many
         self.watched = {}
         self.freed = False
-        self.lock = ReadOnly(saved) if _debug else None
+        self.lock = ReadOnly(saved) if _modes.debug else None
 
     def __repr__(self) -> str:
         return f"Node({self.version})"
@@ -201,7 +210,7 @@ def apply(op: str, *inputs, **settings):
     # np.sum of a vector is a NumPy scalar
     ys = [y if is_array(y) else np.asarray(y) for y in (result if many else (result,))]
     node = None
-    if _grad_enabled and any([isinstance(x, Tensor) and x.requires_grad for x in inputs]):
+    if _modes.grad_enabled and any([isinstance(x, Tensor) and x.requires_grad for x in inputs]):
         node = Node(version, inputs, ys, many, saved)
     tensors = tuple([_output(y, node, i) for i, y in enumerate(ys)])
     return tensors if many else tensors[0]
@@ -250,7 +259,7 @@ def _starting_gradient(root: Tensor, grad) -> Array:
     grad = as_array(grad, dtype=root.dtype)
     if grad.shape != root.shape:
         raise ValueError(f"backward: expected a gradient of shape {root.shape}, got {grad.shape}")
-    return grad
+    return grad.copy()  # it may be some leaf's .grad, which this backward adds to
 
 
 def _walk(root: Tensor, grad: Array, in_place: bool) -> Iterator[Step]:
@@ -271,6 +280,7 @@ def _walk(root: Tensor, grad: Array, in_place: bool) -> Iterator[Step]:
             dys = dy = None
             grads = (None,) * len(node.edges)
         else:
+            node.freed = True  # already: a backward that fails halfway may have used up what forward saved
             dys = _complete(node, sums)
             dy = dys if node.many else dys[0]
             grads = _run_backward(node, dy, in_place)
@@ -404,13 +414,12 @@ def _accumulate(tensor: Tensor, dx: Array, is_new: bool) -> None:
 
 @contextlib.contextmanager
 def no_grad() -> Iterator[None]:
-    """Inside this block nothing is put on the tape: for evaluation, generation and parameter updates."""
-    global _grad_enabled
-    before, _grad_enabled = _grad_enabled, False
+    """Inside this block nothing is put on this thread's tape: for evaluation, generation and parameter updates."""
+    before, _modes.grad_enabled = _modes.grad_enabled, False
     try:
         yield
     finally:
-        _grad_enabled = before
+        _modes.grad_enabled = before
 
 
 @contextlib.contextmanager
@@ -421,9 +430,8 @@ def debug() -> Iterator[None]:
     it is NumPy's "ValueError: assignment destination is read-only" on the very line. Costs a little time per op. CuPy
     arrays have no such lock and are left as they are.
     """
-    global _debug
-    before, _debug = _debug, True
+    before, _modes.debug = _modes.debug, True
     try:
         yield
     finally:
-        _debug = before
+        _modes.debug = before

@@ -51,9 +51,14 @@ class Optimizer:
     def step(self, grad_scale: float = 1.0) -> None:
         """Update every parameter that has a gradient, as if that were grad_scale times what it is (see clip_scale)."""
         names = [name for name, p in self.params.items() if p.grad is not None]
+        before = dict(self.steps)
         for name in names:
             self.steps[name] += 1
-        self.update(names, grad_scale)
+        try:
+            self.update(names, grad_scale)
+        except Exception:
+            self.steps = before  # an update that is refused counts for nothing
+            raise
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
