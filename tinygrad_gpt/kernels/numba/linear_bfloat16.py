@@ -14,10 +14,9 @@ import numpy as np
 
 from tinygrad_gpt import precision
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.numba import _packed
+from tinygrad_gpt.kernels.numba import _packed, linear
 from tinygrad_gpt.kernels.numba._layout import not_ours, rows
-from tinygrad_gpt.kernels.numba._packed import BFLOAT16_PAIRS, product
-from tinygrad_gpt.kernels.numba.linear import _sum_rows
+from tinygrad_gpt.kernels.numba._packed import BFLOAT16_PAIRS
 
 
 class Saved(NamedTuple):
@@ -43,9 +42,14 @@ def why_not(x, weight, bias=None):
     return not_ours(x, weight, bias)
 
 
+def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
+    """op(a) @ op(b) + bias, with a and b rounded; op transposes if asked to."""
+    return _packed.product(a, a_transposed, b, b_transposed, bias, BFLOAT16_PAIRS)
+
+
 def forward(x, weight, bias=None):
     c_out, c_in = weight.shape
-    y = product(rows(x, c_in), False, weight, True, bias, BFLOAT16_PAIRS)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
+    y = product(rows(x, c_in), False, weight, True, bias)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
     return y.reshape((*x.shape[:-1], c_out)), Saved(x, weight, bias is not None)
 
 
@@ -54,10 +58,7 @@ def backward(dy, saved):
     c_out, c_in = weight.shape
     dy_rows = rows(dy, c_out)  # (..., C_out) -> (R, C_out)
     # y = x @ weight.T + bias
-    dx = product(dy_rows, False, weight, False, None, BFLOAT16_PAIRS)  # (R, C_out) @ (C_out, C_in) -> (R, C_in)
-    dweight = product(dy_rows, True, rows(x, c_in), False, None, BFLOAT16_PAIRS)  # (C_out, R) @ (R, C_in)
-    dbias = None
-    if has_bias:
-        dbias = np.empty(c_out, dy.dtype)
-        _sum_rows(dy_rows, dbias)  # (R, C_out) -> (C_out,)
+    dx = product(dy_rows, False, weight, False)  # (R, C_out) @ (C_out, C_in) -> (R, C_in)
+    dweight = product(dy_rows, True, rows(x, c_in), False)  # (C_out, R) @ (R, C_in) -> (C_out, C_in)
+    dbias = linear.sum_rows(dy_rows) if has_bias else None  # (R, C_out) -> (C_out,)
     return dx.reshape(x.shape), dweight, dbias
