@@ -104,6 +104,12 @@ def linear(rows: int, c_in: int, c_out: int) -> OpCase:
     return OpCase("linear", f"({rows}, {c_in}) to {c_out}", make, {}, (product, 2 * product))
 
 
+def gelu_linear(rows: int, c_in: int, c_out: int) -> OpCase:
+    """The GELU costs next to nothing, and the second one of backward is not counted."""
+    alike = linear(rows, c_in, c_out)
+    return OpCase("gelu_linear", alike.name, alike.make, {"approximate": "tanh"}, alike.operations, handed_over=True)
+
+
 def embedding(v: int, c: int, *shape: int) -> OpCase:
     rows, table = 4 * c * int(np.prod(shape)), 4 * c * v
     make = both(ids(v, *shape), normal(v, c))
@@ -120,6 +126,7 @@ CASES = [
     linear(B * T, C, 4 * C),
     linear(B * T, 4 * C, C),
     linear(256, 768, V),
+    gelu_linear(B * T, 4 * C, C),
     OpCase(
         "matmul", "(64, 256, 64) @ (64, 64, 256)", both(normal(64, 256, 64), normal(64, 64, 256)), {}, (5.4e8, 1.1e9)
     ),

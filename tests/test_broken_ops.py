@@ -243,6 +243,12 @@ PARTICULAR = {
         ("1 + 3 * CUBIC * x * x", "1 + CUBIC * x * x"),
         ("np.exp(-0.5 * x * x)", "np.exp(-x * x)"),
     ],
+    "gelu_linear": [
+        ("h, saved_by_gelu = gelu.forward(x, approximate=approximate)", "h, saved_by_gelu = x, (x, approximate)"),
+        ("(dx,) = gelu.backward(dh, saved_by_gelu)", "dx = dh"),
+        ("saved_by_gelu = gelu.forward(x, approximate=approximate)", "saved_by_gelu = gelu.forward(x)"),
+        ("gelu.backward(dh, saved_by_gelu)", "gelu.backward(dh, gelu.Saved(h, approximate))"),
+    ],
     "getitem": [("scatter_add(dx, index, dy)", "dx[index] = dy"), ("scatter_add(dx, index, dy)", "dx[index] += dy")],
     "layer_norm": [
         (" - dx_hat_mean", ""),

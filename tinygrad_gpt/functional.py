@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_gpt.array import is_array, next_seed
 from tinygrad_gpt.autograd import Tensor, apply
+from tinygrad_gpt.kernels import registry
 
 _SIDES = (Tensor, np.ndarray, int, float, list, np.generic)
 
@@ -213,6 +214,16 @@ def matmul(a, b) -> Tensor:
 def linear(x, weight, bias=None) -> Tensor:
     """x (..., C_in) times weight (C_out, C_in) transposed, plus bias (C_out,) -> (..., C_out)."""
     return apply("linear", _operand(x), weight, bias)
+
+
+def gelu_linear(x, weight, bias=None, approximate: str = "tanh") -> Tensor:
+    """linear(gelu(x), weight, bias), as one op that does not keep gelu(x) for backward.
+
+    Where the user chose a version of either op (registered one, or named it in `using`), the two run instead.
+    """
+    if registry.user_chose("gelu") or registry.user_chose("linear"):
+        return linear(gelu(x, approximate), weight, bias)
+    return apply("gelu_linear", _operand(x), weight, bias, approximate=approximate)
 
 
 def embedding(ids, weight) -> Tensor:

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 OPS = {
     "attention": lambda q, k, v, mask, causal: F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal),
     "linear": F.linear,
+    "gelu_linear": lambda x, w, b, approximate: F.linear(F.gelu(x, approximate=approximate), w, b),
     "matmul": torch.matmul,
     "layer_norm": lambda x, weight, bias: F.layer_norm(x, x.shape[-1:], weight, bias),
     "gelu": F.gelu,

@@ -171,6 +171,18 @@ def test_linear():
     agree(F.linear, lambda x, w: x @ w.T, normal((2, 3, 5)), normal((4, 5)))
 
 
+@pytest.mark.parametrize("approximate", ["tanh", "none"])
+def test_gelu_linear(approximate):
+    def simple(x, *parameters):
+        return F.linear(F.gelu(x, approximate), *parameters)
+
+    def fused(x, *parameters):
+        return F.gelu_linear(x, *parameters, approximate=approximate)
+
+    agree(fused, simple, normal((2, 3, 5)), normal((4, 5)), normal(4))
+    agree(fused, simple, normal((2, 3, 5)), normal((4, 5)))
+
+
 def test_embedding_is_a_product_with_one_hot_rows():
     ids = np.array([[1, 1, 4], [0, 1, 4]])
     agree(lambda w: F.embedding(ids, w), lambda w: one_hot(ids, 6) @ w, normal((6, 3)))

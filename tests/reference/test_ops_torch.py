@@ -148,6 +148,15 @@ def test_linear(shape):
     agree(F.linear, TF.linear, normal(*shape), normal(4, 5))
 
 
+@pytest.mark.parametrize("approximate", ["tanh", "none"])
+def test_gelu_linear(approximate):
+    def theirs(x, *parameters):
+        return TF.linear(TF.gelu(x, approximate=approximate), *parameters)
+
+    for parameters in ((normal(4, 5), normal(4)), (normal(4, 5),)):
+        agree(lambda *a: F.gelu_linear(*a, approximate=approximate), theirs, normal(2, 3, 5), *parameters)
+
+
 @pytest.mark.parametrize("ids", [[1, 1, 4], [[0, 3], [3, 3]], 2], ids=str)
 def test_embedding(ids):
     ids = np.array(ids)

@@ -43,6 +43,12 @@ def _linear(draw):
     yield "strided and transposed", views, {}
 
 
+def _gelu_linear(draw):
+    for approximate in ("tanh", "none"):
+        for name, arrays, _ in _linear(draw):
+            yield f"{approximate}, {name}", arrays, {"approximate": approximate}
+
+
 def _embedding(draw):
     yield "batch", (draw.ids(7, 2, 5), draw.normal(7, 3)), {}
     yield "repeated often", (draw.ids(4, 3, 67), draw.normal(5, 9)), {}
@@ -166,6 +172,7 @@ def _cross_entropy(draw):
 MAKERS = {
     "matmul": _matmul,
     "linear": _linear,
+    "gelu_linear": _gelu_linear,
     "embedding": _embedding,
     "layer_norm": _layer_norm,
     "softmax": _softmax,

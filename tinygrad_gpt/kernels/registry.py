@@ -173,6 +173,15 @@ def using(everywhere: str | None = None, /, **per_op: str) -> Iterator[None]:
         _forced.pop()
 
 
+def user_chose(op: str) -> bool:
+    """Whether the user says how `op` is to run: by a pair of their own, or by naming it in `using`.
+
+    An op that does the work of several asks, so as not to pass over such a choice for one of them.
+    """
+    named = any(op in block for block in _forced)
+    return named or _candidates(op)[0] in _registered.get(op, ())
+
+
 def _candidates(op: str) -> tuple[Version, ...]:
     for block in reversed(_forced):
         wanted = block.get(op) or block.get("*")

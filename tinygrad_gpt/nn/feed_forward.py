@@ -30,5 +30,7 @@ class FeedForward(Module):
         self.down = Linear(hidden, c, bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = ACTIVATIONS[self.activation](self.up(x))  # (..., C) -> (..., hidden)
-        return self.down(x)  # -> (..., C)
+        x = self.up(x)  # (..., C) -> (..., hidden)
+        if self.activation == "gelu_tanh":  # with `down` in one op, to keep one array of this size and not two
+            return F.gelu_linear(x, self.down.weight, self.down.bias)  # -> (..., C)
+        return self.down(ACTIVATIONS[self.activation](x))  # -> (..., C)

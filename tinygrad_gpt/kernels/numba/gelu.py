@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
+from tinygrad_gpt.kernels.numba._compile import helper, kernel, of, read, write
 from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours, part
 from tinygrad_gpt.kernels.numba._vector_math import sigmoid
 from tinygrad_gpt.ops.gelu import CUBIC, SQRT_2_OVER_PI
@@ -56,15 +56,19 @@ def _forward(share, x, sqrt_2_over_pi, cubic, y):
 
 @kernel(lambda f: (read(f, 1), read(f, 1), f, f, write(f, 1)))
 def _backward(share, dy, x, sqrt_2_over_pi, cubic, dx):
-    one = x.dtype.type(1)
-    three_cubic = cubic + cubic + cubic
     for chunk in of(share, (x.size + CHUNK - 1) // CHUNK):
         dys, xs, dxs = part(dy, chunk), part(x, chunk), part(dx, chunk)
         for i in range(xs.size):
-            v = xs[i]
-            u = sqrt_2_over_pi * (v + cubic * v * v * v)
-            cdf = sigmoid(u + u)
-            # cdf' = 2 cdf (1 - cdf) u'
-            slope = (cdf + cdf) * (one - cdf) * sqrt_2_over_pi * (one + three_cubic * v * v)
-            # y = x * cdf(x)
-            dxs[i] = dys[i] * (cdf + v * slope)
+            _, slope = cdf_and_slope(xs[i], sqrt_2_over_pi, cubic)
+            dxs[i] = dys[i] * slope
+
+
+@helper()
+def cdf_and_slope(x, sqrt_2_over_pi, cubic):
+    """Inside a kernel: cdf(x), and the slope dy/dx of y = x * cdf(x)."""
+    one = type(x)(1)
+    u = sqrt_2_over_pi * (x + cubic * x * x * x)
+    cdf = sigmoid(u + u)
+    # cdf' = 2 cdf (1 - cdf) u'
+    cdf_slope = (cdf + cdf) * (one - cdf) * sqrt_2_over_pi * (one + (cubic + cubic + cubic) * x * x)
+    return cdf, cdf + x * cdf_slope

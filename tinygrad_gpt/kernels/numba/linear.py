@@ -22,8 +22,14 @@ from tinygrad_gpt.kernels.numba._layout import STRIP, not_ours, rows
 # Only the one that runs is imported, because all kernels that are imported get compiled.
 if AVX_512:
     from tinygrad_gpt.kernels.numba._product import product
-else:
+elif _blas.AVAILABLE:
     from tinygrad_gpt.kernels.numba._blas_tiles import product
+else:  # for kernels of which it is only a part
+
+    def product(a, a_transposed, b, b_transposed, bias=None):
+        c = (a.T if a_transposed else a) @ (b.T if b_transposed else b)
+        return c if bias is None else c + bias
+
 
 _threads.start()
 
@@ -57,11 +63,15 @@ def backward(dy, saved):
     # y = x @ weight.T + bias
     dx = product(dy_rows, False, weight, False)  # (R, C_out) @ (C_out, C_in) -> (R, C_in)
     dweight = product(dy_rows, True, rows(x, c_in), False)  # (C_out, R) @ (R, C_in) -> (C_out, C_in)
-    dbias = None
-    if has_bias:
-        dbias = np.empty(c_out, dy.dtype)
-        _sum_rows(dy_rows, dbias)  # (R, C_out) -> (C_out,)
+    dbias = sum_rows(dy_rows) if has_bias else None  # (R, C_out) -> (C_out,)
     return dx.reshape(x.shape), dweight, dbias
+
+
+def sum_rows(x):
+    """x.sum(axis=0)."""
+    total = np.empty(x.shape[1], x.dtype)
+    _sum_rows(x, total)
+    return total
 
 
 @kernel(lambda f: (read(f, 2), write(f, 1)))

@@ -14,10 +14,9 @@ import numpy as np
 
 from tinygrad_gpt import precision
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.numba import _bfloat16
+from tinygrad_gpt.kernels.numba import _bfloat16, linear
 from tinygrad_gpt.kernels.numba._bfloat16 import product
 from tinygrad_gpt.kernels.numba._layout import not_ours, rows
-from tinygrad_gpt.kernels.numba.linear import _sum_rows
 
 
 class Saved(NamedTuple):
@@ -56,8 +55,5 @@ def backward(dy, saved):
     # y = x @ weight.T + bias
     dx = product(dy_rows, False, weight, False)  # (R, C_out) @ (C_out, C_in) -> (R, C_in)
     dweight = product(dy_rows, True, rows(x, c_in), False)  # (C_out, R) @ (R, C_in) -> (C_out, C_in)
-    dbias = None
-    if has_bias:
-        dbias = np.empty(c_out, dy.dtype)
-        _sum_rows(dy_rows, dbias)  # (R, C_out) -> (C_out,)
+    dbias = linear.sum_rows(dy_rows) if has_bias else None  # (R, C_out) -> (C_out,)
     return dx.reshape(x.shape), dweight, dbias

@@ -1,0 +1,73 @@
+"""GELU, tanh form, and a linear layer on the CPU, without keeping what is between them (ops/gelu_linear.py derives it).
+
+    y       = h @ weight.T + bias,  h = gelu(x)     (R, C_in) @ (C_in, C_out)
+    dh      = dy @ weight                           (R, C_out) @ (C_out, C_in)
+    h again, and dx = dh * gelu'(x)                 in one pass, which share an exp
+    dweight = dy.T @ h                              (C_out, R) @ (R, C_in)
+
+That pass writes dx over dh, and h over x if nobody else needs x: then backward asks for one array of x's size.
+"""
+
+from typing import NamedTuple
+
+from tinygrad_gpt.array import Array, nobody_else_holds
+from tinygrad_gpt.kernels.numba import _threads, gelu, linear
+from tinygrad_gpt.kernels.numba._compile import kernel, of, write
+from tinygrad_gpt.kernels.numba._layout import CHUNK, part, rows
+from tinygrad_gpt.kernels.numba.gelu import cdf_and_slope
+from tinygrad_gpt.ops.gelu import CUBIC, SQRT_2_OVER_PI
+
+_threads.start()
+
+
+class Saved(NamedTuple):
+    x: Array  # (..., C_in)
+    weight: Array  # (C_out, C_in)
+    has_bias: bool
+
+
+def why_not(x, weight, bias=None, *, approximate="tanh"):
+    return gelu.why_not(x, approximate=approximate) or linear.why_not(x, weight, bias)
+
+
+def forward(x, weight, bias=None, *, approximate="tanh"):
+    return forward_by(linear.forward, x, weight, bias)
+
+
+def backward(dy, saved):
+    return backward_by(linear.product, dy, saved)
+
+
+def forward_by(linear_forward, x, weight, bias):
+    """`forward`, with one of the linear layers there are."""
+    h, _ = gelu.forward(x)
+    y, _ = linear_forward(h, weight, bias)  # (..., C_in) -> (..., C_out)
+    return y, Saved(x, weight, bias is not None)
+
+
+def backward_by(product, dy, saved):
+    """`backward`, with one of the matrix products there are."""
+    may_overwrite = nobody_else_holds(saved, 0)
+    x, weight, has_bias = saved
+    c_out, c_in = weight.shape
+    dy_rows = rows(dy, c_out)  # (..., C_out) -> (R, C_out)
+    # y = h @ weight.T + bias
+    dx = product(dy_rows, False, weight, False)  # dh for now: (R, C_out) @ (C_out, C_in) -> (R, C_in)
+    h = rows(x if may_overwrite else x.copy(), c_in)  # x for now
+    _gelu_and_gradient(h.reshape(-1), dx.reshape(-1), SQRT_2_OVER_PI, CUBIC)
+    dweight = product(dy_rows, True, h, False)  # (C_out, R) @ (R, C_in) -> (C_out, C_in)
+    dbias = linear.sum_rows(dy_rows) if has_bias else None  # (R, C_out) -> (C_out,)
+    return dx.reshape(x.shape), dweight, dbias
+
+
+@kernel(lambda f: (write(f, 1), write(f, 1), f, f))
+def _gelu_and_gradient(share, x, dh, sqrt_2_over_pi, cubic):
+    """x becomes h = gelu(x), and dh becomes dx."""
+    for chunk in of(share, (x.size + CHUNK - 1) // CHUNK):
+        xs, dhs = part(x, chunk), part(dh, chunk)
+        for i in range(xs.size):
+            v = xs[i]
+            cdf, slope = cdf_and_slope(v, sqrt_2_over_pi, cubic)
+            # h = x * cdf(x)
+            xs[i] = v * cdf
+            dhs[i] *= slope
