@@ -14,10 +14,10 @@ its backward the sum of the gradients that they sent (the chain rule over all pa
 """
 
 import contextlib
-import threading
 import weakref
 from collections import deque
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import NamedTuple
 
 import numpy as np
@@ -26,16 +26,9 @@ from tinygrad_gpt.array import FLOATS, Array, Rows, as_array, is_array, is_float
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.locks import ReadOnly
 
-
-class _Modes(threading.local):
-    """Whether there is a tape, and whether it locks arrays. Of each thread: one that generates text inside `no_grad`
-    must not take the tape from another that trains."""
-
-    grad_enabled = True
-    debug = False
-
-
-_modes = _Modes()
+# Of each thread: one that generates text inside no_grad must not take the tape from another that trains.
+_grad_enabled = ContextVar("grad_enabled", default=True)
+_debug = ContextVar("debug", default=False)
 
 
 class Tensor:
@@ -154,7 +147,7 @@ class Node:
         self.many = many
         self.watched = {}
         self.freed = False
-        self.lock = ReadOnly(saved) if _modes.debug else None
+        self.lock = ReadOnly(saved) if _debug.get() else None
 
     def __repr__(self) -> str:
         return f"Node({self.version})"
@@ -210,7 +203,7 @@ def apply(op: str, *inputs, **settings):
     # np.sum of a vector is a NumPy scalar
     ys = [y if is_array(y) else np.asarray(y) for y in (result if many else (result,))]
     node = None
-    if _modes.grad_enabled and any([isinstance(x, Tensor) and x.requires_grad for x in inputs]):
+    if _grad_enabled.get() and any([isinstance(x, Tensor) and x.requires_grad for x in inputs]):
         node = Node(version, inputs, ys, many, saved)
     tensors = tuple([_output(y, node, i) for i, y in enumerate(ys)])
     return tensors if many else tensors[0]
@@ -415,11 +408,11 @@ def _accumulate(tensor: Tensor, dx: Array, is_new: bool) -> None:
 @contextlib.contextmanager
 def no_grad() -> Iterator[None]:
     """Inside this block nothing is put on this thread's tape: for evaluation, generation and parameter updates."""
-    before, _modes.grad_enabled = _modes.grad_enabled, False
+    before = _grad_enabled.set(False)
     try:
         yield
     finally:
-        _modes.grad_enabled = before
+        _grad_enabled.reset(before)
 
 
 @contextlib.contextmanager
@@ -430,8 +423,8 @@ def debug() -> Iterator[None]:
     it is NumPy's "ValueError: assignment destination is read-only" on the very line. Costs a little time per op. CuPy
     arrays have no such lock and are left as they are.
     """
-    before, _modes.debug = _modes.debug, True
+    before = _debug.set(True)
     try:
         yield
     finally:
-        _modes.debug = before
+        _debug.reset(before)
