@@ -154,6 +154,22 @@ def test_using_unknown_names():
     assert registry._forced == []
 
 
+def test_whether_the_user_chose():
+    assert not registry.user_chose("exp")
+    with tg.using("reference"):
+        assert not registry.user_chose("exp")
+    with tg.using(exp="reference"):
+        assert registry.user_chose("exp") and not registry.user_chose("neg")
+    version = tg.register("exp", doubled, exp.backward)
+    assert registry.user_chose("exp") and not registry.user_chose("neg")
+    with tg.using("yours"):
+        assert registry.user_chose("exp") and not registry.user_chose("neg")
+    with tg.using("reference"):
+        assert not registry.user_chose("exp")
+    tg.unregister(version)
+    assert not registry.user_chose("exp")
+
+
 # --- explain -----------------------------------------------------------------------------------------------------
 
 

@@ -102,6 +102,15 @@ def test_linear_in_tiles_of_blas(rows, c_in, c_out, monkeypatch):
 
 
 @DTYPES
+def test_gelu_linear_by_numpy(dtype, monkeypatch):
+    """Where no kernel can multiply, the GELU's kernel runs nevertheless."""
+    monkeypatch.setattr(kernel("linear"), "product", _blas.numpy_product)
+    x, weight, bias = (normal(shape, dtype, 1) for shape in ((2, 33, 65), (17, 65), 17))
+    assert_like_reference("gelu_linear", (x, weight, bias))
+    assert_like_reference("gelu_linear", (x, weight, None))
+
+
+@DTYPES
 @pytest.mark.parametrize("rows, v", [(1, 50257), (3, 1), (1000, 65)])
 def test_cross_entropy_of_large_and_small_vocabularies(dtype, rows, v):
     targets = np.random.default_rng(1).integers(0, v, rows)

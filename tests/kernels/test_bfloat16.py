@@ -6,9 +6,10 @@ import pytest
 import tinygrad_gpt as tg
 from tests.kernels.test_against_reference import normal
 from tests.kernels.test_bfloat16_product import assert_sums_right, exact, rounded
+from tinygrad_gpt import functional as F
 from tinygrad_gpt import optim, precision
 from tinygrad_gpt.kernels import registry
-from tinygrad_gpt.kernels.numba import _blocks, linear_bfloat16
+from tinygrad_gpt.kernels.numba import _blocks, gelu_linear_bfloat16, linear_bfloat16
 from tinygrad_gpt.kernels.numba._bfloat16 import product
 from tinygrad_gpt.models import GPT, GPTConfig
 
@@ -124,6 +125,22 @@ def test_what_is_not_finite_stays_visible(bad, k):
         assert not np.isfinite(dweight[:, k // 2]).any()
     large = np.full((8, 1), 3.4e38, np.float32)  # nearer to 2¹²⁸ than to any bfloat16
     assert np.isposinf(layer(large, np.ones((1, 1), np.float32))[0]).all()
+
+
+@needs_dot_products
+def test_gelu_linear_rounds_for_its_products_and_nowhere_else():
+    x, weight, bias = normal((33, 65), np.float32), normal((17, 65), np.float32, 1), normal(17, np.float32, 2)
+    dy = normal((33, 17), np.float32, 9)
+    y, saved = gelu_linear_bfloat16.forward(x, weight, bias)
+    dx, dweight, dbias = gelu_linear_bfloat16.backward(dy, saved)
+    h, saved_by_gelu = registry.reference("gelu").forward(x)
+    right_y, dh, *right = layer(h, weight, bias, dy)
+    right = (right_y, registry.reference("gelu").backward(dh, saved_by_gelu)[0], *right)
+    # h may differ in its last bit, and then be rounded to the next bfloat16, 2⁻⁸ away: for few of its numbers
+    for got, wanted in zip((y, dx, dweight, dbias), right, strict=True):
+        assert np.linalg.norm(got - wanted) <= 1e-4 * np.linalg.norm(wanted)
+    with tg.using_matmul_precision("bfloat16"):
+        assert F.gelu_linear(tg.Tensor(x, requires_grad=True), weight, bias).node.version.name == "bfloat16"
 
 
 # --- choice ------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 
 import tinygrad_gpt as tg
 from tinygrad_gpt.check import gradcheck
+from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.nn import Block, Dropout, Embedding, FeedForward, LayerNorm, Linear, Module, Parameter
 
 
@@ -79,6 +80,34 @@ def test_feed_forward(activation, bias):
     expected = affine(functions[activation](affine(x(2, 5, 4), layer.up)), layer.down)
     np.testing.assert_allclose(layer(x(2, 5, 4)).data, expected, rtol=1e-10, atol=1e-12)
     assert FeedForward(4).up.weight.shape == (16, 4)
+
+
+def test_a_feed_forward_runs_as_one_op_unless_the_user_chose_a_gelu_or_a_linear():
+    layer = randomised(FeedForward(4, 7))
+
+    def graph():
+        """The ops after `up`, with their versions' names, and the gradient of up's weight."""
+        layer.zero_grad()
+        steps = list(layer(x(2, 5, 4)).backward_steps(x(2, 5, 4)))
+        return [step.op for step in steps[:-1]], [step.version for step in steps[:-1]], layer.up.weight.grad
+
+    ops, _, one_op = graph()
+    assert ops == ["gelu_linear"]
+    with tg.using("reference"):
+        assert graph()[:2] == (["gelu_linear"], ["reference"])
+    for chosen in ("gelu", "linear"):
+        with tg.using(**{chosen: "reference"}):
+            ops, versions, two_ops = graph()
+            assert ops == ["linear", "gelu"] and versions[ops.index(chosen)] == "reference"
+            np.testing.assert_allclose(two_ops, one_op, rtol=1e-10, atol=1e-12)
+        own = registry.reference(chosen)
+        version = tg.register(chosen, own.forward, own.backward)
+        try:
+            ops, versions, two_ops = graph()
+            assert ops == ["linear", "gelu"] and versions[ops.index(chosen)] == "yours"
+            np.testing.assert_allclose(two_ops, one_op, rtol=1e-10, atol=1e-12)
+        finally:
+            tg.unregister(version)
 
 
 def test_blocks_put_their_norms_where_they_say():

@@ -68,6 +68,12 @@ def describe() -> str:
     return "np.matmul (no OpenBLAS found in this NumPy that kernels could call)"
 
 
+def numpy_product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
+    """op(a) @ op(b) + bias by NumPy's `@`, where op transposes if asked to. (To be called from Python.)"""
+    c = (a.T if a_transposed else a) @ (b.T if b_transposed else b)
+    return c if bias is None else c + bias
+
+
 def _cblas_gemm(f):
     c_int, pointer = types.int32, types.intp
     integer = types.int64 if _found[3] == 64 else types.int32

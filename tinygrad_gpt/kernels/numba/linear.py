@@ -24,12 +24,8 @@ if AVX_512:
     from tinygrad_gpt.kernels.numba._product import product
 elif _blas.AVAILABLE:
     from tinygrad_gpt.kernels.numba._blas_tiles import product
-else:  # for kernels of which it is only a part
-
-    def product(a, a_transposed, b, b_transposed, bias=None):
-        c = (a.T if a_transposed else a) @ (b.T if b_transposed else b)
-        return c if bias is None else c + bias
-
+else:  # linear is left to the reference then (see why_not), but gelu_linear has a kernel beside its products
+    from tinygrad_gpt.kernels.numba._blas import numpy_product as product
 
 _threads.start()
 
