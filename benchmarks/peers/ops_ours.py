@@ -48,7 +48,7 @@ def prepare(case: op_cases.OpCase, version: str) -> op_server.Call | str:
 
     return op_server.Call(
         forward=lambda: chosen.forward(*given.pop(), **case.settings),
-        backward=lambda made: chosen.backward(dy, made[1]),
+        backward=lambda made: tuple(array.whole(gradient) for gradient in chosen.backward(dy, made[1])),
         results=lambda made: made[0] if isinstance(made[0], tuple) else (made[0],),
         before=before,
     )
