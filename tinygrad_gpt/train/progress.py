@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-COMPILING = "compiling the kernels for this machine (once, up to a minute) ..."
+COMPILING = "compiling the kernels for this machine (once, ten seconds or more) ..."
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_UPDATES = 0.1
 
