@@ -53,6 +53,11 @@ def forward(x, weight, bias=None):
 
 
 def backward(dy, saved):
+    return backward_by(product, dy, saved)
+
+
+def backward_by(product, dy, saved):
+    """`backward`, with one of the matrix products there are."""
     x, weight, has_bias = saved
     c_out, c_in = weight.shape
     dy_rows = rows(dy, c_out)  # (..., C_out) -> (R, C_out)

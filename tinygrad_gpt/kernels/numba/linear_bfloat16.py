@@ -8,21 +8,12 @@ It runs where `precision.set_matmul_precision("bfloat16")` asked for it and the 
 what goes into a product is rounded while it is packed. Neither weights nor results are, nor the bias and its gradient.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from tinygrad_gpt import precision
-from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _bfloat16, linear
 from tinygrad_gpt.kernels.numba._bfloat16 import product
 from tinygrad_gpt.kernels.numba._layout import not_ours, rows
-
-
-class Saved(NamedTuple):
-    x: Array  # (..., C_in)
-    weight: Array  # (C_out, C_in)
-    has_bias: bool
 
 
 def missing() -> str | None:
@@ -45,15 +36,8 @@ def why_not(x, weight, bias=None):
 def forward(x, weight, bias=None):
     c_out, c_in = weight.shape
     y = product(rows(x, c_in), False, weight, True, bias)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
-    return y.reshape((*x.shape[:-1], c_out)), Saved(x, weight, bias is not None)
+    return y.reshape((*x.shape[:-1], c_out)), linear.Saved(x, weight, bias is not None)
 
 
 def backward(dy, saved):
-    x, weight, has_bias = saved
-    c_out, c_in = weight.shape
-    dy_rows = rows(dy, c_out)  # (..., C_out) -> (R, C_out)
-    # y = x @ weight.T + bias
-    dx = product(dy_rows, False, weight, False)  # (R, C_out) @ (C_out, C_in) -> (R, C_in)
-    dweight = product(dy_rows, True, rows(x, c_in), False)  # (C_out, R) @ (R, C_in) -> (C_out, C_in)
-    dbias = linear.sum_rows(dy_rows) if has_bias else None  # (R, C_out) -> (C_out,)
-    return dx.reshape(x.shape), dweight, dbias
+    return linear.backward_by(product, dy, saved)
