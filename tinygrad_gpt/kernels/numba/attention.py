@@ -163,7 +163,7 @@ def _forward_head(q, k, v, shown, has_mask, causal, scale, threshold, keep_scale
         peak[:], total[:], y_rows[:] = -np.inf, 0, 0
         for first in range(0, keys, BLOCK):
             rows = min(BLOCK, keys - first)
-            # Sᵀ = k (scale q)ᵀ
+            # Sᵀ = k (scale q)ᵀ: (keys, D) @ (D, queries)
             _scores(p, zeros, k_rows, q_turned, first, rows, past, causal)
             if has_mask:
                 _hide_masked(p, shown, start, count, first, rows)
@@ -174,7 +174,7 @@ def _forward_head(q, k, v, shown, has_mask, causal, scale, threshold, keep_scale
                 _scale(y_rows[i], shrink[i])
             if threshold > 0:
                 _drop(p, rows, (head * tq + start) * tk + first, tk, threshold, keep_scale, seed)
-            # y += P v
+            # y += P v: (queries, keys) @ (keys, D)
             for i in range(0, count, STRIP):
                 seen = min(rows, _keys_seen(past + i + STRIP - 1, tk, causal) - first)
                 y_strip = at(y_rows, i, 0)
@@ -246,13 +246,13 @@ def _backward_head(
             _weights_and_gradient(p, ds, first, rows, past, causal, block_lse, along_y)
             if threshold > 0:
                 _drop(p, rows, (head * tq + start) * tk + first, tk, threshold, keep_scale, seed)
-            # dv += Pᵀ dy,  dk += dSᵀ q
+            # dv += Pᵀ dy,  dk += dSᵀ q: (keys, queries) @ (queries, D)
             for j in range(0, rows, STRIP):
                 left = _first_query(first + j, past, causal)
                 dv_strip, dk_strip = at(dv_rows, first + j, 0), at(dk_rows, first + j, 0)
                 multiply(dv_strip, dv_strip, at(p, j, left), at(dy_rows, left, 0), STRIP, BLOCK - left, depth)
                 multiply(dk_strip, dk_strip, at(ds, j, left), at(q_rows, left, 0), STRIP, BLOCK - left, depth)
-            # dq += dS k
+            # dq += dS k: (queries, keys) @ (keys, D)
             for i in range(0, count, STRIP):
                 seen = min(rows, _keys_seen(past + i + STRIP - 1, tk, causal) - first)
                 dq_strip = at(dq_rows, i, 0)
