@@ -24,8 +24,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from tinygrad_gpt.array import to_numpy
-from tinygrad_gpt.data.storage import replacing
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.storage import replacing
 
 FORMAT = 1
 KEY = "tinygrad_gpt"
