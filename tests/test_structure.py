@@ -15,7 +15,7 @@ NAMES = [str(path.relative_to(PACKAGE).as_posix()) for path in FILES]
 
 # From the ground up: a file may import from its own layer and from those before it.
 LAYERS = (
-    ("errors", "array", "locks", "precision", "settings", "state", "storage"),
+    ("errors", "array", "locks", "precision", "settings", "state", "storage", "tensor_file"),
     ("ops",),
     ("kernels",),
     ("autograd",),
