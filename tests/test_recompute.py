@@ -11,6 +11,7 @@ import pytest
 import tinygrad_gpt as tg
 from tinygrad_gpt import array
 from tinygrad_gpt import functional as F
+from tinygrad_gpt.models.gpt import GPT, GPTConfig
 from tinygrad_gpt.nn import Block, Embedding, Linear
 from tinygrad_gpt.nn.module import Parameter
 from tinygrad_gpt.precision import matmul_precision
@@ -195,6 +196,34 @@ def test_a_function_that_changes_its_mind():
     with pytest.raises(ValueError, match=r"expected a gradient of shape \(5, 8\), got \(2, 5, 8\)"):
         y.backward(np.ones_like(y.data))
     assert array.random_state() == state
+
+
+def test_a_gpt_that_recomputes_its_blocks():
+    tg.manual_seed(0)
+    model = GPT(GPTConfig(vocab_size=11, block_size=6, n_layer=3, n_head=2, n_embd=8, dropout=0.3))
+    ids = np.random.default_rng(0).integers(0, 11, (2, 7))
+    results = []
+    for model.recompute in (False, True):
+        tg.manual_seed(9)
+        loss = model.loss(ids[:, :-1], ids[:, 1:])
+        steps = [step.op for step in loss.backward_steps()]
+        assert steps.count("recompute") == 3 * model.recompute
+        results.append([loss.data] + [p.grad for p in model.parameters()])
+        for p in model.parameters():
+            p.grad = None
+    for plain, lean in zip(*results, strict=True):
+        np.testing.assert_array_equal(plain, lean)
+
+
+def test_a_gpt_that_recomputes_its_blocks_generates_as_ever():
+    model = GPT(GPTConfig(vocab_size=11, block_size=6, n_layer=2, n_head=2, n_embd=8)).eval()
+    model.recompute = True
+    ids = np.array([[1, 2, 3, 4]])
+    cache = model.new_cache()
+    with tg.no_grad():
+        model.next_logits(ids[:, :3], cache)
+        with_cache = model.next_logits(ids[:, 3:], cache).data
+        np.testing.assert_allclose(with_cache, model.next_logits(ids).data, rtol=1e-5, atol=1e-6)
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------
