@@ -181,9 +181,14 @@ class GPT(Module):
         return KVCache(c.n_layer, batch_size, c.n_head, c.block_size, c.n_embd // c.n_head, like=like)
 
 
+def plain_array(x) -> Array:
+    """A Tensor's data, an array itself, or a list as an array."""
+    return as_array(x.data if isinstance(x, Tensor) else x)
+
+
 def _as_ids(ids) -> Array:
     """(B, T) integers as a plain array, whatever they came in."""
-    ids = as_array(ids.data if isinstance(ids, Tensor) else ids)
+    ids = plain_array(ids)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"GPT: expected integer ids, got {ids.dtype}")
     if ids.ndim != 2 or ids.shape[1] == 0:
@@ -195,7 +200,7 @@ def _as_mask(attention_mask, shape: tuple[int, int]) -> Array | None:
     """(B, T) of ones and zeros -> (B, 1, 1, T) of booleans, as attention takes them; None where nothing is masked."""
     if attention_mask is None:
         return None
-    mask = as_array(attention_mask.data if isinstance(attention_mask, Tensor) else attention_mask)
+    mask = plain_array(attention_mask)
     if mask.shape != shape:
         raise ValueError(
             f"GPT: expected an attention_mask of shape (B, T) = {shape}, those in the cache included, got {mask.shape}"
