@@ -7,6 +7,7 @@ models are unsupervised multitask learners" (2019: GPT-2, norm="pre"). gpt1.py a
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.nn import Block, Dropout, Embedding, KVCache, LayerNorm, Linear, Module
 from tinygrad_gpt.nn.block import NORMS
 from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
+from tinygrad_gpt.recompute import recompute
 from tinygrad_gpt.settings import check_settings, setting
 
 
@@ -153,7 +155,10 @@ class GPT(Module):
         for i, block in enumerate(self.blocks):
             if hidden_states is not None:
                 hidden_states.append(x)
-            x = block(x, mask=mask, cache=None if cache is None else cache.layers[i], attentions=attentions)
+            if self.recompute and cache is None and attentions is None:
+                x = recompute(partial(block, mask=mask), x)
+            else:
+                x = block(x, mask=mask, cache=None if cache is None else cache.layers[i], attentions=attentions)
         if self.final_norm is not None:
             x = self.final_norm(x)
         if hidden_states is not None:
