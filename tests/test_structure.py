@@ -19,6 +19,7 @@ LAYERS = (
     ("ops",),
     ("kernels",),
     ("autograd",),
+    ("recompute",),
     ("functional",),
     ("nn", "optim", "cases"),
     ("models", "check", "generate"),
