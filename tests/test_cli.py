@@ -83,8 +83,10 @@ def test_every_setting_is_an_option_and_reaches_the_run(run, tmp_path):
     given |= dict(activation="relu", tokenizer="char", bpe_vocab=300, steps=2, batch_size=3, lr=0.01, min_lr=0.002)
     given |= dict(warmup=1, schedule="linear", beta1=0.8, beta2=0.9, eps=1e-6, weight_decay=0.2, grad_clip=0.5, seed=7)
     given |= dict(dtype="float64", log_interval=1, eval_interval=0, eval_tokens=50, checkpoint_interval=1, prompt="fox")
-    given |= dict(sample_tokens=3)
-    assert {*given, "corpus"} == set(SETTINGS), "a setting is not tested"
+    given |= dict(sample_tokens=3, n_inner=20, embd_pdrop=0.2, attn_pdrop=0.3, layer_norm_epsilon=1e-4)
+    given |= dict(scale_attn_weights=False, scale_attn_by_inverse_layer_idx=True, window=5, batches="epochs")
+    given |= dict(accumulate=2, recompute=True)
+    assert {*given, "corpus", "from_"} == set(SETTINGS), "a setting is not tested"
     options = []
     for name, value in given.items():
         if isinstance(value, bool):
@@ -93,10 +95,11 @@ def test_every_setting_is_an_option_and_reaches_the_run(run, tmp_path):
             options += [option_name(name), str(value)]
     assert run("train", "text.txt", "--preset", "tiny", "--out", "run", *options)[0] == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
-    assert config["model"] | config["train"] == given | {"corpus": "text.txt"}
+    assert config["model"] | config["train"] == given | {"corpus": "text.txt", "from_": ""}
 
 
-def test_help_groups_the_settings(run):
+def test_help_groups_the_settings(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     status, said, _ = run("train", "--help")
     assert status == 0
     for group in ("Model", "Data", "Optimiser", "Run"):

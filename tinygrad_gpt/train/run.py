@@ -28,8 +28,8 @@ from tinygrad_gpt.train.own_pairs import OwnPair
 from tinygrad_gpt.train.presets import Settings
 from tinygrad_gpt.train.progress import Reporter
 from tinygrad_gpt.train.run_folder import RunFolder
-from tinygrad_gpt.train.source import RunSource, Source, open_source, use_arithmetic
 from tinygrad_gpt.train.sampling import encode_prompt, stream_text
+from tinygrad_gpt.train.source import RunSource, Source, open_source, use_arithmetic
 from tinygrad_gpt.train.trainer import Trainer
 
 RECORDED = ("tinygrad-gpt", "numpy", "numba")  # packages whose versions config.json holds

@@ -7,7 +7,6 @@ model, tokenizer = source.load(), source.tokenizer()
 
 import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
 from tinygrad_gpt.models.hf_folder import open_weights, read_json
 from tinygrad_gpt.models.hf_hub import CONFIG, find_folder
-from tinygrad_gpt.models.pretrained import layout_of, load_pretrained
+from tinygrad_gpt.models.pretrained import family_of, load_pretrained
 from tinygrad_gpt.train.checkpoint import load_checkpoint, taking_up
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.presets import Settings, resolve
@@ -98,8 +97,9 @@ class HuggingFaceSource(Source):
 
     def __init__(self, name: str):
         self.name, self.folder = name, find_folder(name)
-        self.hf_config = read_json(self.folder / CONFIG)
-        self.config = layout_of(self.hf_config, self.folder / CONFIG).config_from(self.hf_config, self.folder / CONFIG)
+        described = self.folder / CONFIG
+        self.hf_config = read_json(described)
+        self.config = family_of(self.hf_config, described).layout.config_from(self.hf_config, described)
 
     def load(self) -> GPT:
         return load_pretrained(self.folder)
