@@ -22,6 +22,7 @@ SMALL = f"{OPTIONS} --sample-tokens 20 --log-interval 2".split()
 @pytest.fixture(autouse=True)
 def own_place(tmp_path, monkeypatch):
     monkeypatch.setenv("TINYGRAD_GPT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.delenv("TINYGRAD_GPT_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -164,9 +165,9 @@ def test_ctrl_c_elsewhere(run, monkeypatch):
         ("train --with none.py", ["cannot read --with none.py"]),
         ("train --resume none", ["there is no run folder none"]),
         ("train --resume none --out other", ["leave --out away"]),
-        ("sample none", ["there is no run folder none"]),
+        ("sample none", ["there is no folder none"]),
         ("sample . ", ["is no run folder: it has no config.json"]),
-        ("eval none", ["there is no run folder none"]),
+        ("eval none", ["there is no folder none"]),
         ("gradcheck frob", ["there is no op 'frob'; the ops are add, attention"]),
         ("frobnicate", ["frobnicate"]),
     ],
@@ -246,7 +247,7 @@ def test_a_full_disk(run, monkeypatch, tmp_path):
 
     from tinygrad_gpt.train import checkpoint
 
-    real_write, calls = checkpoint._write, []
+    real_write, calls = checkpoint.write_arrays, []
 
     def write(file, *arguments):
         calls.append(file)
@@ -254,7 +255,7 @@ def test_a_full_disk(run, monkeypatch, tmp_path):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real_write(file, *arguments)
 
-    monkeypatch.setattr(checkpoint, "_write", write)
+    monkeypatch.setattr(checkpoint, "write_arrays", write)
     result = run("train", "text.txt", "--out", "run", *SMALL, "--checkpoint-interval", "1")
     assert_one_line(
         result, "step 3: cannot write", "No space left on device", "the checkpoint of step 2 is kept in run"

@@ -1,4 +1,4 @@
-"""Runs: starting one, resuming one, opening a trained one."""
+"""Runs: starting one, resuming one."""
 
 import platform
 from dataclasses import asdict, dataclass
@@ -119,27 +119,21 @@ def resume(
     return Run(settings, folder, tokenizer, trainer, prompt)
 
 
-def open_trained(path: Path) -> tuple[Settings, Tokenizer, GPT]:
-    """What a run has learned so far, for sampling and evaluation.
-
-    Raises UserError for a folder that is no run, has no checkpoint yet, or whose files are damaged.
-    """
-    own = RunSource(path)
-    use_arithmetic(own.settings.train)
-    return own.settings, own.tokenizer(), own.load()
-
-
 def _make_tokenizer(settings: Settings, corpus: Corpus, source: Source | None) -> Tokenizer:
     kind = settings.train.tokenizer
     if kind == "own":
         return source.tokenizer()
     if kind == "char":
-        return CharTokenizer.from_corpus(corpus)
-    if kind == "bpe":
-        return BPETokenizer.train(corpus, settings.train.bpe_vocab)
-    if not Path(kind).exists():
+        tokenizer = CharTokenizer.from_corpus(corpus)
+    elif kind == "bpe":
+        tokenizer = BPETokenizer.train(corpus, settings.train.bpe_vocab)
+    elif Path(kind).exists():
+        tokenizer = load_tokenizer(kind)
+    else:
         raise UserError(f"there is no tokenizer {kind!r}: expected char, bpe, or the path of a saved one")
-    return load_tokenizer(kind)
+    if source is not None:
+        source.check_fits(tokenizer)
+    return tokenizer
 
 
 def _check_data(settings: Settings, tokenizer: Tokenizer, tokens: TokenSet) -> np.ndarray:
@@ -152,16 +146,11 @@ def _check_data(settings: Settings, tokenizer: Tokenizer, tokens: TokenSet) -> n
 def _first_model(settings: Settings, vocab_size: int, source: Source | None) -> GPT:
     """The model as it is before the first step: new, or with the weights of `source`.
 
-    vocab_size  of the tokenizer. Raises UserError if `source` has fewer tokens
+    vocab_size  of the tokenizer
     """
     array.manual_seed(settings.train.seed)
     if source is None:
         return GPT(settings.gpt_config(vocab_size))
-    if vocab_size > source.config.vocab_size:
-        raise UserError(
-            f"the tokenizer has {vocab_size} tokens, but {source.name} only {source.config.vocab_size}: "
-            "give the --tokenizer that it was trained with"
-        )
     with array.without_drawing():
         model = GPT(settings.gpt_config(source.config.vocab_size))  # its shape, and the dropouts that were chosen
     for parameter, loaded in zip(model.parameters(), source.load().parameters(), strict=True):

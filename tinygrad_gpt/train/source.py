@@ -47,6 +47,14 @@ class Source(ABC):
     def tokenizer(self) -> Tokenizer:
         """The model's own. Raises UserError where it has none."""
 
+    def check_fits(self, tokenizer: Tokenizer) -> None:
+        """Raise UserError for a tokenizer that has ids which the model does not know."""
+        if tokenizer.vocab_size > self.config.vocab_size:
+            raise UserError(
+                f"the tokenizer has {tokenizer.vocab_size} tokens, but {self.name} only {self.config.vocab_size}: "
+                "give the --tokenizer that it was trained with"
+            )
+
     @abstractmethod
     def files(self) -> list[Path]:
         """Those that the model's shape and weights are read from."""
@@ -107,7 +115,9 @@ class HuggingFaceSource(Source):
     def tokenizer(self) -> Tokenizer:
         if not any((self.folder / name).exists() for name in (FILE_NAME, "vocab.json")):
             raise UserError(f"{self.name} has no tokenizer: give one with --tokenizer PATH")
-        return load_tokenizer(self.folder)
+        tokenizer = load_tokenizer(self.folder)
+        self.check_fits(tokenizer)
+        return tokenizer
 
     def files(self) -> list[Path]:
         return [self.folder / CONFIG, *sorted({file.path for file in open_weights(self.folder).values()})]
@@ -129,6 +139,22 @@ def _is_hugging_faces(folder: Path) -> bool:
         return "model_type" in read_json(folder / CONFIG)
     except UserError:
         return False
+
+
+def open_trained(name: str, tokenizer: str | None = None) -> tuple[Source, Tokenizer, GPT]:
+    """What there is at this place, for sampling and evaluation: where it is from, its tokenizer, the model.
+
+    tokenizer  path of another tokenizer than the model's own
+
+    Raises UserError for a place that has no model, a run that has no checkpoint yet, or damaged files.
+    """
+    source = open_source(name)
+    use_arithmetic(source.settings.train if source.settings else TrainConfig())
+    if tokenizer is None:
+        return source, source.tokenizer(), source.load()
+    other = load_tokenizer(tokenizer)
+    source.check_fits(other)
+    return source, other, source.load()
 
 
 def choose_settings(preset: str | None, given: dict[str, Any]) -> Settings:
