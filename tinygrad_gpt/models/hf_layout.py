@@ -49,7 +49,7 @@ _NOT_SUPPORTED = {
     "pruned_heads": ({}, None),
     "quantization_config": (None,),
 }
-# Settings of transformers, past and present, that touch no logits, hidden states or attention weights, by their subject.
+# Settings of transformers, past and present, that touch no logits, hidden states or attention weights, by subject.
 _IGNORED = {
     "where the file comes from": "model_type architectures transformers_version _name_or_path _commit_hash",
     "the dtype of the file": "dtype torch_dtype use_bfloat16",
@@ -65,10 +65,10 @@ _IGNORED = {
     "the tokenizer": """tokenizer_class prefix n_special predict_special_tokens bos_token_id eos_token_id pad_token_id
         sep_token_id decoder_start_token_id""",
     "how text is generated, which `generate` is told by its arguments": """max_length min_length do_sample
-        early_stopping num_beams num_beam_groups diversity_penalty temperature top_k top_p typical_p repetition_penalty length_penalty
-        no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids num_return_sequences forced_bos_token_id
-        forced_eos_token_id remove_invalid_values exponential_decay_length_penalty suppress_tokens
-        begin_suppress_tokens""",
+        early_stopping num_beams num_beam_groups diversity_penalty temperature top_k top_p typical_p
+        repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids
+        num_return_sequences forced_bos_token_id forced_eos_token_id remove_invalid_values
+        exponential_decay_length_penalty suppress_tokens begin_suppress_tokens""",
     "n_positions, once": "n_ctx",
 }
 
@@ -173,8 +173,9 @@ class Layout:
         """Every tensor that transformers would save, by its name, as a view in its layout."""
         arrays = model.state_dict()
         if not model.config.bias:  # zeros in their place compute the same
-            with_bias = [name for name in arrays if not name.startswith(_WITHOUT_BIAS)]
-            arrays |= {name.replace(".weight", ".bias"): np.zeros_like(arrays[name][..., 0]) for name in with_bias}
+            for name, weight in list(arrays.items()):
+                if not name.startswith(_WITHOUT_BIAS):
+                    arrays[name.replace(".weight", ".bias")] = np.zeros(len(weight), weight.dtype)
         return {self.name_of(name): self.as_written(name, array) for name, array in arrays.items()}
 
 

@@ -72,8 +72,9 @@ def save_pretrained(model: GPT, folder, tokenizer=None, max_shard_size: int = MA
     """
     folder = Path(folder)
     layout = next(f.layout for f in FAMILIES.values() if f.layout.fixed["norm"] == model.config.norm)
-    # Without a value here, transformers would take GPT-2's own ids.
-    original = getattr(model, "hf_config", {"bos_token_id": None, "eos_token_id": None})
+    end = getattr(tokenizer, "end_of_text", None)
+    # For a model that was made here. Without a value, transformers would take GPT-2's.
+    original = getattr(model, "hf_config", {"bos_token_id": end, "eos_token_id": end})
     config = layout.written_from(model.config, original)
     config.pop("torch_dtype", None)  # what dtype was called once
     config["dtype"] = model.token_embedding.weight.dtype.name
