@@ -27,7 +27,9 @@ class TrainConfig:
     )
     bpe_vocab: int = setting(4096, "Data", "tokens that a bpe tokenizer learns", low=256)
     from_: str = setting(
-        "", "Data", "model to go on from, which decides the shape: a run folder, a Hugging Face folder, or its name there"
+        "",
+        "Data",
+        "model to go on from, whose shape it has: a run folder, a Hugging Face folder, or a name on their hub",
     )
     window: int | None = setting(
         None, "Data", "tokens of a training window; by default block_size, with --from at most 1024", low=1
