@@ -314,8 +314,7 @@ def test_the_files_beside_a_model(small_bpe, tmp_path):
     assert config["tokenizer_class"] == "GPT2Tokenizer" and config["eos_token"] == END
     (tmp_path / "gpt2" / "tokenizer.json").unlink()
     older = load_tokenizer(tmp_path / "gpt2")
-    assert older.end_of_text == 275 and older.encode(f"{WORDS}{END}").tolist() == tokenizer.encode(WORDS).tolist() + [
-        275
-    ]
+    assert older.end_of_text == 275
+    assert older.encode(f"{WORDS}{END}").tolist() == [*tokenizer.encode(WORDS).tolist(), 275]
     backend.add_special_tokens(["<|another|>"])  # which the older pair of files could not tell
     assert files_beside_a_model(BPETokenizer(backend), tmp_path / "more") == {"tokenizer.json", "tokenizer_config.json"}
