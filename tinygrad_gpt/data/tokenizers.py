@@ -232,18 +232,19 @@ class BPETokenizer(Tokenizer):
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the files with which transformers' AutoTokenizer loads it from a model's folder.
 
-        tokenizer.json and tokenizer_config.json; for one like GPT-2's, with <|endoftext|>, vocab.json and merges.txt.
+        tokenizer.json and tokenizer_config.json; of one like GPT-2's, with <|endoftext|>, vocab.json and merges.txt.
         """
         folder, content = Path(folder), json.loads(self.to_json())
         super().save_pretrained(folder)
         config = {"tokenizer_class": "PreTrainedTokenizerFast"}
         if self.end_of_text is not None:
             config |= dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT)
-        if self.end_of_text is not None and content["pre_tokenizer"]["type"] == "ByteLevel":
+        added = [token["content"] for token in content["added_tokens"]]
+        splits = content["pre_tokenizer"]
+        if added == [END_OF_TEXT] and splits["type"] == "ByteLevel" and splits["use_regex"]:
             config["tokenizer_class"] = "GPT2Tokenizer"
-            model = content["model"]
-            pairs = (pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"])
-            _write(folder / "vocab.json", json.dumps(model["vocab"], ensure_ascii=False))
+            pairs = (pair if isinstance(pair, str) else " ".join(pair) for pair in content["model"]["merges"])
+            _write(folder / "vocab.json", json.dumps(self._backend.get_vocab(), ensure_ascii=False))
             _write(folder / "merges.txt", "".join(f"{line}\n" for line in ("#version: 0.2", *pairs)))
         _write(folder / "tokenizer_config.json", json.dumps(config, indent=2))
 
