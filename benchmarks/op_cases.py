@@ -154,6 +154,7 @@ CASES = [
     OpCase("sqrt", f"{X}", positive(*X)),
     OpCase("tanh", f"{X}", normal(*X)),
     OpCase("sigmoid", f"{X}", normal(*X)),
+    OpCase("silu", f"{X}", normal(*X)),
     OpCase("relu", f"{WIDE}", normal(*WIDE)),
     OpCase("sum", f"{X} rows", normal(*X), {"axis": -1}, bytes=(None, 0)),
     OpCase("mean", f"{X} rows", normal(*X), {"axis": -1}, bytes=(None, 0)),

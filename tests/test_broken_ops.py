@@ -291,6 +291,7 @@ PARTICULAR = {
     "pow": [("dy * exponent * x", "dy * x"), ("(exponent - 1)", "exponent")],
     "relu": [("np.where(y > 0, dy, 0.0)", "dy"), ("y > 0", "y <= 0")],
     "reshape": [("dy.reshape(saved.shape)", "dy.ravel()[::-1].reshape(saved.shape)")],
+    "silu": [(" * (1 + x * (1 - s))", ""), ("1 + x * (1 - s)", "1 + x * s")],
     "sigmoid": [(" * (1 - y)", ""), ("dy * y * (1 - y)", "dy * (1 - y)")],
     "softmax": [
         (" - np.sum(dy * y, axis=axis, keepdims=True)", ""),

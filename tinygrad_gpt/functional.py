@@ -14,6 +14,7 @@ import numpy as np
 from tinygrad_gpt.array import is_array, next_seed
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.ops import attention as attention_op
 
 _SIDES = (Tensor, np.ndarray, int, float, list, np.generic)
 
@@ -125,6 +126,11 @@ def sigmoid(x) -> Tensor:
 def relu(x) -> Tensor:
     """max(x, 0); the gradient at 0 is 0."""
     return apply("relu", _operand(x))
+
+
+def silu(x) -> Tensor:
+    """x σ(x), with σ the logistic function."""
+    return apply("silu", _operand(x))
 
 
 def gelu(x, approximate: str = "tanh") -> Tensor:
@@ -270,6 +276,16 @@ def attention(
     if not training or dropout == 0:
         return apply("attention", q, k, v, mask, causal=causal, scale=scale)
     return apply("attention", q, k, v, mask, causal=causal, scale=scale, dropout=dropout, seed=next_seed())
+
+
+def attention_weights(q, k, mask=None, causal: bool = False, scale: float | None = None) -> Tensor:
+    """How much each query of `attention` looks at each key, before dropout: (B, H, Tq, Tk), rows that sum to 1.
+
+    To look at: they have no gradient. `attention` itself may never hold them all at once, so they are computed anew.
+    """
+    q, k, mask = [x.data if isinstance(x, Tensor) else x for x in (q, k, mask)]
+    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    return Tensor(attention_op.weights(q, k, mask, causal, scale))
 
 
 def cross_entropy(

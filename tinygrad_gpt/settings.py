@@ -13,6 +13,7 @@ is all that a new setting takes.
 
 import dataclasses
 import math
+import typing
 from typing import Any
 
 from tinygrad_gpt.errors import UserError
@@ -37,12 +38,21 @@ def check_settings(config) -> None:
         _check(field, getattr(config, field.name))
 
 
+def value_type(annotation: Any) -> tuple[type, bool]:
+    """(type, whether None is allowed too) of a field's annotation, such as `int` or `int | None`."""
+    kinds = typing.get_args(annotation) or (annotation,)
+    return kinds[0], type(None) in kinds
+
+
 def _check(field: dataclasses.Field, value: Any) -> None:
     rule, name = field.metadata, field.name
-    wanted = (int, float) if field.type is float else (field.type,)
-    if not isinstance(value, wanted) or (isinstance(value, bool) and field.type is not bool):
-        raise UserError(f"{name} should be {field.type.__name__}, not {value!r}")
-    if field.type is float and not math.isfinite(value):
+    kind, may_be_none = value_type(field.type)
+    if value is None and may_be_none:
+        return
+    wanted = (int, float) if kind is float else (kind,)
+    if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
+        raise UserError(f"{name} should be {kind.__name__}, not {value!r}")
+    if kind is float and not math.isfinite(value):
         raise UserError(f"{name} should be a finite number, not {value}")
     if rule["choices"] and value not in rule["choices"]:
         raise UserError(f"{name} should be one of {', '.join(rule['choices'])}, not {value!r}")

@@ -39,6 +39,7 @@ OPS = {
     "sqrt": torch.sqrt,
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
+    "silu": torch.nn.functional.silu,
     "relu": torch.relu,
     "sum": torch.sum,
     "mean": torch.mean,

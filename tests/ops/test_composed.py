@@ -82,6 +82,10 @@ def test_sigmoid():
     agree(F.sigmoid, lambda x: 1 / (1 + (-x).exp()), normal((3, 5)))
 
 
+def test_silu():
+    agree(F.silu, lambda x: x / (1 + (-x).exp()), normal((3, 5)))
+
+
 def test_relu():
     agree(F.relu, lambda x: F.maximum(x, 0), normal((3, 5)))
 

@@ -205,6 +205,7 @@ UNARY = [
     "sqrt",
     "tanh",
     "sigmoid",
+    "silu",
     "relu",
     "gelu",
     "sum",

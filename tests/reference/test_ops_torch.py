@@ -48,6 +48,7 @@ UNARY = {
     "exp": (F.exp, torch.exp),
     "tanh": (F.tanh, torch.tanh),
     "sigmoid": (F.sigmoid, torch.sigmoid),
+    "silu": (F.silu, torch.nn.functional.silu),
     "relu": (F.relu, torch.relu),
     "square": (lambda x: x**2, lambda x: x**2),
     "cube": (lambda x: x**3, lambda x: x**3),

@@ -92,11 +92,20 @@ def test_what_does_not_resolve(preset, given, message):
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_setting_that_may_be_left_open():
+    assert GPTConfig(11, n_inner=None, attn_pdrop=None).attn_pdrop is None
+    for wrong in (dict(n_inner=0), dict(n_inner=2.5), dict(attn_pdrop=1.0), dict(vocab_size=None)):
+        with pytest.raises(UserError, match=next(iter(wrong))):
+            GPTConfig(**({"vocab_size": 11} | wrong))
+
+
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("norm", ["pre", "post"])
-def test_parameters_are_counted_without_making_the_model(bias, tied, norm):
-    config = GPTConfig(vocab_size=11, block_size=5, n_layer=3, n_head=2, n_embd=6, bias=bias, tied=tied, norm=norm)
+@pytest.mark.parametrize("inner", [None, 7])
+def test_parameters_are_counted_without_making_the_model(bias, tied, norm, inner):
+    shape = dict(vocab_size=11, block_size=5, n_layer=3, n_head=2, n_embd=6, n_inner=inner)
+    config = GPTConfig(**shape, bias=bias, tied=tied, norm=norm)
     assert count_parameters(config) == GPT(config).num_parameters()
 
 

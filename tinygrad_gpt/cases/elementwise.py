@@ -116,6 +116,7 @@ MAKERS = {
     "tanh": _with_large(_unary(), 30.0),
     "sigmoid": _with_large(_unary(), 800.0),
     "relu": _unary("nonzero"),
+    "silu": _with_large(_unary(), 800.0),
     "gelu": _gelu,
     "dropout": _dropout,
 }

@@ -56,7 +56,7 @@ def _annotation(name: str, kind: Any, metadata: typing.Mapping, default: Any) ->
         declaration,
         help=metadata.get("help", ""),
         metavar="|".join(choices) or None,
-        show_default=f"{presets.DEFAULT}: {_shown(default)}" if default != "" else False,
+        show_default=f"{presets.DEFAULT}: {_shown(default)}" if default not in ("", None) else False,
         rich_help_panel=metadata.get("group", "Model"),
     )
     return Annotated[kind | None, option]

@@ -1,12 +1,14 @@
 """GPT: a causal Transformer that predicts the next token at every position.
 
 Radford et al., "Improving language understanding by generative pre-training" (2018: GPT-1, norm="post") and "Language
-models are unsupervised multitask learners" (2019: GPT-2, norm="pre").
+models are unsupervised multitask learners" (2019: GPT-2, norm="pre"). gpt1.py and gpt2.py read their real weights.
 """
 
 import dataclasses
 import math
 from dataclasses import dataclass
+
+import numpy as np
 
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.array import Array, as_array
@@ -27,14 +29,24 @@ class GPTConfig:
     n_layer: int = setting(4, "Model", "blocks of attention and feed-forward, one after the other", low=1)
     n_head: int = setting(4, "Model", "attention heads in each block", low=1)
     n_embd: int = setting(128, "Model", "channels of each position; n_head divides it", low=1)
+    n_inner: int | None = setting(None, "Model", "channels inside the feed-forward; by default 4 n_embd", low=1)
     dropout: float = setting(0.0, "Model", "part of the activations that training drops at random", low=0, below=1)
+    embd_pdrop: float | None = setting(None, "Model", "the same for the embeddings; by default dropout", low=0, below=1)
+    attn_pdrop: float | None = setting(
+        None, "Model", "the same for the attention weights; by default dropout", low=0, below=1
+    )
     bias: bool = setting(True, "Model", "whether linear layers and layer norms have biases")
     norm: str = setting(
         "pre", "Model", "layer norms before each half of a block (GPT-2) or after it (GPT-1)", choices=NORMS
     )
+    layer_norm_epsilon: float = setting(1e-5, "Model", "added to the variance in layer norms", above=0)
     tied: bool = setting(True, "Model", "whether the output layer shares its weights with the token embedding")
     activation: str = setting(
         "gelu_tanh", "Model", "between the linear layers of the feed-forward", choices=tuple(ACTIVATIONS)
+    )
+    scale_attn_weights: bool = setting(True, "Model", "whether attention divides its scores by the root of D")
+    scale_attn_by_inverse_layer_idx: bool = setting(
+        False, "Model", "whether block 1, 2, ... divides its attention scores by 1, 2, ..."
     )
 
     def __post_init__(self):
@@ -42,28 +54,43 @@ class GPTConfig:
         if self.n_embd % self.n_head:
             raise UserError(f"n_embd should be a multiple of n_head ({self.n_head}), not {self.n_embd}")
 
+    def attention_scale(self, layer: int) -> float:
+        """What block number `layer` (0, 1, ...) multiplies its attention scores by."""
+        scale = (self.n_embd // self.n_head) ** -0.5 if self.scale_attn_weights else 1.0
+        return scale / (layer + 1) if self.scale_attn_by_inverse_layer_idx else scale
+
 
 class GPT(Module):
-    """ids (B, T) of integers -> logits (B, T, V): at each position, scores for the token that comes next."""
+    """ids (B, T) of integers -> logits (B, T, V): at each position, scores for the token that comes next.
+
+    recompute  whether training keeps only what goes into each block, and runs the block again in backward
+    """
+
+    recompute = False
 
     def __init__(self, config: GPTConfig):
         self.config = config
+        eps, embd_pdrop = config.layer_norm_epsilon, config.embd_pdrop
         self.token_embedding = Embedding(config.vocab_size, config.n_embd)
         self.position_embedding = Embedding(config.block_size, config.n_embd)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout if embd_pdrop is None else embd_pdrop)
         self.blocks = [
             Block(
                 config.n_embd,
                 config.n_head,
                 norm=config.norm,
                 causal=True,
+                hidden=config.n_inner,
                 activation=config.activation,
                 bias=config.bias,
                 dropout=config.dropout,
+                attn_dropout=config.attn_pdrop,
+                scale=config.attention_scale(layer),
+                eps=eps,
             )
-            for _ in range(config.n_layer)
+            for layer in range(config.n_layer)
         ]
-        self.final_norm = LayerNorm(config.n_embd, config.bias) if config.norm == "pre" else None
+        self.final_norm = LayerNorm(config.n_embd, config.bias, eps) if config.norm == "pre" else None
         shared = self.token_embedding.weight if config.tied else None
         self.head = Linear(config.n_embd, config.vocab_size, bias=False, weight=shared)
         self._initialise()
@@ -93,29 +120,57 @@ class GPT(Module):
         """
         return self.head(self.features(ids, cache))
 
-    def features(self, ids, cache: KVCache | None = None) -> Tensor:
-        """ids (B, T) -> (B, T, C), what the head makes its logits from."""
+    def features(
+        self,
+        ids,
+        cache: KVCache | None = None,
+        *,
+        attention_mask=None,
+        position_ids=None,
+        hidden_states: list[Tensor] | None = None,
+        attentions: list[Tensor] | None = None,
+    ) -> Tensor:
+        """ids (B, T) -> (B, T, C), what the head makes its logits from.
+
+        attention_mask  (B, T), those in the cache included: 1 for a token to look at, 0 for padding
+        position_ids    (B, T) or (1, T) integers: the place of each token; None: one after the other, from those in
+                        the cache on
+        hidden_states   a list to which n_layer + 1 Tensors (B, T, C) are to be appended: what goes into each block, and
+                        what this method returns
+        attentions      a list to which each block's attention weights (B, H, T, T with the cache's) are to be appended
+        """
         ids = _as_ids(ids)
         start = 0 if cache is None else cache.length
         stop = start + ids.shape[1]
-        if stop > self.config.block_size:
+        if position_ids is not None:
+            positions = self.position_embedding(position_ids)  # (B, T) -> (B, T, C)
+        elif stop <= self.config.block_size:
+            positions = self.position_embedding.weight[start:stop]  # (T, C)
+        else:
             raise ValueError(
                 f"GPT: expected at most {self.config.block_size} positions (block_size), got {stop}: "
                 "use shorter sequences, or a model with a larger block_size"
             )
-        x = self.token_embedding(ids) + self.position_embedding.weight[start:stop]  # (B, T, C) + (T, C)
-        x = self.dropout(x)
+        mask = _as_mask(attention_mask, (ids.shape[0], stop))
+        x = self.dropout(self.token_embedding(ids) + positions)  # (B, T, C)
         for i, block in enumerate(self.blocks):
-            x = block(x, cache=None if cache is None else cache.layers[i])
-        return x if self.final_norm is None else self.final_norm(x)
+            if hidden_states is not None:
+                hidden_states.append(x)
+            x = block(x, mask=mask, cache=None if cache is None else cache.layers[i], attentions=attentions)
+        if self.final_norm is not None:
+            x = self.final_norm(x)
+        if hidden_states is not None:
+            hidden_states.append(x)
+        return x
 
     def loss(self, ids, targets) -> Tensor:
         """Mean cross-entropy in nats per token: ids (B, T), and at each position the token that follows it."""
-        return F.cross_entropy(self(ids), _as_ids(targets))
+        return F.cross_entropy(self.head(self.features(ids)), _as_ids(targets))
 
-    def next_logits(self, ids, cache: KVCache | None = None) -> Tensor:
+    def next_logits(self, ids, cache: KVCache | None = None, *, attention_mask=None, position_ids=None) -> Tensor:
         """ids (B, T) -> logits (B, V) of the token that follows the last position: all that generation asks for."""
-        return self.head(self.features(ids, cache)[:, -1])  # (B, T, C) -> (B, C) -> (B, V)
+        x = self.features(ids, cache, attention_mask=attention_mask, position_ids=position_ids)
+        return self.head(x[:, -1])  # (B, T, C) -> (B, C) -> (B, V)
 
     def new_cache(self, batch_size: int = 1) -> KVCache:
         """An empty KVCache for `batch_size` sequences of up to block_size positions."""
@@ -132,3 +187,18 @@ def _as_ids(ids) -> Array:
     if ids.ndim != 2 or ids.shape[1] == 0:
         raise ValueError(f"GPT: expected ids of shape (B, T) with T >= 1, got {ids.shape}")
     return ids
+
+
+def _as_mask(attention_mask, shape: tuple[int, int]) -> Array | None:
+    """(B, T) of ones and zeros -> (B, 1, 1, T) of booleans, as attention takes them; None where nothing is masked."""
+    if attention_mask is None:
+        return None
+    mask = as_array(attention_mask.data if isinstance(attention_mask, Tensor) else attention_mask)
+    if mask.shape != shape:
+        raise ValueError(
+            f"GPT: expected an attention_mask of shape (B, T) = {shape}, those in the cache included, got {mask.shape}"
+        )
+    real = mask == 1
+    if not (real | (mask == 0)).all():
+        raise ValueError("GPT: expected an attention_mask of ones (look at) and zeros (padding) only")
+    return None if real.all() else real[:, np.newaxis, np.newaxis, :]

@@ -19,6 +19,7 @@ class MultiHeadAttention(Module):
     bias      whether the projections have one
     causal    whether a position sees only those up to itself
     dropout   on the attention weights
+    scale     what the scores are multiplied by; None: 1/√D
     """
 
     def __init__(
@@ -30,10 +31,12 @@ class MultiHeadAttention(Module):
         bias: bool = True,
         causal: bool = False,
         dropout: float = 0.0,
+        scale: float | None = None,
     ):
         if c % n_head:
             raise ValueError(f"MultiHeadAttention: expected channels that divide by {n_head} heads, got {c}")
-        self.n_head, self.c_source, self.causal, self.dropout = n_head, c_source, causal, dropout
+        self.n_head, self.c_source = n_head, c_source
+        self.causal, self.dropout, self.scale = causal, dropout, scale
         if c_source is None:
             self.qkv = Linear(c, 3 * c, bias)  # one product for all three: the same numbers, one larger matmul
         else:
@@ -41,10 +44,19 @@ class MultiHeadAttention(Module):
             self.kv = Linear(c_source, 2 * c, bias)
         self.out = Linear(c, c, bias)
 
-    def forward(self, x: Tensor, source: Tensor | None = None, *, mask=None, cache: LayerCache | None = None) -> Tensor:
-        """mask   boolean (True may attend) or float (added to the scores), broadcastable to (B, H, T, Ts)
-        cache  what earlier calls left of this layer's keys and values: x then holds only the new positions, which
-               attend to the old ones too
+    def forward(
+        self,
+        x: Tensor,
+        source: Tensor | None = None,
+        *,
+        mask=None,
+        cache: LayerCache | None = None,
+        attentions: list[Tensor] | None = None,
+    ) -> Tensor:
+        """mask        boolean (True may attend) or float (added to the scores), broadcastable to (B, H, T, Ts)
+        cache       what earlier calls left of this layer's keys and values: x then holds only the new positions, which
+                    attend to the old ones too
+        attentions  a list to which the attention weights (B, H, T, Ts) are to be appended, for a look at them
         """
         h = self.n_head
         if (source is None) != (self.c_source is None):
@@ -60,7 +72,11 @@ class MultiHeadAttention(Module):
             k, v = F.split(_split_heads(self.kv(source), 2 * h), 2, axis=1)  # (B, Ts, 2C) -> 2 of (B, H, Ts, D)
             if cache is not None:
                 k, v = cache.extend(k, v)  # (B, H, Ts, D) -> (B, H, Ts so far, D)
-        y = F.attention(q, k, v, mask, causal=self.causal, dropout=self.dropout, training=self.training)
+        if attentions is not None:
+            attentions.append(F.attention_weights(q, k, mask, causal=self.causal, scale=self.scale))
+        y = F.attention(
+            q, k, v, mask, causal=self.causal, scale=self.scale, dropout=self.dropout, training=self.training
+        )
         return self.out(_join_heads(y))
 
 

@@ -18,7 +18,9 @@ class Block(Module):
              "pre": before attention and feed-forward, as in GPT-2 and since; the residual stream then runs from input
              to output untouched by any norm, which makes deep models easier to train (Xiong et al., "On layer
              normalization in the Transformer architecture", 2020), and needs one norm after the last block.
-    dropout  on the attention weights and on what each half adds to the residual stream
+    dropout       on what each half adds to the residual stream
+    attn_dropout  on the attention weights; None: as `dropout`
+    scale         what the attention's scores are multiplied by; None: 1/√D
 
     The other settings are those of MultiHeadAttention, FeedForward and LayerNorm.
     """
@@ -34,20 +36,27 @@ class Block(Module):
         activation: str = "gelu_tanh",
         bias: bool = True,
         dropout: float = 0.0,
+        attn_dropout: float | None = None,
+        scale: float | None = None,
         eps: float = 1e-5,
     ):
         if norm not in NORMS:
             raise ValueError(f"Block: expected norm {' or '.join(NORMS)}, got {norm!r}")
         self.norm = norm
         self.attention_norm = LayerNorm(c, bias, eps)
-        self.attention = MultiHeadAttention(c, n_head, bias=bias, causal=causal, dropout=dropout)
+        attn_dropout = dropout if attn_dropout is None else attn_dropout
+        self.attention = MultiHeadAttention(c, n_head, bias=bias, causal=causal, dropout=attn_dropout, scale=scale)
         self.feed_forward_norm = LayerNorm(c, bias, eps)
         self.feed_forward = FeedForward(c, hidden, activation=activation, bias=bias)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, *, mask=None, cache: LayerCache | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, *, mask=None, cache: LayerCache | None = None, attentions: list[Tensor] | None = None
+    ) -> Tensor:
+        """mask, cache, attentions: those of MultiHeadAttention."""
+        how = {"mask": mask, "cache": cache, "attentions": attentions}
         if self.norm == "pre":
-            x = x + self.dropout(self.attention(self.attention_norm(x), mask=mask, cache=cache))
+            x = x + self.dropout(self.attention(self.attention_norm(x), **how))
             return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
-        x = self.attention_norm(x + self.dropout(self.attention(x, mask=mask, cache=cache)))
+        x = self.attention_norm(x + self.dropout(self.attention(x, **how)))
         return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))

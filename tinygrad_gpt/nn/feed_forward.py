@@ -11,6 +11,8 @@ ACTIVATIONS = {
     "gelu_tanh": partial(F.gelu, approximate="tanh"),
     "gelu": partial(F.gelu, approximate="none"),
     "relu": F.relu,
+    "silu": F.silu,
+    "tanh": F.tanh,
 }
 
 
@@ -18,7 +20,7 @@ class FeedForward(Module):
     """x (..., C) -> (..., C) by way of `hidden` channels: up, an activation, down.
 
     hidden      4C by default, as in every model since Vaswani et al. (2017, section 3.3)
-    activation  "gelu_tanh" (GPT-2), "gelu" (exact; BERT) or "relu" (the first Transformer)
+    activation  "gelu_tanh" (GPT-1 and GPT-2), "gelu" (exact; BERT), "relu" (the first Transformer), "silu" or "tanh"
     """
 
     def __init__(self, c: int, hidden: int | None = None, *, activation: str = "gelu_tanh", bias: bool = True):

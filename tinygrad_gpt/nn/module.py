@@ -13,6 +13,7 @@ were set, and through lists, tuples and dictionaries among them. The way to a Pa
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,17 @@ class Module:
     def eval(self) -> "Module":
         """Set evaluation mode (dropout does nothing). Returns self."""
         return self.train(False)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Inside this block evaluation mode is set; after it, every Module has the mode again that it had before."""
+        before = [(module, module.training) for module in self.modules()]
+        self.eval()
+        try:
+            yield
+        finally:
+            for module, training in before:
+                module.training = training
 
     def zero_grad(self) -> None:
         """Forget all gradients."""

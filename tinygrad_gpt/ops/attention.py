@@ -81,18 +81,23 @@ def _check_mask(mask: Array, q: Array, shape: tuple[int, ...]) -> None:
 def forward(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0):
     if scale is None:
         scale = 1 / math.sqrt(q.shape[-1])
-    s = (q @ k.swapaxes(-1, -2)) * scale  # (B, H, Tq, D) @ (B, H, D, Tk) -> (B, H, Tq, Tk)
-    has_float_mask = mask is not None and mask.dtype != bool
-    if has_float_mask:
-        s = s + mask
-    elif mask is not None:
-        s = np.where(mask, s, -np.inf)
-    if causal:
-        s = np.where(_causal_mask(s), s, -np.inf)
-    p = _softmax_of_any_row(s)
+    p = weights(q, k, mask, causal, scale)
     z = p if dropout == 0 else _drop(p, dropout, seed)
     y = z @ v  # (B, H, Tq, Tk) @ (B, H, Tk, D) -> (B, H, Tq, D)
-    return y, Saved(q, k, v, p, scale, dropout, seed, mask.shape if has_float_mask else None)
+    mask_shape = mask.shape if mask is not None and mask.dtype != bool else None
+    return y, Saved(q, k, v, p, scale, dropout, seed, mask_shape)
+
+
+def weights(q: Array, k: Array, mask: Array | None, causal: bool, scale: float) -> Array:
+    """P above, before dropout: (B, H, Tq, Tk)."""
+    s = (q @ k.swapaxes(-1, -2)) * scale  # (B, H, Tq, D) @ (B, H, D, Tk) -> (B, H, Tq, Tk)
+    if mask is not None and mask.dtype == bool:
+        s = np.where(mask, s, -np.inf)
+    elif mask is not None:
+        s = s + mask
+    if causal:
+        s = np.where(_causal_mask(s), s, -np.inf)
+    return _softmax_of_any_row(s)
 
 
 def backward(dy, saved):

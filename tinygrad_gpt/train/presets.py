@@ -108,7 +108,8 @@ def count_parameters(config: GPTConfig) -> int:
     c = config.n_embd
     norm = c * (1 + config.bias)
     attention = 4 * c * c + 4 * c * config.bias  # q, k, v, out
-    feed_forward = 8 * c * c + 5 * c * config.bias  # up to 4 C, and down
+    inner = 4 * c if config.n_inner is None else config.n_inner
+    feed_forward = 2 * c * inner + (inner + c) * config.bias  # up, and down
     blocks = config.n_layer * (attention + feed_forward + 2 * norm)
     final_norm = norm if config.norm == "pre" else 0
     head = 0 if config.tied else config.vocab_size * c

@@ -1,0 +1,109 @@
+"""CausalLM: a GPT with the manners of Hugging Face transformers, for real checkpoints and for what is done with them.
+
+    model = GPT2.from_pretrained("openai-community/gpt2")
+    output = model(input_ids, labels=input_ids, output_hidden_states=True)
+    output.loss.backward()
+
+Names, arguments and meanings are those of transformers' `GPT2LMHeadModel`, so that its users feel at home.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinygrad_gpt import functional as F
+from tinygrad_gpt.array import to_numpy
+from tinygrad_gpt.autograd import Tensor, no_grad
+from tinygrad_gpt.models.gpt import GPT
+
+IGNORED = -100  # a label that counts for nothing
+
+
+@dataclass(frozen=True)
+class CausalLMOutput:
+    """What a CausalLM's call returns.
+
+    logits         (B, T, V): at each position, scores for the token that comes next
+    loss           mean cross-entropy in nats of the labels; None without them
+    hidden_states  n_layer + 1 of (B, T, C): the embeddings, what each block but the last made, what the head reads
+    attentions     n_layer of (B, H, T, T), before dropout and without gradients; computed for this once
+    """
+
+    logits: Tensor
+    loss: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+
+
+class CausalLM(GPT):
+    """A GPT that is called as transformers' models are. Base of GPT1 and GPT2."""
+
+    def forward(
+        self,
+        input_ids,
+        attention_mask=None,
+        position_ids=None,
+        labels=None,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+    ) -> CausalLMOutput:
+        """Logits for the next token at every position, and what else is asked for.
+
+        input_ids       (B, T) integers
+        attention_mask  (B, T): 1 for a token to look at, 0 for padding. What comes out at padding means nothing
+        position_ids    (B, T) or (1, T) integers; None: 0 .. T-1, on padding too. A batch that is padded on the left
+                        wants `position_ids(attention_mask)`
+        labels          (B, T) integers, mostly input_ids themselves: they are shifted here, so that position t predicts
+                        label t + 1. -100 counts for nothing: give it to padding, which the mask alone does not take
+                        out of the loss
+
+        Raises what GPT.features raises, and ValueError for labels of another shape or of which none counts.
+        """
+        hidden_states = [] if output_hidden_states else None
+        attentions = [] if output_attentions else None
+        x = self.features(
+            input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            hidden_states=hidden_states,
+            attentions=attentions,
+        )
+        logits = self.head(x)  # (B, T, C) -> (B, T, V)
+        loss = None if labels is None else F.cross_entropy(logits, next_tokens(labels))
+        return CausalLMOutput(
+            logits,
+            loss,
+            None if hidden_states is None else tuple(hidden_states),
+            None if attentions is None else tuple(attentions),
+        )
+
+    def log_prob(self, input_ids, attention_mask=None) -> np.ndarray:
+        """log p(text) in nats of each row, (B,): the sum of log p(token | tokens before it) over all but the first.
+
+        attention_mask  (B, T): 0 for padding, on either side, which counts for nothing
+        """
+        ids = np.asarray(input_ids)
+        mask = np.ones(ids.shape, int) if attention_mask is None else np.asarray(attention_mask)
+        targets = next_tokens(np.where(mask == 1, ids, IGNORED))
+        targets = np.where(mask == 1, targets, IGNORED)  # the first token after padding follows nothing
+        with self.evaluating(), no_grad():
+            logits = self(ids, mask, position_ids(mask)).logits
+            losses = F.cross_entropy(logits, targets, reduction="none")  # (B, T)
+        return -to_numpy(losses.data).sum(axis=1)
+
+
+def next_tokens(labels) -> np.ndarray:
+    """labels (B, T) -> what each position is to predict, (B, T): the label to its right, and nothing at the end.
+
+    Shifting the labels spares a copy of the logits, which are V times as large.
+    """
+    labels = to_numpy(labels.data) if isinstance(labels, Tensor) else np.asarray(labels)
+    targets = np.full_like(labels, IGNORED)
+    targets[:, :-1] = labels[:, 1:]
+    return targets
+
+
+def position_ids(attention_mask) -> np.ndarray:
+    """attention_mask (B, T) -> the place of each token among the real ones of its row, (B, T); 0 for padding."""
+    mask = np.asarray(attention_mask).astype(np.int64)
+    return np.where(mask == 1, np.cumsum(mask, axis=1) - 1, 0)
