@@ -11,7 +11,8 @@ knows Tensors: a batch is a pair of NumPy arrays.
 
 from tinygrad_gpt.data.batches import random_batch, sequential_batches
 from tinygrad_gpt.data.corpora import CORPORA, Corpus, open_corpus
-from tinygrad_gpt.data.tokenizers import BPETokenizer, CharTokenizer, Tokenizer, load_tokenizer
+from tinygrad_gpt.data.tokenizer_files import load_tokenizer
+from tinygrad_gpt.data.tokenizers import BPETokenizer, CharTokenizer, Tokenizer
 from tinygrad_gpt.data.tokens import TokenSet, prepare_tokens
 
 __all__ = [

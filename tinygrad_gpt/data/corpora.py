@@ -149,12 +149,12 @@ def open_corpus(name_or_path: str | Path, *, progress: Progress | None = None) -
     if name == "python-docs":
         return _from_string(name, python_docs())
     if name == "shakespeare":
-        return _from_files(name, [_find(name, FILES["shakespeare"], progress)])
+        return _from_files(name, [find_file(name, FILES["shakespeare"], progress)])
     if name == "names":
-        return _names(_find(name, FILES["names"], progress))
+        return _names(find_file(name, FILES["names"], progress))
     if name == "wikitext-2":
-        valid = _find(name, FILES["wikitext-2 valid"], progress)
-        test = _find(name, FILES["wikitext-2 test"], progress)
+        valid = find_file(name, FILES["wikitext-2 valid"], progress)
+        test = find_file(name, FILES["wikitext-2 test"], progress)
         return Corpus(name, lambda: read_all([valid]), lambda: read_all([test]))
     path = Path(name).expanduser()
     if path.is_dir():
@@ -186,7 +186,7 @@ def _names(path: Path) -> Corpus:
     return _from_string("names", "".join(line + "\n" for line in lines), len(train))
 
 
-def _find(name: str, remote: Remote, progress: Progress | None) -> Path:
+def find_file(name: str, remote: Remote, progress: Progress | None) -> Path:
     """The file's place: in the data folder, in the cache, or in the cache after a download."""
     folder = data_folder()
     if folder is not None and (folder / remote.place).is_file():

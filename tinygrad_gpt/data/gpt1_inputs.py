@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-IGNORED = -100  # a target that counts for nothing: cross_entropy's ignore_index
 _PADDING = 0  # any id does: a causal model's earlier positions never see what stands after them
 
 
@@ -89,15 +88,6 @@ def pad_groups(groups: Sequence[Sequence[np.ndarray]]) -> Batch:
     if any(len(group) != len(groups[0]) for group in groups):
         raise ValueError(f"pad_groups: expected groups of one size, got {sorted({len(group) for group in groups})}")
     return Batch(ids.reshape(len(groups), len(groups[0]), -1), last.reshape(len(groups), -1))
-
-
-def next_tokens(batch: Batch) -> np.ndarray:
-    """The targets of the language model, shaped as the ids: at each place the token that comes next, and IGNORED from
-    the extract token on, which nothing follows."""
-    targets = np.full_like(batch.ids, IGNORED)
-    targets[..., :-1] = batch.ids[..., 1:]
-    targets[np.arange(batch.ids.shape[-1]) >= batch.last[..., None]] = IGNORED
-    return targets
 
 
 def _cut(a, b, room: int) -> tuple:

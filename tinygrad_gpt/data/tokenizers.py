@@ -6,7 +6,7 @@ bytes: Radford et al., "Language Models are Unsupervised Multitask Learners", 20
 the Hugging Face library `tokenizers`, an optional dependency that is loaded when a BPETokenizer is made.
 
 Both are saved as one JSON file. Ours has the entry "type": "char"; the library's own format, which others can read too,
-has none, but has "model".
+has none, but has "model". A third kind, GPT-1's, stands in gpt1_tokenizer.py; tokenizer_files.py tells them apart.
 """
 
 import codecs
@@ -22,7 +22,6 @@ from tinygrad_gpt.data.storage import replacing
 from tinygrad_gpt.data.text_files import CHUNK_CHARS
 from tinygrad_gpt.errors import UserError
 
-FILE_NAME = "tokenizer.json"
 _LONGEST_STRETCH = 16  # chunks that are put together in search of a place to cut
 
 
@@ -143,57 +142,28 @@ class CharTokenizer(Tokenizer):
         return json.dumps({"type": "char", "characters": self.characters})
 
 
-class BPETokenizer(Tokenizer):
-    """Byte-level BPE: every text has ids, and decode(encode(text)) == text."""
+class LibraryTokenizer(Tokenizer):
+    """What tokenizers that the library `tokenizers` runs have in common."""
 
     def __init__(self, backend):
-        """`backend`: a `tokenizers.Tokenizer` of the byte-level BPE kind. Raises UserError for another kind."""
+        """`backend`: a `tokenizers.Tokenizer`. Raises UserError for one that is not of this class's kind."""
         self._backend = backend
         backend.no_truncation()  # a tokenizer.json may ask for both; a corpus wants neither
         backend.no_padding()
         self.vocab_size = backend.get_vocab_size(with_added_tokens=True)
-        _check_byte_level(json.loads(backend.to_str()))
-        self._bytes_of = _bytes_of_tokens(backend, self.vocab_size)
+        self._bytes_of = self._read_backend()
+
+    @abstractmethod
+    def _read_backend(self) -> list[bytes]:
+        """The bytes of every token. Raises UserError for a backend of another kind."""
 
     @classmethod
-    def train(cls, corpus, vocab_size: int) -> "BPETokenizer":
-        """Learn `vocab_size` tokens (256 or more: the single bytes come first) from the training part of a corpus.
-
-        Raises UserError where `tokenizers` is not installed. A small corpus may have fewer pairs worth merging; the
-        tokenizer's vocab_size is then smaller than asked for.
-        """
-        if vocab_size < 256:
-            raise UserError(f"a byte-level BPE needs a vocabulary of at least 256 (one per byte), not {vocab_size}")
-        library = _library()
-        backend = _byte_level(library, library.models.BPE())
-        trainer = library.trainers.BpeTrainer(
-            vocab_size=vocab_size,
-            initial_alphabet=library.pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        )
-        backend.train_from_iterator(_cut_between_words(corpus.train()), trainer)
-        return cls(backend)
-
-    @classmethod
-    def from_files(cls, vocab: str | Path, merges: str | Path) -> "BPETokenizer":
-        """GPT-2's own format: vocab.json (token -> id) and merges.txt (a pair a line, best first).
-
-        Raises UserError for files that are missing or damaged, and where `tokenizers` is not installed.
-        """
-        library = _library()
-        try:
-            model = library.models.BPE.from_file(str(vocab), str(merges))
-        except Exception as error:  # the library raises plain Exception
-            raise UserError(f"cannot read the tokenizer {vocab} with {merges}: {error}") from None
-        return cls(_byte_level(library, model))
-
-    @classmethod
-    def from_json(cls, text: str) -> "BPETokenizer":
+    def from_json(cls, text: str) -> "LibraryTokenizer":
         """From the text of a tokenizer.json in the library's format. Raises UserError if it is damaged."""
-        library = _library()
+        library = load_library()
         try:
             backend = library.Tokenizer.from_str(text)
-        except Exception as error:
+        except Exception as error:  # the library raises plain Exception
             raise UserError(f"not a tokenizer of the tokenizers library: {error}") from None
         return cls(backend)
 
@@ -206,7 +176,7 @@ class BPETokenizer(Tokenizer):
         return np.array(encoding.ids, dtype=np.int64)
 
     def encode_chunks(self, chunks: Iterable[str]) -> Iterator[np.ndarray]:
-        return (self.encode(chunk) for chunk in _cut_between_words(chunks))
+        return (self.encode(chunk) for chunk in cut_between_words(chunks))
 
     def token_bytes(self, token: int) -> bytes:
         _check_id(token, self.vocab_size)
@@ -216,35 +186,39 @@ class BPETokenizer(Tokenizer):
         return self._backend.to_str()
 
 
-def load_tokenizer(path: str | Path) -> Tokenizer:
-    """The tokenizer saved at `path`: a tokenizer.json, a folder that has one, or one with vocab.json and merges.txt (or
-    that vocab.json).
+class BPETokenizer(LibraryTokenizer):
+    """Byte-level BPE: every text has ids, and decode(encode(text)) == text."""
 
-    Raises UserError, naming the file, for one that is missing, damaged or of a kind that isn't known.
-    """
-    path = Path(path)
-    if path.name == "vocab.json" and path.is_file():
-        return BPETokenizer.from_files(path, path.with_name("merges.txt"))
-    if path.is_dir():
-        if not (path / FILE_NAME).exists() and (path / "vocab.json").exists():
-            return BPETokenizer.from_files(path / "vocab.json", path / "merges.txt")
-        path = path / FILE_NAME
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
-    except OSError as error:
-        raise UserError(f"cannot read the tokenizer {path}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise UserError(f"the tokenizer {path} is damaged: {error}") from None
-    content = content if isinstance(content, dict) else {}
-    try:
-        if content.get("type") == "char" and isinstance(content.get("characters"), str):
-            return CharTokenizer(content["characters"])
-        if "model" in content:
-            return BPETokenizer.from_json(text)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    raise UserError(f'{path} holds no tokenizer: expected "type": "char" and characters, or the library\'s format')
+    def _read_backend(self) -> list[bytes]:
+        _check_byte_level(json.loads(self._backend.to_str()))
+        return _bytes_of_tokens(self._backend, self.vocab_size)
+
+    @classmethod
+    def train(cls, corpus, vocab_size: int) -> "BPETokenizer":
+        """Learn `vocab_size` tokens (256 or more: the single bytes come first) from the training part of a corpus.
+
+        Raises UserError where `tokenizers` is not installed. A small corpus may have fewer pairs worth merging; the
+        tokenizer's vocab_size is then smaller than asked for.
+        """
+        if vocab_size < 256:
+            raise UserError(f"a byte-level BPE needs a vocabulary of at least 256 (one per byte), not {vocab_size}")
+        library = load_library()
+        backend = _byte_level(library, library.models.BPE())
+        trainer = library.trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            initial_alphabet=library.pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        backend.train_from_iterator(cut_between_words(corpus.train()), trainer)
+        return cls(backend)
+
+    @classmethod
+    def from_files(cls, vocab: str | Path, merges: str | Path) -> "BPETokenizer":
+        """GPT-2's own format: vocab.json (token -> id) and merges.txt (a pair a line, best first).
+
+        Raises UserError for files that are missing or damaged, and where `tokenizers` is not installed.
+        """
+        return cls(_byte_level(load_library(), read_bpe_files(vocab, merges)))
 
 
 # --- characters ----------------------------------------------------------------------------------------------------
@@ -263,12 +237,22 @@ def _check_id(token: int, vocab_size: int) -> None:
 # --- byte-level BPE ------------------------------------------------------------------------------------------------
 
 
-def _library():
+def load_library():
+    """The module `tokenizers`. Raises UserError where it is not installed."""
     try:
         import tokenizers
     except ImportError:
         raise UserError("a BPE tokenizer needs the library tokenizers: pip install 'tinygrad-gpt[bpe]'") from None
     return tokenizers
+
+
+def read_bpe_files(vocab: str | Path, merges: str | Path, **settings):
+    """The library's BPE model from a vocab.json and a merges.txt. Raises UserError if it cannot read them."""
+    library = load_library()
+    try:
+        return library.models.BPE.from_file(str(vocab), str(merges), **settings)
+    except Exception as error:  # the library raises plain Exception
+        raise UserError(f"cannot read the tokenizer {vocab} with {merges}: {error}") from None
 
 
 def _byte_level(library, model):
@@ -322,7 +306,7 @@ def _bytes_of_tokens(backend, vocab_size: int) -> list[bytes]:
     return table
 
 
-def _cut_between_words(chunks: Iterable[str], longest: int = _LONGEST_STRETCH * CHUNK_CHARS) -> Iterator[str]:
+def cut_between_words(chunks: Iterable[str], longest: int = _LONGEST_STRETCH * CHUNK_CHARS) -> Iterator[str]:
     """The same text, cut only where no token lies across the cut: before a space or line end after a letter or digit.
 
     There the patterns that GPT-2 and its successors split text with begin a new piece, whatever comes later, so the ids

@@ -20,8 +20,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.array import as_array, normal
+from tinygrad_gpt.array import as_array, normal, to_numpy
 from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.models.causal_lm import IGNORED, next_tokens
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.nn import Dropout, Linear, Module
 
@@ -54,19 +55,18 @@ class _GPT1Head(Module):
         """ids (..., T) and the place `last` (...) of each sequence's extract token -> scores (B, classes)."""
         return self._scores(self._features(ids), as_array(last))
 
-    def loss(self, ids, last, labels, targets=None, lm_weight: float = 0.5) -> TaskLoss:
-        """The loss L3 of a batch.
+    def loss(self, ids, last, labels, lm_weight: float = 0.5) -> TaskLoss:
+        """The loss L3 of a batch: `labels` (B,) are the right classes or answers, lm_weight is λ.
 
-        labels     (B,) the right classes or answers
-        targets    as ids: the token that follows at each place, -100 where none counts
-        lm_weight  λ; with 0 the language model's loss is not computed, and `targets` not looked at
+        With λ = 0 the language model's loss, and its product with the whole vocabulary, is not computed.
         """
+        last = as_array(last)
         features = self._features(ids)  # (N, T, C)
-        task = F.cross_entropy(self._scores(features, as_array(last)), as_array(labels))
+        task = F.cross_entropy(self._scores(features, last), as_array(labels))
         if lm_weight == 0:
             return TaskLoss(task, task, None)
         logits = self.body.head(features)  # (N, T, C) -> (N, T, V)
-        language = F.cross_entropy(logits, as_array(targets).reshape(logits.shape[:-1]))
+        language = F.cross_entropy(logits, _lm_targets(ids, last))
         return TaskLoss(task + lm_weight * language, task, language)
 
     def _features(self, ids) -> Tensor:
@@ -105,6 +105,13 @@ class GPT1ForMultipleChoice(_GPT1Head):
 
     def _scores(self, features, last):
         return F.reshape(self.score(self._extracted(features, last)), last.shape)  # (B, N, C) -> (B, N, 1) -> (B, N)
+
+
+def _lm_targets(ids, last) -> np.ndarray:
+    """ids (..., T) -> (N, T): at each place the token that follows; nothing at the extract token and in the padding."""
+    ids, last = to_numpy(as_array(ids)), to_numpy(last)
+    is_text = np.arange(ids.shape[-1]) <= last[..., None]  # (..., T)
+    return next_tokens(np.where(is_text, ids, IGNORED).reshape(-1, ids.shape[-1]))
 
 
 def with_new_tokens(body: GPT, count: int) -> GPT:
