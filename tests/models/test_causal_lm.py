@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import tinygrad_gpt as tg
+from tests.strict_array import StrictArray
+from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models import GPT, GPT1, GPT2, GPTConfig
 from tinygrad_gpt.models.causal_lm import next_tokens, position_ids
@@ -176,3 +178,21 @@ def test_each_model_has_its_own_place_for_layer_norms():
         GPT2(GPTConfig(V, norm="post"))
     with pytest.raises(UserError, match='GPT-1 has norm="post"'):
         GPT1(GPTConfig(V))
+
+
+def test_everything_runs_on_arrays_that_are_not_numpys(model):
+    x, mask = ids(2, 7), np.ones((2, 7), int)
+    mask[1, :3] = 0
+    results = []
+    for kind in (np.asarray, StrictArray):
+        for p in model.parameters():
+            p.data, p.grad = kind(p.data), None
+        with tg.using("reference"):
+            given = kind(x), kind(mask), position_ids(kind(mask)), kind(x)
+            output = model(*given, output_hidden_states=True, output_attentions=True)
+            output.loss.backward()
+            grad = model.token_embedding.weight.grad
+            assert isinstance(grad, type(kind(np.ones(1)))) and isinstance(output.attentions[0].data, type(grad))
+            results.append([output.loss.item(), model.log_prob(kind(x), kind(mask)), to_numpy(grad)])
+    for ours, strict in zip(*results, strict=True):
+        np.testing.assert_allclose(strict, ours, rtol=1e-10, atol=1e-12)

@@ -52,6 +52,7 @@ def test_nothing_that_changes_the_weights_is_free():
         "checkpoint_interval",
         "prompt",
         "sample_tokens",
+        "recompute",
     }
 
 
