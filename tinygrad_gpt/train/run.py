@@ -14,6 +14,7 @@ from tinygrad_gpt.data import (
     BPETokenizer,
     CharTokenizer,
     Corpus,
+    GPT1Tokenizer,
     Tokenizer,
     TokenSet,
     load_tokenizer,
@@ -145,8 +146,10 @@ def _make_tokenizer(settings: Settings, corpus: Corpus) -> Tokenizer:
         return CharTokenizer.from_corpus(corpus)
     if kind == "bpe":
         return BPETokenizer.train(corpus, settings.train.bpe_vocab)
+    if kind == "gpt1":
+        return GPT1Tokenizer.train(corpus, settings.train.bpe_vocab)
     if not Path(kind).exists():
-        raise UserError(f"there is no tokenizer {kind!r}: expected char, bpe, or the path of a saved one")
+        raise UserError(f"there is no tokenizer {kind!r}: expected char, bpe, gpt1, or the path of a saved one")
     return load_tokenizer(kind)
 
 
