@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygrad_gpt.data import BPETokenizer, CharTokenizer, load_tokenizer, open_corpus
-from tinygrad_gpt.data.tokenizers import cut_between_words
+from tinygrad_gpt.data.library_tokenizer import cut_between_words
 from tinygrad_gpt.errors import UserError
 
 WORDS = "the cat sat on the mat; the cat's hat, that it had, was fat.\n" * 30

@@ -13,6 +13,7 @@ alike everywhere), the first 90 % train and the rest are kept to test on.
 
 import csv
 import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,11 +101,9 @@ def _part(folder: Path, part: str) -> Path:
 
 def _rows(path: Path, row_of) -> list[tuple[str, str]]:
     """(text, label) of each line. Raises UserError, naming file and line, for one that has no such two."""
-    lines = "".join(read_text(path)).split("\n")
-    if path.suffix.lower() == ".csv":
-        table = csv.reader(lines)
-    else:
-        table = (line.split("\t") for line in lines)
+    lines = io.StringIO("".join(read_text(path)))
+    is_csv = path.suffix.lower() == ".csv"
+    table = csv.reader(lines) if is_csv else (line.rstrip("\n").split("\t") for line in lines)
     rows = []
     for number, cells in enumerate(table, start=1):
         if not any(cell.strip() for cell in cells):
@@ -132,7 +131,7 @@ def _task(name: str, train: list[tuple[str, str]], dev: list[tuple[str, str]]) -
         raise UserError(f"{name} has {len(train)} texts to train on and {len(dev)} to test on: both need some")
     classes = tuple(sorted({label for _, label in train}))
     if len(classes) < 2:
-        raise UserError(f"every text of {name} to train on has the label {classes[0]!r}: there is nothing to tell apart")
+        raise UserError(f"every training text of {name} has the label {classes[0]!r}: there is nothing to tell apart")
     for text, label in dev:
         if label not in classes:
             raise UserError(

@@ -5,8 +5,8 @@
     similarity        start  a        delimiter b          extract    and the same with a and b exchanged
     multiple choice   start  context  delimiter answer     extract    once for each answer
 
-(Radford et al., "Improving language understanding by generative pre-training", 2018, section 3.3 and Figure 1.) What the
-model makes of the extract token, which has seen all the others, is what the task's head reads.
+(Radford et al., "Improving language understanding by generative pre-training", 2018, section 3.3 and Figure 1.) What
+the model makes of the extract token, which has seen all the others, is what the task's head reads.
 
 Texts are ids, (N,) integers. A sequence that would be longer than `length` has its texts cut at their ends.
 """
@@ -80,7 +80,8 @@ def pad(sequences: Sequence[np.ndarray]) -> Batch:
 
 
 def pad_groups(groups: Sequence[Sequence[np.ndarray]]) -> Batch:
-    """Examples of N sequences each (two for similarity, one per answer for multiple choice): ids (B, N, T), last (B, N).
+    """Examples of N sequences each, two for similarity and one per answer for multiple choice, as one Batch:
+    ids (B, N, T), last (B, N).
 
     Raises ValueError for examples that don't have equally many sequences.
     """
@@ -91,6 +92,6 @@ def pad_groups(groups: Sequence[Sequence[np.ndarray]]) -> Batch:
 
 
 def _cut(a, b, room: int) -> tuple:
-    """Both texts, cut so that together they have at most `room` tokens: the longer one gives way first, down to half."""
+    """Both texts, with at most `room` tokens together: the longer one is cut first, down to half the room."""
     kept_b = min(len(b), max(room // 2, room - len(a)))
     return a[: room - kept_b], b[:kept_b]

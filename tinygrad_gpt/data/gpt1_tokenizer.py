@@ -2,9 +2,9 @@
 
     "The cats sat, didn't they?"  ->  the</w> cat s</w> sat</w> ,</w> didn</w> '</w> t</w> they</w> ?</w>
 
-(Radford et al., 2018, section 4.1: a byte-pair encoding, Sennrich et al., 2016, with 40,000 merges.) It keeps less of the
-text than GPT-2's: case, accents and the kind of white space are gone, and a character that the vocabulary lacks is the
-token <unk>. So decode(encode(text)) is a normalised text, with a space after every word and mark.
+(Radford et al., 2018, section 4.1: a byte-pair encoding, Sennrich et al., 2016, with 40,000 merges.) It keeps less of
+the text than GPT-2's: case, accents and the kind of white space are gone, and a character that the vocabulary lacks is
+the token <unk>. So decode(encode(text)) is a normalised text, with a space after every word and mark.
 
 The splitting is that of transformers' OpenAIGPTTokenizer, which is BERT's: between words and around every punctuation
 mark. (The code published with the paper split with spaCy instead, which keeps "n't" together.)
@@ -13,7 +13,7 @@ mark. (The code published with the paper split with spaCy instead, which keeps "
 import json
 from pathlib import Path
 
-from tinygrad_gpt.data.tokenizers import LibraryTokenizer, cut_between_words, load_library, read_bpe_files
+from tinygrad_gpt.data.library_tokenizer import LibraryTokenizer, cut_between_words, load_library, read_bpe_files
 from tinygrad_gpt.errors import UserError
 
 END_OF_WORD = "</w>"
@@ -50,6 +50,9 @@ class GPT1Tokenizer(LibraryTokenizer):
         """
         settings = {"unk_token": UNKNOWN, "end_of_word_suffix": END_OF_WORD}
         return cls(_backend(load_library(), read_bpe_files(vocab, merges, **settings)))
+
+    def _for_transformers(self) -> dict[str, str]:
+        return {"tokenizer_class": "OpenAIGPTTokenizer", "unk_token": UNKNOWN}
 
     def _read_backend(self) -> list[bytes]:
         content = json.loads(self._backend.to_str())

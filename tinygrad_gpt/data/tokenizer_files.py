@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tinygrad_gpt.data.bpe_tokenizer import BPETokenizer
 from tinygrad_gpt.data.gpt1_tokenizer import END_OF_WORD, GPT1Tokenizer
-from tinygrad_gpt.data.tokenizers import BPETokenizer, CharTokenizer, Tokenizer
+from tinygrad_gpt.data.library_tokenizer import MERGES, VOCABULARY
+from tinygrad_gpt.data.tokenizers import FILE_NAME, CharTokenizer, Tokenizer
 from tinygrad_gpt.errors import UserError
-
-FILE_NAME, VOCABULARY, MERGES = "tokenizer.json", "vocab.json", "merges.txt"
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:

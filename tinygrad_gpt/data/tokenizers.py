@@ -1,12 +1,11 @@
 """Tokenizers: text to ids and back.
 
-CharTokenizer gives each character of the corpus an id. BPETokenizer works on bytes and merges frequent neighbours into
-longer tokens (Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units", 2016; on
-bytes: Radford et al., "Language Models are Unsupervised Multitask Learners", 2019, section 2.2). The merging is done by
-the Hugging Face library `tokenizers`, an optional dependency that is loaded when a BPETokenizer is made.
+CharTokenizer, here, gives each character of the corpus an id. The others merge frequent neighbours into longer tokens
+(Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units", 2016) and leave the merging
+to a library: BPETokenizer (bpe_tokenizer.py) as GPT-2 does, GPT1Tokenizer (gpt1_tokenizer.py) as GPT-1 did.
 
-Both are saved as one JSON file. Ours has the entry "type": "char"; the library's own format, which others can read too,
-has none, but has "model". A third kind, GPT-1's, stands in gpt1_tokenizer.py; tokenizer_files.py tells them apart.
+All are saved as one JSON file. Ours has the entry "type": "char"; the library's own format, which others can read too,
+has none, but has "model". tokenizer_files.py tells them apart.
 """
 
 import codecs
@@ -18,15 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tinygrad_gpt.data.text_files import CHUNK_CHARS
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.storage import replacing
 
-_LONGEST_STRETCH = 16  # chunks that are put together in search of a place to cut
+FILE_NAME = "tokenizer.json"
 
 
 class Tokenizer(ABC):
-    """What both kinds can do.
+    """What all kinds can do.
 
     vocab_size  number of ids: 0 .. vocab_size - 1
     """
@@ -66,8 +64,11 @@ class Tokenizer(ABC):
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to a JSON file, atomically. Raises UserError when that fails."""
-        with replacing(Path(path)) as file:
-            file.write(self.to_json().encode())
+        write_text(Path(path), self.to_json())
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the tokenizer to a folder that holds a model, as tokenizer.json. Raises UserError when that fails."""
+        self.save(Path(folder) / FILE_NAME)
 
 
 class StreamDecoder:
@@ -135,93 +136,11 @@ class CharTokenizer(Tokenizer):
             position += len(chunk)
 
     def token_bytes(self, token: int) -> bytes:
-        _check_id(token, self.vocab_size)
+        check_id(token, self.vocab_size)
         return self.characters[token].encode("utf-8")
 
     def to_json(self) -> str:
         return json.dumps({"type": "char", "characters": self.characters})
-
-
-class LibraryTokenizer(Tokenizer):
-    """What tokenizers that the library `tokenizers` runs have in common."""
-
-    def __init__(self, backend):
-        """`backend`: a `tokenizers.Tokenizer`. Raises UserError for one that is not of this class's kind."""
-        self._backend = backend
-        backend.no_truncation()  # a tokenizer.json may ask for both; a corpus wants neither
-        backend.no_padding()
-        self.vocab_size = backend.get_vocab_size(with_added_tokens=True)
-        self._bytes_of = self._read_backend()
-
-    @abstractmethod
-    def _read_backend(self) -> list[bytes]:
-        """The bytes of every token. Raises UserError for a backend of another kind."""
-
-    @classmethod
-    def from_json(cls, text: str) -> "LibraryTokenizer":
-        """From the text of a tokenizer.json in the library's format. Raises UserError if it is damaged."""
-        library = load_library()
-        try:
-            backend = library.Tokenizer.from_str(text)
-        except Exception as error:  # the library raises plain Exception
-            raise UserError(f"not a tokenizer of the tokenizers library: {error}") from None
-        return cls(backend)
-
-    def encode(self, text: str) -> np.ndarray:
-        """The ids of a text, (N,) int64. Raises UserError for lone surrogates, which are no text."""
-        try:
-            encoding = self._backend.encode(text, add_special_tokens=False)
-        except (UnicodeEncodeError, TypeError):
-            raise UserError("the text has a lone surrogate, which cannot be written as UTF-8") from None
-        return np.array(encoding.ids, dtype=np.int64)
-
-    def encode_chunks(self, chunks: Iterable[str]) -> Iterator[np.ndarray]:
-        return (self.encode(chunk) for chunk in cut_between_words(chunks))
-
-    def token_bytes(self, token: int) -> bytes:
-        _check_id(token, self.vocab_size)
-        return self._bytes_of[token]
-
-    def to_json(self) -> str:
-        return self._backend.to_str()
-
-
-class BPETokenizer(LibraryTokenizer):
-    """Byte-level BPE: every text has ids, and decode(encode(text)) == text."""
-
-    def _read_backend(self) -> list[bytes]:
-        _check_byte_level(json.loads(self._backend.to_str()))
-        return _bytes_of_tokens(self._backend, self.vocab_size)
-
-    @classmethod
-    def train(cls, corpus, vocab_size: int) -> "BPETokenizer":
-        """Learn `vocab_size` tokens (256 or more: the single bytes come first) from the training part of a corpus.
-
-        Raises UserError where `tokenizers` is not installed. A small corpus may have fewer pairs worth merging; the
-        tokenizer's vocab_size is then smaller than asked for.
-        """
-        if vocab_size < 256:
-            raise UserError(f"a byte-level BPE needs a vocabulary of at least 256 (one per byte), not {vocab_size}")
-        library = load_library()
-        backend = _byte_level(library, library.models.BPE())
-        trainer = library.trainers.BpeTrainer(
-            vocab_size=vocab_size,
-            initial_alphabet=library.pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        )
-        backend.train_from_iterator(cut_between_words(corpus.train()), trainer)
-        return cls(backend)
-
-    @classmethod
-    def from_files(cls, vocab: str | Path, merges: str | Path) -> "BPETokenizer":
-        """GPT-2's own format: vocab.json (token -> id) and merges.txt (a pair a line, best first).
-
-        Raises UserError for files that are missing or damaged, and where `tokenizers` is not installed.
-        """
-        return cls(_byte_level(load_library(), read_bpe_files(vocab, merges)))
-
-
-# --- characters ----------------------------------------------------------------------------------------------------
 
 
 def _code_points(text: str) -> np.ndarray:
@@ -229,110 +148,12 @@ def _code_points(text: str) -> np.ndarray:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
-def _check_id(token: int, vocab_size: int) -> None:
+def check_id(token: int, vocab_size: int) -> None:
     if not 0 <= token < vocab_size:
         raise IndexError(f"token id {token} is outside 0 .. {vocab_size - 1}")
 
 
-# --- byte-level BPE ------------------------------------------------------------------------------------------------
-
-
-def load_library():
-    """The module `tokenizers`. Raises UserError where it is not installed."""
-    try:
-        import tokenizers
-    except ImportError:
-        raise UserError("a BPE tokenizer needs the library tokenizers: pip install 'tinygrad-gpt[bpe]'") from None
-    return tokenizers
-
-
-def read_bpe_files(vocab: str | Path, merges: str | Path, **settings):
-    """The library's BPE model from a vocab.json and a merges.txt. Raises UserError if it cannot read them."""
-    library = load_library()
-    try:
-        return library.models.BPE.from_file(str(vocab), str(merges), **settings)
-    except Exception as error:  # the library raises plain Exception
-        raise UserError(f"cannot read the tokenizer {vocab} with {merges}: {error}") from None
-
-
-def _byte_level(library, model):
-    backend = library.Tokenizer(model)
-    backend.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = library.decoders.ByteLevel()
-    return backend
-
-
-def _check_byte_level(content: dict) -> None:
-    """Raise UserError unless encoding keeps the text as it is (no lower case, no space put in front) and is the same
-    each time (no dropout)."""
-    before = content.get("pre_tokenizer") or {}
-    steps = [before, *before.get("pretokenizers", ())]
-    byte_steps = [step for step in steps if step.get("type") == "ByteLevel"]
-    if (
-        (content.get("model") or {}).get("type") != "BPE"
-        or not byte_steps
-        or content["model"].get("dropout")
-        or content.get("normalizer")
-        or any(step.get("add_prefix_space") for step in byte_steps)
-    ):
-        raise UserError("only byte-level BPE tokenizers that leave the text as it is are supported, such as GPT-2's")
-
-
-def _printable_bytes() -> dict[str, int]:
-    """GPT-2's way to write bytes in a vocabulary: character -> byte.
-
-    Bytes that Latin-1 prints stand for themselves; the others, in their order, are the characters from U+0100 on.
-    """
-    printed = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
-    others = [byte for byte in range(256) if byte not in printed]
-    return {chr(byte): byte for byte in printed} | {chr(256 + i): byte for i, byte in enumerate(others)}
-
-
-def _bytes_of_tokens(backend, vocab_size: int) -> list[bytes]:
-    byte_of = _printable_bytes()
-    added = backend.get_added_tokens_decoder()
-    table = []
-    for token in range(vocab_size):
-        written = backend.id_to_token(token)
-        if written is None:
-            raise UserError(f"the tokenizer has {vocab_size} tokens but none with id {token}")
-        if token in added or any(character not in byte_of for character in written):
-            table.append(written.encode("utf-8"))
-        else:
-            table.append(bytes(byte_of[character] for character in written))
-    missing = {bytes([byte]) for byte in range(256)} - set(table)
-    if missing:
-        raise UserError(f"the tokenizer has no token for {len(missing)} of the 256 bytes, such as {min(missing)!r}")
-    return table
-
-
-def cut_between_words(chunks: Iterable[str], longest: int = _LONGEST_STRETCH * CHUNK_CHARS) -> Iterator[str]:
-    """The same text, cut only where no token lies across the cut: before a space or line end after a letter or digit.
-
-    There the patterns that GPT-2 and its successors split text with begin a new piece, whatever comes later, so the ids
-    of the parts are those of the whole. (After a full stop would not do: some patterns take the line end with it.) What
-    lies after the last such place waits for the next chunk. A stretch of more than `longest` characters with no such
-    place is cut anyhow: one seam in millions of tokens, where memory would be at stake.
-    """
-    waiting = ""
-    for chunk in chunks:
-        text = waiting + chunk
-        cut = _last_cut(text)
-        if cut is None and len(text) >= longest:
-            cut = len(text)
-        if cut is None:
-            waiting = text
-        else:
-            yield text[:cut]
-            waiting = text[cut:]
-    if waiting:
-        yield waiting
-
-
-def _last_cut(text: str) -> int | None:
-    end = len(text)
-    while True:
-        cut = max(text.rfind(" ", 1, end), text.rfind("\n", 1, end))
-        if cut < 1 or text[cut - 1].isalnum():
-            return cut if cut >= 1 else None
-        end = cut
+def write_text(path: Path, text: str) -> None:
+    """Write a file atomically. Raises UserError when that fails."""
+    with replacing(path) as file:
+        file.write(text.encode())

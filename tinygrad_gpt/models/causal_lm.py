@@ -91,6 +91,19 @@ class CausalLM(GPT):
             losses = F.cross_entropy(logits, targets, reduction="none")  # (B, T)
         return -to_numpy(losses.data).sum(axis=1)
 
+    @classmethod
+    def from_pretrained(cls, path_or_hub_id, *, dtype=None, revision: str | None = None, ignore: tuple[str, ...] = ()):
+        """The model in a Hugging Face folder, in the cache, or on the hub; see pretrained.load_pretrained."""
+        from tinygrad_gpt.models.pretrained import load_pretrained  # which knows the subclasses of this class
+
+        return load_pretrained(path_or_hub_id, cls, dtype=dtype, revision=revision, ignore=ignore)
+
+    def save_pretrained(self, folder, tokenizer=None) -> None:
+        """Write a folder that transformers loads as the same model; see pretrained.save_pretrained."""
+        from tinygrad_gpt.models.pretrained import save_pretrained
+
+        save_pretrained(self, folder, tokenizer)
+
 
 def next_tokens(labels) -> Array:
     """labels (B, T) -> what each position is to predict, (B, T): the label to its right, and nothing at the end.

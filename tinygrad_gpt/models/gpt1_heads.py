@@ -5,8 +5,8 @@
     L3 = L2 + λ L1                                         equation 5
     L2: the task's cross-entropy                           L1: the language model's, on the same sequences
 
-(Radford et al., "Improving language understanding by generative pre-training", 2018, sections 3.2 and 3.3. The sequences
-come from data/gpt1_inputs.py.) The paper writes L1 and L2 as sums of log-likelihoods to be maximised; here both are
+(Radford et al., "Improving language understanding by generative pre-training", 2018, sections 3.2 and 3.3; the
+sequences come from data/gpt1_inputs.py.) The paper writes L1 and L2 as sums of log-likelihoods to be maximised; here both are
 means to be minimised, L2 over examples and L1 over tokens, which is what λ = 0.5 weighs in every implementation.
 
     GPT1ForClassification    W (classes, C)   classification and entailment: one sequence

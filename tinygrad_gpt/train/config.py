@@ -22,12 +22,14 @@ class TrainConfig:
     tokenizer: str = setting(
         "char",
         "Data",
-        "char, bpe (trained on the corpus), own (of the model that --from names), or the path of a saved tokenizer or "
-        "of GPT-2's vocabulary",
+        "char, bpe or gpt1 (trained on the corpus), own (of the model that --from names), or the path of a saved "
+        "tokenizer or of GPT-2's or GPT-1's vocabulary",
     )
-    bpe_vocab: int = setting(4096, "Data", "tokens that a bpe tokenizer learns", low=256)
+    bpe_vocab: int = setting(4096, "Data", "tokens that a bpe or gpt1 tokenizer learns", low=256)
     from_: str = setting(
-        "", "Data", "model to go on from, which decides the shape: a run folder, a Hugging Face folder, or its name there"
+        "",
+        "Data",
+        "model to go on from, which decides the shape: a run folder, a Hugging Face folder, or its name there",
     )
     window: int | None = setting(
         None, "Data", "tokens of a training window; by default block_size, with --from at most 1024", low=1

@@ -50,7 +50,9 @@ class FinetuneConfig:
     head_dropout: float = setting(0.1, "Fine-tuning", "dropout on what the linear layer reads", low=0, below=1)
     seed: int = setting(1, "Fine-tuning", "of new weights, order of the texts, dropout", low=0, below=2**63)
     pretrained: bool = setting(
-        True, "Fine-tuning", "whether to start from the trained weights; without: random ones, to see what they are worth"
+        True,
+        "Fine-tuning",
+        "whether to start from the trained weights; without: random ones, to see what they are worth",
     )
 
     def __post_init__(self):
@@ -142,8 +144,8 @@ class FineTuner:
         return values
 
     def _batches(self, epoch: int) -> list[np.ndarray]:
-        """The numbers of all training texts, in a new order, cut into batches of texts of like length: a batch is padded
-        to its longest, and half of what is computed would be padding if chance alone made them up."""
+        """The numbers of all training texts, in a new order, cut into batches of texts of like length: a batch is
+        padded to its longest, and half of it would be padding if chance alone put the texts together."""
         rng, size = np.random.default_rng([self.config.seed, epoch]), self.config.batch_size
         order = rng.permutation(len(self.train.labels))
         batches = []

@@ -28,7 +28,8 @@ def _shape(layers: int, heads: int, channels: int, block: int, **others) -> dict
     return dict(n_layer=layers, n_head=heads, n_embd=channels, block_size=block) | others
 
 
-_GPT1 = dict(tokenizer="gpt1", min_lr=0.0, beta2=0.999, weight_decay=0.01)  # Adam's own second decay: the paper names none
+# What GPT-1 is pre-trained with at any size (section 4.1); beta2 is Adam's own default, since the paper names none.
+_GPT1 = dict(tokenizer="gpt1", min_lr=0.0, beta2=0.999, weight_decay=0.01)
 
 PRESETS = {
     preset.name: preset

@@ -26,8 +26,8 @@ def matthews(labels, predicted) -> float:
 
         (c s - Σ_k p_k t_k) / √((s² - Σ_k p_k²) (s² - Σ_k t_k²))
 
-    with s examples, c of them right, t_k of class k and p_k called k. Where a root is 0 (all of one class, or all called
-    one), the correlation is 0 by convention.
+    with s examples, c of them right, t_k of class k and p_k called k. Where a root is 0 (all are of one class, or all
+    are called one), the correlation is 0 by convention.
     """
     labels, predicted = np.asarray(labels), np.asarray(predicted)
     classes = int(max(labels.max(), predicted.max())) + 1
