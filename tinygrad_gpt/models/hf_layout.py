@@ -173,8 +173,9 @@ class Layout:
         """Every tensor that transformers would save, by its name, as a view in its layout."""
         arrays = model.state_dict()
         if not model.config.bias:  # zeros in their place compute the same
-            with_bias = [name for name in arrays if not name.startswith(_WITHOUT_BIAS)]
-            arrays |= {name.replace(".weight", ".bias"): np.zeros_like(arrays[name][..., 0]) for name in with_bias}
+            for name, weight in list(arrays.items()):
+                if not name.startswith(_WITHOUT_BIAS):
+                    arrays[name.replace(".weight", ".bias")] = np.zeros(len(weight), weight.dtype)
         return {self.name_of(name): self.as_written(name, array) for name, array in arrays.items()}
 
 

@@ -1,6 +1,7 @@
 """Models from Hugging Face folders, and back: what `from_pretrained` and `save_pretrained` do."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,10 +39,7 @@ def load_pretrained(
         raise TypeError(f"from_pretrained: expected float32 or float64, got {dtype}")
     folder = find_folder(path_or_hub_id, revision)
     written = read_json(folder / CONFIG)
-    family = FAMILIES.get(str(written.get("model_type")))
-    if family is None:
-        got = repr(written["model_type"]) if "model_type" in written else "missing"
-        raise UserError(f"{folder / CONFIG}: model_type should be {' or '.join(FAMILIES)}; it is {got}")
+    family = family_of(written, folder / CONFIG)
     if not issubclass(family, model_class) and not issubclass(model_class, family):
         raise UserError(f"{folder} holds a {family.__name__}, no {model_class.__name__}")
     config = family.layout.config_from(written, folder / CONFIG, ignore)
@@ -51,6 +49,15 @@ def load_pretrained(
     model.hf_config = written
     _load(model, folder, weights, dtype)
     return model.eval()
+
+
+def family_of(written: dict[str, Any], where: Path) -> type[CausalLM]:
+    """GPT1 or GPT2, as a config.json, read from `where`, says. Raises UserError where it is another one's."""
+    family = FAMILIES.get(str(written.get("model_type")))
+    if family is None:
+        got = repr(written["model_type"]) if "model_type" in written else "missing"
+        raise UserError(f"{where}: model_type should be {' or '.join(FAMILIES)}; it is {got}")
+    return family
 
 
 def save_pretrained(model: GPT, folder, tokenizer=None, max_shard_size: int = MAX_SHARD_SIZE) -> None:
