@@ -19,26 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tinygrad_gpt.data.corpora import TRAIN_SHARE, Remote, find_file
+from tinygrad_gpt.data.corpora import FILES, TRAIN_SHARE, find_file
 from tinygrad_gpt.data.download import Progress
 from tinygrad_gpt.data.text_files import read_text
 from tinygrad_gpt.errors import UserError
 
-_COLA = "https://raw.githubusercontent.com/nyu-mll/CoLA-baselines/master/acceptability_corpus/raw"
-COLA_FILES = {
-    "train": Remote(
-        "cola/in_domain_train.tsv",
-        f"{_COLA}/in_domain_train.tsv",
-        428578,
-        "f320a10f92d3bce6b29152fde322a362eac39238e50d8de0c8815457fdf4fc12",
-    ),
-    "dev": Remote(
-        "cola/in_domain_dev.tsv",
-        f"{_COLA}/in_domain_dev.tsv",
-        25957,
-        "77176f6a03faa5a1c4f23c69971fc1bff565931112fb65af47b2d6e24b7f42f7",
-    ),
-}
 ENDINGS = (".tsv", ".csv")
 _HEADING = ("text", "label")
 
@@ -78,7 +63,7 @@ def open_task(name_or_path: str | Path, *, progress: Progress | None = None) -> 
     """
     name = str(name_or_path)
     if name == "cola":
-        train, dev = (_rows(find_file(name, COLA_FILES[part], progress), _cola_row) for part in ("train", "dev"))
+        train, dev = (_rows(find_file(name, FILES[f"cola {part}"], progress), _cola_row) for part in ("train", "dev"))
         return _task(name, train, dev)
     path = Path(name).expanduser()
     if path.is_dir():

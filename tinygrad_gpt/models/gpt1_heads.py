@@ -6,8 +6,8 @@
     L2: the task's cross-entropy                           L1: the language model's, on the same sequences
 
 (Radford et al., "Improving language understanding by generative pre-training", 2018, sections 3.2 and 3.3; the
-sequences come from data/gpt1_inputs.py.) The paper writes L1 and L2 as sums of log-likelihoods to be maximised; here both are
-means to be minimised, L2 over examples and L1 over tokens, which is what λ = 0.5 weighs in every implementation.
+sequences come from data/gpt1_inputs.py.) The paper writes L1 and L2 as sums of log-likelihoods, to be maximised. Here
+both are means, to be minimised, L2 over examples and L1 over tokens: that is what its λ = 0.5 weighs.
 
     GPT1ForClassification    W (classes, C)   classification and entailment: one sequence
     GPT1ForSimilarity        W (classes, C)   two sequences; W reads the sum of their two h
@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.array import as_array, normal, to_numpy
+from tinygrad_gpt.array import as_array, normal, to_numpy, without_drawing
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.models.causal_lm import IGNORED, next_tokens
 from tinygrad_gpt.models.gpt import GPT
@@ -120,7 +120,8 @@ def with_new_tokens(body: GPT, count: int) -> GPT:
     Their rows of the embedding (and of an untied head) are drawn with standard deviation 0.02.
     """
     config = dataclasses.replace(body.config, vocab_size=body.config.vocab_size + count)
-    larger = type(body)(config).to(body.token_embedding.weight.dtype)
+    with without_drawing():
+        larger = type(body)(config).to(body.token_embedding.weight.dtype)
     state = body.state_dict()
     for name, p in larger.named_parameters():
         old = state[name]

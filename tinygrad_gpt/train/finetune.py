@@ -21,8 +21,8 @@ import numpy as np
 from tinygrad_gpt import array
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.data import gpt1_inputs
-from tinygrad_gpt.data.classification import ClassificationTask, Labelled
-from tinygrad_gpt.data.gpt1_inputs import Batch, TaskTokens
+from tinygrad_gpt.data.classification import ClassificationTask
+from tinygrad_gpt.data.gpt1_inputs import TaskTokens
 from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPT
@@ -59,26 +59,6 @@ class FinetuneConfig:
         check_settings(self)
 
 
-@dataclass(frozen=True)
-class Examples:
-    """sequences  start text extract, as ids
-    labels     (N,) int64
-    """
-
-    sequences: list[np.ndarray]
-    labels: np.ndarray
-
-    @classmethod
-    def of(cls, labelled: Labelled, tokenizer: Tokenizer, tokens: TaskTokens, length: int) -> "Examples":
-        """Each text as a sequence of at most `length` ids."""
-        texts = [gpt1_inputs.classification(tokenizer.encode(text), tokens, length) for text in labelled.texts]
-        return cls(texts, labelled.labels)
-
-    def batch(self, which: np.ndarray) -> tuple[Batch, np.ndarray]:
-        """The examples with these numbers, padded to the longest of them, and their labels."""
-        return gpt1_inputs.pad([self.sequences[i] for i in which]), self.labels[which]
-
-
 class FineTuner:
     """One model in fine-tuning.
 
@@ -89,10 +69,14 @@ class FineTuner:
     def __init__(
         self, body: GPT, tokenizer: Tokenizer, task: ClassificationTask, config: FinetuneConfig, lm_weight: float
     ):
-        """`body` itself stays as it is. Raises UserError for a body that has no room for the task's tokens."""
+        """See `new_classifier`."""
         self.config, self.lm_weight = config, lm_weight
-        self.model, self.train, self.dev = prepare(body, tokenizer, task, config)
-        self.steps = config.epochs * -(-len(self.train.labels) // config.batch_size)
+        self.model = new_classifier(body, task, config)
+        self.labels = task.train.labels
+        self.sequences = sequences_of(task.train.texts, tokenizer, self.model)
+        self.dev_labels = task.dev.labels
+        self.dev_sequences = sequences_of(task.dev.texts, tokenizer, self.model)
+        self.steps = config.epochs * -(-len(self.labels) // config.batch_size)
         self.step = 0
         self.optimizer = AdamW(self.model.named_parameters(), lr=config.lr, weight_decay=config.weight_decay)
 
@@ -117,15 +101,15 @@ class FineTuner:
             row = {"step": self.step, "epoch": epoch}
             row |= {name: float(np.mean([loss[name] for loss in losses])) for name in losses[0]}
             row |= {"lr": self.optimizer.lr, "grad_norm": losses[-1]["grad_norm"]}
-            yield row | evaluate(self.model, self.dev) | {"seconds": round(time.perf_counter() - began, 1)}
+            yield row | self.evaluate() | {"seconds": round(time.perf_counter() - began, 1)}
             if stop():
                 return
 
     def train_step(self, which: np.ndarray) -> dict[str, float]:
         """One update on the training texts with these numbers. Raises UserError, with the weights as they were, where
         the loss or the gradient's norm is not finite."""
-        batch, labels = self.train.batch(which)
-        loss = self.model.loss(batch.ids, batch.last, labels, self.lm_weight)
+        batch = gpt1_inputs.pad([self.sequences[i] for i in which])
+        loss = self.model.loss(batch.ids, batch.last, self.labels[which], self.lm_weight)
         loss.total.backward()
         norm = grad_norm(self.optimizer.parameters())
         values = {"train_loss": loss.total.item(), "task_loss": loss.task.item(), "grad_norm": norm}
@@ -143,49 +127,48 @@ class FineTuner:
         self.step += 1
         return values
 
+    def evaluate(self) -> dict[str, float]:
+        """accuracy and matthews on the dev texts (see scores.py)."""
+        predicted = scores_of(self.model, self.dev_sequences).argmax(axis=1)
+        return {"accuracy": accuracy(self.dev_labels, predicted), "matthews": matthews(self.dev_labels, predicted)}
+
     def _batches(self, epoch: int) -> list[np.ndarray]:
         """The numbers of all training texts, in a new order, cut into batches of texts of like length: a batch is
         padded to its longest, and half of it would be padding if chance alone put the texts together."""
         rng, size = np.random.default_rng([self.config.seed, epoch]), self.config.batch_size
-        order = rng.permutation(len(self.train.labels))
+        order = rng.permutation(len(self.labels))
         batches = []
         for pool in np.split(order, range(_POOL * size, len(order), _POOL * size)):
-            by_length = sorted(pool, key=lambda i: len(self.train.sequences[i]))
+            by_length = sorted(pool, key=lambda i: len(self.sequences[i]))
             batches += [np.array(by_length[first : first + size]) for first in range(0, len(pool), size)]
         return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def prepare(
-    body: GPT, tokenizer: Tokenizer, task: ClassificationTask, config: FinetuneConfig
-) -> tuple[GPT1ForClassification, Examples, Examples]:
-    """The classifier before its first step, and the examples to train and to test on."""
-    length = body.config.block_size
-    if length < TaskTokens.COUNT:
-        raise UserError(f"the model's block_size is {length}, which has no room for start, a text and extract")
+def new_classifier(body: GPT, task: ClassificationTask, config: FinetuneConfig) -> GPT1ForClassification:
+    """The classifier before its first step; `body` itself stays as it is.
+
+    Raises UserError for a body whose sequences have no room for a text between start and extract.
+    """
+    if body.config.block_size < TaskTokens.COUNT:
+        raise UserError(f"the model's block_size is {body.config.block_size}: start, a text and extract take 3 places")
     array.manual_seed(config.seed)
     if not config.pretrained:
         body = type(body)(body.config)
-    tokens = TaskTokens.after(body.config.vocab_size)
-    model = GPT1ForClassification(with_new_tokens(body, TaskTokens.COUNT), len(task.classes), config.head_dropout)
-    train, dev = (Examples.of(part, tokenizer, tokens, length) for part in (task.train, task.dev))
-    return model, train, dev
+    return GPT1ForClassification(with_new_tokens(body, TaskTokens.COUNT), len(task.classes), config.head_dropout)
 
 
-def predict(model: GPT1ForClassification, examples: Examples) -> np.ndarray:
-    """(N,) int64: the class that the model gives the highest score."""
-    numbers = np.arange(len(examples.sequences))
-    predicted = []
+def sequences_of(texts: list[str], tokenizer: Tokenizer, model: GPT1ForClassification) -> list[np.ndarray]:
+    """start text extract, as ids, of each text; cut to the model's block_size."""
+    config = model.body.config
+    tokens = TaskTokens.after(config.vocab_size - TaskTokens.COUNT)
+    return [gpt1_inputs.classification(tokenizer.encode(text), tokens, config.block_size) for text in texts]
+
+
+def scores_of(model: GPT1ForClassification, sequences: list[np.ndarray]) -> np.ndarray:
+    """(N, classes): the model's scores for each sequence, without dropout."""
+    scores = []
     with model.evaluating(), no_grad():
-        for first in range(0, len(numbers), _EVAL_BATCH):
-            batch, _ = examples.batch(numbers[first : first + _EVAL_BATCH])
-            predicted.append(array.to_numpy(model(*batch).data).argmax(axis=-1))  # (B, classes) -> (B,)
-    return np.concatenate(predicted)
-
-
-def evaluate(model: GPT1ForClassification, examples: Examples) -> dict[str, float]:
-    """accuracy and matthews (see scores.py)."""
-    predicted = predict(model, examples)
-    return {
-        "accuracy": accuracy(examples.labels, predicted),
-        "matthews": matthews(examples.labels, predicted),
-    }
+        for first in range(0, len(sequences), _EVAL_BATCH):
+            batch = gpt1_inputs.pad(sequences[first : first + _EVAL_BATCH])
+            scores.append(array.to_numpy(model(*batch).data))  # (B, classes)
+    return np.concatenate(scores)
