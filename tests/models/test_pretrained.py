@@ -183,6 +183,23 @@ def test_float8_is_a_wrong_dtype(tmp_path):
     assert "wrong dtype: transformer.ln_f.bias F8_E4M3" in refusal(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (dict(n_layer=10**9), "n_layer is 1000000000, but the weights are 28 tensors in all"),
+        (dict(n_layer=3), "missing: transformer.h.2.ln_1.weight, "),
+        (dict(n_layer=1), "unexpected: transformer.h.1."),
+        (dict(vocab_size=10**17), "too large for the memory"),
+        (dict(vocab_size=12), "wrong shape: transformer.wte.weight (11, 6), not (12, 6)"),
+        (dict(n_positions=8), "wrong shape: transformer.wpe.weight (7, 6), not (8, 6)"),
+        (dict(n_inner=None), "(6, 10), not (6, 24)"),
+    ],
+    ids=str,
+)
+def test_a_config_that_lies_about_the_weights(tmp_path, settings, says):
+    assert says in refusal(gpt2_folder(tmp_path, **settings))
+
+
 def test_all_problems_are_told_at_once(tmp_path):
     tensors = without(
         GPT2_TENSORS, *(f"transformer.h.{i}.{n}.bias" for i in (0, 1) for n in ("ln_1", "ln_2", "mlp.c_fc"))
@@ -245,7 +262,7 @@ def test_a_gpt_made_here_comes_back_and_computes_the_same(tmp_path, norm, tied, 
 
 def test_shards_come_back(tmp_path):
     model = GPT2.from_pretrained(gpt2_folder(tmp_path / "theirs"))
-    save_pretrained(model, tmp_path / "ours", max_shard_size=1000)
+    model.save_pretrained(tmp_path / "ours", max_shard_size=1000)
     assert (tmp_path / "ours" / "model.safetensors.index.json").exists()
     loaded = GPT2.from_pretrained(tmp_path / "ours")
     np.testing.assert_array_equal(loaded(IDS).logits.data, model(IDS).logits.data)

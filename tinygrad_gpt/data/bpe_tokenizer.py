@@ -63,7 +63,9 @@ class BPETokenizer(LibraryTokenizer):
     def _for_transformers(self) -> dict[str, str]:
         if self.end_of_text is None:
             return {"tokenizer_class": UNNAMED_CLASS}
-        is_gpt2 = json.loads(self.to_json())["pre_tokenizer"]["type"] == "ByteLevel"
+        content = json.loads(self.to_json())
+        added, splits = [token["content"] for token in content["added_tokens"]], content["pre_tokenizer"]
+        is_gpt2 = added == [END_OF_TEXT] and splits["type"] == "ByteLevel" and splits["use_regex"]
         special = dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT)
         return {"tokenizer_class": "GPT2Tokenizer" if is_gpt2 else UNNAMED_CLASS} | special
 

@@ -69,9 +69,9 @@ class LibraryTokenizer(Tokenizer):
         super().save_pretrained(folder)
         write_text(folder / "tokenizer_config.json", json.dumps(config, indent=2))
         if config["tokenizer_class"] != UNNAMED_CLASS:
-            model = json.loads(self.to_json())["model"]
-            pairs = (pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"])
-            write_text(folder / VOCABULARY, json.dumps(model["vocab"], ensure_ascii=False))
+            merges = json.loads(self.to_json())["model"]["merges"]
+            pairs = (pair if isinstance(pair, str) else " ".join(pair) for pair in merges)
+            write_text(folder / VOCABULARY, json.dumps(self._backend.get_vocab(), ensure_ascii=False))
             write_text(folder / MERGES, "".join(f"{line}\n" for line in ("#version: 0.2", *pairs)))
 
     @abstractmethod

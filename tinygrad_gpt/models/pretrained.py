@@ -8,7 +8,7 @@ import numpy as np
 from tinygrad_gpt.array import FLOATS, default_dtype, without_drawing
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.causal_lm import CausalLM
-from tinygrad_gpt.models.gpt import GPT
+from tinygrad_gpt.models.gpt import GPT, GPTConfig
 from tinygrad_gpt.models.gpt1 import GPT1
 from tinygrad_gpt.models.gpt2 import GPT2
 from tinygrad_gpt.models.hf_folder import MAX_SHARD_SIZE, open_weights, read_json, write_folder
@@ -44,8 +44,7 @@ def load_pretrained(
         raise UserError(f"{folder} holds a {family.__name__}, no {model_class.__name__}")
     config = family.layout.config_from(written, folder / CONFIG, ignore)
     weights = open_weights(folder)
-    with without_drawing():
-        model = model_class(config) if issubclass(model_class, family) else family(config)
+    model = _empty(model_class if issubclass(model_class, family) else family, config, folder / CONFIG, weights)
     model.hf_config = written
     _load(model, folder, weights, dtype)
     return model.eval()
@@ -81,6 +80,17 @@ def save_pretrained(model: GPT, folder, tokenizer=None, max_shard_size: int = MA
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
     write_folder(folder, config, layout.tensors_of(model), max_shard_size)
+
+
+def _empty(model_class: type[CausalLM], config: GPTConfig, where: Path, weights: dict[str, TensorFile]) -> CausalLM:
+    """A model without weights. Raises UserError where config.json is so wrong that there can be none."""
+    if config.n_layer > len(weights):
+        raise UserError(f"{where}: n_layer is {config.n_layer}, but the weights are {len(weights)} tensors in all")
+    try:
+        with without_drawing():
+            return model_class(config)
+    except MemoryError:
+        raise UserError(f"{where} asks for a model that is too large for the memory of this computer") from None
 
 
 def _load(model: CausalLM, folder: Path, weights: dict[str, TensorFile], dtype: np.dtype) -> None:
