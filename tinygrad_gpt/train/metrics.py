@@ -11,6 +11,7 @@ elapsed_s     time spent on the run so far, in all its sittings
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,18 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 def plot_losses(rows: list[dict[str, Any]], path: Path) -> bool:
     """Draw the training and validation loss over the steps. Returns False where matplotlib is not installed."""
+
+    def draw(axes) -> None:
+        axes.plot([row["step"] for row in rows], [row["train_loss"] for row in rows], linewidth=1, label="training")
+        measured = [row for row in rows if "val_loss" in row]
+        axes.plot([r["step"] for r in measured], [r["val_loss"] for r in measured], marker="o", label="validation")
+        axes.set(xlabel="step", ylabel="loss (nats per token)")
+
+    return plot(path, draw)
+
+
+def plot(path: Path, draw: Callable[[Any], None]) -> bool:
+    """A plot as a PNG file: `draw` gets matplotlib's axes. Returns False where matplotlib is not installed."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -81,10 +94,7 @@ def plot_losses(rows: list[dict[str, Any]], path: Path) -> bool:
     figure = Figure(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(figure)  # draws without a display
     axes = figure.subplots()
-    axes.plot([row["step"] for row in rows], [row["train_loss"] for row in rows], linewidth=1, label="training")
-    measured = [row for row in rows if "val_loss" in row]
-    axes.plot([r["step"] for r in measured], [r["val_loss"] for r in measured], marker="o", label="validation")
-    axes.set(xlabel="step", ylabel="loss (nats per token)")
+    draw(axes)
     axes.grid(alpha=0.3)
     axes.legend()
     with replacing(path) as file:
