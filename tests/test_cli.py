@@ -83,7 +83,7 @@ def test_every_setting_is_an_option_and_reaches_the_run(run, tmp_path):
     given |= dict(activation="relu", tokenizer="char", bpe_vocab=300, steps=2, batch_size=3, lr=0.01, min_lr=0.002)
     given |= dict(warmup=1, schedule="linear", beta1=0.8, beta2=0.9, eps=1e-6, weight_decay=0.2, grad_clip=0.5, seed=7)
     given |= dict(dtype="float64", log_interval=1, eval_interval=0, eval_tokens=50, checkpoint_interval=1, prompt="fox")
-    given |= dict(sample_tokens=3)
+    given |= dict(sample_tokens=3, health=False)
     assert {*given, "corpus"} == set(SETTINGS), "a setting is not tested"
     options = []
     for name, value in given.items():

@@ -5,7 +5,7 @@ config.json holds every setting and what the run was made from, enough to see wh
     preset, model, train   the settings (presets.Settings)
     vocab_size, parameters what came out of them
     tokenizer              the SHA-256 of tokenizer.json
-    corpus                 its SHA-256, and how many tokens and bytes each part has
+    corpus                 its SHA-256, how many tokens and bytes each part has, and health/text.py's facts
     own_pairs              op, file name and SHA-256 of each pair given with --with
     versions               of this package, Python, NumPy and Numba
 """
