@@ -151,7 +151,7 @@ def test_using_unknown_names():
         pass
     with pytest.raises(ValueError, match="there is no op 'expp'"), tg.using(expp="reference"):
         pass
-    assert registry._forced == []
+    assert registry._forced.get() == ()
 
 
 def test_whether_the_user_chose():

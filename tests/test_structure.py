@@ -15,17 +15,18 @@ NAMES = [str(path.relative_to(PACKAGE).as_posix()) for path in FILES]
 
 # From the ground up: a file may import from its own layer and from those before it.
 LAYERS = (
-    ("errors", "array", "locks", "precision", "settings", "state"),
+    ("errors", "array", "locks", "precision", "settings", "state", "storage", "tensor_file"),
     ("ops",),
     ("kernels",),
     ("autograd",),
+    ("recompute",),
     ("functional",),
     ("nn", "optim", "cases"),
     ("models", "check", "generate"),
     ("train",),
     ("cli", "__main__", "info"),
 )
-BESIDE = {"data": ("errors", "array", "data")}  # knows the ground floor only; train and the command know it
+BESIDE = {"data": ("errors", "array", "storage", "data")}  # knows the ground floor only; train and the command know it
 MAY_USE_DATA = ("data", "train", "cli", "__main__", "info", "generate")
 NARROWER = {  # what a layer may import at most, where that is less than all below it
     "ops": ("array", "ops"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tinygrad_gpt.data import random_batch, sequential_batches
+from tinygrad_gpt.data.batches import epoch_batch
 from tinygrad_gpt.errors import UserError
 
 TOKENS = (np.arange(1000) * 7 % 611).astype(np.uint16)
@@ -38,6 +39,30 @@ def test_every_window_is_drawn_and_about_equally_often():
     assert counts.min() > 180 and counts.max() < 330  # expected 250, standard deviation 15
 
 
+def test_an_epoch_reads_every_block_once_in_another_order_each_time():
+    tokens = np.arange(100, dtype=np.uint16)  # 9 blocks of 11, whose targets end with token 99
+    batches = [epoch_batch(tokens, 2, 11, seed=5, step=step) for step in range(9)]
+    assert all(x.shape == y.shape == (2, 11) and x.dtype == y.dtype == np.int64 for x, y in batches)
+    assert all(np.array_equal(y, x + 1) for x, y in batches)
+    starts = np.concatenate([x[:, 0] for x, _ in batches])
+    first, second = starts[:9], starts[9:]  # the fifth batch holds the end of one and the beginning of the other
+    assert sorted(first) == sorted(second) == list(range(0, 99, 11))
+    assert list(first) != list(second) and list(first) != sorted(first)
+
+
+def test_an_epochs_batch_depends_on_its_arguments_alone():
+    later = epoch_batch(TOKENS, 4, 8, seed=3, step=70)
+    for step in range(5):
+        epoch_batch(TOKENS, 4, 8, seed=9, step=step)
+    assert np.array_equal(later, epoch_batch(TOKENS, 4, 8, seed=3, step=70))
+    assert not np.array_equal(later, epoch_batch(TOKENS, 4, 8, seed=4, step=70))
+
+
+def test_a_batch_larger_than_the_text_goes_over_it_several_times():
+    x, _ = epoch_batch(np.arange(9, dtype=np.uint16), 7, 4, seed=0, step=0)
+    assert sorted(x[:6, 0]) == [0, 0, 0, 4, 4, 4]
+
+
 def test_sequential_batches_predict_each_token_once():
     batches = list(sequential_batches(TOKENS, 4, 12))
     x = np.concatenate([x.ravel() for x, _ in batches])
@@ -61,6 +86,10 @@ def test_shortest_stream_that_will_do():
     x, y = random_batch(tokens, 2, 8, seed=0, step=0)
     assert np.array_equal(x, [range(8)] * 2) and np.array_equal(y, [range(1, 9)] * 2)
     assert len(list(sequential_batches(tokens, 2, 8))) == 1
-    for too_short in (lambda: random_batch(tokens, 2, 9, 0, 0), lambda: sequential_batches(tokens, 2, 9)):
+    for too_short in (
+        lambda: random_batch(tokens, 2, 9, 0, 0),
+        lambda: epoch_batch(tokens, 2, 9, 0, 0),
+        lambda: sequential_batches(tokens, 2, 9),
+    ):
         with pytest.raises(UserError, match="9 tokens, but block_size 9 needs at least 10"):
             too_short()

@@ -103,34 +103,42 @@ def by_hand(model: GPT, ids: np.ndarray) -> np.ndarray:
     p = model.state_dict()
     c = model.config
 
+    activations = {
+        "gelu_tanh": lambda h: 0.5 * h * (1 + np.tanh(math.sqrt(2 / math.pi) * (h + 0.044715 * h**3))),
+        "relu": lambda h: np.maximum(h, 0),
+        "silu": lambda h: h / (1 + np.exp(-h)),
+        "tanh": np.tanh,
+    }
+
     def norm(name, x):
-        x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+        x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + c.layer_norm_epsilon)
         return x * p[f"{name}.weight"] + p.get(f"{name}.bias", 0)
 
     def linear(name, x):
         return x @ p[f"{name}.weight"].T + p.get(f"{name}.bias", 0)
 
-    def attention(name, x):
+    def attention(name, x, scale):
         heads = []
         qkv = np.split(linear(f"{name}.qkv", x), 3, -1)
         for q, k, v in zip(*(np.split(part, c.n_head, -1) for part in qkv), strict=True):
-            scores = np.where(np.tri(len(x), dtype=bool), q @ k.T / np.sqrt(q.shape[-1]), -np.inf)
+            scores = np.where(np.tri(len(x), dtype=bool), q @ k.T * scale, -np.inf)
             weights = np.exp(scores)
             heads.append(weights / weights.sum(-1, keepdims=True) @ v)
         return linear(f"{name}.out", np.concatenate(heads, -1))
 
     def feed_forward(name, x):
-        h = linear(f"{name}.up", x)
-        return linear(f"{name}.down", 0.5 * h * (1 + np.tanh(math.sqrt(2 / math.pi) * (h + 0.044715 * h**3))))
+        return linear(f"{name}.down", activations[c.activation](linear(f"{name}.up", x)))
 
     x = p["token_embedding.weight"][ids] + p["position_embedding.weight"][: len(ids)]
     for i in range(c.n_layer):
         b = f"blocks.{i}"
+        scale = math.sqrt(c.n_head / c.n_embd) if c.scale_attn_weights else 1
+        scale = scale / (i + 1) if c.scale_attn_by_inverse_layer_idx else scale
         if c.norm == "pre":
-            x = x + attention(f"{b}.attention", norm(f"{b}.attention_norm", x))
+            x = x + attention(f"{b}.attention", norm(f"{b}.attention_norm", x), scale)
             x = x + feed_forward(f"{b}.feed_forward", norm(f"{b}.feed_forward_norm", x))
         else:
-            x = norm(f"{b}.attention_norm", x + attention(f"{b}.attention", x))
+            x = norm(f"{b}.attention_norm", x + attention(f"{b}.attention", x, scale))
             x = norm(f"{b}.feed_forward_norm", x + feed_forward(f"{b}.feed_forward", x))
     x = norm("final_norm", x) if c.norm == "pre" else x
     return x @ p["token_embedding.weight" if c.tied else "head.weight"].T
@@ -147,6 +155,24 @@ def test_the_logits_and_the_loss_are_those_of_the_model_written_by_hand(norm, ti
     chosen = np.take_along_axis(expected, y[..., None], -1)[..., 0]
     loss = np.mean(np.log(np.exp(expected).sum(-1)) - chosen)
     assert model.loss(x, y).item() == pytest.approx(loss, rel=1e-10)
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        dict(n_inner=7, activation="silu", layer_norm_epsilon=0.3),
+        dict(activation="relu", scale_attn_by_inverse_layer_idx=True),
+        dict(activation="tanh", scale_attn_weights=False),
+        dict(scale_attn_weights=False, scale_attn_by_inverse_layer_idx=True),
+    ],
+    ids=str,
+)
+def test_the_settings_that_change_the_mathematics(settings, norm):
+    model, x = small(norm=norm, **settings), ids(2, 7)
+    expected = np.stack([by_hand(model, row) for row in x])
+    np.testing.assert_allclose(model(x).data, expected, rtol=1e-9, atol=1e-10)
+    assert model.blocks[0].feed_forward.up.weight.shape == (settings.get("n_inner", 48), 12)
 
 
 def test_no_position_sees_those_after_it():
@@ -190,6 +216,21 @@ def test_dropout_stands_where_gpt2_has_it():
     attention = model.blocks[0].attention
     x = tg.Tensor(np.ones((1, 5, 12)))
     assert (attention(x).data != attention(x).data).any()
+
+
+def test_the_three_dropouts_can_be_set_one_by_one():
+    x = ids(2, 5)
+    for settings, dropped in [
+        (dict(dropout=0.3, embd_pdrop=0.0, attn_pdrop=0.0), {"residual"}),
+        (dict(embd_pdrop=0.3), {"embedding"}),
+        (dict(attn_pdrop=0.3), {"attention"}),
+    ]:
+        model = small(**settings)
+        block = model.blocks[0]
+        p = {"residual": block.dropout.p, "embedding": model.dropout.p, "attention": block.attention.dropout}
+        assert {name for name, value in p.items() if value == 0.3} == dropped
+        assert {name for name, value in p.items() if value == 0.0} == set(p) - dropped
+        assert (model(x).data != model(x).data).any()
 
 
 # --- gradients ---------------------------------------------------------------------------------------------------

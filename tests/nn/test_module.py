@@ -151,3 +151,18 @@ def test_a_state_comes_home_to_numpy_and_goes_back_to_another_kind_of_array():
     assert all(type(a) is np.ndarray for a in state.values())
     layer.load_state_dict({"weight": np.full(3, 5.0), "bias": state["bias"]})
     assert isinstance(layer.weight.data, StrictArray) and (layer.weight.numpy() == 5).all()
+
+
+def test_evaluating_gives_every_module_its_own_mode_back():
+    layers = [Dropout(0.5), Dropout(0.5)]
+
+    class Pair(Module):
+        def __init__(self):
+            self.layers = layers
+
+    pair = Pair()
+    layers[1].eval()
+    with pytest.raises(KeyError), pair.evaluating():
+        assert not any(module.training for module in pair.modules())
+        raise KeyError("whatever happens inside")
+    assert [pair.training, *[layer.training for layer in layers]] == [True, True, False]

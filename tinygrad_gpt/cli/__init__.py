@@ -2,6 +2,7 @@
 
     training.py    train, presets
     using.py       sample, eval
+    doctoring.py   doctor
     inspecting.py  gradcheck, info
     bench.py       bench
     options.py     an option for every setting
@@ -16,7 +17,7 @@ import sys
 
 import typer
 
-from tinygrad_gpt.cli import bench, inspecting, training, using
+from tinygrad_gpt.cli import bench, doctoring, inspecting, training, using
 from tinygrad_gpt.errors import UserError
 
 INTERRUPTED, UNREADABLE = 130, 141  # as a shell reports SIGINT and SIGPIPE
@@ -36,6 +37,7 @@ app.command()(training.train)
 app.command()(training.presets)
 app.command()(using.sample)
 app.command(name="eval")(using.evaluate_run)
+app.command()(doctoring.doctor)
 app.command()(inspecting.gradcheck)
 app.command()(inspecting.info)
 app.command()(bench.bench)

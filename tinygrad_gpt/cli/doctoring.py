@@ -8,13 +8,13 @@ def doctor(run: RunPath):
     """Say what went wrong in a run, or that nothing did; finished or not."""
     from tinygrad_gpt.train.health.diagnose import diagnose
     from tinygrad_gpt.train.health.explain import paragraph, signs, untold
-    from tinygrad_gpt.train.health.history import plan_of
+    from tinygrad_gpt.train.health.history import Plan
     from tinygrad_gpt.train.health.plot import plot_checkup
     from tinygrad_gpt.train.metrics import read_metrics
     from tinygrad_gpt.train.run_folder import RunFolder
 
     folder = RunFolder(run)
-    plan = plan_of(folder.read_config(), folder.config)
+    plan = Plan.of_config(folder.read_config())
     rows = read_metrics(folder.metrics)
     if not rows:
         raise UserError(f"{folder.metrics} has no rows yet: the run ended before its first one, or has just begun")

@@ -57,7 +57,7 @@ def info():
     from rich.console import Console
     from rich.table import Table
 
-    from tinygrad_gpt.data.storage import cache_folder, data_folder
+    from tinygrad_gpt.storage import cache_folder, data_folder
 
     console = Console(highlight=False)
     table = Table(show_header=False, box=None)

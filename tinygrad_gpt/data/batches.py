@@ -4,11 +4,14 @@
     x        t0 t1 t2 t3          (B, T) int64
     y           t1 t2 t3 t4       (B, T) int64: y[b, t] is what the model should expect after x[b, :t+1]
 
-Training reads random windows, so that neighbouring batches have little in common. Evaluation reads the stream once,
-from end to end. A window is T + 1 tokens, so a stream must have at least that many.
+Training reads random windows, so that neighbouring batches have little in common; or, as is usual where a text is gone
+over a few times only, blocks that lie side by side, each once before any comes again. Evaluation reads the stream once,
+from end to end. No window has padding: the texts of a corpus follow one another in one stream. A window is T + 1
+tokens, so a stream must have at least that many.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
@@ -31,6 +34,30 @@ def random_batch(
     rng = np.random.default_rng([seed, step])
     starts = rng.integers(0, len(tokens) - block_size, size=batch_size)
     return _windows(tokens, starts, block_size)
+
+
+def epoch_batch(
+    tokens: np.ndarray, batch_size: int, block_size: int, seed: int, step: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same, but of blocks that the stream is cut into, in another order for each pass over it (an epoch).
+
+    Every block comes once in each epoch; one batch may hold the end of an epoch and the beginning of the next. What is
+    left after the last whole block is not read. As with `random_batch`, the arguments alone decide.
+    """
+    check_length(tokens, block_size)
+    blocks = (len(tokens) - 1) // block_size
+    places = range(step * batch_size, (step + 1) * batch_size)  # in the sequence of all epochs' blocks
+    starts = [_shuffled(blocks, seed, place // blocks)[place % blocks] * block_size for place in places]
+    return _windows(tokens, np.array(starts), block_size)
+
+
+ORDERS = {"random": random_batch, "epochs": epoch_batch}  # ways to read a training text
+
+
+@lru_cache(maxsize=2)  # a batch lies in one epoch, or in two
+def _shuffled(blocks: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of the blocks in an epoch, (blocks,) int64."""
+    return np.random.default_rng([seed, epoch]).permutation(blocks)
 
 
 def sequential_batches(

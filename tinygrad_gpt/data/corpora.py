@@ -25,9 +25,9 @@ from pathlib import Path
 
 from tinygrad_gpt.data.download import DownloadError, Progress, download, sha256_of
 from tinygrad_gpt.data.python_docs import python_docs
-from tinygrad_gpt.data.storage import DATA_VARIABLE, cache_folder, data_folder
 from tinygrad_gpt.data.text_files import CHUNK_CHARS, read_all, rechunk, section, text_files
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.storage import DATA_VARIABLE, cache_folder, data_folder
 
 CORPORA = ("python-docs", "shakespeare", "names", "wikitext-2")
 TRAIN_SHARE = 0.9

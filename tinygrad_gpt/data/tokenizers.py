@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tinygrad_gpt.data.storage import replacing
 from tinygrad_gpt.data.text_files import CHUNK_CHARS
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.storage import replacing
 
 FILE_NAME = "tokenizer.json"
 _LONGEST_STRETCH = 16  # chunks that are put together in search of a place to cut

@@ -19,10 +19,10 @@ from typing import BinaryIO
 import numpy as np
 
 from tinygrad_gpt.data.corpora import Corpus
-from tinygrad_gpt.data.storage import cache_folder, remove_abandoned, replacing
 from tinygrad_gpt.data.text_files import CHUNK_CHARS
 from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.storage import cache_folder, remove_abandoned, replacing
 
 _FORMAT = 1  # of the files here; part of the key
 PARTS = ("train", "val")

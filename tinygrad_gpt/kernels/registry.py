@@ -21,6 +21,7 @@ import importlib
 import importlib.util
 import pkgutil
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 
@@ -54,7 +55,8 @@ class Version:
 
 
 _registered: dict[str, list[Version]] = {}  # op -> users' versions, latest first
-_forced: list[dict[str, str]] = []  # open `using` blocks, outermost first: op (or "*") -> version name
+# The open `using` blocks of this thread, outermost first: op (or "*") -> version name
+_forced: ContextVar[tuple[dict[str, str], ...]] = ContextVar("forced", default=())
 
 
 @cache
@@ -166,11 +168,11 @@ def using(everywhere: str | None = None, /, **per_op: str) -> Iterator[None]:
         names = [v.name for v in versions(op)]
         if name not in names:
             raise ValueError(f"using: {op} has the versions {', '.join(names)}, not {name!r}")
-    _forced.append(({"*": everywhere} if everywhere else {}) | per_op)
+    before = _forced.set((*_forced.get(), ({"*": everywhere} if everywhere else {}) | per_op))
     try:
         yield
     finally:
-        _forced.pop()
+        _forced.reset(before)
 
 
 def user_chose(op: str) -> bool:
@@ -178,12 +180,12 @@ def user_chose(op: str) -> bool:
 
     An op that does the work of several asks, so as not to pass over such a choice for one of them.
     """
-    named = any(op in block for block in _forced)
+    named = any(op in block for block in _forced.get())
     return named or _candidates(op)[0] in _registered.get(op, ())
 
 
 def _candidates(op: str) -> tuple[Version, ...]:
-    for block in reversed(_forced):
+    for block in reversed(_forced.get()):
         wanted = block.get(op) or block.get("*")
         if wanted == "reference":
             return (_reference_version(op),)  # without loading any kernel

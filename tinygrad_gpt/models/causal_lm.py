@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.array import to_numpy
+from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor, no_grad
-from tinygrad_gpt.models.gpt import GPT
+from tinygrad_gpt.models.gpt import GPT, plain_array
 
 IGNORED = -100  # a label that counts for nothing
 
@@ -82,8 +82,8 @@ class CausalLM(GPT):
 
         attention_mask  (B, T): 0 for padding, on either side, which counts for nothing
         """
-        ids = np.asarray(input_ids)
-        mask = np.ones(ids.shape, int) if attention_mask is None else np.asarray(attention_mask)
+        ids = plain_array(input_ids)
+        mask = np.ones_like(ids) if attention_mask is None else plain_array(attention_mask)
         targets = next_tokens(np.where(mask == 1, ids, IGNORED))
         targets = np.where(mask == 1, targets, IGNORED)  # the first token after padding follows nothing
         with self.evaluating(), no_grad():
@@ -92,18 +92,18 @@ class CausalLM(GPT):
         return -to_numpy(losses.data).sum(axis=1)
 
 
-def next_tokens(labels) -> np.ndarray:
+def next_tokens(labels) -> Array:
     """labels (B, T) -> what each position is to predict, (B, T): the label to its right, and nothing at the end.
 
     Shifting the labels spares a copy of the logits, which are V times as large.
     """
-    labels = to_numpy(labels.data) if isinstance(labels, Tensor) else np.asarray(labels)
+    labels = plain_array(labels)
     targets = np.full_like(labels, IGNORED)
     targets[:, :-1] = labels[:, 1:]
     return targets
 
 
-def position_ids(attention_mask) -> np.ndarray:
+def position_ids(attention_mask) -> Array:
     """attention_mask (B, T) -> the place of each token among the real ones of its row, (B, T); 0 for padding."""
-    mask = np.asarray(attention_mask).astype(np.int64)
+    mask = plain_array(attention_mask).astype(np.int64)
     return np.where(mask == 1, np.cumsum(mask, axis=1) - 1, 0)

@@ -7,6 +7,7 @@ models are unsupervised multitask learners" (2019: GPT-2, norm="pre"). gpt1.py a
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.nn import Block, Dropout, Embedding, KVCache, LayerNorm, Linear, Module
 from tinygrad_gpt.nn.block import NORMS
 from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
+from tinygrad_gpt.recompute import recompute
 from tinygrad_gpt.settings import check_settings, setting
 
 
@@ -153,7 +155,10 @@ class GPT(Module):
         for i, block in enumerate(self.blocks):
             if hidden_states is not None:
                 hidden_states.append(x)
-            x = block(x, mask=mask, cache=None if cache is None else cache.layers[i], attentions=attentions)
+            if self.recompute and cache is None and attentions is None:
+                x = recompute(partial(block, mask=mask), x)
+            else:
+                x = block(x, mask=mask, cache=None if cache is None else cache.layers[i], attentions=attentions)
         if self.final_norm is not None:
             x = self.final_norm(x)
         if hidden_states is not None:
@@ -176,9 +181,14 @@ class GPT(Module):
         return KVCache(c.n_layer, batch_size, c.n_head, c.block_size, c.n_embd // c.n_head, like=like)
 
 
+def plain_array(x) -> Array:
+    """A Tensor's data, an array itself, or a list as an array."""
+    return as_array(x.data if isinstance(x, Tensor) else x)
+
+
 def _as_ids(ids) -> Array:
     """(B, T) integers as a plain array, whatever they came in."""
-    ids = as_array(ids.data if isinstance(ids, Tensor) else ids)
+    ids = plain_array(ids)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"GPT: expected integer ids, got {ids.dtype}")
     if ids.ndim != 2 or ids.shape[1] == 0:
@@ -190,7 +200,7 @@ def _as_mask(attention_mask, shape: tuple[int, int]) -> Array | None:
     """(B, T) of ones and zeros -> (B, 1, 1, T) of booleans, as attention takes them; None where nothing is masked."""
     if attention_mask is None:
         return None
-    mask = as_array(attention_mask.data if isinstance(attention_mask, Tensor) else attention_mask)
+    mask = plain_array(attention_mask)
     if mask.shape != shape:
         raise ValueError(
             f"GPT: expected an attention_mask of shape (B, T) = {shape}, those in the cache included, got {mask.shape}"

@@ -6,30 +6,25 @@
 There is one checkpoint per run, the latest. It is written beside the old one, flushed to the disk and renamed, so a
 crash at any moment (power cut, kill -9, full disk) leaves the old one or the new one, whole. The CRC is there because
 disks and copies fail too: the format alone notices a file that was cut short, but not one whose weights have changed.
-
-Format: 8 bytes with the length of the header, the header as JSON, and the arrays' bytes in its order, as
-https://huggingface.co/docs/safetensors describes; any reader of safetensors can open it. We write it ourselves, array
-by array into the file, so that a full disk is an ordinary OSError and no second copy of the model is made in memory.
 """
 
 import json
-import sys
 import textwrap
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from tinygrad_gpt.array import to_numpy
-from tinygrad_gpt.data.storage import replacing
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.storage import replacing
+from tinygrad_gpt.tensor_file import bytes_of, write_arrays
 
 FORMAT = 1
 KEY = "tinygrad_gpt"
-_DTYPES = {"float32": "F32", "float64": "F64", "int64": "I64", "int32": "I32", "bool": "BOOL", "uint8": "U8"}
 
 
 def save_checkpoint(path: Path, arrays: dict[str, Any], state: dict[str, Any]) -> None:
@@ -38,12 +33,12 @@ def save_checkpoint(path: Path, arrays: dict[str, Any], state: dict[str, Any]) -
     Raises UserError when the system refuses, and for weights that are not finite, which are no state to go back to; in
     both cases the old checkpoint stays.
     """
-    arrays = {name: np.ascontiguousarray(to_numpy(a)) for name, a in arrays.items()}
+    arrays = {name: to_numpy(a) for name, a in arrays.items()}
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise UserError(f"{name} has values that are not finite: not saved, {path} stays as it was")
     with replacing(path) as file:
-        _write(file, arrays, {KEY: json.dumps({"format": FORMAT, "crc32": _crc32(arrays), "state": state})})
+        write_arrays(file, arrays, {KEY: json.dumps({"format": FORMAT, "crc32": _crc32(arrays), "state": state})})
 
 
 def load_checkpoint(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> tuple[dict, dict]:
@@ -88,27 +83,9 @@ def taking_up(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _write(file: BinaryIO, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
-    header: dict[str, Any] = {"__metadata__": metadata}
-    end = 0
-    for name, array in arrays.items():
-        start, end = end, end + array.nbytes
-        header[name] = {"dtype": _DTYPES[array.dtype.name], "shape": list(array.shape), "data_offsets": [start, end]}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)  # the arrays begin at a multiple of 8 bytes
-    file.write(len(text).to_bytes(8, "little") + text)
-    for array in arrays.values():
-        file.write(_little_endian(array))
-
-
-def _little_endian(array: np.ndarray) -> memoryview:
-    swapped = array if sys.byteorder == "little" else array.byteswap()
-    return memoryview(swapped.reshape(-1)).cast("B")
-
-
 def _crc32(arrays: dict[str, np.ndarray]) -> int:
     """Of the arrays' bytes, in the order of their names."""
     crc = 0
     for name in sorted(arrays):
-        crc = zlib.crc32(_little_endian(arrays[name]), crc)
+        crc = zlib.crc32(bytes_of(arrays[name]), crc)
     return crc

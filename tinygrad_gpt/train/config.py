@@ -8,6 +8,7 @@ a new setting takes.
 import dataclasses
 from dataclasses import dataclass
 
+from tinygrad_gpt.data.batches import ORDERS
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPTConfig
 from tinygrad_gpt.settings import check_settings, setting
@@ -19,12 +20,27 @@ class TrainConfig:
 
     corpus: str = setting("python-docs", "Data", "name of a corpus, or path of a text file or of a folder of them")
     tokenizer: str = setting(
-        "char", "Data", "char, bpe (trained on the corpus), or the path of a saved tokenizer or of GPT-2's vocabulary"
+        "char",
+        "Data",
+        "char, bpe (trained on the corpus), own (of the model that --from names), or the path of a saved tokenizer or "
+        "of GPT-2's vocabulary",
     )
     bpe_vocab: int = setting(4096, "Data", "tokens that a bpe tokenizer learns", low=256)
+    from_: str = setting(
+        "",
+        "Data",
+        "model to go on from, which decides the shape: a run folder, a Hugging Face folder, or its name there",
+    )
+    window: int | None = setting(
+        None, "Data", "tokens of a training window; by default block_size, with --from at most 1024", low=1
+    )
+    batches: str = setting(
+        "random", "Data", "windows at random places, or side by side and each once an epoch", choices=tuple(ORDERS)
+    )
 
     steps: int = setting(2000, "Optimiser", "updates of the weights", low=1)
-    batch_size: int = setting(12, "Optimiser", "windows of text per step", low=1)
+    batch_size: int = setting(12, "Optimiser", "windows of text that go through the model at once", low=1)
+    accumulate: int = setting(1, "Optimiser", "batches whose gradients make one update together", low=1)
     lr: float = setting(1e-3, "Optimiser", "learning rate after the warm-up", above=0)
     min_lr: float = setting(1e-4, "Optimiser", "learning rate at the last step", low=0)
     warmup: int = setting(100, "Optimiser", "steps over which the learning rate rises from 0", low=0)
@@ -43,6 +59,9 @@ class TrainConfig:
         "Run",
         "of weights and arithmetic; bfloat16: float32, but what matrix products multiply is rounded",
         choices=("float32", "bfloat16", "float64"),
+    )
+    recompute: bool = setting(
+        False, "Run", "whether backward runs each block again, which takes less memory and more time", free=True
     )
     log_interval: int = setting(10, "Run", "steps between rows of metrics.jsonl", low=1, free=True)
     eval_interval: int = setting(
@@ -71,5 +90,5 @@ SETTINGS = {f.name: f for f in (*MODEL_FIELDS, *TRAIN_FIELDS)}
 
 
 def option_name(setting_name: str) -> str:
-    """How a setting is written on the command line: min_lr is --min-lr."""
-    return "--" + setting_name.replace("_", "-")
+    """How a setting is written on the command line: min_lr is --min-lr, and from_, a word of Python's, is --from."""
+    return "--" + setting_name.rstrip("_").replace("_", "-")

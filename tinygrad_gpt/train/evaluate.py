@@ -28,15 +28,18 @@ class Score:
         return self.loss / math.log(2) * tokens / text_bytes
 
 
-def evaluate(model, tokens: np.ndarray, batch_size: int, limit: int | None = None) -> Score:
-    """The model's mean loss on a token stream, cut into neighbouring blocks of the model's block_size.
+def evaluate(
+    model, tokens: np.ndarray, batch_size: int, limit: int | None = None, block_size: int | None = None
+) -> Score:
+    """The model's mean loss on a token stream, cut into neighbouring blocks.
 
-    tokens  (N,) integers
-    limit   about how many tokens to look at, spread evenly over the stream; None means all
+    tokens      (N,) integers
+    limit       about how many tokens to look at, spread evenly over the stream; None means all
+    block_size  tokens in a block; by default the model's block_size
 
     Deterministic: no dropout, no random choice of blocks. Raises UserError for a stream shorter than one block.
     """
-    block_size = model.config.block_size
+    block_size = block_size or model.config.block_size
     batches = None if limit is None else max(1, round(limit / (batch_size * block_size)))
     was_training = model.training
     model.eval()

@@ -16,8 +16,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tinygrad_gpt.data.storage import replacing
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.storage import replacing
 
 
 class MetricsLog:

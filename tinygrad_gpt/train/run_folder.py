@@ -17,8 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tinygrad_gpt.data.storage import TEMPORARY, replacing
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.storage import TEMPORARY, replacing
 from tinygrad_gpt.train.config import MODEL_FIELDS, SETTINGS, TRAIN_FIELDS, TrainConfig, option_name
 from tinygrad_gpt.train.presets import Settings
 
@@ -44,6 +44,7 @@ class RunFolder:
     tokenizer = property(lambda self: self.path / "tokenizer.json")
     metrics = property(lambda self: self.path / "metrics.jsonl")
     loss_plot = property(lambda self: self.path / "loss.png")
+    doctor_plot = property(lambda self: self.path / "doctor.png")
     checkpoint = property(lambda self: self.path / "checkpoint.safetensors")
     sample = property(lambda self: self.path / "sample.txt")
 

@@ -1,9 +1,9 @@
 """The training loop.
 
     for each step:
-        take a batch of text                          x (B, T), and y: the token after each
+        take a batch of text, or several              x (B, T), and y: the token after each
         loss = how badly the model predicts y         forward
-        how the loss depends on each weight           backward
+        how the loss depends on each weight           backward; gradients of several batches add up
         shorten the gradient if it is too long        clip
         move each weight against its gradient         AdamW
 
@@ -17,7 +17,7 @@ import time
 import numpy as np
 
 from tinygrad_gpt import array
-from tinygrad_gpt.data.batches import random_batch
+from tinygrad_gpt.data.batches import ORDERS
 from tinygrad_gpt.data.tokens import TokenSet
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPT
@@ -44,6 +44,7 @@ def learning_rate(step: int, config: TrainConfig) -> float:
 class Trainer:
     """A model in training, and where it stands.
 
+    window   tokens that the model reads at once
     step     how many updates have been made
     elapsed  seconds that this run had taken when this process took it up
     losses   of the steps since the last row of metrics
@@ -51,6 +52,8 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, model: GPT, tokens: TokenSet, folder: RunFolder):
         self.config, self.model, self.tokens, self.folder = config, model, tokens, folder
+        self.window = config.window or model.config.block_size
+        model.recompute = config.recompute
         betas = (config.beta1, config.beta2)
         self.optimizer = AdamW(
             model.named_parameters(), lr=config.lr, betas=betas, eps=config.eps, weight_decay=config.weight_decay
@@ -68,13 +71,14 @@ class Trainer:
         """
         config, random_state = self.config, array.random_state()
         self.optimizer.zero_grad()  # not at the end: until here, whoever wants to look at the gradients can
-        x, y = random_batch(self.tokens.train, config.batch_size, self.model.config.block_size, config.seed, self.step)
-        loss = self.model.loss(x, y)
-        loss.backward()
+        batches, value = self.batches(), 0.0
+        for x, y in batches:
+            loss = self.model.loss(x, y)
+            loss.backward(np.full_like(loss.data, 1 / len(batches)))  # of the mean loss; gradients add up
+            value += loss.item() / len(batches)
         norm = grad_norm(self.optimizer.parameters())
-        value = loss.item()
         if not (math.isfinite(value) and math.isfinite(norm)):
-            reason = first_non_finite(self.model, x, y, random_state)
+            reason = first_non_finite(self.model, batches, random_state)
             raise UserError(
                 f"step {self.step + 1}: the loss is {value:.4g} and the gradient's norm {norm:.4g}: {reason}. "
                 f"Stopped before the update; {self._what_is_saved()}. A smaller --lr or --grad-clip may help"
@@ -83,6 +87,15 @@ class Trainer:
         self.optimizer.step(clip_scale(norm, config.grad_clip or math.inf))
         self.step += 1
         return value, norm
+
+    def batches(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """What the next update reads: `accumulate` batches (x, y), the parts of one batch that is as many times as
+        large, and whose gradient theirs have together."""
+        config = self.config
+        rows = config.accumulate * config.batch_size
+        x, y = ORDERS[config.batches](self.tokens.train, rows, self.window, config.seed, self.step)
+        parts = np.split(x, config.accumulate), np.split(y, config.accumulate)
+        return list(zip(*parts, strict=True))
 
     # --- the loop ------------------------------------------------------------------------------------------------
 
@@ -93,7 +106,7 @@ class Trainer:
         training_time, steps_timed = 0.0, 0
         self.model.train()
         log = MetricsLog(self.folder.metrics, self.step)
-        watch = Watch(config, self.model, self.tokens) if config.health else None
+        watch = Watch(config, self.model, self.tokens, self.window) if config.health else None
         if watch:
             watch.catch_up(read_metrics(self.folder.metrics))
         interrupt = GracefulInterrupt(lambda: reporter.note("finishing this step, then saving; Ctrl-C again: stop now"))
@@ -133,12 +146,12 @@ class Trainer:
 
     @property
     def tokens_per_step(self) -> int:
-        return self.config.batch_size * self.model.config.block_size
+        return self.config.accumulate * self.config.batch_size * self.window
 
     def validate(self) -> float:
         """The validation loss: a look at `eval_tokens` tokens along the way, the whole text at the last step."""
         limit = None if self.step == self.config.steps else self.config.eval_tokens
-        return evaluate(self.model, self.tokens.val, self.config.batch_size, limit).loss
+        return evaluate(self.model, self.tokens.val, self.config.batch_size, limit, self.window).loss
 
     def _is_due(self, interval: int) -> bool:
         return self.step == self.config.steps or (interval > 0 and self.step % interval == 0)

@@ -99,7 +99,9 @@ def signs(checkup: Checkup) -> list[str]:
         best = min(measured, key=lambda row: row["val_loss"])
         last = measured[-1]["val_loss"]
         lines.append(f"validation          {last:.3f}, at its best {best['val_loss']:.3f} (step {best['step']})")
-    lines.append(f"gradient            norm {rows[-1].get('grad_norm', math.nan):.2g} at the last step, {_clipped(history)}")
+    lines.append(
+        f"gradient            norm {rows[-1].get('grad_norm', math.nan):.2g} at the last step, {_clipped(history)}"
+    )
     seen = [row["health"] for row in rows if is_look(row)]
     if seen:
         lines += _signs_of_look(plan, seen[-1])
@@ -111,12 +113,16 @@ def untold(checkup: Checkup) -> list[str]:
     plan, rows = checkup.plan, checkup.rows
     lines = []
     if not any(is_look(row) for row in rows):
-        lines.append("no looks into the model: gradients by block, predictions and units (a run with --health has them)")
+        lines.append(
+            "no looks into the model: gradients by block, predictions and units (a run with --health has them)"
+        )
     if plan.unigram_entropy is None:
         lines.append("the unigram entropy of the text was not recorded (newer runs do): no comparison with it")
     left = plan.warmup + plan.window - rows[-1]["step"]
     if left > 0:
-        lines.append(f"whether the loss is stuck: that takes {plan.window} steps after the warm-up, {left} more than made")
+        lines.append(
+            f"whether the loss is stuck: that takes {plan.window} steps after the warm-up, {left} more than made"
+        )
     return lines
 
 

@@ -1,11 +1,15 @@
 """What the rules are given to judge by, and what they return."""
 
+import dataclasses
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.settings import value_type
 
 # Losses are judged over the last 150 steps, or a tenth of the run where that is more. Small models on characters pass
 # the unigram entropy in about 100 steps, so a plateau that is shorter means nothing; and a run planned to be long is
@@ -49,9 +53,19 @@ class Plan:
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> "Plan":
-        """From a dictionary that has these settings among others. Raises KeyError for one that is missing."""
-        needed = {name: settings[name] for name in cls.__match_args__[:-2]}
-        return cls(**needed, **{name: settings.get(name) for name in cls.__match_args__[-2:]})
+        """From a dictionary that has these settings among others. Raises UserError that names one that is missing."""
+        found = {f.name: settings.get(f.name) for f in dataclasses.fields(cls)}
+        for field in dataclasses.fields(cls):
+            kind, may_be_none = value_type(field.type)
+            fits = isinstance(found[field.name], (int, float) if kind is float else kind)
+            if not fits and not (may_be_none and found[field.name] is None):
+                raise UserError(f"the run's config.json has no usable {field.name}: {found[field.name]!r}")
+        return cls(**found)
+
+    @classmethod
+    def of_config(cls, config: dict[str, Any]) -> "Plan":
+        """From what config.json holds (train/run_folder.py), also that of an older version."""
+        return cls.of(config["model"] | config["train"] | config["corpus"] | {"vocab_size": config["vocab_size"]})
 
     @property
     def window(self) -> int:

@@ -34,9 +34,9 @@ FLAT_BELOW = {"relu": 0.0, "gelu": -5.0, "gelu_tanh": -5.0, "silu": -10.0}
 FLAT_BEYOND = {"tanh": 3.0}
 
 
-def probe(tokens: np.ndarray, block_size: int) -> tuple[np.ndarray, np.ndarray]:
+def probe(tokens: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
     """The piece of a token stream (N,) to look at: x and y of shape (B, T), about PROBE_TOKENS, spread evenly."""
-    length = min(block_size, PROBE_LENGTH)
+    length = min(window, PROBE_LENGTH)
     return next(sequential_batches(tokens, math.ceil(PROBE_TOKENS / length), length, limit=1))
 
 

@@ -17,11 +17,14 @@ LEAST_LOOKS = 10  # that a short run gets all the same
 
 
 class Watch:
-    """Watches a run. What it says follows from the rows alone, so a resumed run goes on as if it had not stopped."""
+    """Watches a run. What it says follows from the rows alone, so a resumed run goes on as if it had not stopped.
 
-    def __init__(self, config: TrainConfig, model: GPT, tokens: TokenSet):
+    window  tokens that the model reads at once
+    """
+
+    def __init__(self, config: TrainConfig, model: GPT, tokens: TokenSet, window: int):
         self._model, self._steps = model, config.steps
-        self._probe = probe(tokens.val, model.config.block_size)
+        self._probe = probe(tokens.val, window)
         settings = dataclasses.asdict(model.config) | dataclasses.asdict(config)
         self._checkup = Checkup(Plan.of(settings | dataclasses.asdict(text_facts(tokens.train))))
         self._interval = max(1, min(INTERVAL, config.steps // LEAST_LOOKS))

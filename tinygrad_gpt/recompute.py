@@ -1,0 +1,77 @@
+"""Activation recomputation: memory for time.
+
+    y = recompute(block, x)       # the same y, and the same gradients, as block(x)
+
+Backward needs what every op of the forward saved. In a deep model at long sequences that is most of the memory: it
+grows with the number of layers. `recompute` lets go of all that `block` saved as soon as y is there, and keeps x alone;
+when the gradient of y arrives, it runs `block(x)` a second time and walks that small graph. With one `recompute` around
+each of n layers a training step holds n inputs and the insides of one layer, instead of the insides of all n, and pays
+with one more forward, which is about a third more time. (Chen, Xu, Zhang and Guestrin, "Training deep nets with
+sublinear memory cost", 2016, section 3 and algorithm 1, with the layers as segments. PyTorch calls it checkpointing.)
+
+The second run is to be the first one again, bit for bit. So it takes place in the conditions of the first: the same
+random numbers (dropout drops the same elements), modes, versions of the ops and precision of products.
+"""
+
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from typing import NamedTuple
+
+from tinygrad_gpt import array
+from tinygrad_gpt.autograd import Node, Tensor
+from tinygrad_gpt.kernels.registry import Version
+from tinygrad_gpt.precision import matmul_precision, using_matmul_precision
+
+
+class Saved(NamedTuple):
+    function: Callable
+    inputs: tuple  # arrays of those inputs that were Tensors, the others as they are
+    wanted: tuple  # for each input, whether its gradient is; None for those that were no Tensors
+    context: Context  # modes of the thread: the tape, debug, forced versions
+    random_state: dict
+    precision: str
+
+
+def recompute(function: Callable, *inputs) -> Tensor:
+    """function(*inputs), of whose graph only the inputs are kept: backward runs it again.
+
+    function  returns one Tensor, the same at every call with these inputs and random numbers. The parameters that it
+              uses get their gradients as ever. Any other Tensor whose gradient is wanted must be among the inputs
+    inputs    Tensors, or anything else that it takes
+
+    Raises TypeError if function returns something else than one Tensor.
+    """
+    wanted = tuple(x.requires_grad if isinstance(x, Tensor) else None for x in inputs)
+    arrays = tuple(x.data if isinstance(x, Tensor) else x for x in inputs)
+    saved = Saved(function, arrays, wanted, copy_context(), array.random_state(), matmul_precision())
+    y = _call(saved)[0]
+    if not y.requires_grad:  # inside no_grad, or nothing in it is trained
+        return y
+    result = y.detach()  # and with y goes all that its graph had saved
+    result.node, result.requires_grad = Node(_VERSION, inputs, (y.data,), False, saved), True
+    return result
+
+
+def _call(saved: Saved) -> tuple[Tensor, list]:
+    """(function's result, the inputs it was called with: for each Tensor a leaf of its own)."""
+    inputs = [x if w is None else Tensor(x, requires_grad=w) for x, w in zip(saved.inputs, saved.wanted, strict=True)]
+    y = saved.function(*inputs)
+    if not isinstance(y, Tensor):
+        raise TypeError(f"recompute: expected a function that returns one Tensor, got {type(y).__name__}")
+    return y, inputs
+
+
+def _backward(dy, saved: Saved) -> tuple:
+    """The gradients of the inputs. Those of parameters are added to the parameters on the way."""
+    state = array.random_state()
+    array.set_random_state(saved.random_state)
+    try:
+        with using_matmul_precision(saved.precision):
+            y, inputs = saved.context.run(_call, saved)
+    finally:
+        array.set_random_state(state)
+    y.backward(dy)
+    return tuple(x.grad if isinstance(x, Tensor) else None for x in inputs)
+
+
+_VERSION = Version("recompute", "again", recompute, _backward, why_not=None)  # is called, never chosen

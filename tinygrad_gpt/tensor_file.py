@@ -1,0 +1,128 @@
+"""Files of named arrays in the safetensors format: written array by array, read a few rows at a time.
+
+    8 bytes           length N of the header, little-endian
+    N bytes           the header, JSON: name -> {"dtype", "shape", "data_offsets": [begin, end]}, and "__metadata__"
+    the rest          the arrays' bytes, in C order, little-endian, without gaps
+
+https://huggingface.co/docs/safetensors describes it, and any reader of safetensors opens what is written here. We write
+it ourselves so that a full disk is an ordinary OSError, and no second copy of a model is made in memory. We read the
+arrays ourselves so that a model is loaded into the memory it will train in, without passing through other memory of its
+size. Whether a file is well-formed is left to the safetensors library.
+"""
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from tinygrad_gpt.errors import UserError
+
+_CODES = {"float32": "F32", "float64": "F64", "int64": "I64", "int32": "I32", "bool": "BOOL", "uint8": "U8"}
+# The floats that can be read, and the NumPy dtype that their bytes are looked at with. NumPy knows no bfloat16.
+FLOAT_CODES = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+_PIECE = 8 << 20  # bytes of a file that are mapped at a time
+
+
+def write_arrays(file: BinaryIO, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
+    """Write `arrays` to an open file. Arrays that are not in C order are copied one at a time.
+
+    Raises KeyError for a dtype other than float32, float64, int64, int32, bool and uint8.
+    """
+    header: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name, array in arrays.items():
+        begin, end = end, end + array.nbytes
+        header[name] = {"dtype": _CODES[array.dtype.name], "shape": list(array.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # the arrays begin at a multiple of 8 bytes
+    file.write(len(text).to_bytes(8, "little") + text)
+    for array in arrays.values():
+        file.write(bytes_of(array))
+
+
+def bytes_of(array: np.ndarray) -> memoryview:
+    """The bytes of an array as they stand in a file."""
+    array = np.asarray(array, order="C")
+    swapped = array if sys.byteorder == "little" else array.byteswap()
+    return memoryview(swapped.reshape(-1)).cast("B")
+
+
+class TensorFile:
+    """A safetensors file that is there to be read.
+
+    shapes  name -> shape
+    dtypes  name -> the format's code: "F32", "BF16", "I64", ...
+
+    Raises UserError, naming the file, for one that is missing, cut short, or whose header is wrong in any way: it is no
+    JSON, it is longer than the file, its offsets overlap, leave gaps, or don't fit the shapes.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        header, self._start = _read_header(path)
+        self.shapes = {name: tuple(entry["shape"]) for name, entry in header.items()}
+        self.dtypes = {name: entry["dtype"] for name, entry in header.items()}
+        self._begin = {name: entry["data_offsets"][0] for name, entry in header.items()}
+
+    def copy(self, name: str, target: np.ndarray) -> None:
+        """Copy one tensor of floats into `target`, which has its shape and converts it to its own dtype.
+
+        The file is mapped into memory a few rows at a time, and let go of again: mapped pages that were read count as
+        memory in use. `target` may be a transposed view.
+        """
+        for rows, values in self._pieces(name):
+            target[rows] = values
+
+    def equals(self, name: str, array: np.ndarray) -> bool:
+        """Whether one tensor of floats, converted to the dtype of `array`, is the same as it in every element."""
+        same_shape = self.shapes[name] == array.shape
+        return same_shape and all(
+            np.array_equal(array[rows], values.astype(array.dtype, copy=False)) for rows, values in self._pieces(name)
+        )
+
+    def _pieces(self, name: str):
+        """(rows, values) for a few rows after the other of one tensor; of a number, (..., the number)."""
+        shape, dtype = self.shapes[name], FLOAT_CODES[self.dtypes[name]]
+        begin = self._start + self._begin[name]
+        if 0 in shape:
+            return
+        if shape == ():
+            yield ..., self._mapped(name, begin, ())
+            return
+        row_bytes = math.prod(shape[1:]) * dtype.itemsize
+        step = max(1, _PIECE // row_bytes)
+        for first in range(0, shape[0], step):
+            last = min(first + step, shape[0])
+            yield slice(first, last), self._mapped(name, begin + first * row_bytes, (last - first, *shape[1:]))
+
+    def _mapped(self, name: str, offset: int, shape: tuple[int, ...]) -> np.ndarray:
+        dtype = FLOAT_CODES[self.dtypes[name]]
+        try:
+            values = np.memmap(self.path, dtype, "r", offset, shape)
+        except (OSError, ValueError) as error:  # it was there a moment ago
+            raise UserError(f"cannot read {self.path}: {error}") from None
+        if self.dtypes[name] == "BF16":  # bfloat16 is the upper half of a float32
+            values = (values.astype(np.uint32) << 16).view(np.float32)
+        return values
+
+
+def _read_header(path: Path) -> tuple[dict[str, Any], int]:
+    """(name -> entry, where the arrays' bytes begin in the file)."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise UserError(f"there is no file {path}")
+    try:
+        with safe_open(str(path), framework="numpy"):
+            pass  # it has checked the header, and that it and the file's length agree
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
+    except (SafetensorError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is damaged, cut short, or no safetensors file ({reason})") from None
+    header.pop("__metadata__", None)
+    return header, 8 + length
