@@ -53,6 +53,7 @@ def test_nothing_that_changes_the_weights_is_free():
         "health",
         "prompt",
         "sample_tokens",
+        "recompute",
     }
 
 

@@ -51,14 +51,14 @@ SITTING = textwrap.dedent("""
     elif place == "after a checkpoint":
         trainer.save_checkpoint = dies(at, trainer.save_checkpoint, before=False)
     elif place == "halfway through a checkpoint":
-        whole, calls = checkpoint._write, itertools.count(1)
+        whole, calls = checkpoint.write_arrays, itertools.count(1)
         def write(file, arrays, metadata):
             if next(calls) == at:
                 whole(file, dict(list(arrays.items())[: len(arrays) // 2]), metadata)
                 file.flush()
                 die()
             whole(file, arrays, metadata)
-        checkpoint._write = write
+        checkpoint.write_arrays = write
     elif place == "before a checkpoint takes its place":
         real = os.replace
         counted = dies(at, real, before=True)
