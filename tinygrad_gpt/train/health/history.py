@@ -16,7 +16,8 @@ from tinygrad_gpt.settings import value_type
 # entitled to a longer one.
 LEAST_WINDOW = 150
 WINDOW_SHARE = 0.1
-LOOKS = 3  # what a look sees counts if this many in a row saw it: a single batch may be odd
+LOOKS = 3  # what a look sees counts if this many in a row saw it: a single batch may be odd ...
+FIRST_LOOK = 50  # ... and not before this step: the first steps are odd in healthy runs too
 RECENT_ROWS = 500  # rows that all rules look at at each check, so that a check stays quick in long runs
 STOPPED = 0.01  # a loss that fell by less than this part of itself, from the window's one half to the other, stands
 
@@ -90,8 +91,8 @@ class History:
 
     @cached_property
     def looks(self) -> list[dict[str, Any]]:
-        """What the last looks into the model saw, with their steps; [] where there were not enough of them."""
-        looks = [row["health"] | {"step": row["step"]} for row in self.recent if is_look(row)]
+        """What the last looks into the model saw; [] where there were not enough of them."""
+        looks = [row["health"] for row in self.recent if is_look(row) and row["step"] >= FIRST_LOOK]
         return looks[-LOOKS:] if len(looks) >= LOOKS else []
 
     @cached_property

@@ -7,7 +7,8 @@ import numpy as np
 from tinygrad_gpt.train.health.history import LOOKS, Finding, History
 from tinygrad_gpt.train.health.text import double_softmax_constant, double_softmax_floor
 
-NEAR_UNIGRAM = 0.03  # parts of the entropy: finite batches and the last token or two of context move it that much
+ABOVE_UNIGRAM = 0.03  # parts of the entropy: weights that are kept in motion by a high learning rate cost that much
+BELOW_UNIGRAM = 0.015  # parts of the entropy: a model that is further below it uses some context
 NEAR_CONSTANT = 0.02  # nats: what a double softmax stands at is known to the third digit
 UNTRAINED = 0.98  # parts of log V: a guess that knows nothing at all
 JUMP = 0.5  # nats: a rise of the loss that no batch of ordinary text makes by itself ...
@@ -16,6 +17,7 @@ SPIKES = 3  # that many are a habit
 CLIPPED = 0.9  # of the steps: clipping is there for the odd one
 STEADY = 0.02  # parts of the loss: a rise by less is a matter of batches
 LITTLE_WARMUP = 10  # steps: Adam's mean of g² is one of fewer gradients than this while they are made
+LOW_LR = 1e-4  # of small models: below it Adam takes hundreds of steps to move a weight by its own size
 FIRST_STEPS = 100  # when a missing warm-up shows
 OVERFITTED = 1.03  # times the best validation loss
 
@@ -23,7 +25,7 @@ OVERFITTED = 1.03  # times the best validation loss
 def unigram(history: History) -> Finding | None:
     """The loss stands at the unigram entropy: the model knows how often each token comes, and uses no context."""
     level, entropy = history.plateau, history.plan.unigram_entropy
-    if level is None or entropy is None or abs(level / entropy - 1) > NEAR_UNIGRAM:
+    if level is None or entropy is None or not is_unigram(level, entropy):
         return None
     seen = (
         f"the loss has stood at {level:.3f} for {history.plan.window} steps, the unigram entropy of the text "
@@ -32,6 +34,11 @@ def unigram(history: History) -> Finding | None:
     if history.looks:
         seen += f", and {history.looks[-1]['prediction_share']:.0%} of them are the same token"
     return Finding("unigram", history.step, seen, *_stuck(history))
+
+
+def is_unigram(level: float, entropy: float) -> bool:
+    """Whether a loss is that of a model which knows how often each token comes, and nothing else."""
+    return -BELOW_UNIGRAM <= level / entropy - 1 <= ABOVE_UNIGRAM
 
 
 def double_softmax_level(history: History) -> Finding | None:
@@ -59,13 +66,15 @@ def double_softmax_finding(history: History, seen: str) -> Finding:
 
 def untrained(history: History) -> Finding | None:
     """The loss stands at log V, or above it."""
-    level, blind = history.plateau, math.log(history.plan.vocab_size)
+    plan, level, blind = history.plan, history.plateau, math.log(history.plan.vocab_size)
     if level is None or level < UNTRAINED * blind:
         return None
+    if plan.unigram_entropy is not None and plan.unigram_entropy > UNTRAINED * blind:
+        return None  # a text whose tokens all come equally often: a blind guess and counting are the same
     if level > blind + JUMP:
-        seen = f"the loss has stood at {level:.2f} for {history.plan.window} steps, above log V = {blind:.2f}"
+        seen = f"the loss has stood at {level:.2f} for {plan.window} steps, above log V = {blind:.2f}"
         return Finding("lr-too-high", history.step, f"{seen}, that of a blind guess", *_too_high(history))
-    seen = f"the loss has stood at {level:.3f} for {history.plan.window} steps, log V = {blind:.3f}: nothing is learned"
+    seen = f"the loss has stood at {level:.3f} for {plan.window} steps, log V = {blind:.3f}: nothing is learned"
     return Finding(
         "untrained", history.step, seen, "a learning rate far too small, or gradients that vanish", "raise --lr tenfold"
     )
@@ -122,7 +131,7 @@ def no_warmup(history: History) -> Finding | None:
         return None
     begins = first.get("health", {}).get("loss_first", first["train_loss"])
     peak = max(_highest(row) for row in history.rows[: FIRST_STEPS + 1] if row["step"] <= FIRST_STEPS)
-    spread = float(np.median([_highest(row) - row["train_loss"] for row in history.recent]))
+    spread = float(np.median([_highest(row) - row["train_loss"] for row in history.recent]))  # of single batches
     if peak < begins + max(JUMP, 4 * spread):
         return None
     seen = f"the loss jumped from {begins:.2f} to {peak:.2f} in the first steps, which had the full learning rate"
@@ -163,12 +172,15 @@ def _highest(row) -> float:
 def _stuck(history: History) -> tuple[str, str]:
     """(cause, remedy) of a model that learns nothing from context."""
     plan = history.plan
+    pre = ", --norm pre" if plan.norm == "post" else ""
+    if plan.lr < LOW_LR:
+        return f"the learning rate {plan.lr:g} is too low", "raise --lr tenfold"
     if plan.warmup < LITTLE_WARMUP:
-        post = " with layer norms after the residual sums" if plan.norm == "post" else ""
-        cause = f"a learning rate of {plan.lr:g} without a warm-up{post} drove the blocks to where no gradient passes"
-        return cause, f"--warmup {_usual_warmup(plan)}, --lr {plan.lr / 3:.1g}" + (", --norm pre" if post else "")
-    cause = "the learning rate is too high for this depth, or too small to get away; or the text has no order to learn"
-    return cause, f"--lr {plan.lr / 3:.1g}" + (", --norm pre" if plan.norm == "post" else "")
+        cause = f"first steps with the full learning rate of {plan.lr:g}, without a warm-up"
+        cause += ", through layer norms after the residual sums" if pre else ""
+        return cause, f"--warmup {_usual_warmup(plan)}, --lr {plan.lr / 3:.1g}{pre}"
+    cause = f"the learning rate {plan.lr:g} is too high for a model of this depth; or the text has no order to learn"
+    return cause, f"--lr {plan.lr / 3:.1g}{pre}"
 
 
 def _too_high(history: History) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tinygrad_gpt.train.health.history import Finding, History
-from tinygrad_gpt.train.health.loss_rules import NEAR_UNIGRAM, double_softmax_finding
+from tinygrad_gpt.train.health.loss_rules import double_softmax_finding, is_unigram
 
 COLLAPSED = 0.95  # of all predictions are one token ...
 COMMON = 0.5  # ... which is less than this share of the text: a text of spaces may well be predicted so
@@ -28,7 +28,7 @@ def collapse(history: History) -> Finding | None:
         return None
     if len({look["predicted"] for look in looks}) > 1 or (plan.commonest_share or 0.0) >= COMMON:
         return None
-    if plan.unigram_entropy is not None and abs(level / plan.unigram_entropy - 1) <= NEAR_UNIGRAM:
+    if plan.unigram_entropy is not None and is_unigram(level, plan.unigram_entropy):
         return None  # which is said of it already
     share = "" if plan.commonest_share is None else f" (the commonest is {plan.commonest_share:.0%} of the text)"
     seen = f"{looks[-1]['prediction_share']:.0%} of all predictions are token {looks[-1]['predicted']}{share}"
@@ -54,7 +54,8 @@ def gradients_by_layer(history: History) -> Finding | None:
         seen = f"the gradient fades on its way to the input: its norm is {norms} of {gradients.shape[1]}"
         return Finding("vanishing", history.step, seen, *_vanishing(history))
     seen = f"the gradient grows on its way to the input: its norm is {norms} of {gradients.shape[1]}"
-    return Finding("exploding", history.step, seen, *_exploding())
+    cause, remedy = "weights of very different size from block to block", "one initialisation for all blocks"
+    return Finding("exploding", history.step, seen, cause, remedy)
 
 
 def exploding(history: History) -> Finding | None:
@@ -63,7 +64,8 @@ def exploding(history: History) -> Finding | None:
     if not norms or np.quantile(norms, 0.1) < EXPLODED:
         return None
     seen = f"the gradient's norm has been {np.median(norms):.3g} for {history.plan.window} steps"
-    return Finding("exploding", history.step, seen, *_exploding())
+    cause, remedy = "weights that are too large", "smaller initial weights, a smaller --lr, --grad-clip 1"
+    return Finding("exploding", history.step, seen, cause, remedy)
 
 
 def flat_units(history: History) -> Finding | None:
@@ -112,10 +114,6 @@ def _vanishing(history: History) -> tuple[str, str]:
             "--norm pre, or a longer --warmup and a smaller --lr",
         )
     return "activations or attention that have no slope any more", "a smaller --lr, a longer --warmup"
-
-
-def _exploding() -> tuple[str, str]:
-    return "weights that are too large for this depth", "smaller initial weights, a smaller --lr, --grad-clip 1"
 
 
 RULES = (double_softmax, collapse, gradients_by_layer, exploding, flat_units, saturated_attention)

@@ -4,8 +4,8 @@
     prediction_share    of a piece of validation text: at how much of it the model predicts the token it predicts most
     predicted           that token
     accuracy            at how much of it the likeliest token is the right one
-    flat_units          in each block, the share of feed-forward units whose activation has no slope anywhere on that
-                        piece, so that nothing can change what goes into them
+    flat_units          in each block, the share of feed-forward units whose activation has no slope on that piece: dead
+                        ones, silent everywhere on it, and saturated ones, at an end of the tanh nearly everywhere
     saturated_attention in each block, the share of heads and positions where one weight is all but 1
     double_softmax      whether the loss is that of a softmax of probabilities: softmax twice
 
@@ -29,9 +29,12 @@ from tinygrad_gpt.optim import grad_norm
 PROBE_TOKENS = 512
 PROBE_LENGTH = 128  # of each window; bounds what the attention weights of all layers take
 ONE_WEIGHT = 0.999  # an attention weight from here on: the softmax's slope p(1 - p) is below 1/1000
-# Where activations are flat: ReLU is exactly so; the others' slopes are below 1e-3 there, and tanh's is 0.01.
+# Where activations are flat: ReLU is exactly so; the others' slopes are below 1e-3 there, and tanh's is below 0.01.
 FLAT_BELOW = {"relu": 0.0, "gelu": -5.0, "gelu_tanh": -5.0, "silu": -10.0}
 FLAT_BEYOND = {"tanh": 3.0}
+# At how many positions a unit must be there. One that is rarely active is as useful as a rare word, but a tanh that
+# changes between its two ends has hardly a slope either way.
+DEAD_AT, SATURATED_AT = 1.0, 0.9
 
 
 def probe(tokens: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
@@ -43,11 +46,11 @@ def probe(tokens: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
 def look(model: GPT, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     """What there is to see of a model that holds the gradients of its last step; x, y (B, T) from `probe`."""
     attentions: list = []
-    with model.evaluating(), no_grad(), _inputs_of_activations(model) as inputs:
-        features = model.features(x, attentions=attentions)  # (B, T, C)
-        logits = model.head(features)  # (B, T, V)
-        predicted = to_numpy(logits.data).argmax(axis=-1)  # (B, T)
-        double_softmax = _is_double_softmax(model, features[:1], logits[:1], x[:1], y[:1])
+    with model.evaluating(), no_grad():
+        with _inputs_of_activations(model) as inputs:
+            logits = model.head(model.features(x, attentions=attentions))  # (B, T) -> (B, T, V)
+        double_softmax = _is_double_softmax(model, logits[:1], x[:1], y[:1])
+    predicted = to_numpy(logits.data).argmax(axis=-1)  # (B, T)
     counts = np.bincount(predicted.reshape(-1))
     return {
         "block_gradients": [_significant(grad_norm(block.parameters())) for block in model.blocks],
@@ -83,7 +86,7 @@ def _inputs_of_activations(model: GPT):
             del up.forward
 
 
-def _is_double_softmax(model: GPT, features, logits, x, y) -> bool:
+def _is_double_softmax(model: GPT, logits, x, y) -> bool:
     """Whether what the model calls its loss fits a softmax of softmax(logits), and not one of the logits; or whether
     the head itself returns probabilities."""
     z = to_numpy(logits.data)
@@ -96,9 +99,12 @@ def _is_double_softmax(model: GPT, features, logits, x, y) -> bool:
 
 
 def _flat_share(u: np.ndarray, activation: str) -> float:
-    """u (B, T, hidden) -> the share of units that are where the activation is flat, at every position."""
-    flat = np.abs(u) > FLAT_BEYOND[activation] if activation in FLAT_BEYOND else u < FLAT_BELOW[activation]
-    return round(float(flat.reshape(-1, u.shape[-1]).all(axis=0).mean()), 4)
+    """u (B, T, hidden) -> the share of units that are where the activation is flat."""
+    if activation in FLAT_BEYOND:
+        flat, needed = np.abs(u) > FLAT_BEYOND[activation], SATURATED_AT
+    else:
+        flat, needed = u < FLAT_BELOW[activation], DEAD_AT
+    return round(float((flat.reshape(-1, u.shape[-1]).mean(axis=0) >= needed).mean()), 4)
 
 
 def _saturated_share(p: np.ndarray) -> float:
