@@ -22,6 +22,7 @@ SMALL = f"{OPTIONS} --sample-tokens 20 --log-interval 2".split()
 @pytest.fixture(autouse=True)
 def own_place(tmp_path, monkeypatch):
     monkeypatch.setenv("TINYGRAD_GPT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.delenv("TINYGRAD_GPT_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -83,8 +84,10 @@ def test_every_setting_is_an_option_and_reaches_the_run(run, tmp_path):
     given |= dict(activation="relu", tokenizer="char", bpe_vocab=300, steps=2, batch_size=3, lr=0.01, min_lr=0.002)
     given |= dict(warmup=1, schedule="linear", beta1=0.8, beta2=0.9, eps=1e-6, weight_decay=0.2, grad_clip=0.5, seed=7)
     given |= dict(dtype="float64", log_interval=1, eval_interval=0, eval_tokens=50, checkpoint_interval=1, prompt="fox")
-    given |= dict(sample_tokens=3, health=False)
-    assert {*given, "corpus"} == set(SETTINGS), "a setting is not tested"
+    given |= dict(sample_tokens=3, n_inner=20, embd_pdrop=0.2, attn_pdrop=0.3, layer_norm_epsilon=1e-4)
+    given |= dict(scale_attn_weights=False, scale_attn_by_inverse_layer_idx=True, window=5, batches="epochs")
+    given |= dict(accumulate=2, recompute=True, health=False)
+    assert {*given, "corpus", "from_"} == set(SETTINGS), "a setting is not tested"
     options = []
     for name, value in given.items():
         if isinstance(value, bool):
@@ -93,10 +96,11 @@ def test_every_setting_is_an_option_and_reaches_the_run(run, tmp_path):
             options += [option_name(name), str(value)]
     assert run("train", "text.txt", "--preset", "tiny", "--out", "run", *options)[0] == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
-    assert config["model"] | config["train"] == given | {"corpus": "text.txt"}
+    assert config["model"] | config["train"] == given | {"corpus": "text.txt", "from_": ""}
 
 
-def test_help_groups_the_settings(run):
+def test_help_groups_the_settings(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     status, said, _ = run("train", "--help")
     assert status == 0
     for group in ("Model", "Data", "Optimiser", "Run"):
@@ -161,9 +165,9 @@ def test_ctrl_c_elsewhere(run, monkeypatch):
         ("train --with none.py", ["cannot read --with none.py"]),
         ("train --resume none", ["there is no run folder none"]),
         ("train --resume none --out other", ["leave --out away"]),
-        ("sample none", ["there is no run folder none"]),
+        ("sample none", ["there is no folder none"]),
         ("sample . ", ["is no run folder: it has no config.json"]),
-        ("eval none", ["there is no run folder none"]),
+        ("eval none", ["there is no folder none"]),
         ("gradcheck frob", ["there is no op 'frob'; the ops are add, attention"]),
         ("frobnicate", ["frobnicate"]),
     ],
@@ -243,7 +247,7 @@ def test_a_full_disk(run, monkeypatch, tmp_path):
 
     from tinygrad_gpt.train import checkpoint
 
-    real_write, calls = checkpoint._write, []
+    real_write, calls = checkpoint.write_arrays, []
 
     def write(file, *arguments):
         calls.append(file)
@@ -251,7 +255,7 @@ def test_a_full_disk(run, monkeypatch, tmp_path):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real_write(file, *arguments)
 
-    monkeypatch.setattr(checkpoint, "_write", write)
+    monkeypatch.setattr(checkpoint, "write_arrays", write)
     result = run("train", "text.txt", "--out", "run", *SMALL, "--checkpoint-interval", "1")
     assert_one_line(
         result, "step 3: cannot write", "No space left on device", "the checkpoint of step 2 is kept in run"

@@ -130,6 +130,7 @@ def test_text_files_are_opened_as_utf_8(name):
 
 
 HEAVY = ("numba", "llvmlite", "matplotlib", "tokenizers", "rich", "typer", "safetensors", "cupy", "torch", "scipy")
+HEAVY += ("transformers", "huggingface_hub")
 
 
 def test_importing_the_package_loads_nothing_heavy():

@@ -7,7 +7,8 @@ bringing one home to NumPy) is here, and this is the only file that knows that C
 
 import ctypes
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
@@ -187,6 +188,7 @@ def keep_freed_memory() -> None:
 _GAMMA, _MIX1, _MIX2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 _random_state = {"seed": 0, "drawn": 0}
+_is_drawing = True
 
 
 def manual_seed(seed: int) -> None:
@@ -216,8 +218,27 @@ def next_seed() -> int:
     return (z ^ (z >> 31)) >> 1
 
 
+@contextmanager
+def without_drawing() -> Iterator[None]:
+    """Inside this block `normal` draws nothing, and what its arrays hold is left to chance: for a model whose weights
+    come from a file. Memory that is not written to takes no room yet."""
+    global _is_drawing
+    before, _is_drawing = _is_drawing, False
+    try:
+        yield
+    finally:
+        _is_drawing = before
+
+
+def is_drawing() -> bool:
+    """False inside `without_drawing`, where there is nothing to scale either."""
+    return _is_drawing
+
+
 def normal(shape: tuple[int, ...], std: float = 1.0, dtype=None) -> np.ndarray:
     """Normally distributed array of mean 0 and the given standard deviation, from the package's stream."""
+    if not _is_drawing:
+        return np.empty(shape, dtype or _default_dtype)
     draw = np.random.default_rng(next_seed()).standard_normal(shape)
     return (std * draw).astype(dtype or _default_dtype)
 

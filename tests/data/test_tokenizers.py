@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tinygrad_gpt.data import BPETokenizer, CharTokenizer, load_tokenizer, open_corpus
@@ -181,6 +181,24 @@ def test_gpt2_there_and_back_on_real_text_whole_and_chunked(gpt2, name):
     assert gpt2._backend.decode(whole.tolist()) == sample  # the library's own decoder agrees with ours
 
 
+END = "<|endoftext|>"
+
+
+def test_the_end_of_a_text_is_one_token_and_comes_back(gpt2):
+    assert gpt2.end_of_text == 50256
+    assert gpt2.encode(f"Hello{END}{END} world").tolist() == [15496, 50256, 50256, 995]
+    text = f"a {END}b\n{END[:-1]}{END}"
+    ids = gpt2.encode(text)
+    assert ids.tolist().count(50256) == 2 and gpt2.decode(ids) == text
+    assert [i for part in gpt2.encode_chunks(in_chunks(text, 3)) for i in part.tolist()] == ids.tolist()
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.lists(st.one_of(st.text(), st.sampled_from([END, f" {END}\n"]))).map("".join))
+def test_gpt2_any_unicode_there_and_back(gpt2, text):
+    assert b"".join(gpt2.token_bytes(i) for i in gpt2.encode(text)) == text.encode()
+
+
 def test_stream_decoder_holds_half_characters_back(small_bpe):
     ids = small_bpe.encode("é😀")
     stream = small_bpe.decoder()
@@ -274,3 +292,29 @@ def test_without_the_library(monkeypatch, corpus_of, tmp_path):
     one_line(error)
     CharTokenizer("ab").save(tmp_path / "tokenizer.json")
     assert load_tokenizer(tmp_path).vocab_size == 2  # needs no library
+
+
+def files_beside_a_model(tokenizer, folder) -> set[str]:
+    """tests/reference has transformers read them."""
+    tokenizer.save_pretrained(folder)
+    assert load_tokenizer(folder).encode(WORDS).tolist() == tokenizer.encode(WORDS).tolist()
+    return {path.name for path in folder.iterdir()}
+
+
+def test_the_files_beside_a_model(small_bpe, tmp_path):
+    assert files_beside_a_model(CharTokenizer(WORDS), tmp_path / "char") == {"tokenizer.json"}
+    assert files_beside_a_model(small_bpe, tmp_path / "bpe") == {"tokenizer.json", "tokenizer_config.json"}
+    like_gpt2 = {"tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"}
+    backend = type(small_bpe._backend).from_str(small_bpe.to_json())
+    backend.add_special_tokens([END])
+    tokenizer = BPETokenizer(backend)
+    assert tokenizer.end_of_text == 275 and small_bpe.end_of_text is None
+    assert files_beside_a_model(tokenizer, tmp_path / "gpt2") == like_gpt2
+    config = json.loads((tmp_path / "gpt2" / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert config["tokenizer_class"] == "GPT2Tokenizer" and config["eos_token"] == END
+    (tmp_path / "gpt2" / "tokenizer.json").unlink()
+    older = load_tokenizer(tmp_path / "gpt2")
+    assert older.end_of_text == 275
+    assert older.encode(f"{WORDS}{END}").tolist() == [*tokenizer.encode(WORDS).tolist(), 275]
+    backend.add_special_tokens(["<|another|>"])  # which the older pair of files could not tell
+    assert files_beside_a_model(BPETokenizer(backend), tmp_path / "more") == {"tokenizer.json", "tokenizer_config.json"}

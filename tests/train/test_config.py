@@ -57,9 +57,12 @@ def test_nothing_that_changes_the_weights_is_free():
     }
 
 
+SHAPE = GPTConfig(vocab_size=11, block_size=16, n_layer=1, n_head=2, n_embd=8, dropout=0.1, embd_pdrop=0.2)
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_resolve(name):
-    settings = resolve(name)
+    settings = resolve(name) if PRESETS[name].model else resolve(name, {"from_": "somewhere"}, SHAPE)
     assert settings.preset == name
     assert set(settings.values()) == set(SETTINGS)
 
@@ -139,12 +142,75 @@ def test_a_resumed_run_may_change_only_what_is_free():
 
 def test_settings_of_another_version(tmp_path):
     saved = resolve("tiny")
-    config = {"preset": "tiny", "model": saved.model, "train": dataclasses.asdict(saved.train)}
+    config = {"preset": "tiny", "model": dict(saved.model), "train": dataclasses.asdict(saved.train)}
     assert settings_of(config, tmp_path) == saved
-    del config["train"]["eps"]
-    with pytest.raises(UserError, match=r"another version of tinygrad-gpt \(settings: eps\)"):
+    for part, name in (("train", "accumulate"), ("train", "from_"), ("model", "n_inner")):
+        del config[part][name]  # an older version, which did not have them
+    assert settings_of(config, tmp_path) == saved
+    config["train"]["frob"] = 1
+    with pytest.raises(UserError, match=r"another version of tinygrad-gpt \(settings: frob\)"):
         settings_of(config, tmp_path)
 
 
 def test_option_names():
     assert option_name("checkpoint_interval") == "--checkpoint-interval"
+    assert option_name("from_") == "--from"
+
+
+# --- going on from a trained model ---------------------------------------------------------------------------------
+
+
+def test_the_shape_comes_from_the_source_and_the_recipe_from_finetune():
+    settings = resolve(None, {"from_": "somewhere"}, SHAPE)
+    assert settings.preset == "finetune" and settings.gpt_config(11) == SHAPE
+    assert settings.train.tokenizer == "own" and settings.window == settings.train.window == 16
+    recipe = dict(lr=5e-5, min_lr=0.0, schedule="linear", warmup=0, beta1=0.9, beta2=0.999, eps=1e-8, grad_clip=1.0)
+    recipe |= dict(weight_decay=0.0, batch_size=8, batches="epochs")  # of transformers' Trainer
+    assert {name: getattr(settings.train, name) for name in recipe} == recipe
+
+
+def test_a_source_with_another_preset_and_tokenizer():
+    settings = resolve("tiny", {"from_": "somewhere", "tokenizer": "char"}, SHAPE)
+    assert settings.preset == "tiny" and settings.train.batch_size == 8 and settings.train.tokenizer == "char"
+    assert resolve("tiny", {"from_": "somewhere"}, SHAPE).train.tokenizer == "own"
+
+
+def test_block_size_is_the_window_of_a_source():
+    settings = resolve(None, {"from_": "somewhere", "block_size": 8}, SHAPE)
+    assert settings.window == 8 and settings.model["block_size"] == 16
+    long = dataclasses.replace(SHAPE, block_size=4096)
+    assert resolve(None, {"from_": "somewhere"}, long).window == 1024
+    assert resumed_settings(settings, None, {"block_size": 8}) == settings
+    with pytest.raises(UserError, match="--window is 8, not 4"):
+        resumed_settings(settings, None, {"block_size": 4})
+
+
+def test_dropouts_may_be_given():
+    def dropouts(**given):
+        model = resolve(None, {"from_": "somewhere"} | given, SHAPE).model
+        return model["dropout"], model["embd_pdrop"], model["attn_pdrop"]
+
+    assert dropouts() == (0.1, 0.2, None)
+    assert dropouts(dropout=0.0) == (0.0, None, None), "all of them"
+    assert dropouts(embd_pdrop=0.3) == (0.1, 0.3, None)
+
+
+@pytest.mark.parametrize(
+    ("preset", "given", "message"),
+    [
+        (None, {"n_layer": 2}, "--n-layer cannot be given with --from: the model that is named there has n_layer 1"),
+        (None, {"block_size": 17}, "a window of 17 tokens is more than the 16 positions of the model"),
+        ("nope", {}, "there is no preset 'nope'"),
+    ],
+)
+def test_what_does_not_go_with_a_source(preset, given, message):
+    with pytest.raises(UserError) as caught:
+        resolve(preset, {"from_": "somewhere"} | given, SHAPE)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_needs_a_source():
+    with pytest.raises(UserError, match="the preset finetune goes on from a trained model: name one with --from"):
+        resolve("finetune")
+    with pytest.raises(UserError, match="--tokenizer own is the tokenizer of the model that --from names"):
+        resolve("tiny", {"tokenizer": "own"})

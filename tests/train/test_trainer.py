@@ -13,8 +13,9 @@ from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.own_pairs import install, load_pair
 from tinygrad_gpt.train.progress import Reporter
-from tinygrad_gpt.train.run import open_trained, resume, start
+from tinygrad_gpt.train.run import resume, start
 from tinygrad_gpt.train.run_folder import RunFolder
+from tinygrad_gpt.train.source import open_trained
 
 TIMES = ("tokens_per_s", "elapsed_s")
 

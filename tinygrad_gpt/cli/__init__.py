@@ -1,7 +1,7 @@
 """The command `tinygrad-gpt`.
 
     training.py    train, presets
-    using.py       sample, eval
+    using.py       sample, eval, export
     doctoring.py   doctor
     inspecting.py  gradcheck, info
     bench.py       bench
@@ -36,7 +36,8 @@ app = typer.Typer(
 app.command()(training.train)
 app.command()(training.presets)
 app.command()(using.sample)
-app.command(name="eval")(using.evaluate_run)
+app.command(name="eval")(using.evaluate_model)
+app.command()(using.export)
 app.command()(doctoring.doctor)
 app.command()(inspecting.gradcheck)
 app.command()(inspecting.info)

@@ -40,21 +40,24 @@ def train(
 ):
     """Train a GPT on a text, and let it write some.
 
+    With --from it goes on from a trained model: a run folder, a Hugging Face
+    folder, or the name of a model on the Hugging Face hub.
+
     Settings that are not given come from the preset. Ctrl-C saves and ends;
     --resume goes on from there, or from the last checkpoint of a run that was
     killed, and ends with the same weights as a run that was never stopped.
     """
     from tinygrad_gpt.kernels import registry
     from tinygrad_gpt.train import own_pairs, run
-    from tinygrad_gpt.train.presets import resolve
     from tinygrad_gpt.train.progress import make_reporter
+    from tinygrad_gpt.train.source import choose_settings
 
     if resume and out:
         raise UserError("--resume goes on in the run's own folder: leave --out away")
     if corpus is not None:
         given["corpus"] = corpus
     reporter = make_reporter()
-    settings = None if resume else resolve(preset, given)  # complain about options before doing any work
+    settings = None if resume else choose_settings(preset, given)  # complain about options before doing any work
     pairs = own_pairs.load_pairs(with_ or [])
     for pair in pairs:
         _check_pair(pair, force, reporter)
@@ -83,18 +86,24 @@ def presets():
     from rich.console import Console
     from rich.table import Table
 
-    from tinygrad_gpt.train.presets import DEFAULT, PRESETS, resolve
+    from tinygrad_gpt.train.config import TrainConfig
+    from tinygrad_gpt.train.presets import DEFAULT, LONGEST_WINDOW, PRESETS, resolve
     from tinygrad_gpt.train.progress import thousands
 
     table = Table("preset", "what for", show_lines=True)
     for name, preset in PRESETS.items():
-        settings = resolve(name)
-        model, train = settings.model, settings.train
+        shape, window = "the shape of the model that --from names", f"up to {LONGEST_WINDOW}"
+        train = TrainConfig(**preset.train)
+        if preset.model is not None:
+            settings = resolve(name)
+            model, window = settings.model, settings.window
+            shape = (
+                f"{thousands(settings.parameters())} parameters: {model['n_layer']} layers, {model['n_head']} heads, "
+                f"{model['n_embd']} channels"
+            )
         table.add_row(
             f"{name} (default)" if name == DEFAULT else name,
-            f"{preset.purpose}\n{thousands(settings.parameters())} parameters: {model['n_layer']} layers, "
-            f"{model['n_head']} heads, {model['n_embd']} channels\n"
-            f"{train.steps} steps of {train.batch_size} x {model['block_size']} tokens",
+            f"{preset.purpose}\n{shape}\n{train.steps} steps of {train.batch_size} x {window} tokens",
         )
     Console().print(table)
 
@@ -133,8 +142,9 @@ def _what_begins(training) -> str:
     settings, model, tokens = training.settings, training.model, training.trainer.tokens
     step = training.trainer.step
     begins = f"resuming {training.folder.path} at step {step}" if step else f"training in {training.folder.path}"
+    source = f" from {settings.train.from_}" if settings.train.from_ else ""
     return (
-        f"{begins}: preset {settings.preset}, {model.num_parameters():,} parameters, "
+        f"{begins}{source}: preset {settings.preset}, {model.num_parameters():,} parameters, "
         f"{len(tokens.train):,} tokens of {settings.train.corpus} ({len(tokens.val):,} to validate)"
     )
 

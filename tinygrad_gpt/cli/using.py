@@ -1,7 +1,8 @@
-"""`tinygrad-gpt sample` and `tinygrad-gpt eval`."""
+"""`tinygrad-gpt sample`, `tinygrad-gpt eval` and `tinygrad-gpt export`."""
 
 import math
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +10,22 @@ import typer
 
 from tinygrad_gpt.errors import UserError
 
-RunPath = Annotated[Path, typer.Argument(metavar="DIR", help="a run folder, as `train` makes it", show_default=False)]
+ModelPath = Annotated[
+    str,
+    typer.Argument(
+        metavar="DIR",
+        help="a run folder, as `train` makes it; a Hugging Face folder; or the name of a model on their hub",
+        show_default=False,
+    ),
+]
+TokenizerPath = Annotated[
+    str | None, typer.Option("--tokenizer", help="path of a saved tokenizer", show_default="the model's own")
+]
+BATCH_SIZE = 4  # of a model that says nothing about it
 
 
 def sample(
-    run: RunPath,
+    model: ModelPath,
     prompt: Annotated[str, typer.Option(help="text to begin with", show_default="a line end, not shown")] = "",
     tokens: Annotated[int, typer.Option(help="how many tokens to write", min=1)] = 500,
     temperature: Annotated[
@@ -34,49 +46,98 @@ def sample(
     stop: Annotated[
         str | None, typer.Option(help="end after this token, given as its text", show_default="never")
     ] = None,
+    tokenizer: TokenizerPath = None,
 ):
     """Let a trained model write."""
-    from tinygrad_gpt.array import keep_freed_memory
-    from tinygrad_gpt.train.run import open_trained
     from tinygrad_gpt.train.sampling import encode_prompt, stream_text
+    from tinygrad_gpt.train.source import open_trained
 
     if not math.isfinite(temperature):
         raise UserError(f"--temperature should be a finite number, not {temperature}")
     if top_p is not None and not 0 < top_p <= 1:
         raise UserError(f"--top-p should be greater than 0 and at most 1, not {top_p}")
-    keep_freed_memory()
-    _, tokenizer, model = open_trained(run)
-    ids = encode_prompt(tokenizer, prompt)
-    how = dict(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, stop_token=_stop_token(tokenizer, stop))
+    _, own, trained = open_trained(model, tokenizer)
+    ids = encode_prompt(own, prompt)
+    how = dict(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, stop_token=_stop_token(own, stop))
     sys.stdout.write(prompt)
-    for piece in stream_text(model, tokenizer, ids, tokens, **how):
+    for piece in stream_text(trained, own, ids, tokens, **how):
         sys.stdout.write(piece)
         sys.stdout.flush()
     sys.stdout.write("\n")
 
 
-def evaluate_run(
-    run: RunPath,
+def evaluate_model(
+    model: ModelPath,
     corpus: Annotated[
         str | None, typer.Argument(help="the text whose validation part to take", show_default="the one trained on")
     ] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(
+            help="let windows overlap: each begins so many tokens after the one before it, and is asked for those "
+            "only that no window before it had",
+            show_default="blocks side by side",
+        ),
+    ] = None,
+    block_size: Annotated[
+        int | None, typer.Option(help="tokens of a window", min=1, show_default="as trained, or all positions")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="windows at once", min=1, show_default=f"as trained, or {BATCH_SIZE}")
+    ] = None,
+    tokenizer: TokenizerPath = None,
 ):
     """Measure a trained model on a validation text: loss, perplexity, bits per byte."""
     from tinygrad_gpt.cli.training import download_progress
     from tinygrad_gpt.data import open_corpus, prepare_tokens
-    from tinygrad_gpt.train.evaluate import evaluate
-    from tinygrad_gpt.train.progress import make_reporter
-    from tinygrad_gpt.train.run import open_trained
+    from tinygrad_gpt.data.text_files import count_words
+    from tinygrad_gpt.train.evaluate import evaluate, evaluate_sliding
+    from tinygrad_gpt.train.progress import make_reporter, reading_bar
+    from tinygrad_gpt.train.source import open_trained
 
-    settings, tokenizer, model = open_trained(run)
+    source, own, trained = open_trained(model, tokenizer)
+    settings = source.settings
+    if corpus is None and settings is None:
+        raise UserError(f"which text? {model} was not trained here: tinygrad-gpt eval {model} CORPUS")
+    positions = trained.config.block_size
+    if block_size is not None and block_size > positions:
+        raise UserError(f"--block-size should be at most the {positions} positions of the model, not {block_size}")
+    block_size = block_size or (settings.window if settings else positions)
+    batch_size = batch_size or (settings.train.batch_size if settings else BATCH_SIZE)
     opened = open_corpus(corpus or settings.train.corpus, progress=download_progress(make_reporter(sys.stderr)))
-    tokens = prepare_tokens(opened, tokenizer)
-    score = evaluate(model, tokens.val, settings.train.batch_size)
-    block_size = model.config.block_size
-    print(f"{opened.name}, validation part: {score.tokens:,} of {len(tokens.val):,} tokens in blocks of {block_size}")
+    tokens = prepare_tokens(opened, own)
+    began = time.perf_counter()
+    with reading_bar() as told:
+        if stride is None:
+            score = evaluate(trained, tokens.val, batch_size, block_size=block_size, told=told)
+        else:
+            score = evaluate_sliding(trained, tokens.val, block_size, stride, batch_size, told)
+    seconds = time.perf_counter() - began
+    count, words = len(tokens.val), count_words(opened.val())
+    windows = f"blocks of {block_size}" if stride is None else f"windows of {block_size}, stride {stride}"
+    print(f"{opened.name}, validation part: {score.tokens:,} of {count:,} tokens in {windows}")
     print(f"loss           {score.loss:.4f} nats per token")
     print(f"perplexity     {score.perplexity:.3f}")
-    print(f"bits per byte  {score.bits_per_byte(len(tokens.val), tokens.val_bytes):.4f}")
+    print(f"per word       {score.perplexity_per_word(count, words):.3f} ({words:,} words)")
+    print(f"bits per byte  {score.bits_per_byte(count, tokens.val_bytes):.4f}")
+    print(f"speed          {score.tokens / seconds:,.0f} tokens/s")
+
+
+def export(
+    model: ModelPath,
+    folder: Annotated[Path, typer.Argument(help="the folder to make", show_default=False)],
+):
+    """Write a trained model as a Hugging Face folder, which transformers loads."""
+    from tinygrad_gpt.models.pretrained import save_pretrained
+    from tinygrad_gpt.train.run_folder import check_is_new
+    from tinygrad_gpt.train.source import open_trained
+
+    check_is_new(folder)
+    source, tokenizer, trained = open_trained(model)
+    if source.hf_config:
+        trained.hf_config = source.hf_config
+    save_pretrained(trained, folder, tokenizer)
+    print(f"{folder}: try  transformers.AutoModelForCausalLM.from_pretrained({str(folder)!r})")
 
 
 def _stop_token(tokenizer, stop: str | None) -> int | None:

@@ -3,7 +3,7 @@
 import codecs
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tinygrad_gpt.errors import UserError
@@ -87,6 +87,16 @@ def rechunk(chunks: Iterator[str], size: int) -> Iterator[str]:
     for chunk in chunks:
         for start in range(0, len(chunk), size):
             yield chunk[start : start + size]
+
+
+def count_words(chunks: Iterable[str]) -> int:
+    """How many words a text has: stretches between white space. They may be cut between two chunks."""
+    words, inside = 0, False
+    for chunk in chunks:
+        if chunk:
+            words += len(chunk.split()) - (inside and not chunk[0].isspace())
+            inside = not chunk[-1].isspace()
+    return words
 
 
 def section(chunks: Iterator[str], start: int, stop: int) -> Iterator[str]:

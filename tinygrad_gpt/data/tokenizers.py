@@ -23,6 +23,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.storage import replacing
 
 FILE_NAME = "tokenizer.json"
+END_OF_TEXT = "<|endoftext|>"  # GPT-2's one token that no text is merged into: it stands between texts
 _LONGEST_STRETCH = 16  # chunks that are put together in search of a place to cut
 
 
@@ -67,8 +68,11 @@ class Tokenizer(ABC):
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to a JSON file, atomically. Raises UserError when that fails."""
-        with replacing(Path(path)) as file:
-            file.write(self.to_json().encode())
+        _write(Path(path), self.to_json())
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the tokenizer to a folder that holds a model, as tokenizer.json. Raises UserError when that fails."""
+        self.save(Path(folder) / FILE_NAME)
 
 
 class StreamDecoder:
@@ -178,6 +182,8 @@ class BPETokenizer(Tokenizer):
     def from_files(cls, vocab: str | Path, merges: str | Path) -> "BPETokenizer":
         """GPT-2's own format: vocab.json (token -> id) and merges.txt (a pair a line, best first).
 
+        If the vocabulary has <|endoftext|>, those characters in a text are that one token.
+
         Raises UserError for files that are missing or damaged, and where `tokenizers` is not installed.
         """
         library = _library()
@@ -185,7 +191,10 @@ class BPETokenizer(Tokenizer):
             model = library.models.BPE.from_file(str(vocab), str(merges))
         except Exception as error:  # the library raises plain Exception
             raise UserError(f"cannot read the tokenizer {vocab} with {merges}: {error}") from None
-        return cls(_byte_level(library, model))
+        backend = _byte_level(library, model)
+        if backend.token_to_id(END_OF_TEXT) is not None:
+            backend.add_special_tokens([END_OF_TEXT])
+        return cls(backend)
 
     @classmethod
     def from_json(cls, text: str) -> "BPETokenizer":
@@ -212,8 +221,32 @@ class BPETokenizer(Tokenizer):
         _check_id(token, self.vocab_size)
         return self._bytes_of[token]
 
+    @property
+    def end_of_text(self) -> int | None:
+        """The id of <|endoftext|>, or None where the vocabulary does not have it."""
+        return self._backend.token_to_id(END_OF_TEXT)
+
     def to_json(self) -> str:
         return self._backend.to_str()
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the files with which transformers' AutoTokenizer loads it from a model's folder.
+
+        tokenizer.json and tokenizer_config.json; of one like GPT-2's, with <|endoftext|>, vocab.json and merges.txt.
+        """
+        folder, content = Path(folder), json.loads(self.to_json())
+        super().save_pretrained(folder)
+        config = {"tokenizer_class": "PreTrainedTokenizerFast"}
+        if self.end_of_text is not None:
+            config |= dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT)
+        added = [token["content"] for token in content["added_tokens"]]
+        splits = content["pre_tokenizer"]
+        if added == [END_OF_TEXT] and splits["type"] == "ByteLevel" and splits["use_regex"]:
+            config["tokenizer_class"] = "GPT2Tokenizer"
+            pairs = (pair if isinstance(pair, str) else " ".join(pair) for pair in content["model"]["merges"])
+            _write(folder / "vocab.json", json.dumps(self._backend.get_vocab(), ensure_ascii=False))
+            _write(folder / "merges.txt", "".join(f"{line}\n" for line in ("#version: 0.2", *pairs)))
+        _write(folder / "tokenizer_config.json", json.dumps(config, indent=2))
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
@@ -245,6 +278,11 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     raise UserError(f'{path} holds no tokenizer: expected "type": "char" and characters, or the library\'s format')
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 # --- characters ----------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from tinygrad_gpt import functional as F
 from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor, no_grad
 from tinygrad_gpt.models.gpt import GPT, plain_array
+from tinygrad_gpt.models.hf_folder import MAX_SHARD_SIZE
 
 IGNORED = -100  # a label that counts for nothing
 
@@ -90,6 +91,19 @@ class CausalLM(GPT):
             logits = self(ids, mask, position_ids(mask)).logits
             losses = F.cross_entropy(logits, targets, reduction="none")  # (B, T)
         return -to_numpy(losses.data).sum(axis=1)
+
+    @classmethod
+    def from_pretrained(cls, path_or_hub_id, *, dtype=None, revision: str | None = None, ignore: tuple[str, ...] = ()):
+        """The model in a Hugging Face folder, in the cache, or on the hub; see pretrained.load_pretrained."""
+        from tinygrad_gpt.models.pretrained import load_pretrained  # which knows the subclasses of this class
+
+        return load_pretrained(path_or_hub_id, cls, dtype=dtype, revision=revision, ignore=ignore)
+
+    def save_pretrained(self, folder, tokenizer=None, max_shard_size: int = MAX_SHARD_SIZE) -> None:
+        """Write a folder that transformers loads as the same model; see pretrained.save_pretrained."""
+        from tinygrad_gpt.models.pretrained import save_pretrained
+
+        save_pretrained(self, folder, tokenizer, max_shard_size)
 
 
 def next_tokens(labels) -> Array:

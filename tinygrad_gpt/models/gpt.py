@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.array import Array, as_array
+from tinygrad_gpt.array import Array, as_array, is_drawing
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.nn import Block, Dropout, Embedding, KVCache, LayerNorm, Linear, Module
@@ -95,7 +95,8 @@ class GPT(Module):
         self.final_norm = LayerNorm(config.n_embd, config.bias, eps) if config.norm == "pre" else None
         shared = self.token_embedding.weight if config.tied else None
         self.head = Linear(config.n_embd, config.vocab_size, bias=False, weight=shared)
-        self._initialise()
+        if is_drawing():
+            self._initialise()
 
     def _initialise(self) -> None:
         """GPT-2's: matrices normal with standard deviation 0.02; biases 0 and norms 1, as their layers made them.

@@ -3,10 +3,52 @@
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.causal_lm import CausalLM
 from tinygrad_gpt.models.gpt import GPTConfig
+from tinygrad_gpt.models.hf_layout import BLOCK_MODULES, REQUIRED, Layout
+
+LAYOUT = Layout(
+    model_type="openai-gpt",
+    architecture="OpenAIGPTLMHeadModel",
+    settings={
+        # config.json: (GPTConfig, where config.json does not have it)
+        "vocab_size": ("vocab_size", REQUIRED),
+        "n_positions": ("block_size", REQUIRED),
+        "n_layer": ("n_layer", REQUIRED),
+        "n_head": ("n_head", REQUIRED),
+        "n_embd": ("n_embd", REQUIRED),
+        "afn": ("activation", "gelu"),
+        "layer_norm_epsilon": ("layer_norm_epsilon", 1e-5),
+        "resid_pdrop": ("dropout", 0.1),
+        "embd_pdrop": ("embd_pdrop", 0.1),
+        "attn_pdrop": ("attn_pdrop", 0.1),
+        "tie_word_embeddings": ("tied", True),
+    },
+    activation="afn",
+    activations={
+        "gelu": "gelu_tanh",  # what transformers' GPT-1 calls gelu is the tanh form, as in OpenAI's code
+        "relu": "relu",
+        "silu": "silu",
+        "swish": "silu",
+    },
+    fixed={
+        "norm": "post",
+        "bias": True,
+        "n_inner": None,
+        "scale_attn_weights": True,
+        "scale_attn_by_inverse_layer_idx": False,
+    },
+    modules={
+        "token_embedding": "transformer.tokens_embed",
+        "position_embedding": "transformer.positions_embed",
+        **BLOCK_MODULES,  # ln_1 stands after attention here, ln_2 after the feed-forward; there is no norm at the end
+        "head": "lm_head",
+    },
+)
 
 
 class GPT1(CausalLM):
     """A GPT with layer norms after each half of a block."""
+
+    layout = LAYOUT
 
     def __init__(self, config: GPTConfig):
         if config.norm != "post":

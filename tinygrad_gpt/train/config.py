@@ -29,7 +29,7 @@ class TrainConfig:
     from_: str = setting(
         "",
         "Data",
-        "model to go on from, which decides the shape: a run folder, a Hugging Face folder, or its name there",
+        "model to go on from, whose shape it has: a run folder, a Hugging Face folder, or a name on their hub",
     )
     window: int | None = setting(
         None, "Data", "tokens of a training window; by default block_size, with --from at most 1024", low=1

@@ -6,7 +6,7 @@ from typing import Any
 
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPTConfig
-from tinygrad_gpt.train.config import MODEL_FIELDS, SETTINGS, TRAIN_FIELDS, TrainConfig
+from tinygrad_gpt.train.config import MODEL_FIELDS, SETTINGS, TRAIN_FIELDS, TrainConfig, option_name
 
 
 @dataclass(frozen=True)
@@ -14,13 +14,13 @@ class Preset:
     """A named recipe.
 
     purpose  what it is for, in a line
-    model    GPTConfig's fields, all but vocab_size
+    model    GPTConfig's fields, all but vocab_size; None where the model that --from names has them
     train    the fields of TrainConfig that differ from their defaults
     """
 
     name: str
     purpose: str
-    model: dict[str, Any]
+    model: dict[str, Any] | None
     train: dict[str, Any] = field(default_factory=dict)
 
 
@@ -73,9 +73,34 @@ PRESETS = {
                 checkpoint_interval=1000,
             ),
         ),
+        Preset(
+            "finetune",
+            "going on from a trained model; the default with --from",
+            None,
+            # What transformers' run_clm example does by default, but for the number of steps (there: three epochs).
+            dict(
+                tokenizer="own",
+                batches="epochs",
+                steps=100,
+                batch_size=8,
+                lr=5e-5,
+                min_lr=0.0,
+                warmup=0,
+                schedule="linear",
+                beta2=0.999,
+                weight_decay=0.0,
+                log_interval=1,
+                eval_interval=0,
+                checkpoint_interval=50,
+                sample_tokens=100,
+            ),
+        ),
     )
 }
-DEFAULT = "quick"
+DEFAULT, DEFAULT_FROM = "quick", "finetune"
+LONGEST_WINDOW = 1024  # tokens, where a run with --from does not say
+# The settings of the model that may be given with --from: they change what training does, not the shape.
+_DROPOUTS = ("dropout", "embd_pdrop", "attn_pdrop")
 
 
 @dataclass(frozen=True)
@@ -92,6 +117,11 @@ class Settings:
     def values(self) -> dict[str, Any]:
         """All settings, by name."""
         return self.model | dataclasses.asdict(self.train)
+
+    @property
+    def window(self) -> int:
+        """How many tokens the model reads at once in training."""
+        return self.train.window or self.model["block_size"]
 
     def gpt_config(self, vocab_size: int) -> GPTConfig:
         """The model's settings. Raises UserError for values that don't go together."""
@@ -116,21 +146,65 @@ def count_parameters(config: GPTConfig) -> int:
     return (config.vocab_size + config.block_size) * c + blocks + final_norm + head
 
 
-def resolve(preset: str | None = None, given: dict[str, Any] | None = None) -> Settings:
+def resolve(
+    preset: str | None = None, given: dict[str, Any] | None = None, source: GPTConfig | None = None
+) -> Settings:
     """The settings of a preset (None: the default one), with those that were given by name in place of its own.
+
+    source  the shape of the model that the setting from_ names; see source.choose_settings
 
     Raises UserError for a name that is no preset or no setting, and for values that cannot be.
     """
-    name, given = DEFAULT if preset is None else preset, given or {}
+    given = given or {}
+    name = preset or (DEFAULT_FROM if source else DEFAULT)
     if name not in PRESETS:
         raise UserError(f"there is no preset {name!r}; the presets are {', '.join(PRESETS)}")
     unknown = sorted(set(given) - set(SETTINGS))
     if unknown:
         raise UserError(f"there is no setting {unknown[0]!r}; the settings are {', '.join(SETTINGS)}")
-    chosen = PRESETS[name]
-    model = {f.name: f.default for f in MODEL_FIELDS if f.default is not dataclasses.MISSING} | chosen.model
-    model |= {f.name: given[f.name] for f in MODEL_FIELDS if f.name in given}
-    train = chosen.train | {f.name: given[f.name] for f in TRAIN_FIELDS if f.name in given}
+    train = dict(PRESETS[name].train)
+    if source is not None:
+        given = window_for_block_size(given)
+        model = _model_from(source, given)
+        train |= {"tokenizer": "own", "window": min(source.block_size, LONGEST_WINDOW)}
+    elif PRESETS[name].model is None:
+        raise UserError(f"the preset {name} goes on from a trained model: name one with --from")
+    else:
+        model = {f.name: f.default for f in MODEL_FIELDS if f.default is not dataclasses.MISSING} | PRESETS[name].model
+        model |= {f.name: given[f.name] for f in MODEL_FIELDS if f.name in given}
+    train |= {f.name: given[f.name] for f in TRAIN_FIELDS if f.name in given}
     settings = Settings(name, model, TrainConfig(**train))
     settings.gpt_config(vocab_size=1)  # raises for a model that cannot be
+    _check_together(settings)
     return settings
+
+
+def window_for_block_size(given: dict[str, Any]) -> dict[str, Any]:
+    """Settings given with --from, where block_size means the training window: the model keeps all its positions."""
+    window = {"window": given["block_size"]} if "block_size" in given else {}
+    return window | {name: value for name, value in given.items() if name != "block_size"}
+
+
+def _model_from(source: GPTConfig, given: dict[str, Any]) -> dict[str, Any]:
+    """The model's settings: the source's, with the dropouts that are given."""
+    model = {f.name: getattr(source, f.name) for f in MODEL_FIELDS}
+    fixed = [f.name for f in MODEL_FIELDS if f.name in given and f.name not in _DROPOUTS]
+    if fixed:
+        raise UserError(
+            f"{option_name(fixed[0])} cannot be given with --from: the model that is named there has "
+            f"{fixed[0]} {model[fixed[0]]}: leave it out"
+        )
+    if "dropout" in given:
+        model |= dict.fromkeys(_DROPOUTS[1:])  # as dropout says, unless they are given, too
+    return model | {name: given[name] for name in _DROPOUTS if name in given}
+
+
+def _check_together(settings: Settings) -> None:
+    """Raise UserError for settings that are right each by itself."""
+    if settings.window > settings.model["block_size"]:
+        raise UserError(
+            f"a window of {settings.window} tokens is more than the {settings.model['block_size']} positions "
+            "of the model: take a smaller one"
+        )
+    if settings.train.tokenizer == "own" and not settings.train.from_:
+        raise UserError("--tokenizer own is the tokenizer of the model that --from names: name one")

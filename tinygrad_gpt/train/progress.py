@@ -111,6 +111,30 @@ class LiveReporter(Reporter):
             self._bar.stop()
 
 
+@contextmanager
+def reading_bar(stream=None) -> Iterator[Callable[[int, int], None]]:
+    """Inside this block, a bar in a terminal that shows how far a text has been read: what it gives is to be called
+    with (tokens so far, tokens in all). Nothing is shown where `stream` (default: standard error) is no terminal."""
+    stream = stream or sys.stderr
+    if not stream.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = BarColumn(), TextColumn("{task.fields[status]}"), TimeRemainingColumn(compact=True)
+    began = time.monotonic()
+    with Progress(*columns, console=Console(file=stream), transient=True) as bar:
+        task = bar.add_task("", total=None, status="")
+
+        def show(done: int, total: int) -> None:
+            speed = thousands(done / max(time.monotonic() - began, 1e-9))
+            status = f"{thousands(done)} of {thousands(total)} tokens  {speed} tokens/s"
+            bar.update(task, completed=done, total=total, status=status)
+
+        yield show
+
+
 def describe(row: dict[str, Any], steps: int) -> str:
     """A row of metrics in a line."""
     step = f"step {row['step']:>{len(str(steps))}}/{steps}"

@@ -1,6 +1,5 @@
-"""Runs: starting one, resuming one, opening a trained one."""
+"""Runs: starting one, resuming one."""
 
-import hashlib
 import platform
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_gpt import array, precision
+from tinygrad_gpt import array
 from tinygrad_gpt.data import (
     BPETokenizer,
     CharTokenizer,
@@ -24,7 +23,6 @@ from tinygrad_gpt.data.batches import check_length
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.train import own_pairs, run_folder
-from tinygrad_gpt.train.checkpoint import load_checkpoint, taking_up
 from tinygrad_gpt.train.health.text import text_facts
 from tinygrad_gpt.train.metrics import plot_losses, read_metrics
 from tinygrad_gpt.train.own_pairs import OwnPair
@@ -32,6 +30,7 @@ from tinygrad_gpt.train.presets import Settings
 from tinygrad_gpt.train.progress import Reporter
 from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.sampling import encode_prompt, stream_text
+from tinygrad_gpt.train.source import RunSource, Source, open_source, use_arithmetic
 from tinygrad_gpt.train.trainer import Trainer
 
 RECORDED = ("tinygrad-gpt", "numpy", "numba")  # packages whose versions config.json holds
@@ -75,13 +74,16 @@ def start(settings: Settings, out: Path | None = None, pairs: tuple[OwnPair, ...
     """
     if out is not None:
         run_folder.check_is_new(out)
+    source = open_source(settings.train.from_) if settings.train.from_ else None
     corpus = open_corpus(settings.train.corpus, progress=progress)
-    tokenizer = _make_tokenizer(settings, corpus)
+    tokenizer = _make_tokenizer(settings, corpus, source)
     tokens = prepare_tokens(corpus, tokenizer)
     prompt = _check_data(settings, tokenizer, tokens)
-    model = _make_model(settings, tokenizer)
+    use_arithmetic(settings.train)
+    model = _first_model(settings, tokenizer.vocab_size, source)
+    began_from = {"from": source.record()} if source else {}
     folder = run_folder.create(out, settings.train.corpus)
-    folder.write_config(_describe(settings, model, tokenizer, corpus, tokens, pairs))
+    folder.write_config(_describe(settings, model, tokenizer, corpus, tokens, pairs) | began_from)
     tokenizer.save(folder.tokenizer)
     return Run(settings, folder, tokenizer, Trainer(settings.train, model, tokens, folder), prompt)
 
@@ -98,74 +100,73 @@ def resume(
     Raises UserError for a folder that is no run, damaged files, a corpus that has changed since, and for settings or
     pairs that would make it another run.
     """
-    folder = RunFolder(path)
-    config = folder.read_config()
-    settings = run_folder.resumed_settings(run_folder.settings_of(config, path), preset, given or {})
-    own_pairs.check_same_pairs(config["own_pairs"], list(pairs))
-    tokenizer = _own_tokenizer(folder, config)
+    own = RunSource(path)
+    folder = own.folder
+    settings = run_folder.resumed_settings(own.settings, preset, given or {})
+    own_pairs.check_same_pairs(own.written["own_pairs"], list(pairs))
+    tokenizer = own.tokenizer()
     corpus = open_corpus(settings.train.corpus, progress=progress)
-    if corpus.sha256 != config["corpus"].get("sha256"):
+    if corpus.sha256 != own.written["corpus"].get("sha256"):
         raise UserError(f"the corpus {corpus.name} has changed since this run was started: start a new run")
     tokens = prepare_tokens(corpus, tokenizer)
     prompt = _check_data(settings, tokenizer, tokens)
-    trainer = Trainer(settings.train, _make_model(settings, tokenizer), tokens, folder)
+    use_arithmetic(settings.train)
+    is_there = folder.checkpoint.exists()
+    source = None if is_there else _unchanged_source(own)
+    trainer = Trainer(settings.train, _first_model(settings, own.config.vocab_size, source), tokens, folder)
     folder.remove_unfinished()
-    if folder.checkpoint.exists():
+    if is_there:
         trainer.load()
     return Run(settings, folder, tokenizer, trainer, prompt)
 
 
-def open_trained(path: Path) -> tuple[Settings, Tokenizer, GPT]:
-    """What a run has learned so far, for sampling and evaluation.
-
-    Raises UserError for a folder that is no run, has no checkpoint yet, or whose files are damaged.
-    """
-    folder = RunFolder(path)
-    config = folder.read_config()
-    settings = run_folder.settings_of(config, path)
-    arrays, _ = load_checkpoint(folder.checkpoint, lambda name: name.startswith("model."))
-    tokenizer = _own_tokenizer(folder, config)
-    model = _make_model(settings, tokenizer)
-    with taking_up(folder.checkpoint):
-        model.load_state_dict({name.removeprefix("model."): a for name, a in arrays.items()})
-    model.eval()
-    return settings, tokenizer, model
-
-
-def _own_tokenizer(folder: RunFolder, config: dict[str, Any]) -> Tokenizer:
-    """The run's tokenizer. Raises UserError if the file holds another: its ids would mean other texts."""
-    tokenizer = load_tokenizer(folder.tokenizer)
-    if hashlib.sha256(folder.tokenizer.read_bytes()).hexdigest() != config["tokenizer"]:
-        raise UserError(f"{folder.tokenizer} is not the tokenizer that this run was started with: put that one back")
-    return tokenizer
-
-
-def _make_tokenizer(settings: Settings, corpus: Corpus) -> Tokenizer:
+def _make_tokenizer(settings: Settings, corpus: Corpus, source: Source | None) -> Tokenizer:
     kind = settings.train.tokenizer
+    if kind == "own":
+        return source.tokenizer()
     if kind == "char":
-        return CharTokenizer.from_corpus(corpus)
-    if kind == "bpe":
-        return BPETokenizer.train(corpus, settings.train.bpe_vocab)
-    if not Path(kind).exists():
+        tokenizer = CharTokenizer.from_corpus(corpus)
+    elif kind == "bpe":
+        tokenizer = BPETokenizer.train(corpus, settings.train.bpe_vocab)
+    elif Path(kind).exists():
+        tokenizer = load_tokenizer(kind)
+    else:
         raise UserError(f"there is no tokenizer {kind!r}: expected char, bpe, or the path of a saved one")
-    return load_tokenizer(kind)
+    if source is not None:
+        source.check_fits(tokenizer)
+    return tokenizer
 
 
 def _check_data(settings: Settings, tokenizer: Tokenizer, tokens: TokenSet) -> np.ndarray:
     """Raise UserError for texts that are too short; return the prompt of the sample."""
-    block_size = settings.model["block_size"]
-    check_length(tokens.train, block_size, "training text")
-    check_length(tokens.val, block_size, "validation text")
+    check_length(tokens.train, settings.window, "training text")
+    check_length(tokens.val, settings.window, "validation text")
     return encode_prompt(tokenizer, settings.train.prompt, fallback=int(tokens.val[0]))
 
 
-def _make_model(settings: Settings, tokenizer: Tokenizer) -> GPT:
-    array.keep_freed_memory()
-    dtype = settings.train.dtype
-    precision.set_matmul_precision("bfloat16" if dtype == "bfloat16" else "float32")
-    array.set_default_dtype("float32" if dtype == "bfloat16" else dtype)
+def _first_model(settings: Settings, vocab_size: int, source: Source | None) -> GPT:
+    """The model as it is before the first step: new, or with the weights of `source`.
+
+    vocab_size  of the tokenizer
+    """
     array.manual_seed(settings.train.seed)
-    return GPT(settings.gpt_config(tokenizer.vocab_size))
+    if source is None:
+        return GPT(settings.gpt_config(vocab_size))
+    with array.without_drawing():
+        model = GPT(settings.gpt_config(source.config.vocab_size))  # its shape, and the dropouts that were chosen
+    for parameter, loaded in zip(model.parameters(), source.load().parameters(), strict=True):
+        parameter.data = loaded.data
+    return model
+
+
+def _unchanged_source(own: RunSource) -> Source | None:
+    """The model that a run began with. Raises UserError if it is not the same any more."""
+    if not own.settings.train.from_:
+        return None
+    source = open_source(own.settings.train.from_)
+    if source.record() != own.written.get("from"):
+        raise UserError(f"{source.name} has changed since this run was started: start a new run")
+    return source
 
 
 def _describe(

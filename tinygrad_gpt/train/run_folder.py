@@ -6,6 +6,7 @@ config.json holds every setting and what the run was made from, enough to see wh
     vocab_size, parameters what came out of them
     tokenizer              the SHA-256 of tokenizer.json
     corpus                 its SHA-256, how many tokens and bytes each part has, and health/text.py's facts
+    from                   with --from: the model's name, the SHA-256 of its files, what its own config.json said
     own_pairs              op, file name and SHA-256 of each pair given with --with
     versions               of this package, Python, NumPy and Numba
 """
@@ -20,7 +21,7 @@ from typing import Any
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.storage import TEMPORARY, replacing
 from tinygrad_gpt.train.config import MODEL_FIELDS, SETTINGS, TRAIN_FIELDS, TrainConfig, option_name
-from tinygrad_gpt.train.presets import Settings
+from tinygrad_gpt.train.presets import Settings, window_for_block_size
 
 RUNS = Path("runs")
 _LISTED = 3  # differences that are spelled out
@@ -108,12 +109,14 @@ def create(out: Path | None, corpus: str) -> RunFolder:
 
 
 def settings_of(config: dict[str, Any], folder: Path) -> Settings:
-    """The settings in a config.json. Raises UserError if they are not those of this version."""
+    """The settings in a config.json. Those that are newer than it have their defaults, which mean what went without
+    saying before. Raises UserError for one that this version does not know."""
     model, train = config["model"], config["train"]
-    if set(model) != {f.name for f in MODEL_FIELDS} or set(train) != {f.name for f in TRAIN_FIELDS}:
-        odd = sorted({*model, *train} ^ set(SETTINGS))
-        raise UserError(f"{folder} was made by another version of tinygrad-gpt (settings: {', '.join(odd)})")
-    return Settings(config["preset"], model, TrainConfig(**train))
+    unknown = sorted({*model} - {f.name for f in MODEL_FIELDS} | {*train} - {f.name for f in TRAIN_FIELDS})
+    if unknown:
+        raise UserError(f"{folder} was made by another version of tinygrad-gpt (settings: {', '.join(unknown)})")
+    defaults = {f.name: f.default for f in MODEL_FIELDS}
+    return Settings(config["preset"], defaults | model, TrainConfig(**train))
 
 
 def resumed_settings(saved: Settings, preset: str | None, given: dict[str, Any]) -> Settings:
@@ -123,6 +126,8 @@ def resumed_settings(saved: Settings, preset: str | None, given: dict[str, Any])
     """
     if preset is not None and preset != saved.preset:
         raise UserError(f"this run was started with --preset {saved.preset}, not {preset}: leave it out, or start anew")
+    if saved.train.from_:
+        given = window_for_block_size(given)
     before = saved.values()
     changed = {name: value for name, value in given.items() if value != before[name]}
     refused = [name for name in changed if not SETTINGS[name].metadata.get("free")]

@@ -9,6 +9,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.generate import generate
 
 LINE_END = "\n"
+NO_TEXT = "\N{REPLACEMENT CHARACTER}"
 
 
 def encode_prompt(tokenizer: Tokenizer, prompt: str, fallback: int = 0) -> np.ndarray:
@@ -31,7 +32,8 @@ def stream_text(model, tokenizer: Tokenizer, prompt: np.ndarray, tokens: int, **
     decoder = tokenizer.decoder()
     try:
         for token in generate(model, prompt, tokens, **how):
-            yield decoder.feed(token)
+            # A model may have more ids than its tokenizer, which nobody has trained: they have no text.
+            yield decoder.feed(token) if token < tokenizer.vocab_size else NO_TEXT
         yield decoder.finish()
     finally:
         model.train(was_training)

@@ -1,0 +1,107 @@
+"""Where a checkpoint is: in a folder, in the cache that Hugging Face's libraries share, or on the hub.
+
+The cache is read here without those libraries (https://huggingface.co/docs/huggingface_hub/guides/manage-cache):
+
+    CACHE/models--OWNER--NAME/refs/REVISION        text: the commit that a branch or tag was at when it was downloaded
+    CACHE/models--OWNER--NAME/snapshots/COMMIT/    the files of that commit
+"""
+
+import os
+import re
+from pathlib import Path
+
+from tinygrad_gpt.errors import UserError
+
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+# What is downloaded: no pickles, and no weights for other libraries.
+_WANTED = (CONFIG, WEIGHTS, INDEX, "model-*.safetensors", "tokenizer.json", "vocab.json", "merges.txt")
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+_REVISION = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
+_GPT_OWNER = "openai-community"  # where the hub looks for gpt2, gpt2-medium, ..., openai-gpt
+
+
+def find_folder(path_or_hub_id: str | os.PathLike, revision: str | None = None) -> Path:
+    """The folder of a checkpoint with config.json and safetensors weights: a local one of this path, or else the
+    snapshot of a hub id ("gpt2", "openai-community/gpt2") in the cache, or else one that is downloaded into the cache.
+
+    revision  branch, tag or commit on the hub; None: main
+
+    Raises UserError that says what was looked for and where, and for weights that are pickled.
+    """
+    path = Path(path_or_hub_id).expanduser()
+    if path.is_dir():
+        if revision is not None:
+            raise UserError(f"{path} is a local folder, which has no revision {revision}: leave it out")
+        return _checked(path)
+    if path.is_file():
+        raise UserError(_pickled(path) if path.suffix in _PICKLED else f"{path} is a file: give its folder")
+    name = str(path_or_hub_id)
+    if not _HUB_ID.fullmatch(name):
+        raise UserError(f"there is no folder {path}")
+    revision = revision or "main"
+    if not _REVISION.fullmatch(revision):
+        raise UserError(f"{revision!r} is no name of a revision on the hub")
+    return _in_cache(name, revision) or _checked(_download(name, revision))
+
+
+def _checked(folder: Path) -> Path:
+    """`folder`, which has config.json and safetensors weights. Raises UserError."""
+    if not (folder / CONFIG).is_file():
+        raise UserError(f"{folder} has no {CONFIG}: expected a folder as transformers' save_pretrained writes it")
+    if not _has_weights(folder):
+        pickled = sorted(file for file in folder.iterdir() if file.suffix in _PICKLED)
+        raise UserError(_pickled(pickled[0]) if pickled else f"{folder} has neither {WEIGHTS} nor {INDEX}")
+    return folder
+
+
+def _has_weights(folder: Path) -> bool:
+    return (folder / WEIGHTS).exists() or (folder / INDEX).exists()
+
+
+def _pickled(file: Path) -> str:
+    return (
+        f"{file} is a pickle, which is not read, since that runs whatever code the file brings: if you trust it, "
+        f"load it with transformers and write it with its save_pretrained, which makes {WEIGHTS}"
+    )
+
+
+# --- the cache -------------------------------------------------------------------------------------------------------
+
+
+def cache_of_the_hub() -> Path:
+    """HF_HUB_CACHE, else HF_HOME/hub, else $XDG_CACHE_HOME/huggingface/hub, ~/.cache/huggingface/hub on any system."""
+    if cache := os.environ.get("HF_HUB_CACHE"):
+        return Path(cache).expanduser()
+    if home := os.environ.get("HF_HOME"):
+        return Path(home).expanduser() / "hub"
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "huggingface" / "hub"
+
+
+def _in_cache(name: str, revision: str) -> Path | None:
+    """The snapshot of a hub id, if the cache has one with all that is needed."""
+    names = [name] if "/" in name else [name, f"{_GPT_OWNER}/{name}"]
+    for repository in (cache_of_the_hub() / f"models--{name.replace('/', '--')}" for name in names):
+        reference = repository / "refs" / revision
+        commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision
+        snapshot = repository / "snapshots" / commit
+        if (snapshot / CONFIG).exists() and _has_weights(snapshot):
+            return snapshot
+    return None
+
+
+# --- the hub ---------------------------------------------------------------------------------------------------------
+
+
+def _download(name: str, revision: str) -> Path:
+    """The snapshot of a hub id in the cache, downloaded. Raises UserError."""
+    looked = f"there is no folder {name}, and no weights of {name} ({revision}) in the cache {cache_of_the_hub()}"
+    try:
+        import huggingface_hub
+    except ImportError:
+        raise UserError(f"{looked}; to download them: pip install 'tinygrad-gpt[hub]'") from None
+    try:
+        return Path(huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=list(_WANTED)))
+    except Exception as error:  # it has many, of several libraries: not found, no access, offline, no connection
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{looked}; the download failed: {type(error).__name__}: {reason}") from None
