@@ -1,10 +1,16 @@
 """`tinygrad-gpt doctor`."""
 
-from tinygrad_gpt.cli.using import RunPath
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from tinygrad_gpt.errors import UserError
 
 
-def doctor(run: RunPath):
+def doctor(
+    run: Annotated[Path, typer.Argument(metavar="DIR", help="a run folder, as `train` makes it", show_default=False)],
+):
     """Say what went wrong in a run, or that nothing did; finished or not."""
     from tinygrad_gpt.train.health.diagnose import diagnose
     from tinygrad_gpt.train.health.explain import paragraph, signs, untold
