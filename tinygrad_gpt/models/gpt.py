@@ -100,16 +100,19 @@ class GPT(Module):
             self._initialise()
 
     def _initialise(self) -> None:
-        """GPT-2's: matrices normal with standard deviation 0.02; biases 0 and norms 1, as their layers made them.
+        """Matrices normal with standard deviation 0.02 (2018, section 4.1); biases 0 and norms 1, as their layers made
+        them.
 
-        Each block adds to the residual stream twice. So that its variance doesn't grow with depth, the two matrices
-        that write to it start smaller by 1/√(2 n_layer) (Radford et al., 2019, section 2.3).
+        Each block adds to the residual stream twice. With norm="pre" nothing brings its variance down again, so the two
+        matrices that write to it start smaller by 1/√(2 n_layer) (2019, section 2.3). With norm="post" each sum is
+        normalised at once, and GPT-1 has no such factor.
         """
+        residual_std = 0.02 / math.sqrt(2 * self.config.n_layer) if self.config.norm == "pre" else 0.02
         for name, parameter in self.named_parameters():
             if parameter.ndim == 2:
                 drawn_with = 1 if "embedding" in name else parameter.shape[1] ** -0.5  # by Embedding and by Linear
                 writes_to_residual = name.endswith(("attention.out.weight", "feed_forward.down.weight"))
-                std = 0.02 / math.sqrt(2 * self.config.n_layer) if writes_to_residual else 0.02
+                std = residual_std if writes_to_residual else 0.02
                 parameter.data *= std / drawn_with
 
     def forward(self, ids, cache: KVCache | None = None) -> Tensor:
