@@ -22,10 +22,10 @@ class TrainConfig:
     tokenizer: str = setting(
         "char",
         "Data",
-        "char, bpe (trained on the corpus), own (of the model that --from names), or the path of a saved tokenizer or "
-        "of GPT-2's vocabulary",
+        "char, bpe or gpt1 (trained on the corpus), own (of the model that --from names), or the path of a saved "
+        "tokenizer or of GPT-2's or GPT-1's vocabulary",
     )
-    bpe_vocab: int = setting(4096, "Data", "tokens that a bpe tokenizer learns", low=256)
+    bpe_vocab: int = setting(4096, "Data", "tokens that a bpe or gpt1 tokenizer learns", low=256)
     from_: str = setting(
         "",
         "Data",
@@ -71,6 +71,7 @@ class TrainConfig:
         20_000, "Run", "tokens of the validation text that a look takes; the one at the end takes all", low=1, free=True
     )
     checkpoint_interval: int = setting(250, "Run", "steps between checkpoints; 0: at the end only", low=0, free=True)
+    health: bool = setting(True, "Run", "watch for what goes wrong in training, and say so", free=True)
     prompt: str = setting(
         "", "Run", "what the sample at the end begins with; by default a line end, which is then not shown", free=True
     )

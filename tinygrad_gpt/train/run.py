@@ -13,6 +13,7 @@ from tinygrad_gpt.data import (
     BPETokenizer,
     CharTokenizer,
     Corpus,
+    GPT1Tokenizer,
     Tokenizer,
     TokenSet,
     load_tokenizer,
@@ -23,6 +24,7 @@ from tinygrad_gpt.data.batches import check_length
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.train import own_pairs, run_folder
+from tinygrad_gpt.train.health.text import text_facts
 from tinygrad_gpt.train.metrics import plot_losses, read_metrics
 from tinygrad_gpt.train.own_pairs import OwnPair
 from tinygrad_gpt.train.presets import Settings
@@ -127,10 +129,12 @@ def _make_tokenizer(settings: Settings, corpus: Corpus, source: Source | None) -
         tokenizer = CharTokenizer.from_corpus(corpus)
     elif kind == "bpe":
         tokenizer = BPETokenizer.train(corpus, settings.train.bpe_vocab)
+    elif kind == "gpt1":
+        tokenizer = GPT1Tokenizer.train(corpus, settings.train.bpe_vocab)
     elif Path(kind).exists():
         tokenizer = load_tokenizer(kind)
     else:
-        raise UserError(f"there is no tokenizer {kind!r}: expected char, bpe, or the path of a saved one")
+        raise UserError(f"there is no tokenizer {kind!r}: expected char, bpe, gpt1, or the path of a saved one")
     if source is not None:
         source.check_fits(tokenizer)
     return tokenizer
@@ -185,6 +189,7 @@ def _describe(
             "val_tokens": len(tokens.val),
             "train_bytes": tokens.train_bytes,
             "val_bytes": tokens.val_bytes,
+            **asdict(text_facts(tokens.train)),
         },
         "own_pairs": [pair.record() for pair in pairs],
         "versions": {"python": platform.python_version()} | {name: installed(name) for name in RECORDED},
