@@ -9,8 +9,8 @@ GPT-2's paper: windows of T tokens, each T/2 after the one before it, of which t
 
 Both sides load the same folder, and must give the same loss, to 1e-4, before anything is timed, and at every step that
 is: all steps read the same batch, so the loss of each shows what the updates before it did. Each side lives in a
-process of its own (harness.py); they run in turns, ratios are medians over rounds. Peak memory is the most that a
-side's process has resident during the timed steps.
+process of its own (harness.py), a new one for each task; they run in turns, ratios are medians over rounds. Peak memory
+is the most that a side's process has resident during the timed steps.
 """
 
 import argparse
@@ -67,12 +67,18 @@ def validate(answers: dict[str, list[dict]], name: str) -> None:
         raise SystemExit(f"{THEIRS} computes another {name} than {OURS}: losses {losses}")
 
 
-def measure(sides: list[harness.Peer], request: dict, name: str, rounds: int) -> dict:
+def measure(folder: Path, block_size: int, request: dict, name: str, rounds: int) -> dict:
     """Time one task on both sides. Returns the record that goes into the JSON file."""
-    validate(harness.in_turns(sides, 1, request, warm_up=False), name)
-    for side in sides:
-        side.ask("forget_peak")
-    answers = harness.in_turns(sides, rounds, request, warm_up=False)
+    with contextlib.ExitStack() as closing:
+        sides = []
+        for side, script in SCRIPTS.items():
+            sides.append(harness.Peer(side, harness.PEERS / script, str(folder), str(block_size)))
+            closing.callback(sides[-1].close)
+        validate(harness.in_turns(sides, 1, request, warm_up=False), name)
+        for side in sides:
+            side.ask("forget_peak")
+        answers = harness.in_turns(sides, rounds, request, warm_up=False)
+        peaks = {side.name: side.ask("peak") for side in sides}
     validate(answers, name)
     seconds = {side: [answer["seconds"] for answer in given] for side, given in answers.items()}
     tokens = answers[OURS][0]["tokens"]
@@ -81,7 +87,7 @@ def measure(sides: list[harness.Peer], request: dict, name: str, rounds: int) ->
         "rounds": rounds,
         "tokens": tokens,
         "tokens_per_s": {side: tokens / statistics.median(s) for side, s in seconds.items()},
-        "peak_mib": {side.name: side.ask("peak") for side in sides},
+        "peak_mib": peaks,
         "ratio": harness.median_ratio(seconds[THEIRS], seconds[OURS]),
     }
 
@@ -108,17 +114,13 @@ def main() -> None:
     facts = harness.machine("numpy", "numba", "torch", "transformers")
     print(harness.one_line(facts))
     records = []
-    with contextlib.ExitStack() as closing:
+    with tempfile.TemporaryDirectory() as temporary:
         folder = options.model
         if folder is None:
-            folder = Path(closing.enter_context(tempfile.TemporaryDirectory())) / "gpt2"
+            folder = Path(temporary) / "gpt2"
             random_gpt2(folder)
-        arguments = str(folder), str(options.T)
-        sides = [harness.Peer(side, harness.PEERS / script, *arguments) for side, script in SCRIPTS.items()]
-        for side in sides:
-            closing.callback(side.close)
         for name, request in tasks(options.T, options.batch):
-            records.append(measure(sides, request, name, options.rounds))
+            records.append(measure(folder, options.T, request, name, options.rounds))
             print(f"\n{table(records[-1:])}", flush=True)
     if options.json:
         options.json.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")

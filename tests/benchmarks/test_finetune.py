@@ -42,12 +42,7 @@ def test_our_side_learns_and_measures(tmp_path):
 @pytest.mark.reference
 def test_both_sides_compute_the_same(tmp_path):
     pytest.importorskip("transformers", reason="transformers is not installed")
-    arguments = small_folder(tmp_path / "gpt2"), "32"
-    scripts = {side: harness.PEERS / script for side, script in finetune.SCRIPTS.items()}
-    with (
-        harness.Peer(finetune.OURS, scripts[finetune.OURS], *arguments) as ours,
-        harness.Peer(finetune.THEIRS, scripts[finetune.THEIRS], *arguments) as theirs,
-    ):
-        records = [finetune.measure([ours, theirs], request, name, 2) for name, request in finetune.tasks(32, 2)]
+    folder = small_folder(tmp_path / "gpt2")
+    records = [finetune.measure(folder, 32, request, name, 2) for name, request in finetune.tasks(32, 2)]
     assert [record["tokens"] for record in records] == [64, 64, 63]
     assert finetune.table(records).count("\n") == 4
