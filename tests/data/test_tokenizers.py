@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tinygrad_gpt.data import BPETokenizer, CharTokenizer, load_tokenizer, open_corpus
-from tinygrad_gpt.data.tokenizers import _cut_between_words
+from tinygrad_gpt.data.library_tokenizer import cut_between_words
 from tinygrad_gpt.errors import UserError
 
 WORDS = "the cat sat on the mat; the cat's hat, that it had, was fat.\n" * 30
@@ -159,7 +159,7 @@ def test_cuts_between_words_change_no_token(merged_everywhere, text, size):
 
 
 def test_a_stretch_without_words_is_cut_before_memory_runs_out():
-    parts = list(_cut_between_words(["." * 10] * 100, longest=50))
+    parts = list(cut_between_words(["." * 10] * 100, longest=50))
     assert "".join(parts) == "." * 1000 and max(map(len, parts)) == 50
 
 

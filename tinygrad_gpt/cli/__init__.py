@@ -2,6 +2,7 @@
 
     training.py    train, presets
     using.py       sample, eval, export
+    finetuning.py  finetune, classify
     doctoring.py   doctor
     inspecting.py  gradcheck, info
     bench.py       bench
@@ -17,7 +18,7 @@ import sys
 
 import typer
 
-from tinygrad_gpt.cli import bench, doctoring, inspecting, training, using
+from tinygrad_gpt.cli import bench, doctoring, finetuning, inspecting, training, using
 from tinygrad_gpt.errors import UserError
 
 INTERRUPTED, UNREADABLE = 130, 141  # as a shell reports SIGINT and SIGPIPE
@@ -38,6 +39,8 @@ app.command()(training.presets)
 app.command()(using.sample)
 app.command(name="eval")(using.evaluate_model)
 app.command()(using.export)
+app.command()(finetuning.finetune)
+app.command()(finetuning.classify)
 app.command()(doctoring.doctor)
 app.command()(inspecting.gradcheck)
 app.command()(inspecting.info)

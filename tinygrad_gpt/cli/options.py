@@ -1,5 +1,6 @@
 """An option for every setting of the model and of training, read off the dataclasses that hold them."""
 
+import dataclasses
 import functools
 import inspect
 import types
@@ -17,9 +18,19 @@ ARGUMENTS = ("corpus",)  # settings that are an argument of the command, not an 
 
 
 def with_settings(command: Callable) -> Callable:
-    """`command(..., **given)` with an option for each setting; `given` holds those that the user gave."""
+    """`command(..., **given)` with an option for each setting of `train`; `given` holds those that the user gave."""
+    return _with_options(command, setting_options())
+
+
+def with_settings_of(config: type) -> Callable[[Callable], Callable]:
+    """The same with an option for each field of a dataclass of settings."""
+    hints = typing.get_type_hints(config)
+    options = [_option(f.name, hints[f.name], f.metadata, _shown(f.default)) for f in dataclasses.fields(config)]
+    return functools.partial(_with_options, options=options)
+
+
+def _with_options(command: Callable, options: list[inspect.Parameter]) -> Callable:
     own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    options = setting_options()
 
     @functools.wraps(command)
     def wrapper(**values):
@@ -35,19 +46,17 @@ def setting_options() -> list[inspect.Parameter]:
     """The settings as parameters that Typer makes options of, in groups. Their default, None, means "as the preset"."""
     hints = typing.get_type_hints(GPTConfig) | typing.get_type_hints(TrainConfig)
     defaults = presets.resolve().values()
-    return [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=_annotation(name, hints[name], field.metadata, defaults[name]),
-        )
-        for name, field in SETTINGS.items()
-        if name not in ARGUMENTS
-    ]
+    options = []
+    for name, field in SETTINGS.items():
+        if name not in ARGUMENTS:
+            default = _shown(defaults[name])
+            shown = f"{presets.DEFAULT}: {default}" if default else None
+            options.append(_option(name, hints[name], field.metadata, shown))
+    return options
 
 
-def _annotation(name: str, kind: Any, metadata: typing.Mapping, default: Any) -> Any:
+def _option(name: str, kind: Any, metadata: typing.Mapping, default: str | None) -> inspect.Parameter:
+    """A parameter of which Typer makes an option; `default` is what its help says happens without it."""
     choices = metadata.get("choices") or (typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ())
     if isinstance(kind, types.UnionType) or choices:
         kind = str if choices else typing.get_args(kind)[0]
@@ -56,13 +65,17 @@ def _annotation(name: str, kind: Any, metadata: typing.Mapping, default: Any) ->
         declaration,
         help=metadata.get("help", ""),
         metavar="|".join(choices) or None,
-        show_default=f"{presets.DEFAULT}: {_shown(default)}" if default not in ("", None) else False,
+        show_default=default or False,
         rich_help_panel=metadata.get("group", "Model"),
     )
-    return Annotated[kind | None, option]
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+    )
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any) -> str | None:
+    if value in ("", None):
+        return None
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)

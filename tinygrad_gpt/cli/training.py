@@ -24,7 +24,8 @@ def train(
     corpus: Annotated[
         str | None,
         typer.Argument(
-            help="python-docs, shakespeare, names, wikitext-2, or the path of a text file or folder", show_default=False
+            help="python-docs, shakespeare, names, wikitext-2, sentences, or the path of a text file or folder",
+            show_default=False,
         ),
     ] = None,
     preset: Annotated[

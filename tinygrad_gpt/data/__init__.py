@@ -10,8 +10,11 @@ knows Tensors: a batch is a pair of NumPy arrays.
 """
 
 from tinygrad_gpt.data.batches import random_batch, sequential_batches
+from tinygrad_gpt.data.bpe_tokenizer import BPETokenizer
 from tinygrad_gpt.data.corpora import CORPORA, Corpus, open_corpus
-from tinygrad_gpt.data.tokenizers import BPETokenizer, CharTokenizer, Tokenizer, load_tokenizer
+from tinygrad_gpt.data.gpt1_tokenizer import GPT1Tokenizer
+from tinygrad_gpt.data.tokenizer_files import load_tokenizer
+from tinygrad_gpt.data.tokenizers import CharTokenizer, Tokenizer
 from tinygrad_gpt.data.tokens import TokenSet, prepare_tokens
 
 __all__ = [
@@ -19,6 +22,7 @@ __all__ = [
     "BPETokenizer",
     "CharTokenizer",
     "Corpus",
+    "GPT1Tokenizer",
     "TokenSet",
     "Tokenizer",
     "load_tokenizer",

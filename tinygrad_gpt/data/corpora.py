@@ -7,29 +7,31 @@ Names:
     wikitext-2    Wikipedia articles, word by word. Its validation file is trained on and its test file evaluated on:
                   the two together are small enough to keep and to fetch, and nothing is compared with results that
                   were trained on the (ten times larger) training file, which is not used even where it is at hand.
-A file with one of the last three names is looked for in the folder that TINYGRAD_GPT_DATA names, then in the cache, and
+    sentences     plain English sentences for pre-training, 39,841 lines in all: the training sentences of CoLA (without
+                  their labels), the training captions of Multi30k, and WikiText-2's validation file
+A file with one of the last four names is looked for in the folder that TINYGRAD_GPT_DATA names, then in the cache, and
 then downloaded into the cache.
 
 Anything else is a path: a UTF-8 text file, or a folder, of which every text file is read (see `text_files`).
 
-The cut: the first 90 % of the characters train and the rest validate, as in nanoGPT. Only `names` differs: the file is
-sorted from the most frequent name to the least, so its end is unlike its beginning. Its lines are put in the order of
-their SHA-256, a shuffle that comes out alike everywhere, and the cut is between two lines.
+The cut: the first 90 % of the characters train and the rest validate, as in nanoGPT. Only `names` and `sentences`
+differ, whose end is unlike their beginning (names are sorted from the most frequent to the least). Their lines are put
+in the order of their SHA-256, a shuffle that comes out alike everywhere, and the cut is between two lines.
 """
 
 import difflib
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tinygrad_gpt.data.download import DownloadError, Progress, download, sha256_of
 from tinygrad_gpt.data.python_docs import python_docs
-from tinygrad_gpt.data.text_files import CHUNK_CHARS, read_all, rechunk, section, text_files
+from tinygrad_gpt.data.text_files import CHUNK_CHARS, read_all, read_gzip, rechunk, section, text_files
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.storage import DATA_VARIABLE, cache_folder, data_folder
 
-CORPORA = ("python-docs", "shakespeare", "names", "wikitext-2")
+CORPORA = ("python-docs", "shakespeare", "names", "wikitext-2", "sentences")
 TRAIN_SHARE = 0.9
 
 
@@ -44,6 +46,7 @@ class Remote:
 
 
 _GITHUB = "https://raw.githubusercontent.com"
+_COLA = f"{_GITHUB}/nyu-mll/CoLA-baselines/master/acceptability_corpus/raw"
 FILES = {
     "shakespeare": Remote(
         "tinyshakespeare/input.txt",
@@ -68,6 +71,24 @@ FILES = {
         f"{_GITHUB}/pytorch/examples/main/word_language_model/data/wikitext-2/test.txt",
         1256449,
         "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0",
+    ),
+    "cola train": Remote(
+        "cola/in_domain_train.tsv",
+        f"{_COLA}/in_domain_train.tsv",
+        428578,
+        "f320a10f92d3bce6b29152fde322a362eac39238e50d8de0c8815457fdf4fc12",
+    ),
+    "cola dev": Remote(
+        "cola/in_domain_dev.tsv",
+        f"{_COLA}/in_domain_dev.tsv",
+        25957,
+        "77176f6a03faa5a1c4f23c69971fc1bff565931112fb65af47b2d6e24b7f42f7",
+    ),
+    "multi30k train en": Remote(
+        "multi30k/train.en.gz",
+        f"{_GITHUB}/multi30k/dataset/master/data/task1/raw/train.en.gz",
+        568929,
+        "d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f",
     ),
 }
 
@@ -149,13 +170,15 @@ def open_corpus(name_or_path: str | Path, *, progress: Progress | None = None) -
     if name == "python-docs":
         return _from_string(name, python_docs())
     if name == "shakespeare":
-        return _from_files(name, [_find(name, FILES["shakespeare"], progress)])
+        return _from_files(name, [find_file(name, FILES["shakespeare"], progress)])
     if name == "names":
-        return _names(_find(name, FILES["names"], progress))
+        return _shuffled(name, _lines(read_all([find_file(name, FILES["names"], progress)])))
     if name == "wikitext-2":
-        valid = _find(name, FILES["wikitext-2 valid"], progress)
-        test = _find(name, FILES["wikitext-2 test"], progress)
+        valid = find_file(name, FILES["wikitext-2 valid"], progress)
+        test = find_file(name, FILES["wikitext-2 test"], progress)
         return Corpus(name, lambda: read_all([valid]), lambda: read_all([test]))
+    if name == "sentences":
+        return _shuffled(name, _sentences(progress))
     path = Path(name).expanduser()
     if path.is_dir():
         return _from_files(name, text_files(path))
@@ -179,14 +202,28 @@ def _from_files(name: str, paths: list[Path]) -> Corpus:
     return Corpus(name, lambda: read_all(paths))
 
 
-def _names(path: Path) -> Corpus:
-    lines = "".join(read_all([path])).split()
-    lines.sort(key=lambda line: hashlib.sha256(line.encode()).digest())
-    train = "".join(line + "\n" for line in lines[: int(TRAIN_SHARE * len(lines))])
-    return _from_string("names", "".join(line + "\n" for line in lines), len(train))
+def _sentences(progress: Progress | None) -> set[str]:
+    """The different lines of the three files; one that comes twice is kept once."""
+    files = (FILES[file] for file in ("cola train", "multi30k train en", "wikitext-2 valid"))
+    cola, captions, articles = (find_file("sentences", file, progress) for file in files)
+    judged = [line.split("\t")[-1] for line in _lines(read_all([cola]))]
+    return {*judged, *_lines([read_gzip(captions)]), *_lines(read_all([articles]))}
 
 
-def _find(name: str, remote: Remote, progress: Progress | None) -> Path:
+def _lines(chunks: Iterable[str]) -> list[str]:
+    """The lines of a text, without white space around them; blank ones are left out."""
+    lines = (line.strip() for line in "".join(chunks).split("\n"))
+    return [line for line in lines if line]
+
+
+def _shuffled(name: str, lines: Iterable[str]) -> Corpus:
+    """A corpus of lines, put in the order of their SHA-256 and cut between two of them."""
+    ordered = sorted(lines, key=lambda line: hashlib.sha256(line.encode()).digest())
+    train = "".join(line + "\n" for line in ordered[: int(TRAIN_SHARE * len(ordered))])
+    return _from_string(name, "".join(line + "\n" for line in ordered), len(train))
+
+
+def find_file(name: str, remote: Remote, progress: Progress | None) -> Path:
     """The file's place: in the data folder, in the cache, or in the cache after a download."""
     folder = data_folder()
     if folder is not None and (folder / remote.place).is_file():

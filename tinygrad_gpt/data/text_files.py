@@ -58,6 +58,18 @@ def read_all(paths: list[Path]) -> Iterator[str]:
             last = chunk[-1]
 
 
+def read_gzip(path: Path) -> str:
+    """The text of a gzipped UTF-8 file. Raises UserError, naming the file, if it can't be read or is damaged."""
+    import gzip  # here, since few corpora are compressed
+    import zlib
+
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            return file.read()
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise UserError(f"cannot read {path}: {error}") from None
+
+
 def text_files(folder: Path) -> list[Path]:
     """Every text file in `folder` and the folders in it, in the order of their paths (the same on every system).
 

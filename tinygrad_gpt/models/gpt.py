@@ -12,9 +12,10 @@ from functools import partial
 import numpy as np
 
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.array import Array, as_array, is_drawing
+from tinygrad_gpt.array import Array, is_drawing
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.functional import plain_array
 from tinygrad_gpt.nn import Block, Dropout, Embedding, KVCache, LayerNorm, Linear, Module
 from tinygrad_gpt.nn.block import NORMS
 from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
@@ -99,16 +100,19 @@ class GPT(Module):
             self._initialise()
 
     def _initialise(self) -> None:
-        """GPT-2's: matrices normal with standard deviation 0.02; biases 0 and norms 1, as their layers made them.
+        """Matrices normal with standard deviation 0.02 (2018, section 4.1); biases 0 and norms 1, as their layers made
+        them.
 
-        Each block adds to the residual stream twice. So that its variance doesn't grow with depth, the two matrices
-        that write to it start smaller by 1/√(2 n_layer) (Radford et al., 2019, section 2.3).
+        Each block adds to the residual stream twice. With norm="pre" nothing brings its variance down again, so the two
+        matrices that write to it start smaller by 1/√(2 n_layer) (2019, section 2.3). With norm="post" each sum is
+        normalised at once, and GPT-1 has no such factor.
         """
+        residual_std = 0.02 / math.sqrt(2 * self.config.n_layer) if self.config.norm == "pre" else 0.02
         for name, parameter in self.named_parameters():
             if parameter.ndim == 2:
                 drawn_with = 1 if "embedding" in name else parameter.shape[1] ** -0.5  # by Embedding and by Linear
                 writes_to_residual = name.endswith(("attention.out.weight", "feed_forward.down.weight"))
-                std = 0.02 / math.sqrt(2 * self.config.n_layer) if writes_to_residual else 0.02
+                std = residual_std if writes_to_residual else 0.02
                 parameter.data *= std / drawn_with
 
     def forward(self, ids, cache: KVCache | None = None) -> Tensor:
@@ -175,16 +179,12 @@ class GPT(Module):
         x = self.features(ids, cache, attention_mask=attention_mask, position_ids=position_ids)
         return self.head(x[:, -1])  # (B, T, C) -> (B, C) -> (B, V)
 
-    def new_cache(self, batch_size: int = 1) -> KVCache:
-        """An empty KVCache for `batch_size` sequences of up to block_size positions."""
+    def new_cache(self, batch_size: int = 1, capacity: int | None = None) -> KVCache:
+        """An empty KVCache for `batch_size` sequences of up to `capacity` positions; None: block_size."""
         c = self.config
+        capacity = c.block_size if capacity is None else capacity
         like = self.token_embedding.weight.data
-        return KVCache(c.n_layer, batch_size, c.n_head, c.block_size, c.n_embd // c.n_head, like=like)
-
-
-def plain_array(x) -> Array:
-    """A Tensor's data, an array itself, or a list as an array."""
-    return as_array(x.data if isinstance(x, Tensor) else x)
+        return KVCache(c.n_layer, batch_size, c.n_head, capacity, c.n_embd // c.n_head, like=like)
 
 
 def _as_ids(ids) -> Array:

@@ -22,10 +22,10 @@ class TrainConfig:
     tokenizer: str = setting(
         "char",
         "Data",
-        "char, bpe (trained on the corpus), own (of the model that --from names), or the path of a saved tokenizer or "
-        "of GPT-2's vocabulary",
+        "char, bpe or gpt1 (trained on the corpus), own (of the model that --from names), or the path of a saved "
+        "tokenizer or of GPT-2's or GPT-1's vocabulary",
     )
-    bpe_vocab: int = setting(4096, "Data", "tokens that a bpe tokenizer learns", low=256)
+    bpe_vocab: int = setting(4096, "Data", "tokens that a bpe or gpt1 tokenizer learns", low=256)
     from_: str = setting(
         "",
         "Data",

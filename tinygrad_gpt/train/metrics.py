@@ -13,6 +13,7 @@ health        with --health: loss_first and loss_max of the steps since the row 
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,18 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 def plot_losses(rows: list[dict[str, Any]], path: Path) -> bool:
     """Draw the training and validation loss over the steps. Returns False where matplotlib is not installed."""
+
+    def draw(axes) -> None:
+        axes.plot([row["step"] for row in rows], [row["train_loss"] for row in rows], linewidth=1, label="training")
+        measured = [row for row in rows if "val_loss" in row]
+        axes.plot([r["step"] for r in measured], [r["val_loss"] for r in measured], marker="o", label="validation")
+        axes.set(xlabel="step", ylabel="loss (nats per token)")
+
+    return plot(path, draw)
+
+
+def plot(path: Path, draw: Callable[[Any], None]) -> bool:
+    """A plot as a PNG file: `draw` gets matplotlib's axes. Returns False where matplotlib is not installed."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -83,10 +96,7 @@ def plot_losses(rows: list[dict[str, Any]], path: Path) -> bool:
     figure = Figure(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(figure)  # draws without a display
     axes = figure.subplots()
-    axes.plot([row["step"] for row in rows], [row["train_loss"] for row in rows], linewidth=1, label="training")
-    measured = [row for row in rows if "val_loss" in row]
-    axes.plot([r["step"] for r in measured], [r["val_loss"] for r in measured], marker="o", label="validation")
-    axes.set(xlabel="step", ylabel="loss (nats per token)")
+    draw(axes)
     axes.grid(alpha=0.3)
     axes.legend()
     with replacing(path) as file:

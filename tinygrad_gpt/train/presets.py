@@ -28,6 +28,9 @@ def _shape(layers: int, heads: int, channels: int, block: int, **others) -> dict
     return dict(n_layer=layers, n_head=heads, n_embd=channels, block_size=block) | others
 
 
+# What GPT-1 is pre-trained with at any size (section 4.1); beta2 is Adam's own default, since the paper names none.
+_GPT1 = dict(tokenizer="gpt1", min_lr=0.0, beta2=0.999, weight_decay=0.01)
+
 PRESETS = {
     preset.name: preset
     for preset in (
@@ -72,6 +75,19 @@ PRESETS = {
                 beta2=0.95,
                 checkpoint_interval=1000,
             ),
+        ),
+        Preset(
+            "gpt1",
+            "GPT-1 as the paper pre-trains it (section 4.1); on a CPU: years",
+            _shape(12, 12, 768, 512, dropout=0.1, norm="post"),
+            # 100 epochs of the paper's corpus, of about a billion tokens. 40,000 merges, and the characters they join.
+            _GPT1 | dict(bpe_vocab=40_478, steps=3_000_000, batch_size=64, lr=2.5e-4, warmup=2000),
+        ),
+        Preset(
+            "gpt1-small",
+            "GPT-1 in small, five minutes on two cores: to fine-tune afterwards",
+            _shape(4, 4, 128, 64, dropout=0.1, norm="post"),
+            _GPT1 | dict(bpe_vocab=4096, steps=4000, batch_size=32, lr=1e-3, warmup=200),
         ),
         Preset(
             "finetune",
@@ -129,7 +145,7 @@ class Settings:
 
     def parameters(self, characters: int = 65) -> int:
         """How many numbers the model trains; with a character tokenizer, if the text has that many different ones."""
-        vocab_size = self.train.bpe_vocab if self.train.tokenizer == "bpe" else characters
+        vocab_size = self.train.bpe_vocab if self.train.tokenizer in ("bpe", "gpt1") else characters
         return count_parameters(self.gpt_config(vocab_size))
 
 

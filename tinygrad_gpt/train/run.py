@@ -13,6 +13,7 @@ from tinygrad_gpt.data import (
     BPETokenizer,
     CharTokenizer,
     Corpus,
+    GPT1Tokenizer,
     Tokenizer,
     TokenSet,
     load_tokenizer,
@@ -128,10 +129,12 @@ def _make_tokenizer(settings: Settings, corpus: Corpus, source: Source | None) -
         tokenizer = CharTokenizer.from_corpus(corpus)
     elif kind == "bpe":
         tokenizer = BPETokenizer.train(corpus, settings.train.bpe_vocab)
+    elif kind == "gpt1":
+        tokenizer = GPT1Tokenizer.train(corpus, settings.train.bpe_vocab)
     elif Path(kind).exists():
         tokenizer = load_tokenizer(kind)
     else:
-        raise UserError(f"there is no tokenizer {kind!r}: expected char, bpe, or the path of a saved one")
+        raise UserError(f"there is no tokenizer {kind!r}: expected char, bpe, gpt1, or the path of a saved one")
     if source is not None:
         source.check_fits(tokenizer)
     return tokenizer

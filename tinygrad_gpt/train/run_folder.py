@@ -76,9 +76,14 @@ class RunFolder:
                 file.unlink()
 
 
+def is_new(folder: Path) -> bool:
+    """Whether there is nothing, or an empty folder."""
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+
 def check_is_new(out: Path) -> None:
     """Raise UserError if `out` holds something already."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if is_new(out):
         return
     if RunFolder(out).config.exists():
         raise UserError(f"the run folder {out} exists: go on with --resume {out}, or choose another --out")

@@ -17,12 +17,15 @@ def encode_prompt(tokenizer: Tokenizer, prompt: str, fallback: int = 0) -> np.nd
 
     A tokenizer that has no line end gets the id `fallback`. Raises UserError for a prompt that has no ids.
     """
-    if prompt:
-        return tokenizer.encode(prompt)
     try:
-        return tokenizer.encode(LINE_END)
+        ids = tokenizer.encode(prompt or LINE_END)
     except UserError:
-        return np.array([fallback])
+        if prompt:
+            raise
+        ids = np.array([], dtype=np.int64)
+    if prompt and not len(ids):
+        raise UserError(f"the prompt {prompt!r} is no token of this model")
+    return ids if len(ids) else np.array([fallback])
 
 
 def stream_text(model, tokenizer: Tokenizer, prompt: np.ndarray, tokens: int, **how) -> Iterator[str]:

@@ -1,0 +1,108 @@
+"""`tinygrad-gpt finetune` and `tinygrad-gpt classify`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinygrad_gpt.cli.options import with_settings_of
+from tinygrad_gpt.cli.using import TokenizerPath
+from tinygrad_gpt.train.finetune import FinetuneConfig
+
+INTERRUPTED = 130
+
+
+@with_settings_of(FinetuneConfig)
+def finetune(
+    task: Annotated[
+        str,
+        typer.Argument(
+            metavar="TASK",
+            help="cola, or the path of your own texts with labels: a .tsv or .csv file, or a folder with train and dev",
+            show_default=False,
+        ),
+    ],
+    from_: Annotated[
+        str,
+        typer.Option("--from", help="the pre-trained model: a run folder or a Hugging Face folder", show_default=False),
+    ],
+    lm_weight: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="λ: how much the language model's loss counts beside the task's; may be repeated",
+            show_default="both 0 and 0.5",
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="how many runs with each λ, from --seed on", min=1)] = 1,
+    out: Annotated[
+        Path | None, typer.Option(help="folder to make", show_default="runs/TASK-1, runs/TASK-2, ...")
+    ] = None,
+    tokenizer: TokenizerPath = None,
+    **given,
+):
+    """Fine-tune a pre-trained GPT as a classifier of texts, as GPT-1's paper does.
+
+    The task is learned with and without the paper's auxiliary loss, side by
+    side. Two commands pre-train a small GPT-1 and fine-tune it:
+
+        tinygrad-gpt train sentences --preset gpt1-small --out runs/gpt1
+
+        tinygrad-gpt finetune cola --from runs/gpt1 --seeds 3 --epochs 5 --lr 4e-4
+
+    Ctrl-C saves what has been reached, and ends.
+    """
+    from tinygrad_gpt.cli.training import download_progress
+    from tinygrad_gpt.data.classification import open_task
+    from tinygrad_gpt.train.finetune_run import FinetuneRun
+    from tinygrad_gpt.train.progress import make_reporter
+    from tinygrad_gpt.train.source import open_trained
+
+    config = FinetuneConfig(**given)
+    reporter = make_reporter()
+    opened = open_task(task, progress=download_progress(reporter))
+    _, tokenizer, body = open_trained(from_, tokenizer)
+    all_seeds = list(range(config.seed, config.seed + seeds))
+    run = FinetuneRun(body, tokenizer, opened, config, lm_weight or [0.0, 0.5], all_seeds, out, from_)
+    reporter.note(
+        f"fine-tuning in {run.folder}: {run.parameters:,} parameters, {len(opened.train.texts):,} texts of "
+        f"{opened.name} in {len(opened.classes)} classes ({len(opened.dev.texts):,} to test on)"
+    )
+    finished = run.run(reporter)
+    if run.results:
+        _print_results(run.summary())
+    if not finished:
+        reporter.note(f"stopped; what had been reached is saved in {run.folder}")
+        return INTERRUPTED
+    reporter.note(f'{run.folder}: try  tinygrad-gpt classify {run.folder} "{opened.dev.texts[0]}"')
+    return 0
+
+
+def classify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a folder that `finetune` made", show_default=False)],
+    texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="what to classify", show_default=False)],
+):
+    """Classify texts with a fine-tuned model: the likeliest class, how likely it is, the text."""
+    from tinygrad_gpt.train.classifier import Classifier
+
+    classifier = Classifier(folder)
+    for text, probabilities in zip(texts, classifier.probabilities(texts), strict=True):
+        best = int(probabilities.argmax())
+        print(f"{classifier.classes[best]}\t{probabilities[best]:.3f}\t{text}")
+
+
+def _print_results(summary: dict) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "accuracy", "Matthews", "epochs", "minutes")
+    majority = summary["majority"]
+    table.add_row("most frequent class", f"{majority['accuracy']:.3f}", f"{majority['matthews']:.3f}", "", "")
+    for run in summary["runs"]:
+        name = f"λ = {run['lm_weight']:g}, seed {run['seed']}" + ("" if run["finished"] else " (stopped)")
+        scores = (f"{run[score]:.3f}" for score in ("accuracy", "matthews"))
+        table.add_row(name, *scores, str(run["epoch"]), f"{run['seconds'] / 60:.1f}")
+    for mean in summary["means"]:
+        if mean["seeds"] > 1:
+            scores = (f"{mean[score]:.3f} ± {mean[f'{score}_sd']:.3f}" for score in ("accuracy", "matthews"))
+            table.add_row(f"λ = {mean['lm_weight']:g}, mean of {mean['seeds']} ± s.d.", *scores, "", "")
+    Console().print(table)

@@ -1,0 +1,121 @@
+"""Byte-level BPE, as GPT-2 has it (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019, section
+2.2): any text becomes bytes, and frequent neighbours among them longer tokens."""
+
+import json
+from pathlib import Path
+
+from tinygrad_gpt.data.library_tokenizer import (
+    UNNAMED_CLASS,
+    LibraryTokenizer,
+    cut_between_words,
+    load_library,
+    read_bpe_files,
+)
+from tinygrad_gpt.errors import UserError
+
+END_OF_TEXT = "<|endoftext|>"  # GPT-2's one token that no text is merged into: it stands between texts
+
+
+class BPETokenizer(LibraryTokenizer):
+    """Byte-level BPE: every text has ids, and decode(encode(text)) == text."""
+
+    def _read_backend(self) -> list[bytes]:
+        _check_byte_level(json.loads(self._backend.to_str()))
+        return _bytes_of_tokens(self._backend, self.vocab_size)
+
+    @classmethod
+    def train(cls, corpus, vocab_size: int) -> "BPETokenizer":
+        """Learn `vocab_size` tokens (256 or more: the single bytes come first) from the training part of a corpus.
+
+        Raises UserError where `tokenizers` is not installed. A small corpus may have fewer pairs worth merging; the
+        tokenizer's vocab_size is then smaller than asked for.
+        """
+        if vocab_size < 256:
+            raise UserError(f"a byte-level BPE needs a vocabulary of at least 256 (one per byte), not {vocab_size}")
+        library = load_library()
+        backend = _byte_level(library, library.models.BPE())
+        trainer = library.trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            initial_alphabet=library.pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        backend.train_from_iterator(cut_between_words(corpus.train()), trainer)
+        return cls(backend)
+
+    @classmethod
+    def from_files(cls, vocab: str | Path, merges: str | Path) -> "BPETokenizer":
+        """GPT-2's own format: vocab.json (token -> id) and merges.txt (a pair a line, best first).
+
+        If the vocabulary has <|endoftext|>, those characters in a text are that one token.
+
+        Raises UserError for files that are missing or damaged, and where `tokenizers` is not installed.
+        """
+        backend = _byte_level(load_library(), read_bpe_files(vocab, merges))
+        if backend.token_to_id(END_OF_TEXT) is not None:
+            backend.add_special_tokens([END_OF_TEXT])
+        return cls(backend)
+
+    @property
+    def end_of_text(self) -> int | None:
+        """The id of <|endoftext|>, or None where the vocabulary does not have it."""
+        return self._backend.token_to_id(END_OF_TEXT)
+
+    def _for_transformers(self) -> dict[str, str]:
+        if self.end_of_text is None:
+            return {"tokenizer_class": UNNAMED_CLASS}
+        content = json.loads(self.to_json())
+        added, splits = [token["content"] for token in content["added_tokens"]], content["pre_tokenizer"]
+        is_gpt2 = added == [END_OF_TEXT] and splits["type"] == "ByteLevel" and splits["use_regex"]
+        special = dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT)
+        return {"tokenizer_class": "GPT2Tokenizer" if is_gpt2 else UNNAMED_CLASS} | special
+
+
+def _byte_level(library, model):
+    backend = library.Tokenizer(model)
+    backend.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = library.decoders.ByteLevel()
+    return backend
+
+
+def _check_byte_level(content: dict) -> None:
+    """Raise UserError unless encoding keeps the text as it is (no lower case, no space put in front) and is the same
+    each time (no dropout)."""
+    before = content.get("pre_tokenizer") or {}
+    steps = [before, *before.get("pretokenizers", ())]
+    byte_steps = [step for step in steps if step.get("type") == "ByteLevel"]
+    if (
+        (content.get("model") or {}).get("type") != "BPE"
+        or not byte_steps
+        or content["model"].get("dropout")
+        or content.get("normalizer")
+        or any(step.get("add_prefix_space") for step in byte_steps)
+    ):
+        raise UserError("only byte-level BPE tokenizers that leave the text as it is are supported, such as GPT-2's")
+
+
+def _printable_bytes() -> dict[str, int]:
+    """GPT-2's way to write bytes in a vocabulary: character -> byte.
+
+    Bytes that Latin-1 prints stand for themselves; the others, in their order, are the characters from U+0100 on.
+    """
+    printed = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
+    others = [byte for byte in range(256) if byte not in printed]
+    return {chr(byte): byte for byte in printed} | {chr(256 + i): byte for i, byte in enumerate(others)}
+
+
+def _bytes_of_tokens(backend, vocab_size: int) -> list[bytes]:
+    byte_of = _printable_bytes()
+    added = backend.get_added_tokens_decoder()
+    table = []
+    for token in range(vocab_size):
+        written = backend.id_to_token(token)
+        if written is None:
+            raise UserError(f"the tokenizer has {vocab_size} tokens but none with id {token}")
+        if token in added or any(character not in byte_of for character in written):
+            table.append(written.encode("utf-8"))
+        else:
+            table.append(bytes(byte_of[character] for character in written))
+    missing = {bytes([byte]) for byte in range(256)} - set(table)
+    if missing:
+        raise UserError(f"the tokenizer has no token for {len(missing)} of the 256 bytes, such as {min(missing)!r}")
+    return table

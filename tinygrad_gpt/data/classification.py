@@ -1,0 +1,131 @@
+"""Texts with labels, by name or path: what fine-tuning a classifier reads.
+
+Names:
+    cola   the Corpus of Linguistic Acceptability (Warstadt, Singh and Bowman, "Neural network acceptability judgments",
+           2019): 8,551 English sentences to train on and 527 to test on, each 1 (acceptable) or 0. Found or downloaded
+           as the files of corpora.py are.
+
+Anything else is a path, of a file or of a folder with train.tsv and dev.tsv (or .csv). Each line is a text and its
+label, two columns: tab-separated and without quotes in a .tsv, as spreadsheets write them in a .csv. A first line
+"text, label" is a heading. A single file is cut: of its lines, in the order of their SHA-256 (a shuffle that comes out
+alike everywhere), the first 90 % train and the rest are kept to test on.
+"""
+
+import csv
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinygrad_gpt.data.corpora import FILES, TRAIN_SHARE, find_file
+from tinygrad_gpt.data.download import Progress
+from tinygrad_gpt.data.text_files import read_text
+from tinygrad_gpt.errors import UserError
+
+ENDINGS = (".tsv", ".csv")
+_HEADING = ("text", "label")
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """texts and their labels, as places in the task's list of classes: (N,) int64"""
+
+    texts: list[str]
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class ClassificationTask:
+    """name     as it was asked for
+    classes  the labels as they are written, sorted
+    train    what to learn from
+    dev      what to test on
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Labelled
+    dev: Labelled
+
+    @property
+    def majority(self) -> int:
+        """The class with the most training examples."""
+        return int(np.bincount(self.train.labels).argmax())
+
+
+def open_task(name_or_path: str | Path, *, progress: Progress | None = None) -> ClassificationTask:
+    """The task with that name, or in that file or folder.
+
+    Raises UserError for a path that isn't there, a line that is not a text and a label, a text of class that training
+    never shows, fewer than two classes, and a named task that is neither here nor to be had from the network.
+    """
+    name = str(name_or_path)
+    if name == "cola":
+        train, dev = (_rows(find_file(name, FILES[f"cola {part}"], progress), _cola_row) for part in ("train", "dev"))
+        return _task(name, train, dev)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _task(name, *(_rows(_part(path, part), _own_row) for part in ("train", "dev")))
+    if not path.is_file():
+        raise UserError(f"there is no task, file or folder {name!r}: expected cola, or the path of texts with labels")
+    if path.suffix.lower() not in ENDINGS:
+        raise UserError(f"{path} should be a file of texts and labels whose name ends in {' or '.join(ENDINGS)}")
+    rows = sorted(_rows(path, _own_row), key=lambda row: hashlib.sha256("\t".join(row).encode()).digest())
+    cut = int(TRAIN_SHARE * len(rows))
+    return _task(name, rows[:cut], rows[cut:])
+
+
+def _part(folder: Path, part: str) -> Path:
+    for ending in ENDINGS:
+        if (folder / f"{part}{ending}").is_file():
+            return folder / f"{part}{ending}"
+    raise UserError(f"the folder {folder} has no {part}.tsv or {part}.csv with a text and its label on each line")
+
+
+def _rows(path: Path, row_of) -> list[tuple[str, str]]:
+    """(text, label) of each line. Raises UserError, naming file and line, for one that has no such two."""
+    lines = io.StringIO("".join(read_text(path)))
+    is_csv = path.suffix.lower() == ".csv"
+    table = csv.reader(lines) if is_csv else (line.rstrip("\n").split("\t") for line in lines)
+    rows = []
+    for number, cells in enumerate(table, start=1):
+        if not any(cell.strip() for cell in cells):
+            continue
+        row = row_of(cells)
+        if row is None:
+            raise UserError(f"{path}, line {number}: expected a text and its label, got {' | '.join(cells)[:60]!r}")
+        if rows or tuple(cell.strip().lower() for cell in row) != _HEADING:
+            rows.append(row)
+    return rows
+
+
+def _cola_row(cells: list[str]) -> tuple[str, str] | None:
+    """Source, label, the author's own mark, sentence."""
+    return (cells[3], cells[1]) if len(cells) == 4 and cells[1] in ("0", "1") else None
+
+
+def _own_row(cells: list[str]) -> tuple[str, str] | None:
+    text, label = (cell.strip() for cell in cells) if len(cells) == 2 else ("", "")
+    return (text, label) if text and label else None
+
+
+def _task(name: str, train: list[tuple[str, str]], dev: list[tuple[str, str]]) -> ClassificationTask:
+    if not train or not dev:
+        raise UserError(f"{name} has {len(train)} texts to train on and {len(dev)} to test on: both need some")
+    classes = tuple(sorted({label for _, label in train}))
+    if len(classes) < 2:
+        raise UserError(f"every training text of {name} has the label {classes[0]!r}: there is nothing to tell apart")
+    for text, label in dev:
+        if label not in classes:
+            raise UserError(
+                f"{name}: the label {label!r} of the test text {text[:40]!r} is none of those trained on: "
+                f"{', '.join(classes)}"
+            )
+    return ClassificationTask(name, classes, _labelled(train, classes), _labelled(dev, classes))
+
+
+def _labelled(rows: list[tuple[str, str]], classes: tuple[str, ...]) -> Labelled:
+    place = {label: i for i, label in enumerate(classes)}
+    return Labelled([text for text, _ in rows], np.array([place[label] for _, label in rows], dtype=np.int64))

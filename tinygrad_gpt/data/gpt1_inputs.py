@@ -1,0 +1,97 @@
+"""GPT-1's input transformations: how a task's texts become the one kind of thing a language model reads, a sequence.
+
+    classification    start  text                          extract
+    entailment        start  premise  delimiter hypothesis extract
+    similarity        start  a        delimiter b          extract    and the same with a and b exchanged
+    multiple choice   start  context  delimiter answer     extract    once for each answer
+
+(Radford et al., "Improving language understanding by generative pre-training", 2018, section 3.3 and Figure 1.) What
+the model makes of the extract token, which has seen all the others, is what the task's head reads.
+
+Texts are ids, (N,) integers. A sequence that would be longer than `length` has its texts cut at their ends.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+_PADDING = 0  # any id does: a causal model's earlier positions never see what stands after them
+
+
+@dataclass(frozen=True)
+class TaskTokens:
+    """The ids of the three tokens that fine-tuning adds to a vocabulary."""
+
+    start: int
+    delimiter: int
+    extract: int
+
+    COUNT = 3
+
+    @classmethod
+    def after(cls, vocab_size: int) -> "TaskTokens":
+        """The three ids that follow those of a vocabulary."""
+        return cls(vocab_size, vocab_size + 1, vocab_size + 2)
+
+
+class Batch(NamedTuple):
+    """Sequences side by side, padded on the right.
+
+    ids   (..., T) int64
+    last  (...) int64: where each sequence ends, the place of its extract token
+    """
+
+    ids: np.ndarray
+    last: np.ndarray
+
+
+def classification(text, tokens: TaskTokens, length: int) -> np.ndarray:
+    """start text extract -> (T,) int64, T <= length."""
+    return np.concatenate([[tokens.start], text[: length - 2], [tokens.extract]]).astype(np.int64)
+
+
+def entailment(premise, hypothesis, tokens: TaskTokens, length: int) -> np.ndarray:
+    """start premise delimiter hypothesis extract -> (T,) int64, T <= length."""
+    premise, hypothesis = _cut(premise, hypothesis, length - 3)
+    parts = [tokens.start], premise, [tokens.delimiter], hypothesis, [tokens.extract]
+    return np.concatenate(parts).astype(np.int64)
+
+
+def similarity(a, b, tokens: TaskTokens, length: int) -> list[np.ndarray]:
+    """Two sequences, since neither text comes first by nature: a before b, and b before a."""
+    return [entailment(a, b, tokens, length), entailment(b, a, tokens, length)]
+
+
+def multiple_choice(context, answers: Sequence, tokens: TaskTokens, length: int) -> list[np.ndarray]:
+    """One sequence for each answer: start context delimiter answer extract. (Of a document and a question, the context
+    is both, one after the other.)"""
+    return [entailment(context, answer, tokens, length) for answer in answers]
+
+
+def pad(sequences: Sequence[np.ndarray]) -> Batch:
+    """Sequences of any lengths >= 1 as one Batch: ids (B, T) with T the longest of them, last (B,)."""
+    lengths = np.array([len(sequence) for sequence in sequences])
+    ids = np.full((len(sequences), lengths.max()), _PADDING, dtype=np.int64)
+    for row, sequence in zip(ids, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return Batch(ids, lengths - 1)
+
+
+def pad_groups(groups: Sequence[Sequence[np.ndarray]]) -> Batch:
+    """Examples of N sequences each, two for similarity and one per answer for multiple choice, as one Batch:
+    ids (B, N, T), last (B, N).
+
+    Raises ValueError for examples that don't have equally many sequences.
+    """
+    ids, last = pad([sequence for group in groups for sequence in group])  # (B N, T), (B N,)
+    if any(len(group) != len(groups[0]) for group in groups):
+        raise ValueError(f"pad_groups: expected groups of one size, got {sorted({len(group) for group in groups})}")
+    return Batch(ids.reshape(len(groups), len(groups[0]), -1), last.reshape(len(groups), -1))
+
+
+def _cut(a, b, room: int) -> tuple:
+    """Both texts, with at most `room` tokens together: the longer one is cut first, down to half the room."""
+    kept_b = min(len(b), max(room // 2, room - len(a)))
+    return a[: room - kept_b], b[:kept_b]

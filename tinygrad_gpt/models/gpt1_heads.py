@@ -1,0 +1,131 @@
+"""GPT-1 for tasks: the pre-trained body, and one linear layer that reads the extract token.
+
+    h = features of the sequence at its extract token      (C,)
+    P(y | sequence) = softmax(W h)                         equation 4 (where the task decides what W h is, see below)
+    L3 = L2 + λ L1                                         equation 5
+    L2: the task's cross-entropy                           L1: the language model's, on the same sequences
+
+(Radford et al., "Improving language understanding by generative pre-training", 2018, sections 3.2 and 3.3; the
+sequences come from data/gpt1_inputs.py.) The paper writes L1 and L2 as sums of log-likelihoods, to be maximised. Here
+both are means, to be minimised, L2 over examples and L1 over tokens: that is what its λ = 0.5 weighs.
+
+    GPT1ForClassification    W (classes, C)   classification and entailment: one sequence
+    GPT1ForSimilarity        W (classes, C)   two sequences; W reads the sum of their two h
+    GPT1ForMultipleChoice    W (1, C)         a sequence for each answer; softmax over the answers
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from tinygrad_gpt import functional as F
+from tinygrad_gpt.array import as_array, normal, to_numpy, without_drawing
+from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.models.causal_lm import IGNORED, next_tokens
+from tinygrad_gpt.models.gpt import GPT
+from tinygrad_gpt.nn import Dropout, Linear, Module
+
+INITIAL_STD = 0.02  # of every matrix that fine-tuning adds, as of those of GPT-1 (section 4.1)
+
+
+class TaskLoss(NamedTuple):
+    """What a batch costs: total = task + λ language (L3, L2 and L1), each in nats; language is None where λ is 0."""
+
+    total: Tensor
+    task: Tensor
+    language: Tensor | None
+
+
+class _GPT1Head(Module):
+    """What the three have in common; a subclass says what its scores are made from.
+
+    body       a GPT whose vocabulary has the task's tokens (see `with_new_tokens`)
+    n_outputs  rows of W
+    dropout    on h, in training
+    """
+
+    def __init__(self, body: GPT, n_outputs: int, dropout: float = 0.1):
+        self.body = body
+        self.dropout = Dropout(dropout)
+        self.score = Linear(body.config.n_embd, n_outputs)
+        self.score.weight.data[...] = normal(self.score.weight.shape, INITIAL_STD)
+
+    def forward(self, ids, last) -> Tensor:
+        """ids (..., T) and the place `last` (...) of each sequence's extract token -> scores (B, classes)."""
+        return self._scores(self._features(ids), as_array(last))
+
+    def loss(self, ids, last, labels, lm_weight: float = 0.5) -> TaskLoss:
+        """The loss L3 of a batch: `labels` (B,) are the right classes or answers, lm_weight is λ.
+
+        With λ = 0 the language model's loss, and its product with the whole vocabulary, is not computed.
+        """
+        last = as_array(last)
+        features = self._features(ids)  # (N, T, C)
+        task = F.cross_entropy(self._scores(features, last), as_array(labels))
+        if lm_weight == 0:
+            return TaskLoss(task, task, None)
+        logits = self.body.head(features)  # (N, T, C) -> (N, T, V)
+        language = F.cross_entropy(logits, _lm_targets(ids, last))
+        return TaskLoss(task + lm_weight * language, task, language)
+
+    def _features(self, ids) -> Tensor:
+        ids = as_array(ids)
+        return self.body.features(ids.reshape(-1, ids.shape[-1]))  # (..., T) -> (N, T) -> (N, T, C)
+
+    def _extracted(self, features: Tensor, last) -> Tensor:
+        """features (N, T, C) -> (..., C): those of the extract tokens, in the shape of `last` (...)."""
+        rows = np.arange(last.size, like=last)
+        h = features[rows, last.reshape(-1)]  # (N, C)
+        return self.dropout(F.reshape(h, (*last.shape, h.shape[-1])))
+
+    def _scores(self, features: Tensor, last) -> Tensor:
+        raise NotImplementedError(f"{type(self).__name__} makes no scores")
+
+
+class GPT1ForClassification(_GPT1Head):
+    """ids (B, T), last (B,) -> scores (B, classes). For one text, and for entailment's two in one sequence."""
+
+    def _scores(self, features, last):
+        return self.score(self._extracted(features, last))  # (B, C) -> (B, classes)
+
+
+class GPT1ForSimilarity(_GPT1Head):
+    """ids (B, 2, T), last (B, 2) -> scores (B, classes): both orders of two texts, their h added."""
+
+    def _scores(self, features, last):
+        return self.score(self._extracted(features, last).sum(axis=1))  # (B, 2, C) -> (B, C) -> (B, classes)
+
+
+class GPT1ForMultipleChoice(_GPT1Head):
+    """ids (B, N, T), last (B, N) -> scores (B, N): one number for each of N answers."""
+
+    def __init__(self, body: GPT, dropout: float = 0.1):
+        super().__init__(body, 1, dropout)
+
+    def _scores(self, features, last):
+        return F.reshape(self.score(self._extracted(features, last)), last.shape)  # (B, N, C) -> (B, N, 1) -> (B, N)
+
+
+def _lm_targets(ids, last) -> np.ndarray:
+    """ids (..., T) -> (N, T): at each place the token that follows; nothing at the extract token and in the padding."""
+    ids, last = to_numpy(as_array(ids)), to_numpy(last)
+    is_text = np.arange(ids.shape[-1]) <= last[..., None]  # (..., T)
+    return next_tokens(np.where(is_text, ids, IGNORED).reshape(-1, ids.shape[-1]))
+
+
+def with_new_tokens(body: GPT, count: int) -> GPT:
+    """A copy of `body` whose vocabulary has `count` tokens more, with the ids that follow the old ones.
+
+    Their rows of the embedding (and of an untied head) are drawn with standard deviation 0.02.
+    """
+    config = dataclasses.replace(body.config, vocab_size=body.config.vocab_size + count)
+    with without_drawing():
+        larger = type(body)(config).to(body.token_embedding.weight.dtype)
+    state = body.state_dict()
+    for name, p in larger.named_parameters():
+        old = state[name]
+        if old.shape != p.shape:  # (V, C) -> (V + count, C)
+            p.data[len(old) :] = normal(p.data[len(old) :].shape, INITIAL_STD, dtype=p.dtype)
+        p.data[: len(old)] = old
+    return larger.train(body.training)

@@ -1,0 +1,49 @@
+"""Using what a fine-tuning run has learned."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from tinygrad_gpt import array
+from tinygrad_gpt.data import load_tokenizer
+from tinygrad_gpt.data.tokenizers import FILE_NAME
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.models.gpt import GPT, GPTConfig
+from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification
+from tinygrad_gpt.train.checkpoint import load_checkpoint, taking_up
+from tinygrad_gpt.train.finetune import scores_of, sequences_of
+from tinygrad_gpt.train.finetune_run import DESCRIPTION, WEIGHTS
+
+
+class Classifier:
+    """Texts in, classes out.
+
+    classes  the labels, as they were written in the task
+    """
+
+    def __init__(self, folder: Path):
+        """Raises UserError for a folder that `finetune` did not make, or whose files are missing or damaged."""
+        path = folder / DESCRIPTION
+        if not path.is_file():
+            raise UserError(f"{folder} is no folder that `tinygrad-gpt finetune` made: it has no {DESCRIPTION}")
+        try:
+            written = json.loads(path.read_text(encoding="utf-8"))
+            config, fingerprint = GPTConfig(**written["model"]), written["tokenizer"]
+            self.classes = tuple(written["classes"])
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{path} is damaged: {error}") from None
+        self.tokenizer = load_tokenizer(folder / FILE_NAME)
+        if self.tokenizer.fingerprint() != fingerprint:
+            raise UserError(f"{folder / FILE_NAME} is not the tokenizer of this run: put that one back")
+        arrays, _ = load_checkpoint(folder / WEIGHTS)
+        with array.without_drawing():
+            self.model = GPT1ForClassification(GPT(config), len(self.classes))
+        with taking_up(folder / WEIGHTS):
+            self.model.load_state_dict({name.removeprefix("model."): a for name, a in arrays.items()})
+
+    def probabilities(self, texts: list[str]) -> np.ndarray:
+        """(N, classes) float64: how likely each class is for each text."""
+        scores = scores_of(self.model, sequences_of(texts, self.tokenizer, self.model)).astype(np.float64)
+        likely = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return likely / likely.sum(axis=1, keepdims=True)

@@ -1,0 +1,41 @@
+"""How well a classifier does: accuracy, and Matthews' correlation, which a constant answer cannot flatter."""
+
+import math
+
+import numpy as np
+
+
+def accuracy(labels, predicted) -> float:
+    """Part of the answers that are right; labels and predicted (N,) integers, N >= 1."""
+    return float(np.mean(np.asarray(labels) == np.asarray(predicted)))
+
+
+def matthews(labels, predicted) -> float:
+    """The correlation between the right answers and those given: 1 all right, 0 no better than chance or than always
+    the same answer, -1 (of two classes) all wrong.
+
+    labels, predicted  (N,) integers: classes
+
+    For two classes, from the numbers of true and false positives and negatives (Matthews, "Comparison of the predicted
+    and observed secondary structure of T4 phage lysozyme", 1975):
+
+        (TP TN - FP FN) / √((TP + FP) (TP + FN) (TN + FP) (TN + FN))
+
+    which is Pearson's correlation of two vectors of 0 and 1. For any number of classes, of which that is the case K = 2
+    (Gorodkin, "Comparing two K-category assignments by a K-category correlation coefficient", 2004):
+
+        (c s - Σ_k p_k t_k) / √((s² - Σ_k p_k²) (s² - Σ_k t_k²))
+
+    with s examples, c of them right, t_k of class k and p_k called k. Where a root is 0 (all are of one class, or all
+    are called one), the correlation is 0 by convention.
+    """
+    labels, predicted = np.asarray(labels), np.asarray(predicted)
+    classes = int(max(labels.max(), predicted.max())) + 1
+    # Python's integers: the fourth power of a number of examples may not fit into 64 bits.
+    t = [int(n) for n in np.bincount(labels, minlength=classes)]
+    p = [int(n) for n in np.bincount(predicted, minlength=classes)]
+    s, c = len(labels), int(np.sum(labels == predicted))
+    spread = (s * s - sum(n * n for n in p)) * (s * s - sum(n * n for n in t))
+    if spread == 0:
+        return 0.0
+    return (c * s - sum(a * b for a, b in zip(p, t, strict=True))) / math.sqrt(spread)
