@@ -150,6 +150,7 @@ def plot_matthews(rows: list[dict[str, Any]], path: Path) -> bool:
                 axes.plot(*points, color=f"C{i}", marker=".", label=label)
                 label = None  # one entry in the legend for all seeds
         axes.set(xlabel="epoch", ylabel="Matthews correlation on the dev texts")
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
     return plot(path, draw)
 
