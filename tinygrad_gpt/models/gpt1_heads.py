@@ -121,11 +121,12 @@ def with_new_tokens(body: GPT, count: int) -> GPT:
     """
     config = dataclasses.replace(body.config, vocab_size=body.config.vocab_size + count)
     with without_drawing():
-        larger = type(body)(config).to(body.token_embedding.weight.dtype)
-    state = body.state_dict()
+        larger = type(body)(config)
+    old = dict(body.named_parameters())
     for name, p in larger.named_parameters():
-        old = state[name]
-        if old.shape != p.shape:  # (V, C) -> (V + count, C)
-            p.data[len(old) :] = normal(p.data[len(old) :].shape, INITIAL_STD, dtype=p.dtype)
-        p.data[: len(old)] = old
+        before = old[name].data
+        p.data = np.empty_like(before, shape=p.shape)  # (V, C) -> (V + count, C); the others keep their shape
+        p.data[: len(before)] = before
+        added = p.data[len(before) :]
+        added[...] = np.asarray(normal(added.shape, INITIAL_STD, before.dtype), like=before)
     return larger.train(body.training)
