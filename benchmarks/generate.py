@@ -3,9 +3,10 @@
     python benchmarks/generate.py --config gpt2-124m --rounds 5 --json result.json
     python benchmarks/generate.py                          # every configuration, table in benchmarks/results/
 
-One sequence, a prompt of 16 tokens, keys and values cached. Both sides have the same weights, and before anything is
-timed they must score the token after the prompt alike and write the same tokens when they take the likeliest one. Each
-side lives in its own process (harness.py); they run in turns, and the ratios are medians over rounds.
+One sequence, a prompt of 16 tokens, keys and values cached; then several prompts of different lengths side by side,
+padded on the left, and beam search. Both sides have the same weights, and before anything is timed they must score the
+token after the prompt alike and write the same tokens when they take the likeliest one, or search for the likeliest
+text. Each side lives in its own process (harness.py); they run in turns, and the ratios are medians over rounds.
 
 The bound. One sequence uses every weight once for each token, so a model larger than the caches can write no more
 tokens than its weights can be read. How fast that is, a loop on all cores tells that only reads: it goes over an array
@@ -30,6 +31,13 @@ MODES = {  # ways to draw a token
     "sample": {"temperature": 1.0},
     "top-50": {"temperature": 1.0, "top_k": 50},
 }
+BATCHES = {  # how many prompts, and how many beams for each
+    "4 prompts": (4, 1),
+    "8 prompts": (8, 1),
+    "4 beams": (1, 4),
+    "4 prompts, 4 beams": (4, 4),
+}
+BATCH_TOKENS = 64  # to write after each of several prompts
 
 
 @dataclass(frozen=True)
@@ -67,10 +75,17 @@ def prompt(config: Config) -> list[int]:
     return np.random.default_rng(0).integers(config.V, size=PROMPT).tolist()
 
 
+def prompts(config: Config, count: int) -> list[list[int]]:
+    """Ids of several prompts, of half to twice PROMPT tokens."""
+    rng = np.random.default_rng(1)
+    return [rng.integers(config.V, size=rng.integers(PROMPT // 2, 2 * PROMPT)).tolist() for _ in range(count)]
+
+
 def validate(peers: list[harness.Peer], tokens: int) -> None:
-    """Every side must score the first new token alike, and write the same tokens when it takes the likeliest one."""
+    """Every side must score the first new token alike, and write the same tokens wherever none is drawn."""
     ours = peers[0]
     scores, written = ours.ask("scores"), ours.ask("write", tokens=tokens)
+    batches = {batch: ours.ask("write_batch", batch=batch) for batch in BATCHES}
     for peer in peers[1:]:
         theirs = np.array(peer.ask("scores"))
         if not np.allclose(theirs, scores, rtol=1e-3, atol=1e-3 * np.abs(scores).max()):
@@ -79,6 +94,9 @@ def validate(peers: list[harness.Peer], tokens: int) -> None:
         if text != written:
             first = next(i for i, (a, b) in enumerate(zip(text, written, strict=True)) if a != b)
             raise SystemExit(f"{peer.name} writes other tokens than {ours.name} from number {first} on")
+        for batch, texts in batches.items():
+            if peer.ask("write_batch", batch=batch) != texts:
+                raise SystemExit(f"{peer.name} writes other tokens than {ours.name} after {batch}")
 
 
 def measure(config: Config, rounds: int, tokens: int, with_peers: bool) -> dict:
@@ -93,6 +111,8 @@ def measure(config: Config, rounds: int, tokens: int, with_peers: bool) -> dict:
         speeds = {}
         for mode in MODES:
             speeds[mode] = harness.in_turns(peers, rounds, {"call": "speed", "mode": mode, "tokens": tokens})
+        for batch in BATCHES:
+            speeds[batch] = harness.in_turns(peers, rounds, {"call": "speed_of_batch", "batch": batch})
         size = config.bytes_per_token(tokens)
         shares = [peers[0].ask("against_reading", tokens=tokens, size=size) for _ in range(rounds)]
         for peer in peers:
@@ -123,14 +143,14 @@ def _record(answers: dict[str, list[float]]) -> dict:
 def table(records: list[dict]) -> str:
     """The records as Markdown: tokens per second, the ratio to the fastest peer, the share of the bound."""
     names = list(records[0]["peers"])
-    header = ["tokens per second", "drawn", "tinygrad_gpt", *names, "times as fast", "bound", "share of bound"]
+    header = ["tokens per second", "how", "tinygrad_gpt", *names, "times as fast", "bound", "share of bound"]
     rows = []
     for record in records:
         for mode, result in record["modes"].items():
             greedy = mode == "greedy"  # the one for which the bound was measured
             rows.append(
                 [
-                    f"{record['config']}, {record['tokens']} tokens",
+                    f"{record['config']}, {BATCH_TOKENS if mode in BATCHES else record['tokens']} tokens",
                     mode,
                     f"{result['ours_tokens_per_s']:.1f}",
                     *(f"{result['peers'][name]:.1f}" for name in names),

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from tinygrad_gpt.array import is_array, next_seed
+from tinygrad_gpt.array import Array, as_array, is_array, next_seed
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.ops import attention as attention_op
@@ -47,6 +47,11 @@ def _is_operand(x) -> bool:
 def _operand(x):
     """`x` itself if it is a Tensor or an array, else (a number, a list) a Tensor of it."""
     return x if _is_operand(x) else Tensor(x)
+
+
+def plain_array(x) -> Array:
+    """A Tensor's data, an array itself, or a list as an array."""
+    return as_array(x.data if isinstance(x, Tensor) else x)
 
 
 def tensor(data, requires_grad: bool = False, dtype=None) -> Tensor:

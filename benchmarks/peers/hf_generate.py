@@ -14,9 +14,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import harness
 import torch
-from generate import MODES, Config, prompt
+from generate import BATCH_TOKENS, BATCHES, MODES, Config, prompt, prompts
 from safetensors.torch import load_file
 from transformers import GPT2Config, GPT2LMHeadModel
+
+from tinygrad_gpt.generate import pad_left
 
 # Their module in a block, ours, and whether they keep the matrix transposed.
 IN_A_BLOCK = (
@@ -80,10 +82,30 @@ def main() -> None:
         return written / (time.perf_counter() - start)
 
     @torch.inference_mode()
+    def write_batch(batch: str) -> list[list[int]]:
+        count, beams = BATCHES[batch]
+        padded, mask = map(torch.from_numpy, pad_left(prompts(config, count), 0))
+        how = {"max_new_tokens": BATCH_TOKENS, "num_beams": beams, "do_sample": False}
+        return model.generate(padded, attention_mask=mask, **how)[:, padded.shape[1] :].tolist()
+
+    def speed_of_batch(batch: str) -> float:
+        start = time.perf_counter()
+        written = sum(map(len, write_batch(batch)))
+        return written / (time.perf_counter() - start)
+
+    @torch.inference_mode()
     def scores() -> list[float]:
         return model(ids, attention_mask=attention_mask).logits[0, -1].tolist()
 
-    harness.serve({"scores": scores, "write": write, "speed": speed})
+    harness.serve(
+        {
+            "scores": scores,
+            "write": write,
+            "speed": speed,
+            "write_batch": write_batch,
+            "speed_of_batch": speed_of_batch,
+        }
+    )
 
 
 if __name__ == "__main__":

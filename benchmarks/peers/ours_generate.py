@@ -13,11 +13,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import harness
 import numba
 import numpy as np
-from generate import MODES, Config, prompt
+from generate import BATCH_TOKENS, BATCHES, MODES, Config, prompt, prompts
 from safetensors.numpy import save_file
 
 from tinygrad_gpt import array, no_grad
-from tinygrad_gpt.generate import generate
+from tinygrad_gpt.generate import generate, generate_batch, pad_left
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
 
 READ_EVERY = 8  # tokens
@@ -65,6 +65,17 @@ def main() -> None:
         written = sum(1 for _ in generate(model, ids, tokens, **MODES[mode]))
         return written / (time.perf_counter() - start)
 
+    def write_batch(batch: str) -> list[list[int]]:
+        count, beams = BATCHES[batch]
+        padded, mask = pad_left(prompts(config, count), 0)
+        written = generate_batch(model, padded, mask, max_new_tokens=BATCH_TOKENS, num_beams=beams)
+        return written[:, padded.shape[1] :].tolist()
+
+    def speed_of_batch(batch: str) -> float:
+        start = time.perf_counter()
+        written = sum(map(len, write_batch(batch)))
+        return written / (time.perf_counter() - start)
+
     def against_reading(tokens: int, size: int) -> dict[str, float]:
         """Write tokens, and every READ_EVERY of them read an array of `size` bytes once, on the same threads."""
         like_weights = np.ones(size // 4, np.float32)
@@ -85,7 +96,16 @@ def main() -> None:
         speed = tokens / writing
         return {"read_gb_per_s": size * bound / 1e9, "bound_tokens_per_s": bound, "share_of_bound": speed / bound}
 
-    harness.serve({"scores": scores, "write": write, "speed": speed, "against_reading": against_reading})
+    harness.serve(
+        {
+            "scores": scores,
+            "write": write,
+            "speed": speed,
+            "write_batch": write_batch,
+            "speed_of_batch": speed_of_batch,
+            "against_reading": against_reading,
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -63,6 +63,17 @@ def test_one_query_sees_every_key(dtype, b, h, t, d):
 
 
 @DTYPES
+@pytest.mark.parametrize("t", [2, 7, 700])
+def test_one_query_sees_what_the_mask_shows(dtype, t, monkeypatch):
+    monkeypatch.setattr(kernel("attention"), "_forward", None)  # not the kernel for many queries
+    q, k, v = normal((3, 2, 1, 20), dtype), normal((3, 2, t, 20), dtype, 1), normal((3, 2, t, 20), dtype, 2)
+    padding = np.arange(t) >= np.array([0, t // 2, t])[:, np.newaxis]  # none, some, all of a row
+    holes = np.random.default_rng(3).random((3, 2, 1, t)) < 0.5
+    for mask in (padding[:, np.newaxis, np.newaxis], holes, holes[0, 0], np.ones((1, 1, 1, 1), bool)):
+        assert_like_reference("attention", (q, k, v, mask), {"causal": True})
+
+
+@DTYPES
 @pytest.mark.parametrize("t", [3, 900])
 def test_one_query_reads_a_cache_where_it_lies(dtype, t, monkeypatch):
     cache = normal((2, 2, 3, 1000, 16), dtype)  # keys and values (B, H, capacity, D)
@@ -77,8 +88,9 @@ def test_one_query_that_sees_only_minus_infinity_or_nan(t):
     q, k, v = np.ones((1, 1, 1, 16), np.float32), np.full((1, 1, t, 16), -np.inf, np.float32), np.ones((1, 1, t, 16))
     y = np.empty_like(q)
     lse = np.empty((1, 1, 1), np.float32)
-    _one_query.one_query(q, k, v.astype(np.float32), 1.0, y, lse)
+    everything = (np.ones((1, 1, 1, 1), bool), False)
+    _one_query.one_query(q, k, v.astype(np.float32), *everything, 1.0, y, lse)
     assert (y == 0).all() and (lse == np.inf).all()
     k[0, 0, 2] = np.nan
-    _one_query.one_query(q, k, v.astype(np.float32), 1.0, y, lse)
+    _one_query.one_query(q, k, v.astype(np.float32), *everything, 1.0, y, lse)
     assert np.isnan(y).all() and np.isnan(lse).all()

@@ -62,3 +62,27 @@ def test_it_lives_where_the_model_lives():
     k = tg.Tensor(StrictArray(rows(2, b=1).data))
     keys, _ = cache.layers[0].extend(k, k)
     assert isinstance(keys.data, StrictArray) and (keys.numpy() == k.numpy()).all()
+    cache.select(np.array([0, 0]))
+    assert isinstance(cache.layers[0].keys, StrictArray) and cache.layers[0].keys.shape[0] == 2
+
+
+@pytest.mark.parametrize("chosen", [[0, 1, 2], [2, 0, 0], [1, 1, 2], [2], [0, 2], [0, 0, 1, 1, 2, 2], [2, 1, 2, 0]])
+def test_rows_are_held_as_they_are_chosen(chosen):
+    cache = new_cache()
+    for layer in cache.layers:
+        layer.extend(rows(4, 1), rows(4, 2))
+    cache.select(np.array(chosen))
+    assert cache.length == 4
+    new = rows(1, 3, b=len(chosen))
+    for layer in cache.layers:
+        keys, values = layer.extend(new, new)
+        assert (keys.data == np.concatenate([rows(4, 1).data[chosen], new.data], axis=2)).all()
+        assert (values.data == np.concatenate([rows(4, 2).data[chosen], new.data], axis=2)).all()
+
+
+def test_rows_that_stay_are_not_copied_to_new_memory():
+    cache = new_cache()
+    keys, _ = cache.layers[0].extend(rows(2), rows(2))
+    cache.select(np.array([0, 0, 2]))
+    after, _ = cache.layers[0].extend(rows(1), rows(1))
+    assert np.shares_memory(keys.data, after.data)

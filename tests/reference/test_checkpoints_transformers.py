@@ -23,6 +23,7 @@ SHAPE = dict(vocab_size=V, n_positions=19, n_embd=30, n_layer=3, n_head=5, bos_t
 GPT2_SETTINGS = [
     dict(),
     dict(n_layer=1, n_head=1, n_embd=17, n_inner=23, activation_function="gelu"),
+    dict(n_layer=2, activation_function="gelu_fast"),
     dict(n_inner=7, activation_function="relu", layer_norm_epsilon=1e-2),
     dict(activation_function="silu", scale_attn_by_inverse_layer_idx=True),
     dict(activation_function="tanh", scale_attn_weights=False),
@@ -159,6 +160,15 @@ def test_the_loss_is_transformers_own_too(tmp_path, family, dtype):
     ids, labels = ids_and_labels(V)
     loss = theirs(torch.from_numpy(ids), labels=torch.from_numpy(labels)).loss
     assert ours(ids, labels=labels).loss.item() == pytest.approx(loss.item(), rel=1e-6)  # float32's, in either dtype
+
+
+def test_reordering_attention_changes_nothing_in_float32(tmp_path):
+    their_model("gpt2", dict(reorder_and_upcast_attn=True)).save_pretrained(tmp_path)
+    ids, _ = ids_and_labels(V)
+    theirs = loaded_again("gpt2", tmp_path, np.float32)
+    assert theirs.transformer.h[0].attn.reorder_and_upcast_attn
+    logits = theirs(torch.from_numpy(ids)).logits
+    assert worst_error(GPT2.from_pretrained(tmp_path)(ids).logits, logits) <= TOLERANCE[np.float32]
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

@@ -50,6 +50,7 @@ def test_nothing_that_changes_the_weights_is_free():
         "eval_interval",
         "eval_tokens",
         "checkpoint_interval",
+        "health",
         "prompt",
         "sample_tokens",
         "recompute",

@@ -55,8 +55,8 @@ def test_the_run_folder(settings, reporter, tmp_path):
     assert [row["step"] for row in rows] == [2, 4, 6]
     assert [row["step"] for row in rows if "val_loss" in row] == [4, 6]
     for row in rows:
-        assert set(row) - {"val_loss"} == {"step", "train_loss", "lr", "grad_norm", *TIMES}
-        assert all(math.isfinite(value) for value in row.values())
+        assert set(row) - {"val_loss", "health"} == {"step", "train_loss", "lr", "grad_norm", *TIMES}
+        assert all(math.isfinite(value) for name, value in row.items() if name != "health")
     config = json.loads(run.folder.config.read_text(encoding="utf-8"))
     assert config["train"]["steps"] == 6 and config["model"]["n_embd"] == 8
     assert config["parameters"] == run.model.num_parameters()

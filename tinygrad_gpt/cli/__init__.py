@@ -3,6 +3,7 @@
     training.py    train, presets
     using.py       sample, eval, export
     finetuning.py  finetune, classify
+    doctoring.py   doctor
     inspecting.py  gradcheck, info
     bench.py       bench
     options.py     an option for every setting
@@ -17,7 +18,7 @@ import sys
 
 import typer
 
-from tinygrad_gpt.cli import bench, finetuning, inspecting, training, using
+from tinygrad_gpt.cli import bench, doctoring, finetuning, inspecting, training, using
 from tinygrad_gpt.errors import UserError
 
 INTERRUPTED, UNREADABLE = 130, 141  # as a shell reports SIGINT and SIGPIPE
@@ -40,6 +41,7 @@ app.command(name="eval")(using.evaluate_model)
 app.command()(using.export)
 app.command()(finetuning.finetune)
 app.command()(finetuning.classify)
+app.command()(doctoring.doctor)
 app.command()(inspecting.gradcheck)
 app.command()(inspecting.info)
 app.command()(bench.bench)

@@ -129,10 +129,11 @@ def export(
 ):
     """Write a trained model as a Hugging Face folder, which transformers loads."""
     from tinygrad_gpt.models.pretrained import save_pretrained
-    from tinygrad_gpt.train.run_folder import check_is_new
+    from tinygrad_gpt.train.run_folder import is_new
     from tinygrad_gpt.train.source import open_trained
 
-    check_is_new(folder)
+    if not is_new(folder):
+        raise UserError(f"{folder} exists and is not empty: choose another folder")
     source, tokenizer, trained = open_trained(model)
     if source.hf_config:
         trained.hf_config = source.hf_config

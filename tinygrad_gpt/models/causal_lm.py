@@ -14,7 +14,10 @@ import numpy as np
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor, no_grad
-from tinygrad_gpt.models.gpt import GPT, plain_array
+from tinygrad_gpt.functional import plain_array
+from tinygrad_gpt.generate import generate_batch
+from tinygrad_gpt.generate.prompts import position_ids
+from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.models.hf_folder import MAX_SHARD_SIZE
 
 IGNORED = -100  # a label that counts for nothing
@@ -38,6 +41,8 @@ class CausalLMOutput:
 
 class CausalLM(GPT):
     """A GPT that is called as transformers' models are. Base of GPT1 and GPT2."""
+
+    generate = generate_batch  # model.generate(input_ids, ...): greedy, sampling, beam search
 
     def forward(
         self,
@@ -115,9 +120,3 @@ def next_tokens(labels) -> Array:
     targets = np.full_like(labels, IGNORED)
     targets[:, :-1] = labels[:, 1:]
     return targets
-
-
-def position_ids(attention_mask) -> Array:
-    """attention_mask (B, T) -> the place of each token among the real ones of its row, (B, T); 0 for padding."""
-    mask = plain_array(attention_mask).astype(np.int64)
-    return np.where(mask == 1, np.cumsum(mask, axis=1) - 1, 0)

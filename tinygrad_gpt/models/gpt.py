@@ -12,9 +12,10 @@ from functools import partial
 import numpy as np
 
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.array import Array, as_array, is_drawing
+from tinygrad_gpt.array import Array, is_drawing
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.functional import plain_array
 from tinygrad_gpt.nn import Block, Dropout, Embedding, KVCache, LayerNorm, Linear, Module
 from tinygrad_gpt.nn.block import NORMS
 from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
@@ -178,16 +179,12 @@ class GPT(Module):
         x = self.features(ids, cache, attention_mask=attention_mask, position_ids=position_ids)
         return self.head(x[:, -1])  # (B, T, C) -> (B, C) -> (B, V)
 
-    def new_cache(self, batch_size: int = 1) -> KVCache:
-        """An empty KVCache for `batch_size` sequences of up to block_size positions."""
+    def new_cache(self, batch_size: int = 1, capacity: int | None = None) -> KVCache:
+        """An empty KVCache for `batch_size` sequences of up to `capacity` positions; None: block_size."""
         c = self.config
+        capacity = c.block_size if capacity is None else capacity
         like = self.token_embedding.weight.data
-        return KVCache(c.n_layer, batch_size, c.n_head, c.block_size, c.n_embd // c.n_head, like=like)
-
-
-def plain_array(x) -> Array:
-    """A Tensor's data, an array itself, or a list as an array."""
-    return as_array(x.data if isinstance(x, Tensor) else x)
+        return KVCache(c.n_layer, batch_size, c.n_head, capacity, c.n_embd // c.n_head, like=like)
 
 
 def _as_ids(ids) -> Array:

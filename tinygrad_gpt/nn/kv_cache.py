@@ -68,8 +68,9 @@ class KVCache:
     """
 
     def __init__(self, n_layer: int, batch_size: int, n_head: int, capacity: int, head_size: int, *, like: Array):
-        everything = np.zeros_like(like, shape=(n_layer, 2, batch_size, n_head, capacity, head_size))
-        self.layers = [LayerCache(keys, values) for keys, values in everything]
+        # layers, keys and values, B, H, capacity, D
+        self._everything = np.zeros_like(like, shape=(n_layer, 2, batch_size, n_head, capacity, head_size))
+        self.layers = [LayerCache(keys, values) for keys, values in self._everything]
         self.capacity = capacity
 
     @property
@@ -81,3 +82,21 @@ class KVCache:
         """Forget them all; the memory stays."""
         for layer in self.layers:
             layer.length = 0
+
+    def select(self, rows: np.ndarray) -> None:
+        """From now on, hold these of the B sequences: rows (R,), in this order; one that comes twice is held twice.
+
+        Beam search goes on with one beam several times and with another not at all, and a batch goes on without the
+        sequences that have ended. What stays where it is is not copied; only more than B need new memory.
+        """
+        before, places = self._everything, np.arange(len(rows))
+        layers, two, b, h, capacity, d = before.shape
+        if len(rows) > b:
+            after, moved = np.zeros_like(before, shape=(layers, two, len(rows), h, capacity, d)), places
+        else:
+            after, moved = before[:, :, : len(rows)], np.flatnonzero(rows != places)
+        to, source = (np.asarray(x, like=before) for x in (moved, rows[moved]))
+        after[:, :, to, :, : self.length] = before[:, :, source, :, : self.length]
+        self._everything = after
+        for layer, (keys, values) in zip(self.layers, after, strict=True):
+            layer.keys, layer.values = keys, values

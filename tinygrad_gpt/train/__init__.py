@@ -8,8 +8,9 @@ A run folder holds all there is to know about a run, and is all that `sample`, `
 
     config.json             every setting, and what the run was made from (run_folder.py)
     tokenizer.json
-    metrics.jsonl           one row per log interval (metrics.py)
+    metrics.jsonl           one row per log interval (metrics.py), with what the health check saw and found
     loss.png                the same, drawn
+    doctor.png              what the health check looked at, drawn by `tinygrad-gpt doctor` (health/)
     checkpoint.safetensors  weights, optimiser, random numbers: the latest state (checkpoint.py)
     sample.txt              what the model writes at the end
 """

@@ -71,6 +71,7 @@ class TrainConfig:
         20_000, "Run", "tokens of the validation text that a look takes; the one at the end takes all", low=1, free=True
     )
     checkpoint_interval: int = setting(250, "Run", "steps between checkpoints; 0: at the end only", low=0, free=True)
+    health: bool = setting(True, "Run", "watch for what goes wrong in training, and say so", free=True)
     prompt: str = setting(
         "", "Run", "what the sample at the end begins with; by default a line end, which is then not shown", free=True
     )

@@ -7,6 +7,8 @@ lr            learning rate of the step
 grad_norm     norm of the gradient, before clipping
 tokens_per_s  training speed since the row before, evaluation and saving not counted
 elapsed_s     time spent on the run so far, in all its sittings
+health        with --health: loss_first and loss_max of the steps since the row before; every 50 steps or so also what a
+              look into the model saw (health/observe.py), and "findings" where there were new ones
 """
 
 import json

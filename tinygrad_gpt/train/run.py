@@ -24,6 +24,7 @@ from tinygrad_gpt.data.batches import check_length
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.train import own_pairs, run_folder
+from tinygrad_gpt.train.health.text import text_facts
 from tinygrad_gpt.train.metrics import plot_losses, read_metrics
 from tinygrad_gpt.train.own_pairs import OwnPair
 from tinygrad_gpt.train.presets import Settings
@@ -188,6 +189,7 @@ def _describe(
             "val_tokens": len(tokens.val),
             "train_bytes": tokens.train_bytes,
             "val_bytes": tokens.val_bytes,
+            **asdict(text_facts(tokens.train)),
         },
         "own_pairs": [pair.record() for pair in pairs],
         "versions": {"python": platform.python_version()} | {name: installed(name) for name in RECORDED},

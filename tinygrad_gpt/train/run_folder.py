@@ -5,7 +5,7 @@ config.json holds every setting and what the run was made from, enough to see wh
     preset, model, train   the settings (presets.Settings)
     vocab_size, parameters what came out of them
     tokenizer              the SHA-256 of tokenizer.json
-    corpus                 its SHA-256, and how many tokens and bytes each part has
+    corpus                 its SHA-256, how many tokens and bytes each part has, and health/text.py's facts
     from                   with --from: the model's name, the SHA-256 of its files, what its own config.json said
     own_pairs              op, file name and SHA-256 of each pair given with --with
     versions               of this package, Python, NumPy and Numba
@@ -45,6 +45,7 @@ class RunFolder:
     tokenizer = property(lambda self: self.path / "tokenizer.json")
     metrics = property(lambda self: self.path / "metrics.jsonl")
     loss_plot = property(lambda self: self.path / "loss.png")
+    doctor_plot = property(lambda self: self.path / "doctor.png")
     checkpoint = property(lambda self: self.path / "checkpoint.safetensors")
     sample = property(lambda self: self.path / "sample.txt")
 
@@ -75,9 +76,14 @@ class RunFolder:
                 file.unlink()
 
 
+def is_new(folder: Path) -> bool:
+    """Whether there is nothing, or an empty folder."""
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+
 def check_is_new(out: Path) -> None:
     """Raise UserError if `out` holds something already."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if is_new(out):
         return
     if RunFolder(out).config.exists():
         raise UserError(f"the run folder {out} exists: go on with --resume {out}, or choose another --out")

@@ -25,8 +25,9 @@ from tinygrad_gpt.optim import AdamW, clip_scale, grad_norm, warmup_cosine, warm
 from tinygrad_gpt.train.checkpoint import load_checkpoint, save_checkpoint, taking_up
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.evaluate import evaluate
+from tinygrad_gpt.train.health.watch import Watch
 from tinygrad_gpt.train.interrupt import GracefulInterrupt
-from tinygrad_gpt.train.metrics import MetricsLog
+from tinygrad_gpt.train.metrics import MetricsLog, read_metrics
 from tinygrad_gpt.train.non_finite import first_non_finite
 from tinygrad_gpt.train.progress import Reporter, watching_compilation
 from tinygrad_gpt.train.run_folder import RunFolder
@@ -69,6 +70,7 @@ class Trainer:
         Raises UserError, with the weights as they were, where either is not finite.
         """
         config, random_state = self.config, array.random_state()
+        self.optimizer.zero_grad()  # not at the end: until here, whoever wants to look at the gradients can
         batches, value = self.batches(), 0.0
         for x, y in batches:
             loss = self.model.loss(x, y)
@@ -83,7 +85,6 @@ class Trainer:
             )
         self.optimizer.lr = learning_rate(self.step, config)
         self.optimizer.step(clip_scale(norm, config.grad_clip or math.inf))
-        self.optimizer.zero_grad()
         self.step += 1
         return value, norm
 
@@ -105,6 +106,9 @@ class Trainer:
         training_time, steps_timed = 0.0, 0
         self.model.train()
         log = MetricsLog(self.folder.metrics, self.step)
+        watch = Watch(config, self.model, self.tokens, self.window) if config.health else None
+        if watch:
+            watch.catch_up(read_metrics(self.folder.metrics))
         interrupt = GracefulInterrupt(lambda: reporter.note("finishing this step, then saving; Ctrl-C again: stop now"))
         try:
             reporter.begin(config.steps, self.step)
@@ -123,8 +127,11 @@ class Trainer:
                         row["lr"], row["grad_norm"] = self.optimizer.lr, norm
                         row["tokens_per_s"] = round(steps_timed * self.tokens_per_step / training_time, 1)
                         row["elapsed_s"] = round(time.perf_counter() - self._began, 3)
+                        findings = watch.examine(row, self.losses) if watch else []
                         log.append(row)
                         reporter.row(row)
+                        for finding in findings:
+                            reporter.note(finding)
                         self.losses, training_time, steps_timed = [], 0.0, 0
                     if self._is_due(config.checkpoint_interval):
                         log.sync()

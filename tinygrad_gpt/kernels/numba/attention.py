@@ -80,8 +80,8 @@ def forward(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0
     lse = np.empty((b, h, tq), q.dtype)
     if tk == 0:
         y[...] = 0
-    elif tq == 1 and mask is None and dropout == 0:
-        one_query(q, k, v, visible[3], y, lse)
+    elif tq == 1 and dropout == 0:
+        one_query(q, k, v, shown, mask is not None, visible[3], y, lse)
     elif y.size:
         _forward(q, k, v, *visible, *dropping, _chunks(b * h, tq), y, lse)
     return y, Saved(q, k, v, y, lse, visible, dropping)

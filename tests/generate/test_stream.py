@@ -1,13 +1,11 @@
-"""Generation: the distribution that is drawn from, the draws, the window past block_size, and what is refused."""
-
-from types import SimpleNamespace
+"""`generate`: the window past block_size, streaming, seeds and draws, and what is refused."""
 
 import numpy as np
 import pytest
 
 import tinygrad_gpt as tg
 from tinygrad_gpt.autograd import Tensor
-from tinygrad_gpt.generate import _draw, generate, token_probabilities
+from tinygrad_gpt.generate import generate
 from tinygrad_gpt.models import GPT, GPTConfig
 
 V = 13
@@ -27,8 +25,8 @@ class Watched:
     """A model that notes how many positions it was asked for in each call."""
 
     def __init__(self, model):
-        self.model, self.config, self.new_cache = model, model.config, model.new_cache
-        self.training = False
+        self.model, self.config = model, model.config
+        self.new_cache, self.modules = model.new_cache, model.modules
         self.asked = []
 
     def next_logits(self, ids, cache):
@@ -40,12 +38,14 @@ class Fixed:
     """A model that gives the same logits whatever comes before."""
 
     config = GPTConfig(V, block_size=8)
-    training = False
 
     def __init__(self, logits):
         self.logits = np.array([logits], np.float32)
 
-    def new_cache(self, batch_size):
+    def modules(self):
+        return []
+
+    def new_cache(self, batch_size, capacity):
         return GPT(GPTConfig(V, block_size=8, n_layer=1, n_head=1, n_embd=1)).new_cache(batch_size)
 
     def next_logits(self, ids, cache):
@@ -119,8 +119,10 @@ def test_between_tokens_the_callers_modes_are_as_they_were(model):
     assert (Tensor(np.ones(1), requires_grad=True) * 2.0).requires_grad
     assert [first, *tokens] == expected, "dropout must be off inside"
     model.eval()
-    list(generate(model, [1], 2))
-    assert not model.training
+    model.blocks[0].train()  # a part alone, as when only that is trained
+    assert list(generate(model, [1], 8, seed=2)) == expected
+    assert not model.training and not model.blocks[1].training
+    assert model.blocks[0].training and model.blocks[0].dropout.training
 
 
 def test_it_ends_at_the_stop_token_which_is_not_given_out(model):
@@ -158,88 +160,6 @@ def test_a_token_of_probability_zero_is_never_drawn():
     logits = np.full(V, -2000.0)
     logits[[0, 5]] = 0.0
     assert set(generate(Fixed(logits), [0], 500, seed=1)) == {0, 5}
-    always_zero = SimpleNamespace(random=lambda: 0.0)
-    assert _draw(np.array([0.0, 1.0]), always_zero) == 1, "not even by the smallest random number there is"
-
-
-# --- the distribution --------------------------------------------------------------------------------------------
-
-LOGITS = np.log(np.array([0.1, 0.4, 0.2, 0.3], np.float32))
-
-
-def test_plain_probabilities_are_the_softmax_in_float64():
-    p = token_probabilities(LOGITS)
-    assert p.dtype == np.float64
-    np.testing.assert_allclose(p, [0.1, 0.4, 0.2, 0.3], rtol=1e-6)
-    assert p.sum() == pytest.approx(1, abs=1e-15)
-    huge = token_probabilities(np.array([1e4, 1e4 - 1, -1e4], np.float32))
-    np.testing.assert_allclose(huge, [1 / (1 + np.exp(-1)), 1 / (1 + np.e), 0], rtol=1e-12)
-
-
-def test_temperature_sharpens_and_flattens():
-    squares = np.array([0.1, 0.4, 0.2, 0.3]) ** 2
-    np.testing.assert_allclose(token_probabilities(LOGITS, temperature=0.5), squares / squares.sum(), rtol=1e-6)
-    assert token_probabilities(LOGITS, temperature=0).tolist() == [0, 1, 0, 0]
-    assert token_probabilities(LOGITS, temperature=1e-300).tolist() == [0, 1, 0, 0]
-    np.testing.assert_allclose(token_probabilities(LOGITS, temperature=1e9), 0.25, rtol=1e-6)
-
-
-def test_top_k_keeps_the_likeliest():
-    np.testing.assert_allclose(token_probabilities(LOGITS, top_k=2), [0, 4 / 7, 0, 3 / 7], rtol=1e-6)
-    np.testing.assert_allclose(token_probabilities(LOGITS, top_k=99), token_probabilities(LOGITS), rtol=1e-12)
-    assert token_probabilities(np.zeros(4), top_k=3).tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
-
-
-@pytest.mark.parametrize(
-    ("top_p", "expected"),
-    [
-        (0.3, [0, 1, 0, 0]),
-        (0.39, [0, 1, 0, 0]),
-        (0.41, [0, 4 / 7, 0, 3 / 7]),
-        (0.69, [0, 4 / 7, 0, 3 / 7]),
-        (0.71, [0, 4 / 9, 2 / 9, 3 / 9]),
-        (1.0, [0.1, 0.4, 0.2, 0.3]),
-        (1e-9, [0, 1, 0, 0]),
-    ],
-)
-def test_top_p_keeps_the_fewest_that_reach_p(top_p, expected):
-    np.testing.assert_allclose(token_probabilities(LOGITS, top_p=top_p), expected, rtol=1e-6)
-
-
-def test_top_p_counts_within_what_top_k_and_temperature_left():
-    # top_k=3 leaves 4/9, 3/9, 2/9; of these 0.5 needs two.
-    np.testing.assert_allclose(token_probabilities(LOGITS, top_k=3, top_p=0.5), [0, 4 / 7, 0, 3 / 7], rtol=1e-6)
-    # At temperature 1/2 they are 16/30, 9/30, 4/30, 1/30; of these 0.5 needs one.
-    assert token_probabilities(LOGITS, temperature=0.5, top_p=0.5).tolist() == [0, 1, 0, 0]
-
-
-def test_between_equals_the_lower_id_is_taken():
-    assert token_probabilities(np.array([0.0, 2.0, 2.0]), temperature=0).tolist() == [0, 1, 0]
-    assert token_probabilities(np.array([0.0, 2.0, 2.0]), top_p=0.1).tolist() == [0, 1, 0]
-
-
-def by_sorting_everything(logits, temperature, top_k, top_p):
-    """What token_probabilities says it gives, the plain way."""
-    weights = np.exp((logits - logits.max()) / temperature)
-    likeliest_first = np.argsort(-logits, kind="stable")[:top_k]
-    kept = weights[likeliest_first] / weights[likeliest_first].sum()
-    if top_p is not None:
-        kept = kept[np.cumsum(kept) - kept < top_p]
-    probabilities = np.zeros_like(logits)
-    probabilities[likeliest_first[: len(kept)]] = kept / kept.sum()
-    return probabilities
-
-
-@pytest.mark.parametrize("temperature", [0.1, 1.0, 3.0])
-@pytest.mark.parametrize("top_p", [None, 1e-9, 0.3, 0.9, 0.999, 1.0])
-@pytest.mark.parametrize("top_k", [None, 1, 7, 255, 1000, 2999, 3000, 9999])
-def test_what_is_kept_is_what_sorting_the_whole_vocabulary_keeps(top_k, top_p, temperature):
-    rng = np.random.default_rng(1)
-    smooth = rng.standard_normal(3000)
-    with_equals = rng.integers(0, 40, 3000) / 8.0
-    for logits in (smooth, with_equals, np.zeros(3000)):
-        given = token_probabilities(logits, temperature, top_k, top_p)
-        np.testing.assert_allclose(given, by_sorting_everything(logits, temperature, top_k, top_p), rtol=1e-9)
 
 
 # --- what is refused ---------------------------------------------------------------------------------------------

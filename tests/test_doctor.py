@@ -1,0 +1,155 @@
+"""`tinygrad-gpt doctor`: what it says of a healthy run, a sick one, and one of which little is known."""
+
+import json
+import sys
+
+import pytest
+
+from tinygrad_gpt.cli import main
+
+OPTIONS = "--preset tiny --n-layer 1 --n-embd 8 --block-size 8 --batch-size 2 --eval-tokens 64"
+SMALL = f"{OPTIONS} --sample-tokens 0".split()
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run the command in a folder with a text: (status, standard output, standard error)."""
+    monkeypatch.setenv("TINYGRAD_GPT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 20, encoding="utf-8")
+
+    def run(*arguments):
+        status = main(list(arguments))
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def trained(run, tmp_path):
+    """The folder of a run of 200 steps, at a learning rate that learns."""
+    assert run("train", "text.txt", "--out", "run", "--steps", "200", "--lr", "0.01", *SMALL)[0] == 0
+    return tmp_path / "run"
+
+
+def change(folder, change_row, change_config=lambda config: None):
+    """Rewrite a run's metrics and config."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        change_row(row)
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    change_config(config)
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+def test_a_healthy_run(run, trained):
+    status, said, error = run("doctor", "run")
+    assert status == 0 and error == ""
+    assert said.startswith("run: 200 of 200 steps\n  loss ")
+    for sign in (
+        "guessing blindly log 28 = 3.332, by counting tokens",
+        "gradient by block",
+        "of the text",
+        "validation",
+    ):
+        assert sign in said
+    assert "\nhealthy: nothing was found\n" in said and "not told" not in said
+    assert said.endswith("drawn in run/doctor.png\n") or said.endswith("drawn in run\\doctor.png\n")
+    assert (trained / "doctor.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_sick_run(run, trained):
+    """As it would look if its predictions had been all the same, its loss standing still at the unigram entropy."""
+
+    def stuck(row):
+        row["train_loss"] = 2.9 + 0.001 * (row["step"] % 3)
+        if "predicted" in row["health"]:
+            row["health"] |= {"predicted": 3, "prediction_share": 1.0}
+
+    def entropy(config):
+        config["corpus"]["unigram_entropy"] = 2.9
+
+    change(trained, stuck, entropy)
+    status, said, error = run("doctor", "run")
+    assert status == 0 and error == ""
+    assert "\nunigram, found at step 180\nThe loss has stood at 2.901 for 150 steps" in said
+    for part in ("100% of them are the same token", "Likely cause: ", "What to do: --lr ", "Read: lessons/04_stuck"):
+        assert part in said
+    assert "healthy" not in said
+
+
+def test_a_run_of_an_older_version(run, trained):
+    """No looks, no facts about the text, settings that are unknown today: it says what it can."""
+
+    def older(config):
+        del config["corpus"]["unigram_entropy"], config["corpus"]["commonest_share"], config["train"]["health"]
+        config["train"]["forgotten"] = 1
+
+    change(trained, lambda row: row.pop("health"), older)
+    status, said, _ = run("doctor", "run")
+    assert status == 0
+    assert "healthy: nothing was found in what can be told" in said
+    assert "not told: no looks into the model" in said and "not told: the unigram entropy" in said
+
+
+def test_old_runs_are_judged_by_their_losses(run, trained):
+    def older(row):
+        row.pop("health")
+        row["train_loss"] = 3.33
+
+    change(trained, older, lambda config: config["corpus"].pop("unigram_entropy"))
+    assert "untrained, found at step " in run("doctor", "run")[1]
+
+
+def test_a_run_that_was_killed(run, trained):
+    lines = (trained / "metrics.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (trained / "metrics.jsonl").write_text("".join(lines[:5]) + lines[5][:20], encoding="utf-8")
+    (trained / "checkpoint.safetensors").unlink()
+    status, said, _ = run("doctor", "run")
+    assert status == 0 and said.startswith("run: 50 of 200 steps\n")
+    assert "not told: whether the loss is stuck: that takes 150 steps after the warm-up, 120 more than made" in said
+
+
+def test_without_matplotlib(run, trained, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
+    status, said, _ = run("doctor", "run")
+    assert status == 0 and "no doctor.png: it takes matplotlib" in said and not (trained / "doctor.png").exists()
+
+
+def damage(folder, name, content):
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_text(content, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "part"),
+    [
+        ("config.json", None, "is no run folder"),
+        ("config.json", "{", "is damaged"),
+        ("metrics.jsonl", None, "has no rows yet"),
+        ("metrics.jsonl", "", "has no rows yet"),
+        ("metrics.jsonl", "nothing\n{}\n", "line 1: this is no row of metrics"),
+    ],
+)
+def test_folders_that_cannot_be_read(run, trained, name, content, part):
+    damage(trained, name, content)
+    status, said, error = run("doctor", "run")
+    assert status == 2 and said == ""
+    assert error.startswith("error: ") and error.count("\n") == 1 and part in error
+
+
+def test_no_folder(run):
+    status, _, error = run("doctor", "nowhere")
+    assert status == 2 and error == "error: there is no run folder nowhere\n"
+
+
+def test_a_config_without_what_is_needed(run, trained):
+    change(trained, lambda row: None, lambda config: config["train"].pop("warmup"))
+    status, _, error = run("doctor", "run")
+    assert status == 2 and "config.json has no usable warmup" in error and error.count("\n") == 1

@@ -1,0 +1,40 @@
+"""`tinygrad-gpt doctor`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinygrad_gpt.errors import UserError
+
+
+def doctor(
+    run: Annotated[Path, typer.Argument(metavar="DIR", help="a run folder, as `train` makes it", show_default=False)],
+):
+    """Say what went wrong in a run, or that nothing did; finished or not."""
+    from tinygrad_gpt.train.health.diagnose import diagnose
+    from tinygrad_gpt.train.health.explain import paragraph, signs, untold
+    from tinygrad_gpt.train.health.history import Plan
+    from tinygrad_gpt.train.health.plot import plot_checkup
+    from tinygrad_gpt.train.metrics import read_metrics
+    from tinygrad_gpt.train.run_folder import RunFolder
+
+    folder = RunFolder(run)
+    plan = Plan.of_config(folder.read_config())
+    rows = read_metrics(folder.metrics)
+    if not rows:
+        raise UserError(f"{folder.metrics} has no rows yet: the run ended before its first one, or has just begun")
+    checkup = diagnose(plan, rows)
+    print(f"{run}: {rows[-1]['step']} of {plan.steps} steps")
+    print("\n".join(f"  {line}" for line in signs(checkup)))
+    for finding in checkup.findings:
+        print(f"\n{finding.kind}, found at step {finding.step}\n{paragraph(finding)}")
+    missing = untold(checkup)
+    if not checkup.findings:
+        print("\nhealthy: nothing was found" + (" in what can be told" if missing else ""))
+    for line in missing:
+        print(f"not told: {line}")
+    if plot_checkup(checkup, folder.doctor_plot):
+        print(f"\ndrawn in {folder.doctor_plot}")
+    else:
+        print("\nno doctor.png: it takes matplotlib (pip install 'tinygrad-gpt[plot]')")

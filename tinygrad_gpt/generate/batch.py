@@ -1,0 +1,118 @@
+"""`generate_batch`, which models call `generate`, as transformers does: what follows each prompt of a batch."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from tinygrad_gpt.array import next_seed
+from tinygrad_gpt.generate.beam import beam_search
+from tinygrad_gpt.generate.prompts import check_length, check_prompts, without_shared_padding
+from tinygrad_gpt.generate.reading import Reader
+from tinygrad_gpt.generate.sampling import check_sampling, draw_token
+
+
+def generate_batch(
+    model,
+    input_ids,
+    attention_mask=None,
+    max_new_tokens: int = 20,
+    do_sample: bool = False,
+    num_beams: int = 1,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    length_penalty: float = 1.0,
+    early_stopping: bool | str = False,
+    eos_token_id: int | Iterable[int] | None = None,
+    pad_token_id: int | None = None,
+    seed: int | None = None,
+) -> np.ndarray:
+    """The prompts and what the model writes after each: (B, T + new) int64, with new <= max_new_tokens.
+
+    input_ids       (B, T) integers; prompts of different lengths are padded on the left (generate.pad_left)
+    attention_mask  (B, T): 1 for a token, 0 for padding. None: there is no padding; or, with a pad_token_id that is no
+                    eos_token_id, wherever it stands
+    max_new_tokens  how many tokens to write at most
+    do_sample       draw tokens; otherwise the likeliest token is taken, or the likeliest text searched for (num_beams)
+    temperature, top_k, top_p  with do_sample, what is drawn from: see token_probabilities
+    num_beams, length_penalty, early_stopping  with num_beams > 1: see beam.py
+    eos_token_id    a text ends with this token, or with any of these; None: only after max_new_tokens
+    pad_token_id    what stands after the end of a text where another is longer; None: the (first) eos_token_id
+    seed            of the draws; None takes one from the package's stream (array.manual_seed). Each row has a generator
+                    of its own, made from [seed, row], and takes one number from it for each token: what it writes does
+                    not depend on the other rows, and row 0 is what `generate` writes
+
+    These are transformers' names and meanings, and its tokens but for sampling. It also has settings in effect that
+    nobody gave (top_k 50, the checkpoint's eos_token_id); here what isn't given is not done.
+
+    Raises ValueError for values that cannot be, for padding that is not on the left, and if there are more tokens than
+    the model has positions (`generate` goes on past them); TypeError and IndexError for ids that are none.
+    """
+    ends = np.atleast_1d(np.array([] if eos_token_id is None else eos_token_id, np.int64))
+    padding = None if pad_token_id is None or pad_token_id in ends else pad_token_id
+    input_ids, mask = check_prompts(input_ids, attention_mask, padding, model.config.vocab_size)
+    check_length(max_new_tokens)
+    check_sampling(temperature, top_k, top_p)
+    if max_new_tokens == 0:
+        return input_ids
+    prompts, mask = without_shared_padding(input_ids, mask)
+    capacity = _positions(prompts.shape[1], max_new_tokens, model.config.block_size)
+    reader = Reader(model, len(prompts), capacity)
+    if pad_token_id is None:
+        pad_token_id = ends[0] if ends.size else -1  # which is not seen: no text ends before the others
+    if num_beams == 1:
+        choose = _drawing(len(prompts), seed, temperature, top_k, top_p) if do_sample else _likeliest_token
+        written = _write(reader, prompts, mask, max_new_tokens, choose, ends, pad_token_id)
+    elif do_sample:
+        raise ValueError("generate: beams are searched for, not drawn: give num_beams > 1 or do_sample=True, not both")
+    else:
+        how = dict(num_beams=num_beams, length_penalty=length_penalty, early_stopping=early_stopping)
+        written = beam_search(reader, prompts, mask, max_new_tokens, ends=ends, pad=pad_token_id, **how)
+    return np.concatenate([input_ids, written], axis=1)
+
+
+def _write(reader: Reader, prompts, mask, max_new_tokens: int, choose: Callable, ends, pad: int) -> np.ndarray:
+    """(B, new): what is written after each of the prompts (B, T), a token a step for every text that has not ended.
+
+    choose(logits (R, V), rows (R,)) -> tokens (R,), the next ones of those rows
+    """
+    written = np.full((len(prompts), max_new_tokens), pad)
+    rows = np.arange(len(prompts))  # those that have not ended, R of them
+    logits = reader.read(prompts, mask)  # (B, T) -> (B, V)
+    for t in range(max_new_tokens):
+        tokens = written[rows, t] = choose(logits, rows)
+        going = np.flatnonzero(~np.isin(tokens, ends))
+        if going.size == 0 or t + 1 == max_new_tokens:
+            break
+        if going.size < rows.size:
+            rows, tokens = rows[going], tokens[going]
+            reader.select(going)
+        logits = reader.read(tokens[:, np.newaxis])  # (R, 1) -> (R, V)
+    return written[:, : t + 1]
+
+
+def _likeliest_token(logits: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    return np.argmax(logits, axis=1)
+
+
+def _drawing(batch_size: int, seed: int | None, temperature: float, top_k, top_p) -> Callable:
+    """A `choose` for `_write` that draws each row's token from that row's own random numbers."""
+    seed = next_seed() if seed is None else seed
+    rngs = [np.random.default_rng([seed, row]) for row in range(batch_size)]
+
+    def choose(logits, rows):
+        drawn = [draw_token(x, rngs[row], temperature, top_k, top_p) for x, row in zip(logits, rows, strict=True)]
+        return np.array(drawn)
+
+    return choose
+
+
+def _positions(prompt: int, new: int, block_size: int) -> int:
+    """How many positions the model has to read. Raises ValueError if it doesn't have them."""
+    positions = prompt + new - 1  # the last token is written, but not read
+    if positions > block_size:
+        raise ValueError(
+            f"generate: expected at most {block_size} positions (block_size), got {positions} for a prompt of {prompt} "
+            f"and {new} new tokens: write fewer, or shorten the prompt"
+        )
+    return positions

@@ -1,0 +1,134 @@
+"""Beam search: looking for the likeliest text, not only for the likeliest next token.
+
+The likeliest token may lead where nothing likely follows. So each prompt has `num_beams` texts that are being written,
+its beams. In each step every beam is continued by every token, and of all these the likeliest go on.
+
+    sum of a text    Σ log p(token | before), over what is written
+    its score        sum / length ** length_penalty, where length counts the tokens written, the end token too: sums
+                     only fall, so that without the division (length_penalty 0) short texts win
+
+A step takes the 2 num_beams continuations of the largest sums, so that num_beams are left to go on even if every beam
+could end; with E end tokens (1 + E) num_beams. Among the first num_beams of them, those that end are finished texts. A
+prompt keeps the num_beams finished texts of the best scores, and is done
+
+    early_stopping=True     as soon as there are num_beams of them
+    early_stopping=False    when moreover the best beam, if it ended now, would not be better than the worst of them
+    early_stopping="never"  the same, but the beam is thought to have the best length that it can still get. With
+                            length_penalty >= 0 nothing better is missed but what fell out of the beams
+
+This is the search of transformers' `generate`, choice for choice: the same tokens come out.
+"""
+
+import numpy as np
+
+from tinygrad_gpt.generate.reading import Reader
+from tinygrad_gpt.generate.sampling import likeliest
+
+
+def beam_search(
+    reader: Reader,
+    prompts: np.ndarray,
+    mask: np.ndarray | None,
+    max_new_tokens: int,
+    *,
+    num_beams: int,
+    length_penalty: float,
+    early_stopping: bool | str,
+    ends: np.ndarray,
+    pad: int,
+) -> np.ndarray:
+    """The best text for each prompt (B, T), without the prompt: (B, new), filled up with `pad`; see above.
+
+    reader  of as many sequences as there are prompts
+    ends    (E,), the end tokens
+
+    Raises ValueError for num_beams below 1 and for an early_stopping that is none of the three.
+    """
+    if num_beams < 1:
+        raise ValueError(f"generate: expected num_beams >= 1, got {num_beams}")
+    if early_stopping not in (True, False, "never"):
+        raise ValueError(f"generate: expected early_stopping True, False or 'never', got {early_stopping!r}")
+    n = num_beams
+    finished = Finished(len(prompts), n, max_new_tokens, pad)
+    still_open = np.arange(len(prompts))  # the prompts that are not done, P of them
+    texts = np.full((len(prompts), n, max_new_tokens), pad)
+    sums = np.full((len(prompts), n), -np.inf)
+    sums[:, 0] = 0.0  # at first a prompt's beams are all alike: one of them goes on
+
+    logits = np.repeat(reader.read(prompts, mask), n, axis=0)  # (P, T) -> (P, V) -> (P n, V)
+    reader.select(np.repeat(still_open, n))
+    for length in range(1, max_new_tokens + 1):
+        beams, tokens, sums = _best_continuations(logits, sums, max(2, 1 + ends.size) * n)  # (P, K) each
+        texts = _take(texts, beams)  # (P, n, new) -> (P, K, new)
+        texts[:, :, length - 1] = tokens
+        ended = np.isin(tokens, ends) | (length == max_new_tokens)
+        scores = np.where(ended, sums, -np.inf) / length**length_penalty
+        finished.add(still_open, texts[:, :n], scores[:, :n], length)
+
+        # The best n of those that have not ended go on. If there are fewer, others fill their places with sums of -inf.
+        sums = np.where(ended, -np.inf, sums)
+        going = np.argsort(ended, axis=1, kind="stable")[:, :n]  # (P, n)
+        beams, tokens, sums, texts = (_take(x, going) for x in (beams, tokens, sums, texts))
+
+        final_length = max_new_tokens if early_stopping == "never" and length_penalty > 0 else length
+        done = sums[:, 0] / final_length**length_penalty <= finished.worst(still_open)
+        if early_stopping and early_stopping != "never":
+            done |= finished.worst(still_open) > -np.inf
+        if done.all():
+            break
+        rows = np.arange(len(done))[:, np.newaxis] * n + beams  # (P, n), what the beams are among the sequences read
+        still_open, rows, tokens, sums, texts = (x[~done] for x in (still_open, rows, tokens, sums, texts))
+        reader.select(rows.ravel())
+        logits = reader.read(tokens.reshape(-1, 1))  # (P n, 1) -> (P n, V)
+    return finished.best()
+
+
+def _best_continuations(logits: np.ndarray, sums: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """logits (P n, V), sums (P, n) -> beams, tokens and sums of each prompt's k best continuations, (P, k), best first.
+
+    The k best are among the k best of each beam: only those are sorted. If there are fewer than k, so are given.
+    """
+    p, n = sums.shape
+    each = min(k, logits.shape[1])
+    tokens = np.stack([likeliest(row, each) for row in logits])  # (P n, each)
+    log_p = np.take_along_axis(logits, tokens, axis=1) - _log_sum_exp(logits)
+    sums = (sums.reshape(p * n, 1) + log_p).reshape(p, n * each)
+    best = np.argsort(-sums, axis=1, kind="stable")[:, :k]
+    return best // each, _take(tokens.reshape(p, n * each), best), _take(sums, best)
+
+
+def _log_sum_exp(logits: np.ndarray) -> np.ndarray:
+    """(R, V) -> (R, 1) float64: what is to be taken from logits to make them log-probabilities."""
+    peak = logits.max(axis=1, keepdims=True)
+    return peak + np.log(np.exp(logits - peak).sum(axis=1, keepdims=True, dtype=np.float64))
+
+
+def _take(x: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """x (P, N, ...), index (P, K) -> (P, K, ...): for each prompt, those of its N."""
+    return x[np.arange(len(x))[:, np.newaxis], index]
+
+
+class Finished:
+    """The best n finished texts of each of B prompts, best first."""
+
+    def __init__(self, prompts: int, n: int, max_new_tokens: int, pad: int):
+        self._texts = np.full((prompts, n, max_new_tokens), pad)
+        self._scores = np.full((prompts, n), -np.inf)  # where there is none yet
+        self._lengths = np.zeros((prompts, n), np.int64)
+
+    def add(self, prompts: np.ndarray, texts: np.ndarray, scores: np.ndarray, length: int) -> None:
+        """texts (P, n, new) for the prompts (P,) with their scores (P, n), -inf for one that is not finished."""
+        texts = np.concatenate([self._texts[prompts], texts], axis=1)  # (P, 2n, new)
+        scores = np.concatenate([self._scores[prompts], scores], axis=1)
+        lengths = np.concatenate([self._lengths[prompts], np.full_like(self._lengths[prompts], length)], axis=1)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, : self._scores.shape[1]]  # (P, n)
+        self._texts[prompts], self._scores[prompts] = _take(texts, best), _take(scores, best)
+        self._lengths[prompts] = _take(lengths, best)
+
+    def worst(self, prompts: np.ndarray) -> np.ndarray:
+        """(P,): the score of the last of the n; -inf where there are fewer."""
+        return self._scores[prompts, -1]
+
+    def best(self) -> np.ndarray:
+        """(B, new): the best text of each prompt, and no more columns than the longest of these has."""
+        return self._texts[:, 0, : self._lengths[:, 0].max()]

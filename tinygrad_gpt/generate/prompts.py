@@ -1,0 +1,81 @@
+"""Prompts of different lengths side by side: padding on the left, and the mask that tells it from tokens.
+
+    input_ids       attention_mask
+    [[0, 0, 7, 4],  [[0, 0, 1, 1],
+     [5, 1, 3, 9]]   [1, 1, 1, 1]]
+
+A model writes after the last column, so a shorter prompt has its padding before it: padding after it would stand
+between the prompt and what is written.
+"""
+
+import numpy as np
+
+from tinygrad_gpt.array import Array, to_numpy
+from tinygrad_gpt.functional import plain_array
+
+
+def pad_left(prompts, pad_id: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lists of ids -> input_ids (B, T) int64, filled up on the left with pad_id to the length T of the longest, and
+    attention_mask (B, T) int64, 1 for a token and 0 for padding. Raises ValueError where there is no prompt, or an
+    empty one."""
+    lengths = [len(prompt) for prompt in prompts]
+    if not lengths or min(lengths) == 0:
+        raise ValueError("pad_left: expected one prompt or more, each of one token or more")
+    shape = (len(lengths), max(lengths))
+    input_ids, attention_mask = np.full(shape, pad_id, np.int64), np.zeros(shape, np.int64)
+    for i, prompt in enumerate(prompts):
+        input_ids[i, -lengths[i] :] = prompt
+        attention_mask[i, -lengths[i] :] = 1
+    return input_ids, attention_mask
+
+
+def without_shared_padding(input_ids: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """The columns (B, T) from the first on in which any prompt has a token, and None for a mask that hides nothing."""
+    first = np.argmax(mask.any(axis=0))
+    input_ids, mask = input_ids[:, first:], mask[:, first:]
+    return input_ids, None if mask.all() else mask
+
+
+def position_ids(attention_mask) -> Array:
+    """attention_mask (B, T) -> the place of each token among the real ones of its row, (B, T); 0 for padding."""
+    mask = plain_array(attention_mask).astype(np.int64)
+    return np.where(mask == 1, np.cumsum(mask, axis=1) - 1, 0)
+
+
+def check_ids(ids: np.ndarray, vocab_size: int) -> None:
+    """Raises TypeError for ids that are not integers, IndexError for one that is not in the vocabulary."""
+    if ids.dtype.kind not in "iu":
+        raise TypeError(f"generate: expected integer ids in the prompt, got {ids.dtype}")
+    if ids.min() < 0 or ids.max() >= vocab_size:
+        bad = ids[(ids < 0) | (ids >= vocab_size)][0]
+        raise IndexError(f"generate: expected ids in 0 .. {vocab_size - 1} in the prompt, got {bad}")
+
+
+def check_length(max_new_tokens: int) -> None:
+    if max_new_tokens < 0:
+        raise ValueError(f"generate: expected max_new_tokens >= 0, got {max_new_tokens}")
+
+
+def check_prompts(input_ids, attention_mask, padding: int | None, vocab_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """input_ids (B, T) as int64, and attention_mask (B, T) as booleans: where None is given, False for id `padding`.
+
+    Raises what check_ids does, and ValueError for other shapes, for a mask of other values than 0 and 1, and for
+    padding anywhere but on the left.
+    """
+    input_ids = to_numpy(plain_array(input_ids))
+    if input_ids.ndim != 2 or input_ids.size == 0:
+        raise ValueError(f"generate: expected input_ids of shape (B, T) with B and T >= 1, got {input_ids.shape}")
+    check_ids(input_ids, vocab_size)
+    mask = input_ids != padding if attention_mask is None else to_numpy(plain_array(attention_mask))
+    if mask.shape != input_ids.shape:
+        raise ValueError(f"generate: expected an attention_mask of shape {input_ids.shape}, got {mask.shape}")
+    if not np.isin(mask, (0, 1)).all():
+        raise ValueError("generate: expected an attention_mask of 1 (a token) and 0 (padding) only")
+    mask = mask.astype(bool)
+    wrong = np.flatnonzero((mask[:, 1:] < mask[:, :-1]).any(axis=1) | ~mask[:, -1])
+    if wrong.size:
+        raise ValueError(
+            f"generate: expected padding on the left of the tokens only, row {wrong[0]} of the attention_mask has it "
+            "elsewhere or has no token: pad with generate.pad_left"
+        )
+    return input_ids.astype(np.int64), mask

@@ -1,0 +1,103 @@
+"""Which token comes next: the distribution that it is drawn from, and the draw."""
+
+import math
+
+import numpy as np
+
+
+def token_probabilities(
+    logits, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+) -> np.ndarray:
+    """logits (V,) -> probabilities (V,), float64: softmax(logits / temperature), cut down to the likeliest tokens.
+
+    temperature  divides the logits: below 1 surer, above 1 wilder; 0 always takes the likeliest token
+    top_k        keep the k likeliest tokens only
+    top_p        keep, of those, the fewest likeliest whose probabilities sum to p or more (Holtzman et al., "The
+                 curious case of neural text degeneration", 2020, section 3.1)
+
+    What is kept is scaled to sum to 1. Between equals the lower id is the likelier one.
+
+    Raises ValueError for logits that are not finite.
+    """
+    logits = np.asarray(logits)
+    check_finite(logits)
+    ids, kept = _kept_tokens(logits, temperature, top_k, top_p)
+    probabilities = np.zeros(logits.shape, np.float64)
+    probabilities[ids] = kept
+    return probabilities
+
+
+def draw_token(logits: np.ndarray, rng: np.random.Generator, temperature: float, top_k, top_p) -> int:
+    """One token, each with its probability from `token_probabilities`; it takes one number from rng."""
+    ids, probabilities = _kept_tokens(logits, temperature, top_k, top_p)
+    return int(ids[_draw(probabilities, rng)])
+
+
+def likeliest(logits: np.ndarray, k: int) -> np.ndarray:
+    """The ids of the k likeliest tokens, the likeliest first; k is at most their number."""
+    if k == len(logits):
+        return np.argsort(-logits, kind="stable")
+    least = np.partition(logits, len(logits) - k)[len(logits) - k]
+    candidates = np.flatnonzero(logits >= least)  # more than k where several equal the least
+    return candidates[np.argsort(-logits[candidates], kind="stable")[:k]]
+
+
+def check_finite(logits: np.ndarray) -> None:
+    if not np.isfinite(logits).all():
+        raise ValueError("generate: the model's logits are not finite: its weights are damaged or training diverged")
+
+
+def check_sampling(temperature: float, top_k: int | None, top_p: float | None) -> None:
+    """Raises ValueError for a value that cannot be."""
+    if not (temperature >= 0 and math.isfinite(temperature)):
+        raise ValueError(f"generate: expected a finite temperature >= 0, got {temperature}")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"generate: expected top_k >= 1 or None, got {top_k}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"generate: expected 0 < top_p <= 1 or None, got {top_p}")
+
+
+def _kept_tokens(logits: np.ndarray, temperature: float, top_k: int | None, top_p: float | None) -> tuple:
+    """The tokens that `token_probabilities` keeps, as a rising index, and their probabilities, which sum to 1.
+
+    Sorting the whole vocabulary would take as long as a good part of the model, so only what is kept is sorted.
+    """
+    if temperature == 0:
+        return np.argmax(logits, keepdims=True), np.ones(1)
+    if top_k is None and top_p is None:
+        ids, kept = np.arange(len(logits)), logits
+    else:
+        k = len(logits) if top_k is None else min(top_k, len(logits))
+        ids = np.sort(likeliest(logits, k) if top_p is None else _nucleus(logits, temperature, k, top_p))
+        kept = logits[ids]
+    weights = _weights(kept, temperature)
+    weights /= weights.sum()
+    return ids, weights
+
+
+def _weights(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """exp(logits / temperature) in float64, up to a factor that makes the largest 1."""
+    weights = logits.astype(np.float64)  # and then in place: new memory for the whole vocabulary takes longer to get
+    weights -= weights.max()
+    with np.errstate(over="ignore"):  # a temperature near 0 takes all but the likeliest to -inf, as it should
+        weights /= temperature
+    return np.exp(weights, out=weights)
+
+
+def _nucleus(logits: np.ndarray, temperature: float, k: int, p: float) -> np.ndarray:
+    """The ids of the fewest likeliest tokens that have probability p together, among the k likeliest."""
+    total = _weights(logits if k == len(logits) else logits[likeliest(logits, k)], temperature).sum()
+    tried = 256
+    while True:  # mostly the first few will do
+        ids = likeliest(logits, min(tried, k))
+        shares = _weights(logits[ids], temperature) / total
+        before = np.cumsum(shares) - shares  # what the likelier ones have together; below p, one more is needed
+        if tried >= k or before[-1] >= p:
+            return ids[before < p]
+        tried *= 8
+
+
+def _draw(probabilities: np.ndarray, rng: np.random.Generator) -> int:
+    """One index, each with its probability: where a uniform number falls among the cumulative sums."""
+    sums = np.cumsum(probabilities)
+    return int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))

@@ -1,0 +1,69 @@
+"""`generate`: one sequence, given out token by token."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tinygrad_gpt.array import next_seed, to_numpy
+from tinygrad_gpt.functional import plain_array
+from tinygrad_gpt.generate.prompts import check_ids, check_length
+from tinygrad_gpt.generate.reading import Reader
+from tinygrad_gpt.generate.sampling import check_sampling, draw_token
+
+
+def generate(
+    model,
+    prompt_ids,
+    max_new_tokens: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int | None = None,
+    stop_token: int | None = None,
+) -> Iterator[int]:
+    """Token ids that the model writes after the prompt, each as soon as it is drawn.
+
+    prompt_ids                 (T,) integers, T >= 1
+    max_new_tokens             how many tokens to write at most
+    temperature, top_k, top_p  what is drawn from: see token_probabilities
+    seed                       of the draws; None takes one from the package's stream (array.manual_seed)
+    stop_token                 end when this token is drawn; it is not given out
+
+    The model sees at most its last block_size tokens. It reads the prompt once (the last block_size tokens of a longer
+    one) and keeps the keys and values in a cache, so that a new token costs one position. Positions are learned, which
+    means that a full cache cannot slide by one: then the model starts over from the last block_size // 2 tokens. So the
+    context that a token is drawn from is between half and all of block_size, and starting over costs no more, per
+    token, than one more position.
+
+    Dropout is off. Raises ValueError at once, not at the first token, for values that cannot be, and later for logits
+    that are not finite.
+    """
+    prompt = to_numpy(plain_array(prompt_ids))
+    if prompt.ndim != 1 or prompt.size == 0:
+        raise ValueError(f"generate: expected a prompt of shape (T,) with T >= 1, got {prompt.shape}")
+    check_ids(prompt, model.config.vocab_size)
+    check_length(max_new_tokens)
+    check_sampling(temperature, top_k, top_p)
+    rng = np.random.default_rng(next_seed() if seed is None else seed)
+    return _write(model, prompt.tolist(), max_new_tokens, temperature, top_k, top_p, rng, stop_token)
+
+
+def _write(model, context: list[int], max_new_tokens: int, temperature, top_k, top_p, rng, stop_token) -> Iterator[int]:
+    """The generator behind `generate`, whose arguments have been checked."""
+    block_size = model.config.block_size
+    context = context[-block_size:]  # what the model looks at: it has read it, but for the last `unread` tokens
+    unread = len(context)
+    reader = Reader(model, rows=1)
+    for _ in range(max_new_tokens):
+        if len(context) > block_size:
+            context = context[-max(1, block_size // 2) :]
+            unread = len(context)
+            reader.clear()
+        logits = reader.read(np.array([context[-unread:]]))  # (1, T) -> (1, V)
+        token = draw_token(logits[0], rng, temperature, top_k, top_p)
+        if token == stop_token:
+            return
+        yield token
+        context.append(token)
+        unread = 1
