@@ -167,18 +167,20 @@ def last_words(errors: str) -> str:
     return said[-1][:200] if said else ""
 
 
-def in_turns(peers: list[Peer], rounds: int, request: dict | Callable[[Peer], dict]) -> dict[str, list]:
+def in_turns(
+    peers: list[Peer], rounds: int, request: dict | Callable[[Peer], dict], warm_up: bool = True
+) -> dict[str, list]:
     """Send the request, or `request(peer)`, to each peer in turn, `rounds` times over, after a round that only warms
-    up. Returns their answers, by the peer's name.
+    up (unless something else has). Returns their answers, by the peer's name.
 
     Threads spin for a while after their work before they sleep (OpenBLAS's for the longest); each turn waits that long.
     """
     answers: dict[str, list] = {peer.name: [] for peer in peers}
-    for round_number in range(rounds + 1):
+    for round_number in range(rounds + warm_up):
         for peer in peers:
             time.sleep(0.1)
             answer = peer.ask(**(request(peer) if callable(request) else request))
-            if round_number:
+            if round_number >= warm_up:
                 answers[peer.name].append(answer)
     return answers
 
@@ -228,7 +230,7 @@ def one_line(facts: dict[str, str]) -> str:
 def write_results(name: str, facts: dict[str, str], records: list[dict], table: str) -> None:
     """Write benchmarks/results/NAME.json, and NAME.md with the table, the machine and the command that made them."""
     RESULTS.mkdir(exist_ok=True)
-    command = " ".join(["python", f"benchmarks/{name}.py", *sys.argv[1:]])
+    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     everything = {"command": command, "machine": facts, "records": records}
     (RESULTS / f"{name}.json").write_text(json.dumps(everything, indent=2) + "\n", encoding="utf-8")
     (RESULTS / f"{name}.md").write_text(f"`{command}`\n\n{one_line(facts)}\n\n{table}\n", encoding="utf-8")

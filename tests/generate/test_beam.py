@@ -88,6 +88,19 @@ def test_a_batch_finds_what_a_plain_search_finds_for_each_prompt(seed, n, new, e
     assert written.tolist() == [text + [0] * (max(map(len, expected)) - len(text)) for text in expected]
 
 
+def test_when_a_search_is_done_makes_a_difference():
+    model = random_model(vocab_size=5, seed=0, scale=0.4)
+    ids, mask = pad_left(PROMPTS, 0)
+    found = []
+    for early_stopping in (True, False, "never"):
+        how = dict(length_penalty=2.0, early_stopping=early_stopping)
+        written = model.generate(ids, mask, 9, num_beams=2, eos_token_id=0, pad_token_id=0, **how)[:, 7:].tolist()
+        expected = [plain_beam_search(model, prompt, 9, 2, **how, ends=[0]) for prompt in PROMPTS]
+        assert written == [text + [0] * (len(written[0]) - len(text)) for text in expected]
+        found.append(written)
+    assert found[0] != found[1] != found[2] != found[0]
+
+
 def greedy(model, prompt, new, ends) -> list[int]:
     text = []
     while len(text) < new and not (text and text[-1] in ends):

@@ -14,7 +14,7 @@ LESSONS = sorted((Path(__file__).parents[2] / "lessons").glob("[0-9]*.py"))
 
 
 def test_there_are_lessons():
-    assert len(LESSONS) >= 3
+    assert len(LESSONS) >= 4
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)

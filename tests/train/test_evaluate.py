@@ -9,13 +9,12 @@ from tinygrad_gpt import array
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
+from tinygrad_gpt.nn import Module
 from tinygrad_gpt.train.evaluate import Score, evaluate, evaluate_sliding, sliding_windows
 
 
-class Counts:
+class Counts(Module):
     """Stands in for a model: its loss is the mean of the tokens it is given."""
-
-    training = True
 
     def __init__(self, block_size):
         self.config = GPTConfig(vocab_size=100, block_size=block_size, n_head=1, n_embd=1)
@@ -25,12 +24,6 @@ class Counts:
         self.batches.append(x.shape)
         self.modes.append(self.training)
         return Tensor(x.mean())
-
-    def train(self, mode=True):
-        self.training = mode
-
-    def eval(self):
-        self.training = False
 
 
 def test_each_token_counts_the_same_in_a_last_batch_with_fewer_blocks():

@@ -29,7 +29,10 @@ def train(
         ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="recipe to start from; see `tinygrad-gpt presets`", show_default="quick")
+        str | None,
+        typer.Option(
+            help="recipe to start from; see `tinygrad-gpt presets`", show_default="quick; with --from: finetune"
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="run folder to make", show_default="runs/CORPUS-1, runs/CORPUS-2, ...")
@@ -42,7 +45,8 @@ def train(
     """Train a GPT on a text, and let it write some.
 
     With --from it goes on from a trained model: a run folder, a Hugging Face
-    folder, or the name of a model on the Hugging Face hub.
+    folder, or the name of a model on the Hugging Face hub. It keeps its shape;
+    --block-size is then how many tokens it reads at once in training.
 
     Settings that are not given come from the preset. Ctrl-C saves and ends;
     --resume goes on from there, or from the last checkpoint of a run that was

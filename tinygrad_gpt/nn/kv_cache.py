@@ -96,7 +96,7 @@ class KVCache:
         else:
             after, moved = before[:, :, : len(rows)], np.flatnonzero(rows != places)
         to, source = (np.asarray(x, like=before) for x in (moved, rows[moved]))
-        after[:, :, to, :, : self.length] = before[:, :, source, :, : self.length]
+        for layer, old, new in zip(self.layers, before, after, strict=True):
+            new[:, to, :, : layer.length] = old[:, source, :, : layer.length]  # (2, R, H, T so far, D)
+            layer.keys, layer.values = new
         self._everything = after
-        for layer, (keys, values) in zip(self.layers, after, strict=True):
-            layer.keys, layer.values = keys, values

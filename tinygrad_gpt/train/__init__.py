@@ -4,6 +4,8 @@
     run = start(settings, out=None)                          # run.py: corpus, tokenizer, model, run folder
     run.train(reporter)                                      # trainer.py: the loop
 
+A run may go on from a trained model (source.py): settings = choose_settings(None, {"from_": "../gpt2", ...}).
+
 A run folder holds all there is to know about a run, and is all that `sample`, `eval` and `--resume` read:
 
     config.json             every setting, and what the run was made from (run_folder.py)

@@ -65,17 +65,12 @@ def evaluate(
     """
     block_size = block_size or model.config.block_size
     batches = None if limit is None else max(1, round(limit / (batch_size * block_size)))
-    was_training = model.training
-    model.eval()
     total, count = 0.0, 0
-    try:
-        with no_grad():
-            for x, y in sequential_batches(tokens, batch_size, block_size, limit=batches):
-                total += model.loss(x, y).item() * y.size  # blocks of equal length, but the last batch may have fewer
-                count += y.size
-                told(count, len(tokens) - 1)
-    finally:
-        model.train(was_training)
+    with model.evaluating(), no_grad():
+        for x, y in sequential_batches(tokens, batch_size, block_size, limit=batches):
+            total += model.loss(x, y).item() * y.size  # blocks of equal length, but the last batch may have fewer
+            count += y.size
+            told(count, len(tokens) - 1)
     return Score(total / count, count)
 
 

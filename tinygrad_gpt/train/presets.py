@@ -123,7 +123,7 @@ _DROPOUTS = ("dropout", "embd_pdrop", "attn_pdrop")
 class Settings:
     """Everything that was chosen for a run, before any data has been read.
 
-    model  GPTConfig's fields, all but vocab_size, which the tokenizer decides
+    model  GPTConfig's fields, all but vocab_size, which the tokenizer decides, or the model that from_ names
     """
 
     preset: str

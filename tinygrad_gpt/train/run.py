@@ -113,8 +113,12 @@ def resume(
     prompt = _check_data(settings, tokenizer, tokens)
     use_arithmetic(settings.train)
     is_there = folder.checkpoint.exists()
-    source = None if is_there else _unchanged_source(own)
-    trainer = Trainer(settings.train, _first_model(settings, own.config.vocab_size, source), tokens, folder)
+    if is_there:
+        with array.without_drawing():
+            model = GPT(own.config)
+    else:
+        model = _first_model(settings, own.config.vocab_size, _unchanged_source(own))
+    trainer = Trainer(settings.train, model, tokens, folder)
     folder.remove_unfinished()
     if is_there:
         trainer.load()

@@ -30,13 +30,8 @@ def encode_prompt(tokenizer: Tokenizer, prompt: str, fallback: int = 0) -> np.nd
 
 def stream_text(model, tokenizer: Tokenizer, prompt: np.ndarray, tokens: int, **how) -> Iterator[str]:
     """What the model writes after the prompt, piece by piece as it comes. `how`: the settings of `generate`."""
-    was_training = model.training
-    model.eval()
     decoder = tokenizer.decoder()
-    try:
-        for token in generate(model, prompt, tokens, **how):
-            # A model may have more ids than its tokenizer, which nobody has trained: they have no text.
-            yield decoder.feed(token) if token < tokenizer.vocab_size else NO_TEXT
-        yield decoder.finish()
-    finally:
-        model.train(was_training)
+    for token in generate(model, prompt, tokens, **how):
+        # A model may have more ids than its tokenizer, which nobody has trained: they have no text.
+        yield decoder.feed(token) if token < tokenizer.vocab_size else NO_TEXT
+    yield decoder.finish()

@@ -8,9 +8,9 @@ import pytest
 
 from tinygrad_gpt.data import open_corpus
 from tinygrad_gpt.train.metrics import read_metrics
-from tinygrad_gpt.train.presets import resolve
 from tinygrad_gpt.train.progress import Reporter
 from tinygrad_gpt.train.run import start
+from tinygrad_gpt.train.source import choose_settings
 
 ENGLISH = 60_000  # characters
 SHAPE = dict(n_layer=2, n_head=2, n_embd=32, block_size=32, batch_size=8, warmup=20, steps=200)
@@ -43,9 +43,10 @@ def train(english, tmp_path):
     """train(change=None, preset="tiny", **settings) -> Trained. `change` is called with the model before its first
     step."""
 
-    def train(change=lambda model: None, preset="tiny", **given):
+    def train(change=lambda model: None, preset="tiny", shape=SHAPE, **given):
         number = len(list(tmp_path.glob("run*")))
-        run = start(resolve(preset, FEW | SHAPE | {"corpus": str(english)} | given), tmp_path / f"run{number}")
+        settings = choose_settings(preset, FEW | shape | {"corpus": str(english)} | given)
+        run = start(settings, tmp_path / f"run{number}")
         change(run.model)
         said = io.StringIO()
         run.train(Reporter(said))

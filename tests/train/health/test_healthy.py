@@ -14,9 +14,16 @@ def recipe(name):
     return settings.model | settings.train | REDUCED
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [name for name, preset in PRESETS.items() if preset.model])
 def test_presets(train, name):
     assert train(preset=name, **recipe(name)).said == []
+
+
+def test_going_on_from_a_trained_model(train):
+    trained = train()
+    assert trained.said == []
+    finetune = PRESETS["finetune"].train | {"from_": str(trained.folder), "steps": 60}
+    assert train(preset="finetune", shape={}, **finetune).said == []
 
 
 @pytest.mark.parametrize("seed", [2, 3])
