@@ -1,5 +1,6 @@
 """Corpora: what is read, where it is cut, and what is said when that can't be done."""
 
+import gzip
 import hashlib
 import os
 import subprocess
@@ -73,6 +74,31 @@ def test_names_are_shuffled_and_cut_between_names(real_data):
     places = [lines.index(name) / len(lines) for name in val.split()[::10]]
     assert 0.45 < sum(places) / len(places) < 0.55  # in file order they would all be above 0.9
     assert open_corpus("names").sha256 == open_corpus("names").sha256
+
+
+def test_sentences_are_those_of_three_files_shuffled_and_each_once(real_data):
+    train, val = (part.splitlines() for part in parts(open_corpus("sentences")))
+    lines = train + val
+    assert len(lines) == len(set(lines)) == 39_841 and len(train) == int(0.9 * 39_841)
+    assert "Our friends won't buy this analysis, let alone the next one we propose." in lines  # CoLA, to train on
+    assert "As you eat the most, you want the least." not in lines  # CoLA, to test on
+    assert "Two young, White males are outside near many bushes." in lines  # the first caption
+    assert "= Robert <unk> =" not in lines and "= Homarus gammarus =" in lines  # WikiText-2's test and validation
+    assert all(line and line == line.strip() for line in lines)
+
+
+def test_a_damaged_gzip_file(tmp_path):
+    path = tmp_path / "text.gz"
+    whole = gzip.compress(b"a text\n" * 100)
+    path.write_bytes(whole)
+    assert reading.read_gzip(path) == "a text\n" * 100
+    for damaged in (whole[:-9], whole[:20] + bytes(9) + whole[29:], b"no gzip", gzip.compress(b"\xff\xff")):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"cannot read .*text.gz") as error:
+            reading.read_gzip(path)
+        one_line(error)
+    with pytest.raises(UserError, match=r"cannot read .*nowhere.gz"):
+        reading.read_gzip(tmp_path / "nowhere.gz")
 
 
 def test_wikitext_2_trains_on_valid_and_evaluates_on_test(real_data):

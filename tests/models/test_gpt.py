@@ -72,13 +72,14 @@ def test_how_many_parameters_there_are(norm, tied, bias):
     assert (model.head.weight is model.token_embedding.weight) == tied
 
 
-def test_the_initialisation_is_gpt2s():
+@pytest.mark.parametrize(("norm", "residual_std"), [("pre", 0.02 / 4), ("post", 0.02)], ids=["gpt2", "gpt1"])
+def test_the_initialisation_is_the_papers(norm, residual_std):
     tg.manual_seed(1)
-    model = GPT(GPTConfig(500, block_size=100, n_layer=8, n_head=2, n_embd=128))
+    model = GPT(GPTConfig(500, block_size=100, n_layer=8, n_head=2, n_embd=128, norm=norm))
     for name, p in model.named_parameters():
         if p.ndim == 2:
             residual = name.endswith((".attention.out.weight", ".down.weight"))
-            assert p.data.std() == pytest.approx(0.02 / 4 if residual else 0.02, rel=0.05), name
+            assert p.data.std() == pytest.approx(residual_std if residual else 0.02, rel=0.05), name
             assert abs(p.data.mean()) < 0.001
         else:
             assert (p.data == (1 if name.endswith("norm.weight") else 0)).all(), name

@@ -7,6 +7,7 @@ import signal
 import numpy as np
 import pytest
 
+from tinygrad_gpt.data import GPT1Tokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.train import trainer as trainer_module
 from tinygrad_gpt.train.checkpoint import load_checkpoint
@@ -15,6 +16,7 @@ from tinygrad_gpt.train.own_pairs import install, load_pair
 from tinygrad_gpt.train.progress import Reporter
 from tinygrad_gpt.train.run import resume, start
 from tinygrad_gpt.train.run_folder import RunFolder
+from tinygrad_gpt.train.sampling import encode_prompt
 from tinygrad_gpt.train.source import open_trained
 
 TIMES = ("tokens_per_s", "elapsed_s")
@@ -337,3 +339,15 @@ def test_a_bpe_run(settings, reporter, tmp_path):
     assert again.tokenizer.fingerprint() == run.tokenizer.fingerprint()
     with pytest.raises(UserError, match="there is no tokenizer 'frob': expected char, bpe, gpt1, own, or the path"):
         start(settings(tokenizer="frob"), tmp_path / "third")
+
+
+def test_a_gpt1_run(settings, reporter, tmp_path):
+    """GPT-1's tokenizer has no line end to begin a sample with."""
+    pytest.importorskip("tokenizers")
+    run = start(settings(tokenizer="gpt1", bpe_vocab=256, norm="post"), tmp_path / "run")
+    run.train(reporter)
+    assert isinstance(run.tokenizer, GPT1Tokenizer)
+    assert run.model.config.vocab_size == run.tokenizer.vocab_size <= 256
+    assert "".join(run.sample())
+    with pytest.raises(UserError, match="the prompt ' ' is no token of this model"):
+        encode_prompt(run.tokenizer, " ")

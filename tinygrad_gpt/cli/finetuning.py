@@ -48,7 +48,7 @@ def finetune(
 
         tinygrad-gpt train sentences --preset gpt1-small --out runs/gpt1
 
-        tinygrad-gpt finetune cola --from runs/gpt1 --seeds 3 --epochs 5 --lr 4e-4
+        tinygrad-gpt finetune cola --from runs/gpt1 --seeds 3 --epochs 6 --lr 5e-4
 
     Ctrl-C saves what has been reached, and ends.
     """

@@ -6,6 +6,7 @@ One architecture, and what makes it a GPT-1 or a GPT-2:
     causal_lm.py  the same with transformers' manners: loss from labels, padded batches, text, checkpoints
     gpt1.py       GPT-1, and what transformers calls its settings and tensors
     gpt2.py       GPT-2, likewise
+    gpt1_heads.py GPT-1 for tasks: classification, similarity, multiple choice
 
 Checkpoints that others made, or can read:
 
@@ -18,7 +19,20 @@ Checkpoints that others made, or can read:
 from tinygrad_gpt.models.causal_lm import CausalLM, CausalLMOutput
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
 from tinygrad_gpt.models.gpt1 import GPT1
+from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification, GPT1ForMultipleChoice, GPT1ForSimilarity
 from tinygrad_gpt.models.gpt2 import GPT2
 from tinygrad_gpt.models.pretrained import load_pretrained, save_pretrained
 
-__all__ = ["GPT", "GPT1", "GPT2", "CausalLM", "CausalLMOutput", "GPTConfig", "load_pretrained", "save_pretrained"]
+__all__ = [
+    "GPT",
+    "GPT1",
+    "GPT2",
+    "CausalLM",
+    "CausalLMOutput",
+    "GPT1ForClassification",
+    "GPT1ForMultipleChoice",
+    "GPT1ForSimilarity",
+    "GPTConfig",
+    "load_pretrained",
+    "save_pretrained",
+]

@@ -1,9 +1,9 @@
 """GPT-1 for tasks: the pre-trained body, and one linear layer that reads the extract token.
 
     h = features of the sequence at its extract token      (C,)
-    P(y | sequence) = softmax(W h)                         equation 4 (where the task decides what W h is, see below)
-    L3 = L2 + λ L1                                         equation 5
-    L2: the task's cross-entropy                           L1: the language model's, on the same sequences
+    P(y | sequence) = softmax(W h)                         equation 3 (the published code adds a bias, and so do we)
+    L2 = log P(y | sequence)                               equation 4: the task
+    L3 = L2 + λ L1                                         equation 5; L1: the language model, on the same sequences
 
 (Radford et al., "Improving language understanding by generative pre-training", 2018, sections 3.2 and 3.3; the
 sequences come from data/gpt1_inputs.py.) The paper writes L1 and L2 as sums of log-likelihoods, to be maximised. Here
@@ -121,11 +121,12 @@ def with_new_tokens(body: GPT, count: int) -> GPT:
     """
     config = dataclasses.replace(body.config, vocab_size=body.config.vocab_size + count)
     with without_drawing():
-        larger = type(body)(config).to(body.token_embedding.weight.dtype)
-    state = body.state_dict()
+        larger = type(body)(config)
+    old = dict(body.named_parameters())
     for name, p in larger.named_parameters():
-        old = state[name]
-        if old.shape != p.shape:  # (V, C) -> (V + count, C)
-            p.data[len(old) :] = normal(p.data[len(old) :].shape, INITIAL_STD, dtype=p.dtype)
-        p.data[: len(old)] = old
+        before = old[name].data
+        p.data = np.empty_like(before, shape=p.shape)  # (V, C) -> (V + count, C); the others keep their shape
+        p.data[: len(before)] = before
+        added = p.data[len(before) :]
+        added[...] = np.asarray(normal(added.shape, INITIAL_STD, before.dtype), like=before)
     return larger.train(body.training)

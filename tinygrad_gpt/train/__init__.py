@@ -15,4 +15,6 @@ A run folder holds all there is to know about a run, and is all that `sample`, `
     doctor.png              what the health check looked at, drawn by `tinygrad-gpt doctor` (health/)
     checkpoint.safetensors  weights, optimiser, random numbers: the latest state (checkpoint.py)
     sample.txt              what the model writes at the end
+
+Fine-tuning a classifier (finetune.py, finetune_run.py, classifier.py) has a folder and a loop of its own.
 """

@@ -85,7 +85,7 @@ PRESETS = {
         ),
         Preset(
             "gpt1-small",
-            "GPT-1 in small, five minutes on two cores: to fine-tune afterwards",
+            "GPT-1 in small, some eight minutes on two cores: to fine-tune afterwards",
             _shape(4, 4, 128, 64, dropout=0.1, norm="post"),
             _GPT1 | dict(bpe_vocab=4096, steps=4000, batch_size=32, lr=1e-3, warmup=200),
         ),

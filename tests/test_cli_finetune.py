@@ -1,0 +1,145 @@
+"""`tinygrad-gpt finetune` and `tinygrad-gpt classify`: what they print, and their exit status."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tinygrad_gpt import array
+from tinygrad_gpt.cli import main
+from tinygrad_gpt.cli.finetuning import FinetuneConfig
+
+PRETRAIN = (
+    "--preset gpt1-small --tokenizer char --n-layer 1 --n-head 2 --n-embd 8 --block-size 16 --batch-size 2 --steps 2"
+)
+QUICK = ["--epochs", "1", "--batch-size", "16", "--lr", "1e-3"]
+
+
+@pytest.fixture(autouse=True)
+def own_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("TINYGRAD_GPT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
+    yield
+    array.set_default_dtype(np.float32)
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command: (status, standard output, standard error)."""
+
+    def run(*arguments):
+        status = main(list(arguments))
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def pretrained(run, tmp_path):
+    (tmp_path / "text.txt").write_text("the cat sat on the mat and the dog sat on the log\n" * 20, encoding="utf-8")
+    assert run("train", "text.txt", "--out", "pre", *PRETRAIN.split(), "--sample-tokens", "0")[0] == 0
+    lines = [f"the {'cat' if i % 3 else 'dog'} sat{' on' * (i % 5)}\t{'c' if i % 3 else 'd'}\n" for i in range(60)]
+    (tmp_path / "own.tsv").write_text("".join(lines), encoding="utf-8")
+    return tmp_path / "pre"
+
+
+def assert_one_line(result, *parts):
+    status, _, error = result
+    assert status == 2
+    assert error.startswith("error: ") and error.count("\n") == 1, error
+    for part in parts:
+        assert part in error, error
+
+
+def test_finetune_and_classify(run, pretrained, tmp_path):
+    status, said, _ = run("finetune", "own.tsv", "--from", "pre", "--seeds", "2", *QUICK)
+    assert status == 0
+    assert "54 texts of own.tsv in 2 classes (6 to test on)" in said
+    for row in ("most frequent class", "λ = 0, seed 1", "λ = 0, seed 2", "λ = 0.5, seed 1", "λ = 0.5, seed 2"):
+        assert row in said
+    assert "λ = 0, mean of 2 ± s.d." in said and "λ = 0.5, mean of 2 ± s.d." in said
+    assert said.count("epoch 1/1") == 4
+    assert 'tinygrad-gpt classify runs/own-1 "the ' in said.replace("\\", "/")
+    status, said, _ = run("classify", "runs/own-1", "the cat sat", "the dog sat")
+    assert status == 0
+    rows = [line.split("\t") for line in said.splitlines()]
+    assert [row[2] for row in rows] == ["the cat sat", "the dog sat"]
+    assert all(row[0] in ("c", "d") and 0.5 <= float(row[1]) <= 1 for row in rows)
+
+
+def test_every_setting_is_an_option_and_reaches_the_run(run, pretrained, tmp_path):
+    given = dict(epochs=2, batch_size=30, lr=0.01, warmup_share=0.1, weight_decay=0.2, grad_clip=0.5)
+    given |= dict(head_dropout=0.3, seed=7, pretrained=False)
+    assert set(given) == set(FinetuneConfig.__dataclass_fields__), "a setting is not tested"
+    options = ["--no-pretrained"]
+    for name, value in given.items():
+        options += [] if name == "pretrained" else ["--" + name.replace("_", "-"), str(value)]
+    weights = ["--lm-weight", "0.25", "--lm-weight", "1"]
+    assert run("finetune", "own.tsv", "--from", "pre", "--out", "fine", *weights, *options)[0] == 0
+    written = json.loads((tmp_path / "fine" / "finetune.json").read_text(encoding="utf-8"))
+    assert written["finetune"] == given | {"lm_weights": [0.25, 1.0], "seeds": [7]}
+    assert written["began_from"] == "pre" and written["classes"] == ["c", "d"]
+    results = json.loads((tmp_path / "fine" / "results.json").read_text(encoding="utf-8"))
+    assert [result["lm_weight"] for result in results["runs"]] == [0.25, 1.0]
+
+
+def test_a_hugging_face_folder(run, pretrained, tmp_path):
+    assert run("export", "pre", "hf")[0] == 0
+    status, said, _ = run("finetune", "own.tsv", "--from", "hf", "--lm-weight", "0", *QUICK)
+    assert status == 0 and "λ = 0, seed 1" in said
+    assert run("classify", "runs/own-1", "the cat")[0] == 0
+
+
+def test_help_says_how_to_get_from_pre_training_to_the_figures(run):
+    status, said, _ = run("finetune", "--help")
+    assert status == 0
+    assert "train sentences --preset gpt1-small" in said and "finetune cola --from" in said
+
+
+def test_ctrl_c(run, pretrained, monkeypatch, tmp_path):
+    import signal
+
+    from tinygrad_gpt.train.finetune import FineTuner
+
+    real, calls = FineTuner.train_step, []
+
+    def step(self, which):
+        calls.append(which)
+        if len(calls) == 6:
+            signal.raise_signal(signal.SIGINT)
+        return real(self, which)
+
+    monkeypatch.setattr(FineTuner, "train_step", step)
+    status, said, _ = run("finetune", "own.tsv", "--from", "pre", "--out", "fine", *QUICK)
+    assert status == 130
+    assert "λ = 0.5, seed 1 (stopped)" in said and said.splitlines()[-1].endswith("is saved in fine")
+    assert len(calls) == 6
+    assert run("classify", "fine", "the cat")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ("finetune nope --from pre", ("there is no task, file or folder 'nope'",)),
+        ("finetune own.tsv --from nowhere", ("nowhere",)),
+        ("finetune own.tsv --from pre --epochs 0", ("epochs",)),
+        ("finetune own.tsv --from pre --lm-weight -1", ("--lm-weight",)),
+        ("finetune own.tsv --from pre --seeds 0", ("--seeds",)),
+        ("finetune own.tsv --from pre --out pre", ("pre",)),
+        ("finetune own.tsv", ("--from",)),
+        ("classify pre text", ("pre", "finetune.json")),
+        ("classify nowhere text", ("nowhere",)),
+        ("sample fine", ("fine",)),
+    ],
+)
+def test_mistakes_are_one_line(run, pretrained, tmp_path, arguments, parts):
+    (tmp_path / "fine").mkdir()
+    (tmp_path / "fine" / "finetune.json").write_text("{}", encoding="utf-8")
+    assert_one_line(run(*arguments.split()), *parts)
+
+
+def test_a_text_that_the_tokenizer_does_not_know(run, pretrained, tmp_path):
+    (tmp_path / "own.tsv").write_text("the CAT\tc\nthe dog\td\n" * 20, encoding="utf-8")
+    assert_one_line(run("finetune", "own.tsv", "--from", "pre", *QUICK), "'C'")
