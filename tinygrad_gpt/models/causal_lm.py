@@ -61,7 +61,7 @@ class CausalLM(GPT):
                         wants `position_ids(attention_mask)`
         labels          (B, T) integers, mostly input_ids themselves: they are shifted here, so that position t predicts
                         label t + 1. -100 counts for nothing: give it to padding, which the mask alone does not take
-                        out of the loss
+                        out of the loss, and to the first token after padding, which would be predicted from it
 
         Raises what GPT.features raises, and ValueError for labels of another shape or of which none counts.
         """
