@@ -66,7 +66,9 @@ class RunFolder:
         found = config if isinstance(config, dict) else {}
         missing = [name for name, kind in _NEEDED.items() if not isinstance(found.get(name), kind)]
         if missing:
-            raise UserError(f"{self.config} is damaged, or no run's: it has no {', '.join(missing)} as `train` writes it")
+            raise UserError(
+                f"{self.config} is damaged, or no run's: it lacks {', '.join(missing)} as `train` writes it"
+            )
         return config
 
     def remove_unfinished(self) -> None:
