@@ -5,7 +5,12 @@
     tokens = prepare_tokens(corpus, tokenizer)      # tokens.py: ids on disk, memory-mapped
     x, y = random_batch(tokens.train, 12, 64, seed=1, step=0)   # batches.py: what a training step reads
 
-Everything here reads and writes in chunks, so that a corpus larger than memory trains as a small one does. Nothing here
+For fine-tuning a classifier:
+
+    task = open_task("cola")                        # classification.py: texts with labels
+    ids = classification(text, task_tokens, 512)    # gpt1_inputs.py: start text extract, and what other tasks read
+
+Corpora are read and written in chunks, so that a corpus larger than memory trains as a small one does. Nothing here
 knows Tensors: a batch is a pair of NumPy arrays.
 """
 
