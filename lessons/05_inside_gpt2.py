@@ -182,12 +182,12 @@ assert model.log_prob(encode("the cat sat on the mat."))[0] > model.log_prob(enc
 #
 # Arrays are rectangular and prompts are not, so the shorter one is padded: on the left, so that the next token comes
 # last in both rows. The attention mask says what is padding, and positions count the real tokens only. What the padding
-# holds makes no difference:
+# holds makes no difference (blanks in the end, which are id 0):
 
 # %%
 long, short = encode("the cow ran to the "), encode("the cat ")
 padding = long.shape[1] - short.shape[1]
-for filler in (0, 5):
+for filler in (5, 0):
     batch = np.concatenate([long, np.pad(short, ((0, 0), (padding, 0)), constant_values=filler)])  # (2, T)
     mask = np.ones_like(batch)
     mask[1, :padding] = 0

@@ -183,6 +183,11 @@ def test_a_run_folder_that_exists(run, trained):
     assert_one_line(run("train", "text.txt", "--out", "run", *SMALL), "the run folder run exists", "--resume run")
 
 
+def test_a_run_is_no_text(run, trained):
+    """Whoever forgets --resume does not train on the run's own files."""
+    assert_one_line(run("train", "run", *SMALL), "run is a run folder, no text", "--resume run")
+
+
 def test_resume_with_other_settings(run, trained):
     assert_one_line(run("train", "--resume", "run", "--steps", "9"), "--steps is 4, not 9")
     assert_one_line(run("train", "--resume", "run", "--preset", "quick"), "--preset tiny, not quick")

@@ -132,6 +132,7 @@ def damage(folder, name, content):
     [
         ("config.json", None, "is no run folder"),
         ("config.json", "{", "is damaged"),
+        ("config.json", '{"model_type": "gpt2"}', "is a Hugging Face folder, not a run folder"),
         ("metrics.jsonl", None, "has no rows yet"),
         ("metrics.jsonl", "", "has no rows yet"),
         ("metrics.jsonl", "nothing\n{}\n", "line 1: this is no row of metrics"),

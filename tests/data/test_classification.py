@@ -46,6 +46,14 @@ def test_cola_is_what_its_checksums_say(real_data):
         assert path.stat().st_size == remote.size and corpora.sha256_of(path) == remote.sha256
 
 
+def test_a_heading_as_spreadsheets_write_it(folder):
+    """With columns named as one likes, and the mark that begins their UTF-8 files."""
+    (folder / "train.tsv").write_text("\ufeffSentence\tLabel\nfine\tup\nbad\tdown\n", encoding="utf-8")
+    assert pairs(open_task(folder), "train") == [("fine", "up"), ("bad", "down")]
+    (folder / "train.tsv").write_text("\ufefffine\tup\nbad\tdown\n", encoding="utf-8")
+    assert pairs(open_task(folder), "train") == [("fine", "up"), ("bad", "down")]
+
+
 def test_a_folder_of_a_tsv_and_a_csv(folder):
     task = open_task(folder)
     assert task.classes == ("down", "up")

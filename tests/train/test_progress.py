@@ -53,6 +53,18 @@ def test_plain_lines_come_every_ten_seconds(monkeypatch):
     assert [line.split("tokens/s  ")[1] for line in lines] == ["1:35 left", "1:25 left", "1:15 left"]
 
 
+def test_a_long_validation_is_told_every_ten_seconds(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("tinygrad_gpt.train.progress.time.monotonic", lambda: now)
+    said = io.StringIO()
+    reporter = Reporter(said)
+    reporter.begin(steps=100, done=0)
+    for done in range(0, 3000, 100):
+        now += 1.0
+        reporter.validating(done, 3000)
+    assert said.getvalue().splitlines() == [f"validating: {n} of 3.0k tokens" for n in ("900", "1.9k", "2.9k")]
+
+
 def test_a_bar_in_a_terminal():
     rich_console = pytest.importorskip("rich.console")
     said = io.StringIO()
@@ -65,10 +77,17 @@ def test_a_bar_in_a_terminal():
     reporter.row(ROW | {"val_loss": 2.75})
     reporter.step(20, 2.0)
     reporter._bar.refresh()
+    reporter.validating(1500, 3000)
+    reporter._bar.refresh()
     reporter.end()
     text = said.getvalue()
     assert "step 5/20" in text and "compiling the kernels" in text
-    assert "loss 2.500" in text and "step 20/20" in text and "31k tokens/s" in text
+    assert (
+        "loss 2.500" in text
+        and "step 20/20" in text
+        and "validating: 1.5k of 3.0k tokens" in text
+        and "31k tokens/s" in text
+    )
     assert "step 10/20  train 2.500  val 2.750  31k tokens/s\n" in text.replace("\r", "")
 
 

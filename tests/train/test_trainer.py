@@ -335,5 +335,5 @@ def test_a_bpe_run(settings, reporter, tmp_path):
     assert run.model.config.vocab_size == 270
     again = start(settings(tokenizer=str(run.folder.tokenizer)), tmp_path / "again")
     assert again.tokenizer.fingerprint() == run.tokenizer.fingerprint()
-    with pytest.raises(UserError, match="there is no tokenizer 'frob': expected char, bpe, gpt1, or the path"):
+    with pytest.raises(UserError, match="there is no tokenizer 'frob': expected char, bpe, gpt1, own, or the path"):
         start(settings(tokenizer="frob"), tmp_path / "third")

@@ -18,7 +18,8 @@ def finetune(
         str,
         typer.Argument(
             metavar="TASK",
-            help="cola, or the path of your own texts with labels: a .tsv or .csv file, or a folder with train and dev",
+            help="cola, or the path of your own: a .tsv or .csv file with a text and its label on each line, or a "
+            "folder with two of them, train and dev",
             show_default=False,
         ),
     ],

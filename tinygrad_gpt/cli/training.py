@@ -55,11 +55,14 @@ def train(
     from tinygrad_gpt.kernels import registry
     from tinygrad_gpt.train import own_pairs, run
     from tinygrad_gpt.train.progress import make_reporter
+    from tinygrad_gpt.train.run_folder import RunFolder
     from tinygrad_gpt.train.source import choose_settings
 
     if resume and out:
         raise UserError("--resume goes on in the run's own folder: leave --out away")
     if corpus is not None:
+        if RunFolder(Path(corpus)).checkpoint.is_file():
+            raise UserError(f"{corpus} is a run folder, no text: go on with --resume {corpus}, or name a text first")
         given["corpus"] = corpus
     reporter = make_reporter()
     settings = None if resume else choose_settings(preset, given)  # complain about options before doing any work

@@ -6,9 +6,9 @@ Names:
            as the files of corpora.py are.
 
 Anything else is a path, of a file or of a folder with train.tsv and dev.tsv (or .csv). Each line is a text and its
-label, two columns: tab-separated and without quotes in a .tsv, as spreadsheets write them in a .csv. A first line
-"text, label" is a heading. A single file is cut: of its lines, in the order of their SHA-256 (a shuffle that comes out
-alike everywhere), the first 90 % train and the rest are kept to test on.
+label, two columns: tab-separated and without quotes in a .tsv, as spreadsheets write them in a .csv. A first line whose
+second column says "label" is a heading. A single file is cut: of its lines, in the order of their SHA-256 (a shuffle
+that comes out alike everywhere), the first 90 % train and the rest are kept to test on.
 """
 
 import csv
@@ -25,7 +25,7 @@ from tinygrad_gpt.data.text_files import read_text
 from tinygrad_gpt.errors import UserError
 
 ENDINGS = (".tsv", ".csv")
-_HEADING = ("text", "label")
+_HEADING = "label"  # what the second column is called
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _part(folder: Path, part: str) -> Path:
 
 def _rows(path: Path, row_of) -> list[tuple[str, str]]:
     """(text, label) of each line. Raises UserError, naming file and line, for one that has no such two."""
-    lines = io.StringIO("".join(read_text(path)))
+    lines = io.StringIO("".join(read_text(path)).removeprefix("\ufeff"))  # spreadsheets begin a UTF-8 file with it
     how = {} if path.suffix.lower() == ".csv" else {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
     table, rows = csv.reader(lines, **how), []
     number = 1  # of the line where a row begins: in a .csv a text may have several
@@ -95,7 +95,7 @@ def _rows(path: Path, row_of) -> list[tuple[str, str]]:
             row = row_of(cells)
             if row is None and any(cell.strip() for cell in cells):
                 raise UserError(f"{path}, line {number}: expected a text and its label, got {' | '.join(cells)[:60]!r}")
-            if row and (rows or tuple(cell.strip().lower() for cell in row) != _HEADING):
+            if row and (rows or row[1].strip().lower() != _HEADING):
                 rows.append(row)
             number = table.line_num + 1
     except csv.Error as error:  # a quotation mark that nothing closes

@@ -190,7 +190,7 @@ def open_corpus(name_or_path: str | Path, *, progress: Progress | None = None) -
     hint = f"did you mean {close[0]}? " if close else ""
     raise UserError(
         f"there is no corpus, file or folder {name!r}: {hint}"
-        f"Expected {', '.join(CORPORA)}, or the path of a text file or of a folder of them"
+        f"expected {', '.join(CORPORA)}, or the path of a text file or of a folder of them"
     )
 
 

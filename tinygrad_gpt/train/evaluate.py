@@ -65,12 +65,13 @@ def evaluate(
     """
     block_size = block_size or model.config.block_size
     batches = None if limit is None else max(1, round(limit / (batch_size * block_size)))
+    in_all = min(len(tokens) - 1, (batches or len(tokens)) * batch_size * block_size)
     total, count = 0.0, 0
     with model.evaluating(), no_grad():
         for x, y in sequential_batches(tokens, batch_size, block_size, limit=batches):
             total += model.loss(x, y).item() * y.size  # blocks of equal length, but the last batch may have fewer
             count += y.size
-            told(count, len(tokens) - 1)
+            told(count, in_all)
     return Score(total / count, count)
 
 

@@ -22,7 +22,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.train import run_folder
 from tinygrad_gpt.train.checkpoint import save_checkpoint
-from tinygrad_gpt.train.finetune import FinetuneConfig, FineTuner, new_classifier
+from tinygrad_gpt.train.finetune import FinetuneConfig, FineTuner, new_classifier, sequences_of
 from tinygrad_gpt.train.interrupt import GracefulInterrupt
 from tinygrad_gpt.train.metrics import MetricsLog, plot, read_metrics
 from tinygrad_gpt.train.progress import Reporter, watching_compilation
@@ -59,6 +59,7 @@ class FinetuneRun:
             (weight, dataclasses.replace(config, seed=seed)) for weight in dict.fromkeys(lm_weights) for seed in seeds
         ]
         model = new_classifier(body, task, self.variants[0][1])  # before the folder is made: what cannot be leaves none
+        sequences_of([*task.train.texts, *task.dev.texts], tokenizer, model)  # likewise: texts that cannot be encoded
         self.parameters = model.num_parameters()
         self.results: list[dict[str, Any]] = []
         self.folder = run_folder.create(out, task.name).path
@@ -150,6 +151,7 @@ def plot_matthews(rows: list[dict[str, Any]], path: Path) -> bool:
                 axes.plot(*points, color=f"C{i}", marker=".", label=label)
                 label = None  # one entry in the legend for all seeds
         axes.set(xlabel="epoch", ylabel="Matthews correlation on the dev texts")
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
     return plot(path, draw)
 

@@ -49,6 +49,13 @@ class Reporter:
             self._last_line = now
             self.note(describe(row, self.steps) + self._time_left(row["step"], now))
 
+    def validating(self, done: int, total: int) -> None:
+        """Of the validation text, `done` of `total` tokens have been read: with a large model that takes minutes."""
+        now = time.monotonic()
+        if now - self._last_line >= _SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            self.note(_validating(done, total))
+
     def end(self) -> None:
         """Training has ended, well or not."""
 
@@ -106,6 +113,9 @@ class LiveReporter(Reporter):
         if "val_loss" in row:
             self.note(describe(row, self.steps))
 
+    def validating(self, done: int, total: int) -> None:
+        self._bar.update(self._task, status=_validating(done, total))
+
     def end(self) -> None:
         if self._bar is not None:
             self._bar.stop()
@@ -133,6 +143,10 @@ def reading_bar(stream=None) -> Iterator[Callable[[int, int], None]]:
             bar.update(task, completed=done, total=total, status=status)
 
         yield show
+
+
+def _validating(done: int, total: int) -> str:
+    return f"validating: {thousands(done)} of {thousands(total)} tokens"
 
 
 def describe(row: dict[str, Any], steps: int) -> str:

@@ -138,7 +138,7 @@ def _make_tokenizer(settings: Settings, corpus: Corpus, source: Source | None) -
     elif Path(kind).exists():
         tokenizer = load_tokenizer(kind)
     else:
-        raise UserError(f"there is no tokenizer {kind!r}: expected char, bpe, gpt1, or the path of a saved one")
+        raise UserError(f"there is no tokenizer {kind!r}: expected char, bpe, gpt1, own, or the path of a saved one")
     if source is not None:
         source.check_fits(tokenizer)
     return tokenizer

@@ -64,6 +64,8 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise UserError(f"{self.config} is damaged: {error}") from None
         found = config if isinstance(config, dict) else {}
+        if "model_type" in found:
+            raise UserError(f"{self.path} is a Hugging Face folder, not a run folder: it has the weights, not the run")
         missing = [name for name, kind in _NEEDED.items() if not isinstance(found.get(name), kind)]
         if missing:
             raise UserError(

@@ -24,7 +24,7 @@ from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.optim import AdamW, clip_scale, grad_norm, warmup_cosine, warmup_linear
 from tinygrad_gpt.train.checkpoint import load_checkpoint, save_checkpoint, taking_up
 from tinygrad_gpt.train.config import TrainConfig
-from tinygrad_gpt.train.evaluate import evaluate
+from tinygrad_gpt.train.evaluate import Told, evaluate, tell_nobody
 from tinygrad_gpt.train.health.watch import Watch
 from tinygrad_gpt.train.interrupt import GracefulInterrupt
 from tinygrad_gpt.train.metrics import MetricsLog, read_metrics
@@ -123,7 +123,7 @@ class Trainer:
                     if self._is_due(config.log_interval) or self._is_due(config.eval_interval):
                         row = {"step": self.step, "train_loss": sum(self.losses) / len(self.losses)}
                         if self._is_due(config.eval_interval):
-                            row["val_loss"] = self.validate()
+                            row["val_loss"] = self.validate(reporter.validating)
                         row["lr"], row["grad_norm"] = self.optimizer.lr, norm
                         row["tokens_per_s"] = round(steps_timed * self.tokens_per_step / training_time, 1)
                         row["elapsed_s"] = round(time.perf_counter() - self._began, 3)
@@ -148,10 +148,10 @@ class Trainer:
     def tokens_per_step(self) -> int:
         return self.config.accumulate * self.config.batch_size * self.window
 
-    def validate(self) -> float:
+    def validate(self, told: Told = tell_nobody) -> float:
         """The validation loss: a look at `eval_tokens` tokens along the way, the whole text at the last step."""
         limit = None if self.step == self.config.steps else self.config.eval_tokens
-        return evaluate(self.model, self.tokens.val, self.config.batch_size, limit, self.window).loss
+        return evaluate(self.model, self.tokens.val, self.config.batch_size, limit, self.window, told).loss
 
     def _is_due(self, interval: int) -> bool:
         return self.step == self.config.steps or (interval > 0 and self.step % interval == 0)

@@ -121,7 +121,7 @@ def test_a_learning_rate_that_makes_the_loss_rise(train, verse):
     trained = train(corpus=verse, lr=0.5, min_lr=0.5, warmup=200, steps=250)
     line = line_of(trained, "lr-too-high")
     assert "the loss had come down to 0." in line and "has risen to" in line
-    assert "the learning rate 0.5 is too high. Remedy: --lr 0.2" in line
+    assert "the learning rate 0.5 is too high. Remedy: --lr 0.01" in line
 
 
 def test_a_learning_rate_that_makes_the_loss_jump(train, verse, monkeypatch):
@@ -144,7 +144,7 @@ def test_clipping_that_does_not_help(train, monkeypatch):
 def test_no_warmup(train):
     trained = train(lr=0.1, n_layer=1, n_embd=64, warmup=0, steps=100)
     line = line_of(trained, "no-warmup")
-    assert "the loss jumped from 4.4" in line and line.endswith("Remedy: --warmup 20")
+    assert "the loss jumped from 4.4" in line and line.endswith("Remedy: --warmup 20, --lr 0.01")
 
 
 def test_overfitting(train, english, tmp_path):

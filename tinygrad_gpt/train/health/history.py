@@ -20,6 +20,7 @@ WINDOW_SHARE = 0.1
 LOOKS = 3  # what a look sees counts if this many in a row saw it: a single batch may be odd ...
 FIRST_LOOK = 50  # ... and not before this step: the first steps are odd in healthy runs too
 RECENT_ROWS = 500  # rows that all rules look at at each check, so that a check stays quick in long runs
+HIGH_LR = 0.01  # for Adam, whatever the model: advice never goes above it
 STOPPED = 0.01  # a loss that fell by less than this part of itself, from the window's one half to the other, stands
 
 
@@ -73,6 +74,11 @@ class Plan:
     def window(self) -> int:
         """Steps over which a loss is judged."""
         return max(LEAST_WINDOW, round(WINDOW_SHARE * self.steps))
+
+    @property
+    def lower_lr(self) -> str:
+        """The option to try where the learning rate was too high."""
+        return f"--lr {min(self.lr / 3, HIGH_LR):.1g}"
 
 
 @dataclass(frozen=True)

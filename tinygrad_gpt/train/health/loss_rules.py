@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from tinygrad_gpt.train.health.history import LOOKS, Finding, History
+from tinygrad_gpt.train.health.history import HIGH_LR, LOOKS, Finding, History
 from tinygrad_gpt.train.health.text import double_softmax_constant, double_softmax_floor
 
 ABOVE_UNIGRAM = 0.03  # parts of the entropy: weights that are kept in motion by a high learning rate cost that much
@@ -145,7 +145,7 @@ def no_warmup(history: History) -> Finding | None:
         history.step,
         seen,
         f"the warm-up of {plan.warmup} steps is missing or too short for Adam",
-        f"--warmup {_usual_warmup(plan)}",
+        f"--warmup {_usual_warmup(plan)}" + (f", {plan.lower_lr}" if plan.lr > HIGH_LR else ""),
     )
 
 
@@ -190,9 +190,9 @@ def _stuck(history: History) -> tuple[str, str]:
     if plan.warmup < LITTLE_WARMUP:
         cause = f"first steps with the full learning rate of {plan.lr:g}, without a warm-up"
         cause += ", through layer norms after the residual sums" if pre else ""
-        return cause, f"--warmup {_usual_warmup(plan)}, --lr {plan.lr / 3:.1g}{pre}"
+        return cause, f"--warmup {_usual_warmup(plan)}, {plan.lower_lr}{pre}"
     cause = f"the learning rate {plan.lr:g} is too high for a model of this depth; or the text has no order to learn"
-    return cause, f"--lr {plan.lr / 3:.1g}{pre}"
+    return cause, f"{plan.lower_lr}{pre}"
 
 
 def _too_high(history: History) -> tuple[str, str]:
@@ -200,7 +200,7 @@ def _too_high(history: History) -> tuple[str, str]:
     plan = history.plan
     warmup = f", --warmup {_usual_warmup(plan)}" if plan.warmup < LITTLE_WARMUP else ""
     clip = "" if plan.grad_clip else ", --grad-clip 1"
-    return f"the learning rate {plan.lr:g} is too high", f"--lr {plan.lr / 3:.1g}{warmup}{clip}"
+    return f"the learning rate {plan.lr:g} is too high", f"{plan.lower_lr}{warmup}{clip}"
 
 
 def _usual_warmup(plan) -> int:

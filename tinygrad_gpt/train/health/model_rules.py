@@ -35,7 +35,7 @@ def collapse(history: History) -> Finding | None:
     if any(look["double_softmax"] for look in looks):
         return Finding("collapse", history.step, seen, "softmax twice", "give cross_entropy the logits")
     cause = f"updates so large that the output no longer depends on the input (lr {plan.lr:g})"
-    return Finding("collapse", history.step, seen, cause, f"--lr {plan.lr / 3:.1g}, a longer --warmup")
+    return Finding("collapse", history.step, seen, cause, f"{plan.lower_lr}, a longer --warmup")
 
 
 def gradients_by_layer(history: History) -> Finding | None:
@@ -77,10 +77,10 @@ def flat_units(history: History) -> Finding | None:
     if activation == "tanh":
         seen = f"{share:.0%} of the feed-forward units of block {block + 1} are saturated (tanh near -1 or 1)"
         cause = "weights that are too large: too high a learning rate, or too wide an initialisation"
-        return Finding("saturated-units", history.step, seen, cause, f"--lr {history.plan.lr / 3:.1g}, smaller weights")
+        return Finding("saturated-units", history.step, seen, cause, f"{history.plan.lower_lr}, smaller weights")
     seen = f"{share:.0%} of the feed-forward units of block {block + 1} are dead ({activation} never active)"
     cause = "an update threw their biases or weights far below zero, where no gradient brings them back"
-    remedy = f"start anew with --lr {history.plan.lr / 3:.1g} and a warm-up"
+    remedy = f"start anew with {history.plan.lower_lr} and a warm-up"
     return Finding("dead-units", history.step, seen, cause, remedy + (", or with gelu" * (activation == "relu")))
 
 
@@ -92,7 +92,7 @@ def saturated_attention(history: History) -> Finding | None:
     share = history.looks[-1]["saturated_attention"][block]
     seen = f"attention in block {block + 1} is saturated: {share:.0%} of its weights are 0 or 1"
     cause = "queries and keys grew so large that the softmax passes no gradient to them"
-    remedy = f"--lr {history.plan.lr / 3:.1g}, a longer --warmup, more --weight-decay"
+    remedy = f"{history.plan.lower_lr}, a longer --warmup, more --weight-decay"
     return Finding("saturated-attention", history.step, seen, cause, remedy)
 
 

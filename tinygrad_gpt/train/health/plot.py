@@ -32,9 +32,10 @@ def _plot_losses(axes, checkup: Checkup) -> None:
     axes.axhline(math.log(plan.vocab_size), color="grey", linestyle=":", label="log V: a blind guess")
     if plan.unigram_entropy is not None:
         axes.axhline(plan.unigram_entropy, color="grey", linestyle="--", label="unigram entropy: counting tokens")
-    for finding in checkup.findings:
-        axes.axvline(finding.step, color="red", alpha=0.4)
-        axes.annotate(finding.kind, (finding.step, 0.98), xycoords=("data", "axes fraction"), rotation=90, va="top")
+    for step in sorted({finding.step for finding in checkup.findings}):
+        kinds = ", ".join(finding.kind for finding in checkup.findings if finding.step == step)  # one label a line
+        axes.axvline(step, color="red", alpha=0.4)
+        axes.annotate(kinds, (step, 0.98), xycoords=("data", "axes fraction"), rotation=90, va="top")
     axes.set(title="loss (nats per token)")
     axes.legend(fontsize="small")
 
