@@ -103,6 +103,21 @@ def test_files_that_are_none(folder, train, said):
     one_line(error)
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ('text,label\n"two\nlines",up\nno label\n', "own.csv, line 4: expected a text and its label, got 'no label'"),
+        ('fine,up\n"never closed,up\n' + 20_000 * "fine,up\n", "own.csv, line 2: field larger than"),
+    ],
+    ids=("a text of two lines", "a quotation mark that nothing closes"),
+)
+def test_a_line_of_a_csv_is_found_by_its_number(tmp_path, rows, said):
+    (tmp_path / "own.csv").write_text(rows, encoding="utf-8")
+    with pytest.raises(UserError, match=said) as error:
+        open_task(tmp_path / "own.csv")
+    one_line(error)
+
+
 def test_a_folder_without_a_part(folder):
     (folder / "dev.csv").unlink()
     with pytest.raises(UserError, match=r"no dev.tsv or dev.csv") as error:

@@ -266,7 +266,11 @@ def test_gpt2_files_by_their_folder_or_by_vocab_json(small_bpe, tmp_path):
         assert np.array_equal(load_tokenizer(path).encode(WORDS), small_bpe.encode(WORDS))
 
 
-@pytest.mark.parametrize("content", [b'{"type": "char", "chara', b"[]", b"\xff", b'{"type": "char", "characters": ""}'])
+@pytest.mark.parametrize(
+    "content",
+    [b'{"type": "char", "chara', b"[]", b"[" * 200_000, b"\xff", b'{"type": "char", "characters": ""}'],
+    ids=("cut short", "a list", "brackets without end", "not UTF-8", "no characters"),
+)
 def test_damaged_files_are_named(tmp_path, content):
     (tmp_path / "tokenizer.json").write_bytes(content)
     with pytest.raises(UserError) as error:
@@ -283,6 +287,16 @@ def test_missing_files_are_named(tmp_path):
         with pytest.raises(UserError, match=r"merges\.txt") as error:
             load_tokenizer(path)
         one_line(error)
+
+
+@pytest.mark.parametrize("vocab", ["[]", '{"a": 0}', '{"a": 5}', '{"a</w>": 0}'])
+def test_a_vocabulary_that_is_none_is_named(tmp_path, vocab):
+    pytest.importorskip("tokenizers")
+    (tmp_path / "vocab.json").write_text(vocab)
+    (tmp_path / "merges.txt").write_text("#version: 0.2\n")
+    with pytest.raises(UserError) as error:
+        load_tokenizer(tmp_path)
+    assert str(tmp_path / "vocab.json") in one_line(error)
 
 
 def test_without_the_library(monkeypatch, corpus_of, tmp_path):

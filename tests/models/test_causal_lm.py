@@ -51,6 +51,13 @@ def test_labels_are_shifted_and_minus_100_counts_for_nothing(model):
     assert next_tokens(tg.Tensor(labels)).tolist() == next_tokens(labels.tolist()).tolist()
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
+def test_ids_may_come_as_token_files_keep_them(model, dtype):
+    x = ids(2, 7)
+    assert model(x.astype(dtype), labels=x.astype(dtype)).loss.item() == model(x, labels=x).loss.item()
+    assert (model.log_prob(x.astype(dtype)) == model.log_prob(x)).all()
+
+
 def test_the_loss_reaches_every_parameter(model):
     model(ids(2, 7), labels=ids(2, 7)).loss.backward()
     assert all(np.abs(p.grad).max() > 0 for p in model.parameters())

@@ -34,6 +34,12 @@ def read(folder) -> dict[str, np.ndarray]:
     return arrays
 
 
+def test_a_config_of_brackets_without_end(tmp_path):
+    folder = gpt2_folder(tmp_path)
+    (folder / "config.json").write_text("[" * 200_000)
+    assert f"cannot read {folder / 'config.json'}: " in refusal(folder)
+
+
 @pytest.fixture
 def sharded(tmp_path):
     write_folder(tmp_path, GPT2_CONFIG, TENSORS, max_shard_size=800)

@@ -1,5 +1,6 @@
 """Finding a checkpoint: a folder, the hub's cache, the hub itself (which is played here); what is said otherwise."""
 
+import json
 import pickle
 import sys
 import types
@@ -147,6 +148,17 @@ def test_a_snapshot_without_weights_does_not_count(cache):
     (snapshot / "model.safetensors").unlink()
     message = refusal("some/model")
     assert "no weights of some/model (main) in the cache" in message
+
+
+def test_a_snapshot_whose_download_broke_off_does_not_count(cache):
+    snapshot = put_in_cache(cache, "some/model", "abc", "main")
+    shard = snapshot / "model-00001-of-00002.safetensors"
+    (snapshot / "model.safetensors").rename(shard)
+    index = {"weight_map": {"wte.weight": shard.name, "wpe.weight": "model-00002-of-00002.safetensors"}}
+    (snapshot / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    assert "no weights of some/model (main) in the cache" in refusal("some/model")
+    (snapshot / "model-00002-of-00002.safetensors").write_bytes(shard.read_bytes())
+    assert find_folder("some/model") == snapshot
 
 
 def test_what_was_looked_for_where_and_what_to_install(cache):

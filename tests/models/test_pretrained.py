@@ -192,6 +192,8 @@ def test_float8_is_a_wrong_dtype(tmp_path):
         (dict(n_layer=3), "missing: transformer.h.2.ln_1.weight, "),
         (dict(n_layer=1), "unexpected: transformer.h.1."),
         (dict(vocab_size=10**17), "too large for the memory"),
+        (dict(n_inner=10**18), "too large for the memory"),  # NumPy refuses its size
+        (dict(n_positions=10**30), "too large for the memory"),  # which is no integer of NumPy's
         (dict(vocab_size=12), "wrong shape: transformer.wte.weight (11, 6), not (12, 6)"),
         (dict(n_positions=8), "wrong shape: transformer.wpe.weight (7, 6), not (8, 6)"),
         (dict(n_inner=None), "(6, 10), not (6, 24)"),

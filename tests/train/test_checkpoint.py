@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -50,6 +51,21 @@ def test_other_readers_of_safetensors_read_it(path, arrays):
 def test_only_what_is_wanted(path):
     loaded, _ = load_checkpoint(path, lambda name: name.startswith("optimizer."))
     assert list(loaded) == ["optimizer.steps"]
+
+
+def test_what_is_not_wanted_is_not_kept_in_memory(tmp_path):
+    path, size = tmp_path / "checkpoint.safetensors", 1 << 20
+    arrays = {f"optimizer.{i}": np.zeros(size, np.uint8) for i in range(16)}
+    save_checkpoint(path, arrays | {"model.weight": np.ones(size, np.uint8)}, STATE)
+    load_checkpoint(path)  # imports what it needs
+    tracemalloc.start()
+    try:
+        loaded, _ = load_checkpoint(path, lambda name: name.startswith("model."))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert list(loaded) == ["model.weight"] and (loaded["model.weight"] == 1).all()
+    assert size <= peak < 4 * size
 
 
 @pytest.mark.parametrize("length", [0, 3, 8, 100, -1])

@@ -6,7 +6,12 @@
     x, y = random_batch(tokens.train, 12, 64, seed=1, step=0)   # batches.py: what a training step reads
     task = open_task("cola")                        # classification.py: texts with labels; gpt1_inputs.py: as sequences
 
-Everything here reads and writes in chunks, so that a corpus larger than memory trains as a small one does. Nothing here
+For fine-tuning a classifier:
+
+    task = open_task("cola")                        # classification.py: texts with labels
+    ids = classification(text, task_tokens, 512)    # gpt1_inputs.py: start text extract, and what other tasks read
+
+Corpora are read and written in chunks, so that a corpus larger than memory trains as a small one does. Nothing here
 knows Tensors: a batch is a pair of NumPy arrays.
 """
 

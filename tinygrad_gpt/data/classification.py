@@ -87,17 +87,19 @@ def _part(folder: Path, part: str) -> Path:
 def _rows(path: Path, row_of) -> list[tuple[str, str]]:
     """(text, label) of each line. Raises UserError, naming file and line, for one that has no such two."""
     lines = io.StringIO("".join(read_text(path)).removeprefix("\ufeff"))  # spreadsheets begin a UTF-8 file with it
-    is_csv = path.suffix.lower() == ".csv"
-    table = csv.reader(lines) if is_csv else (line.rstrip("\n").split("\t") for line in lines)
-    rows = []
-    for number, cells in enumerate(table, start=1):
-        if not any(cell.strip() for cell in cells):
-            continue
-        row = row_of(cells)
-        if row is None:
-            raise UserError(f"{path}, line {number}: expected a text and its label, got {' | '.join(cells)[:60]!r}")
-        if rows or row[1].strip().lower() != _HEADING:
-            rows.append(row)
+    how = {} if path.suffix.lower() == ".csv" else {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+    table, rows = csv.reader(lines, **how), []
+    number = 1  # of the line where a row begins: in a .csv a text may have several
+    try:
+        for cells in table:
+            row = row_of(cells)
+            if row is None and any(cell.strip() for cell in cells):
+                raise UserError(f"{path}, line {number}: expected a text and its label, got {' | '.join(cells)[:60]!r}")
+            if row and (rows or row[1].strip().lower() != _HEADING):
+                rows.append(row)
+            number = table.line_num + 1
+    except csv.Error as error:  # a quotation mark that nothing closes
+        raise UserError(f"{path}, line {number}: {error}") from None
     return rows
 
 

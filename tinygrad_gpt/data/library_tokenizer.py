@@ -94,7 +94,7 @@ def read_bpe_files(vocab: str | Path, merges: str | Path, **settings):
     try:
         return library.models.BPE.from_file(str(vocab), str(merges), **settings)
     except Exception as error:  # the library raises plain Exception
-        raise UserError(f"cannot read the tokenizer {vocab} with {merges}: {error}") from None
+        raise UserError(f"cannot read the vocabulary {vocab} with {merges}: {error}") from None
 
 
 def cut_between_words(chunks: Iterable[str], longest: int = _LONGEST_STRETCH * CHUNK_CHARS) -> Iterator[str]:

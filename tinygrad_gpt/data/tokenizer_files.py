@@ -22,10 +22,10 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
         is_one_file = (path / FILE_NAME).exists() or not (path / VOCABULARY).exists()
         path /= FILE_NAME if is_one_file else VOCABULARY
     content = _read_json(path)
-    if path.name == VOCABULARY:
-        is_gpt1 = any(token.endswith(END_OF_WORD) for token in content)
-        return (GPT1Tokenizer if is_gpt1 else BPETokenizer).from_files(path, path.with_name(MERGES))
     try:
+        if path.name == VOCABULARY:
+            is_gpt1 = any(token.endswith(END_OF_WORD) for token in content)
+            return (GPT1Tokenizer if is_gpt1 else BPETokenizer).from_files(path, path.with_name(MERGES))
         if content.get("type") == "char" and isinstance(content.get("characters"), str):
             return CharTokenizer(content["characters"])
         if isinstance(content.get("model"), dict):
@@ -42,6 +42,6 @@ def _read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read the tokenizer {path}: {error.strerror or error}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter for brackets without end
         raise UserError(f"the tokenizer {path} is damaged: {error}") from None
     return content if isinstance(content, dict) else {}

@@ -16,7 +16,8 @@ prompt keeps the num_beams finished texts of the best scores, and is done
     early_stopping="never"  the same, but the beam is thought to have the best length that it can still get. With
                             length_penalty >= 0 nothing better is missed but what fell out of the beams
 
-This is the search of transformers' `generate`, choice for choice: the same tokens come out.
+This is the search of transformers' `generate`, choice for choice: the same tokens come out. (But for what follows the
+end of a text where pad_token_id is 0, which it takes for none: the first end token there, padding here.)
 """
 
 import numpy as np

@@ -6,7 +6,7 @@ One architecture, and what makes it a GPT-1 or a GPT-2:
     causal_lm.py  the same with transformers' manners: loss from labels, padded batches, text, checkpoints
     gpt1.py       GPT-1, and what transformers calls its settings and tensors
     gpt2.py       GPT-2, likewise
-    gpt1_heads.py GPT-1 for tasks: classification, similarity, multiple choice
+    gpt1_heads.py GPT-1 for tasks: a linear layer that reads one token, and the auxiliary loss
 
 Checkpoints that others made, or can read:
 

@@ -61,7 +61,7 @@ class CausalLM(GPT):
                         wants `position_ids(attention_mask)`
         labels          (B, T) integers, mostly input_ids themselves: they are shifted here, so that position t predicts
                         label t + 1. -100 counts for nothing: give it to padding, which the mask alone does not take
-                        out of the loss
+                        out of the loss, and to the first token after padding, which would be predicted from it
 
         Raises what GPT.features raises, and ValueError for labels of another shape or of which none counts.
         """
@@ -88,7 +88,7 @@ class CausalLM(GPT):
 
         attention_mask  (B, T): 0 for padding, on either side, which counts for nothing
         """
-        ids = plain_array(input_ids)
+        ids = _signed(input_ids)
         mask = np.ones_like(ids) if attention_mask is None else plain_array(attention_mask)
         targets = next_tokens(np.where(mask == 1, ids, IGNORED))
         targets = np.where(mask == 1, targets, IGNORED)  # the first token after padding follows nothing
@@ -116,7 +116,13 @@ def next_tokens(labels) -> Array:
 
     Shifting the labels spares a copy of the logits, which are V times as large.
     """
-    labels = plain_array(labels)
+    labels = _signed(labels)
     targets = np.full_like(labels, IGNORED)
     targets[:, :-1] = labels[:, 1:]
     return targets
+
+
+def _signed(ids) -> Array:
+    """ids as a plain array in which IGNORED has a place: token files keep them in unsigned integers."""
+    ids = plain_array(ids)
+    return ids.astype(np.int64) if ids.dtype.kind == "u" else ids

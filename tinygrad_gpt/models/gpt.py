@@ -142,6 +142,10 @@ class GPT(Module):
         hidden_states   a list to which n_layer + 1 Tensors (B, T, C) are to be appended: what goes into each block, and
                         what this method returns
         attentions      a list to which each block's attention weights (B, H, T, T with the cache's) are to be appended
+
+        Raises ValueError for ids or a mask of another shape, for other values in the mask, and for more positions than
+        block_size; TypeError for ids that are not integers; IndexError for an id that is not in 0 .. vocab_size - 1 or
+        a place not in 0 .. block_size - 1.
         """
         ids = _as_ids(ids)
         start = 0 if cache is None else cache.length

@@ -6,6 +6,7 @@ The cache is read here without those libraries (https://huggingface.co/docs/hugg
     CACHE/models--OWNER--NAME/snapshots/COMMIT/    the files of that commit
 """
 
+import json
 import os
 import re
 from pathlib import Path
@@ -85,9 +86,20 @@ def _in_cache(name: str, revision: str) -> Path | None:
         reference = repository / "refs" / revision
         commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision
         snapshot = repository / "snapshots" / commit
-        if (snapshot / CONFIG).exists() and _has_weights(snapshot):
+        if (snapshot / CONFIG).exists() and _has_all_weights(snapshot):
             return snapshot
     return None
+
+
+def _has_all_weights(snapshot: Path) -> bool:
+    """Whether no download broke off between the index and the last of its files."""
+    if (snapshot / WEIGHTS).exists():
+        return True
+    try:
+        index = json.loads((snapshot / INDEX).read_text(encoding="utf-8"))
+        return all((snapshot / file_name).exists() for file_name in index["weight_map"].values())
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # missing, or not as it should be
+        return False
 
 
 # --- the hub ---------------------------------------------------------------------------------------------------------

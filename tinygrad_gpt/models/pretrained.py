@@ -89,7 +89,7 @@ def _empty(model_class: type[CausalLM], config: GPTConfig, where: Path, weights:
     try:
         with without_drawing():
             return model_class(config)
-    except MemoryError:
+    except (MemoryError, ValueError):  # NumPy's, for an array that no computer could hold
         raise UserError(f"{where} asks for a model that is too large for the memory of this computer") from None
 
 

@@ -6,6 +6,9 @@
 
 A run may go on from a trained model (source.py): settings = choose_settings(None, {"from_": "../gpt2", ...}).
 
+Fine-tuning a classifier: finetune.py is the loop, finetune_run.py its folder, classifier.py what uses it, scores.py how
+well it does.
+
 A run folder holds all there is to know about a run, and is all that `sample`, `eval` and `--resume` read:
 
     config.json             every setting, and what the run was made from (run_folder.py)

@@ -37,12 +37,16 @@ def save_checkpoint(path: Path, arrays: dict[str, Any], state: dict[str, Any]) -
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise UserError(f"{name} has values that are not finite: not saved, {path} stays as it was")
+    crc = 0
+    for name in sorted(arrays):
+        crc = _crc32(arrays[name], crc)
     with replacing(path) as file:
-        write_arrays(file, arrays, {KEY: json.dumps({"format": FORMAT, "crc32": _crc32(arrays), "state": state})})
+        write_arrays(file, arrays, {KEY: json.dumps({"format": FORMAT, "crc32": crc, "state": state})})
 
 
 def load_checkpoint(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> tuple[dict, dict]:
-    """(arrays, state) as they were saved. Arrays whose name is not `wanted` are read only to verify them.
+    """(arrays, state) as they were saved. Arrays whose name is not `wanted` are read only to verify them, one
+    at a time: to use a model, its optimiser's running means, twice its size, need not be in memory.
 
     Raises UserError, naming the file, for one that is missing, cut short, damaged, or no checkpoint of ours.
     """
@@ -56,9 +60,13 @@ def load_checkpoint(path: Path, wanted: Callable[[str], bool] = lambda name: Tru
             if metadata is None:
                 raise UserError(f"{path} is a safetensors file, but no checkpoint of tinygrad-gpt")
             header = json.loads(metadata)
-            names = list(file.keys())
-            arrays = {name: file.get_tensor(name) for name in names}
-        is_known, is_whole = header["format"] == FORMAT, header["crc32"] == _crc32(arrays)
+            arrays, crc = {}, 0
+            for name in sorted(file.keys()):
+                array = file.get_tensor(name)
+                crc = _crc32(array, crc)
+                if wanted(name):
+                    arrays[name] = array
+        is_known, is_whole = header["format"] == FORMAT, header["crc32"] == crc
         state = header["state"]
     except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
         reason = " ".join(str(error).split())
@@ -67,7 +75,7 @@ def load_checkpoint(path: Path, wanted: Callable[[str], bool] = lambda name: Tru
         raise UserError(f"{path} has the checkpoint format {header['format']}; this version reads format {FORMAT}")
     if not is_whole:
         raise UserError(f"the checkpoint {path} is damaged: its contents don't match their checksum")
-    return {name: array for name, array in arrays.items() if wanted(name)}, state
+    return arrays, state
 
 
 @contextmanager
@@ -83,9 +91,6 @@ def taking_up(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _crc32(arrays: dict[str, np.ndarray]) -> int:
-    """Of the arrays' bytes, in the order of their names."""
-    crc = 0
-    for name in sorted(arrays):
-        crc = zlib.crc32(bytes_of(arrays[name]), crc)
-    return crc
+def _crc32(array: np.ndarray, crc: int) -> int:
+    """That of the arrays so far, in the order of their names, and this one."""
+    return zlib.crc32(bytes_of(array), crc)

@@ -88,17 +88,27 @@ def plot_losses(rows: list[dict[str, Any]], path: Path) -> bool:
 
 def plot(path: Path, draw: Callable[[Any], None]) -> bool:
     """A plot as a PNG file: `draw` gets matplotlib's axes. Returns False where matplotlib is not installed."""
+
+    def fill(figure) -> None:
+        axes = figure.subplots()
+        draw(axes)
+        axes.grid(alpha=0.3)
+        axes.legend()
+
+    return save_figure(path, fill, (7, 4))
+
+
+def save_figure(path: Path, fill: Callable[[Any], None], size: tuple[float, float]) -> bool:
+    """A figure of that size (in inches, width first) as a PNG file, atomically: `fill` gets matplotlib's Figure.
+    Returns False where matplotlib is not installed."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
         return False
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)  # draws without a display
-    axes = figure.subplots()
-    draw(axes)
-    axes.grid(alpha=0.3)
-    axes.legend()
+    fill(figure)
     with replacing(path) as file:
         figure.savefig(file, format="png", dpi=120)
     return True

@@ -68,7 +68,9 @@ class RunFolder:
             raise UserError(f"{self.path} is a Hugging Face folder, not a run folder: it has the weights, not the run")
         missing = [name for name, kind in _NEEDED.items() if not isinstance(found.get(name), kind)]
         if missing:
-            raise UserError(f"{self.config} is damaged: it has no {', '.join(missing)}, or not as it was written")
+            raise UserError(
+                f"{self.config} is damaged, or no run's: it lacks {', '.join(missing)} as `train` writes it"
+            )
         return config
 
     def remove_unfinished(self) -> None:

@@ -1,6 +1,7 @@
 """What the rules are given to judge by, and what they return."""
 
 import dataclasses
+import math
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
@@ -114,6 +115,11 @@ class History:
             return 0.0
         return float(1.4826 * np.median(np.abs(differences - np.median(differences))) / np.sqrt(2))
 
+    def rows_in(self, steps: int) -> int:
+        """How many of the recent rows it takes to cover that many steps."""
+        covered = self.step - self.recent[0]["step"]
+        return max(1, math.ceil(steps * (len(self.recent) - 1) / covered)) if covered else 1
+
     @cached_property
     def window(self) -> list[dict[str, Any]]:
         """The rows of the last steps over which a loss is judged; [] before that many lie behind the warm-up."""
@@ -130,8 +136,13 @@ class History:
 
     @property
     def plateau(self) -> float | None:
-        """The level at which the loss stands; None while it falls, or before that can be told."""
-        if self.halves is None or self.halves[0] - self.halves[1] > STOPPED * self.halves[1]:
+        """The level at which the loss stands; None while it falls, or where that cannot be told: before there is a
+        window, or where batches are so small that chance alone moves the mean of half a window as much."""
+        if self.halves is None:
+            return None
+        moved = STOPPED * self.halves[1]
+        by_chance = 2 * self.noise / math.sqrt(len(self.window))  # standard deviation of the difference of the halves
+        if self.halves[0] - self.halves[1] > moved or by_chance > moved:
             return None
         return float(np.mean(self.halves))
 

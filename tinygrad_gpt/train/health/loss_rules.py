@@ -14,6 +14,7 @@ UNTRAINED = 0.98  # parts of log V: a guess that knows nothing at all
 JUMP = 0.5  # nats: a rise of the loss that no batch of ordinary text makes by itself ...
 NOISY = 6  # ... nor by this many standard deviations of a row's loss
 SPIKES = 3  # that many are a habit
+LASTING = 5  # steps: a single batch of odd text raises the loss for one step, a step that was too long for several
 CLIPPED = 0.9  # of the steps: clipping is there for the odd one
 STEADY = 0.02  # parts of the loss: a rise by less is a matter of batches
 LITTLE_WARMUP = 10  # steps: Adam's mean of g² is one of fewer gradients than this while they are made
@@ -83,9 +84,9 @@ def untrained(history: History) -> Finding | None:
 def diverging(history: History) -> Finding | None:
     """The loss has risen far above its best, and stays there."""
     losses = history.losses
-    if len(losses) < 3 * LOOKS:
+    smooth = _medians(losses, max(LOOKS, history.rows_in(LASTING)))
+    if len(smooth) < 2 * LOOKS:
         return None
-    smooth = np.convolve(losses, np.full(LOOKS, 1 / LOOKS), "valid")  # means of three rows
     best = smooth[:-LOOKS].min()
     if losses[-LOOKS:].min() < best + max(JUMP, NOISY * history.noise):
         return None
@@ -95,12 +96,12 @@ def diverging(history: History) -> Finding | None:
 
 def spikes(history: History) -> Finding | None:
     """The loss has jumped up time and again."""
-    losses = history.losses
+    together = history.rows_in(LASTING)
+    losses = _medians(history.losses, together)
     if len(losses) < 3 * LOOKS:
         return None
-    before = np.median(np.lib.stride_tricks.sliding_window_view(losses[:-1], 5), axis=1)  # of the five rows before
-    jumps = losses[5:] - before
-    high = jumps > max(JUMP, NOISY * history.noise)
+    jumps = losses[5:] - _medians(losses[:-1], 5)  # over the five before
+    high = jumps > max(JUMP, NOISY * history.noise / math.sqrt(together))
     number = np.count_nonzero(high[1:] & ~high[:-1]) + int(high[0])
     if number < SPIKES:
         return None
@@ -130,9 +131,13 @@ def no_warmup(history: History) -> Finding | None:
     if plan.warmup >= LITTLE_WARMUP or len(history.rows) < 2 * LOOKS or history.step < FIRST_STEPS:
         return None
     begins = first.get("health", {}).get("loss_first", first["train_loss"])
-    peak = max(_highest(row) for row in history.rows[: FIRST_STEPS + 1] if row["step"] <= FIRST_STEPS)
+    early = [_highest(row) for row in history.rows[: FIRST_STEPS + 1] if row["step"] <= FIRST_STEPS]
+    lasting = _medians(np.array(early), history.rows_in(LASTING))
+    if not len(lasting):
+        return None  # too few rows to tell
+    peak = lasting.max()
     spread = float(np.median([_highest(row) - row["train_loss"] for row in history.recent]))  # of single batches
-    if peak < begins + max(JUMP, 4 * spread):
+    if peak < begins + max(JUMP, 4 * spread, NOISY * history.noise):
         return None
     seen = f"the loss jumped from {begins:.2f} to {peak:.2f} in the first steps, which had the full learning rate"
     return Finding(
@@ -162,6 +167,13 @@ def overfitting(history: History) -> Finding | None:
     dropout = "--dropout 0.2" if history.plan.dropout < 0.2 else "more --dropout"
     remedy = f"fewer steps, more text, {dropout} or a smaller model"
     return Finding("overfitting", history.step, seen, "the model learns the training text by heart", remedy)
+
+
+def _medians(losses: np.ndarray, n: int) -> np.ndarray:
+    """losses (R,) -> (R - n + 1,): the median of each n neighbours; (0,) where there are fewer."""
+    if len(losses) < n:
+        return losses[:0]
+    return np.median(np.lib.stride_tricks.sliding_window_view(losses, n), axis=1)
 
 
 def _highest(row) -> float:

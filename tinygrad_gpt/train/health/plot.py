@@ -3,31 +3,25 @@
 import math
 from pathlib import Path
 
-from tinygrad_gpt.storage import replacing
 from tinygrad_gpt.train.health.diagnose import Checkup
 from tinygrad_gpt.train.health.history import is_look
+from tinygrad_gpt.train.metrics import save_figure
 
 
 def plot_checkup(checkup: Checkup, path: Path) -> bool:
     """Draw a run's losses, learning rate, gradients by block and predictions. False without matplotlib."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        return False
-    figure = Figure(figsize=(11, 7), layout="constrained")
-    FigureCanvasAgg(figure)  # draws without a display
-    loss, gradients, predictions, rate = figure.subplots(2, 2, sharex=True).flat
-    _plot_losses(loss, checkup)
-    _plot_gradients(gradients, checkup)
-    _plot_predictions(predictions, checkup)
-    rate.plot([row["step"] for row in checkup.rows], [row.get("lr", math.nan) for row in checkup.rows])
-    rate.set(title="learning rate", xlabel="step")
-    for axes in (loss, gradients, predictions, rate):
-        axes.grid(alpha=0.3)
-    with replacing(path) as file:
-        figure.savefig(file, format="png", dpi=100)
-    return True
+
+    def fill(figure) -> None:
+        loss, gradients, predictions, rate = figure.subplots(2, 2, sharex=True).flat
+        _plot_losses(loss, checkup)
+        _plot_gradients(gradients, checkup)
+        _plot_predictions(predictions, checkup)
+        rate.plot([row["step"] for row in checkup.rows], [row.get("lr", math.nan) for row in checkup.rows])
+        rate.set(title="learning rate", xlabel="step")
+        for axes in (loss, gradients, predictions, rate):
+            axes.grid(alpha=0.3)
+
+    return save_figure(path, fill, (11, 7))
 
 
 def _plot_losses(axes, checkup: Checkup) -> None:
