@@ -99,6 +99,11 @@ def test_every_token_before_the_extract_token_counts(classifier, batch):
             assert changed[row] > 1e-6 and np.delete(changed, row).max() == 0
 
 
+def test_ids_may_be_unsigned(classifier, batch):
+    losses = [classifier.loss(batch.ids.astype(dtype), batch.last, LABELS).total for dtype in (np.int64, np.uint16)]
+    assert losses[0].data == losses[1].data
+
+
 def test_similarity_doesnt_know_which_text_came_first():
     model = spread_out(GPT1ForSimilarity(body(), 2))
     orders = gpt1_inputs.pad_groups([gpt1_inputs.similarity(a, b, TOKENS, 12) for a, b in [TEXTS[:2], TEXTS[1::-1]]])

@@ -118,7 +118,8 @@ def evaluate_model(
     print(f"{opened.name}, validation part: {score.tokens:,} of {count:,} tokens in {windows}")
     print(f"loss           {score.loss:.4f} nats per token")
     print(f"perplexity     {score.perplexity:.3f}")
-    print(f"per word       {score.perplexity_per_word(count, words):.3f} ({words:,} words)")
+    if words:  # a text may be all white space
+        print(f"per word       {score.perplexity_per_word(count, words):.3f} ({words:,} words)")
     print(f"bits per byte  {score.bits_per_byte(count, tokens.val_bytes):.4f}")
     print(f"speed          {score.tokens / seconds:,.0f} tokens/s")
 

@@ -88,7 +88,7 @@ class CausalLM(GPT):
 
         attention_mask  (B, T): 0 for padding, on either side, which counts for nothing
         """
-        ids = _signed(input_ids)
+        ids = signed_ids(input_ids)
         mask = np.ones_like(ids) if attention_mask is None else plain_array(attention_mask)
         targets = next_tokens(np.where(mask == 1, ids, IGNORED))
         targets = np.where(mask == 1, targets, IGNORED)  # the first token after padding follows nothing
@@ -116,13 +116,13 @@ def next_tokens(labels) -> Array:
 
     Shifting the labels spares a copy of the logits, which are V times as large.
     """
-    labels = _signed(labels)
+    labels = signed_ids(labels)
     targets = np.full_like(labels, IGNORED)
     targets[:, :-1] = labels[:, 1:]
     return targets
 
 
-def _signed(ids) -> Array:
+def signed_ids(ids) -> Array:
     """ids as a plain array in which IGNORED has a place: token files keep them in unsigned integers."""
     ids = plain_array(ids)
     return ids.astype(np.int64) if ids.dtype.kind == "u" else ids

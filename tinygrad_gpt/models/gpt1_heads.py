@@ -22,7 +22,7 @@ import numpy as np
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.array import as_array, normal, to_numpy, without_drawing
 from tinygrad_gpt.autograd import Tensor
-from tinygrad_gpt.models.causal_lm import IGNORED, next_tokens
+from tinygrad_gpt.models.causal_lm import IGNORED, next_tokens, signed_ids
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.nn import Dropout, Linear, Module
 
@@ -109,7 +109,7 @@ class GPT1ForMultipleChoice(_GPT1Head):
 
 def _lm_targets(ids, last) -> np.ndarray:
     """ids (..., T) -> (N, T): at each place the token that follows; nothing at the extract token and in the padding."""
-    ids, last = to_numpy(as_array(ids)), to_numpy(last)
+    ids, last = to_numpy(signed_ids(ids)), to_numpy(last)
     is_text = np.arange(ids.shape[-1]) <= last[..., None]  # (..., T)
     return next_tokens(np.where(is_text, ids, IGNORED).reshape(-1, ids.shape[-1]))
 
