@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 
+from tests.one_line import assert_one_line
 from tinygrad_gpt import array
-from tinygrad_gpt.cli import main
 from tinygrad_gpt.data import CharTokenizer
 from tinygrad_gpt.models import GPT2, GPTConfig
 from tinygrad_gpt.models.pretrained import save_pretrained
@@ -18,41 +18,12 @@ SHORT = ["--from", "hf", "--out", "run", "--steps", "3", "--batch-size", "2", "-
 
 
 @pytest.fixture(autouse=True)
-def own_place(tmp_path, monkeypatch):
-    """A folder with a text, and a Hugging Face folder with a small GPT-2 of 16 positions."""
-    monkeypatch.setenv("TINYGRAD_GPT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.delenv("TINYGRAD_GPT_DATA", raising=False)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
+def checkpoint(own_place, tmp_path):
+    """A Hugging Face folder, hf, with a small GPT-2 of 16 positions."""
     array.manual_seed(3)
     tokenizer = CharTokenizer(TEXT)
     shape = GPTConfig(vocab_size=tokenizer.vocab_size + 2, block_size=16, n_layer=2, n_head=2, n_embd=8, dropout=0.1)
     save_pretrained(GPT2(shape), tmp_path / "hf", tokenizer)
-    yield
-    array.set_default_dtype(np.float32)
-
-
-@pytest.fixture
-def run(capsys):
-    """Run the command: (status, standard output, standard error)."""
-
-    def run(*arguments):
-        status = main(list(arguments))
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
-
-
-def assert_one_line(result, *parts):
-    status, _, error = result
-    assert status == 2
-    assert error.startswith("error: ") and error.count("\n") == 1, error
-    for part in parts:
-        assert part in error, error
 
 
 def number(said: str, name: str) -> float:

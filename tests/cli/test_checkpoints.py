@@ -16,11 +16,7 @@ CHARACTERS = "abcdefghij "  # as many as the checkpoint has tokens
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINYGRAD_GPT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.chdir(tmp_path)
+def folder(tmp_path):
     (tmp_path / "text.txt").write_text("a bad cafe " * 100, encoding="utf-8")
     CharTokenizer(CHARACTERS).save(tmp_path / "gpt2" / "tokenizer.json")
     return gpt2_folder(tmp_path / "gpt2")

@@ -10,8 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from tinygrad_gpt import array, precision
-from tinygrad_gpt.cli import bench, main
+from tests.one_line import assert_one_line
+from tinygrad_gpt.cli import bench
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.train.config import SETTINGS, option_name
 
@@ -19,48 +19,10 @@ OPTIONS = "--preset tiny --n-layer 1 --n-embd 8 --block-size 8 --batch-size 2 --
 SMALL = f"{OPTIONS} --sample-tokens 20 --log-interval 2".split()
 
 
-@pytest.fixture(autouse=True)
-def own_place(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINYGRAD_GPT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.delenv("TINYGRAD_GPT_DATA", raising=False)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 20, encoding="utf-8")
-    yield
-    array.set_default_dtype(np.float32)
-    precision.set_matmul_precision("float32")
-    for op in registry.op_names():
-        for version in registry.versions(op):
-            if version.name not in ("reference", *registry.KERNEL_FOLDERS, *registry.ROUNDING):
-                registry.unregister(version)
-
-
-@pytest.fixture
-def run(capsys):
-    """Run the command: (status, standard output, standard error)."""
-
-    def run(*arguments):
-        status = main(list(arguments))
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
-
-
 @pytest.fixture
 def trained(run, tmp_path):
     assert run("train", "text.txt", "--out", "run", *SMALL)[0] == 0
     return tmp_path / "run"
-
-
-def assert_one_line(result, *parts):
-    """Exit status 2, and one line on standard error that holds all `parts`."""
-    status, _, error = result
-    assert status == 2
-    assert error.startswith("error: ") and error.count("\n") == 1, error
-    for part in parts:
-        assert part in error, error
 
 
 # --- training --------------------------------------------------------------------------------------------------

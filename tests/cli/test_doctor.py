@@ -5,25 +5,8 @@ import sys
 
 import pytest
 
-from tinygrad_gpt.cli import main
-
 OPTIONS = "--preset tiny --n-layer 1 --n-embd 8 --block-size 8 --batch-size 2 --eval-tokens 64"
 SMALL = f"{OPTIONS} --sample-tokens 0".split()
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """Run the command in a folder with a text: (status, standard output, standard error)."""
-    monkeypatch.setenv("TINYGRAD_GPT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 20, encoding="utf-8")
-
-    def run(*arguments):
-        status = main(list(arguments))
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
 
 
 @pytest.fixture

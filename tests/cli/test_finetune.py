@@ -2,38 +2,15 @@
 
 import json
 
-import numpy as np
 import pytest
 
-from tinygrad_gpt import array
-from tinygrad_gpt.cli import main
+from tests.one_line import assert_one_line
 from tinygrad_gpt.cli.finetuning import FinetuneConfig
 
 PRETRAIN = (
     "--preset gpt1-small --tokenizer char --n-layer 1 --n-head 2 --n-embd 8 --block-size 16 --batch-size 2 --steps 2"
 )
 QUICK = ["--epochs", "1", "--batch-size", "16", "--lr", "1e-3"]
-
-
-@pytest.fixture(autouse=True)
-def own_place(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINYGRAD_GPT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.chdir(tmp_path)
-    yield
-    array.set_default_dtype(np.float32)
-
-
-@pytest.fixture
-def run(capsys):
-    """Run the command: (status, standard output, standard error)."""
-
-    def run(*arguments):
-        status = main(list(arguments))
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
 
 
 @pytest.fixture
@@ -43,14 +20,6 @@ def pretrained(run, tmp_path):
     lines = [f"the {'cat' if i % 3 else 'dog'} sat{' on' * (i % 5)}\t{'c' if i % 3 else 'd'}\n" for i in range(60)]
     (tmp_path / "own.tsv").write_text("".join(lines), encoding="utf-8")
     return tmp_path / "pre"
-
-
-def assert_one_line(result, *parts):
-    status, _, error = result
-    assert status == 2
-    assert error.startswith("error: ") and error.count("\n") == 1, error
-    for part in parts:
-        assert part in error, error
 
 
 def test_finetune_and_classify(run, pretrained, tmp_path):
