@@ -1,7 +1,6 @@
 """Checkpoints of GPT-2 and GPT-1 go from transformers to here and back: the same bits, and the same numbers computed.
 
-The weights are of unit scale: matrices that add up n products have a standard deviation of 1/√n, so that what comes out
-has the variance of what goes in; biases, embeddings and norms are of order 1 too. Nothing is near a special value.
+The weights are of unit scale; see their_models.py.
 """
 
 import json
@@ -16,10 +15,11 @@ from tinygrad_gpt.models import GPT, GPT1, GPT2, CausalLM, GPTConfig, save_pretr
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 
+from tests.reference.their_models import FAMILIES, SHAPE, their_model  # noqa: E402 (which imports both)
+
 pytestmark = pytest.mark.reference
 
-V, T, B = 41, 13, 3
-SHAPE = dict(vocab_size=V, n_positions=19, n_embd=30, n_layer=3, n_head=5, bos_token_id=None, eos_token_id=None)
+V, T, B = SHAPE["vocab_size"], 13, 3
 GPT2_SETTINGS = [
     dict(),
     dict(n_layer=1, n_head=1, n_embd=17, n_inner=23, activation_function="gelu"),
@@ -45,37 +45,9 @@ families = pytest.mark.parametrize("family", ["gpt2", "openai-gpt"])
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_quiet_thread():
-    """PyTorch's idle threads spin, and would take the cores from ours."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    yield
-    torch.set_num_threads(before)
-
-
-def model_class(family: str):
-    return {"gpt2": transformers.GPT2LMHeadModel, "openai-gpt": transformers.OpenAIGPTLMHeadModel}[family]
-
-
-def their_model(family: str, settings: dict):
-    """A random model of transformers in float64, in evaluation mode."""
-    config_class = {"gpt2": transformers.GPT2Config, "openai-gpt": transformers.OpenAIGPTConfig}[family]
-    config = config_class(**(SHAPE | settings))
-    model = model_class(family)._from_config(config, attn_implementation="eager").double()
-    rng = np.random.default_rng(0)
-    for name, p in model.named_parameters():
-        std = p.shape[0] ** -0.5 if ".c_" in name and p.ndim == 2 else 0.5
-        mean = 1.0 if ".ln_" in name and name.endswith("weight") else 0.0
-        p.data = torch.from_numpy(rng.normal(mean, std, p.shape))
-    return model.eval()
-
-
 def loaded_again(family: str, folder: Path, dtype=np.float64):
     torch_dtype = {np.float32: torch.float32, np.float64: torch.float64}[dtype]
-    return model_class(family).from_pretrained(folder, dtype=torch_dtype, attn_implementation="eager").eval()
+    return FAMILIES[family][0].from_pretrained(folder, dtype=torch_dtype, attn_implementation="eager").eval()
 
 
 def ids_and_labels(vocab_size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -34,15 +34,6 @@ STEPS, LR, DECAY, MAX_NORM = 10, 2e-3, 0.1, 0.5
 POSITIONS, WINDOW = 64, 48
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """PyTorch's idle threads spin, and would take the cores from ours."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gpt2")

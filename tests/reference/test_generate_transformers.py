@@ -10,11 +10,13 @@ those of GPT-2. So the cache here is compared with doing without one.
 import numpy as np
 import pytest
 
-from tests.reference.test_checkpoints_transformers import families, one_quiet_thread, their_model  # noqa: F401
 from tinygrad_gpt.generate import pad_left
 from tinygrad_gpt.models import CausalLM
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+pytest.importorskip("transformers", reason="transformers is not installed")
+
+from tests.reference.their_models import FAMILIES, their_model  # noqa: E402 (which imports both)
 
 pytestmark = pytest.mark.reference
 
@@ -24,6 +26,7 @@ CASES = [
     ("gpt2", dict(n_inner=7, activation_function="relu", scale_attn_by_inverse_layer_idx=True)),
     ("openai-gpt", dict(tie_word_embeddings=False)),
 ]
+families = pytest.mark.parametrize("family", FAMILIES)
 cases = pytest.mark.parametrize(("family", "settings"), CASES, ids=["gpt2 untied", "gpt2 tied", "openai-gpt"])
 # `ends`: how many end tokens, of those that the model writes now and then
 HOWS = [

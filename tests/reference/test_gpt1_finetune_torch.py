@@ -21,15 +21,6 @@ TOLERANCE = 1e-10
 CONFIG = dict(vocab_size=V, block_size=BLOCK, n_layer=3, n_head=3, n_embd=12, norm="post")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """PyTorch's idle threads spin, and would take the cores from ours."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def random_body() -> GPT1:
     """In float64, every parameter random, with the task's tokens."""
     array.manual_seed(1)

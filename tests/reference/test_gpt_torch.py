@@ -21,15 +21,6 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 pytestmark = pytest.mark.reference
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """PyTorch's idle threads spin, and would take the cores from ours."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 TOLERANCE = {np.float64: 1e-10, np.float32: 2e-5}
 LR, BETAS, DECAY, MAX_NORM = 3e-3, (0.9, 0.99), 0.1, 0.5
 # AdamW divides every element of a gradient by its own size, rounding errors included where there is nothing else (the
