@@ -86,6 +86,7 @@ def test_the_peak_of_memory_does_not_grow(no_gc):
     finally:
         tracemalloc.stop()
         gc.unfreeze()
-    early, late = max(peaks[10:60]), max(peaks[150:])
+    # The least of many: now and then a step takes 64 kB more for a moment, and what is forgotten is there in each.
+    early, late = min(peaks[10:60]), min(peaks[150:])
     # One forgotten array of activations (1.5 kB) per step would be 150 kB; the interpreter's own objects vary by 10 kB.
     assert late <= early + 32_000, f"the peak grew from {early} to {late} bytes"
