@@ -1,11 +1,9 @@
 """A place of its own for every test of the command, and the command itself."""
 
-import numpy as np
 import pytest
 
-from tinygrad_gpt import array, precision
+from tests.restoring import process_settings
 from tinygrad_gpt.cli import main
-from tinygrad_gpt.kernels import registry
 
 
 @pytest.fixture(autouse=True)
@@ -18,13 +16,8 @@ def own_place(tmp_path, monkeypatch):
     monkeypatch.delenv("TINYGRAD_GPT_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 20, encoding="utf-8")
-    yield
-    array.set_default_dtype(np.float32)
-    precision.set_matmul_precision("float32")
-    for op in registry.op_names():
-        for version in registry.versions(op):
-            if version.name not in ("reference", *registry.KERNEL_FOLDERS, *registry.ROUNDING):
-                registry.unregister(version)
+    with process_settings():
+        yield
 
 
 @pytest.fixture

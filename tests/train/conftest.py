@@ -2,11 +2,9 @@
 
 import io
 
-import numpy as np
 import pytest
 
-from tinygrad_gpt import array, precision
-from tinygrad_gpt.kernels import registry
+from tests.restoring import process_settings
 from tinygrad_gpt.train.presets import resolve
 from tinygrad_gpt.train.progress import Reporter
 
@@ -18,15 +16,8 @@ SMALL = dict(n_layer=1, n_head=2, n_embd=8, block_size=8, batch_size=2, warmup=2
 def own_place(tmp_path, monkeypatch):
     monkeypatch.setenv("TINYGRAD_GPT_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    state = array.random_state()
-    yield tmp_path
-    array.set_default_dtype(np.float32)
-    precision.set_matmul_precision("float32")
-    array.set_random_state(state)
-    for op in registry.op_names():
-        for version in registry.versions(op):
-            if version.name not in ("reference", *registry.KERNEL_FOLDERS, *registry.ROUNDING):
-                registry.unregister(version)
+    with process_settings():
+        yield tmp_path
 
 
 @pytest.fixture

@@ -6,9 +6,6 @@
 
 A run may go on from a trained model (source.py): settings = choose_settings(None, {"from_": "../gpt2", ...}).
 
-Fine-tuning a classifier: finetune.py is the loop, finetune_run.py its folder, classifier.py what uses it, scores.py how
-well it does.
-
 A run folder holds all there is to know about a run, and is all that `sample`, `eval` and `--resume` read:
 
     config.json             every setting, and what the run was made from (run_folder.py)
@@ -19,5 +16,6 @@ A run folder holds all there is to know about a run, and is all that `sample`, `
     checkpoint.safetensors  weights, optimiser, random numbers: the latest state (checkpoint.py)
     sample.txt              what the model writes at the end
 
-Fine-tuning a classifier (finetune.py, finetune_run.py, classifier.py) has a folder and a loop of its own.
+Fine-tuning a classifier has a loop and a folder of its own: finetune.py and finetune_run.py. classifier.py uses what
+came of it, scores.py says how good that is.
 """

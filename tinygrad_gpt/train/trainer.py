@@ -105,12 +105,12 @@ class Trainer:
         self._began = time.perf_counter() - self.elapsed
         training_time, steps_timed = 0.0, 0
         self.model.train()
-        log = MetricsLog(self.folder.metrics, self.step)
         watch = Watch(config, self.model, self.tokens, self.window) if config.health else None
-        if watch:
-            watch.catch_up(read_metrics(self.folder.metrics))
+        log = MetricsLog(self.folder.metrics, self.step)
         interrupt = GracefulInterrupt(lambda: reporter.note("finishing this step, then saving; Ctrl-C again: stop now"))
         try:
+            if watch:
+                watch.catch_up(read_metrics(self.folder.metrics))
             reporter.begin(config.steps, self.step)
             with interrupt, watching_compilation(reporter.compiling), np.errstate(all="ignore"):  # train_step looks
                 while self.step < config.steps and not interrupt.requested:
