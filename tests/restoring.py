@@ -21,5 +21,5 @@ def process_settings() -> Iterator[None]:
         array.set_random_state(state)
         for op in registry.op_names():
             for version in registry.versions(op):
-                if version.name not in ("reference", *registry.KERNEL_FOLDERS, *registry.ROUNDING):
+                if version.name not in ("reference", *registry.LIBRARIES, *registry.ROUNDING):
                     registry.unregister(version)

@@ -19,7 +19,7 @@ def only_the_reference(monkeypatch):
     """These tests bring their own versions, whatever kernels the package ships."""
     versions = {}
 
-    def shipped(op):
+    def shipped(op, where="cpu"):
         if op not in versions:
             versions[op] = ((registry._reference_version(op),), (("numba", "not today"),))
         return versions[op]
@@ -116,7 +116,7 @@ def test_using_forces_a_version_and_nests():
 
 
 def test_a_forced_reference_loads_no_kernels(monkeypatch):
-    monkeypatch.setattr(registry, "_shipped", lambda op: pytest.fail("kernels were loaded"))
+    monkeypatch.setattr(registry, "_shipped", lambda *a: pytest.fail("kernels were loaded"))
     with tg.using("reference"):
         assert registry.choose("exp", (X,), {}).name == "reference"
 
@@ -145,7 +145,10 @@ def test_a_forced_version_that_cannot_gives_way_to_the_reference():
 
 
 def test_using_unknown_names():
-    with pytest.raises(ValueError, match=r"a version's name \(numba, reference\), got 'nunba'"), tg.using("nunba"):
+    with (
+        pytest.raises(ValueError, match=r"a version's name \(cuda, numba, reference\), got 'nunba'"),
+        tg.using("nunba"),
+    ):
         pass
     with pytest.raises(ValueError, match="exp has the versions reference, not 'mine'"), tg.using(exp="mine"):
         pass

@@ -67,6 +67,13 @@ def as_array(values, dtype=None) -> Array:
 # --- devices -----------------------------------------------------------------------------------------------------
 
 
+def place(x: Array) -> str:
+    """Where an array lies, by its kind: "cpu" for NumPy's, "cuda" for CuPy's, else "elsewhere"."""
+    if isinstance(x, np.ndarray):
+        return "cpu"
+    return "cuda" if type(x).__module__.partition(".")[0] == "cupy" else "elsewhere"
+
+
 def to_numpy(x: Array) -> np.ndarray:
     """`x` as a NumPy array: itself, or a copy brought home from the GPU."""
     return x.get() if hasattr(x, "get") else x

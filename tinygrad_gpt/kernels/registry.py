@@ -4,13 +4,14 @@ A version is a pair (forward, backward) that keeps the contract of `tinygrad_gpt
 op, in the order in which they are asked:
 
     1. pairs that a user registered (`register`), the latest first;
-    2. the kernels that the package brings: kernels/numba/NAME.py, and before it kernels/numba/NAME_bfloat16.py, which
-       rounds, and runs only where that was asked for (tinygrad_gpt/precision.py);
-    3. the reference, ops/NAME.py, which takes everything that the op allows.
+    2. the kernels that the package brings for arrays of this kind: kernels/numba/NAME.py for NumPy's,
+       kernels/cuda/NAME.py for CuPy's; and before it NAME_bfloat16.py and NAME_tf32.py, which round, and run only where
+       that was asked for (tinygrad_gpt/precision.py);
+    3. the reference, ops/NAME.py, which takes everything that the op allows, on arrays of either kind.
 
 The first whose `why_not(*arrays, **settings)` returns None runs. Modules load on first use, so that importing the
-package stays quick and a machine without Numba never notices. A version that rounds computes another function, near the
-op's, whose derivative no finite difference can measure: it has tolerances and tests of its own.
+package stays quick and a machine without Numba, or without a GPU, never notices. A version that rounds computes another
+function, near the op's, whose derivative no finite difference can measure: it has tolerances and tests of its own.
 
 Besides the ops there are routines, which work outside the tape and may write in place (the AdamW update, the sum of
 squares of a gradient). Their files hold one function `run` instead of a pair; `registry.run` chooses and calls it.
@@ -28,11 +29,12 @@ from functools import cache
 import numpy as np
 
 from tinygrad_gpt import ops
-from tinygrad_gpt.array import is_array
+from tinygrad_gpt.array import is_array, place
 
 PACKAGE = __name__.split(".")[0]
-KERNEL_FOLDERS = ("numba",)  # in order of preference
-ROUNDING = ("bfloat16",)  # names of versions that round
+FOLDERS = {"cpu": "numba", "cuda": "cuda"}  # where arrays lie -> the folder of kernels for them, a version's name
+LIBRARIES = {"numba": "numba", "cuda": "cupy"}  # what each folder's kernels take
+ROUNDING = ("bfloat16", "tf32")  # names of versions that round
 ROUTINES = ("adamw", "sum_squares")
 
 
@@ -75,33 +77,41 @@ def reference(op: str):
 
 
 @cache
-def _shipped(op: str) -> tuple[tuple[Version, ...], tuple[tuple[str, str], ...]]:
-    """The package's versions of `op`, best first, and (name, reason) of those that cannot be loaded here."""
+def _shipped(op: str, where: str = "cpu") -> tuple[tuple[Version, ...], tuple[tuple[str, str], ...]]:
+    """The package's versions of `op` for arrays of this place, best first, and (name, reason) of those that cannot be
+    loaded here."""
     versions, absent = [], []
-    for folder in KERNEL_FOLDERS:
-        place = f"{PACKAGE}.kernels.{folder}"
-        if importlib.util.find_spec(folder) is None:
-            absent.append((folder, f"{folder} is not installed"))
-        elif importlib.util.find_spec(f"{place}.{op}") is None:
+    folder = FOLDERS.get(where)
+    if folder is not None:
+        library, files = LIBRARIES[folder], _files(op, folder)
+        if importlib.util.find_spec(library) is None:
+            absent.append((folder, f"{library} is not installed"))
+        elif folder not in files:
             absent.append((folder, f"no kernels/{folder}/{op}.py"))
-        elif _cannot_load(folder):
-            absent.append((folder, _cannot_load(folder)))
+        elif _cannot_load(library):
+            absent.append((folder, _cannot_load(library)))
         else:
-            files = [(name, f"{place}.{op}_{name}") for name in ROUNDING] + [(folder, f"{place}.{op}")]
-            for name, file in files:
-                if importlib.util.find_spec(file) is not None:
-                    kernel = importlib.import_module(file)
-                    versions.append(_version(op, name, kernel, kernel.why_not))
+            for name, file in files.items():
+                kernel = importlib.import_module(file)
+                versions.append(_version(op, name, kernel, kernel.why_not))
     versions.append(_reference_version(op))
     return tuple(versions), tuple(absent)
 
 
-def cannot_round(name: str) -> str | None:
-    """Why no version of this name, one of ROUNDING, can run on this machine; None where it can."""
-    versions, absent = _shipped("linear")
+def _files(op: str, folder: str) -> dict[str, str]:
+    """Name of the version -> module, for each of a folder's versions of `op`, in the order in which they are asked."""
+    files = {name: f"{PACKAGE}.kernels.{folder}.{op}_{name}" for name in ROUNDING}
+    files[folder] = f"{PACKAGE}.kernels.{folder}.{op}"
+    return {name: file for name, file in files.items() if importlib.util.find_spec(file) is not None}
+
+
+def cannot_round(name: str, where: str = "cpu") -> str | None:
+    """Why no version of this name, one of ROUNDING, can run on arrays of this place here; None where it can."""
+    versions, absent = _shipped("linear", where)
     if name not in [v.name for v in versions]:
-        return "; ".join(reason for _, reason in absent)
-    return importlib.import_module(f"{PACKAGE}.kernels.numba.linear_{name}").missing()
+        reasons = [reason for _, reason in absent]
+        return "; ".join(reasons) or f"no kernels/{FOLDERS.get(where)}/linear_{name}.py"
+    return importlib.import_module(f"{PACKAGE}.kernels.{FOLDERS[where]}.linear_{name}").missing()
 
 
 @cache
@@ -129,10 +139,24 @@ def _always(*arrays, **settings) -> None:
     return None
 
 
-def versions(op: str) -> tuple[Version, ...]:
-    """All versions of `op` that can be loaded here, in the order in which they are asked."""
+def versions(op: str, where: str = "cpu") -> tuple[Version, ...]:
+    """All versions of `op` that can be loaded here for arrays of this place ("cpu", "cuda"), in the order in which they
+    are asked."""
     own = _registered.get(op)
-    return (*own, *_shipped(op)[0]) if own else _shipped(op)[0]
+    return (*own, *_shipped(op, where)[0]) if own else _shipped(op, where)[0]
+
+
+def _where(arrays: tuple) -> str:
+    """The place of the arrays that a version is to take: the GPU if one of them lies there, as integers may lie on the
+    CPU all the same. (A routine takes lists of arrays, each of one place.)"""
+    found = "cpu"
+    for a in arrays:
+        if type(a) is np.ndarray or a is None:
+            continue
+        first = a[0] if isinstance(a, list | tuple) and a else a
+        if is_array(first) and place(first) != "cpu":
+            found = place(first)
+    return found
 
 
 def register(op: str, forward: Callable, backward: Callable, *, name: str = "yours", why_not: Callable = _always):
@@ -161,11 +185,11 @@ def using(everywhere: str | None = None, /, **per_op: str) -> Iterator[None]:
     A forced version that cannot take some inputs gives way to the reference, as always; a name that no version of the
     op has is a ValueError.
     """
-    known = {"reference", *KERNEL_FOLDERS}
+    known = {"reference", *LIBRARIES}
     if everywhere is not None and everywhere not in known | {v.name for vs in _registered.values() for v in vs}:
         raise ValueError(f"using: expected a version's name ({', '.join(sorted(known))}), got {everywhere!r}")
     for op, name in per_op.items():
-        names = [v.name for v in versions(op)]
+        names = dict.fromkeys([v.name for v in versions(op)] + list(_files(op, "cuda")))
         if name not in names:
             raise ValueError(f"using: {op} has the versions {', '.join(names)}, not {name!r}")
     before = _forced.set((*_forced.get(), ({"*": everywhere} if everywhere else {}) | per_op))
@@ -181,18 +205,18 @@ def user_chose(op: str) -> bool:
     An op that does the work of several asks, so as not to pass over such a choice for one of them.
     """
     named = any(op in block for block in _forced.get())
-    return named or _candidates(op)[0] in _registered.get(op, ())
+    return named or _candidates(op, "elsewhere")[0] in _registered.get(op, ())
 
 
-def _candidates(op: str) -> tuple[Version, ...]:
+def _candidates(op: str, where: str) -> tuple[Version, ...]:
     for block in reversed(_forced.get()):
         wanted = block.get(op) or block.get("*")
         if wanted == "reference":
             return (_reference_version(op),)  # without loading any kernel
         if wanted:
-            everything = versions(op)
+            everything = versions(op, where)
             return tuple(v for v in everything if v.name == wanted) + everything[-1:]
-    return versions(op)
+    return versions(op, where)
 
 
 def choose(op: str, arrays: tuple, settings: dict) -> Version:
@@ -200,7 +224,7 @@ def choose(op: str, arrays: tuple, settings: dict) -> Version:
     check = getattr(reference(op), "check", None)
     if check is not None:
         check(*arrays, **settings)
-    for version in _candidates(op):
+    for version in _candidates(op, _where(arrays)):
         if version.why_not(*arrays, **settings) is None:
             return version
     raise AssertionError(f"the reference of {op} takes everything")
@@ -223,9 +247,10 @@ def explain(op: str, *inputs, **settings) -> str:
     arrays = tuple(x if is_array(x) else getattr(x, "data", x) for x in inputs)
     chosen = choose(op, arrays, settings)
     given = ", ".join(f"{a.dtype}{tuple(a.shape)}" if hasattr(a, "dtype") else repr(a) for a in arrays)
-    reasons = list(_shipped(op)[1])  # (version's name, reason)
-    candidates = _candidates(op)
-    for version in versions(op):
+    where = _where(arrays)
+    reasons = list(_shipped(op, where)[1])  # (version's name, reason)
+    candidates = _candidates(op, where)
+    for version in versions(op, where):
         if version is chosen:
             why = "runs"
         elif version not in candidates:

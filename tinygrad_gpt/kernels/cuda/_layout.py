@@ -1,0 +1,42 @@
+"""Bringing arrays into the layout that kernels expect, and the reasons to leave some to the reference."""
+
+import math
+
+import cupy
+import numpy as np
+
+from tinygrad_gpt.array import FLOATS, Array
+
+THREADS = 256  # of a block, where nothing speaks for another number: enough to hide the latency of memory
+
+
+def not_ours(*arrays) -> str | None:
+    """Why no kernel takes these arrays (None among them is passed over), or None if it may."""
+    for a in arrays:
+        if a is None:
+            continue
+        if not isinstance(a, cupy.ndarray):
+            return f"{type(a).__name__} is not a CuPy array"
+        if a.dtype not in FLOATS:
+            return f"compiled for float32 and float64, not {a.dtype}"
+    return None
+
+
+def contiguous(x: Array) -> Array:
+    """x itself where its elements lie one after the other, else a copy in which they do."""
+    return cupy.ascontiguousarray(x)
+
+
+def rows(x: Array, c: int) -> Array:
+    """(..., c) -> (R, c), contiguous: a view where it can be, else a copy."""
+    return contiguous(x).reshape(math.prod(x.shape[:-1]), c)
+
+
+def ids(x: Array) -> Array:
+    """Integers of any dtype, from either side, as contiguous int64 on the GPU."""
+    return cupy.ascontiguousarray(cupy.asarray(x, dtype=np.int64))
+
+
+def blocks_for(n: int, threads: int = THREADS) -> int:
+    """How many blocks it takes until each of n elements has a thread."""
+    return (n + threads - 1) // threads
