@@ -13,6 +13,8 @@ from pathlib import Path
 import cupy
 import numpy as np
 
+from tinygrad_gpt.array import LaterSeed
+
 FOLDER = Path(__file__).parent
 C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 
@@ -24,7 +26,8 @@ class Kernels:
 
     blocks, threads  sizes of the grid and of a block: an integer, or a tuple of up to three
     arguments        arrays, of which the kernel gets the address of the first element (contiguous ones, unless it gets
-                     strides too); None, a null pointer; integers, which arrive as int64; floats, which arrive as `real`
+                     strides too); None, a null pointer; integers, which arrive as int64; floats, which arrive as
+                     `real`
     shared           bytes of dynamic shared memory for each block
     """
 
@@ -53,6 +56,11 @@ def _argument(x, real: np.dtype):
     if isinstance(x, float):
         return real.type(x)
     return np.int64(x) if isinstance(x, int) else x
+
+
+def seed_arguments(seed: int | LaterSeed) -> tuple:
+    """A seed as the two arguments that kernels pass on to seed_of (common.cuh): where it will stand, or what it is."""
+    return (seed.place, 0) if isinstance(seed, LaterSeed) else (None, seed)
 
 
 @cache
