@@ -16,6 +16,7 @@ import numpy as np
 from tinygrad_gpt.array import LaterSeed
 
 FOLDER = Path(__file__).parent
+FREE_SHARED = 48 << 10  # bytes of dynamic shared memory that a block may have; for more, its kernel must ask
 C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 
 
@@ -36,14 +37,16 @@ class Kernels:
 
     def __getattr__(self, name: str):
         function, real = self._module.get_function(name), self._real
+        granted = FREE_SHARED
 
         def launch(blocks, threads, *arguments, shared: int = 0) -> None:
+            nonlocal granted
             grid = blocks if isinstance(blocks, tuple) else (blocks,)
             block = threads if isinstance(threads, tuple) else (threads,)
             if 0 in grid:  # nothing to do, which CUDA would refuse
                 return
-            if shared > function.max_dynamic_shared_size_bytes:  # above 48 KiB a kernel must ask for it
-                function.max_dynamic_shared_size_bytes = shared
+            if shared > granted:
+                function.max_dynamic_shared_size_bytes = granted = shared
             function(grid, block, tuple([_argument(a, real) for a in arguments]), shared_mem=shared)
 
         setattr(self, name, launch)
