@@ -44,6 +44,7 @@ def learning_rate(step: int, config: TrainConfig) -> float:
 class Trainer:
     """A model in training, and where it stands.
 
+    device   where it computes
     window   tokens that the model reads at once
     step     how many updates have been made
     elapsed  seconds that this run had taken when this process took it up
@@ -52,6 +53,8 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, model: GPT, tokens: TokenSet, folder: RunFolder):
         self.config, self.model, self.tokens, self.folder = config, model, tokens, folder
+        self.device = array.device(config.device)
+        model.to(self.device)  # in which it is made matters not: weights are drawn on the CPU
         self.window = config.window or model.config.block_size
         model.recompute = config.recompute
         betas = (config.beta1, config.beta2)
@@ -71,12 +74,13 @@ class Trainer:
         """
         config, random_state = self.config, array.random_state()
         self.optimizer.zero_grad()  # not at the end: until here, whoever wants to look at the gradients can
-        batches, value = self.batches(), 0.0
+        batches, losses = self.batches(), []
         for x, y in batches:
             loss = self.model.loss(x, y)
             loss.backward(np.full_like(loss.data, 1 / len(batches)))  # of the mean loss; gradients add up
-            value += loss.item() / len(batches)
-        norm = grad_norm(self.optimizer.parameters())
+            losses.append(loss)
+        norm = grad_norm(self.optimizer.parameters())  # a step waits for the GPU here, and nowhere else
+        value = sum(loss.item() / len(batches) for loss in losses)
         if not (math.isfinite(value) and math.isfinite(norm)):
             reason = first_non_finite(self.model, batches, random_state)
             raise UserError(
