@@ -9,6 +9,7 @@ import ctypes
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
 import numpy as np
 
@@ -303,9 +304,41 @@ def set_random_state(state: dict[str, int]) -> None:
     _random_state.update(seed=int(state["seed"]), drawn=int(state["drawn"]))
 
 
-def next_seed() -> int:
-    """A fresh 63-bit seed from the package's stream, for one use of `random_bits` or of NumPy's generator."""
+class LaterSeed(NamedTuple):
+    """A seed that is not drawn yet, for work on a GPU that is recorded now and done later (kernels/cuda/_replay.py).
+
+    place  (1,) uint64 on the GPU, where it will stand by then
+    """
+
+    place: Array
+
+
+_later: tuple[Array, int] | None = None  # inside later_seeds: the places, and how many seeds had been drawn before
+
+
+@contextmanager
+def later_seeds(places: Array) -> Iterator[None]:
+    """Inside this block the n-th call of `next_seed`, from 0, gives a LaterSeed at places[n]."""
+    global _later
+    _later = places, _random_state["drawn"]
+    try:
+        yield
+    finally:
+        _later = None
+
+
+def next_seed() -> "int | LaterSeed":
+    """A fresh 63-bit seed from the package's stream, for one use of `random_bits` or of NumPy's generator.
+
+    Raises RuntimeError inside `later_seeds` when there are no more places.
+    """
     _random_state["drawn"] += 1
+    if _later is not None:
+        places, before = _later
+        n = _random_state["drawn"] - before
+        if n > len(places):
+            raise RuntimeError(f"next_seed: a recorded step draws at most {len(places)} seeds")
+        return LaterSeed(places[n - 1 : n])
     z = (_random_state["seed"] + _random_state["drawn"] * _GAMMA) % (1 << 64)
     z = ((z ^ (z >> 30)) * _MIX1) % (1 << 64)
     z = ((z ^ (z >> 27)) * _MIX2) % (1 << 64)
@@ -337,7 +370,7 @@ def normal(shape: tuple[int, ...], std: float = 1.0, dtype=None) -> np.ndarray:
     return (std * draw).astype(dtype or _default_dtype)
 
 
-def random_bits(seed: int, shape: tuple[int, ...], like: Array) -> Array:
+def random_bits(seed: "int | LaterSeed", shape: tuple[int, ...], like: Array) -> Array:
     """24 random bits for each element of an array of `shape`, as uint64; element n depends on (seed, n) alone.
 
     SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014, figure 17): the n-th
@@ -345,7 +378,8 @@ def random_bits(seed: int, shape: tuple[int, ...], like: Array) -> Array:
     order. `like` decides the kind of array.
     """
     n = int(np.prod(shape))
-    z = np.arange(1, n + 1, dtype=np.uint64, like=like) * np.uint64(_GAMMA) + np.uint64(seed)
+    start = seed.place if isinstance(seed, LaterSeed) else np.uint64(seed)
+    z = np.arange(1, n + 1, dtype=np.uint64, like=like) * np.uint64(_GAMMA) + start
     z = (z ^ (z >> np.uint64(30))) * np.uint64(_MIX1)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(_MIX2)
     z = z ^ (z >> np.uint64(31))

@@ -125,12 +125,11 @@ def _why_none_is_found(driver: int, built_for: int, error: Exception) -> str:
     """driver, built_for: the newest CUDA that the driver takes (0: there is no driver), and the one of CuPy."""
     if driver == 0:
         return "there is no NVIDIA driver here (in a container: start it with the card, as docker's --gpus all does)"
-    if driver // 1000 < built_for // 1000:
-        extra = EXTRAS.get(driver // 1000)
-        instead = f"pip uninstall CuPy and pip install '{extra}', or" if extra else "please"
+    if driver < built_for and "InsufficientDriver" in str(error):
+        extra = EXTRAS.get(driver // 1000, "") if driver // 1000 < built_for // 1000 else ""
         return (
             f"the driver takes CUDA up to {_version(driver)}, and the CuPy that is installed is for CUDA "
-            f"{_version(built_for)}: {instead} install a newer driver"
+            f"{_version(built_for)}: install a newer driver" + (f", or in CuPy's place {extra!r}" if extra else "")
         )
     return f"CUDA finds none ({_in_a_line(error)}): nvidia-smi should list it, and CUDA_VISIBLE_DEVICES not hide it"
 

@@ -179,7 +179,7 @@ class Adam(AdamW):
 
 def grad_norm(params: Iterable[Tensor]) -> float:
     """The common norm of all gradients, √(Σ over parameters Σ g²), summed in float64."""
-    return math.sqrt(registry.run("sum_squares", *[p.grad for p in params if p.grad is not None]))
+    return math.sqrt(float(registry.run("sum_squares", *[p.grad for p in params if p.grad is not None])))
 
 
 def clip_scale(norm: float, max_norm: float) -> float:

@@ -235,6 +235,15 @@ def run(routine: str, *arrays, **settings):
     return choose(routine, arrays, settings).forward(*arrays, **settings)
 
 
+def replayed(function: Callable, where: str) -> Callable:
+    """`function`, to be called many times with arrays of the same shapes, as it is quickest where its arrays lie: on a
+    GPU as a Replayed (kernels/cuda/_replay.py says what that asks of it), elsewhere as it is."""
+    file = f"{PACKAGE}.kernels.{FOLDERS.get(where)}._replay"
+    if where not in FOLDERS or importlib.util.find_spec(file) is None:
+        return function
+    return importlib.import_module(file).Replayed(function)
+
+
 def explain(op: str, *inputs, **settings) -> str:
     """Which version of `op` runs on these inputs (arrays or Tensors), and why each one before it does not.
 

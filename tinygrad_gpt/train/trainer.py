@@ -13,6 +13,8 @@ that was stopped, killed or interrupted goes on exactly as if it had not been: s
 
 import math
 import time
+from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -20,8 +22,9 @@ from tinygrad_gpt import array
 from tinygrad_gpt.data.batches import ORDERS
 from tinygrad_gpt.data.tokens import TokenSet
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.models.gpt import GPT
-from tinygrad_gpt.optim import AdamW, clip_scale, grad_norm, warmup_cosine, warmup_linear
+from tinygrad_gpt.optim import AdamW, clip_scale, warmup_cosine, warmup_linear
 from tinygrad_gpt.train.checkpoint import load_checkpoint, save_checkpoint, taking_up
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.evaluate import Told, evaluate, tell_nobody
@@ -61,6 +64,7 @@ class Trainer:
         self.optimizer = AdamW(
             model.named_parameters(), lr=config.lr, betas=betas, eps=config.eps, weight_decay=config.weight_decay
         )
+        self._losses_and_gradients = registry.replayed(self._forward_and_backward, self.device.kind)
         self.step, self.elapsed, self.losses = 0, 0.0, []
         self._began = time.perf_counter()
         self._saved_step: int | None = None
@@ -73,14 +77,13 @@ class Trainer:
         Raises UserError, with the weights as they were, where either is not finite.
         """
         config, random_state = self.config, array.random_state()
-        self.optimizer.zero_grad()  # not at the end: until here, whoever wants to look at the gradients can
-        batches, losses = self.batches(), []
-        for x, y in batches:
-            loss = self.model.loss(x, y)
-            loss.backward(np.full_like(loss.data, 1 / len(batches)))  # of the mean loss; gradients add up
-            losses.append(loss)
-        norm = grad_norm(self.optimizer.parameters())  # a step waits for the GPU here, and nowhere else
-        value = sum(loss.item() / len(batches) for loss in losses)
+        batches = self.batches()
+        losses, squares, grads = self._losses_and_gradients(*chain(*batches))
+        for p, grad in zip(self.optimizer.parameters(), grads, strict=True):
+            p.grad = grad
+        # Here, and nowhere else, a step waits for the GPU.
+        value = sum([float(loss) for loss in losses]) / len(losses)
+        norm = math.sqrt(float(squares))
         if not (math.isfinite(value) and math.isfinite(norm)):
             reason = first_non_finite(self.model, batches, random_state)
             raise UserError(
@@ -91,6 +94,22 @@ class Trainer:
         self.optimizer.step(clip_scale(norm, config.grad_clip or math.inf))
         self.step += 1
         return value, norm
+
+    def _forward_and_backward(self, *batches) -> tuple[list, Any, list]:
+        """x, y, x, y, ... -> (the loss of each batch, the sum of squares of the gradient of their mean, that gradient
+        for each parameter, or None).
+
+        Nothing in here waits for a value: on a GPU it is recorded (registry.replayed).
+        """
+        self.optimizer.zero_grad()  # not at the end of a step: until here, whoever wants to can look at the gradients
+        parts = list(zip(batches[::2], batches[1::2], strict=True))
+        losses = []
+        for x, y in parts:
+            loss = self.model.loss(x, y)
+            loss.backward(np.full_like(loss.data, 1 / len(parts)))  # of the mean loss; gradients add up
+            losses.append(loss.data)
+        grads = [p.grad for p in self.optimizer.parameters()]
+        return losses, registry.run("sum_squares", *[g for g in grads if g is not None]), grads
 
     def batches(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """What the next update reads: `accumulate` batches (x, y), the parts of one batch that is as many times as

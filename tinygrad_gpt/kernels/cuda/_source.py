@@ -13,7 +13,10 @@ from pathlib import Path
 import cupy
 import numpy as np
 
+from tinygrad_gpt.array import LaterSeed
+
 FOLDER = Path(__file__).parent
+FREE_SHARED = 48 << 10  # bytes of dynamic shared memory that a block may have; for more, its kernel must ask
 C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 
 
@@ -24,7 +27,8 @@ class Kernels:
 
     blocks, threads  sizes of the grid and of a block: an integer, or a tuple of up to three
     arguments        arrays, of which the kernel gets the address of the first element (contiguous ones, unless it gets
-                     strides too); None, a null pointer; integers, which arrive as int64; floats, which arrive as `real`
+                     strides too); None, a null pointer; integers, which arrive as int64; floats, which arrive as
+                     `real`
     shared           bytes of dynamic shared memory for each block
     """
 
@@ -33,14 +37,16 @@ class Kernels:
 
     def __getattr__(self, name: str):
         function, real = self._module.get_function(name), self._real
+        granted = FREE_SHARED
 
         def launch(blocks, threads, *arguments, shared: int = 0) -> None:
+            nonlocal granted
             grid = blocks if isinstance(blocks, tuple) else (blocks,)
             block = threads if isinstance(threads, tuple) else (threads,)
             if 0 in grid:  # nothing to do, which CUDA would refuse
                 return
-            if shared > function.max_dynamic_shared_size_bytes:  # above 48 KiB a kernel must ask for it
-                function.max_dynamic_shared_size_bytes = shared
+            if shared > granted:
+                function.max_dynamic_shared_size_bytes = granted = shared
             function(grid, block, tuple([_argument(a, real) for a in arguments]), shared_mem=shared)
 
         setattr(self, name, launch)
@@ -53,6 +59,11 @@ def _argument(x, real: np.dtype):
     if isinstance(x, float):
         return real.type(x)
     return np.int64(x) if isinstance(x, int) else x
+
+
+def seed_arguments(seed: int | LaterSeed) -> tuple:
+    """A seed as the two arguments that kernels pass on to seed_of (common.cuh): where it will stand, or what it is."""
+    return (seed.place, 0) if isinstance(seed, LaterSeed) else (None, seed)
 
 
 @cache

@@ -51,6 +51,9 @@ template <typename T> __device__ inline T block_max(T x) {
 
 // --- random bits -----------------------------------------------------------------------------------------------------
 
+// The seed that a kernel is to use: known when it was queued, or (in a recorded step) read when it runs.
+__device__ inline uint64 seed_of(const uint64* place, int64 seed) { return place ? *place : (uint64)seed; }
+
 // The 24 bits that array.random_bits gives element n, where it is derived.
 __device__ inline uint64 random_bits(uint64 seed, uint64 n) {
     uint64 z = seed + (n + 1) * 0x9E3779B97F4A7C15ULL;

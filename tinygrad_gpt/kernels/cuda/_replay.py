@@ -1,0 +1,101 @@
+"""A function whose work on the GPU is recorded once, and from then on repeated without Python: a CUDA graph.
+
+A training step of a small model is some hundreds of short kernels. A GPU is through with them sooner than Python can
+queue them, and idles. But every step queues the same kernels, on arrays of the same sizes. So the third call is
+recorded instead of run (the first two compile what there is to compile, and fill the caches): CUDA notes which kernels
+are queued, with which addresses and numbers. From then on a call copies its inputs to where the recording found them
+and has the GPU repeat the whole list by itself, at one launch.
+
+What makes a repetition the same as a call:
+
+- Addresses. All memory of the function comes from a pool of its own, which nobody else uses later: the recording writes
+  to the same places each time. Its outputs lie there too, and hold the last call's values.
+- Numbers. Whatever Python computed (a learning rate, say) is fixed in the recording. What changes from call to call has
+  to be an input. Random seeds do change: while it is recorded, the function draws promises of seeds (array.LaterSeed),
+  whose values each call puts where the kernels look for them. They are drawn as ever, so that a repeated step drops the
+  same elements as one that Python runs.
+- No questions. Nothing recorded may wait for a value, since no value is there yet. CUDA refuses to; then the function
+  goes on as before, run by Python at every call, and `why_not` says so.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+
+import cupy
+import numpy as np
+
+from tinygrad_gpt import array
+from tinygrad_gpt.precision import matmul_precision
+
+WARM_UP = 2  # calls that Python runs before one is recorded
+
+
+class Replayed:
+    """`function`, called as before.
+
+    function  takes arrays of integers, on either side, and gives arrays on the GPU, in tuples or lists as it likes.
+              What else its result depends on (weights) it reads from arrays that stay where they are
+    why_not   None; or why a call could not be recorded
+    """
+
+    def __init__(self, function: Callable):
+        self._function = function
+        self._stream = cupy.cuda.Stream()  # the default one cannot be recorded; the two wait for each other
+        self._pool = cupy.cuda.MemoryPool()
+        self._recordings: dict[tuple, _Recording] = {}
+        self._calls: Counter = Counter()
+        self.why_not: str | None = None
+
+    def __call__(self, *inputs):
+        kind = (matmul_precision(), *((x.shape, x.dtype.str) for x in inputs))
+        recording = self._recordings.get(kind)
+        if recording is None:
+            with self._stream, cupy.cuda.using_allocator(self._pool.malloc):
+                recording = self._record(kind, inputs)
+                if recording is None:
+                    return self._function(*inputs)
+        with self._stream:
+            return recording.run(inputs)
+
+    def _record(self, kind: tuple, inputs: tuple) -> "_Recording | None":
+        """None where it is not time yet, or where it cannot be."""
+        self._calls[kind] += 1
+        if self.why_not is not None or self._calls[kind] <= WARM_UP:
+            return None
+        try:
+            self._recordings[kind] = _Recording(self._function, inputs, self._stream)
+        except cupy.cuda.runtime.CUDARuntimeError as error:
+            self.why_not = f"the step cannot be recorded, something in it waits for the GPU ({error})"
+        return self._recordings.get(kind)
+
+
+class _Recording:
+    """What the GPU repeats, for inputs of certain shapes."""
+
+    SEEDS = 1024  # that one call may draw
+
+    def __init__(self, function: Callable, inputs: tuple, stream):
+        self._inputs = [cupy.array(x) for x in inputs]
+        self._seeds = cupy.zeros(self.SEEDS, np.uint64)
+        before = array.random_state()
+        stream.begin_capture()
+        try:
+            with array.later_seeds(self._seeds):
+                self._outputs = function(*self._inputs)
+                self._draws = array.random_state()["drawn"] - before["drawn"]
+        except BaseException:
+            with suppress(cupy.cuda.runtime.CUDARuntimeError):  # it ends what was refused, too
+                stream.end_capture()
+            raise
+        finally:
+            array.set_random_state(before)
+        self._graph = stream.end_capture()
+
+    def run(self, inputs: tuple):
+        for place, x in zip(self._inputs, inputs, strict=True):
+            place.set(x) if isinstance(x, np.ndarray) else cupy.copyto(place, x)
+        if self._draws:
+            self._seeds[: self._draws].set(np.array([array.next_seed() for _ in range(self._draws)], np.uint64))
+        self._graph.launch()
+        return self._outputs
