@@ -75,8 +75,9 @@ def train(
     else:
         training = run.start(settings, out, pairs, download_progress(reporter))
     reporter.note(_what_begins(training))
-    if training.settings.train.dtype == "bfloat16" and (reason := registry.cannot_round("bfloat16")):
-        reporter.note(f"--dtype bfloat16 runs in float32 here: {reason}")
+    dtype = training.settings.train.dtype
+    if dtype in registry.ROUNDING and (reason := registry.cannot_round(dtype)):
+        reporter.note(f"--dtype {dtype} runs in float32 here: {reason}")
     if not training.train(reporter):
         files = "".join(f" --with {file}" for file in with_ or [])
         reporter.note(

@@ -57,8 +57,8 @@ class TrainConfig:
     dtype: str = setting(
         "float32",
         "Run",
-        "of weights and arithmetic; bfloat16: float32, but what matrix products multiply is rounded",
-        choices=("float32", "bfloat16", "float64"),
+        "of weights and arithmetic; tf32, bfloat16: float32, but what matrix products multiply is rounded",
+        choices=("float32", "tf32", "bfloat16", "float64"),
     )
     recompute: bool = setting(
         False, "Run", "whether backward runs each block again, which takes less memory and more time", free=True
