@@ -9,6 +9,9 @@ raises TypeError wherever CuPy would, or where CuPy would copy to or from the GP
 
 Results of calls and of indexing are StrictArrays always, 0-d ones too: CuPy has no scalars of its own.
 
+Every operation goes through `_run`, and every number that comes home through `_at_home`: the emulation of CuPy
+(tests/emulated_cuda) derives its array from this one and overrides them.
+
 Tests import it as `from tests.strict_array import StrictArray`: pyproject.toml puts the repository on pytest's path.
 """
 
@@ -38,6 +41,32 @@ class StrictArray:
     def __init__(self, values):
         self._a = np.asarray(values)
 
+    @classmethod
+    def _of(cls, values):
+        """The array of this class that holds these values."""
+        return cls(values)
+
+    @classmethod
+    def _run(cls, function, *args, **settings):
+        """What a function of NumPy gives for arrays of this class, as arrays of this class."""
+        return cls._wrapped(function(*_plain_all(args), **{k: _plain_all(v) for k, v in settings.items()}))
+
+    @classmethod
+    def _wrapped(cls, x):
+        """Every array and NumPy scalar in a result as an array of this class."""
+        if isinstance(x, tuple | list):
+            return type(x)(cls._wrapped(part) for part in x)
+        return cls._of(x) if isinstance(x, np.ndarray | np.generic) else x
+
+    @classmethod
+    def _from_numpy(cls, values: np.ndarray):
+        """An explicit copy to the GPU."""
+        return cls._of(np.array(values))
+
+    def _at_home(self) -> np.ndarray:
+        """The NumPy array, for those who asked for a copy from the GPU."""
+        return self._a
+
     # What NumPy asks
 
     def __array__(self, *args, **kwargs):
@@ -48,9 +77,10 @@ class StrictArray:
             raise TypeError(f"np.{ufunc.__name__} ({method}) does not dispatch to CuPy; for matmul write a @ b")
         if "where" in settings:
             raise TypeError(f"np.{ufunc.__name__}: CuPy's has no where=")
-        out = {"out": tuple(_plain(o) for o in out)} if out else {}
-        result = getattr(ufunc, method)(*(_plain_all(x) for x in inputs), **out, **settings)
-        return None if method == "at" else _wrapped(result)
+        if out:
+            settings["out"] = out
+        result = self._run(getattr(ufunc, method), *inputs, **settings)
+        return out[0] if len(out) == 1 else result
 
     def __array_function__(self, function, types, args, settings):
         name = function.__name__
@@ -60,8 +90,8 @@ class StrictArray:
         if refused:
             raise TypeError(f"np.{name}: CuPy's has no {' and no '.join(sorted(refused))}=")
         if name in ("array", "asarray") and isinstance(args[0], np.ndarray):
-            return StrictArray(function(*args, **settings))  # an explicit copy to the GPU
-        return _wrapped(function(*_plain_all(args), **{k: _plain_all(v) for k, v in settings.items()}))
+            return self._from_numpy(function(*args, **settings))
+        return self._run(function, *args, **settings)
 
     # Properties
 
@@ -72,11 +102,11 @@ class StrictArray:
     nbytes = property(lambda self: self._a.nbytes)
     itemsize = property(lambda self: self._a.itemsize)
     strides = property(lambda self: self._a.strides)
-    T = property(lambda self: StrictArray(self._a.T))
+    T = property(lambda self: self._run(np.ndarray.transpose, self))
 
     @property
     def base(self):
-        return None if self._a.base is None else StrictArray(self._a.base)
+        return None if self._a.base is None else self._of(self._a.base)
 
     @property
     def flags(self):
@@ -86,21 +116,21 @@ class StrictArray:
     # Explicit ways out
 
     def get(self) -> np.ndarray:
-        return self._a.copy()
+        return self._at_home().copy()
 
     def item(self):
-        return self._a.item()
+        return self._at_home().item()
 
     def tolist(self):
-        return self._a.tolist()
+        return self._at_home().tolist()
 
     def __repr__(self) -> str:
-        return f"Strict{self._a!r}"
+        return f"Strict{self._at_home()!r}"
 
     def _number(self):
         if self._a.ndim:
-            raise TypeError(f"a StrictArray of shape {self.shape} is no number")
-        return self._a.item()
+            raise TypeError(f"an array on the GPU of shape {self.shape} is no number")
+        return self._at_home().item()
 
     def __float__(self) -> float:
         return float(self._number())
@@ -122,60 +152,10 @@ class StrictArray:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index):
-        return _wrapped(self._a[_plain_all(index)])
+        return self._run(np.ndarray.__getitem__, self, index)
 
     def __setitem__(self, index, value):
-        self._a[_plain_all(index)] = _plain(value)
-
-    # Methods
-
-    def reshape(self, *shape):
-        return StrictArray(self._a.reshape(*shape))
-
-    def transpose(self, *axes):
-        return StrictArray(self._a.transpose(*axes))
-
-    def swapaxes(self, a, b):
-        return StrictArray(self._a.swapaxes(a, b))
-
-    def ravel(self):
-        return StrictArray(self._a.ravel())
-
-    def squeeze(self, axis=None):
-        return StrictArray(self._a.squeeze(axis))
-
-    def astype(self, dtype, copy=True):
-        return StrictArray(self._a.astype(dtype, copy=copy))
-
-    def copy(self):
-        return StrictArray(self._a.copy())
-
-    def fill(self, value):
-        self._a.fill(_plain(value))
-
-    def sum(self, axis=None, dtype=None, keepdims=False):
-        return _wrapped(self._a.sum(axis=axis, dtype=dtype, keepdims=keepdims))
-
-    def mean(self, axis=None, dtype=None, keepdims=False):
-        return _wrapped(self._a.mean(axis=axis, dtype=dtype, keepdims=keepdims))
-
-    def max(self, axis=None, keepdims=False):
-        return _wrapped(self._a.max(axis=axis, keepdims=keepdims))
-
-    def min(self, axis=None, keepdims=False):
-        return _wrapped(self._a.min(axis=axis, keepdims=keepdims))
-
-    def any(self, axis=None, keepdims=False):
-        return _wrapped(self._a.any(axis=axis, keepdims=keepdims))
-
-    def all(self, axis=None, keepdims=False):
-        return _wrapped(self._a.all(axis=axis, keepdims=keepdims))
-
-    def argmax(self, axis=None):
-        return _wrapped(self._a.argmax(axis=axis))
-
-    def nonzero(self):
-        return _wrapped(self._a.nonzero())
+        self._run(np.ndarray.__setitem__, self, index, value)
 
 
 def _plain(x):
@@ -183,7 +163,7 @@ def _plain(x):
     if isinstance(x, StrictArray):
         return x._a
     if isinstance(x, np.ndarray):
-        raise TypeError(f"a NumPy array of shape {x.shape} meets a StrictArray in one call: they are on two devices")
+        raise TypeError(f"a NumPy array of shape {x.shape} meets an array on the GPU in one call")
     return x
 
 
@@ -194,25 +174,42 @@ def _plain_all(x):
     return _plain(x)
 
 
-def _wrapped(x):
-    """Every array and NumPy scalar in a result as a StrictArray."""
-    if isinstance(x, tuple | list):
-        return type(x)(_wrapped(part) for part in x)
-    return StrictArray(x) if isinstance(x, np.ndarray | np.generic) else x
+# fmt: off
+_METHODS = ("reshape", "transpose", "swapaxes", "ravel", "squeeze", "astype", "copy", "fill", "sum", "mean", "max",
+            "min", "any", "all", "argmax", "nonzero")
+# fmt: on
+
+
+def _methods() -> None:
+    """x.sum(axis=0) and the like: NumPy's, less the keywords that CuPy's don't have."""
+
+    def method(name):
+        function = getattr(np.ndarray, name)
+
+        def run(self, *args, **settings):
+            refused = _REFUSED_KEYWORDS & set(settings)
+            if refused:
+                raise TypeError(f"{name}: CuPy's has no {' and no '.join(sorted(refused))}=")
+            return self._run(function, self, *args, **settings)
+
+        return run
+
+    for name in _METHODS:
+        setattr(StrictArray, name, method(name))
 
 
 def _operators() -> None:
     """a + b, b + a, a += b and the like, as CuPy defines them."""
 
     def binary(function):
-        return lambda self, other: _foreign(other) or _wrapped(function(self._a, _plain(other)))
+        return lambda self, other: _foreign(other) or self._run(function, self, other)
 
     def reflected(function):
-        return lambda self, other: _foreign(other) or _wrapped(function(_plain(other), self._a))
+        return lambda self, other: _foreign(other) or self._run(function, other, self)
 
     def in_place(function):
         def method(self, other):
-            function(self._a, _plain(other), out=self._a)
+            self._run(function, self, other, out=self)
             return self
 
         return method
@@ -235,7 +232,8 @@ def _operators() -> None:
     for name, function in (comparisons | {"eq": np.equal, "ne": np.not_equal}).items():
         setattr(StrictArray, f"__{name}__", binary(function))
     for name, function in {"neg": np.negative, "abs": np.absolute, "invert": np.invert}.items():
-        setattr(StrictArray, f"__{name}__", lambda self, function=function: _wrapped(function(self._a)))
+        setattr(StrictArray, f"__{name}__", lambda self, function=function: self._run(function, self))
 
 
+_methods()
 _operators()

@@ -24,7 +24,7 @@ def not_ours(*arrays) -> str | None:
 
 def contiguous(x: Array) -> Array:
     """x itself where its elements lie one after the other, else a copy in which they do."""
-    return cupy.ascontiguousarray(x)
+    return x if x.flags.c_contiguous else cupy.ascontiguousarray(x)  # which makes a 0-d array 1-d
 
 
 def rows(x: Array, c: int) -> Array:
