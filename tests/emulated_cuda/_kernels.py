@@ -115,8 +115,7 @@ class Function:
         self._check(grid, block, shared_mem)
         values = self._values(args)
         self._launch(grid, block, args, values, shared_mem)
-        if _capture.recording():
-            _capture.record(lambda: self._launch(grid, block, args, values, shared_mem))
+        _capture.record(lambda: self._launch(grid, block, (), values, shared_mem))
 
     def _check(self, grid: tuple, block: tuple, shared: int) -> None:
         limits = (2**31 - 1, 65535, 65535)
