@@ -69,7 +69,7 @@ def test_shapes_and_precisions_have_recordings_of_their_own():
 
 
 def test_memory_of_the_recording_is_its_own():
-    """What others allocate and free between two calls does not lie where the recording keeps its intermediate values."""
+    """What others allocate between two calls does not lie where the recording keeps its intermediate values."""
     replayed = registry.replayed(lambda x: ((here(x) + 1) * 2 + 3) * 4, "cuda")
     for seed in range(6):
         others = [to_gpu(np.full((3, 6), 7)) for _ in range(8)]
