@@ -15,7 +15,7 @@ NAMES = [str(path.relative_to(PACKAGE).as_posix()) for path in FILES]
 
 # From the ground up: a file may import from its own layer and from those before it.
 LAYERS = (
-    ("errors", "array", "locks", "precision", "settings", "state", "storage", "tensor_file"),
+    ("errors", "devices", "array", "locks", "precision", "settings", "state", "storage", "tensor_file"),
     ("ops",),
     ("kernels",),
     ("autograd",),
@@ -31,7 +31,8 @@ MAY_USE_DATA = ("data", "train", "cli", "__main__", "info", "generate")
 NARROWER = {  # what a layer may import at most, where that is less than all below it
     "ops": ("array", "ops"),
     "errors": (),
-    "array": ("array", "errors"),
+    "devices": ("errors",),
+    "array": ("array", "devices"),
     "optim": ("errors", "array", "state", "kernels", "autograd", "optim"),
 }
 
@@ -94,19 +95,71 @@ def test_every_file_says_what_it_is(name):
     assert not source.strip() or ast.get_docstring(ast.parse(source)), f"{name} has no docstring"
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n != "array.py" and not n.startswith("kernels/cuda")])
-def test_only_array_imports_cupy(name):
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "devices.py" and not n.startswith("kernels/cuda")])
+def test_only_devices_and_the_kernels_of_the_gpu_import_cupy(name):
     assert not {m for m in imported_modules(PACKAGE / name) if m.split(".")[0] == "cupy"}
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith(("ops/", "nn/", "models/"))])
-def test_ops_layers_and_models_have_no_if_about_devices(name):
-    for node in ast.walk(tree(PACKAGE / name)):
-        if isinstance(node, ast.If | ast.IfExp | ast.While):
-            words = {n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)}
-            words |= {n.attr for n in ast.walk(node.test) if isinstance(n, ast.Attribute)}
-            about = {w for w in words if w.lower() in ("device", "cuda", "cupy", "gpu", "numba")}
-            assert not about, f"{name}, line {node.lineno}: the array and the registry decide that"
+# The only files that may ask where they are: what a device is, what an array is, and the choice among the kernels.
+# (numba may be asked about beside them: whether it is installed, which is no device.)
+MAY_ASK_WHERE = ("devices.py", "array.py", "kernels/")
+PLACES = {"device", "devices", "cuda", "cupy", "gpu"}
+
+
+def branches_on_devices(source: str) -> list[int]:
+    """The lines of conditions in which a word or a text is about devices: in `if`, `while`, `assert`, `match`, `and`
+    and `or`, in comparisons and comprehensions."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert):
+            decides = [node.test]
+        elif isinstance(node, ast.Match):
+            decides = [node.subject, *node.cases]
+        elif isinstance(node, ast.BoolOp | ast.Compare):
+            decides = [node]
+        elif isinstance(node, ast.comprehension):
+            decides = node.ifs
+        else:
+            continue
+        if any(_is_about_a_place(part) for whole in decides for part in ast.walk(whole)):
+            found.add(getattr(node, "lineno", None) or node.ifs[0].lineno)
+    return sorted(found)
+
+
+def _is_about_a_place(part: ast.AST) -> bool:
+    """Whether a node is a name or a text with such a word, asks `place(x)`, or asks an array for CuPy's `get`."""
+    if isinstance(part, ast.Call):
+        called = part.func.attr if isinstance(part.func, ast.Attribute) else getattr(part.func, "id", "")
+        return called == "place" or (called in ("hasattr", "getattr") and getattr(part.args[1], "value", "") == "get")
+    text = getattr(part, "id", None) or getattr(part, "attr", None) or getattr(part, "value", None)
+    return isinstance(text, str) and (text == "cpu" or not PLACES.isdisjoint(text.lower().split("_")))
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if not n.startswith(MAY_ASK_WHERE)])
+def test_nobody_else_decides_by_the_device(name):
+    lines = branches_on_devices((PACKAGE / name).read_text(encoding="utf-8"))
+    assert not lines, f"{name}, lines {lines}: the array and the registry decide that"
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "if x.device == 'cuda':\n    x = x.get()",
+        "y = fast(x) if on_gpu else slow(x)",
+        "while not device.ready():\n    pass",
+        "if place(x) != 'cpu':\n    pass",
+        "if array.place(x) in FAST:\n    pass",
+        "run = config.device == 'auto' and fast",
+        "xs = [x for x in xs if x.cuda]",
+        "match kind:\n    case 'cuda':\n        pass",
+        "assert use_cupy",
+        "if hasattr(x, 'get'):\n    pass",
+    ],
+)
+def test_a_planted_branch_is_seen(planted):
+    source = (PACKAGE / "train" / "trainer.py").read_text(encoding="utf-8")
+    line = source.count("\n") + 1
+    assert branches_on_devices(source + planted) == [line]
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n.startswith(("ops/", "kernels/"))])

@@ -13,7 +13,7 @@ tg.generate, tg.check, tg.data, tg.train.
 import importlib
 
 from tinygrad_gpt import functional  # also gives Tensors their operators
-from tinygrad_gpt.array import manual_seed
+from tinygrad_gpt.array import device, manual_seed
 from tinygrad_gpt.autograd import Tensor, debug, no_grad
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.functional import tensor
@@ -28,6 +28,7 @@ __all__ = [
     "Tensor",
     "UserError",
     "debug",
+    "device",
     "explain",
     "functional",
     "manual_seed",

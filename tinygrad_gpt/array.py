@@ -2,7 +2,7 @@
 
 Everything above this file works on "an array" and lets the array decide: `np.exp(x)` runs NumPy's code for a NumPy
 array and CuPy's for a CuPy array. What cannot be decided that way (creating an array from nothing, random numbers,
-bringing one home to NumPy) is here, and this is the only file that knows that CuPy exists.
+bringing one home to NumPy) is here.
 """
 
 import ctypes
@@ -12,6 +12,10 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import numpy as np
+
+from tinygrad_gpt.devices import Device, compute_capability, device, is_device_name
+
+__all__ = ["compute_capability", "device"]  # what devices.py has to say, under the name where one looks for it
 
 Array = np.ndarray  # for annotations: a NumPy array, or any array that answers to NumPy's functions as CuPy's do
 
@@ -75,15 +79,67 @@ def place(x: Array) -> str:
     return "cuda" if type(x).__module__.partition(".")[0] == "cupy" else "elsewhere"
 
 
+def device_of(x: Array) -> Device:
+    """The device on which an array lies."""
+    return Device("cuda" if place(x) == "cuda" else "cpu")
+
+
 def to_numpy(x: Array) -> np.ndarray:
     """`x` as a NumPy array: itself, or a copy brought home from the GPU."""
-    return x.get() if hasattr(x, "get") else x
+    return Device("cpu").bring(x)
+
+
+def converted(x: Array, to) -> Array:
+    """x on another device ("cpu", "cuda", "auto", a Device), or of another dtype (float32, float64).
+
+    Raises TypeError for what is neither, ValueError and UserError as `device` does.
+    """
+    if is_device_name(to):
+        return device(to).bring(x)
+    try:
+        dtype = np.dtype(to)
+    except TypeError:
+        dtype = None
+    if dtype not in FLOATS:
+        raise TypeError(f"to: expected float32, float64 or a device (cpu, cuda, auto), got {to!r}")
+    return x.astype(dtype, copy=False)
+
+
+def at_hand(x: Array) -> Array:
+    """x, if its values can be looked at for nothing; else an array like it of no elements.
+
+    To look at an array on the GPU is to wait until all is computed that was asked for so far. So the checks of ids,
+    which look at values, look at this: ids that come from the CPU, as batches do, are checked, others are not.
+    """
+    return np.empty_like(x, shape=(0,)) if place(x) == "cuda" else x
+
+
+def together(op: str, arrays: tuple) -> tuple:
+    """The inputs of an op, all of them where its floats are: integers and booleans follow from the CPU to the GPU, as
+    batches do to the model. None stays None.
+
+    Raises TypeError for floats on both, of which one side should have been moved long before.
+    """
+    away = None
+    for a in arrays:
+        if a is not None and type(a) is not np.ndarray:
+            away = a
+    if away is None or place(away) == "cpu":
+        return arrays
+    stuck = [a for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
+    if stuck:
+        raise TypeError(
+            f"{op}: expected inputs on one device, got {stuck[0].dtype}{stuck[0].shape} on the CPU and "
+            f"{away.dtype}{tuple(away.shape)} on the GPU: move one of them with .to()"
+        )
+    return tuple([np.asarray(a, like=away) if isinstance(a, np.ndarray) else a for a in arrays])
 
 
 def scatter_add(target: Array, index, values: Array) -> None:
     """target[index] += values, in place, where an element that `index` names k times gets the sum of its k values.
 
-    (`target[index] += values` itself would add only the last of them.)
+    (`target[index] += values` itself would add only the last of them.) On the GPU they are added in any order, so that
+    where k > 1 the last bits may differ from run to run; embedding's own kernel keeps to one order.
     """
     by_rows = isinstance(target, np.ndarray) and is_array(index) and index.ndim == 1 and index.dtype != bool
     if by_rows and index.size > 0:
@@ -95,24 +151,6 @@ def scatter_add(target: Array, index, values: Array) -> None:
         target[rows[starts]] += np.add.reduceat(values[order], starts, axis=0)
     else:
         np.add.at(target, index, values)
-
-
-def joined(pieces, axis: int) -> Array:
-    """np.concatenate(pieces, axis); without copying, as a view, where the pieces lie in one array as its cuts would.
-
-    pieces  arrays of one dtype that are alike in every axis but `axis`, which counts from 0
-    """
-    first, *rest = pieces
-    if not isinstance(first, np.ndarray) or first.base is None:
-        return np.concatenate(pieces, axis=axis)
-    start, length = address(first), first.shape[axis]
-    for piece in rest:
-        expected = start + length * first.strides[axis]
-        if piece.base is not first.base or piece.strides != first.strides or address(piece) != expected:
-            return np.concatenate(pieces, axis=axis)
-        length += piece.shape[axis]
-    shape = (*first.shape[:axis], length, *first.shape[axis + 1 :])
-    return np.lib.stride_tricks.as_strided(first, shape, first.strides)
 
 
 class Rows:
@@ -149,6 +187,26 @@ def whole(x):
 # --- memory ------------------------------------------------------------------------------------------------------
 
 
+def owner(x):
+    """The array whose memory x shows: x itself, or what x is a view of. (None for None.)"""
+    while getattr(x, "base", None) is not None:
+        x = x.base
+    return x
+
+
+def shows_all(x: Array) -> bool:
+    """Whether x, or the array that it is a view of, is NumPy's or CuPy's and x shows each of its elements once, so that
+    to write to x is to write to the whole."""
+    mine = owner(x)
+    return place(mine) != "elsewhere" and mine.size == x.size and _is_writeable(x)
+
+
+def _is_writeable(x: Array) -> bool:
+    """False where elements of x may be one in memory, as where one number is broadcast to many. NumPy marks those as
+    read-only, CuPy leaves it to their strides to tell."""
+    return x.flags.writeable if isinstance(x, np.ndarray) else 0 not in x.strides
+
+
 _example = (np.empty(0),)
 _ONE_HOLDER = sys.getrefcount(_example[0])  # the tuple, and what the call itself adds
 
@@ -156,21 +214,50 @@ _ONE_HOLDER = sys.getrefcount(_example[0])  # the tuple, and what the call itsel
 def nobody_else_holds(saved: tuple, i: int) -> bool:
     """Whether the memory of saved[i] can be reached through the tuple `saved` alone, so that it may be written over.
 
-    Python counts the references to every object, and NumPy's views refer to the array that owns their memory. So a
-    Tensor, a view or another op that still has this memory shows in the counts. Ask before taking saved[i] out of the
-    tuple, which is one more reference. False for other arrays than NumPy's.
+    Python counts the references to every object, and views, NumPy's and CuPy's, refer to the array that owns their
+    memory. So a Tensor, a view or another op that still has this memory shows in the counts. Ask before taking saved[i]
+    out of the tuple, which is one more reference. False for other arrays.
     """
-    if type(saved[i]) is not np.ndarray or sys.getrefcount(saved[i]) != _ONE_HOLDER:
+    if place(saved[i]) == "elsewhere" or sys.getrefcount(saved[i]) != _ONE_HOLDER:
         return False
     if saved[i].base is None:
-        return saved[i].flags.writeable
-    is_view_of_all = type(saved[i].base) is np.ndarray and saved[i].base.base is None
-    return is_view_of_all and sys.getrefcount(saved[i].base) == _ONE_HOLDER and saved[i].flags.writeable
+        return _is_writeable(saved[i])
+    is_view_of_all = place(saved[i].base) != "elsewhere" and saved[i].base.base is None
+    return is_view_of_all and sys.getrefcount(saved[i].base) == _ONE_HOLDER and _is_writeable(saved[i])
 
 
-def address(x: np.ndarray) -> int:
-    """Where in memory the first element of x lies."""
-    return x.__array_interface__["data"][0]
+def address(x: Array) -> int:
+    """Where in memory, the CPU's or the GPU's, the first element of x lies."""
+    return x.__array_interface__["data"][0] if isinstance(x, np.ndarray) else x.data.ptr
+
+
+def joined(pieces, axis: int) -> Array:
+    """np.concatenate(pieces, axis); without copying, as a view, where the pieces lie in one array as its cuts would.
+
+    pieces  arrays of one dtype that are alike in every axis but `axis`, which counts from 0
+    """
+    first, *rest = pieces
+    whole, strides = getattr(first, "base", None), first.strides
+    if place(whole) == "elsewhere" or not whole.flags.c_contiguous or whole.dtype != first.dtype:
+        return np.concatenate(pieces, axis=axis)
+    start, length = address(first), first.shape[axis]
+    for piece in rest:
+        expected = start + length * strides[axis]
+        if piece.base is not whole or piece.strides != strides or address(piece) != expected:
+            return np.concatenate(pieces, axis=axis)
+        length += piece.shape[axis]
+    # Together they should be one stretch of `whole`: seen from the axis that is slowest in memory to the quickest,
+    # rows upon rows without a gap.
+    shape = (*first.shape[:axis], length, *first.shape[axis + 1 :])
+    order = sorted(range(first.ndim), key=lambda i: -strides[i])
+    size = 1
+    for i in reversed(order):
+        if shape[i] != 1 and strides[i] != size * first.itemsize:
+            return np.concatenate(pieces, axis=axis)
+        size *= shape[i]
+    begin = (start - address(whole)) // first.itemsize
+    stretch = whole.reshape(-1)[begin : begin + size].reshape([shape[i] for i in order])
+    return stretch.transpose([order.index(i) for i in range(first.ndim)])
 
 
 def keep_freed_memory() -> None:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.array import FLOATS, Array, Rows, as_array, is_array, is_float, to_numpy
+from tinygrad_gpt.array import FLOATS, Array, Rows, as_array, is_array, is_float, owner, shows_all, to_numpy, together
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.locks import ReadOnly
 
@@ -198,7 +198,7 @@ def apply(op: str, *inputs, **settings):
     if settings:  # as Python numbers: NumPy's float64 scalars would turn float32 arrays into float64
         settings = {name: s.item() if isinstance(s, np.generic) else s for name, s in settings.items()}
     version = registry.choose(op, arrays, settings)
-    result, saved = version.forward(*arrays, **settings)
+    result, saved = version.forward(*together(op, arrays), **settings)
     many = isinstance(result, tuple)
     # np.sum of a vector is a NumPy scalar
     ys = [y if is_array(y) else np.asarray(y) for y in (result if many else (result,))]
@@ -362,20 +362,13 @@ def _is_new(dx: Array, dys: tuple, grads: tuple) -> bool:
 
     The contract lets a backward return `dy` itself or a view of it, and memory that two inputs share; any other
     memory that it returns is new, in whatever shape (a linear layer makes rows, and returns them as (B, T, C)). But a
-    view must be all of its memory: a part would keep the rest alive, and one number broadcast to many, which NumPy
-    marks as not writeable, cannot be added to. Of other arrays than NumPy's, views are never taken for new.
+    view must be all of its memory: a part would keep the rest alive, and one number broadcast to many cannot be added
+    to.
     """
-    owner = _owner(dx)
-    if owner is not dx and not (isinstance(owner, np.ndarray) and owner.size == dx.size and dx.flags.writeable):
+    memory = owner(dx)
+    if memory is not dx and not shows_all(dx):
         return False
-    return all([_owner(dy) is not owner for dy in dys]) and [_owner(g) is owner for g in grads].count(True) == 1
-
-
-def _owner(x):
-    """The array whose memory x shows: x itself, or what x is a view of. (None for None.)"""
-    while getattr(x, "base", None) is not None:
-        x = x.base
-    return x
+    return all([owner(dy) is not memory for dy in dys]) and [owner(g) is memory for g in grads].count(True) == 1
 
 
 def _add(so_far: tuple | None, dx: Array, is_new: bool) -> tuple:

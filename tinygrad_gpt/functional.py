@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from tinygrad_gpt.array import Array, as_array, is_array, next_seed
+from tinygrad_gpt.array import Array, as_array, converted, device_of, is_array, next_seed
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.ops import attention as attention_op
@@ -58,6 +58,12 @@ def tensor(data, requires_grad: bool = False, dtype=None) -> Tensor:
     """A new Tensor with a copy of `data`: a number, a list, an array. (`Tensor(array)` shares the array's memory.)"""
     data = data.data if isinstance(data, Tensor) else data
     return Tensor(data.copy() if is_array(data) else data, requires_grad, dtype)
+
+
+def to(x, dtype_or_device) -> Tensor:
+    """A leaf with x's data as float32 or float64, or on a device ("cuda", "cpu", "auto"); the same data, not a copy, if
+    it is so already. As with `astype`, gradients don't flow through it."""
+    return Tensor(converted(plain_array(x), dtype_or_device))
 
 
 # --- elementwise -------------------------------------------------------------------------------------------------
@@ -195,13 +201,16 @@ def broadcast_to(x, shape: tuple[int, ...]) -> Tensor:
 
 def getitem(x, index) -> Tensor:
     """x[index], with all of NumPy's indexing; Tensors of integers or booleans may be part of the index."""
-    return apply("getitem", _operand(x), index=_plain_index(index))
+    x = _operand(x)
+    return apply("getitem", x, index=_plain_index(index, plain_array(x)))
 
 
-def _plain_index(index):
+def _plain_index(index, like: Array):
+    """An index without Tensors, whose arrays lie where `like` does."""
     if isinstance(index, tuple):
-        return tuple([_plain_index(i) for i in index])
-    return index.data if isinstance(index, Tensor) else index
+        return tuple([_plain_index(i, like) for i in index])
+    index = index.data if isinstance(index, Tensor) else index
+    return np.asarray(index, like=like) if is_array(index) else index
 
 
 def concatenate(tensors, axis: int = 0) -> Tensor:
@@ -362,4 +371,6 @@ for _method in (exp, log, sqrt, tanh, sigmoid, relu, sum, mean, max, var, softma
 Tensor.reshape = lambda x, *shape: reshape(x, _as_tuple(shape))
 Tensor.transpose = lambda x, *axes: transpose(x, _as_tuple(axes) if axes else None)
 Tensor.swapaxes = swapaxes
+Tensor.to = to
+Tensor.device = property(lambda x: device_of(x.data))
 Tensor.T = property(transpose)

@@ -33,7 +33,8 @@ def test_train_says_what_it_does_and_writes(run, tmp_path):
     assert status == 0
     lines = said.splitlines()
     assert re.match(
-        r"training in run: preset tiny, [\d,]+ parameters, 792 tokens of text\.txt \(88 to validate\)", lines[0]
+        r"training in run: preset tiny, on the CPU, [\d,]+ parameters, 792 tokens of text\.txt \(88 to validate\)",
+        lines[0],
     )
     assert re.search(r"^step 4/4  train \d\.\d{3}  val \d\.\d{3}  ", said, re.MULTILINE)
     sample = (tmp_path / "run" / "sample.txt").read_text(encoding="utf-8")
@@ -48,7 +49,7 @@ def test_every_setting_is_an_option_and_reaches_the_run(run, tmp_path):
     given |= dict(dtype="float64", log_interval=1, eval_interval=0, eval_tokens=50, checkpoint_interval=1, prompt="fox")
     given |= dict(sample_tokens=3, n_inner=20, embd_pdrop=0.2, attn_pdrop=0.3, layer_norm_epsilon=1e-4)
     given |= dict(scale_attn_weights=False, scale_attn_by_inverse_layer_idx=True, window=5, batches="epochs")
-    given |= dict(accumulate=2, recompute=True, health=False)
+    given |= dict(accumulate=2, recompute=True, health=False, device="auto")
     assert {*given, "corpus", "from_"} == set(SETTINGS), "a setting is not tested"
     options = []
     for name, value in given.items():
@@ -116,7 +117,7 @@ def test_ctrl_c_elsewhere(run, monkeypatch):
         ("train --preset nope", ["no preset 'nope'", "quick, tiny, nanogpt-char-cpu"]),
         ("train --norm sideways", ["norm should be one of pre, post, not 'sideways'"]),
         ("train --schedule x", ["schedule should be one of cosine, linear, constant, not 'x'"]),
-        ("train --dtype float16", ["dtype should be one of float32, bfloat16, float64"]),
+        ("train --dtype float16", ["dtype should be one of float32, tf32, bfloat16, float64"]),
         ("train --steps many", ["--steps"]),
         ("train --steps 0", ["steps should be at least 1, not 0"]),
         ("train --lr nan", ["lr should be a finite number"]),

@@ -40,7 +40,7 @@ def test_finetune_and_classify(run, pretrained, tmp_path):
 
 def test_every_setting_is_an_option_and_reaches_the_run(run, pretrained, tmp_path):
     given = dict(epochs=2, batch_size=30, lr=0.01, warmup_share=0.1, weight_decay=0.2, grad_clip=0.5)
-    given |= dict(head_dropout=0.3, seed=7, pretrained=False)
+    given |= dict(head_dropout=0.3, seed=7, pretrained=False, device="auto")
     assert set(given) == set(FinetuneConfig.__dataclass_fields__), "a setting is not tested"
     options = ["--no-pretrained"]
     for name, value in given.items():

@@ -51,7 +51,7 @@ def test_weights_are_float32_and_a_resumed_run_rounds_on(settings, reporter, tmp
 
 
 def test_where_it_cannot_be_the_command_says_so_once_and_trains(text, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(registry, "cannot_round", lambda name: "this processor is from a museum")
+    monkeypatch.setattr(registry, "cannot_round", lambda name, where: "this processor is from a museum")
     options = "--preset tiny --n-layer 1 --n-embd 8 --block-size 8 --batch-size 2 --steps 2 --eval-tokens 64"
     arguments = ["train", str(text), "--out", str(tmp_path / "run"), *options.split(), "--sample-tokens", "3"]
     assert main([*arguments, "--dtype", "bfloat16"]) == 0

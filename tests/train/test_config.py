@@ -54,6 +54,7 @@ def test_nothing_that_changes_the_weights_is_free():
         "prompt",
         "sample_tokens",
         "recompute",
+        "device",
     }
 
 

@@ -30,7 +30,8 @@ def bench(
     from rich.console import Console
     from rich.table import Table
 
-    from tinygrad_gpt.cli.inspecting import facts, versions_here
+    from tinygrad_gpt.array import device
+    from tinygrad_gpt.cli.inspecting import facts, versions_on
     from tinygrad_gpt.train.presets import resolve
     from tinygrad_gpt.train.progress import COMPILING, watching_compilation
 
@@ -39,7 +40,7 @@ def bench(
     table = Table(show_header=False, box=None)
     for name, value in facts("tinygrad-gpt", "numpy", "numba").items():
         table.add_row(name, value)
-    table.add_row("kernels", _by_version(versions_here()))
+    table.add_row("kernels", _by_version(versions_on(device("cpu"))))
     console.print(table)
 
     keep_freed_memory()

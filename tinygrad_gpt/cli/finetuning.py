@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tinygrad_gpt.cli.options import with_settings_of
-from tinygrad_gpt.cli.using import TokenizerPath
+from tinygrad_gpt.cli.using import DeviceName, TokenizerPath
 from tinygrad_gpt.train.finetune import FinetuneConfig
 
 INTERRUPTED = 130
@@ -65,8 +65,9 @@ def finetune(
     all_seeds = list(range(config.seed, config.seed + seeds))
     run = FinetuneRun(body, tokenizer, opened, config, lm_weight or [0.0, 0.5], all_seeds, out, from_)
     reporter.note(
-        f"fine-tuning in {run.folder}: {run.parameters:,} parameters, {len(opened.train.texts):,} texts of "
-        f"{opened.name} in {len(opened.classes)} classes ({len(opened.dev.texts):,} to test on)"
+        f"fine-tuning in {run.folder} on {run.device.title}: {run.parameters:,} parameters, "
+        f"{len(opened.train.texts):,} texts of {opened.name} in {len(opened.classes)} classes "
+        f"({len(opened.dev.texts):,} to test on)"
     )
     finished = run.run(reporter)
     if run.results:
@@ -81,11 +82,12 @@ def finetune(
 def classify(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="a folder that `finetune` made", show_default=False)],
     texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="what to classify", show_default=False)],
+    device: DeviceName = "cpu",
 ):
     """Classify texts with a fine-tuned model: the likeliest class, how likely it is, the text."""
     from tinygrad_gpt.train.classifier import Classifier
 
-    classifier = Classifier(folder)
+    classifier = Classifier(folder, device)
     for text, probabilities in zip(texts, classifier.probabilities(texts), strict=True):
         best = int(probabilities.argmax())
         print(f"{classifier.classes[best]}\t{probabilities[best]:.3f}\t{text}")

@@ -53,24 +53,27 @@ def gradcheck(
 
 
 def info():
-    """Show versions, processor, threads, and which version of each op runs here."""
+    """Show versions, processor, threads, graphics card, and which version of each op runs here."""
     from rich.console import Console
     from rich.table import Table
 
+    from tinygrad_gpt.devices import describe_card, usable
     from tinygrad_gpt.storage import cache_folder, data_folder
 
     console = Console(highlight=False)
     table = Table(show_header=False, box=None)
-    shown = facts("tinygrad-gpt", "numpy", "numba", "safetensors", "tokenizers", "matplotlib", "cupy")
+    shown = facts("tinygrad-gpt", "numpy", "numba", "safetensors", "tokenizers", "matplotlib")
+    shown["GPU"] = describe_card()
     shown["data folder"] = str(data_folder() or "not set (environment variable TINYGRAD_GPT_DATA)")
     shown["cache"] = str(cache_folder())
     for name, value in shown.items():
         table.add_row(name, value)
     console.print(table)
-    table = Table("op", "runs here", "why not the others", title="versions, on float32 arrays")
-    for op, version, why in versions_here():
-        table.add_row(op, version, why)
-    console.print(table)
+    for device in usable():
+        table = Table("op", "runs here", "why not the others", title=f"versions, on float32 arrays on {device.title}")
+        for op, version, why in versions_on(device):
+            table.add_row(op, version, why)
+        console.print(table)
 
 
 def facts(*packages: str) -> dict[str, str]:
@@ -87,8 +90,8 @@ def facts(*packages: str) -> dict[str, str]:
     }
 
 
-def versions_here():
-    """(op, version that runs on a typical float32 input, why those before it do not) for every op."""
+def versions_on(device):
+    """(op, version that runs on a typical float32 input there, why those before it do not) for every op."""
     import numpy as np
 
     from tinygrad_gpt.cases import cases
@@ -97,6 +100,7 @@ def versions_here():
     for op in registry.op_names():
         case = cases(op)[0]
         arrays = [a.astype(np.float32) if getattr(a, "dtype", None) == np.float64 else a for a in case.arrays]
+        arrays = [device.bring(a) if isinstance(a, np.ndarray) else a for a in arrays]
         explained = registry.explain(op, *arrays, **case.settings).splitlines()[1:]  # after "OP on ARRAYS"
         lines = [line.strip().split(": ", 1) for line in explained]
         runs = next(name for name, why in lines if why == "runs")

@@ -75,8 +75,9 @@ def train(
     else:
         training = run.start(settings, out, pairs, download_progress(reporter))
     reporter.note(_what_begins(training))
-    if training.settings.train.dtype == "bfloat16" and (reason := registry.cannot_round("bfloat16")):
-        reporter.note(f"--dtype bfloat16 runs in float32 here: {reason}")
+    dtype, where = training.settings.train.dtype, training.trainer.device.kind
+    if dtype in registry.ROUNDING and (reason := registry.cannot_round(dtype, where)):
+        reporter.note(f"--dtype {dtype} runs in float32 here: {reason}")
     if not training.train(reporter):
         files = "".join(f" --with {file}" for file in with_ or [])
         reporter.note(
@@ -152,8 +153,9 @@ def _what_begins(training) -> str:
     begins = f"resuming {training.folder.path} at step {step}" if step else f"training in {training.folder.path}"
     source = f" from {settings.train.from_}" if settings.train.from_ else ""
     return (
-        f"{begins}{source}: preset {settings.preset}, {model.num_parameters():,} parameters, "
-        f"{len(tokens.train):,} tokens of {settings.train.corpus} ({len(tokens.val):,} to validate)"
+        f"{begins}{source}: preset {settings.preset}, on {training.trainer.device.title}, "
+        f"{model.num_parameters():,} parameters, {len(tokens.train):,} tokens of {settings.train.corpus} "
+        f"({len(tokens.val):,} to validate)"
     )
 
 

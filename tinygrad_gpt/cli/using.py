@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from tinygrad_gpt.devices import NAMES
 from tinygrad_gpt.errors import UserError
 
 ModelPath = Annotated[
@@ -20,6 +21,15 @@ ModelPath = Annotated[
 ]
 TokenizerPath = Annotated[
     str | None, typer.Option("--tokenizer", help="path of a saved tokenizer", show_default="the model's own")
+]
+DeviceName = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="|".join(NAMES),
+        help="where to compute; auto: on the graphics card where one can be used",
+        callback=lambda name: check_device_name(name),
+    ),
 ]
 BATCH_SIZE = 4  # of a model that says nothing about it
 
@@ -47,6 +57,7 @@ def sample(
         str | None, typer.Option(help="end after this token, given as its text", show_default="never")
     ] = None,
     tokenizer: TokenizerPath = None,
+    device: DeviceName = "cpu",
 ):
     """Let a trained model write."""
     from tinygrad_gpt.train.sampling import encode_prompt, stream_text
@@ -56,7 +67,7 @@ def sample(
         raise UserError(f"--temperature should be a finite number, not {temperature}")
     if top_p is not None and not 0 < top_p <= 1:
         raise UserError(f"--top-p should be greater than 0 and at most 1, not {top_p}")
-    _, own, trained = open_trained(model, tokenizer)
+    _, own, trained = open_trained(model, tokenizer, device)
     ids = encode_prompt(own, prompt)
     how = dict(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, stop_token=_stop_token(own, stop))
     sys.stdout.write(prompt)
@@ -86,6 +97,7 @@ def evaluate_model(
         int | None, typer.Option(help="windows at once", min=1, show_default=f"as trained, or {BATCH_SIZE}")
     ] = None,
     tokenizer: TokenizerPath = None,
+    device: DeviceName = "cpu",
 ):
     """Measure a trained model on a validation text: loss, perplexity, bits per byte."""
     from tinygrad_gpt.cli.training import download_progress
@@ -95,7 +107,7 @@ def evaluate_model(
     from tinygrad_gpt.train.progress import make_reporter, reading_bar
     from tinygrad_gpt.train.source import open_trained
 
-    source, own, trained = open_trained(model, tokenizer)
+    source, own, trained = open_trained(model, tokenizer, device)
     settings = source.settings
     if corpus is None and settings is None:
         raise UserError(f"which text? {model} was not trained here: tinygrad-gpt eval {model} CORPUS")
@@ -140,6 +152,12 @@ def export(
         trained.hf_config = source.hf_config
     save_pretrained(trained, folder, tokenizer)
     print(f"{folder}: try  transformers.AutoModelForCausalLM.from_pretrained({str(folder)!r})")
+
+
+def check_device_name(name: str) -> str:
+    if name not in NAMES:
+        raise UserError(f"--device should be one of {', '.join(NAMES)}, not {name!r}")
+    return name
 
 
 def _stop_token(tokenizer, stop: str | None) -> int | None:

@@ -4,7 +4,7 @@ from contextlib import nullcontext
 
 import numpy as np
 
-from tinygrad_gpt.array import Array, to_numpy
+from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.generate.prompts import position_ids
 from tinygrad_gpt.generate.sampling import check_finite
@@ -41,17 +41,13 @@ class Reader:
         where = {}
         if self._mask is not None:
             positions = position_ids(self._mask)[:, -ids.shape[1] :]
-            where = {"attention_mask": self._on_device(self._mask), "position_ids": self._on_device(positions)}
+            where = {"attention_mask": self._mask, "position_ids": positions}
         # Asked first, since to walk through a small model's Modules takes as long as its token.
         is_training = any(module.training for module in self._modules)
         with no_grad(), self._model.evaluating() if is_training else nullcontext():
-            logits = to_numpy(self._model.next_logits(self._on_device(ids), self._cache, **where).data)
+            logits = to_numpy(self._model.next_logits(ids, self._cache, **where).data)
         check_finite(logits)
         return logits
-
-    def _on_device(self, x: np.ndarray) -> Array:
-        """x where the model is."""
-        return np.asarray(x, like=self._cache.layers[0].keys)
 
     def select(self, rows: np.ndarray) -> None:
         """Go on with these of the sequences, in this order; one that comes twice is read on twice."""

@@ -88,8 +88,8 @@ class CausalLM(GPT):
 
         attention_mask  (B, T): 0 for padding, on either side, which counts for nothing
         """
-        ids = signed_ids(input_ids)
-        mask = np.ones_like(ids) if attention_mask is None else plain_array(attention_mask)
+        ids = to_numpy(signed_ids(input_ids))
+        mask = np.ones_like(ids) if attention_mask is None else to_numpy(plain_array(attention_mask))
         targets = next_tokens(np.where(mask == 1, ids, IGNORED))
         targets = np.where(mask == 1, targets, IGNORED)  # the first token after padding follows nothing
         with self.evaluating(), no_grad():

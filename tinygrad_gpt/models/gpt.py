@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.array import Array, is_drawing
+from tinygrad_gpt.array import Array, is_drawing, to_numpy
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.functional import plain_array
@@ -159,7 +159,7 @@ class GPT(Module):
                 f"GPT: expected at most {self.config.block_size} positions (block_size), got {stop}: "
                 "use shorter sequences, or a model with a larger block_size"
             )
-        mask = _as_mask(attention_mask, (ids.shape[0], stop))
+        mask = _as_mask(attention_mask, (ids.shape[0], stop), like=self.token_embedding.weight.data)
         x = self.dropout(self.token_embedding(ids) + positions)  # (B, T, C)
         for i, block in enumerate(self.blocks):
             if hidden_states is not None:
@@ -201,11 +201,14 @@ def _as_ids(ids) -> Array:
     return ids
 
 
-def _as_mask(attention_mask, shape: tuple[int, int]) -> Array | None:
-    """(B, T) of ones and zeros -> (B, 1, 1, T) of booleans, as attention takes them; None where nothing is masked."""
+def _as_mask(attention_mask, shape: tuple[int, int], like: Array) -> Array | None:
+    """(B, T) of ones and zeros -> (B, 1, 1, T) of booleans, as attention takes them; None where nothing is masked.
+
+    Its values are looked at on the CPU, where masks come from; then it goes where `like` is.
+    """
     if attention_mask is None:
         return None
-    mask = plain_array(attention_mask)
+    mask = to_numpy(plain_array(attention_mask))
     if mask.shape != shape:
         raise ValueError(
             f"GPT: expected an attention_mask of shape (B, T) = {shape}, those in the cache included, got {mask.shape}"
@@ -213,4 +216,4 @@ def _as_mask(attention_mask, shape: tuple[int, int]) -> Array | None:
     real = mask == 1
     if not (real | (mask == 0)).all():
         raise ValueError("GPT: expected an attention_mask of ones (look at) and zeros (padding) only")
-    return None if real.all() else real[:, np.newaxis, np.newaxis, :]
+    return None if real.all() else np.asarray(real[:, np.newaxis, np.newaxis, :], like=like)

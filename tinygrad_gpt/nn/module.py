@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_gpt.array import FLOATS, to_numpy
+from tinygrad_gpt.array import converted, to_numpy
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.state import check_state
 
@@ -95,15 +95,15 @@ class Module:
         for p in self.parameters():
             p.grad = None
 
-    def to(self, dtype) -> "Module":
-        """Convert all Parameters to float32 or float64, in place; their gradients are forgotten. Returns self.
+    def to(self, dtype_or_device) -> "Module":
+        """Convert all Parameters to float32 or float64, or move them to a device ("cuda", "cpu", "auto"), in place;
+        their gradients are forgotten. Returns self.
 
-        Convert before making an optimiser: its running means have the dtype that the Parameters had.
+        They stay the same Parameters, so tied weights stay tied. Do it before making an optimiser: its running means
+        have the dtype, and the place, that the Parameters had.
         """
-        if np.dtype(dtype) not in FLOATS:
-            raise TypeError(f"to: expected float32 or float64, got {dtype}")
         for p in self.parameters():
-            p.data, p.grad = p.data.astype(dtype), None
+            p.data, p.grad = converted(p.data, dtype_or_device), None
         return self
 
     # --- saving and loading ---

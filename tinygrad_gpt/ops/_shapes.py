@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from tinygrad_gpt.array import Array
+from tinygrad_gpt.array import Array, at_hand
 
 
 def check_floats(op: str, *arrays: Array | None) -> None:
@@ -20,9 +20,13 @@ def check_floats(op: str, *arrays: Array | None) -> None:
 
 
 def check_ids(op: str, name: str, ids: Array, vocabulary: int, passed_over: int | None = None) -> None:
-    """Raise TypeError unless `ids` are integers, IndexError unless all are in 0 .. vocabulary-1 (or `passed_over`)."""
+    """Raise TypeError unless `ids` are integers, IndexError unless all are in 0 .. vocabulary-1 (or `passed_over`).
+
+    Ids that lie on the GPU are not looked at (see array.at_hand); for one out of range kernels give nan.
+    """
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{op}: expected integer {name}, got {ids.dtype} of shape {tuple(ids.shape)}")
+    ids = at_hand(ids)
     if ids.size == 0 or (ids.min() >= 0 and ids.max() < vocabulary):
         return
     bad = (ids < 0) | (ids >= vocabulary)

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.array import Array
+from tinygrad_gpt.array import Array, at_hand
 from tinygrad_gpt.ops._shapes import check_floats, check_ids
 
 
@@ -42,7 +42,10 @@ class Saved(NamedTuple):
 
 
 def check(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
-    """Raises TypeError for dtypes, ValueError for shapes and settings, IndexError for a target out of range."""
+    """Raises TypeError for dtypes, ValueError for shapes and settings, IndexError for a target out of range.
+
+    The values of targets that lie on the GPU are not looked at: if none of them counts, their mean is nan.
+    """
     check_floats("cross_entropy", logits)
     if logits.ndim < 1 or logits.shape[-1] == 0 or targets.shape != logits.shape[:-1]:
         raise ValueError(
@@ -54,7 +57,8 @@ def check(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction=
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"cross_entropy: expected 0 <= label_smoothing < 1, got {label_smoothing}")
     check_ids("cross_entropy", "targets", targets, logits.shape[-1], passed_over=ignore_index)
-    if reduction == "mean" and not (targets != ignore_index).any():
+    known = at_hand(targets)
+    if reduction == "mean" and known.size == targets.size and not (known != ignore_index).any():
         raise ValueError(
             f"cross_entropy: expected at least one target that counts, got {targets.size} targets, "
             f"all of them ignore_index={ignore_index}: their mean is not defined"

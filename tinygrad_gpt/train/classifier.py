@@ -22,8 +22,9 @@ class Classifier:
     classes  the labels, as they were written in the task
     """
 
-    def __init__(self, folder: Path):
-        """Raises UserError for a folder that `finetune` did not make, or whose files are missing or damaged."""
+    def __init__(self, folder: Path, device: str = "cpu"):
+        """`device`: where to compute. Raises UserError where there is no such device, for a folder that `finetune` did
+        not make, or whose files are missing or damaged."""
         path = folder / DESCRIPTION
         if not path.is_file():
             raise UserError(f"{folder} is no folder that `tinygrad-gpt finetune` made: it has no {DESCRIPTION}")
@@ -41,6 +42,7 @@ class Classifier:
             self.model = GPT1ForClassification(GPT(config), len(self.classes))
         with taking_up(folder / WEIGHTS):
             self.model.load_state_dict({name.removeprefix("model."): a for name, a in arrays.items()})
+        self.model.to(device)
 
     def probabilities(self, texts: list[str]) -> np.ndarray:
         """(N, classes) float64: how likely each class is for each text."""

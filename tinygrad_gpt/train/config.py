@@ -9,6 +9,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from tinygrad_gpt.data.batches import ORDERS
+from tinygrad_gpt.devices import NAMES as DEVICES
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPTConfig
 from tinygrad_gpt.settings import check_settings, setting
@@ -57,8 +58,12 @@ class TrainConfig:
     dtype: str = setting(
         "float32",
         "Run",
-        "of weights and arithmetic; bfloat16: float32, but what matrix products multiply is rounded",
-        choices=("float32", "bfloat16", "float64"),
+        "of weights and arithmetic; tf32, bfloat16: float32, but what matrix products multiply is rounded",
+        choices=("float32", "tf32", "bfloat16", "float64"),
+    )
+    # The CPU by default until the tests in tests/gpu have been seen to pass on a card; then "auto".
+    device: str = setting(
+        "cpu", "Run", "where to compute; auto: on the graphics card where one can be used", choices=DEVICES, free=True
     )
     recompute: bool = setting(
         False, "Run", "whether backward runs each block again, which takes less memory and more time", free=True

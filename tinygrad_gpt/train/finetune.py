@@ -24,6 +24,7 @@ from tinygrad_gpt.data import gpt1_inputs
 from tinygrad_gpt.data.classification import ClassificationTask
 from tinygrad_gpt.data.gpt1_inputs import TaskTokens
 from tinygrad_gpt.data.tokenizers import Tokenizer
+from tinygrad_gpt.devices import NAMES as DEVICES
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification, with_new_tokens
@@ -49,6 +50,9 @@ class FinetuneConfig:
     grad_clip: float = setting(1.0, "Fine-tuning", "greatest norm of the gradient; 0 for no limit", low=0)
     head_dropout: float = setting(0.1, "Fine-tuning", "dropout on what the linear layer reads", low=0, below=1)
     seed: int = setting(1, "Fine-tuning", "of new weights, order of the texts, dropout", low=0, below=2**63)
+    device: str = setting(
+        "cpu", "Fine-tuning", "where to compute; auto: on the graphics card where one can be used", choices=DEVICES
+    )
     pretrained: bool = setting(
         True,
         "Fine-tuning",
@@ -71,7 +75,7 @@ class FineTuner:
     ):
         """See `new_classifier`."""
         self.config, self.lm_weight = config, lm_weight
-        self.model = new_classifier(body, task, config)
+        self.model = new_classifier(body, task, config).to(config.device)
         self.labels = task.train.labels
         self.sequences = sequences_of(task.train.texts, tokenizer, self.model)
         self.dev_labels = task.dev.labels

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_gpt import array
 from tinygrad_gpt.data.classification import ClassificationTask
 from tinygrad_gpt.data.tokenizers import FILE_NAME, Tokenizer, write_text
 from tinygrad_gpt.errors import UserError
@@ -35,6 +36,7 @@ class FinetuneRun:
     """Fine-tuning with every λ and seed, in a new folder.
 
     folder      where it is
+    device      where it computes
     parameters  how many numbers each of the models trains
     results     a row for each that has ended: lm_weight, seed, accuracy, matthews, epochs, seconds, finished
     """
@@ -54,6 +56,7 @@ class FinetuneRun:
         for weight in lm_weights:
             if not 0 <= weight < np.inf:
                 raise UserError(f"--lm-weight should be a number from 0 on, not {weight}")
+        self.device = array.device(config.device)
         self.body, self.tokenizer, self.task = body, tokenizer, task
         self.variants = [
             (weight, dataclasses.replace(config, seed=seed)) for weight in dict.fromkeys(lm_weights) for seed in seeds

@@ -81,10 +81,11 @@ def start(settings: Settings, out: Path | None = None, pairs: tuple[OwnPair, ...
     tokens = prepare_tokens(corpus, tokenizer)
     prompt = _check_data(settings, tokenizer, tokens)
     use_arithmetic(settings.train)
+    device = array.device(settings.train.device)
     model = _first_model(settings, tokenizer.vocab_size, source)
-    began_from = {"from": source.record()} if source else {}
+    origin = {"device": device.title} | ({"from": source.record()} if source else {})
     folder = run_folder.create(out, settings.train.corpus)
-    folder.write_config(_describe(settings, model, tokenizer, corpus, tokens, pairs) | began_from)
+    folder.write_config(_describe(settings, model, tokenizer, corpus, tokens, pairs) | origin)
     tokenizer.save(folder.tokenizer)
     return Run(settings, folder, tokenizer, Trainer(settings.train, model, tokens, folder), prompt)
 

@@ -141,20 +141,23 @@ def _is_hugging_faces(folder: Path) -> bool:
         return False
 
 
-def open_trained(name: str, tokenizer: str | None = None) -> tuple[Source, Tokenizer, GPT]:
+def open_trained(name: str, tokenizer: str | None = None, device: str = "cpu") -> tuple[Source, Tokenizer, GPT]:
     """What there is at this place, for sampling and evaluation: where it is from, its tokenizer, the model.
 
     tokenizer  path of another tokenizer than the model's own
+    device     where the model is to compute
 
-    Raises UserError for a place that has no model, a run that has no checkpoint yet, or damaged files.
+    Raises UserError where there is no such device, for a place that has no model, a run that has no checkpoint yet, or
+    damaged files.
     """
     source = open_source(name)
     use_arithmetic(source.settings.train if source.settings else TrainConfig())
+    chosen = array.device(device)
     if tokenizer is None:
-        return source, source.tokenizer(), source.load()
+        return source, source.tokenizer(), source.load().to(chosen)
     other = load_tokenizer(tokenizer)
     source.check_fits(other)
-    return source, other, source.load()
+    return source, other, source.load().to(chosen)
 
 
 def choose_settings(preset: str | None, given: dict[str, Any]) -> Settings:
@@ -166,5 +169,6 @@ def choose_settings(preset: str | None, given: dict[str, Any]) -> Settings:
 def use_arithmetic(train: TrainConfig) -> None:
     """Compute as precisely as the setting dtype says, from here on in the whole process."""
     array.keep_freed_memory()
-    precision.set_matmul_precision("bfloat16" if train.dtype == "bfloat16" else "float32")
-    array.set_default_dtype("float32" if train.dtype == "bfloat16" else train.dtype)
+    is_float32 = train.dtype in precision.PRECISIONS  # and products may round
+    precision.set_matmul_precision(train.dtype if is_float32 else "float32")
+    array.set_default_dtype("float32" if is_float32 else train.dtype)

@@ -47,6 +47,7 @@ def learning_rate(step: int, config: TrainConfig) -> float:
 class Trainer:
     """A model in training, and where it stands.
 
+    device   where it computes
     window   tokens that the model reads at once
     step     how many updates have been made
     elapsed  seconds that this run had taken when this process took it up
@@ -55,15 +56,15 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, model: GPT, tokens: TokenSet, folder: RunFolder):
         self.config, self.model, self.tokens, self.folder = config, model, tokens, folder
+        self.device = array.device(config.device)
+        model.to(self.device)  # in which it is made matters not: weights are drawn on the CPU
         self.window = config.window or model.config.block_size
         model.recompute = config.recompute
         betas = (config.beta1, config.beta2)
         self.optimizer = AdamW(
             model.named_parameters(), lr=config.lr, betas=betas, eps=config.eps, weight_decay=config.weight_decay
         )
-        self._losses_and_gradients = registry.replayed(
-            self._forward_and_backward, array.place(self.optimizer.parameters()[0].data)
-        )
+        self._losses_and_gradients = registry.replayed(self._forward_and_backward, self.device.kind)
         self.step, self.elapsed, self.losses = 0, 0.0, []
         self._began = time.perf_counter()
         self._saved_step: int | None = None
@@ -80,6 +81,7 @@ class Trainer:
         losses, squares, grads = self._losses_and_gradients(*chain(*batches))
         for p, grad in zip(self.optimizer.parameters(), grads, strict=True):
             p.grad = grad
+        # Here, and nowhere else, a step waits for the GPU.
         value = sum([float(loss) for loss in losses]) / len(losses)
         norm = math.sqrt(float(squares))
         if not (math.isfinite(value) and math.isfinite(norm)):

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.array import to_numpy
+from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.data.batches import sequential_batches
 from tinygrad_gpt.models.gpt import GPT
@@ -50,15 +50,15 @@ def look(model: GPT, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         with _inputs_of_activations(model) as inputs:
             logits = model.head(model.features(x, attentions=attentions))  # (B, T) -> (B, T, V)
         double_softmax = _is_double_softmax(model, logits[:1], x[:1], y[:1])
-    predicted = to_numpy(logits.data).argmax(axis=-1)  # (B, T)
+    predicted = to_numpy(np.argmax(logits.data, axis=-1))  # (B, T)
     counts = np.bincount(predicted.reshape(-1))
     return {
         "block_gradients": [_significant(grad_norm(block.parameters())) for block in model.blocks],
         "prediction_share": round(float(counts.max() / predicted.size), 4),
         "predicted": int(counts.argmax()),
         "accuracy": round(float(np.mean(predicted == y)), 4),
-        "flat_units": [_flat_share(to_numpy(u), model.config.activation) for u in inputs],
-        "saturated_attention": [_saturated_share(to_numpy(p.data)) for p in attentions],
+        "flat_units": [_flat_share(u, model.config.activation) for u in inputs],
+        "saturated_attention": [_saturated_share(p.data) for p in attentions],
         "double_softmax": double_softmax,
     }
 
@@ -89,7 +89,7 @@ def _inputs_of_activations(model: GPT):
 def _is_double_softmax(model: GPT, logits, x, y) -> bool:
     """Whether what the model calls its loss fits a softmax of softmax(logits), and not one of the logits; or whether
     the head itself returns probabilities."""
-    z = to_numpy(logits.data)
+    z = logits.data
     if (z >= 0).all() and np.allclose(z.sum(axis=-1), 1, atol=1e-3):
         return True
     own = model.loss(x, y).item()
@@ -98,7 +98,7 @@ def _is_double_softmax(model: GPT, logits, x, y) -> bool:
     return abs(own - twice) < 1e-3 * twice < abs(own - once)
 
 
-def _flat_share(u: np.ndarray, activation: str) -> float:
+def _flat_share(u: Array, activation: str) -> float:
     """u (B, T, hidden) -> the share of units that are where the activation is flat."""
     if activation in FLAT_BEYOND:
         flat, needed = np.abs(u) > FLAT_BEYOND[activation], SATURATED_AT
@@ -107,7 +107,7 @@ def _flat_share(u: np.ndarray, activation: str) -> float:
     return round(float((flat.reshape(-1, u.shape[-1]).mean(axis=0) >= needed).mean()), 4)
 
 
-def _saturated_share(p: np.ndarray) -> float:
+def _saturated_share(p: Array) -> float:
     """p (B, H, T, T) -> the share of heads and positions with one weight above ONE_WEIGHT. The first quarter of the
     positions, which have little to choose from, are left out."""
     return round(float((p[:, :, p.shape[2] // 4 :].max(axis=-1) > ONE_WEIGHT).mean()), 4)

@@ -1,0 +1,176 @@
+"""Devices: the CPU, the graphics card, and what stands in the way of computing on it.
+
+    device("cpu")     # where arrays are NumPy's
+    device("cuda")    # where they are CuPy's; a UserError that says what is missing where no card can be used
+    device("auto")    # the card if one can be used, else the CPU
+
+Beside the kernels in kernels/cuda this is the only file that imports CuPy, which takes a second: not before somebody
+has asked for a card.
+"""
+
+import importlib.util
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from tinygrad_gpt.errors import UserError
+
+NAMES = ("cpu", "cuda", "auto")
+EXTRAS = {12: "tinygrad-gpt[cuda12]", 13: "tinygrad-gpt[cuda13]"}  # CUDA's version -> what to install
+
+
+@dataclass(frozen=True)
+class Device:
+    """A place for arrays. As PyTorch's, but there is one card: CUDA_VISIBLE_DEVICES says which.
+
+    kind  "cpu" or "cuda"
+    """
+
+    kind: str
+
+    def __str__(self) -> str:
+        return self.kind
+
+    @property
+    def title(self) -> str:
+        """What it is called: "the CPU", "NVIDIA H200"."""
+        return "the CPU" if self.kind == "cpu" else _properties()["name"].decode()
+
+    def bring(self, x):
+        """The array x where this device computes: itself if it is there already, else a copy."""
+        if self.kind == "cpu":
+            return x.get() if hasattr(x, "get") else x
+        return _cupy().asarray(x)
+
+    def synchronize(self) -> None:
+        """Wait until it has done what it was told. (The card computes while Python goes on.)"""
+        if self.kind == "cuda":
+            _cupy().cuda.get_current_stream().synchronize()
+
+    def memory_in_use(self) -> int:
+        """Bytes that arrays take on the card; of the CPU's memory nobody keeps count: 0."""
+        return _cupy().get_default_memory_pool().used_bytes() if self.kind == "cuda" else 0
+
+    def memory_kept(self) -> int:
+        """Bytes that CuPy has taken from the card, and keeps for the next arrays: the most there has been in use at
+        once since the pool was last emptied, and a little more."""
+        return _cupy().get_default_memory_pool().total_bytes() if self.kind == "cuda" else 0
+
+
+def device(name: "str | Device") -> Device:
+    """The device of this name: "cpu", "cuda" or "auto" (see above). A Device is returned as it is.
+
+    Raises ValueError for another name, UserError for "cuda" where no card can be used.
+    """
+    if isinstance(name, Device):
+        return name
+    if name == "cuda:0":  # as PyTorch calls the first, and here only, one
+        name = "cuda"
+    if name not in NAMES:
+        other_card = isinstance(name, str) and name.startswith("cuda:")
+        hint = "; another card than the first is chosen by CUDA_VISIBLE_DEVICES" if other_card else ""
+        raise ValueError(f"device: expected one of {', '.join(NAMES)}, got {name!r}{hint}")
+    if name == "cpu":
+        return Device("cpu")
+    reason = why_no_card()
+    if reason is None:
+        return Device("cuda")
+    if name == "cuda":
+        raise UserError(f"no graphics card can be used: {reason}")
+    return Device("cpu")
+
+
+def usable() -> tuple[Device, ...]:
+    """The CPU, and the card where one can be used."""
+    return tuple(dict.fromkeys((device("cpu"), device("auto"))))
+
+
+def is_device_name(name) -> bool:
+    """Whether this is a Device or reads like one's name; `device` may still have something against it."""
+    return isinstance(name, Device) or (isinstance(name, str) and name.partition(":")[0] in NAMES)
+
+
+# --- cards -------------------------------------------------------------------------------------------------------
+
+
+@cache
+def why_no_card() -> str | None:
+    """What stands in the way of computing on a card, and what to do about it, in a line; None if nothing does."""
+    if importlib.util.find_spec("cupy") is None:
+        extras = " or ".join(f"pip install '{extra}' for CUDA {version}" for version, extra in EXTRAS.items())
+        return f"CuPy is not installed: {extras} (nvidia-smi shows which CUDA the driver takes)"
+    try:
+        cupy = _cupy()
+    except Exception as error:  # whatever a broken installation raises
+        return f"CuPy does not load ({_in_a_line(error)}): install it anew, pip install '{EXTRAS[12]}'"
+    runtime = cupy.cuda.runtime
+    try:
+        runtime.getDeviceCount()
+    except Exception as error:
+        return _why_none_is_found(runtime.driverGetVersion(), runtime.runtimeGetVersion(), error)
+    try:  # what every model needs: kernels that are compiled here, and a matrix product
+        x = cupy.arange(4, dtype=np.float32).reshape(2, 2)
+        float((x @ x).sum())
+    except Exception as error:
+        extra = EXTRAS.get(runtime.runtimeGetVersion() // 1000, EXTRAS[12])
+        return (
+            f"CuPy finds the card, but cannot compute on it ({_in_a_line(error)}): "
+            f"pip install '{extra}' brings the libraries of CUDA that it needs"
+        )
+    return None
+
+
+def _why_none_is_found(driver: int, built_for: int, error: Exception) -> str:
+    """driver, built_for: the newest CUDA that the driver takes (0: there is no driver), and the one of CuPy."""
+    if driver == 0:
+        return "there is no NVIDIA driver here (in a container: start it with the card, as docker's --gpus all does)"
+    if driver < built_for and "InsufficientDriver" in str(error):
+        extra = EXTRAS.get(driver // 1000, "") if driver // 1000 < built_for // 1000 else ""
+        return (
+            f"the driver takes CUDA up to {_version(driver)}, and the CuPy that is installed is for CUDA "
+            f"{_version(built_for)}: install a newer driver" + (f", or in CuPy's place {extra!r}" if extra else "")
+        )
+    return f"CUDA finds none ({_in_a_line(error)}): nvidia-smi should list it, and CUDA_VISIBLE_DEVICES not hide it"
+
+
+def describe_card() -> str:
+    """The card with its memory, what it can, its driver and CuPy; or why there is none."""
+    reason = why_no_card()
+    if reason is not None:
+        return f"none: {reason}"
+    cupy, card = _cupy(), _properties()
+    runtime, gib = cupy.cuda.runtime, card["totalGlobalMem"] / 2**30
+    return (
+        f"{card['name'].decode()}, {gib:.0f} GiB, compute capability {card['major']}.{card['minor']}, driver for CUDA "
+        f"{_version(runtime.driverGetVersion())}, CuPy {cupy.__version__} for CUDA "
+        f"{_version(runtime.runtimeGetVersion())}"
+    )
+
+
+def compute_capability() -> tuple[int, int]:
+    """What the card's instructions are: (8, 0) for an A100, (9, 0) for an H100 or H200."""
+    card = _properties()
+    return card["major"], card["minor"]
+
+
+@cache
+def _properties() -> dict:
+    return _cupy().cuda.runtime.getDeviceProperties(0)
+
+
+def _cupy():
+    import cupy
+
+    return cupy
+
+
+def _version(number: int) -> str:
+    """12090 is CUDA 12.9."""
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def _in_a_line(error: Exception) -> str:
+    """An error's name and its last line, where CuPy's long ones come to the point."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__
