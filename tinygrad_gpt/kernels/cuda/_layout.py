@@ -52,4 +52,4 @@ def pack(c: int, *arrays: Array) -> int:
 
 def row_threads(c: int) -> tuple[int, int]:
     """(threads for a row of c numbers, rows for a block), for kernels that go through a row in a loop."""
-    return (WARP, 8) if c <= 1024 else (256, 1) if c <= 8192 else (512, 1)
+    return (WARP, 8) if c <= 1024 else (256, 1)

@@ -59,8 +59,8 @@ extern "C" __global__ void backward(const real* dy, int64 dy_step, const real* d
     const int64 i = row_number();
     if (i >= r) return;
     const int v = classes;
-    const int64 t = targets[i];
-    const bool counts = t != ignore_index, known = t >= 0 && t < v;
+    const bool counts = targets[i] != ignore_index, known = targets[i] >= 0 && targets[i] < v;
+    const int t = known ? targets[i] : -1;
     const real scale = known ? dy[i * dy_step] / (divisor ? *divisor : 1) : not_a_number();
     const real everywhere = smoothing / v, lse_i = lse[i];
     z += i * v, dz += i * v;

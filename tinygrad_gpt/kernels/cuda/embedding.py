@@ -37,7 +37,9 @@ def forward(ids, weight):
     (v, c), i, table = weight.shape, int64s(ids).reshape(-1), contiguous(weight)
     y = cupy.empty((i.size, c), weight.dtype)
     threads = row_threads(c)
-    _kernels(weight.dtype, pack(c, table, y)).forward(blocks_for(i.size, threads[1]), threads, i, table, y, v, i.size, c)
+    _kernels(weight.dtype, pack(c, table, y)).forward(
+        blocks_for(i.size, threads[1]), threads, i, table, y, v, i.size, c
+    )
     return y.reshape(*ids.shape, c), Saved(i, weight.shape)  # (...) -> (..., C)
 
 

@@ -55,7 +55,7 @@ extern "C" __global__ void forward(const real* x, const real* residual, const re
 }
 
 // dx (R, C), to which ds is added where there is one. The rows are cut into `chunks`, each the work of as many threads as
-// have a row in forward: they go through its rows, adding up what it sends to weight and bias, parts (2, chunks, C).
+// have a row in forward: they go through its rows, adding up what it sends to weight and bias, parts (chunks, 2, C).
 extern "C" __global__ void backward(const real* dy, const real* ds, const real* x, const real* mean, const real* rstd,
                                     const real* weight, real* dx, real* parts, int64 chunks, int64 r, int64 channels) {
     const int64 chunk = row_number();
@@ -95,24 +95,7 @@ extern "C" __global__ void backward(const real* dy, const real* ds, const real* 
         });
     }
     each_held(c, [&](int k, int j) {
-        store(parts + chunk * c + j, dweight[k]);
-        store(parts + (chunks + chunk) * c + j, dbias[k]);
+        store(parts + 2 * chunk * c + j, dweight[k]);
+        store(parts + (2 * chunk + 1) * c + j, dbias[k]);
     });
-}
-
-// parts (2, chunks, C) -> sums (2, C). A block of 32 x 32 threads sums 32 channels: threads that are neighbours read
-// neighbouring channels, and thread (x, y) the chunks y, y + 32, ...; the tile turns that round, so that each warp has
-// the 32 sums of one channel.
-extern "C" __global__ void sum_parts(const real* parts, real* sums, int64 chunks, int64 channels) {
-    __shared__ real tile[WARP][WARP + 1];  // one column more, or the 32 reads below would meet in one memory bank
-    const int first = blockIdx.x * WARP, c = channels;
-    parts += blockIdx.y * chunks * c;
-    real total = 0;
-    if (first + threadIdx.x < c)
-#pragma unroll 8
-        for (int chunk = threadIdx.y; chunk < chunks; chunk += WARP) total += parts[(int64)chunk * c + first + threadIdx.x];
-    tile[threadIdx.y][threadIdx.x] = total;
-    __syncthreads();
-    total = warp_sum(tile[threadIdx.x][threadIdx.y]);
-    if (threadIdx.x == 0 && first + threadIdx.y < c) sums[blockIdx.y * c + first + threadIdx.y] = total;
 }

@@ -13,6 +13,7 @@ import numpy as np
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.cuda._layout import WARP, blocks_for, contiguous, not_ours, pack, rows
 from tinygrad_gpt.kernels.cuda._source import load
+from tinygrad_gpt.kernels.cuda._sum_rows import sum_rows
 
 CHUNKS = 1024  # at most; they keep a large GPU busy, and each costs two rows of partial sums
 HELD = (16, 32, 64, 96, 128)  # bytes of a row in the registers of one thread: with more, some would not fit
@@ -69,15 +70,15 @@ def gradients(dy, ds, x, mean, rstd, weight) -> tuple:
     ds = None if ds is None else rows(ds, c)
     r, dx = len(x_rows), np.empty_like(x_rows)
     chunks = min(CHUNKS, r)
-    parts, sums = cupy.empty((2, chunks, c), x.dtype), cupy.empty((2, c), x.dtype)
+    parts = cupy.empty((chunks, 2, c), x.dtype)
     held, threads = _threads(c, x.itemsize)
     kernels = load("layer_norm", x.dtype, PACK=pack(c, dy_rows, ds, x_rows, weight, dx, parts), HELD_BYTES=held)
     kernels.backward(
         *(blocks_for(chunks, threads[1]), threads),
         *(dy_rows, ds, x_rows, mean, rstd, weight, dx, parts, chunks, r, c),
     )
-    kernels.sum_parts((blocks_for(c, WARP), 2), (WARP, WARP), parts, sums, chunks, c)
-    return dx.reshape(x.shape), sums[0], sums[1]
+    dweight, dbias = sum_rows(parts.reshape(chunks, 2 * c)).reshape(2, c)
+    return dx.reshape(x.shape), dweight, dbias
 
 
 def _threads(c: int, itemsize: int) -> tuple[int, tuple[int, int]]:
