@@ -4,17 +4,19 @@
     with using_matmul_precision("bfloat16"): ... # in a block
 
 float32   as they are
+tf32      operands cut to TF32 (11 significant bits, float32's range) by the tensor cores of an NVIDIA GPU, products
+          added up in float32: PyTorch's set_float32_matmul_precision("high")
 bfloat16  operands rounded to bfloat16 (8 significant bits, float32's range), products added up in float32: what
           PyTorch's set_float32_matmul_precision("medium") allows
 
-It is a permission: linear layers follow it where the processor has instructions for it, and else run in float32
-(`tinygrad_gpt.explain` says why). Arrays are float32 either way. float64 is never touched.
+It is a permission: linear layers follow it where the processor or the GPU has instructions for it, and else run in
+float32 (`tinygrad_gpt.explain` says why). Arrays are float32 either way. float64 is never touched.
 """
 
 import contextlib
 from collections.abc import Iterator
 
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "tf32", "bfloat16")
 
 _precision = "float32"
 

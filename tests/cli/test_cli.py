@@ -117,7 +117,7 @@ def test_ctrl_c_elsewhere(run, monkeypatch):
         ("train --preset nope", ["no preset 'nope'", "quick, tiny, nanogpt-char-cpu"]),
         ("train --norm sideways", ["norm should be one of pre, post, not 'sideways'"]),
         ("train --schedule x", ["schedule should be one of cosine, linear, constant, not 'x'"]),
-        ("train --dtype float16", ["dtype should be one of float32, bfloat16, float64"]),
+        ("train --dtype float16", ["dtype should be one of float32, tf32, bfloat16, float64"]),
         ("train --steps many", ["--steps"]),
         ("train --steps 0", ["steps should be at least 1, not 0"]),
         ("train --lr nan", ["lr should be a finite number"]),

@@ -157,7 +157,7 @@ def reason(*arrays):
 def test_float32_unless_asked_for():
     assert reason(X, WEIGHT) == ("the precision of matrix products is float32", "numba")
     assert precision.matmul_precision() == "float32"
-    with pytest.raises(ValueError, match="expected one of float32, bfloat16, got 'float16'"):
+    with pytest.raises(ValueError, match="expected one of float32, tf32, bfloat16, got 'float16'"):
         tg.set_matmul_precision("float16")
     with tg.using_matmul_precision("bfloat16"):
         assert precision.matmul_precision() == "bfloat16"

@@ -75,9 +75,9 @@ def train(
     else:
         training = run.start(settings, out, pairs, download_progress(reporter))
     reporter.note(_what_begins(training))
-    reason = registry.cannot_round("bfloat16", training.trainer.device.kind)
-    if reason and training.settings.train.dtype == "bfloat16":
-        reporter.note(f"--dtype bfloat16 runs in float32 here: {reason}")
+    dtype, where = training.settings.train.dtype, training.trainer.device.kind
+    if dtype in registry.ROUNDING and (reason := registry.cannot_round(dtype, where)):
+        reporter.note(f"--dtype {dtype} runs in float32 here: {reason}")
     if not training.train(reporter):
         files = "".join(f" --with {file}" for file in with_ or [])
         reporter.note(

@@ -58,8 +58,8 @@ class TrainConfig:
     dtype: str = setting(
         "float32",
         "Run",
-        "of weights and arithmetic; bfloat16: float32, but what matrix products multiply is rounded",
-        choices=("float32", "bfloat16", "float64"),
+        "of weights and arithmetic; tf32, bfloat16: float32, but what matrix products multiply is rounded",
+        choices=("float32", "tf32", "bfloat16", "float64"),
     )
     # The CPU by default until the tests in tests/gpu have been seen to pass on a card; then "auto".
     device: str = setting(

@@ -169,5 +169,6 @@ def choose_settings(preset: str | None, given: dict[str, Any]) -> Settings:
 def use_arithmetic(train: TrainConfig) -> None:
     """Compute as precisely as the setting dtype says, from here on in the whole process."""
     array.keep_freed_memory()
-    precision.set_matmul_precision("bfloat16" if train.dtype == "bfloat16" else "float32")
-    array.set_default_dtype("float32" if train.dtype == "bfloat16" else train.dtype)
+    is_float32 = train.dtype in precision.PRECISIONS  # and products may round
+    precision.set_matmul_precision(train.dtype if is_float32 else "float32")
+    array.set_default_dtype("float32" if is_float32 else train.dtype)

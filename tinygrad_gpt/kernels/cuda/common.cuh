@@ -49,6 +49,20 @@ template <typename T> __device__ inline T block_max(T x) {
     return warp_max(of_warp[lane < warps ? lane : 0]);
 }
 
+// --- bfloat16 --------------------------------------------------------------------------------------------------------
+//
+// The upper half of a float32: its sign, its exponent, and 7 bits of its mantissa.
+
+using bfloat16 = unsigned short;
+
+// The nearest bfloat16, at a tie the even one. What is added carries into the upper half where the lower one is above a
+// half of its last bit, or at a half and that bit is odd. NaN stays NaN.
+__device__ inline bfloat16 bfloat16_of(float x) {
+    const unsigned bits = __float_as_uint(x), upper = bits >> 16;
+    if ((bits & 0x7fffffff) > 0x7f800000) return upper | 0x40;
+    return (bits + 0x7fff + (upper & 1)) >> 16;
+}
+
 // --- random bits -----------------------------------------------------------------------------------------------------
 
 // The seed that a kernel is to use: known when it was queued, or (in a recorded step) read when it runs.

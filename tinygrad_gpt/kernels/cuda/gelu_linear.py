@@ -1,0 +1,69 @@
+"""GELU and a linear layer on the GPU, without keeping what is between them (ops/gelu_linear.py derives it).
+
+    y       = h @ weight.T + bias,  h = gelu(x)     (R, C_in) @ (C_in, C_out)
+    dh      = dy @ weight                           (R, C_out) @ (C_out, C_in)
+    h again, and dx = dh * gelu'(x)                 in one pass over memory
+    dweight = dy.T @ h                              (C_out, R) @ (R, C_in)
+
+That pass writes dx over dh. For products of bfloat16 numbers it, and forward's, rounds h as it writes it.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tinygrad_gpt.array import Array
+from tinygrad_gpt.kernels.cuda import linear
+from tinygrad_gpt.kernels.cuda._cublas import BFLOAT16, operand, product
+from tinygrad_gpt.kernels.cuda._layout import THREADS, blocks_for, rows
+from tinygrad_gpt.kernels.cuda._source import load
+from tinygrad_gpt.kernels.cuda._sum_rows import sum_rows
+
+
+class Saved(NamedTuple):
+    x: Array  # (R, C_in)
+    weight: Array  # (C_out, C_in), as products read it
+    has_bias: bool
+    approximate: str
+    shape: tuple[int, ...]  # of x
+    precision: str
+
+
+def why_not(x, weight, bias=None, *, approximate="tanh"):
+    return linear.why_not(x, weight, bias)
+
+
+def forward(x, weight, bias=None, *, approximate="tanh"):
+    return forward_in("float32", x, weight, bias, approximate)
+
+
+def forward_in(precision, x, weight, bias, approximate):
+    """`forward` with products of this precision."""
+    c_out, c_in = weight.shape
+    x_rows, weight = rows(x, c_in), operand(weight, precision)  # (..., C_in) -> (R, C_in)
+    h, kernels = _gelu(x_rows, precision)
+    kernels.forward(blocks_for(h.size), THREADS, x_rows, h, h.size, approximate == "none")
+    y = product(h, False, weight, True, bias, precision)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
+    saved = Saved(x_rows, weight, bias is not None, approximate, x.shape, precision)
+    return y.reshape((*x.shape[:-1], c_out)), saved
+
+
+def backward(dy, saved):
+    x_rows, weight, has_bias, approximate, shape, precision = saved
+    dy = dy.reshape(len(x_rows), len(weight))  # (..., C_out) -> (R, C_out)
+    dy_rows = operand(dy, precision)
+    # y = h @ weight.T + bias
+    dx = product(dy_rows, False, weight, False, precision=precision)  # dh for now: -> (R, C_in)
+    # h = gelu(x)
+    h, kernels = _gelu(x_rows, precision)
+    kernels.forward_and_backward(blocks_for(h.size), THREADS, dx, x_rows, h, h.size, approximate == "none")
+    dweight = product(dy_rows, True, h, False, precision=precision)  # (C_out, R) @ (R, C_in) -> (C_out, C_in)
+    dbias = sum_rows(dy) if has_bias else None  # (R, C_out) -> (C_out,)
+    return dx.reshape(shape), dweight, dbias
+
+
+def _gelu(x, precision):
+    """Room for h, and the kernels that write it as products of this precision read it."""
+    if precision == "bfloat16":
+        return np.empty_like(x, dtype=BFLOAT16), load("gelu", x.dtype, ROUNDED=1)
+    return np.empty_like(x), load("gelu", x.dtype)

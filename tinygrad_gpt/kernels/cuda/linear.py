@@ -1,0 +1,53 @@
+"""The linear layer on the GPU: three matrix products of cuBLAS (ops/linear.py derives them).
+
+    y       = x @ weight.T + bias   (R, C_in) @ (C_in, C_out)
+    dx      = dy @ weight           (R, C_out) @ (C_out, C_in)
+    dweight = dy.T @ x              (C_out, R) @ (R, C_in)
+
+linear_tf32.py and linear_bfloat16.py are the same with tensor cores. For bfloat16, what is saved is what was rounded:
+half as large as x, and not to be rounded again.
+"""
+
+import math
+from typing import NamedTuple
+
+from tinygrad_gpt.array import Array
+from tinygrad_gpt.kernels.cuda import _cublas
+from tinygrad_gpt.kernels.cuda._cublas import operand, product
+from tinygrad_gpt.kernels.cuda._sum_rows import sum_rows
+
+
+class Saved(NamedTuple):
+    x: Array  # (R, C_in), as products read it
+    weight: Array  # (C_out, C_in), likewise
+    has_bias: bool
+    shape: tuple[int, ...]  # of x
+    precision: str
+
+
+def why_not(x, weight, bias=None):
+    return _cublas.why_not(x, weight, bias)
+
+
+def forward(x, weight, bias=None):
+    return forward_in("float32", x, weight, bias)
+
+
+def forward_in(precision, x, weight, bias):
+    """`forward` with products of this precision."""
+    c_out, c_in = weight.shape
+    x_rows = operand(x.reshape(math.prod(x.shape[:-1]), c_in), precision)  # (..., C_in) -> (R, C_in)
+    weight = operand(weight, precision)
+    y = product(x_rows, False, weight, True, bias, precision)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
+    return y.reshape((*x.shape[:-1], c_out)), Saved(x_rows, weight, bias is not None, x.shape, precision)
+
+
+def backward(dy, saved):
+    x_rows, weight, has_bias, shape, precision = saved
+    dy = dy.reshape(len(x_rows), len(weight))  # (..., C_out) -> (R, C_out)
+    dy_rows = operand(dy, precision)
+    # y = x @ weight.T + bias
+    dx = product(dy_rows, False, weight, False, precision=precision)  # (R, C_out) @ (C_out, C_in) -> (R, C_in)
+    dweight = product(dy_rows, True, x_rows, False, precision=precision)  # (C_out, R) @ (R, C_in) -> (C_out, C_in)
+    dbias = sum_rows(dy) if has_bias else None  # (R, C_out) -> (C_out,)
+    return dx.reshape(shape), dweight, dbias

@@ -1,0 +1,48 @@
+"""Matrix products of batches on the GPU, by cuBLAS (ops/matmul.py derives the gradients).
+
+    y  = a @ b      (..., M, K) @ (..., K, N)
+    da = dy @ bᵀ    (..., M, N) @ (..., N, K)
+    db = aᵀ @ dy    (..., K, M) @ (..., M, N)
+
+CuPy's own product copies what does not lie row by row, as transposed matrices don't; here they are read where they lie.
+"""
+
+import math
+from typing import NamedTuple
+
+from tinygrad_gpt.array import Array
+from tinygrad_gpt.kernels.cuda import _cublas
+from tinygrad_gpt.kernels.cuda._cublas import product
+
+
+class Saved(NamedTuple):
+    a: Array  # (B, M, K)
+    b: Array  # (B, K, N)
+    batch: tuple[int, ...]  # the leading axes
+
+
+def why_not(a, b):
+    if min(a.ndim, b.ndim) < 2 or a.shape[:-2] != b.shape[:-2]:
+        return "takes matrices or batches of equally many; CuPy's product broadcasts"
+    return _cublas.why_not(a, b)
+
+
+def forward(a, b):
+    batch = a.shape[:-2]
+    a, b = _one_axis(a), _one_axis(b)
+    y = product(a, False, b, False)  # (B, M, K) @ (B, K, N) -> (B, M, N)
+    return y.reshape(*batch, *y.shape[1:]), Saved(a, b, batch)
+
+
+def backward(dy, saved):
+    a, b, batch = saved
+    dy = _one_axis(dy)
+    # y = a @ b
+    da = product(dy, False, b, True)  # (B, M, N) @ (B, N, K) -> (B, M, K)
+    db = product(a, True, dy, False)  # (B, K, M) @ (B, M, N) -> (B, K, N)
+    return da.reshape(*batch, *a.shape[1:]), db.reshape(*batch, *b.shape[1:])
+
+
+def _one_axis(x: Array) -> Array:
+    """(..., M, N) -> (B, M, N): a view where the leading axes are evenly apart, else a copy."""
+    return x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])
