@@ -11,7 +11,10 @@ from tinygrad_gpt import kernels
 
 FOLDER = Path(kernels.__file__).parent / "cuda"
 CAPABILITIES = (75, 80, 90)
-MAY_SPILL: dict[str, str] = {}  # kernel -> why it may
+# (file, kernel) -> bytes of registers that may be kept in memory
+MAY_SPILL = {
+    ("layer_norm.cu", "backward"): 12,  # rows of odd lengths, read one number at a time: the slow way anyhow
+}
 
 needs_nvrtc = pytest.mark.skipif(nvrtc.library() is None, reason="NVRTC is missing: pip install nvidia-cuda-nvrtc-cu12")
 needs_emulation = pytest.mark.skipif(not emulated, reason="the emulation knows what was compiled")
@@ -39,8 +42,9 @@ def test_compile_and_fit_into_registers(capability):
         ok, log = nvrtc.compiled(code, options, capability)
         if not ok and f"not supported on .target 'sm_{capability}'" not in log and "requires .target sm_80" not in log:
             problems.append(f"{name} {' '.join(options)}: {log}")
-        spilled = {kernel: n for kernel, n in nvrtc.spills(log).items() if kernel not in MAY_SPILL}
-        problems += [f"{name} {' '.join(options)}: {kernel} spills {n} bytes" for kernel, n in spilled.items()]
+        for kernel, size in nvrtc.spills(log).items():
+            if size > MAY_SPILL.get((name, kernel), 0):
+                problems.append(f"{name} {' '.join(options)}: {kernel} spills {size} bytes")
     assert not problems, "\n".join(problems)
 
 

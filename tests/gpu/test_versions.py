@@ -1,4 +1,4 @@
-"""Kernels give the same bits however the threads of a GPU run, and wherever ids lie. (test_gradcheck.py: the right ones)
+"""Kernels give the same bits however the threads of a GPU run, and wherever ids lie (test_gradcheck.py: right ones).
 
 A kernel that is added is checked here at once, on all cases of its op.
 """
