@@ -19,8 +19,8 @@ Linux; elsewhere the peak is that of the whole life of the process).
 On a GPU nothing waits for a step but the next one, and for the last of a turn its end. All sides compute in the same
 precision: PyTorch's bfloat16 is its autocast, its TF32 set_float32_matmul_precision("high"); weights are float32. Peak
 memory is what the GPU gets back when a side's process ends, context, code and caches included (nvidia-smi; frameworks
-keep what they once asked for); the JSON file has the side's own account beside it: PyTorch's and JAX's peak of what
-arrays took, our pool. The share is of the fastest large matrix product of the same precision in this run, cuBLAS's
+keep what they once asked for); the JSON file has the side's own account beside it: the peak of what arrays took, of
+ours what CuPy's pool has, without that of the recorded step. The share is of the fastest large matrix product of the same precision in this run, cuBLAS's
 called by us or by PyTorch.
 
 The result is written whenever a configuration is done.
@@ -129,9 +129,11 @@ def measure(config: Config, rounds: int, names: list[str], dtype: str = "float32
         memory = {peer.name: peer.ask("peak") for peer in sides}
         if device == "cpu":
             return record(config.name, dtype, times, memory, left_out)
+        not_recorded = ours.ask("not_recorded")
         tflops = {peer.name: peer.ask("tflops", n=PRODUCT) for peer in sides if peer.name in (OURS, *PYTORCH)}
         held = {peer.name: given_back(peer) or memory[peer.name] for peer in sides}
-    return record(config.name, dtype, times, held, left_out) | rates(config, times, memory, tflops)
+    found = rates(config, times, memory, tflops) | {"not_recorded": not_recorded}
+    return record(config.name, dtype, times, held, left_out) | found
 
 
 def given_back(peer: harness.Peer) -> float | None:
@@ -203,6 +205,8 @@ def cuda_table(records: list[dict]) -> str:
         peaks = ", ".join(f"{name} {tflops:.0f}" for name, tflops in r["product_tflops"].items())
         notes.append(f"{r['config']}, {r['dtype']}: TFLOP/s of a large product: {peaks}")
         notes += [f"{name} is not in {r['config']}, {r['dtype']}: {why}" for name, why in r["left_out"].items()]
+        if r["not_recorded"]:
+            notes.append(f"{r['config']}, {r['dtype']}: Python runs each of our steps: {r['not_recorded']}")
     return "\n\n".join([harness.markdown_table(header, rows), *notes])
 
 

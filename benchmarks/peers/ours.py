@@ -36,7 +36,8 @@ def make_model(config: sizes.Config) -> GPT:
 
 
 def make_step(config: sizes.Config, model: GPT, device: Device):
-    """The function that makes one update and returns the loss before it, as train/trainer.py does."""
+    """The function that makes one update and returns the loss before it, as train/trainer.py does. On a GPU its
+    `not_recorded()` says why Python still runs every step, if so."""
     optimizer = optim.AdamW(
         model.parameters(), lr=sizes.LR, betas=sizes.BETAS, eps=sizes.EPS, weight_decay=sizes.WEIGHT_DECAY
     )
@@ -58,6 +59,7 @@ def make_step(config: sizes.Config, model: GPT, device: Device):
         optimizer.step(optim.clip_scale(math.sqrt(float(squares)), sizes.MAX_NORM))
         return float(loss)
 
+    step.not_recorded = lambda: getattr(forward_and_backward, "why_not", None)
     return step
 
 
@@ -94,10 +96,11 @@ def tflops(dtype: str, device: Device, n: int) -> float:
 
 def main() -> None:
     settings = sizes.read_settings(sys.argv[1])
-    device, more = array.device(settings.device), {}
+    device, step, more = array.device(settings.device), prepare(*settings), {}
     if device.kind == "cuda":
         more = {"peak": lambda: device.memory_kept() / (1 << 20), "tflops": partial(tflops, settings.dtype, device)}
-    harness.serve_training(prepare(*settings), device.synchronize, **more)
+        more["not_recorded"] = step.not_recorded
+    harness.serve_training(step, device.synchronize, **more)
 
 
 if __name__ == "__main__":
