@@ -16,12 +16,12 @@ Peak memory is the most that a side's process has resident during the timed roun
 gradients and optimiser state included; what a compiler needed before them is not (forgotten after the warm-up, on
 Linux; elsewhere the peak is that of the whole life of the process).
 
-On a GPU nothing waits for a step but the next one, and for the last of a turn its end. All sides compute in the same
+On a GPU nothing waits for a step but the next one, and for the last of a turn the clock. All sides compute in the same
 precision: PyTorch's bfloat16 is its autocast, its TF32 set_float32_matmul_precision("high"); weights are float32. Peak
 memory is what the GPU gets back when a side's process ends, context, code and caches included (nvidia-smi; frameworks
 keep what they once asked for); the JSON file has the side's own account beside it: the peak of what arrays took, of
-ours what CuPy's pool has, without that of the recorded step. The share is of the fastest large matrix product of the same precision in this run, cuBLAS's
-called by us or by PyTorch.
+ours what CuPy's pool has, without that of the recorded step. The share is of the fastest large matrix product of the
+same precision in this run, cuBLAS's called by us or by PyTorch.
 
 The result is written whenever a configuration is done.
 
