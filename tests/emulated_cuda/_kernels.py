@@ -166,7 +166,8 @@ def _mismatch(given, wanted: Parameter) -> str | None:
         fits = given.itemsize == wanted.pointee_size and (pointee == "f") == (given.dtype.kind == "f")
         raw = wanted.pointee_size == 0 or given.itemsize == 1 or pointee == "s"
         return None if fits or raw else f"an array of {given.dtype} where the kernel takes another type"
-    if not isinstance(given, np.generic):
+    by_value = isinstance(given, np.ndarray) and given.size == 1  # a structure
+    if not isinstance(given, np.generic) and not by_value:
         return f"{type(given).__name__} {given!r} has no size; give a number of NumPy's"
     if kind == "p":
         return None if given.dtype in (np.intp, np.uintp) else f"{given.dtype} where the kernel takes a pointer"
