@@ -23,13 +23,14 @@ import numpy as np
 from cupy.cuda import cublas, device, runtime
 
 from tinygrad_gpt.array import Array, compute_capability
-from tinygrad_gpt.kernels.cuda._layout import THREADS, blocks_for, contiguous, not_ours
+from tinygrad_gpt.kernels.cuda._layout import MOST_BLOCKS, THREADS, blocks_for, contiguous, not_ours
 from tinygrad_gpt.kernels.cuda._source import load
 from tinygrad_gpt.precision import matmul_precision
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 BFLOAT16 = np.dtype(np.uint16)  # NumPy has no bfloat16: an operand of 16 bits is one
 TYPES = {BFLOAT16: runtime.CUDA_R_16BF, FLOAT32: runtime.CUDA_R_32F, FLOAT64: runtime.CUDA_R_64F}
+GROUP = 8  # bfloat16 numbers in 16 bytes
 TENSOR_CORES = (8, 0)  # compute capability of the first cards whose tensor cores take TF32 and bfloat16
 
 # cuBLAS computes z = 1 x y + beta z, and reads 1 and beta, 0 or 1, from the CPU's memory: where they stay.
@@ -61,21 +62,34 @@ def why_not_rounded(precision: str, *arrays) -> str | None:
 
 
 def operand(x: Array, precision: str) -> Array:
-    """x as products of this precision read it: rounded for bfloat16, which is done once for as many products as take
-    it; else itself."""
+    """x (R, C) as products of this precision read it: rounded for bfloat16, which is done once for as many products as
+    take it; else itself.
+
+    Tensor cores are fed 16 bytes at a time, and slow where rows begin in between. So each row of what is rounded gets
+    whole groups of 8 numbers: of a vocabulary of 50257, 50264, the last seven of which nobody reads.
+    """
     if precision != "bfloat16":
         return x
-    x = contiguous(x)
-    rounded = cupy.empty(x.shape, BFLOAT16)
-    load("rounding", x.dtype).to_bfloat16(blocks_for(x.size), THREADS, x, rounded, x.size)
+    r, c = x.shape
+    padded = -(-c // GROUP) * GROUP
+    rounded = cupy.empty((r, padded), BFLOAT16)[:, :c]
+    if x.size == 0:
+        return rounded
+    if x.strides[1] != x.itemsize:
+        x = contiguous(x)
+    apart = x.strides[0] // x.itemsize
+    if apart == c == padded:  # as one long row
+        r, c = 1, x.size
+    blocks = blocks_for(c), min(r, MOST_BLOCKS)
+    load("rounding", x.dtype).to_bfloat16(blocks, THREADS, x, rounded, r, c, apart, padded)
     return rounded
 
 
 def product(
     x: Array, transposed_x: bool, y: Array, transposed_y: bool, bias: Array | None = None, precision: str = "float32"
 ) -> Array:
-    """x y + bias, with x or y or both transposed: (M, K) @ (K, N) -> (M, N), or a whole
-    batch of such: (B, M, K) @ (B, K, N) -> (B, M, N).
+    """x y + bias, with x or y or both transposed: (M, K) @ (K, N) -> (M, N), or a batch of such, (B, M, K) @ (B, K, N)
+    -> (B, M, N).
 
     x, y       operands for this precision (see `operand`) of one dtype
     bias       (N,) or None

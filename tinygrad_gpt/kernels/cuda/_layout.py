@@ -9,6 +9,7 @@ from tinygrad_gpt.array import FLOATS, Array
 
 WARP = 32  # threads that run in step
 THREADS = 256  # of a block, where nothing speaks for another number: enough to hide the latency of memory
+MOST_BLOCKS = 65535  # in the second or third direction of a grid
 
 
 def not_ours(*arrays) -> str | None:
