@@ -138,9 +138,13 @@ def test_an_operand_is_rounded_as_it_lies():
         assert rounded.strides[0] % 16 == 0 and rounded.data.ptr % 16 == 0, "tensor cores want rows of 16 bytes"
         got = to_cpu(rounded).astype(np.uint32) << np.uint32(16)
         assert np.array_equal(got.view(np.float32), to_bfloat16(piece(x)))
-    for other in ("float32", "tf32"):
-        there = to_gpu(x)
-        assert cuda("_cublas").operand(there, other) is there
+    there = to_gpu(x)
+    assert cuda("_cublas").operand(there, "float32") is there and cuda("_cublas").operand(there, "tf32") is there
+    assert cuda("_cublas").operand(there.T, "tf32").data.ptr == there.data.ptr
+    for odd in (there[:, :597].copy(), there[:, 2:]):
+        assert cuda("_cublas").operand(odd, "float32") is odd
+        copy = cuda("_cublas").operand(odd, "tf32")
+        assert copy.strides[0] % 16 == 0 and copy.data.ptr % 16 == 0 and np.array_equal(to_cpu(copy), to_cpu(odd))
 
 
 @pytest.mark.parametrize("r, c", [(0, 5), (1, 1), (3, 0), (7, 31), (8, 33), (256, 2), (257, 65), (513, 32), (70000, 3)])
@@ -254,7 +258,7 @@ def test_backward_goes_the_way_the_forward_came(precision):
 
 
 def test_what_is_kept_for_backward_is_rounded_already():
-    x, weight = to_gpu((normal((9, 6), np.float32), normal((4, 6), np.float32)))
+    x, weight = to_gpu((normal((9, 8), np.float32), normal((4, 8), np.float32)))
     _, saved = cuda("linear_bfloat16").forward(x, weight)
     assert saved.x.dtype == np.uint16 and saved.x.nbytes == x.nbytes // 2
     _, saved = cuda("linear_tf32").forward(x, weight)
