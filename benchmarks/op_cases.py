@@ -131,6 +131,12 @@ CASES = [
         "matmul", "(64, 256, 64) @ (64, 64, 256)", both(normal(64, 256, 64), normal(64, 64, 256)), {}, (5.4e8, 1.1e9)
     ),
     OpCase("layer_norm", f"{X}", both(normal(*X), normal(C), normal(C))),
+    OpCase(
+        "add_layer_norm",
+        f"{X}",
+        both(normal(*X), normal(*X), normal(C), normal(C)),
+        bytes=(4 * 4 * B * T * C, 4 * 4 * B * T * C),
+    ),
     OpCase("gelu", f"{WIDE} tanh", normal(*WIDE), {"approximate": "tanh"}),
     OpCase("gelu", f"{WIDE} erf", normal(*WIDE), {"approximate": "none"}),
     OpCase("cross_entropy", f"(4096, {65})", both(normal(4096, 65), ids(65, 4096)), handed_over=True),

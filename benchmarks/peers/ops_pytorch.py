@@ -25,6 +25,10 @@ OPS = {
     "gelu_linear": lambda x, w, b, approximate: F.linear(F.gelu(x, approximate=approximate), w, b),
     "matmul": torch.matmul,
     "layer_norm": lambda x, weight, bias: F.layer_norm(x, x.shape[-1:], weight, bias),
+    "add_layer_norm": lambda x, residual, weight, bias: (
+        (s := x + residual),
+        F.layer_norm(s, s.shape[-1:], weight, bias),
+    ),
     "gelu": F.gelu,
     "cross_entropy": F.cross_entropy,
     "embedding": F.embedding,

@@ -57,15 +57,18 @@ static int message_size;
 static volatile uintptr_t* fault;
 static unsigned long long random_state;
 
-[[noreturn]] static void fail(const char* what) {
+enum Failure { MISTAKE = 1, MEMORY_FAULT };
+
+[[noreturn]] static void fail(const char* what, Failure failure = MISTAKE) {
     const int i = running ? int(running - fibers) : -1;
     snprintf(message, message_size, "%s [block (%u, %u, %u), thread %d]", what, blockIdx.x, blockIdx.y, blockIdx.z, i);
-    siglongjmp(way_out, 1);
+    siglongjmp(way_out, failure);
 }
 
 static void on_signal(int number, siginfo_t* info, void*) {
     *fault = (uintptr_t)info->si_addr;
-    fail(number == SIGFPE ? "integer division by zero" : "access to memory out of bounds");
+    if (number == SIGFPE) fail("integer division by zero");
+    fail("access to memory out of bounds", MEMORY_FAULT);
 }
 
 __attribute__((noinline)) static void wait() {
@@ -273,11 +276,11 @@ template <typename... P> Kernel<P...> kernel_type(void (*)(P...));
 
 }  // namespace emulated
 
-#define EMULATED_KERNEL(NAME, BOUNDS)                                                                                   \
+#define EMULATED_KERNEL(NAME, ...)                                                                                      \
     extern "C" int emulated_parameters_##NAME(emulated::Parameter* to) {                                               \
         return decltype(emulated::kernel_type(NAME))::parameters(to);                                                  \
     }                                                                                                                  \
-    extern "C" int emulated_bounds_##NAME() { return emulated::first_of(BOUNDS); }                                     \
+    extern "C" int emulated_bounds_##NAME() { return emulated::first_of(__VA_ARGS__); }                                     \
     static void** emulated_arguments_##NAME;                                                                           \
     template <typename... P> static void emulated_body_##NAME(void (*kernel)(P...)) {                                  \
         emulated::Kernel<P...>::call(kernel, emulated_arguments_##NAME, std::index_sequence_for<P...>());              \
