@@ -273,11 +273,11 @@ template <typename... P> Kernel<P...> kernel_type(void (*)(P...));
 
 }  // namespace emulated
 
-#define EMULATED_KERNEL(NAME, BOUNDS)                                                                                   \
+#define EMULATED_KERNEL(NAME, ...)                                                                                      \
     extern "C" int emulated_parameters_##NAME(emulated::Parameter* to) {                                               \
         return decltype(emulated::kernel_type(NAME))::parameters(to);                                                  \
     }                                                                                                                  \
-    extern "C" int emulated_bounds_##NAME() { return emulated::first_of(BOUNDS); }                                     \
+    extern "C" int emulated_bounds_##NAME() { return emulated::first_of(__VA_ARGS__); }                                     \
     static void** emulated_arguments_##NAME;                                                                           \
     template <typename... P> static void emulated_body_##NAME(void (*kernel)(P...)) {                                  \
         emulated::Kernel<P...>::call(kernel, emulated_arguments_##NAME, std::index_sequence_for<P...>());              \

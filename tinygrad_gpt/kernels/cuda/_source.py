@@ -67,10 +67,11 @@ def seed_arguments(seed: int | LaterSeed) -> tuple:
 
 
 @cache
-def load(name: str, dtype, **definitions) -> Kernels:
+def load(name: str, dtype, *, also: tuple[str, ...] = (), **definitions) -> Kernels:
     """The kernels of NAME.cu with `real` = dtype, float32 or float64, and NAME defined as VALUE for each of the
-    `definitions`."""
-    code = "".join((FOLDER / file).read_text(encoding="utf-8") for file in ("common.cuh", f"{name}.cu"))
+    `definitions`. `also` names further files that it builds on, ALSO.cuh, to be put before it in this order."""
+    files = ("common.cuh", *(f"{file}.cuh" for file in also), f"{name}.cu")
+    code = "".join((FOLDER / file).read_text(encoding="utf-8") for file in files)
     macros = {"REAL": C_NAMES[np.dtype(dtype)], **definitions}
     options = ("-std=c++17", *(f"-D{macro}={value}" for macro, value in macros.items()))
     return Kernels(cupy.RawModule(code=code, options=options), np.dtype(dtype))
