@@ -97,10 +97,10 @@ def converted(x: Array, to) -> Array:
     if is_device_name(to):
         return device(to).bring(x)
     try:
-        dtype = np.dtype(to)
+        dtype = None if to is None else np.dtype(to)  # NumPy takes None for float64
     except TypeError:
         dtype = None
-    if dtype not in FLOATS:
+    if dtype is None or dtype not in FLOATS:
         raise TypeError(f"to: expected float32, float64 or a device (cpu, cuda, auto), got {to!r}")
     return x.astype(dtype, copy=False)
 

@@ -43,6 +43,12 @@ class Device:
             return x.get() if hasattr(x, "get") else x
         return _cupy().asarray(x)
 
+    def as_strided(self, x, shape, strides):
+        """NumPy's as_strided, for an array that lies here: a view of its memory, in which elements lie as one says."""
+        if self.kind == "cpu":
+            return np.lib.stride_tricks.as_strided(x, shape, strides)
+        return _cupy().lib.stride_tricks.as_strided(x, shape, strides)
+
     def synchronize(self) -> None:
         """Wait until it has done what it was told. (The card computes while Python goes on.)"""
         if self.kind == "cuda":

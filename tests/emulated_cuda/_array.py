@@ -58,11 +58,10 @@ class ndarray(StrictArray):  # noqa: N801 (CuPy's name)
     @classmethod
     def _run(cls, function, *args, **settings):
         if function in (np.empty, np.empty_like):
-            like = function(*_plain_all(args), **{k: _plain_all(v) for k, v in settings.items()})
-            return cls._new_like(like)
-        result = super()._run(function, *args, **settings)
-        if _capture.recording():
-            _capture.record(lambda: StrictArray._run.__func__(_Plain, function, *args, **settings), result)
+            return cls._new_like(function(*_plain_all(args), **{k: _plain_all(v) for k, v in settings.items()}))
+        args, settings = _plain_all(args), {name: _plain_all(value) for name, value in settings.items()}
+        result = cls._wrapped(function(*args, **settings))
+        _capture.record_call(function, args, settings, _plain_all(result))
         return result
 
     @classmethod
@@ -131,14 +130,6 @@ class ndarray(StrictArray):  # noqa: N801 (CuPy's name)
 
     def __index__(self) -> int:
         return int(self._number())
-
-
-class _Plain(StrictArray):
-    """What an operation gives when it is run again: NumPy arrays."""
-
-    @classmethod
-    def _wrapped(cls, x):
-        return x
 
 
 def _device():

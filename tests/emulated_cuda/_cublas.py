@@ -7,16 +7,18 @@ import ctypes
 
 import numpy as np
 
-from tests.emulated_cuda import _capture
+from tests.emulated_cuda import _capture, _memory
+from tests.emulated_cuda._errors import CUDARuntimeError
 
 CUBLAS_OP_N, CUBLAS_OP_T, CUBLAS_OP_C = 0, 1, 2
 CUBLAS_POINTER_MODE_HOST, CUBLAS_POINTER_MODE_DEVICE = 0, 1
-CUBLAS_DEFAULT_MATH, CUBLAS_TENSOR_OP_MATH, CUBLAS_TF32_TENSOR_OP_MATH = 0, 1, 3
+CUBLAS_DEFAULT_MATH, CUBLAS_TENSOR_OP_MATH = 0, 1
+TF32_MATH = 3  # CUBLAS_TF32_TENSOR_OP_MATH, which CuPy takes and has no name for
 CUBLAS_COMPUTE_16F, CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F_PEDANTIC = 64, 68, 69
 CUBLAS_COMPUTE_32F_FAST_16F, CUBLAS_COMPUTE_32F_FAST_16BF, CUBLAS_COMPUTE_32F_FAST_TF32 = 74, 75, 77
 CUBLAS_COMPUTE_64F, CUBLAS_COMPUTE_64F_PEDANTIC = 70, 71
 CUBLAS_GEMM_DEFAULT, CUBLAS_GEMM_DEFAULT_TENSOR_OP = -1, 99
-FLOAT, DOUBLE, BFLOAT16 = 0, 1, 14  # CUDA_R_32F, CUDA_R_64F, CUDA_R_16BF
+FLOAT, DOUBLE, BFLOAT16 = 0, 1, 14  # runtime.CUDA_R_32F, CUDA_R_64F, CUDA_R_16BF
 
 _DTYPES = {FLOAT: np.dtype(np.float32), DOUBLE: np.dtype(np.float64), BFLOAT16: np.dtype(np.uint16)}
 _state = {"math": CUBLAS_DEFAULT_MATH, "pointers": CUBLAS_POINTER_MODE_HOST}
@@ -48,7 +50,7 @@ def getPointerMode(handle: int) -> int:  # noqa: N802
 
 
 def sgemm(handle, transa, transb, m, n, k, alpha, A, lda, B, ldb, beta, C, ldc):
-    tf32 = _state["math"] == CUBLAS_TF32_TENSOR_OP_MATH
+    tf32 = _state["math"] == TF32_MATH
     compute = CUBLAS_COMPUTE_32F_FAST_TF32 if tf32 else CUBLAS_COMPUTE_32F
     gemmEx(handle, transa, transb, m, n, k, alpha, A, FLOAT, lda, B, FLOAT, ldb, beta, C, FLOAT, ldc, compute, -1)
 
@@ -61,7 +63,7 @@ def dgemm(handle, transa, transb, m, n, k, alpha, A, lda, B, ldb, beta, C, ldc):
 def sgemmStridedBatched(  # noqa: N802
     handle, transa, transb, m, n, k, alpha, A, lda, strideA, B, ldb, strideB, beta, C, ldc, strideC, batchCount
 ):
-    tf32 = _state["math"] == CUBLAS_TF32_TENSOR_OP_MATH
+    tf32 = _state["math"] == TF32_MATH
     compute = CUBLAS_COMPUTE_32F_FAST_TF32 if tf32 else CUBLAS_COMPUTE_32F
     a, b, c = (A, FLOAT, lda, strideA), (B, FLOAT, ldb, strideB), (C, FLOAT, ldc, strideC)
     gemmStridedBatchedEx(handle, transa, transb, m, n, k, alpha, *a, *b, beta, *c, batchCount, compute, -1)
@@ -106,6 +108,15 @@ def gemmStridedBatchedEx(  # noqa: N802
                 product = product + y * _as_float(c, Ctype)
             c[...] = _bfloat16(product) if Ctype == BFLOAT16 else product
 
+    def check(name, pointer, kind, rows, columns, ld, stride):
+        elements = (batchCount - 1) * stride + (columns - 1) * ld + rows
+        size = elements * _DTYPES[kind].itemsize
+        if rows and columns and batchCount and _memory.containing(int(pointer), size) is None:
+            raise CUDARuntimeError(700, f"cuBLAS goes beyond the memory of {name}: {size} bytes from {int(pointer):#x}")
+
+    check("A", A, Atype, *((k, m) if transa else (m, k)), lda, strideA)
+    check("B", B, Btype, *((n, k) if transb else (k, n)), ldb, strideB)
+    check("C", C, Ctype, m, n, ldc, strideC)
     step()
     _capture.record(step)
 

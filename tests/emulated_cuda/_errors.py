@@ -13,6 +13,7 @@ NAMES = {
     701: ("cudaErrorLaunchOutOfResources", "too many resources requested for launch"),
     900: ("cudaErrorStreamCaptureUnsupported", "operation not permitted when stream is capturing"),
     901: ("cudaErrorStreamCaptureInvalidated", "operation failed due to a previous error during capture"),
+    906: ("cudaErrorStreamCaptureImplicit", "operation would make the legacy stream depend on a capturing stream"),
 }
 
 

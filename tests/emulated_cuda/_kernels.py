@@ -27,6 +27,7 @@ HEAD = re.compile(r'extern\s+"C"\s+__global__\s+void\b')
 DYNAMIC_SHARED = re.compile(r"extern\s+__shared__\s+(?:__align__\(\d+\)\s*)?([\w:\s]+?)\s+(\w+)\s*\[\s*\]\s*;")
 
 FORWARDS, BACKWARDS = 0, 1  # orders of threads and blocks; larger numbers shuffle them, each its own way
+compiled: set[tuple[str, tuple]] = set()  # (code, options) of all that was compiled in this process
 _order = int(os.environ.get("EMULATED_CUDA_ORDER", FORWARDS))
 
 
@@ -114,8 +115,7 @@ class Function:
         self._check(grid, block, shared_mem)
         values = self._values(args)
         self._launch(grid, block, args, values, shared_mem)
-        if _capture.recording():
-            _capture.record(lambda: self._launch(grid, block, args, values, shared_mem))
+        _capture.record(lambda: self._launch(grid, block, (), values, shared_mem))
 
     def _check(self, grid: tuple, block: tuple, shared: int) -> None:
         limits = (2**31 - 1, 65535, 65535)
@@ -166,7 +166,8 @@ def _mismatch(given, wanted: Parameter) -> str | None:
         fits = given.itemsize == wanted.pointee_size and (pointee == "f") == (given.dtype.kind == "f")
         raw = wanted.pointee_size == 0 or given.itemsize == 1 or pointee == "s"
         return None if fits or raw else f"an array of {given.dtype} where the kernel takes another type"
-    if not isinstance(given, np.generic):
+    by_value = isinstance(given, np.ndarray) and given.size == 1  # a structure
+    if not isinstance(given, np.generic) and not by_value:
         return f"{type(given).__name__} {given!r} has no size; give a number of NumPy's"
     if kind == "p":
         return None if given.dtype in (np.intp, np.uintp) else f"{given.dtype} where the kernel takes a pointer"
@@ -194,6 +195,7 @@ def _library(code: str, options: tuple):
     """(the compiled source as a library, its kernels' bounds)."""
     if COMPILER is None:
         raise CompileException("the emulation compiles with g++, which is not on the PATH")
+    compiled.add((code, options))
     bounds = _bounds(code)
     rewritten = DYNAMIC_SHARED.sub(r"\1* const \2 = (\1*)emulated::dynamic_shared;", code)
     # In a namespace without a name, templates' static variables may lie in the section of shared memory.

@@ -125,15 +125,15 @@ def _build() -> dict[str, ModuleType]:
     cublas = _module("cupy.cuda.cublas", **cublas)
     runtime = _public(_runtime, "getDeviceCount", "getDevice", "setDevice", "getDeviceProperties", "driverGetVersion")
     runtime |= _public(_runtime, "runtimeGetVersion", "memGetInfo", "deviceSynchronize")
+    runtime |= {k: v for k, v in vars(_runtime).items() if k.startswith(("CUDA_R_", "streamCaptureMode"))}
     runtime = _module("cupy.cuda.runtime", CUDARuntimeError=_errors.CUDARuntimeError, is_hip=False,
-                      streamCaptureModeGlobal=0, streamCaptureModeThreadLocal=1, streamCaptureModeRelaxed=2,
                       **runtime)  # fmt: skip
     compiler = _module("cupy.cuda.compiler", CompileException=_errors.CompileException)
     driver = _module("cupy.cuda.driver", CUDADriverError=_errors.CUDADriverError)
     graph = _module("cupy.cuda.graph", Graph=_runtime.Graph)
     stream = _module("cupy.cuda.stream", **_public(_runtime, "Stream", "Event", "get_current_stream"))
-    device = _module("cupy.cuda.device", Device=_runtime.Device)
-    memory = _public(_runtime, "MemoryPool", "set_allocator", "get_allocator", "using_allocator")
+    device = _module("cupy.cuda.device", **_public(_runtime, "Device", "get_cublas_handle"))
+    memory = _public(_runtime, "MemoryPool", "set_allocator", "get_allocator")
     memory["OutOfMemoryError"] = type("OutOfMemoryError", (MemoryError,), {"__module__": "cupy.cuda.memory"})
     memory = _module("cupy.cuda.memory", **memory)
     nvrtc = _module("cupy.cuda.nvrtc", getVersion=lambda: (12, 9))

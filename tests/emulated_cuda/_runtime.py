@@ -66,7 +66,7 @@ def runtimeGetVersion() -> int:  # noqa: N802
 
 def memGetInfo() -> tuple[int, int]:  # noqa: N802
     check()
-    return TOTAL - _memory.counters["held"], TOTAL
+    return TOTAL - _memory.default_pool.held, TOTAL
 
 
 def deviceSynchronize() -> None:  # noqa: N802
@@ -74,11 +74,20 @@ def deviceSynchronize() -> None:  # noqa: N802
     _capture.refuse("deviceSynchronize")
 
 
+CUDA_R_32F, CUDA_R_64F, CUDA_R_16F, CUDA_R_8I, CUDA_R_8U, CUDA_R_16BF = 0, 1, 2, 3, 8, 14  # types of numbers
+streamCaptureModeGlobal, streamCaptureModeThreadLocal, streamCaptureModeRelaxed = 0, 1, 2  # noqa: N816
+
+
 def is_available() -> bool:
     return _broken is None
 
 
 # --- Device ----------------------------------------------------------------------------------------------------------
+
+
+def get_cublas_handle() -> int:
+    check()
+    return Device.cublas_handle
 
 
 class Device:
@@ -151,14 +160,14 @@ class Stream:
         self.null, self.ptr = null, 0 if null else id(self)
 
     def __enter__(self):
-        _current.append(self)
+        _capture.current_streams.append(self)
         return self
 
     def __exit__(self, *error) -> None:
-        _current.pop()
+        _capture.current_streams.pop()
 
     def use(self):
-        _current[-1] = self
+        _capture.current_streams[-1] = self
         return self
 
     def synchronize(self) -> None:
@@ -180,13 +189,13 @@ class Stream:
     def begin_capture(self, mode=None) -> None:
         if self.ptr == 0:
             raise RuntimeError("cannot capture on the default (legacy) stream")
-        _capture.begin()
+        _capture.begin(self)
 
     def end_capture(self) -> "Graph":
-        return Graph(_capture.end())
+        return Graph(_capture.end(self))
 
     def is_capturing(self) -> bool:
-        return _capture.recording()
+        return _capture.is_capturing(self)
 
 
 class Graph:
@@ -199,7 +208,8 @@ class Graph:
 
     def launch(self, stream=None) -> None:
         _capture.refuse("launching a graph")
-        _capture.run(self._steps)
+        for step in self._steps:
+            step()
 
     def upload(self, stream=None) -> None:
         pass
@@ -231,43 +241,42 @@ def get_elapsed_time(start_event: Event, end_event: Event) -> float:
 
 Stream.null = Stream(null=True)
 Stream.ptds = Stream.null
-_current = [Stream.null]
+_capture.current_streams.append(Stream.null)
 
 
 def get_current_stream(device_id: int = -1) -> Stream:
-    return _current[-1]
+    return _capture.current_streams[-1]
 
 
 # --- MemoryPool ------------------------------------------------------------------------------------------------------
 
 
 class MemoryPool:
-    """cupy.cuda.MemoryPool. All of them are one."""
+    """cupy.cuda.MemoryPool: memory that was freed, to be used again."""
 
     __module__ = "cupy.cuda.memory"
 
     def __init__(self, allocator=None):
-        pass
+        self._pool = _memory.Pool()
 
     def malloc(self, size: int):
-        return _memory.Memory(size)
+        with using_allocator(self.malloc):
+            return _memory.Memory(size)
 
     def used_bytes(self) -> int:
-        return _memory.counters["used"]
+        return self._pool.used
 
     def total_bytes(self) -> int:
-        return _memory.counters["held"]
+        return self._pool.held
 
     def free_bytes(self) -> int:
         return self.total_bytes() - self.used_bytes()
 
     def n_free_blocks(self) -> int:
-        return sum(map(len, _memory._free.values()))
+        return sum(map(len, self._pool.free.values()))
 
     def free_all_blocks(self, stream=None) -> None:
-        _memory.free_all()
-
-    free_all_free = free_all_blocks
+        self._pool.free_all()
 
     def set_limit(self, size=None, fraction=None) -> None:
         pass
@@ -289,19 +298,30 @@ class PinnedMemoryPool:
 
 
 _pool, _pinned_pool = MemoryPool(), PinnedMemoryPool()
+_pool._pool = _memory.default_pool
+_allocators = [_pool.malloc]
 
 
 def set_allocator(allocator=None) -> None:
-    pass
+    """`allocator` is the malloc of a MemoryPool, or None for the system's, which here is the default pool."""
+    _allocators[-1] = allocator or _pool.malloc
+    _memory.current_pools[-1] = _allocators[-1].__self__._pool
 
 
 def get_allocator():
-    return _pool.malloc
+    return _allocators[-1]
 
 
 @contextmanager
 def using_allocator(allocator=None) -> Iterator[None]:
-    yield
+    _allocators.append(None)
+    _memory.current_pools.append(None)
+    set_allocator(allocator)
+    try:
+        yield
+    finally:
+        _allocators.pop()
+        _memory.current_pools.pop()
 
 
 def get_default_memory_pool() -> MemoryPool:

@@ -7,6 +7,14 @@
 
 #include "fibers.h"
 
+#undef INFINITY  // NVRTC has none of these
+#undef NAN
+#undef HUGE_VAL
+#undef M_PI
+#undef M_SQRT2
+#undef M_SQRT1_2
+#undef M_2_SQRTPI
+
 #define __global__
 #define __device__
 #define __host__

@@ -7,7 +7,7 @@ import statistics
 import numpy as np
 import pytest
 
-from tinygrad_gpt import precision
+from tinygrad_gpt import array, precision
 from tinygrad_gpt.cli import main
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.storage import data_folder
@@ -50,13 +50,15 @@ def test_weights_are_float32_and_a_resumed_run_rounds_on(settings, reporter, tmp
     assert not np.array_equal(arrays_of(in_float32)[name], arrays_of(whole)[name]), "nothing was rounded"
 
 
-def test_where_it_cannot_be_the_command_says_so_once_and_trains(text, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("dtype", registry.ROUNDING)
+def test_where_it_cannot_be_the_command_says_so_once_and_trains(dtype, text, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(registry, "cannot_round", lambda name, where: "this processor is from a museum")
     options = "--preset tiny --n-layer 1 --n-embd 8 --block-size 8 --batch-size 2 --steps 2 --eval-tokens 64"
     arguments = ["train", str(text), "--out", str(tmp_path / "run"), *options.split(), "--sample-tokens", "3"]
-    assert main([*arguments, "--dtype", "bfloat16"]) == 0
+    assert main([*arguments, "--dtype", dtype]) == 0
+    assert (precision.matmul_precision(), array.default_dtype()) == (dtype, np.float32)
     said = "".join(capsys.readouterr())
-    assert said.count("--dtype bfloat16 runs in float32 here: this processor is from a museum") == 1
+    assert said.count(f"--dtype {dtype} runs in float32 here: this processor is from a museum") == 1
     assert main([*arguments[:2], "--out", str(tmp_path / "other"), *arguments[4:]]) == 0
     assert "museum" not in "".join(capsys.readouterr())
 

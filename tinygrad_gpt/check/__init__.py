@@ -36,17 +36,19 @@ from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.cases import cases as cases_of
 from tinygrad_gpt.check.case import CaseCheck
 from tinygrad_gpt.check.layouts import as_float
+from tinygrad_gpt.check.on_device import OnDevice
 from tinygrad_gpt.check.report import Finding, GradcheckError, Report
 from tinygrad_gpt.kernels import registry
 
-__all__ = ["Finding", "GradcheckError", "Report", "check_op", "gradcheck"]
+__all__ = ["Finding", "GradcheckError", "OnDevice", "Report", "check_op", "gradcheck"]
 
 
 def check_op(op: str, pair, cases: Iterable | None = None, *, seed: int = 0) -> Report:
     """Check a pair for `op` against finite differences and the reference, on the op's cases (tinygrad_gpt/cases).
 
-    pair   any object with `.forward` and `.backward`: a module, a registry.Version, a SimpleNamespace, a class. Its
-           `.why_not`, where it has one, may decline cases
+    pair   any object with `.forward` and `.backward`: a module, a registry.Version, a SimpleNamespace, a class; or
+           OnDevice(pair, device("cuda")) of such, to see it compute there. Its `.why_not`, where it has one, may
+           decline cases
     cases  objects with `.name`, `.arrays` and `.settings`; None means the op's own
 
     The measured derivative is the reference's; where the pair's forward disagrees with the reference, that is

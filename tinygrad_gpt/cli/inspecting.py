@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from tinygrad_gpt.cli.training import PairFiles
+from tinygrad_gpt.cli.using import DeviceName
 from tinygrad_gpt.errors import UserError
 
 
 def gradcheck(
     ops: Annotated[list[str] | None, typer.Argument(metavar="[OP]...", help="ops to check", show_default="all")] = None,
     with_: PairFiles = None,
+    device: DeviceName = "cpu",
 ):
     """Check the gradients of every op, in every version of it, against finite differences.
 
@@ -23,7 +25,8 @@ def gradcheck(
     from rich.console import Console
     from rich.table import Table
 
-    from tinygrad_gpt.check import check_op
+    from tinygrad_gpt import devices
+    from tinygrad_gpt.check import OnDevice, check_op
     from tinygrad_gpt.kernels import registry
     from tinygrad_gpt.train.own_pairs import load_pairs
 
@@ -35,7 +38,9 @@ def gradcheck(
     console = Console()
     table = Table("op", "version", "cases", "worst error", "verdict")
     failed = []
-    todo = [(name, v.name, v) for name in names for v in registry.versions(name) if v.name not in registry.ROUNDING]
+    where = devices.device(device)
+    versions = [v for name in names for v in registry.versions(name, where.kind) if v.name not in registry.ROUNDING]
+    todo = [(v.op, v.name, OnDevice(v, where)) for v in versions]
     todo += [(pair.op, pair.file.name, pair) for pair in pairs]
     with console.status("checking ...") as status:
         for op, version, pair in todo:

@@ -7,6 +7,7 @@ import numpy as np
 
 from tinygrad_gpt.array import FLOATS, Array
 
+WARP = 32  # threads that run in step
 THREADS = 256  # of a block, where nothing speaks for another number: enough to hide the latency of memory
 
 
@@ -40,3 +41,15 @@ def ids(x: Array) -> Array:
 def blocks_for(n: int, threads: int = THREADS) -> int:
     """How many blocks it takes until each of n elements has a thread."""
     return (n + threads - 1) // threads
+
+
+def pack(c: int, *arrays: Array) -> int:
+    """How many numbers a kernel may load at once (PACK in rows.cuh) from rows of c in contiguous arrays: 16 bytes of
+    them where every row begins at a multiple of 16 bytes, else 1."""
+    wide = 16 // arrays[0].itemsize
+    return wide if c % wide == 0 and all([a is None or a.data.ptr % 16 == 0 for a in arrays]) else 1
+
+
+def row_threads(c: int) -> tuple[int, int]:
+    """(threads for a row of c numbers, rows for a block), for kernels that go through a row in a loop."""
+    return (WARP, 8) if c <= 1024 else (256, 1)

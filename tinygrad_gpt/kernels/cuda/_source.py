@@ -7,6 +7,7 @@ NVRTC, CUDA's compiler as a library, compiles the source when a kernel of it is 
 disk, so that the next process has it at once.
 """
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -66,12 +67,17 @@ def seed_arguments(seed: int | LaterSeed) -> tuple:
     return (seed.place, 0) if isinstance(seed, LaterSeed) else (None, seed)
 
 
+def _text(file: str) -> str:
+    """A source with the files that it includes in their places: NVRTC looks for none."""
+    text = (FOLDER / file).read_text(encoding="utf-8")
+    return re.sub(r'^#include "(.+)"$', lambda included: _text(included[1]), text, flags=re.MULTILINE)
+
+
 @cache
-def load(name: str, dtype, *, also: tuple[str, ...] = (), **definitions) -> Kernels:
+def load(name: str, dtype, **definitions) -> Kernels:
     """The kernels of NAME.cu with `real` = dtype, float32 or float64, and NAME defined as VALUE for each of the
-    `definitions`. `also` names further files that it builds on, ALSO.cuh, to be put before it in this order."""
-    files = ("common.cuh", *(f"{file}.cuh" for file in also), f"{name}.cu")
-    code = "".join((FOLDER / file).read_text(encoding="utf-8") for file in files)
+    `definitions`."""
+    code = _text("common.cuh") + _text(f"{name}.cu")
     macros = {"REAL": C_NAMES[np.dtype(dtype)], **definitions}
     options = ("-std=c++17", *(f"-D{macro}={value}" for macro, value in macros.items()))
     return Kernels(cupy.RawModule(code=code, options=options), np.dtype(dtype))

@@ -89,14 +89,17 @@ __device__ inline void multiply_words(real (&d)[4], const Word (&a)[4], const Wo
     // What the instruction does, by hand: lane 4g + t has d's rows g and g + 8, columns 2t and 2t + 1, and asks the
     // lanes that have them for a's and b's numbers at each of the 8 places.
     const int g = lane_g(), t = lane_t();
-    for (int place = 0; place < 8; place++) {
-        const int at = place % 4, later = place / 4;
-        const real a_0 = __shfl_sync(0xffffffff, a[2 * later], 4 * g + at);
-        const real a_8 = __shfl_sync(0xffffffff, a[2 * later + 1], 4 * g + at);
-        const real b_0 = __shfl_sync(0xffffffff, b[later], 4 * (2 * t) + at);
-        const real b_1 = __shfl_sync(0xffffffff, b[later], 4 * (2 * t + 1) + at);
-        d[0] += a_0 * b_0, d[1] += a_0 * b_1;
-        d[2] += a_8 * b_0, d[3] += a_8 * b_1;
+#pragma unroll
+    for (int later = 0; later < 2; later++) {
+#pragma unroll 1
+        for (int place = 0; place < 4; place++) {  // not unrolled, or the code grows out of all bounds
+            const real a_0 = __shfl_sync(0xffffffff, a[2 * later], 4 * g + place);
+            const real a_8 = __shfl_sync(0xffffffff, a[2 * later + 1], 4 * g + place);
+            const real b_0 = __shfl_sync(0xffffffff, b[later], 4 * (2 * t) + place);
+            const real b_1 = __shfl_sync(0xffffffff, b[later], 4 * (2 * t + 1) + place);
+            d[0] += a_0 * b_0, d[1] += a_0 * b_1;
+            d[2] += a_8 * b_0, d[3] += a_8 * b_1;
+        }
     }
 #endif
 }
@@ -268,11 +271,12 @@ template <int R, bool KEPT> struct LeftRows {
 
     // c (16 R, 32 N) += these rows times the tile's rows
     template <int N> __device__ void times(Piece (&c)[R][N], const Word* tile) const {
+        if constexpr (KEPT) {
 #pragma unroll
-        for (int slab = 0; slab < SLABS; slab++) {
-            if constexpr (KEPT) {
-                multiply<DEPTH>(c, kept[slab], tile, slab);
-            } else {
+            for (int slab = 0; slab < SLABS; slab++) multiply<DEPTH>(c, kept[slab], tile, slab);
+        } else {
+#pragma unroll 1
+            for (int slab = 0; slab < SLABS; slab++) {
                 Left left[R];
                 read(left, slab);
                 multiply<DEPTH>(c, left, tile, slab);

@@ -1,0 +1,62 @@
+"""NVIDIA's compiler for kernels, NVRTC, as a library: it needs no GPU, and compiles just as CuPy has it do.
+
+It comes with CUDA, and alone as `pip install nvidia-cuda-nvrtc-cu12`.
+"""
+
+import ctypes
+import ctypes.util
+import importlib.util
+import re
+import shutil
+from functools import cache
+from pathlib import Path
+
+# What CuPy adds to the options that it is given
+OPTIONS = ("-ftz=true", "--device-as-default-execution-space")
+
+
+@cache
+def library():
+    """The library, or None where there is none."""
+    folders = []
+    for package in ("nvidia.cuda_nvrtc", "nvidia.cu13"):
+        try:
+            spec = importlib.util.find_spec(package)
+        except ModuleNotFoundError:
+            continue
+        folders += [Path(p) / "lib" for p in (spec.submodule_search_locations if spec else ())]
+    if shutil.which("nvcc"):
+        folders.append(Path(shutil.which("nvcc")).resolve().parents[1] / "lib64")
+    files = [file for folder in folders for file in sorted(folder.glob("libnvrtc.so*"))]
+    for name in [*map(str, files), ctypes.util.find_library("nvrtc")]:
+        try:
+            return ctypes.CDLL(name) if name else None
+        except OSError:
+            continue
+    return None
+
+
+def compiled(code: str, options: tuple, capability: int) -> tuple[bool, str]:
+    """(whether it compiles for this compute capability, say 80; what the compiler has to say)."""
+    nvrtc, program = library(), ctypes.c_void_p()
+    assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), code.encode(), b"kernels.cu", 0, None, None) == 0
+    options = (*options, *OPTIONS, f"-arch=sm_{capability}", "--ptxas-options=-v")
+    status = nvrtc.nvrtcCompileProgram(
+        program, len(options), (ctypes.c_char_p * len(options))(*map(str.encode, options))
+    )
+    size = ctypes.c_size_t()
+    nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
+    log = ctypes.create_string_buffer(size.value)
+    nvrtc.nvrtcGetProgramLog(program, log)
+    nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
+    return status == 0, log.value.decode()
+
+
+def spills(log: str) -> dict[str, int]:
+    """Kernel -> bytes of registers that did not fit and are kept in memory, for the kernels that have any."""
+    found = {}
+    for part in log.split("Function properties for ")[1:]:
+        stores, loads = map(int, re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", part).groups())
+        if stores or loads:
+            found[part.split()[0]] = max(stores, loads)
+    return found

@@ -1,0 +1,155 @@
+"""A recorded step does what the step does: same numbers, same random numbers, without Python."""
+
+import numpy as np
+import pytest
+
+from tests.gpu.on_gpu import to_cpu, to_gpu
+from tinygrad_gpt import array, precision
+from tinygrad_gpt import functional as F
+from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.models import GPT, GPTConfig
+from tinygrad_gpt.optim import AdamW
+
+CONFIG = GPTConfig(vocab_size=11, block_size=6, n_layer=2, n_head=2, n_embd=8, dropout=0.3)
+
+
+class Counted:
+    """A function that counts how often Python runs it."""
+
+    def __init__(self, function):
+        self.function, self.calls = function, 0
+
+    def __call__(self, *inputs):
+        self.calls += 1
+        return self.function(*inputs)
+
+
+def ids(seed, shape=(3, 6)):
+    return np.random.default_rng(seed).integers(11, size=shape)
+
+
+def here(x):
+    """The first calls get NumPy's arrays as they are, so that ids are checked; those that are recorded, the GPU's."""
+    return x if array.place(x) == "cuda" else to_gpu(x)
+
+
+def test_after_the_third_call_python_is_not_asked_again():
+    table = to_gpu(np.arange(22, dtype=np.float32).reshape(11, 2))
+    lookup = Counted(lambda x: F.embedding(x, table).data * 2)
+    replayed = registry.replayed(lookup, "cuda")
+    for seed in range(7):
+        np.testing.assert_array_equal(to_cpu(replayed(ids(seed))), 2 * to_cpu(table)[ids(seed)])
+    assert lookup.calls == 3
+
+
+def test_it_reads_what_its_arrays_hold_at_the_time():
+    table = to_gpu(np.zeros((11, 2), np.float32))
+    replayed = registry.replayed(lambda x: F.embedding(x, table).data + 1, "cuda")
+    for value in range(6):
+        table[...] = value
+        assert (to_cpu(replayed(ids(0))) == value + 1).all()
+
+
+def test_inputs_may_lie_on_the_gpu():
+    replayed = registry.replayed(lambda x: here(x) + 1, "cuda")
+    for seed in range(5):
+        np.testing.assert_array_equal(to_cpu(replayed(to_gpu(ids(seed)))), ids(seed) + 1)
+
+
+def test_shapes_and_precisions_have_recordings_of_their_own():
+    add_one = Counted(lambda x: here(x) + 1)
+    replayed = registry.replayed(add_one, "cuda")
+    for seed in range(5):
+        for shape in ((2,), (3, 4)):
+            np.testing.assert_array_equal(to_cpu(replayed(ids(seed, shape))), ids(seed, shape) + 1)
+    assert add_one.calls == 6
+    with precision.using_matmul_precision("bfloat16"):
+        replayed(ids(0, (2,)))
+    assert add_one.calls == 7
+
+
+def test_memory_of_the_recording_is_its_own():
+    """What others allocate between two calls does not lie where the recording keeps its intermediate values."""
+    replayed = registry.replayed(lambda x: ((here(x) + 1) * 2 + 3) * 4, "cuda")
+    for seed in range(6):
+        others = [to_gpu(np.full((3, 6), 7)) for _ in range(8)]
+        np.testing.assert_array_equal(to_cpu(replayed(ids(seed))), ((ids(seed) + 1) * 2 + 3) * 4)
+        assert all((to_cpu(other) == 7).all() for other in others)
+
+
+def test_what_waits_is_run_by_python_every_time_and_says_why():
+    waits = Counted(lambda x: here(x) * int(here(x).max()))
+    replayed = registry.replayed(waits, "cuda")
+    for seed in range(6):
+        np.testing.assert_array_equal(to_cpu(replayed(ids(seed))), ids(seed) * ids(seed).max())
+    assert "waits for the GPU" in replayed.why_not
+    assert waits.calls == 7  # the attempt to record it, too
+
+
+def test_a_wrong_call_leaves_nothing_half_recorded():
+    def picky(x):
+        raise ValueError("not this")
+
+    replayed = registry.replayed(picky, "cuda")
+    for _ in range(4):
+        with pytest.raises(ValueError, match="not this"):
+            replayed(ids(0))
+    assert float(to_cpu(to_gpu(np.ones(1)) + 1)[0]) == 2  # the stream is not recording any more
+
+
+def test_random_numbers_are_those_that_python_would_have_drawn():
+    ones = to_gpu(np.ones((5, 7), np.float32))
+
+    def dropped(x):
+        return F.dropout(ones, 0.5).data, F.dropout(ones, 0.5).data
+
+    array.manual_seed(3)
+    replayed = registry.replayed(dropped, "cuda")
+    got = [[to_cpu(part).copy() for part in replayed(ids(0))] for _ in range(6)]
+    after = array.random_state()
+    array.manual_seed(3)
+    for masks in got:
+        for mask, right in zip(masks, dropped(None), strict=True):
+            np.testing.assert_array_equal(mask, to_cpu(right))
+    assert array.random_state() == after
+    assert not np.array_equal(got[4][0], got[5][0])
+
+
+def updates(replayed: bool, recompute: bool, parts: int = 1) -> tuple[list, dict]:
+    """Losses of six updates of a small GPT with dropout, and its weights after them."""
+    array.manual_seed(1)
+    model = GPT(CONFIG).to("cuda").train()
+    model.recompute = recompute
+    optimizer = AdamW(model.named_parameters(), lr=1e-2)
+    parameters = optimizer.parameters()
+
+    def gradients(*batches):
+        optimizer.zero_grad()
+        losses = []
+        for x, y in zip(batches[::2], batches[1::2], strict=True):
+            loss = model.loss(x, y)
+            loss.backward(np.full_like(loss.data, 1 / parts))
+            losses.append(loss.data)
+        return losses, [p.grad for p in parameters]
+
+    run = Counted(gradients)
+    step = registry.replayed(run, "cuda") if replayed else run
+    values = []
+    for n in range(6):
+        losses, grads = step(*(ids(10 * n + i) for i in range(2 * parts)))
+        for p, grad in zip(parameters, grads, strict=True):
+            p.grad = grad
+        optimizer.step(0.5)
+        values.append([float(loss) for loss in losses])
+    assert run.calls == (3 if replayed else 6)
+    return values, {name: array.copy() for name, array in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("recompute", [False, True], ids=["kept", "recomputed"])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_training_is_the_same_bit_for_bit(recompute, parts):
+    losses, weights = updates(True, recompute, parts)
+    right_losses, right_weights = updates(False, recompute, parts)
+    assert losses == right_losses
+    for name, right in right_weights.items():
+        np.testing.assert_array_equal(weights[name], right, err_msg=name)

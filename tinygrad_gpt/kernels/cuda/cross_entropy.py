@@ -1,0 +1,60 @@
+"""Softmax cross-entropy on the GPU, fused (ops/cross_entropy.py derives it).
+
+Forward reads the logits once; saved is one number a row, its log-sum-exp. Backward writes each gradient in one pass,
+over the logits themselves where nobody else holds them any more: they are often the largest array of a model. How many
+rows count is found out on the GPU too, and stays there.
+
+A target that is out of range makes the loss nan, and the gradient of its row: to raise an error one would have to wait.
+"""
+
+from typing import NamedTuple
+
+import cupy
+import numpy as np
+
+from tinygrad_gpt.array import Array, nobody_else_holds
+from tinygrad_gpt.kernels.cuda._layout import blocks_for, contiguous, ids, not_ours, pack, row_threads, rows
+from tinygrad_gpt.kernels.cuda._source import load
+
+
+class Saved(NamedTuple):
+    logits: Array  # (..., V)
+    lse: Array  # (R,), 0 where ignored
+    targets: Array  # (...) int64
+    divisor: Array | None  # 0-d: what the sum of the losses was divided by; None where they were not summed
+    ignore_index: int
+    label_smoothing: float
+
+
+def why_not(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
+    return not_ours(logits)
+
+
+def forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
+    v = logits.shape[-1]
+    z, t = rows(logits, v), ids(targets)  # (..., V) -> (R, V)
+    r, threads = len(z), row_threads(v)
+    loss, lse = cupy.empty((2, r), z.dtype)
+    kernels = load("cross_entropy", z.dtype, PACK=pack(v, z), SMOOTHED=int(label_smoothing > 0))
+    kernels.forward(blocks_for(r, threads[1]), threads, z, t, ignore_index, float(label_smoothing), loss, lse, r, v)
+    if reduction == "none":
+        return loss.reshape(targets.shape), Saved(logits, lse, t, None, ignore_index, label_smoothing)
+    y, divisor = cupy.empty((), z.dtype), cupy.empty((), z.dtype)
+    kernels.reduce(1, 1024, loss, t, ignore_index, reduction == "mean", y, divisor, r)
+    return y, Saved(logits, lse, t, divisor, ignore_index, label_smoothing)
+
+
+def backward(dy, saved):
+    may_overwrite = nobody_else_holds(saved, 0)
+    logits, lse, t, divisor, ignore_index, label_smoothing = saved
+    v = logits.shape[-1]
+    z = rows(logits, v)  # (..., V) -> (R, V)
+    dz = z if may_overwrite else np.empty_like(z)
+    r, threads = len(z), row_threads(v)
+    dy_step = 1 if divisor is None else 0  # (...), or one for all rows
+    kernels = load("cross_entropy", z.dtype, PACK=pack(v, z, dz), SMOOTHED=int(label_smoothing > 0))
+    kernels.backward(
+        *(blocks_for(r, threads[1]), threads),
+        *(contiguous(dy), dy_step, divisor, z, t, ignore_index, float(label_smoothing), lse, dz, r, v),
+    )
+    return dz.reshape(logits.shape), None

@@ -1,0 +1,67 @@
+"""Looking up rows of a table on the GPU, and adding rows to its gradient (ops/embedding.py).
+
+Forward copies rows, one warp each. Backward adds rows of dy into those of dweight: into the gradient that the table has
+already, where it has one (array.Rows; a GPT's table is its output layer too).
+
+Many positions may have the same id. If each added its own row, two would meet at one row of dweight, in an order that
+is another each time, and so is the rounding. So the positions are sorted by their ids first, in their own order where
+ids are equal, and each id's rows are then added by one block of threads. To sort, each position counts those that
+belong before it: R² comparisons, for 8192 ids some 10 microseconds of a large GPU's time, a fraction of what it takes
+to read dy. A sort by digits would compare less, and take ten kernels instead of one.
+"""
+
+from typing import NamedTuple
+
+import cupy
+import numpy as np
+
+from tinygrad_gpt.array import Array, Rows
+from tinygrad_gpt.kernels.cuda._layout import WARP, blocks_for, contiguous, not_ours, pack, row_threads, rows
+from tinygrad_gpt.kernels.cuda._layout import ids as int64s
+from tinygrad_gpt.kernels.cuda._source import load
+
+COUNTED = 8  # positions for which one warp counts
+MOST_WARPS = 8  # that share the rows of one id
+
+
+class Saved(NamedTuple):
+    ids: Array  # (R,) int64
+    weight_shape: tuple[int, int]
+
+
+def why_not(ids, weight):
+    return not_ours(weight)
+
+
+def forward(ids, weight):
+    (v, c), i, table = weight.shape, int64s(ids).reshape(-1), contiguous(weight)
+    y = cupy.empty((i.size, c), weight.dtype)
+    threads = row_threads(c)
+    _kernels(weight.dtype, pack(c, table, y)).forward(
+        blocks_for(i.size, threads[1]), threads, i, table, y, v, i.size, c
+    )
+    return y.reshape(*ids.shape, c), Saved(i, weight.shape)  # (...) -> (..., C)
+
+
+def backward(dy, saved):
+    i, (v, c) = saved
+    # y = weight[ids]
+    return None, Rows(i, rows(dy, c), v, _scatter_add)
+
+
+def _scatter_add(dweight, i, dy):
+    """dweight[i[r]] += dy[r] for every r."""
+    target = contiguous(dweight)
+    (v, c), r = dweight.shape, i.size
+    sorted_ids, positions = cupy.empty((2, r), np.int64)
+    at_once = pack(c, target, dy)
+    kernels, strips = _kernels(dy.dtype, at_once), blocks_for(c, WARP * at_once)
+    warps = next(w for w in (1, 2, 4, MOST_WARPS) if w == MOST_WARPS or r <= 2 * w * v)  # by how often an id comes
+    kernels.sort(blocks_for(r, COUNTED), WARP, i, sorted_ids, positions, r)
+    kernels.add_rows((r, strips), (WARP, warps), sorted_ids, positions, dy, target, v, r, c)
+    if target is not dweight:
+        dweight[...] = target
+
+
+def _kernels(dtype, at_once: int):
+    return load("embedding", dtype, PACK=at_once, COUNTED=COUNTED, MOST_WARPS=MOST_WARPS)
