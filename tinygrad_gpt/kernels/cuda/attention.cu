@@ -21,8 +21,15 @@
 // what was summed is scaled down to it. Powers are of 2, which is what the hardware makes: e^x = 2^(x log₂ e).
 // A row is spread over four lanes (warp_matrix.cuh). Each adds up its own weights, and at the end the four add theirs.
 //
+// To be read before: tensor_core.cuh, what the instructions for products do; warp_matrix.cuh, matrices dealt out to a warp
+// and their products; attention_scores.cuh, which scores count.
+//
 // What limits it: the products, if enough warps are there to hide the latency of reading tiles. Two or three blocks to a
 // multiprocessor do (BLOCKS: the compiler keeps to registers / BLOCKS): while one waits at a barrier, another computes.
+
+#include "tensor_core.cuh"
+#include "warp_matrix.cuh"
+#include "attention_scores.cuh"
 
 // The largest, and the sum, over the four lanes of a row
 __device__ inline real row_max(real x) {
@@ -84,8 +91,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) forward(
     const int64 head = blockIdx.x / tiles / PARTS, b = head / heads, h = head % heads;
     const Scores scores = SCORES_OF(b, h);
     const int i_first = start + threadIdx.x / WARP * 16 * ROWS;  // this warp's first query
-    const Rows k_rows = {k + b * k_b + h * k_h, (int)k_t, (int)tk}, v_rows = {v + b * v_b + h * v_h, (int)v_t, (int)tk};
-    const LeftRows<ROWS, KEEP> q_rows(Rows{q + b * q_b + h * q_h, (int)q_t, (int)tq}.from(i_first));
+    const Rows k_rows = {k + b * k_b + h * k_h, (int)k_t, (int)tk, (int)d};
+    const Rows v_rows = {v + b * v_b + h * v_h, (int)v_t, (int)tk, (int)d};
+    const LeftRows<ROWS, KEEP> q_rows(Rows{q + b * q_b + h * q_h, (int)q_t, (int)tq, (int)d}.from(i_first));
     const real scale = score_scale * LOG2_E;
 
     Piece y[ROWS][OUT];
@@ -149,6 +157,5 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) forward(
                 lse[head * tq + i] = sum == 0 ? infinity() : peak[r][e] * scale + log2(sum);
         }
     }
-    const int64 row = heads * D;
-    write_rows(y_all + ((b * tq + i_first) * heads + h) * D, row, scores.tq - i_first, column, y, factor);
+    write_rows(y_all + ((b * tq + i_first) * heads + h) * d, heads * d, scores.tq - i_first, d, column, y, factor);
 }

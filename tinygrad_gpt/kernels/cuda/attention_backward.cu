@@ -21,20 +21,24 @@
 // A warp has the same pattern in both: two products with 32 of the tile's rows (straight), 32 columns of P and dS made of
 // them in registers, and those multiplied with the tile's rows (turned) and added to the result.
 
+#include "tensor_core.cuh"
+#include "warp_matrix.cuh"
+#include "attention_scores.cuh"
+
 constexpr int ACROSS = 16 * ROWS * (THREADS / WARP);  // rows of the result that a block makes
 constexpr int PARTS = (DEPTH + COLUMNS - 1) / COLUMNS, OUT = COLUMNS / 32;
 constexpr int STRAIGHT = TILE * row_words(DEPTH), TURNED = COLUMNS * row_words(TILE);  // words of a tile
 
 // dot (B, H, Tq) = Σ dy y over D; a warp for each. y is laid out (B, Tq, H, D).
 extern "C" __global__ void dy_dot_y(const real* dy, int64 dy_b, int64 dy_h, int64 dy_t, const real* y, int64 batch,
-                                    int64 heads, int64 tq, real* dot) {
+                                    int64 heads, int64 tq, int64 d, real* dot) {
     const int64 row = thread_number() / WARP;
     if (row >= batch * heads * tq) return;
     const int64 i = row % tq, h = row / tq % heads, b = row / tq / heads;
     const real* dy_row = dy + b * dy_b + h * dy_h + i * dy_t;
-    const real* y_row = y + ((b * tq + i) * heads + h) * D;
+    const real* y_row = y + ((b * tq + i) * heads + h) * d;
     real sum = 0;
-    for (int c = threadIdx.x % WARP; c < D; c += WARP) sum += dy_row[c] * y_row[c];
+    for (int c = threadIdx.x % WARP; c < d; c += WARP) sum += dy_row[c] * y_row[c];
     sum = warp_sum(sum);
     if (threadIdx.x % WARP == 0) dot[row] = sum;
 }
@@ -67,9 +71,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) dk_dv(
     const int64 head = blockIdx.x / tiles / PARTS, b = head / heads, h = head % heads;
     const Scores scores = SCORES_OF(b, h);
     const int j_first = start + threadIdx.x / WARP * 16 * ROWS;  // this warp's first key
-    const Rows q_rows = {q + b * q_b + h * q_h, (int)q_t, (int)tq}, dy_rows = {dy + b * dy_b + h * dy_h, (int)dy_t, (int)tq};
-    const LeftRows<ROWS, KEEP> k_rows(Rows{k + b * k_b + h * k_h, (int)k_t, (int)tk}.from(j_first));
-    const LeftRows<ROWS, KEEP> v_rows(Rows{v + b * v_b + h * v_h, (int)v_t, (int)tk}.from(j_first));
+    const Rows q_rows = {q + b * q_b + h * q_h, (int)q_t, (int)tq, (int)d};
+    const Rows dy_rows = {dy + b * dy_b + h * dy_h, (int)dy_t, (int)tq, (int)d};
+    const LeftRows<ROWS, KEEP> k_rows(Rows{k + b * k_b + h * k_h, (int)k_t, (int)tk, (int)d}.from(j_first));
+    const LeftRows<ROWS, KEEP> v_rows(Rows{v + b * v_b + h * v_h, (int)v_t, (int)tk, (int)d}.from(j_first));
     const real scale = score_scale * LOG2_E;
 
     Piece dk[ROWS][OUT], dv[ROWS][OUT];
@@ -115,9 +120,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) dk_dv(
     real one[ROWS][2], scales[ROWS][2];
 #pragma unroll
     for (int r = 0; r < ROWS; r++) one[r][0] = one[r][1] = 1, scales[r][0] = scales[r][1] = score_scale;
-    const int64 at = (b * tk + j_first) * row + h * D;
-    write_rows(dk_all + at, row, scores.tk - j_first, column, dk, scales);
-    write_rows(dv_all + at, row, scores.tk - j_first, column, dv, one);
+    const int64 at = (b * tk + j_first) * row + h * d;
+    write_rows(dk_all + at, row, scores.tk - j_first, d, column, dk, scales);
+    write_rows(dv_all + at, row, scores.tk - j_first, d, column, dv, one);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) dq(
@@ -134,9 +139,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) dq(
     const int64 head = blockIdx.x / tiles / PARTS, b = head / heads, h = head % heads;
     const Scores scores = SCORES_OF(b, h);
     const int i_first = start + threadIdx.x / WARP * 16 * ROWS;  // this warp's first query
-    const Rows k_rows = {k + b * k_b + h * k_h, (int)k_t, (int)tk}, v_rows = {v + b * v_b + h * v_h, (int)v_t, (int)tk};
-    const LeftRows<ROWS, KEEP> q_rows(Rows{q + b * q_b + h * q_h, (int)q_t, (int)tq}.from(i_first));
-    const LeftRows<ROWS, KEEP> dy_rows(Rows{dy + b * dy_b + h * dy_h, (int)dy_t, (int)tq}.from(i_first));
+    const Rows k_rows = {k + b * k_b + h * k_h, (int)k_t, (int)tk, (int)d};
+    const Rows v_rows = {v + b * v_b + h * v_h, (int)v_t, (int)tk, (int)d};
+    const LeftRows<ROWS, KEEP> q_rows(Rows{q + b * q_b + h * q_h, (int)q_t, (int)tq, (int)d}.from(i_first));
+    const LeftRows<ROWS, KEEP> dy_rows(Rows{dy + b * dy_b + h * dy_h, (int)dy_t, (int)tq, (int)d}.from(i_first));
     const real scale = score_scale * LOG2_E;
 
     real row_lse[ROWS][2], row_dot[ROWS][2];
@@ -182,5 +188,5 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) dq(
     real scales[ROWS][2];
 #pragma unroll
     for (int r = 0; r < ROWS; r++) scales[r][0] = scales[r][1] = score_scale;
-    write_rows(dq_all + (b * tq + i_first) * row + h * D, row, scores.tq - i_first, column, dq, scales);
+    write_rows(dq_all + (b * tq + i_first) * row + h * d, row, scores.tq - i_first, d, column, dq, scales);
 }

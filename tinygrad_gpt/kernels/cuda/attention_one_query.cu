@@ -1,5 +1,5 @@
 // Attention of few queries to many keys: a new token looks at the cache of those before it. No gradient, no dropout; the
-// numbers are attention.cu's. Each key and value is read once and used once, so that memory is what limits it:
+// numbers are attention_forward.cuh's. Each key and value is read once and used once, so that memory is what limits it:
 // as many blocks as it takes to keep all of it busy, and 16 bytes for each lane at a time.
 //
 //     keys    0 1 2 3 | 4 5 6 7 | ...      eight lanes have a key: lane l its columns 4 l + 32 m, and so its 128
@@ -10,16 +10,20 @@
 // merged by scaling both to the larger maximum. A block merges its 16, and where the keys of a head are dealt out to
 // several blocks, `merge` merges theirs. Always in the same order.
 
+#include "tensor_core.cuh"
+#include "warp_matrix.cuh"
+#include "attention_scores.cuh"
+
 constexpr int LANES = 8, GROUPS = THREADS / LANES, STATE = DEPTH + 2;  // a State: largest, sum, y (DEPTH)
 constexpr int AT_ONCE = DEPTH <= 64 ? 4 : DEPTH <= 128 ? 2 : 1;        // keys on their way for each eight lanes
 
-// y (D) and lse from `count` States, each thread some columns; or with `merged`, one State
-__device__ void merge_states(const real* states, int count, real* y, real* lse, real* merged) {
+// y (d) and lse from `count` States, each thread some columns; or with `merged`, one State
+__device__ void merge_states(const real* states, int count, int d, real* y, real* lse, real* merged) {
     real largest = -infinity(), sum = 0;
     for (int s = 0; s < count; s++) largest = max(largest, states[s * STATE]);
     const real base = largest == -infinity() ? 0 : largest;
     for (int s = 0; s < count; s++) sum += states[s * STATE + 1] * power_of_2(states[s * STATE] - base);
-    for (int c = threadIdx.x; c < D; c += THREADS) {
+    for (int c = threadIdx.x; c < d; c += THREADS) {
         real total = 0;
         for (int s = 0; s < count; s++) total += states[s * STATE + 2 + c] * power_of_2(states[s * STATE] - base);
         if (merged) merged[2 + c] = total;
@@ -41,14 +45,16 @@ extern "C" __global__ void __launch_bounds__(THREADS) attend(
     const int64 head = blockIdx.x / parts / tq, b = head / heads, h = head % heads;
     const Scores scores = SCORES_OF(b, h);
     const int group = threadIdx.x / LANES, lane = threadIdx.x % LANES;
-    const Rows k_rows = {k + b * k_b + h * k_h, (int)k_t, (int)tk}, v_rows = {v + b * v_b + h * v_h, (int)v_t, (int)tk};
+    const Rows q_rows = {q + b * q_b + h * q_h, (int)q_t, (int)tq, (int)d};
+    const Rows k_rows = {k + b * k_b + h * k_h, (int)k_t, (int)tk, (int)d};
+    const Rows v_rows = {v + b * v_b + h * v_h, (int)v_t, (int)tk, (int)d};
     const int end = min(scores.tk, int((part + 1) * keys));
 
     real query[SLABS][4], y[SLABS][4] = {}, largest = -infinity(), sum = 0;
 #pragma unroll
     for (int m = 0; m < SLABS; m++) {
         const int c = 4 * lane + 32 * m;
-        read_4(query[m], q + b * q_b + h * q_h + i * q_t + c, D - c);
+        q_rows.read(query[m], i, c);
 #pragma unroll
         for (int x = 0; x < 4; x++) query[m][x] *= score_scale * LOG2_E;
     }
@@ -59,7 +65,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) attend(
             const int j = first + n * GROUPS + group;
 #pragma unroll
             for (int m = 0; m < SLABS; m++) {
-                const int c = 4 * lane + 32 * m, there = j < end ? D - c : 0;
+                const int c = 4 * lane + 32 * m, there = j < end ? d - c : 0;
                 read_4(key[n][m], k_rows.from(j).first + c, there);
                 read_4(value[n][m], v_rows.from(j).first + c, there);
             }
@@ -86,15 +92,15 @@ extern "C" __global__ void __launch_bounds__(THREADS) attend(
 #pragma unroll
     for (int m = 0; m < 4 * SLABS; m++) state[2 + 4 * lane + 32 * (m / 4) + m % 4] = y[m / 4][m % 4];
     __syncthreads();
-    real* const y_row = y_all + ((b * tq + i) * heads + h) * D;
+    real* const y_row = y_all + ((b * tq + i) * heads + h) * d;
     real* const merged = parts == 1 ? nullptr : states + (int64)blockIdx.x * STATE;
-    merge_states(of_groups, GROUPS, y_row, lse + head * tq + i, merged);
+    merge_states(of_groups, GROUPS, d, y_row, lse + head * tq + i, merged);
 }
 
 // A block for each query of each head: the States of its `parts` blocks.
-extern "C" __global__ void __launch_bounds__(THREADS) merge(const real* states, int64 parts, int64 heads, int64 tq,
+extern "C" __global__ void __launch_bounds__(THREADS) merge(const real* states, int64 parts, int64 heads, int64 tq, int64 d,
                                                             real* y_all, real* lse) {
     const int64 i = blockIdx.x % tq, head = blockIdx.x / tq, b = head / heads, h = head % heads;
-    real* const y_row = y_all + ((b * tq + i) * heads + h) * D;
-    merge_states(states + blockIdx.x * parts * STATE, parts, y_row, lse + head * tq + i, nullptr);
+    real* const y_row = y_all + ((b * tq + i) * heads + h) * d;
+    merge_states(states + blockIdx.x * parts * STATE, parts, d, y_row, lse + head * tq + i, nullptr);
 }

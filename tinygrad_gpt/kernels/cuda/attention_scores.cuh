@@ -34,7 +34,7 @@ struct Scores {
 // The parameters that make it
 #define SCORES_PARAMETERS                                                                                              \
     const bool *mask, int64 mask_b, int64 mask_h, int64 mask_i, int64 mask_j, int64 causal, int64 threshold,           \
-        real keep_scale, const uint64 *seed_place, int64 seed, int64 heads, int64 tq, int64 tk
+        real keep_scale, const uint64 *seed_place, int64 seed, int64 heads, int64 tq, int64 tk, int64 d
 
 #define SCORES_OF(b, h)                                                                                                \
     {mask ? mask + (b) * mask_b + (h) * mask_h : nullptr, mask_i, mask_j, (int)tq, (int)tk, (bool)causal,              \

@@ -1,6 +1,6 @@
-"""Attention with products of TF32 numbers: attention.py on tensor cores. All arrays are float32, and so are the scores,
-the weights' sums and what products are added up in; rounded are q, k, v and dy, the weights and dS, each when it goes
-into a product."""
+"""Attention with products of TF32 numbers: attention.py on tensor cores. All arrays are float32, and so are the
+scores, the sums of weights and what products are added up in; rounded are q, k, v and dy, the weights and dS, each when
+it goes into a product."""
 
 from functools import partial
 

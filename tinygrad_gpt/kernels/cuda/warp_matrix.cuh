@@ -7,6 +7,8 @@
 //
 // Sums are in real, float32 or float64, in all of them.
 //
+// DEPTH, a multiple of 32, is how many numbers a row has here: those of a matrix in memory, filled up with zeros.
+//
 // A Piece is 16 rows x 32 columns of a matrix in the registers of a warp. Lane 4g + t holds rows g and g + 8, and of
 // each the eight columns from 8t on:
 //
@@ -43,7 +45,6 @@ constexpr int PER_WORD = 1;
 
 constexpr int WORDS = 8 / PER_WORD;         // that hold 8 numbers
 constexpr int CHUNK = 16 / sizeof(Word);    // words in 16 bytes, the most that a thread reads at once
-constexpr int DEPTH = (D + 31) / 32 * 32;   // the head size in whole Pieces, filled up with zeros
 constexpr int SLABS = DEPTH / 32;
 
 struct Piece { real x[4][4] = {}; };   // x[h][2 e + c]: row g + 8 e, column 8 t + 2 h + c
@@ -168,7 +169,7 @@ __device__ inline Left as_left(const Piece& p) {
 
 // --- from global memory ----------------------------------------------------------------------------------------------
 
-// x = from[0 : 4], zeros from number `there` on. VECTOR: rows begin at multiples of 16 bytes, and D divides by 4.
+// x = from[0 : 4], zeros from number `there` on. VECTOR: rows begin at multiples of 16 bytes and end at such.
 __device__ inline void read_4(real* x, const real* from, int there) {
 #if VECTOR
     Four four = {};
@@ -190,12 +191,17 @@ __device__ inline void write_4(real* to, const real* x, int there) {
 #endif
 }
 
-// Rows of D numbers in global memory, `stride` apart, of which `count` are there. (Within a tile, an int is enough.)
+// Rows of `width` numbers in global memory, `stride` apart, of which `count` are there. (Within a tile ints are enough.)
 struct Rows {
     const real* first;
-    int stride, count;
+    int stride, count, width;
 
-    __device__ Rows from(int row) const { return {first + (int64)row * stride, stride, count - row}; }
+    __device__ Rows from(int row) const { return {first + (int64)row * stride, stride, count - row, width}; }
+
+    // x = four numbers of a row from a column on, zeros where there are none
+    __device__ void read(real* x, int row, int column) const {
+        read_4(x, first + row * stride + column, row < count ? width - column : 0);
+    }
 };
 
 // Four numbers to the tile's row `row`, from number `column` on
@@ -217,15 +223,15 @@ constexpr int UNROLLED = 2;  // reads that a thread has on their way at once, in
 //     straight  (TILE, DEPTH)    as they are: what rows on the left are multiplied with
 //     turned    (COLUMNS, TILE)  the columns from `column` on as rows: what weights on the left are multiplied with
 // A thread has four rows of four numbers each. Four neighbouring lanes read 64 bytes of a row.
-template <bool STRAIGHT, bool TURNED> __device__ inline void load_tile(Rows rows, Word* straight, Word* turned, int column) {
+template <bool STRAIGHT, bool TURNED> __device__ inline void load_tile(Rows rows, Word* straight, Word* turned,
+                                                                         int column) {
     constexpr int DOWN = TILE / 4, UNITS = DOWN * (DEPTH / 4);
 #pragma unroll UNROLLED
     for (int unit = threadIdx.x; unit < UNITS; unit += THREADS) {
         const int r = unit / 4 % DOWN * 4, c = (unit / 4 / DOWN * 4 + unit % 4) * 4;
         real x[4][4];
 #pragma unroll
-        for (int j = 0; j < 4; j++)
-            read_4(x[j], rows.first + (r + j) * rows.stride + c, r + j < rows.count ? D - c : 0);
+        for (int j = 0; j < 4; j++) rows.read(x[j], r + j, c);
         if (STRAIGHT) {
 #pragma unroll
             for (int j = 0; j < 4; j++) put_4<DEPTH>(straight, r + j, c, x[j]);
@@ -258,11 +264,9 @@ template <int R, bool KEPT> struct LeftRows {
 #pragma unroll
             for (int e = 0; e < 2; e++) {
                 const int row = 16 * r + lane_g() + 8 * e, c = 32 * slab + 8 * lane_t();
-                const real* from = rows.first + row * rows.stride + c;
-                const int there = row < rows.count ? D - c : 0;
                 real x[8];
-                read_4(x, from, there);
-                read_4(x + 4, from + 4, there - 4);
+                rows.read(x, row, c);
+                rows.read(x + 4, row, c + 4);
 #pragma unroll
                 for (int i = 0; i < WORDS; i++) to[r].x[e][i] = word(x + i * PER_WORD);
             }
@@ -285,10 +289,11 @@ template <int R, bool KEPT> struct LeftRows {
     }
 };
 
-// to[0 : 16 R, column : column + 32 N] = pieces * factor[row], rows `stride` apart, of which `count` are there
+// to[0 : 16 R, column : column + 32 N] = pieces * factor[row]; rows are `stride` apart, `count` of them with `width`
+// numbers are there.
 template <int R, int N>
-__device__ inline void write_rows(real* to, int64 stride, int count, int column, const Piece (&pieces)[R][N],
-                                  const real (&factor)[R][2]) {
+__device__ inline void write_rows(real* to, int64 stride, int count, int width, int column,
+                                  const Piece (&pieces)[R][N], const real (&factor)[R][2]) {
 #pragma unroll
     for (int r = 0; r < R; r++) {
 #pragma unroll
@@ -301,8 +306,8 @@ __device__ inline void write_rows(real* to, int64 stride, int count, int column,
                 real x[8];
 #pragma unroll
                 for (int j = 0; j < 8; j++) x[j] = pieces[r][n].x[j / 2][2 * e + j % 2] * factor[r][e];
-                write_4(to + row * stride + c, x, D - c);
-                write_4(to + row * stride + c + 4, x + 4, D - c - 4);
+                write_4(to + row * stride + c, x, width - c);
+                write_4(to + row * stride + c + 4, x + 4, width - c - 4);
             }
         }
     }
