@@ -40,8 +40,13 @@ def serve(requests: dict[str, Callable]) -> None:
         print(json.dumps(requests[request.pop("call")](**request)), file=answers, flush=True)
 
 
-def serve_training(step: Callable[[], float], **more: Callable) -> None:
-    """Answer for a peer that trains: `step` makes one update and returns the loss before it.
+def nothing() -> None:
+    """What a side has to wait for that computes as it is told."""
+
+
+def serve_training(step: Callable, synchronize: Callable[[], object] = nothing, **more: Callable) -> None:
+    """Answer for a peer that trains: `step` makes one update and returns the loss before it, a number or what becomes
+    one by float(); `synchronize` waits until all is done that was asked for.
 
     losses(steps)  the losses of so many steps
     time(steps)    mean milliseconds of so many steps
@@ -52,7 +57,7 @@ def serve_training(step: Callable[[], float], **more: Callable) -> None:
     serve(
         {
             "losses": lambda steps: [float(step()) for _ in range(steps)],
-            "time": lambda steps: time_steps(step, steps),
+            "time": lambda steps: time_steps(step, steps, synchronize),
             "forget_peak": forget_peak,
             "peak": peak_mib,
             **more,
@@ -60,11 +65,13 @@ def serve_training(step: Callable[[], float], **more: Callable) -> None:
     )
 
 
-def time_steps(step: Callable[[], object], steps: int) -> float:
-    """Mean milliseconds of `steps` calls of `step`."""
+def time_steps(step: Callable[[], object], steps: int, synchronize: Callable[[], object] = nothing) -> float:
+    """Mean milliseconds of `steps` calls of `step`, until the last is done."""
+    synchronize()
     start = time.perf_counter()
     for _ in range(steps):
         step()
+    synchronize()
     return 1e3 * (time.perf_counter() - start) / steps
 
 
@@ -89,6 +96,12 @@ def forget_peak() -> None:
     before the first step, does not count as what training needs."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+
+
+def product_tflops(product: Callable[[], object], n: int, synchronize: Callable[[], object]) -> float:
+    """TFLOP/s of `product`, which multiplies two matrices (n, n)."""
+    product()  # the first one makes handles and loads kernels
+    return 2 * n**3 / time_steps(product, 10, synchronize) / 1e9
 
 
 # --- the asking side ---------------------------------------------------------------------------------------------
@@ -190,6 +203,14 @@ def median_ratio(numerators: list[float], denominators: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(numerators, denominators, strict=True))
 
 
+def card_mib() -> float | None:
+    """MiB of the GPU's memory that is in use, by all processes; None where there is no nvidia-smi to ask."""
+    query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    with contextlib.suppress(OSError, subprocess.CalledProcessError, ValueError):
+        return float(subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines()[0])
+    return None
+
+
 # --- reporting ---------------------------------------------------------------------------------------------------
 
 
@@ -202,6 +223,16 @@ def machine(*packages: str) -> dict[str, str]:
             facts[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
+    return facts
+
+
+def card() -> dict[str, str]:
+    """The GPU, as far as nvidia-smi knows it."""
+    facts = {}
+    for name, field in (("gpu", "name"), ("gpu memory", "memory.total"), ("driver", "driver_version")):
+        with contextlib.suppress(OSError, subprocess.CalledProcessError):
+            query = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader"]
+            facts[name] = subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines()[0]
     return facts
 
 

@@ -131,6 +131,12 @@ CASES = [
         "matmul", "(64, 256, 64) @ (64, 64, 256)", both(normal(64, 256, 64), normal(64, 64, 256)), {}, (5.4e8, 1.1e9)
     ),
     OpCase("layer_norm", f"{X}", both(normal(*X), normal(C), normal(C))),
+    OpCase(
+        "add_layer_norm",
+        f"{X}",
+        both(normal(*X), normal(*X), normal(C), normal(C)),
+        bytes=(4 * 4 * B * T * C, 4 * 4 * B * T * C),
+    ),
     OpCase("gelu", f"{WIDE} tanh", normal(*WIDE), {"approximate": "tanh"}),
     OpCase("gelu", f"{WIDE} erf", normal(*WIDE), {"approximate": "none"}),
     OpCase("cross_entropy", f"(4096, {65})", both(normal(4096, 65), ids(65, 4096)), handed_over=True),
@@ -174,7 +180,49 @@ CASES = [
 
 # For scaling.py: the same 4,096 tokens, in longer and longer sequences.
 ATTENTION_BY_LENGTH = [attention(4096 // t, 6, t, 64) for t in (128, 256, 512, 1024, 2048)]
-ALL = CASES + ATTENTION_BY_LENGTH  # peers know a case by its place here
+
+# What a GPU is asked: attention in longer and longer sequences, and the ops of GPT-2's smallest on 8,192 tokens.
+TOKENS, GPT2 = (8, 1024), 768
+ON_CUDA = [
+    attention(64, 6, 256, 64),
+    *(attention(8192 // t, 12, t, 64) for t in (1024, 2048, 4096)),
+    linear(8192, GPT2, 4 * GPT2),
+    linear(1024, GPT2, V),
+    gelu_linear(8192, 4 * GPT2, GPT2),
+    OpCase("layer_norm", f"{(*TOKENS, GPT2)}", both(normal(*TOKENS, GPT2), normal(GPT2), normal(GPT2))),
+    OpCase("gelu", f"{(*TOKENS, 4 * GPT2)} tanh", normal(*TOKENS, 4 * GPT2), {"approximate": "tanh"}),
+    OpCase("cross_entropy", f"(1024, {V})", both(normal(1024, V), ids(V, 1024)), handed_over=True),
+    embedding(V, GPT2, *TOKENS),
+    OpCase("dropout", f"{(*TOKENS, GPT2)} p = 0.2", normal(*TOKENS, GPT2), {"p": 0.2, "seed": 5}, tolerance=np.inf),
+    OpCase("add", f"{(*TOKENS, GPT2)} twice", both(normal(*TOKENS, GPT2), normal(*TOKENS, GPT2)), bytes=(None, 0)),
+    *(case for case in CASES if case.op in ROUTINES),
+]
+ALL = CASES + ATTENTION_BY_LENGTH + ON_CUDA  # peers know a case by its place here
+
+
+def elsewhere(arrays: tuple, flat: Callable, view: Callable) -> tuple:
+    """The arrays on another device, where they lie as they do here: views of one array are so there as well.
+
+    flat  function from an array (N,) to one there
+    view  function from such a one, the place of the first element, a shape, and for each axis how many elements are
+          from one to the next
+    """
+    owners = {}
+
+    def brought(a):
+        if not isinstance(a, np.ndarray):
+            return a
+        owner = a if a.base is None else a.base
+        if id(owner) not in owners:
+            owners[id(owner)] = flat(owner.reshape(-1))
+        first = (address(a) - address(owner)) // a.itemsize
+        return view(owners[id(owner)], first, a.shape, tuple(stride // a.itemsize for stride in a.strides))
+
+    return tuple(map(brought, arrays))
+
+
+def address(a: np.ndarray) -> int:
+    return a.__array_interface__["data"][0]
 
 
 def work(case: OpCase, made: int) -> tuple[float, float]:

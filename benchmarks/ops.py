@@ -2,6 +2,7 @@
 
     python benchmarks/ops.py                              # every op; table in benchmarks/results/
     python benchmarks/ops.py --op attention --op linear --rounds 5 --json result.json
+    python benchmarks/ops.py --device cuda                # on an NVIDIA GPU, in other sizes
 
 For each case in op_cases.py: forward and backward of the reference, of every kernel, and of PyTorch's op, from the same
 arrays. Before anything is timed, all must agree on y and on every gradient. The reference, the kernels and PyTorch live
@@ -13,6 +14,10 @@ machine was measured to do in the same run (peers/peaks.py): matrix products of 
 reading and writing of large arrays for all others. Arrays that fit in the cache can exceed the latter.
 
 Memory is the peak of new arrays during forward and backward, y and gradients included.
+
+On a GPU everything lies there before the clock starts, and each time ends when the GPU is done; what it takes to launch
+is in it. A version that rounds (tf32, bfloat16) is compared with PyTorch's op in the same precision, and its products
+with the peak of that precision: our call of cuBLAS on large matrices. The result is written after each case.
 """
 
 import argparse
@@ -27,19 +32,21 @@ import op_cases
 from op_cases import ALL, CASES, OpCase
 
 REFERENCE, PYTORCH = "reference", "pytorch"
-BFLOAT16_TOLERANCE = 2e-2
+ROUNDING = {"bfloat16": 2e-2, "tf32": 5e-3}  # versions that round, and how far they may be off
+PRODUCT, COPY = 8192, 1 << 29  # sizes from which a GPU's peaks are taken: of matrices (N, N), and of an array
 SECONDS = 0.15  # of a turn
 
 
 class Sides:
-    """The processes that are asked: the reference, the kernels, PyTorch if it is installed, and the peaks."""
+    """The processes that are asked: the reference, the kernels, PyTorch if it is installed, and the CPU's peaks."""
 
-    def __init__(self):
-        self.reference = harness.Peer(REFERENCE, harness.PEERS / "ops_ours.py")
-        self.kernels = harness.Peer("kernels", harness.PEERS / "ops_ours.py")
-        self.peaks = harness.Peer("peaks", harness.PEERS / "peaks.py")
+    def __init__(self, device: str = "cpu"):
+        self.device = device
+        self.reference = harness.Peer(REFERENCE, harness.PEERS / "ops_ours.py", device)
+        self.kernels = harness.Peer("kernels", harness.PEERS / "ops_ours.py", device)
+        self.peaks = harness.Peer("peaks", harness.PEERS / "peaks.py") if device == "cpu" else None
         try:
-            self.pytorch = harness.Peer(PYTORCH, harness.PEERS / "ops_pytorch.py")
+            self.pytorch = harness.Peer(PYTORCH, harness.PEERS / "ops_pytorch.py", device)
         except harness.PeerFailed as failed:
             print(f"without PyTorch: {failed.why}")
             self.pytorch = None
@@ -48,10 +55,17 @@ class Sides:
         """Version -> the process that runs it, the reference first."""
         kernels = [name for name in self.kernels.ask("versions", op=op) if name != REFERENCE]
         sides = {REFERENCE: self.reference} | dict.fromkeys(kernels, self.kernels)
-        return sides | ({PYTORCH: self.pytorch} if self.pytorch else {})
+        if self.pytorch is None:
+            return sides
+        rounding = [name for name in kernels if name in ROUNDING and self.device == "cuda"]
+        return sides | dict.fromkeys([PYTORCH, *map(rival, rounding)], self.pytorch)
 
     def measure_peaks(self) -> dict[str, float]:
-        return {name: self.peaks.ask(name) for name in ("gflops", "gbytes")}
+        if self.peaks:
+            return {name: self.peaks.ask(name) for name in ("gflops", "gbytes")}
+        peaks = {dtype: self.kernels.ask("gflops", dtype=dtype, n=PRODUCT) for dtype in ROUNDING}
+        peaks["gflops"] = self.kernels.ask("gflops", dtype="float32", n=PRODUCT)
+        return peaks | {"gbytes": self.kernels.ask("gbytes", size=COPY)}
 
     def close(self) -> None:
         for peer in (self.reference, self.kernels, self.peaks, self.pytorch):
@@ -59,11 +73,15 @@ class Sides:
                 peer.close()
 
 
+def rival(version: str) -> str:
+    """The version of PyTorch's op that rounds as this one does."""
+    return f"{PYTORCH}-{version}" if version in ROUNDING else PYTORCH
+
+
 def validate(case: OpCase, version: str, file: Path, reference: Path) -> None:
     """Raises SystemExit unless y and all gradients are those of the reference."""
     tolerance = case.tolerance if version == PYTORCH else op_cases.TOLERANCE
-    if "bfloat16" in version:
-        tolerance = BFLOAT16_TOLERANCE
+    tolerance = next((ROUNDING[name] for name in ROUNDING if name in version), tolerance)
     with np.load(file) as ours, np.load(reference) as right:
         if set(ours) != set(right):
             raise SystemExit(f"{case}, {version}: expected {sorted(right)}, got {sorted(ours)}")
@@ -90,7 +108,17 @@ def measure(number: int, sides: Sides, rounds: int) -> list[dict]:
                 continue
             file = Path(folder) / f"{version}.npz"
             made = peer.ask("results", file=str(file))
-            validate(case, version, file, Path(folder) / f"{REFERENCE}.npz")
+            try:
+                validate(case, version, file, Path(folder) / f"{REFERENCE}.npz")
+            except SystemExit as wrong:
+                if sides.device == "cpu":
+                    raise
+                print(f"left out: {wrong}")  # the time on a GPU is dear: go on with the others
+                del peers[version]
+                continue
+            finally:
+                if version != REFERENCE:
+                    file.unlink()
             memory[version] = peer.ask("memory")
     times: dict[str, list] = {version: [] for version in peers}
     for round_number in range(rounds + 1):
@@ -99,7 +127,7 @@ def measure(number: int, sides: Sides, rounds: int) -> list[dict]:
             answer = peer.ask("time", seconds=SECONDS)
             if round_number:
                 times[version].append(answer)
-    return [record(case, version, times, memory, made) for version in peers if version != PYTORCH]
+    return [record(case, version, times, memory, made) for version in peers if peers[version] is not sides.pytorch]
 
 
 def record(case: OpCase, version: str, times: dict, memory: dict, made: int) -> dict:
@@ -117,14 +145,15 @@ def record(case: OpCase, version: str, times: dict, memory: dict, made: int) -> 
         "backward_rate": work[1] / backward / 1e6 if work[1] and case.op not in op_cases.ROUTINES else None,
         "peak_mib": memory[version],
     }
-    if PYTORCH in times:
-        theirs = [statistics.median(values) for values in zip(*times[PYTORCH], strict=True)]
-        sums = {name: [sum(pair) for pair in times[name]] for name in (version, PYTORCH)}
+    peer = rival(version) if rival(version) in times else PYTORCH  # on the CPU it has float32 only
+    if peer in times:
+        theirs = [statistics.median(values) for values in zip(*times[peer], strict=True)]
+        sums = {name: [sum(pair) for pair in times[name]] for name in (version, peer)}
         result |= {
             "pytorch_forward_ms": theirs[0],
             "pytorch_backward_ms": theirs[1],
-            "pytorch_peak_mib": memory[PYTORCH],
-            "ratio": harness.median_ratio(sums[PYTORCH], sums[version]),
+            "pytorch_peak_mib": memory[peer],
+            "ratio": harness.median_ratio(sums[peer], sums[version]),
         }
     return result
 
@@ -132,7 +161,7 @@ def record(case: OpCase, version: str, times: dict, memory: dict, made: int) -> 
 def add_shares(records: list[dict], peaks: dict[str, float]) -> None:
     """Each rate as a share of the peak of its kind."""
     for r in records:
-        peak = peaks["gflops" if r["unit"] == "GFLOP/s" else "gbytes"]
+        peak = peaks.get(r["version"], peaks["gflops"]) if r["unit"] == "GFLOP/s" else peaks["gbytes"]
         for which in ("forward", "backward"):
             rate = r[f"{which}_rate"]
             r[f"{which}_share"] = None if rate is None else rate / peak
@@ -171,29 +200,52 @@ def table(records: list[dict]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where all sides compute")
     parser.add_argument("--op", action="append", choices=sorted({case.op for case in CASES}), help="(default: all)")
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds after one to warm up (default 3)")
     parser.add_argument("--json", type=Path, help="write the records to this file instead of benchmarks/results/")
     options = parser.parse_args()
 
     facts = harness.machine("numpy", "numba", "torch")
+    cases, name_of_results = CASES, "ops"
+    if options.device == "cuda":
+        facts |= harness.card() | harness.machine("cupy-cuda12x", "cupy-cuda13x")
+        cases, name_of_results = op_cases.ON_CUDA, "ops_cuda"
     print(harness.one_line(facts), flush=True)
-    sides = Sides()
+    sides = Sides(options.device)
     records, peaks = [], sides.measure_peaks()
-    for case in CASES:
+    for case in cases:
         if options.op is None or case.op in options.op:
             print(case, flush=True)
-            records += measure(ALL.index(case), sides, options.rounds)
+            try:
+                records += measure(ALL.index(case), sides, options.rounds)
+            except SystemExit as failed:
+                if options.device == "cpu":
+                    raise
+                print(f"left out: {failed}", flush=True)
+                sides.close()
+                sides = Sides(options.device)
+            if options.device == "cuda":
+                report(name_of_results, facts, records, peaks, options.json)
     again = sides.measure_peaks()
     sides.close()
     peaks = {name: max(peaks[name], again[name]) for name in peaks}
+    report(name_of_results, facts, records, peaks, options.json)
+    print(f"\npeaks: {_peaks(peaks)}\n\n{table(records)}")
+
+
+def report(name: str, facts: dict, records: list[dict], peaks: dict[str, float], file: Path | None) -> None:
+    """Write what has been measured so far."""
     add_shares(records, peaks)
-    print(f"\npeaks: {peaks['gflops']:.0f} GFLOP/s, {peaks['gbytes']:.1f} GB/s\n\n{table(records)}")
-    facts |= {"sgemm GFLOP/s": f"{peaks['gflops']:.0f}", "memory GB/s": f"{peaks['gbytes']:.1f}"}
-    if options.json:
-        options.json.write_text(json.dumps({"peaks": peaks, "records": records}, indent=2) + "\n", encoding="utf-8")
+    if file:
+        file.write_text(json.dumps({"peaks": peaks, "records": records}, indent=2) + "\n", encoding="utf-8")
     else:
-        harness.write_results("ops", facts, records, table(records))
+        harness.write_results(name, facts | {"peaks": _peaks(peaks)}, records, table(records))
+
+
+def _peaks(peaks: dict[str, float]) -> str:
+    products = {"sgemm": peaks["gflops"]} | {name: peaks[name] for name in ROUNDING if name in peaks}
+    return f"{', '.join(f'{name} {peak:.0f} GFLOP/s' for name, peak in products.items())}, {peaks['gbytes']:.1f} GB/s"
 
 
 if __name__ == "__main__":

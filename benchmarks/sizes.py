@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,8 +34,12 @@ CONFIGS = {
         Config("char-gpu", 16, 256, 384, 6, 6, 65, False),
         Config("gpt2-124m", 4, 64, 768, 12, 12, 50257, True),  # GPT-2's smallest
         Config("gpt2-124m-1k", 1, 1024, 768, 12, 12, 50257, True),
+        Config("char-gpu-64", 64, 256, 384, 6, 6, 65, False),  # the recipe's own batch, for a GPU
+        Config("gpt2-124m-8k", 8, 1024, 768, 12, 12, 50257, True),
     )
 }
+ON_CUDA = ("char-gpu-64", "gpt2-124m-8k")  # which are measured by default
+ON_CPU = tuple(name for name in CONFIGS if name not in ON_CUDA)
 
 # How every side trains.
 LR, BETAS, EPS, WEIGHT_DECAY, MAX_NORM = 1e-3, (0.9, 0.99), 1e-8, 0.1, 1.0
@@ -50,15 +55,29 @@ def batches(config: Config, count: int = 4) -> list[tuple[np.ndarray, np.ndarray
 # --- what a benchmark tells its peers ----------------------------------------------------------------------------
 
 
-def write_settings(folder: Path, config: Config, dtype: str) -> Path:
-    """Write settings.json for `read_settings`; tinygrad_gpt's side writes the weights beside it."""
+class Settings(NamedTuple):
+    """What every side is told.
+
+    dtype    of what matrix products multiply: on the GPU for all sides, on the CPU for tinygrad_gpt's, the others
+             computing in float32
+    weights  file of those that all sides begin with; tinygrad_gpt's side writes it
+    device   "cpu" or "cuda"
+    """
+
+    config: Config
+    dtype: str
+    weights: Path
+    device: str
+
+
+def write_settings(folder: Path, config: Config, dtype: str, device: str = "cpu") -> Path:
+    """Write settings.json for `read_settings`; the weights are to be beside it."""
     settings = folder / "settings.json"
-    settings.write_text(json.dumps(asdict(config) | {"dtype": dtype}), encoding="utf-8")
+    settings.write_text(json.dumps(asdict(config) | {"dtype": dtype, "device": device}), encoding="utf-8")
     return settings
 
 
-def read_settings(settings: str) -> tuple[Config, str, Path]:
-    """(size, dtype of tinygrad_gpt's matrix products, file of weights that all sides begin with)."""
+def read_settings(settings: str) -> Settings:
     fields = json.loads(Path(settings).read_text(encoding="utf-8"))
-    dtype = fields.pop("dtype")
-    return Config(**fields), dtype, Path(settings).with_name("weights.safetensors")
+    dtype, device = fields.pop("dtype"), fields.pop("device")
+    return Settings(Config(**fields), dtype, Path(settings).with_name("weights.safetensors"), device)

@@ -217,6 +217,11 @@ PARTICULAR = {
         ("sum_to_shape(ds, mask_shape) if", "ds if"),
         ("dmask = sum_to_shape(ds, mask_shape)", "dmask = scale * sum_to_shape(ds, mask_shape)"),
     ],
+    "add_layer_norm": [
+        ("dx = ds + ds_y", "dx = ds_y"),
+        ("dx = ds + ds_y", "dx = ds"),
+        ("return dx, dx, dweight", "return dx, ds, dweight"),
+    ],
     "broadcast_to": [("return (sum_to_shape(dy, saved.shape),)", "return (dy,)")],
     "concatenate": [
         ("return tuple(grads)", "return tuple(reversed(grads))"),

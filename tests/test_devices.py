@@ -90,14 +90,14 @@ BROKEN = {
 def test_what_is_missing_is_said_in_a_line(cupy, how):
     module, parts = BROKEN[how]
     cupy(module)
-    with pytest.raises(UserError, match=r"^no graphics card can be used: ") as raised:
+    with pytest.raises(UserError, match=r"^the device cuda cannot be used, cpu can: ") as raised:
         tg.device("cuda")
     assert "\n" not in str(raised.value)
     for part in parts:
         assert part in str(raised.value)
     assert tg.device("auto") == tg.device("cpu") and devices.usable() == (tg.device("cpu"),)
     assert devices.describe_card() == "none: " + str(raised.value).partition(": ")[2]
-    with pytest.raises(UserError, match="no graphics card"):
+    with pytest.raises(UserError, match="cuda cannot be used"):
         Linear(2, 3).to("cuda")
 
 
@@ -218,6 +218,20 @@ def test_floats_on_both_sides_are_an_error():
     weight = StrictArray(np.ones((4, 3)))
     with pytest.raises(TypeError, match=r"linear: expected inputs on one device, got float64\(2, 3\) on the CPU and"):
         tg.functional.linear(np.ones((2, 3)), weight)
+
+
+@pytest.mark.parametrize("make", [tg.optim.AdamW, lambda p: tg.optim.SGD(p, 0.1, momentum=0.9)])
+def test_an_optimiser_that_was_made_before_the_model_moved(cupy, make):
+    cupy(fake_cupy())
+    layer = Linear(2, 3)
+    optimizer = make(layer.named_parameters())
+    layer.to("cuda")
+    for p in layer.parameters():
+        p.grad = np.ones_like(p.data)
+    with pytest.raises(ValueError, match=r"the parameters \(weight and all others\) have moved to another device"):
+        optimizer.step()
+    optimizer = make(layer.named_parameters())
+    optimizer.step()
 
 
 # --- nobody imports CuPy unasked -----------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ def device(name: "str | Device") -> Device:
     if reason is None:
         return Device("cuda")
     if name == "cuda":
-        raise UserError(f"no graphics card can be used: {reason}")
+        raise UserError(f"the device cuda cannot be used, cpu can: {reason}")
     return Device("cpu")
 
 

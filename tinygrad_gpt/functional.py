@@ -256,6 +256,17 @@ def layer_norm(x, weight, bias=None, eps: float = 1e-5) -> Tensor:
     return apply("layer_norm", _operand(x), weight, bias, eps=eps)
 
 
+def add_layer_norm(x, residual, weight, bias=None, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
+    """(s, layer_norm(s, weight, bias, eps)) with s = x + residual, as one op.
+
+    Where the user chose a version of either op (registered one, or named it in `using`), the two run instead.
+    """
+    if registry.user_chose("add") or registry.user_chose("layer_norm"):
+        s = add(x, residual)
+        return s, layer_norm(s, weight, bias, eps)
+    return apply("add_layer_norm", _operand(x), _operand(residual), weight, bias, eps=eps)
+
+
 def softmax(x, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along `axis`."""
     return apply("softmax", _operand(x), axis=axis)

@@ -49,8 +49,12 @@ class Optimizer:
         raise NotImplementedError
 
     def step(self, grad_scale: float = 1.0) -> None:
-        """Update every parameter that has a gradient, as if that were grad_scale times what it is (see clip_scale)."""
+        """Update every parameter that has a gradient, as if that were grad_scale times what it is (see clip_scale).
+
+        Raises ValueError if they have moved to another device since this optimiser was made.
+        """
         names = [name for name, p in self.params.items() if p.grad is not None]
+        self._check_place(names[:1])  # a model moves as a whole
         before = dict(self.steps)
         for name in names:
             self.steps[name] += 1
@@ -59,6 +63,14 @@ class Optimizer:
         except Exception:
             self.steps = before  # an update that is refused counts for nothing
             raise
+
+    def _check_place(self, names: list[str]) -> None:
+        for name, named in ((name, named) for name in names for named in self.slots.values()):
+            if type(named[name]) is not type(self.params[name].data):
+                raise ValueError(
+                    f"step: the parameters ({name} and all others) have moved to another device since this optimiser "
+                    "was made: make it after model.to(...)"
+                )
 
     def zero_grad(self) -> None:
         """Forget all gradients."""

@@ -59,7 +59,7 @@ def loss_of(p: dict, ids, targets, layers: int, heads: int, hidden):
 
 
 def main() -> None:
-    config, _, weights = sizes.read_settings(sys.argv[1])
+    config, _, weights, _ = sizes.read_settings(sys.argv[1])
     p = load_file(weights)
     optimizer = AdamW(p)
     hidden = np.triu(np.full((config.T, config.T), -np.inf, np.float32), 1)

@@ -59,7 +59,7 @@ def loss_of(p: dict, ids, targets, layers: int, heads: int, hidden):
 
 
 def main() -> None:
-    config, _, weights = sizes.read_settings(sys.argv[1])
+    config, _, weights, _ = sizes.read_settings(sys.argv[1])
     mg.turn_memory_guarding_off()
     p = {name: mg.tensor(a, copy=False) for name, a in load_file(weights).items()}
     optimizer = AdamW({name: t.data for name, t in p.items()})

@@ -31,8 +31,15 @@ class Call:
     before: Callable = lambda: None
 
 
-def serve(prepare: Callable[[op_cases.OpCase, str], Call | str], to_numpy: Callable, memory: Callable, **more) -> None:
-    """Answer. `memory(function)` runs the function and returns the peak MiB of new arrays."""
+def serve(
+    prepare: Callable[[op_cases.OpCase, str], Call | str],
+    to_numpy: Callable,
+    memory: Callable,
+    synchronize: Callable = harness.nothing,
+    **more,
+) -> None:
+    """Answer. `memory(function)` runs the function and returns the peak MiB of new arrays; `synchronize` waits until
+    all is done that was asked for."""
     call, of = None, None
 
     def ready(number: int, version: str) -> str | None:
@@ -64,11 +71,14 @@ def serve(prepare: Callable[[op_cases.OpCase, str], Call | str], to_numpy: Calla
         calls, end = 0, time.perf_counter() + seconds
         while calls == 0 or time.perf_counter() < end:
             call.before()
+            synchronize()
             start = time.perf_counter()
             made = call.forward()
+            synchronize()
             middle = time.perf_counter()
             if call.backward is not None:
                 gradients = call.backward(made)
+                synchronize()
             backward += time.perf_counter() - middle
             forward += middle - start
             made = gradients = None  # noqa: F841 (freed here, outside the time that is counted)

@@ -1,6 +1,6 @@
 """tinygrad_gpt's side of `ops.py`: any version of an op.
 
-    python benchmarks/peers/ops_ours.py
+    python benchmarks/peers/ops_ours.py DEVICE     DEVICE: cpu | cuda
 
 The reference has a process of its own, into which no kernel is loaded: kernels give the cores to Numba's threads and
 leave NumPy's products one, and the reference is to be measured at its best.
@@ -12,35 +12,51 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import harness
 import numpy as np
 import op_cases
 import op_server
-from ours import round_products
+from ours import round_products, tflops
 
 from tinygrad_gpt import array, optim
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.nn.module import Parameter
 
+DEVICE = array.device(sys.argv[1])
+
 
 def versions(op: str) -> list[str]:
-    return [version.name for version in registry.versions(op)]
+    return [version.name for version in registry.versions(op, DEVICE.kind)]
+
+
+def brought(arrays: tuple) -> tuple:
+    """The arrays where this side computes."""
+    if DEVICE.kind == "cpu":
+        return arrays
+    from cupy.lib.stride_tricks import as_strided
+
+    def view(flat, first, shape, apart):
+        return as_strided(flat[first:], shape, tuple(step * flat.itemsize for step in apart))
+
+    return op_cases.elsewhere(arrays, DEVICE.bring, view)
 
 
 def prepare(case: op_cases.OpCase, version: str) -> op_server.Call | str:
-    arrays = case.arrays()
+    arrays = brought(case.arrays())
     if case.op in op_cases.ROUTINES:
         return routine(case.op, version, *arrays)
     with registry.using("reference"):
         chosen = registry.choose(case.op, arrays, case.settings)
-    if version == "bfloat16":  # runs only where it was asked for
-        round_products(version)
+    if version in registry.ROUNDING:  # runs only where it was asked for
+        round_products(version, DEVICE.kind)
     if version != "reference":
-        chosen = next(v for v in registry.versions(case.op) if v.name == version)
+        chosen = next(v for v in registry.versions(case.op, DEVICE.kind) if v.name == version)
     reason = chosen.why_not(*arrays, **case.settings)
     if reason is not None:
         return reason
     y, _ = chosen.forward(*arrays, **case.settings)
-    dy = tuple(case.upstream(piece) for piece in y) if isinstance(y, tuple) else case.upstream(y)
+    dy = brought(tuple(case.upstream(piece) for piece in (y if isinstance(y, tuple) else (y,))))
+    dy = dy if isinstance(y, tuple) else dy[0]
     given = []  # the arrays of the next call, which leave this list with it
 
     def before() -> None:
@@ -49,7 +65,7 @@ def prepare(case: op_cases.OpCase, version: str) -> op_server.Call | str:
     return op_server.Call(
         forward=lambda: chosen.forward(*given.pop(), **case.settings),
         backward=lambda made: tuple(array.whole(gradient) for gradient in chosen.backward(dy, made[1])),
-        results=lambda made: made[0] if isinstance(made[0], tuple) else (made[0],),
+        results=lambda made: tuple(map(array.to_numpy, made[0] if isinstance(made[0], tuple) else (made[0],))),
         before=before,
     )
 
@@ -69,7 +85,7 @@ def routine(name: str, version: str, values: np.ndarray, gradient: np.ndarray) -
         with registry.using(**{name: version}):
             return np.asarray(optim.clip_grad_norm([parameter], 1e9), np.float32)
 
-    return op_server.Call(update if name == "adamw" else norm, None, results=lambda made: (made,))
+    return op_server.Call(update if name == "adamw" else norm, None, results=lambda made: (array.to_numpy(made),))
 
 
 def peak_of_new_arrays(function) -> float:
@@ -82,6 +98,34 @@ def peak_of_new_arrays(function) -> float:
     return peak / (1 << 20)
 
 
+def growth_of_the_pool(function) -> float:
+    """MiB that CuPy takes from the GPU as the function runs, when it has none left of before."""
+    import cupy
+
+    pool = cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    before = pool.total_bytes()
+    result = function()
+    del result
+    return (pool.total_bytes() - before) / (1 << 20)
+
+
+def gbytes(size: int) -> float:
+    """GB/s of copying an array of so many float32 numbers on the GPU, reading and writing counted."""
+    import cupy
+
+    x, y = cupy.zeros(size, np.float32), cupy.empty(size, np.float32)
+    cupy.copyto(y, x)
+    return 2 * 4 * size / harness.time_steps(lambda: cupy.copyto(y, x), 10, DEVICE.synchronize) / 1e6
+
+
+def gflops(dtype: str, n: int) -> float:
+    return 1e3 * tflops(dtype, DEVICE, n)
+
+
 if __name__ == "__main__":
     array.keep_freed_memory()
-    op_server.serve(prepare, lambda a: a, peak_of_new_arrays, versions=versions)
+    memory = peak_of_new_arrays if DEVICE.kind == "cpu" else growth_of_the_pool
+    op_server.serve(
+        prepare, array.to_numpy, memory, DEVICE.synchronize, versions=versions, gbytes=gbytes, gflops=gflops
+    )

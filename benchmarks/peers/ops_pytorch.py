@@ -1,6 +1,9 @@
 """PyTorch's side of `ops.py`: the op that does the same.
 
-python benchmarks/peers/ops_pytorch.py
+    python benchmarks/peers/ops_pytorch.py DEVICE     DEVICE: cpu | cuda
+
+Its versions are "pytorch", in float32, and on a GPU "pytorch-tf32" and "pytorch-bfloat16", where all numbers are
+bfloat16.
 """
 
 import sys
@@ -12,14 +15,20 @@ import numpy as np
 import op_cases
 import op_server
 import torch
+from pytorch import rounding
 from torch.nn import functional as F
 
+DEVICE = sys.argv[1]
 OPS = {
     "attention": lambda q, k, v, mask, causal: F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal),
     "linear": F.linear,
     "gelu_linear": lambda x, w, b, approximate: F.linear(F.gelu(x, approximate=approximate), w, b),
     "matmul": torch.matmul,
     "layer_norm": lambda x, weight, bias: F.layer_norm(x, x.shape[-1:], weight, bias),
+    "add_layer_norm": lambda x, residual, weight, bias: (
+        (s := x + residual),
+        F.layer_norm(s, s.shape[-1:], weight, bias),
+    ),
     "gelu": F.gelu,
     "cross_entropy": F.cross_entropy,
     "embedding": F.embedding,
@@ -55,7 +64,8 @@ OPS = {
 
 
 def prepare(case: op_cases.OpCase, version: str) -> op_server.Call:
-    tensors = [None if a is None else torch.from_numpy(a) for a in case.arrays()]
+    torch.set_float32_matmul_precision("high" if version == "pytorch-tf32" else "highest")
+    tensors = brought(case.arrays(), version)
     if case.op in op_cases.ROUTINES:
         return routine(case.op, *tensors)
     wanted = [t.requires_grad_() for t in tensors if t is not None and t.is_floating_point()]
@@ -64,13 +74,32 @@ def prepare(case: op_cases.OpCase, version: str) -> op_server.Call:
         y = OPS[case.op](*tensors, **case.settings)
         return y if isinstance(y, tuple) else (y,)
 
-    dys = tuple(torch.from_numpy(case.upstream(y.detach().numpy())) for y in forward())
+    dys = brought(tuple(case.upstream(y) for y in forward()), version)
 
     def backward(y: tuple) -> list:
         gradients = iter(torch.autograd.grad(y, wanted, dys))
         return [next(gradients) if t is not None and t.requires_grad else None for t in tensors]
 
-    return op_server.Call(forward, backward, results=lambda y: tuple(piece.detach().numpy() for piece in y))
+    return op_server.Call(forward, backward, results=lambda y: tuple(map(to_numpy, y)))
+
+
+def brought(arrays: tuple, version: str) -> tuple:
+    """The arrays as tensors where this side computes."""
+    rounds = version == "pytorch-bfloat16"
+
+    def flat(a):
+        x = torch.from_numpy(a).to(DEVICE)
+        return x.bfloat16() if rounds and x.is_floating_point() else x
+
+    def view(x, first, shape, apart):
+        return x.as_strided(shape, apart, first)
+
+    return op_cases.elsewhere(arrays, flat, view)
+
+
+def to_numpy(x: torch.Tensor) -> np.ndarray:
+    x = x.detach().cpu()
+    return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
 
 
 def routine(name: str, values: torch.Tensor, gradient: torch.Tensor) -> op_server.Call:
@@ -78,14 +107,14 @@ def routine(name: str, values: torch.Tensor, gradient: torch.Tensor) -> op_serve
     parameter.grad = gradient
     optimizer = torch.optim.AdamW([parameter], weight_decay=0.1, fused=True)
 
-    def update() -> np.ndarray:
+    def update() -> torch.Tensor:
         optimizer.step()
-        return parameter.detach().numpy()
+        return parameter
 
-    def norm() -> np.ndarray:
-        return torch.nn.utils.clip_grad_norm_([parameter], 1e9).numpy()
+    def norm() -> torch.Tensor:
+        return torch.nn.utils.clip_grad_norm_([parameter], 1e9)
 
-    return op_server.Call(update if name == "adamw" else norm, None, results=lambda made: (made,))
+    return op_server.Call(update if name == "adamw" else norm, None, results=lambda made: (to_numpy(made),))
 
 
 def peak_of_new_tensors(function) -> float:
@@ -101,5 +130,18 @@ def peak_of_new_tensors(function) -> float:
     return peak / (1 << 20)
 
 
+def peak_on_the_gpu(function) -> float:
+    """Peak MiB of new tensors as the function runs."""
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    result = function()
+    del result
+    return (torch.cuda.max_memory_allocated() - before) / (1 << 20)
+
+
 if __name__ == "__main__":
-    op_server.serve(prepare, lambda t: t.numpy(), peak_of_new_tensors)
+    rounding(DEVICE, "float32")
+    if DEVICE == "cpu":
+        op_server.serve(prepare, to_numpy, peak_of_new_tensors)
+    else:
+        op_server.serve(prepare, to_numpy, peak_on_the_gpu, torch.cuda.synchronize)

@@ -6,6 +6,7 @@
 """
 
 import sys
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
@@ -72,8 +73,8 @@ class GPT(nn.Module):
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def make_step(config: sizes.Config, model: GPT, variant: str):
-    """The function that makes one update and returns the loss before it."""
+def make_step(config: sizes.Config, model: GPT, variant: str, device: str, rounded):
+    """The function that makes one update and returns the loss before it. `rounded` is a context for forward."""
     forward = torch.compile(model) if variant.startswith("compile") else model
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     vectors = [p for p in model.parameters() if p.ndim < 2]
@@ -84,29 +85,58 @@ def make_step(config: sizes.Config, model: GPT, variant: str):
         eps=sizes.EPS,
         fused=variant.endswith("fused"),
     )
-    data = cycle([(torch.from_numpy(ids), torch.from_numpy(targets)) for ids, targets in sizes.batches(config)])
+    batches = sizes.batches(config)
+    data = cycle([(torch.from_numpy(ids).to(device), torch.from_numpy(targets).to(device)) for ids, targets in batches])
 
-    def step() -> float:
+    def step() -> torch.Tensor:
         ids, targets = next(data)
         optimizer.zero_grad()
-        loss = forward(ids, targets)
+        with rounded:
+            loss = forward(ids, targets)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), sizes.MAX_NORM)
         optimizer.step()
-        return loss.item()
+        return loss.detach()  # on a GPU nothing waits for it
 
     return step
 
 
-def prepare(config: sizes.Config, dtype: str, weights: Path, variant: str):
-    """The step of a model with the weights in the file. It computes in float32 whatever the dtype of ours."""
+def rounding(device: str, dtype: str):
+    """The context in which products of float32 matrices are computed in this dtype, at PyTorch's best: its mixed
+    precision, where weights stay float32."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SystemExit(f"PyTorch {torch.__version__} finds no GPU")
+    torch.set_float32_matmul_precision("high" if dtype == "tf32" else "highest")
+    return torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16")
+
+
+def prepare(config: sizes.Config, dtype: str, weights: Path, device: str, variant: str):
+    """The step of a model with the weights in the file. On the CPU it computes in float32 whatever the dtype of
+    ours."""
+    rounded = rounding(device, dtype if device == "cuda" else "float32")
     model = GPT(config)
     model.load_state_dict(load_file(weights))
-    return make_step(config, model, variant)
+    return make_step(config, model.to(device), variant, device, rounded)
+
+
+def tflops(dtype: str, n: int) -> float:
+    """Of a product of matrices (n, n) on the GPU."""
+    x = torch.randn(n, n, device="cuda", dtype=torch.bfloat16 if dtype == "bfloat16" else torch.float32)
+    return harness.product_tflops(lambda: x @ x.T, n, torch.cuda.synchronize)
 
 
 def main() -> None:
-    harness.serve_training(prepare(*sizes.read_settings(sys.argv[1]), sys.argv[2]))
+    settings = sizes.read_settings(sys.argv[1])
+    step = prepare(*settings, sys.argv[2])
+    if settings.device == "cpu":
+        return harness.serve_training(step)
+    harness.serve_training(
+        step,
+        torch.cuda.synchronize,
+        forget_peak=torch.cuda.reset_peak_memory_stats,
+        peak=lambda: torch.cuda.max_memory_allocated() / (1 << 20),
+        tflops=partial(tflops, settings.dtype),
+    )
 
 
 if __name__ == "__main__":

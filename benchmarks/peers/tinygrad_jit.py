@@ -50,7 +50,7 @@ def loss_of(p: dict, ids: Tensor, targets: Tensor, layers: int, heads: int) -> T
 
 
 def main() -> None:
-    config, _, weights = sizes.read_settings(sys.argv[1])
+    config, _, weights, _ = sizes.read_settings(sys.argv[1])
     p = {name: t.to("CPU").is_param_().realize() for name, t in safe_load(str(weights)).items()}
     beta1, beta2 = sizes.BETAS
     optimizer = OptimizerGroup(

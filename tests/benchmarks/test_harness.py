@@ -86,6 +86,28 @@ def test_time_steps_counts():
     assert len(calls) == 5 and 0 <= ms < 50
 
 
+def test_the_clock_stops_when_all_is_done():
+    events = []
+    harness.time_steps(lambda: events.append("step"), 2, lambda: events.append("wait"))
+    assert events == ["wait", "step", "step", "wait"]
+
+
+def test_tflops_of_a_product(monkeypatch):
+    monkeypatch.setattr(harness, "time_steps", lambda product, steps, synchronize: 2.0)
+    assert harness.product_tflops(lambda: None, 1000, harness.nothing) == 2e9 / 2e-3 / 1e12
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script stands in for nvidia-smi")
+def test_what_nvidia_smi_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert harness.card_mib() is None and harness.card() == {}
+    script = tmp_path / "nvidia-smi"
+    script.write_text("#!/bin/sh\ncase $1 in *memory.used) echo 1234;; *name) echo Card;; *) echo more;; esac\n")
+    script.chmod(0o755)
+    assert harness.card_mib() == 1234
+    assert harness.card() == {"gpu": "Card", "gpu memory": "more", "driver": "more"}
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux lets a process forget its peak")
 def test_the_peak_holds_what_was_freed_until_it_is_forgotten():
     block = np.ones(25_000_000)  # 191 MiB, touched

@@ -46,6 +46,45 @@ def test_upstream_gradients_of_both_sides_are_equal():
     assert one.strides == other.strides == (240, 16, 48, 4)
 
 
+def test_arrays_elsewhere_lie_as_they_do_here():
+    (*qkv, mask), x = op_cases.fused_qkv(2, 3, 5, 4)(np.random.default_rng(0)), np.arange(6.0).reshape(2, 3)
+    flats = []
+
+    def flat(a):
+        assert a.ndim == 1
+        flats.append(a.copy())
+        return flats[-1]
+
+    def view(a, first, shape, apart):
+        return np.lib.stride_tricks.as_strided(a[first:], shape, [step * a.itemsize for step in apart])
+
+    *there, none, also, turned = op_cases.elsewhere((*qkv, mask, x, x.T), flat, view)
+    for a, b in zip((*qkv, x, x.T), (*there, also, turned), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert a.strides == b.strides and not np.shares_memory(a, b)
+    assert none is None and len(flats) == 2, "what lies in one array here lies in one there"
+
+
+def test_each_precision_on_a_gpu_has_its_rival():
+    class FakePeer:
+        def ask(self, call, op):
+            return ["bfloat16", "tf32", "cuda", "reference"]
+
+    sides = ops.Sides.__new__(ops.Sides)
+    sides.reference, sides.kernels, sides.pytorch = FakePeer(), FakePeer(), FakePeer()
+    for device, rivals in (("cuda", ["pytorch", "pytorch-bfloat16", "pytorch-tf32"]), ("cpu", ["pytorch"])):
+        sides.device = device
+        assert [name for name, peer in sides.of("linear").items() if peer is sides.pytorch] == rivals
+
+    times = {"tf32": [[1.0, 1.0]], "cuda": [[4.0, 4.0]], "pytorch": [[8.0, 8.0]], "pytorch-tf32": [[1.0, 2.0]]}
+    records = [
+        ops.record(op_cases.linear(10, 20, 30), v, times, dict.fromkeys(times, 1.0), 0) for v in ("tf32", "cuda")
+    ]
+    assert [r["ratio"] for r in records] == [1.5, 2.0]
+    ops.add_shares(records, {"gflops": 1.0, "tf32": 2.0, "gbytes": 3.0})
+    assert [r["forward_rate"] / r["forward_share"] for r in records] == pytest.approx([2.0, 1.0])
+
+
 def test_validation_notices_a_wrong_gradient(tmp_path):
     case, right, wrong = case_of("exp"), tmp_path / "right.npz", tmp_path / "wrong.npz"
     y, dx = np.linspace(0, 1, 7, dtype=np.float32), np.linspace(-1, 1, 7, dtype=np.float32)

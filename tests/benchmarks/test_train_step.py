@@ -35,6 +35,12 @@ def test_validation_refuses_another_function():
     assert left_out == {}
 
 
+def test_validation_on_a_gpu_leaves_out_another_function():
+    peers, left_out = {"jax": FakePeer([4.0, 3.9]), "pytorch-eager": FakePeer([4.0, 3.8])}, {}
+    train_step.validate(FakePeer([4.0, 3.9]), peers, 2e-4, left_out, "cuda")
+    assert list(peers) == ["jax"] and left_out["pytorch-eager"].startswith("computes another function")
+
+
 def test_validation_leaves_out_a_peer_that_cannot():
     peers, left_out = {"tinygrad": FakePeer(None), "jax": FakePeer([4.0])}, {}
     train_step.validate(FakePeer([4.0]), peers, 2e-4, left_out)
@@ -71,6 +77,53 @@ def test_the_record_of_ours_alone_has_no_ratio():
     json.dumps(r, allow_nan=False)
 
 
+def test_what_a_record_of_a_gpu_has_besides():
+    config = sizes.CONFIGS["char-gpu-64"]
+    times = {"tinygrad_gpt": [10.0, 20.0, 10.0], "pytorch-eager-fused": [20.0, 40.0, 30.0]}
+    tflops = {"tinygrad_gpt": 400.0, "pytorch-eager-fused": 500.0}
+    memory = {"tinygrad_gpt": 900.0, "pytorch-eager-fused": 1800.0}
+    rates = train_step.rates(config, times, {"tinygrad_gpt": 300.0}, tflops)
+    assert rates["tokens_per_s"] == {"tinygrad_gpt": 64 * 256 * 100, "pytorch-eager-fused": 64 * 256 * 1e3 / 30}
+    share = train_step.operations(config) / 10e-3 / 500e12
+    assert rates["share_of_peak"]["tinygrad_gpt"] == pytest.approx(share)
+    r = train_step.record(config.name, "tf32", times, memory, {"jax": "why"}) | rates | {"not_recorded": "it waits"}
+    shown = train_step.cuda_table([r])
+    assert f"| char-gpu-64, tf32 | tinygrad_gpt | 10.00 | 1638400 | {share:.2f} | 900 |  |" in shown
+    assert "| char-gpu-64, tf32 | pytorch-eager-fused | 30.00 | 546133 |" in shown and "| 1800 | 2.00 |" in shown
+    for note in ("product: tinygrad_gpt 400, pytorch-eager-fused 500", "jax is not in", "our steps: it waits"):
+        assert note in shown
+    json.dumps(r, allow_nan=False)
+
+
+def test_memory_on_a_gpu_is_what_a_side_gives_back(monkeypatch):
+    used = [5000.0, 1500.0]
+    monkeypatch.setattr(train_step.harness, "card_mib", lambda: used.pop(0))
+    assert train_step.given_back(FakePeer([])) == 3500
+    monkeypatch.setattr(train_step.harness, "card_mib", lambda: None)
+    assert train_step.given_back(FakePeer([])) is None
+
+
+def test_a_gpu_is_asked_for_its_own_sizes_in_every_precision(tmp_path, monkeypatch, capsys):
+    asked, record = [], {"config": "x", "dtype": "y", "peers": {}, "ours_ms": 1.0, "ours_peak_mib": 2.0, "left_out": {}}
+    record |= {"tokens_per_s": {"tinygrad_gpt": 3.0}, "share_of_peak": {"tinygrad_gpt": 0.5}}
+    record |= {"product_tflops": {"tinygrad_gpt": 4.0}, "not_recorded": None}
+
+    def measure(config, rounds, names, dtype, device):
+        asked.append((config.name, dtype, tuple(names), device))
+        if dtype == "tf32":
+            raise SystemExit("no tf32 here")
+        return record
+
+    monkeypatch.setattr(train_step, "measure", measure)
+    monkeypatch.setattr(train_step.harness, "RESULTS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train_step.py", "--device", "cuda"])
+    train_step.main()
+    everything = {(config, dtype) for config in sizes.ON_CUDA for dtype in ("bfloat16", "tf32", "float32")}
+    assert {a[:2] for a in asked} == everything and {a[2:] for a in asked} == {(train_step.GROUPS["gpu"], "cuda")}
+    assert len(json.loads((tmp_path / "train_step_cuda.json").read_text(encoding="utf-8"))["records"]) == 4
+    assert capsys.readouterr().out.count("is left out: no tf32 here") == 2
+
+
 def test_names_and_groups_of_peers():
     assert train_step.chosen_peers(["jax", "pytorch", "jax"]) == ["jax", *train_step.PYTORCH]
     assert set(train_step.chosen_peers(["all"])) == set(train_step.SCRIPTS)
@@ -101,7 +154,9 @@ def test_operations_of_char_cpu():
 
 def test_settings_arrive(tmp_path):
     file = sizes.write_settings(tmp_path, TINY, "float32")
-    assert sizes.read_settings(str(file)) == (TINY, "float32", tmp_path / "weights.safetensors")
+    assert sizes.read_settings(str(file)) == (TINY, "float32", tmp_path / "weights.safetensors", "cpu")
+    file = sizes.write_settings(tmp_path, TINY, "tf32", "cuda")
+    assert sizes.read_settings(str(file)) == (TINY, "tf32", tmp_path / "weights.safetensors", "cuda")
 
 
 def test_the_command_writes_the_record(tmp_path, monkeypatch, capsys):

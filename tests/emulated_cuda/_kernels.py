@@ -20,8 +20,9 @@ from tests.emulated_cuda._errors import CompileException, CUDADriverError
 
 FOLDER = Path(__file__).parent
 COMPILER = shutil.which("g++")
-FLAGS = ("-std=c++17", "-O1", "-g1", "-fPIC", "-shared", "-DCUDA_ON_CPU", "-ffp-contract=off", "-fwrapv")
+FLAGS = ("-std=gnu++17", "-O1", "-g1", "-fPIC", "-shared", "-DCUDA_ON_CPU", "-ffp-contract=off", "-fwrapv")
 FLAGS += ("-fno-strict-aliasing", "-w", "-Wl,-Bsymbolic")
+MEMORY_FAULT = 2  # what a launch returns then; see fibers.h
 DEFAULT_SHARED, MOST_SHARED, MOST_THREADS = 48 << 10, 227 << 10, 1024
 HEAD = re.compile(r'extern\s+"C"\s+__global__\s+void\b')
 DYNAMIC_SHARED = re.compile(r"extern\s+__shared__\s+(?:__align__\(\d+\)\s*)?([\w:\s]+?)\s+(\w+)\s*\[\s*\]\s*;")
@@ -145,10 +146,11 @@ class Function:
         message, fault = ctypes.create_string_buffer(500), ctypes.c_size_t(0)
         sizes = ((ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(*block))
         failed = self._run(*sizes, shared, pointers, ctypes.c_long(_order), message, 500, ctypes.byref(fault))
+        if failed == MEMORY_FAULT:
+            text = message.value.decode() + _whereabouts(fault.value, args)
+            raise CUDADriverError("CUDA_ERROR_ILLEGAL_ADDRESS", f"{self.name}: {text}")
         if failed:
-            text = message.value.decode() + (_whereabouts(fault.value, args) if fault.value else "")
-            raise CUDADriverError("CUDA_ERROR_ILLEGAL_ADDRESS" if fault.value else "CUDA_ERROR_LAUNCH_FAILED",
-                                  f"{self.name}: {text}")  # fmt: skip
+            raise CUDADriverError("CUDA_ERROR_LAUNCH_FAILED", f"{self.name}: {message.value.decode()}")
         for number, a in enumerate(args):
             memory = _memory.memory_of(a._a) if isinstance(a, ndarray) else None
             if memory is not None and memory.overwritten():

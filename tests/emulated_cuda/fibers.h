@@ -57,15 +57,18 @@ static int message_size;
 static volatile uintptr_t* fault;
 static unsigned long long random_state;
 
-[[noreturn]] static void fail(const char* what) {
+enum Failure { MISTAKE = 1, MEMORY_FAULT };
+
+[[noreturn]] static void fail(const char* what, Failure failure = MISTAKE) {
     const int i = running ? int(running - fibers) : -1;
     snprintf(message, message_size, "%s [block (%u, %u, %u), thread %d]", what, blockIdx.x, blockIdx.y, blockIdx.z, i);
-    siglongjmp(way_out, 1);
+    siglongjmp(way_out, failure);
 }
 
 static void on_signal(int number, siginfo_t* info, void*) {
     *fault = (uintptr_t)info->si_addr;
-    fail(number == SIGFPE ? "integer division by zero" : "access to memory out of bounds");
+    if (number == SIGFPE) fail("integer division by zero");
+    fail("access to memory out of bounds", MEMORY_FAULT);
 }
 
 __attribute__((noinline)) static void wait() {

@@ -1,5 +1,7 @@
 """Tensors and models on the GPU: moving, mixing, memory, and what is not looked at there."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -162,6 +164,19 @@ def test_memory_that_is_shared_is_never_added_to():
 
 
 RNG_VALUES = RNG.standard_normal((2, 6))
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_gradient_that_another_waits_for_is_not_added_to(order):
+    """A sum sends its dy both ways; reshape passes it on as a view, to where another gradient is to be added."""
+    u, v = (tg.Tensor(to_gpu(RNG_VALUES + i), requires_grad=True) for i in range(2))
+    x, w = F.exp(u), F.exp(v)
+    s = F.reshape(F.reshape(x, (12,)), (2, 6)) + w
+    terms = (s * s).sum(), (x * x).sum(), (w * w).sum()
+    (terms[order[0]] + terms[order[1]] + terms[order[2]]).backward()
+    x, w = x.numpy(), w.numpy()
+    np.testing.assert_allclose(to_cpu(u.grad), 2 * (x + w + x) * x, rtol=1e-12)
+    np.testing.assert_allclose(to_cpu(v.grad), 2 * (x + w + w) * w, rtol=1e-12)
 
 
 def test_dropout_drops_the_same_on_both():

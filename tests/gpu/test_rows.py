@@ -66,7 +66,7 @@ PLACES = pytest.mark.parametrize("on_gpu", [to_gpu, at_odd_addresses])
 
 @PLACES
 @DTYPES
-@pytest.mark.parametrize("r, c", [(5, 1), (3, 7), (2, 128), (1100, 6), (9, 768), (3, 1025), (2, 2064), (2, 4096)])
+@pytest.mark.parametrize("r, c", [(5, 1), (3, 7), (2, 128), (1100, 6), (9, 768), (3, 769), (2, 2064), (2, 3072)])
 def test_layer_norm(r, c, dtype, on_gpu):
     for bias in (normal(c, dtype, 2), None):
         # With few channels x̂ hardly moves, and dx is all rounding: only a large eps leaves something to compare.
@@ -74,9 +74,26 @@ def test_layer_norm(r, c, dtype, on_gpu):
         assert_like_reference("layer_norm", arrays, {"eps": 0.3 if c < 4 else 1e-5}, on_gpu)
 
 
+@PLACES
+@DTYPES
+@pytest.mark.parametrize("r, c", [(5, 1), (70, 33), (1100, 8), (3, 1028)])
+def test_add_layer_norm_has_the_bits_of_its_two_ops(r, c, dtype, on_gpu):
+    x, residual, weight, bias = on_gpu(tuple(normal(s, dtype, i) for i, s in enumerate(((r, c), (r, c), c, c))))
+    ds, dy = on_gpu((normal((r, c), dtype, 8), normal((r, c), dtype, 9)))
+    (one,) = (v for v in registry.versions("layer_norm", "cuda") if v.name == "cuda")
+    (both,) = (v for v in registry.versions("add_layer_norm", "cuda") if v.name == "cuda")
+    for shift in (bias, None):
+        norm, saved = one.forward(x + residual, weight, shift)
+        dx, *parameters = one.backward(dy, saved)
+        (s, y), saved = both.forward(x, residual, weight, shift)
+        got = s, y, *both.backward((ds, dy), saved)
+        for a, b in zip(to_cpu(got), to_cpu((x + residual, norm, ds + dx, ds + dx, *parameters)), strict=True):
+            assert a is b is None or np.allclose(a, b, rtol=1e-6 if dtype == np.float32 else 1e-14, atol=1e-6)
+
+
 def test_layer_norm_of_wide_rows():
-    assert_like_reference("layer_norm", (normal((2, 5000)), normal(5000, seed=1), normal(5000, seed=2)))
-    version = registry.choose("layer_norm", to_gpu((normal((2, 8193)), normal(8193), None)), {})
+    assert_like_reference("layer_norm", (normal((2, 6144)), normal(6144, seed=1), normal(6144, seed=2)))
+    version = registry.choose("layer_norm", to_gpu((normal((2, 6145)), normal(6145), None)), {})
     assert version.name == "reference"
 
 

@@ -236,17 +236,25 @@ OPTIONS = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items(
 
 
 @pytest.fixture
-def command(capsys):
-    """Run the command, which must succeed: its output."""
+def command(capsys, monkeypatch):
+    """Run the command, which must succeed, and compute where --device says, or else on the CPU: its output."""
+    real = registry._where
 
     def command(*arguments):
+        places = set()
+        monkeypatch.setattr(registry, "_where", lambda arrays: places.add(real(arrays)) or real(arrays))
         assert main(list(arguments)) == 0, capsys.readouterr().err
+        monkeypatch.setattr(registry, "_where", real)
+        device = [option for option in arguments if option.startswith("--device=")] or ["--device=cpu"]
+        wanted = {"--device=cpu": "cpu", "--device=cuda": "cuda", "--device=auto": "cuda"}[device[0]]
+        has_own_pairs = any(option.startswith("--with") for option in arguments)  # which are checked on the CPU
+        assert wanted in places and (len(places) == 1 or has_own_pairs)
         return capsys.readouterr().out
 
     return command
 
 
-def test_train_sample_eval_and_export(command, tmp_path):
+def test_train_sample_eval_and_export(command, capsys, tmp_path):
     said = command("train", "text.txt", "--preset=tiny", "--out=run", "--device=cuda", *OPTIONS)
     title = tg.device("cuda").title
     assert said.startswith(f"training in run: preset tiny, on {title}, ")
@@ -256,7 +264,8 @@ def test_train_sample_eval_and_export(command, tmp_path):
     assert command("sample", "run", *how, "--device=cuda") == command("sample", "run", *how)
     on_gpu, on_cpu = command("eval", "run", "--device=auto"), command("eval", "run")
     assert on_gpu.splitlines()[:3] == on_cpu.splitlines()[:3]
-    command("export", "run", "hf")
+    assert main(["export", "run", "hf"]) == 0
+    capsys.readouterr()
     assert command("sample", "hf", *how, "--device=cuda") == command("sample", "run", *how)
 
 
@@ -351,8 +360,9 @@ def test_fine_tuning_and_classifying(command, tmp_path):
     assert all(other == first for other in others) and first.count("\n") == 2
 
 
-def test_info_shows_the_card(command):
-    said = " ".join(command("info").split())
+def test_info_shows_the_card(capsys):
+    assert main(["info"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
     assert "compute capability" in said and f"on {tg.device('cuda').title}" in said
 
 

@@ -132,6 +132,20 @@ def test_rows_and_elements(dtype, shape):
     assert_like_reference("embedding", (ids, normal((7, min(c, 200)), dtype)))
 
 
+@DTYPES
+@pytest.mark.parametrize("shape", [(7,), (3, 1), (1000, 33), (2, 5, 8193)])
+def test_add_layer_norm_has_the_bits_of_its_two_ops(dtype, shape):
+    x, residual, weight, bias = (normal(s, dtype, i) for i, s in enumerate((shape, shape, shape[-1:], shape[-1:])))
+    ds, dy = normal(shape, dtype, 8), normal(shape, dtype, 9)
+    for shift in (bias, None):
+        norm, saved = kernel("layer_norm").forward(x + residual, weight, shift)
+        dx, *parameters = kernel("layer_norm").backward(dy, saved)
+        (s, y), saved = kernel("add_layer_norm").forward(x, residual, weight, shift)
+        got = s, y, *kernel("add_layer_norm").backward((ds, dy), saved)
+        for a, b in zip(got, (x + residual, norm, ds + dx, ds + dx, *parameters), strict=True):
+            assert a is b is None or (a.shape == b.shape and a.tobytes() == b.tobytes())
+
+
 ADAMW = {"lr": 1e-2, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8}
 
 

@@ -206,3 +206,21 @@ def test_a_linear_layer_can_share_a_weight():
 def test_settings_that_cannot_be_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_block_adds_and_normalises_in_one_op_unless_the_user_chose_an_add_or_a_layer_norm():
+    block = randomised(Block(4, 2, norm="pre", causal=True))
+
+    def graph():
+        """The ops, and the gradient of the first layer norm's weight, which all of backward leads to."""
+        block.zero_grad()
+        ops = [step.op for step in block(x(2, 5, 4)).backward_steps(x(2, 5, 4))]
+        return ops, block.attention_norm.weight.grad
+
+    ops, one_op = graph()
+    assert ops.count("add_layer_norm") == 1 and ops.count("layer_norm") == 1
+    for chosen in ("add", "layer_norm"):
+        with tg.using(**{chosen: "reference"}):
+            ops, two_ops = graph()
+            assert ops.count("add_layer_norm") == 0 and ops.count("layer_norm") == 2
+            np.testing.assert_allclose(two_ops, one_op, rtol=1e-10, atol=1e-12)

@@ -200,6 +200,29 @@ def test_layer_norm():
     agree(F.layer_norm, simple, normal((2, 3, 5)), normal(5), normal(5))
 
 
+@pytest.mark.parametrize("used", ["both outputs", "the sum", "the norm"])
+def test_add_layer_norm(used):
+    share = {"both outputs": (0.3, 1.7), "the sum": (1, 0), "the norm": (0, 1)}[used]
+
+    def together(outputs):
+        parts = [k * y for k, y in zip(share, outputs, strict=True) if k]
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+    def simple(x, residual, *parameters):
+        s = x + residual
+        return together((s, F.layer_norm(s, *parameters)))
+
+    def fused(*inputs):
+        return together(F.add_layer_norm(*inputs))
+
+    x, residual, weight, bias = (normal(shape) for shape in ((2, 3, 5), (2, 3, 5), 5, 5))
+    if used == "the sum":  # and weight and bias get a gradient of zeros, or none
+        agree(lambda a, b: fused(a, b, weight, bias), lambda a, b: simple(a, b, weight, bias), x, residual)
+    else:
+        agree(fused, simple, x, residual, weight, bias)
+        agree(fused, simple, x, residual, weight)
+
+
 @pytest.mark.parametrize("axis", [0, 1, -1])
 def test_softmax(axis):
     agree(lambda x: F.softmax(x, axis), lambda x: simple_softmax(x, axis), normal((2, 3, 5)))

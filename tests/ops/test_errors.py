@@ -85,6 +85,18 @@ ERRORS = [
     ("layer_norm", lambda: F.layer_norm(x(2, 3), x(2)), ValueError, ["layer_norm", "weight", "(3,)", "(2,)"]),
     ("layer_norm, bias", lambda: F.layer_norm(x(2, 3), x(3), x(2)), ValueError, ["layer_norm", "bias", "(2,)"]),
     ("layer_norm, number", lambda: F.layer_norm(x(), x(1)), ValueError, ["layer_norm", "(..., C)", "()"]),
+    (
+        "add_layer_norm",
+        lambda: F.add_layer_norm(x(2, 3), x(3), x(3)),
+        ValueError,
+        ["add_layer_norm", "one shape", "(2, 3)", "(3,)"],
+    ),
+    (
+        "add_layer_norm, weight",
+        lambda: F.add_layer_norm(x(2, 3), x(2, 3), x(2)),
+        ValueError,
+        ["weight", "(3,)", "(2,)"],
+    ),
     ("softmax, axis", lambda: F.softmax(x(2, 3), 2), ValueError, ["softmax", "axis 2"]),
     ("softmax of nothing", lambda: F.softmax(x(2, 0)), ValueError, ["softmax", "at least one", "(2, 0)"]),
     ("log_softmax of nothing", lambda: F.log_softmax(x(2, 0)), ValueError, ["log_softmax", "(2, 0)"]),

@@ -172,6 +172,20 @@ def test_layer_norm(shape):
     agree(lambda x, w: F.layer_norm(x, w, eps=0.1), lambda x, w: TF.layer_norm(x, (5,), w, eps=0.1), x, weight)
 
 
+def test_add_layer_norm():
+    def ours(x, residual, *parameters):
+        s, y = F.add_layer_norm(x, residual, *parameters)
+        return s * 0.7 + y
+
+    def theirs(x, residual, *parameters):
+        s = x + residual
+        return s * 0.7 + TF.layer_norm(s, (5,), *parameters)
+
+    arrays = normal(2, 3, 5), normal(2, 3, 5, seed=4), normal(5, seed=2), normal(5, seed=3)
+    agree(ours, theirs, *arrays)
+    agree(ours, theirs, *arrays[:3])
+
+
 @pytest.mark.parametrize("axis", [0, 1, -1])
 def test_softmax(axis):
     for x in (normal(2, 3, 5), 100 * normal(2, 3, 5)):

@@ -81,6 +81,18 @@ def _layer_norm(draw):
     yield "transposed", (transposed(draw.normal(2, 3, 5)), draw.normal(5), draw.normal(5)), {}
 
 
+def _add_layer_norm(draw):
+    for name, (x, weight, bias), settings in _layer_norm(draw):
+        yield name, (x, draw.normal(*x.shape), weight, bias), settings
+    views = (
+        strided(draw.normal(3, 5)),
+        transposed(draw.normal(3, 5)),
+        strided(draw.normal(5)),
+        strided(draw.normal(5)),
+    )
+    yield "of unlike layouts", views, {}
+
+
 def _softmax(draw):
     for axis in (0, 1, -1):
         yield f"axis {axis}", (draw.normal(2, 3, 5),), {"axis": axis}
@@ -175,6 +187,7 @@ MAKERS = {
     "gelu_linear": _gelu_linear,
     "embedding": _embedding,
     "layer_norm": _layer_norm,
+    "add_layer_norm": _add_layer_norm,
     "softmax": _softmax,
     "log_softmax": _softmax,
     "attention": _attention,

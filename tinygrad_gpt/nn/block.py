@@ -56,7 +56,8 @@ class Block(Module):
         """mask, cache, attentions: those of MultiHeadAttention."""
         how = {"mask": mask, "cache": cache, "attentions": attentions}
         if self.norm == "pre":
-            x = x + self.dropout(self.attention(self.attention_norm(x), **how))
-            return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+            added = self.dropout(self.attention(self.attention_norm(x), **how))
+            x, normed = self.feed_forward_norm.of_sum(x, added)
+            return x + self.dropout(self.feed_forward(normed))
         x = self.attention_norm(x + self.dropout(self.attention(x, **how)))
         return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))

@@ -22,3 +22,7 @@ class LayerNorm(Module):
 
     def forward(self, x) -> Tensor:
         return F.layer_norm(x, self.weight, self.bias, self.eps)
+
+    def of_sum(self, x: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """(s, the layer norm of s) with s = x + residual (..., C)."""
+        return F.add_layer_norm(x, residual, self.weight, self.bias, self.eps)

@@ -8,7 +8,9 @@ import numpy as np
 
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.cuda._layout import THREADS, blocks_for, contiguous, not_ours
-from tinygrad_gpt.kernels.cuda._many import PIECE, launches
+from tinygrad_gpt.kernels.cuda._many import PIECE, launches, variants
+
+VARIANTS = variants(lists=1)
 
 
 def why_not(*arrays):

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
+from tinygrad_gpt.kernels.numba._compile import kernel, of, pasted, read, write
 from tinygrad_gpt.kernels.numba._layout import ALONE, not_ours, rows
 
 _threads.start()
@@ -45,57 +45,69 @@ def backward(dy, saved):
     x, mean, rstd, weight, has_bias = saved
     c = x.shape[-1]
     dy_rows, x_rows = rows(dy, c), rows(x, c)  # (..., C) -> (R, C)
-    dx = np.empty_like(x_rows)
-    parts = np.zeros((2, max(1, min(CHUNKS, len(x_rows) // 8)), c), x.dtype)
+    dx, parts = np.empty_like(x_rows), parts_like(x_rows)
     _backward(dy_rows, x_rows, mean, rstd, np.ascontiguousarray(weight), dx, parts)
     dweight, dbias = parts.sum(axis=1)
     return dx.reshape(x.shape), dweight, dbias if has_bias else None
 
 
+def parts_like(x: Array) -> Array:
+    """Zeros (2, chunks, C), for what the chunks of x (R, C) send to dweight and dbias."""
+    return np.zeros((2, max(1, min(CHUNKS, len(x) // 8)), x.shape[1]), x.dtype)
+
+
 @kernel(lambda f: (read(f, 2), read(f, 1), read(f, 1), f, write(f, 2), write(f, 1), write(f, 1)))
 def _forward(share, x, weight, bias, eps, y, mean, rstd):
-    r, c = x.shape
-    inverse_c = x.dtype.type(1) / x.dtype.type(c)
-    for i in of(share, r):
-        row, out = x[i], y[i]
-        total = x.dtype.type(0)
-        for j in range(c):
-            total += row[j]
-        mu = total * inverse_c
-        squares = x.dtype.type(0)
-        for j in range(c):
-            squares += (row[j] - mu) * (row[j] - mu)
-        scale = x.dtype.type(1) / np.sqrt(squares * inverse_c + eps)
-        for j in range(c):
-            out[j] = weight[j] * ((row[j] - mu) * scale) + bias[j]
-        mean[i], rstd[i] = mu, scale
+    for i in of(share, len(x)):
+        mean[i], rstd[i] = normalize(x[i], weight, bias, eps, y[i])
+
+
+@pasted
+def normalize(row, weight, bias, eps, out):
+    """Writes the layer norm of a row into `out`. Returns the row's mean and 1/deviation."""
+    c = len(row)
+    inverse_c = row.dtype.type(1) / row.dtype.type(c)
+    total = row.dtype.type(0)
+    for j in range(c):
+        total += row[j]
+    mu = total * inverse_c
+    squares = row.dtype.type(0)
+    for j in range(c):
+        squares += (row[j] - mu) * (row[j] - mu)
+    scale = row.dtype.type(1) / np.sqrt(squares * inverse_c + eps)
+    for j in range(c):
+        out[j] = weight[j] * ((row[j] - mu) * scale) + bias[j]
+    return mu, scale
 
 
 @kernel(lambda f: (read(f, 2), read(f, 2), read(f, 1), read(f, 1), read(f, 1), write(f, 2), write(f, 3)))
 def _backward(share, dy, x, mean, rstd, weight, dx, parts):
     """dx (R, C), and the chunks' sums for dweight in parts[0] and dbias in parts[1], each (chunks, C)."""
-    r, c = x.shape
-    chunks = parts.shape[1]
-    inverse_c = x.dtype.type(1) / x.dtype.type(c)
+    r, chunks = len(x), parts.shape[1]
     for chunk in of(share, chunks):
-        dweight, dbias = parts[0, chunk], parts[1, chunk]
         for i in range(chunk * r // chunks, (chunk + 1) * r // chunks):
-            dy_row, x_row, dx_row = dy[i], x[i], dx[i]
-            mu, scale = mean[i], rstd[i]
-            # y = weight * x_hat + bias
-            total = x.dtype.type(0)
-            along_x_hat = x.dtype.type(0)
-            for j in range(c):
-                x_hat = (x_row[j] - mu) * scale
-                dweight[j] += dy_row[j] * x_hat
-                dbias[j] += dy_row[j]
-                dx_hat = dy_row[j] * weight[j]
-                dx_row[j] = dx_hat
-                total += dx_hat
-                along_x_hat += dx_hat * x_hat
-            # x_hat = (x - mean(x)) * rstd(x)
-            total *= inverse_c
-            along_x_hat *= inverse_c
-            for j in range(c):
-                x_hat = (x_row[j] - mu) * scale
-                dx_row[j] = scale * (dx_row[j] - total - x_hat * along_x_hat)
+            row_gradient(dy[i], x[i], mean[i], rstd[i], weight, dx[i], parts[0, chunk], parts[1, chunk])
+
+
+@pasted
+def row_gradient(dy, x, mu, scale, weight, dx, dweight, dbias):
+    """Writes a row's dx, and adds its part to dweight and dbias."""
+    c = len(x)
+    inverse_c = x.dtype.type(1) / x.dtype.type(c)
+    # y = weight * x_hat + bias
+    total = x.dtype.type(0)
+    along_x_hat = x.dtype.type(0)
+    for j in range(c):
+        x_hat = (x[j] - mu) * scale
+        dweight[j] += dy[j] * x_hat
+        dbias[j] += dy[j]
+        dx_hat = dy[j] * weight[j]
+        dx[j] = dx_hat
+        total += dx_hat
+        along_x_hat += dx_hat * x_hat
+    # x_hat = (x - mean(x)) * rstd(x)
+    total *= inverse_c
+    along_x_hat *= inverse_c
+    for j in range(c):
+        x_hat = (x[j] - mu) * scale
+        dx[j] = scale * (dx[j] - total - x_hat * along_x_hat)

@@ -1,0 +1,59 @@
+"""A sum and its layer norm on the CPU, row by row: a row of the sum is normalised while it is in the cache, and so is
+its gradient when what else reaches it is added (ops/add_layer_norm.py).
+
+The bits are those of the sum and then layer_norm.py, whose work on a row this is.
+"""
+
+import numpy as np
+
+from tinygrad_gpt.kernels.numba import _threads
+from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
+from tinygrad_gpt.kernels.numba._layout import ALONE, not_ours, rows
+from tinygrad_gpt.kernels.numba.layer_norm import Saved, normalize, parts_like, row_gradient
+
+_threads.start()
+
+
+def why_not(x, residual, weight, bias=None, *, eps=1e-5):
+    return not_ours(x, residual, weight, bias)
+
+
+def forward(x, residual, weight, bias=None, *, eps=1e-5):
+    x_rows = rows(x, x.shape[-1])  # (..., C) -> (R, C)
+    s, y = np.empty_like(x_rows), np.empty_like(x_rows)
+    mean, rstd = np.empty((2, len(x_rows)), x.dtype)
+    shift = np.zeros_like(weight) if bias is None else np.ascontiguousarray(bias)
+    run = _forward if x.size > ALONE else _forward.alone
+    run(x_rows, rows(residual, x.shape[-1]), np.ascontiguousarray(weight), shift, eps, s, y, mean, rstd)
+    s = s.reshape(x.shape)
+    return (s, y.reshape(x.shape)), Saved(s, mean, rstd, weight, bias is not None)
+
+
+def backward(dys, saved):
+    s, mean, rstd, weight, has_bias = saved
+    ds, dy, s_rows = [rows(a, s.shape[-1]) for a in (*dys, s)]  # (..., C) -> (R, C)
+    dx, parts = np.empty_like(s_rows), parts_like(s_rows)
+    _backward(dy, ds, s_rows, mean, rstd, np.ascontiguousarray(weight), dx, parts)
+    dweight, dbias = parts.sum(axis=1)
+    dx = dx.reshape(s.shape)
+    return dx, dx, dweight, dbias if has_bias else None
+
+
+@kernel(lambda f: (read(f, 2), read(f, 2), read(f, 1), read(f, 1), f, *[write(f, 2)] * 2, *[write(f, 1)] * 2))
+def _forward(share, x, residual, weight, bias, eps, s, y, mean, rstd):
+    r, c = x.shape
+    for i in of(share, r):
+        for j in range(c):
+            s[i, j] = x[i, j] + residual[i, j]
+        mean[i], rstd[i] = normalize(s[i], weight, bias, eps, y[i])
+
+
+@kernel(lambda f: (*[read(f, 2)] * 3, *[read(f, 1)] * 3, write(f, 2), write(f, 3)))
+def _backward(share, dy, ds, s, mean, rstd, weight, dx, parts):
+    r, c = s.shape
+    chunks = parts.shape[1]
+    for chunk in of(share, chunks):
+        for i in range(chunk * r // chunks, (chunk + 1) * r // chunks):
+            row_gradient(dy[i], s[i], mean[i], rstd[i], weight, dx[i], parts[0, chunk], parts[1, chunk])
+            for j in range(c):
+                dx[i, j] += ds[i, j]
