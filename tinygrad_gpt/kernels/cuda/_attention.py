@@ -5,7 +5,6 @@ A kernel is compiled for a Shape. The sizes were chosen so that no kernel needs 
 products; two blocks for each multiprocessor; tiles of 64 rows rather than 32; the left operand in registers.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import cupy
@@ -67,26 +66,10 @@ class Shape(NamedTuple):
             KEEP=int(self.keep), BLOCKS=self.per_processor, THREADS=THREADS,
         )  # fmt: skip
 
-    def variant(self, vector: bool) -> dict:
-        """The same as tests want it, to compile it without an array."""
-        return self.definitions(vector) | {"dtypes": (self.dtype,), "least": 75 if self.way == "FMA_UNITS" else 80}
-
     def kernels(self, name: str, *arrays: Array) -> Kernels:
         """Those of NAME.cu, for these arrays (B, H, T, D)."""
         vector = arrays[0].shape[3] % 4 == 0 and all([_is_aligned(x) for x in arrays])
         return load(name, self.dtype, **self.definitions(vector))
-
-
-def variants(shape_of: Callable) -> tuple[dict, ...]:
-    """What tests compile, of shape_of(way, dtype, D): every way for small heads, the fast ones for all sizes."""
-    small = [("FMA_UNITS", "float64"), ("FMA_UNITS", "float32"), ("SPLIT_TF32", "float32")]
-    fast = ("SPLIT_TF32", "TF32", "BF16")
-    return (
-        *(shape_of(way, dtype, 32).variant(vector) for way, dtype in small for vector in (False, True)),
-        *(shape_of(way, "float32", d).variant(True) for way in fast for d in (64, 128)),
-        *(shape_of(way, "float32", 32).variant(True) for way in fast[1:]),
-        shape_of("SPLIT_TF32", "float32", 256).variant(True),
-    )
 
 
 def up(n: int, multiple: int) -> int:

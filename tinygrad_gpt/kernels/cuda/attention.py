@@ -28,7 +28,6 @@ from tinygrad_gpt.kernels.cuda._attention import (
     scores,
     strided,
     up,
-    variants,
 )
 from tinygrad_gpt.kernels.cuda._layout import not_ours
 from tinygrad_gpt.kernels.cuda.attention_backward import backward
@@ -97,6 +96,3 @@ def shape_of(way: str, dtype: str, d: int) -> Shape:
     if depth > 64:
         return Shape(way, dtype, depth, 1, 64 if rounded else 32, depth, rounded, 2)
     return Shape(way, dtype, depth, 2, 64 if rounded else 32, depth, rounded or way == "TF32", 2)
-
-
-VARIANTS = variants(shape_of)

@@ -13,7 +13,6 @@ from tinygrad_gpt.kernels.cuda._attention import (
     scores,
     strided,
     up,
-    variants,
 )
 from tinygrad_gpt.kernels.cuda._layout import blocks_for
 
@@ -52,6 +51,3 @@ def shape_of(way: str, dtype: str, d: int) -> Shape:
     if depth > 64:
         return Shape(way, dtype, depth, columns=64 if depth > 128 else depth)
     return Shape(way, dtype, depth, 1, 64 if rounded else 32, depth, rounded, 2)
-
-
-VARIANTS = variants(shape_of)

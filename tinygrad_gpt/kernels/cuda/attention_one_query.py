@@ -27,10 +27,3 @@ def few_queries(saved: Saved) -> None:
 
 def shape_of(dtype: str, d: int) -> Shape:
     return Shape("FMA_UNITS", dtype, up(d, 32))
-
-
-# What tests compile
-VARIANTS = (
-    *(shape_of(dtype, 32).variant(vector) for dtype in ("float64", "float32") for vector in (False, True)),
-    *(shape_of("float32", d).variant(True) for d in (64, 256)),
-)
