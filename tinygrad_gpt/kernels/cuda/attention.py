@@ -95,4 +95,4 @@ def shape_of(way: str, dtype: str, d: int) -> Shape:
         return Shape(way, dtype, depth, columns=128)
     if depth > 64:
         return Shape(way, dtype, depth, 1, 64 if rounded else 32, depth, rounded, 2)
-    return Shape(way, dtype, depth, 2, 64 if rounded else 32, depth, rounded or way == "TF32", 2)
+    return Shape(way, dtype, depth, 2, 64 if rounded else 32, depth, rounded, 2)

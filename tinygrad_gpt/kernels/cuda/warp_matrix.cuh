@@ -90,10 +90,10 @@ __device__ inline void multiply_words(real (&d)[4], const Word (&a)[4], const Wo
     // What the instruction does, by hand: lane 4g + t has d's rows g and g + 8, columns 2t and 2t + 1, and asks the
     // lanes that have them for a's and b's numbers at each of the 8 places.
     const int g = lane_g(), t = lane_t();
-#pragma unroll
-    for (int later = 0; later < 2; later++) {
 #pragma unroll 1
-        for (int place = 0; place < 4; place++) {  // not unrolled, or the code grows out of all bounds
+    for (int place = 0; place < 4; place++) {  // unrolled, the code would grow out of all bounds
+#pragma unroll
+        for (int later = 0; later < 2; later++) {
             const real a_0 = __shfl_sync(0xffffffff, a[2 * later], 4 * g + place);
             const real a_8 = __shfl_sync(0xffffffff, a[2 * later + 1], 4 * g + place);
             const real b_0 = __shfl_sync(0xffffffff, b[later], 4 * (2 * t) + place);
@@ -217,7 +217,8 @@ template <int NUMBERS> __device__ inline void put_4(Word* tile, int row, int col
     }
 }
 
-constexpr int UNROLLED = 2;  // reads that a thread has on their way at once, in fours of 16 bytes
+// How many times four rows a thread has on their way at once: as registers allow
+constexpr int UNROLLED = DEPTH > 64 || sizeof(real) == 8 || WAY == SPLIT_TF32 ? 1 : 2;
 
 // A block of THREADS threads brings TILE rows into shared memory, rounded:
 //     straight  (TILE, DEPTH)    as they are: what rows on the left are multiplied with
