@@ -6,7 +6,7 @@
 
 A row of commands. Each writes its results as it gets them, the more telling first, so that a run that is cut short
 leaves what it had measured; one that fails is noted, and the next begins. What is missing (PyTorch, JAX) is left out,
-and the results say why. Of the ops these are attention and one linear layer; for all of them there is
+and the results say why. Of the ops these are attention and linear layers; for all of them there is
 `python benchmarks/ops.py --device cuda`, two or three minutes more.
 """
 
@@ -23,7 +23,7 @@ def commands(rounds: int, peers: list[str] | None) -> list[list[str]]:
     whom = [] if peers is None else ["--peers", *peers]
     return [
         ["-m", "tinygrad_gpt", "info"],
-        ["benchmarks/ops.py", "--device", "cuda", "--rounds", str(rounds), "--op", "attention", "--op", "gelu_linear"],
+        ["benchmarks/ops.py", "--device", "cuda", "--rounds", str(rounds), "--op", "attention", "--op", "linear"],
         ["benchmarks/train_step.py", "--device", "cuda", "--rounds", str(rounds), *whom],
     ]
 

@@ -106,12 +106,12 @@ def converted(x: Array, to) -> Array:
 
 
 def at_hand(x: Array) -> Array:
-    """x, if its values can be looked at for nothing; else an array like it of no elements.
+    """x, if its values can be looked at for nothing; else none of it, a view without elements.
 
     To look at an array on the GPU is to wait until all is computed that was asked for so far. So the checks of ids,
     which look at values, look at this: ids that come from the CPU, as batches do, are checked, others are not.
     """
-    return np.empty_like(x, shape=(0,)) if place(x) == "cuda" else x
+    return x[np.newaxis][:0] if place(x) == "cuda" else x
 
 
 def together(op: str, arrays: tuple) -> tuple:
@@ -122,9 +122,9 @@ def together(op: str, arrays: tuple) -> tuple:
     """
     away = None
     for a in arrays:
-        if a is not None and type(a) is not np.ndarray:
+        if a is not None and not isinstance(a, np.ndarray):
             away = a
-    if away is None or place(away) == "cpu":
+    if away is None:
         return arrays
     stuck = [a for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
     if stuck:

@@ -59,9 +59,12 @@ class Device:
         return _cupy().get_default_memory_pool().used_bytes() if self.kind == "cuda" else 0
 
     def memory_kept(self) -> int:
-        """Bytes that CuPy has taken from the card, and keeps for the next arrays: the most there has been in use at
-        once since the pool was last emptied, and a little more."""
-        return _cupy().get_default_memory_pool().total_bytes() if self.kind == "cuda" else 0
+        """Bytes of the card that are taken: what CuPy has ever had to take for arrays at once, and keeps for the next
+        ones (the memory of recorded steps, too), CUDA's own, and what other processes have."""
+        if self.kind == "cpu":
+            return 0
+        free, total = _cupy().cuda.runtime.memGetInfo()
+        return total - free
 
 
 def device(name: "str | Device") -> Device:

@@ -77,9 +77,8 @@ def test_each_precision_on_a_gpu_has_its_rival():
         assert [name for name, peer in sides.of("linear").items() if peer is sides.pytorch] == rivals
 
     times = {"tf32": [[1.0, 1.0]], "cuda": [[4.0, 4.0]], "pytorch": [[8.0, 8.0]], "pytorch-tf32": [[1.0, 2.0]]}
-    records = [
-        ops.record(op_cases.linear(10, 20, 30), v, times, dict.fromkeys(times, 1.0), 0) for v in ("tf32", "cuda")
-    ]
+    case, memory = op_cases.linear(10, 20, 30), dict.fromkeys(times, 1.0)
+    records = [ops.record(case, version, times, memory, 0) for version in ("tf32", "cuda")]
     assert [r["ratio"] for r in records] == [1.5, 2.0]
     ops.add_shares(records, {"gflops": 1.0, "tf32": 2.0, "gbytes": 3.0})
     assert [r["forward_rate"] / r["forward_share"] for r in records] == pytest.approx([2.0, 1.0])

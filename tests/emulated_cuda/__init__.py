@@ -17,7 +17,8 @@ GPU where it can be, since all it is for is to show mistakes:
     _module     puts it all together as a module named cupy
 """
 
+from tests.emulated_cuda._array import calls
 from tests.emulated_cuda._kernels import COMPILER, compiled, in_every_order, order
 from tests.emulated_cuda._module import cupy, install, is_installed
 
-__all__ = ["COMPILER", "compiled", "cupy", "in_every_order", "install", "is_installed", "order"]
+__all__ = ["COMPILER", "calls", "compiled", "cupy", "in_every_order", "install", "is_installed", "order"]

@@ -14,6 +14,11 @@ _MORE_METHODS = ("view", "flatten", "dot", "take", "cumsum", "argsort", "argmin"
 # fmt: on
 
 
+# What was called in this process, so that a test can compare it with the signatures of the real CuPy:
+# (kind, name, number of positional arguments, names of the others)
+calls: set[tuple[str, str, int, tuple[str, ...]]] = set()
+
+
 class ndarray(StrictArray):  # noqa: N801 (CuPy's name)
     """cupy.ndarray(shape, dtype): full of NaN until written to."""
 
@@ -57,6 +62,7 @@ class ndarray(StrictArray):  # noqa: N801 (CuPy's name)
 
     @classmethod
     def _run(cls, function, *args, **settings):
+        calls.add((*_name(function), len(args), tuple(sorted(settings))))
         if function in (np.empty, np.empty_like):
             return cls._new_like(function(*_plain_all(args), **{k: _plain_all(v) for k, v in settings.items()}))
         args, settings = _plain_all(args), {name: _plain_all(value) for name, value in settings.items()}
@@ -130,6 +136,16 @@ class ndarray(StrictArray):  # noqa: N801 (CuPy's name)
 
     def __index__(self) -> int:
         return int(self._number())
+
+
+def _name(function) -> tuple[str, str]:
+    """(kind, what it is called in cupy or, a method, in cupy.ndarray)."""
+    ufunc, name = getattr(function, "__self__", function), function.__name__
+    if isinstance(ufunc, np.ufunc):
+        return "ufunc", f"{ufunc.__name__}.at" if name == "at" else ufunc.__name__
+    if hasattr(np.ndarray, name) and function is getattr(np.ndarray, name):
+        return "method", name
+    return "function", f"lib.stride_tricks.{name}" if name == "as_strided" else name
 
 
 def _device():

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,9 +20,10 @@ from tests.emulated_cuda._array import ndarray
 from tests.emulated_cuda._errors import CompileException, CUDADriverError
 
 FOLDER = Path(__file__).parent
-COMPILER = shutil.which("g++")
+COMPILER = shutil.which("g++") if sys.platform == "linux" else None
 FLAGS = ("-std=gnu++17", "-O1", "-g1", "-fPIC", "-shared", "-DCUDA_ON_CPU", "-ffp-contract=off", "-fwrapv")
 FLAGS += ("-fno-strict-aliasing", "-w", "-Wl,-Bsymbolic")
+FLAGS += ("-fsanitize=alignment,bounds-strict,shift-exponent", "-fsanitize-undefined-trap-on-error")
 MEMORY_FAULT = 2  # what a launch returns then; see fibers.h
 DEFAULT_SHARED, MOST_SHARED, MOST_THREADS = 48 << 10, 227 << 10, 1024
 HEAD = re.compile(r'extern\s+"C"\s+__global__\s+void\b')
@@ -70,7 +72,7 @@ class RawModule:
         library, bounds = _library(self.code, self.options)
         if name not in bounds:
             raise CUDADriverError("CUDA_ERROR_NOT_FOUND", f"named symbol not found: {name}")
-        return Function(library, name)
+        return Function(library, name, self.code)
 
 
 class RawKernel:
@@ -93,10 +95,17 @@ class Parameter(ctypes.Structure):
     )
 
 
+class Fault(ctypes.Structure):
+    """As in fibers.h."""
+
+    _fields_ = (("address", ctypes.c_size_t), ("instruction", ctypes.c_size_t))
+
+
 class Function:
     """A kernel: `function(grid, block, arguments, shared_mem=0, stream=None)`."""
 
-    def __init__(self, library, name: str):
+    def __init__(self, library, name: str, code: str):
+        self._library, self._code = library, code
         self.name, self.max_dynamic_shared_size_bytes = name, DEFAULT_SHARED
         self._run = getattr(library, f"emulated_launch_{name}")
         self._bounds = getattr(library, f"emulated_bounds_{name}")()
@@ -143,14 +152,15 @@ class Function:
 
     def _launch(self, grid, block, args, values, shared) -> None:
         pointers = (ctypes.c_char_p * max(len(values), 1))(*values)
-        message, fault = ctypes.create_string_buffer(500), ctypes.c_size_t(0)
+        message, fault = ctypes.create_string_buffer(500), Fault()
         sizes = ((ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(*block))
         failed = self._run(*sizes, shared, pointers, ctypes.c_long(_order), message, 500, ctypes.byref(fault))
-        if failed == MEMORY_FAULT:
-            text = message.value.decode() + _whereabouts(fault.value, args)
-            raise CUDADriverError("CUDA_ERROR_ILLEGAL_ADDRESS", f"{self.name}: {text}")
         if failed:
-            raise CUDADriverError("CUDA_ERROR_LAUNCH_FAILED", f"{self.name}: {message.value.decode()}")
+            text = f"{self.name}: {message.value.decode()}"
+            if failed == MEMORY_FAULT:
+                text += _whereabouts(fault.address, args)
+            status = "CUDA_ERROR_ILLEGAL_ADDRESS" if failed == MEMORY_FAULT else "CUDA_ERROR_LAUNCH_FAILED"
+            raise CUDADriverError(status, text + _line(self._library, self._code, fault.instruction))
         for number, a in enumerate(args):
             memory = _memory.memory_of(a._a) if isinstance(a, ndarray) else None
             if memory is not None and memory.overwritten():
@@ -192,11 +202,22 @@ def _whereabouts(address: int, args: tuple) -> str:
     return null or (min(near)[1] if near and min(near)[0] < 1 << 30 else f", at {address:#x}")
 
 
+def _line(library, code: str, instruction: int) -> str:
+    """The line of the source to which a machine instruction belongs, where that can be told."""
+    if not instruction or shutil.which("addr2line") is None:
+        return ""
+    command = ["addr2line", "-i", "-e", library._name, hex(instruction)]
+    answer = subprocess.run(command, capture_output=True, text=True).stdout
+    lines = [int(number) for number in re.findall(r"kernel\.c\w+:(\d+)", answer)]  # g++ mixes up the file's two names
+    lines = [number for number in lines if 0 < number <= len(code.splitlines())]
+    return f", in the line: {code.splitlines()[lines[0] - 1].strip()}" if lines else ""
+
+
 @cache
 def _library(code: str, options: tuple):
     """(the compiled source as a library, its kernels' bounds)."""
     if COMPILER is None:
-        raise CompileException("the emulation compiles with g++, which is not on the PATH")
+        raise CompileException("the emulation needs g++ on Linux")
     compiled.add((code, options))
     bounds = _bounds(code)
     rewritten = DYNAMIC_SHARED.sub(r"\1* const \2 = (\1*)emulated::dynamic_shared;", code)

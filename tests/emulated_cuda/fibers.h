@@ -9,6 +9,7 @@
 #include <cstring>
 #include <type_traits>
 #include <utility>
+#include <dlfcn.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
@@ -54,7 +55,8 @@ static void (*body)();
 static char* dynamic_shared;
 static char* message;
 static int message_size;
-static volatile uintptr_t* fault;
+struct Fault { uintptr_t address, instruction; };  // the latter counted from the library's beginning
+static volatile Fault* fault;
 static unsigned long long random_state;
 
 enum Failure { MISTAKE = 1, MEMORY_FAULT };
@@ -65,9 +67,16 @@ enum Failure { MISTAKE = 1, MEMORY_FAULT };
     siglongjmp(way_out, failure);
 }
 
-static void on_signal(int number, siginfo_t* info, void*) {
-    *fault = (uintptr_t)info->si_addr;
+// The compiler checks indices of arrays with a size, and the alignment of addresses, and stops at a wrong one: SIGILL.
+static void on_signal(int number, siginfo_t* info, void* context) {
+    fault->address = (uintptr_t)info->si_addr;
+#ifdef __x86_64__
+    Dl_info library;
+    if (dladdr((void*)&on_signal, &library))
+        fault->instruction = ((ucontext_t*)context)->uc_mcontext.gregs[REG_RIP] - (uintptr_t)library.dli_fbase;
+#endif
     if (number == SIGFPE) fail("integer division by zero");
+    if (number == SIGILL) fail("a misaligned address, or an index beyond the end of an array");
     fail("access to memory out of bounds", MEMORY_FAULT);
 }
 
@@ -201,7 +210,7 @@ static void run_block(long order, int shared) {
 }
 
 static int run_grid(const unsigned* grid, const unsigned* block, int shared, long order, char* text, int text_size,
-                    uintptr_t* fault_address) {
+                    Fault* where) {
     static char* memory = nullptr;
     if (!memory) {
         memory = (char*)mmap(nullptr, MOST_SHARED + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -209,20 +218,20 @@ static int run_grid(const unsigned* grid, const unsigned* block, int shared, lon
     }
     static char* signal_stack = (char*)malloc(1 << 16);
     dynamic_shared = memory + MOST_SHARED - (shared + 15) / 16 * 16;
-    message = text, message_size = text_size, fault = fault_address;
+    message = text, message_size = text_size, fault = where;
     blockDim = dim3(block[0], block[1], block[2]);
     gridDim = dim3(grid[0], grid[1], grid[2]);
     threads = int(block[0] * block[1] * block[2]);
     random_state = order;
     running = nullptr;
 
-    struct sigaction ours = {}, before[3];
+    struct sigaction ours = {}, before[4];
     ours.sa_sigaction = on_signal;
     ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
     stack_t stack = {signal_stack, 0, 1 << 16}, stack_before;
     sigaltstack(&stack, &stack_before);
-    const int signals[3] = {SIGSEGV, SIGBUS, SIGFPE};
-    for (int i = 0; i < 3; i++) sigaction(signals[i], &ours, &before[i]);
+    const int signals[4] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+    for (int i = 0; i < 4; i++) sigaction(signals[i], &ours, &before[i]);
     const int failed = sigsetjmp(way_out, 1);
     if (!failed) {
         const long long blocks = (long long)grid[0] * grid[1] * grid[2];
@@ -240,7 +249,7 @@ static int run_grid(const unsigned* grid, const unsigned* block, int shared, lon
     } else {
         for (Fiber& fiber : fibers) fiber.started = false;  // what they were doing is lost
     }
-    for (int i = 0; i < 3; i++) sigaction(signals[i], &before[i], nullptr);
+    for (int i = 0; i < 4; i++) sigaction(signals[i], &before[i], nullptr);
     sigaltstack(&stack_before, nullptr);
     return failed;
 }
@@ -286,7 +295,7 @@ template <typename... P> Kernel<P...> kernel_type(void (*)(P...));
         emulated::Kernel<P...>::call(kernel, emulated_arguments_##NAME, std::index_sequence_for<P...>());              \
     }                                                                                                                  \
     extern "C" int emulated_launch_##NAME(const unsigned* grid, const unsigned* block, int shared, void** arguments,   \
-                                          long order, char* text, int text_size, uintptr_t* fault) {                   \
+                                          long order, char* text, int text_size, emulated::Fault* fault) {                \
         emulated_arguments_##NAME = arguments;                                                                         \
         emulated::body = [] { emulated_body_##NAME(NAME); };                                                           \
         return emulated::run_grid(grid, block, shared, order, text, text_size, fault);                                 \

@@ -16,7 +16,7 @@ def why_not() -> str | None:
         from tests import emulated_cuda
 
         if emulated_cuda.COMPILER is None:
-            return "the emulation of a GPU compiles with g++, which is not on the PATH"
+            return "the emulation of a GPU needs g++ on Linux"
         emulated_cuda.install()
         return None
     try:

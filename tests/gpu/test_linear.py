@@ -124,7 +124,7 @@ def test_rounding_to_bfloat16_is_to_the_nearest_and_at_a_tie_to_the_even():
     special = np.array([0x7F80_0001, 0xFFFF_FFFF, 0xFFC0_0000, 1, 0x0000_8000, 0x0001_8000], np.uint32)
     x = np.concatenate([bits.view(np.float32), -bits.view(np.float32), special.view(np.float32)])
     x = np.concatenate([x, np.float32([0.0, -0.0, 3e38, 3.4e38, -3.4e38, np.inf, -np.inf, 2.0**-126, 1e30])])
-    got = to_cpu(cuda("_cublas").operand(to_gpu(x), "bfloat16")).astype(np.uint32) << np.uint32(16)
+    got = to_cpu(cuda("_cublas").operand(to_gpu(x[None]), "bfloat16"))[0].astype(np.uint32) << np.uint32(16)
     wanted = to_bfloat16(x)
     assert got.dtype == np.uint32 and np.array_equal(got.view(np.float32), wanted, equal_nan=True)
     assert np.array_equal(np.signbit(got.view(np.float32)), np.signbit(x))
@@ -132,12 +132,19 @@ def test_rounding_to_bfloat16_is_to_the_nearest_and_at_a_tie_to_the_even():
 
 
 def test_an_operand_is_rounded_as_it_lies():
-    x = normal((5, 6), np.float32)
-    got = to_cpu(cuda("_cublas").operand(to_gpu(x).T[::2], "bfloat16")).astype(np.uint32) << np.uint32(16)
-    assert np.array_equal(got.view(np.float32), to_bfloat16(x.T[::2]))
-    for other in ("float32", "tf32"):
-        there = to_gpu(x)
-        assert cuda("_cublas").operand(there, other) is there
+    x = normal((17, 600), np.float32)
+    for piece in (lambda a: a, lambda a: a.T[::2], lambda a: a[::3, 7:300], lambda a: a[::-1], lambda a: a[:1, :3]):
+        rounded = cuda("_cublas").operand(piece(to_gpu(x)), "bfloat16")
+        assert rounded.strides[0] % 16 == 0 and rounded.data.ptr % 16 == 0, "tensor cores want rows of 16 bytes"
+        got = to_cpu(rounded).astype(np.uint32) << np.uint32(16)
+        assert np.array_equal(got.view(np.float32), to_bfloat16(piece(x)))
+    there = to_gpu(x)
+    assert cuda("_cublas").operand(there, "float32") is there and cuda("_cublas").operand(there, "tf32") is there
+    assert cuda("_cublas").operand(there.T, "tf32").data.ptr == there.data.ptr
+    for odd in (there[:, :597].copy(), there[:, 2:]):
+        assert cuda("_cublas").operand(odd, "float32") is odd
+        copy = cuda("_cublas").operand(odd, "tf32")
+        assert copy.strides[0] % 16 == 0 and copy.data.ptr % 16 == 0 and np.array_equal(to_cpu(copy), to_cpu(odd))
 
 
 @pytest.mark.parametrize("r, c", [(0, 5), (1, 1), (3, 0), (7, 31), (8, 33), (256, 2), (257, 65), (513, 32), (70000, 3)])
@@ -251,7 +258,7 @@ def test_backward_goes_the_way_the_forward_came(precision):
 
 
 def test_what_is_kept_for_backward_is_rounded_already():
-    x, weight = to_gpu((normal((9, 6), np.float32), normal((4, 6), np.float32)))
+    x, weight = to_gpu((normal((9, 8), np.float32), normal((4, 8), np.float32)))
     _, saved = cuda("linear_bfloat16").forward(x, weight)
     assert saved.x.dtype == np.uint16 and saved.x.nbytes == x.nbytes // 2
     _, saved = cuda("linear_tf32").forward(x, weight)

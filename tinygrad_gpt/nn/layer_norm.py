@@ -24,5 +24,8 @@ class LayerNorm(Module):
         return F.layer_norm(x, self.weight, self.bias, self.eps)
 
     def of_sum(self, x: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
-        """(s, the layer norm of s) with s = x + residual (..., C)."""
+        """(s, the layer norm of s) with s = x + residual (..., C), for who goes on with both.
+
+        (A sum that only its norm needs is better made by itself: here, its own gradient would be zeros to be added.)
+        """
         return F.add_layer_norm(x, residual, self.weight, self.bias, self.eps)

@@ -5,6 +5,8 @@ Python that brings arrays into the layout that its kernels expect, and launches 
 read beside it. What they share:
 
     common.cuh   put before every NAME.cu: types, sums over the threads of a block, random bits
+    rows.cuh     included by those that work on rows of numbers
+    many.cuh     included by those that do the same to every parameter of a model, and _many, which calls them
     _source      compiling a NAME.cu for a dtype, and calling its kernels
     _layout      bringing arrays into the layout that kernels expect; reasons to leave them to the reference
 

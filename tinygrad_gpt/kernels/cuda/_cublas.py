@@ -23,13 +23,14 @@ import numpy as np
 from cupy.cuda import cublas, device, runtime
 
 from tinygrad_gpt.array import Array, compute_capability
-from tinygrad_gpt.kernels.cuda._layout import THREADS, blocks_for, contiguous, not_ours
+from tinygrad_gpt.kernels.cuda._layout import MOST_BLOCKS, THREADS, blocks_for, contiguous, not_ours
 from tinygrad_gpt.kernels.cuda._source import load
 from tinygrad_gpt.precision import matmul_precision
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 BFLOAT16 = np.dtype(np.uint16)  # NumPy has no bfloat16: an operand of 16 bits is one
 TYPES = {BFLOAT16: runtime.CUDA_R_16BF, FLOAT32: runtime.CUDA_R_32F, FLOAT64: runtime.CUDA_R_64F}
+GROUP = 16  # bytes that tensor cores are fed at a time
 TENSOR_CORES = (8, 0)  # compute capability of the first cards whose tensor cores take TF32 and bfloat16
 
 # cuBLAS computes z = 1 x y + beta z, and reads 1 and beta, 0 or 1, from the CPU's memory: where they stay.
@@ -61,21 +62,47 @@ def why_not_rounded(precision: str, *arrays) -> str | None:
 
 
 def operand(x: Array, precision: str) -> Array:
-    """x as products of this precision read it: rounded for bfloat16, which is done once for as many products as take
-    it; else itself."""
-    if precision != "bfloat16":
+    """x (R, C) as products of this precision read it; made once for as many products as take it.
+
+    For bfloat16 it is rounded. And tensor cores are fed 16 bytes at a time, and slow where rows begin in between. So
+    what is written here has room for whole groups of 16 bytes in each row: that of a vocabulary of 50257 for 50264
+    bfloat16 numbers, the last seven of which nobody reads. For tf32 that is a copy of x, where x does not lie so.
+    """
+    if precision == "float32" or (precision == "tf32" and _lies_in_groups(x)):
         return x
-    x = contiguous(x)
-    rounded = cupy.empty(x.shape, BFLOAT16)
-    load("rounding", x.dtype).to_bfloat16(blocks_for(x.size), THREADS, x, rounded, x.size)
-    return rounded
+    dtype = BFLOAT16 if precision == "bfloat16" else x.dtype
+    r, c = x.shape
+    group = GROUP // dtype.itemsize
+    padded = -(-c // group) * group
+    made = cupy.empty((r, padded), dtype)[:, :c]
+    if precision == "tf32":
+        made[...] = x
+    elif x.size > 0:
+        _round(x, made, padded)
+    return made
+
+
+def _lies_in_groups(x: Array) -> bool:
+    x, apart, _ = _as_it_lies(x)
+    return x.data.ptr % GROUP == 0 and apart * x.itemsize % GROUP == 0
+
+
+def _round(x: Array, rounded: Array, rounded_apart: int) -> None:
+    """rounded[...] = x, whose rows are so many elements apart."""
+    if x.strides[1] != x.itemsize:
+        x = contiguous(x)
+    (r, c), x_apart = x.shape, x.strides[0] // x.itemsize
+    if x_apart == c == rounded_apart:  # as one long row
+        r, c = 1, x.size
+    blocks = blocks_for(c), min(r, MOST_BLOCKS)
+    load("rounding", x.dtype).to_bfloat16(blocks, THREADS, x, rounded, r, c, x_apart, rounded_apart)
 
 
 def product(
     x: Array, transposed_x: bool, y: Array, transposed_y: bool, bias: Array | None = None, precision: str = "float32"
 ) -> Array:
-    """x y + bias, with x or y or both transposed: (M, K) @ (K, N) -> (M, N), or a whole
-    batch of such: (B, M, K) @ (B, K, N) -> (B, M, N).
+    """x y + bias, with x or y or both transposed: (M, K) @ (K, N) -> (M, N), or a batch of such, (B, M, K) @ (B, K, N)
+    -> (B, M, N).
 
     x, y       operands for this precision (see `operand`) of one dtype
     bias       (N,) or None

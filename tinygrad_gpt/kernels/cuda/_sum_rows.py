@@ -3,13 +3,12 @@
 import cupy
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.cuda._layout import blocks_for, contiguous
+from tinygrad_gpt.kernels.cuda._layout import MOST_BLOCKS, blocks_for, contiguous
 from tinygrad_gpt.kernels.cuda._source import load
 
 ROWS = 256  # that one block adds up: few enough that there are blocks for a whole GPU
 COLUMNS = 32  # of a block: as many as a warp has threads
 THREADS = 256
-MOST_BLOCKS = 65535  # in the second direction of a grid
 
 
 def sum_rows(x: Array) -> Array:

@@ -2,7 +2,6 @@
 
 #include "rows.cuh"
 
-
 __device__ inline bool is_row(int64 id, int64 v) { return id >= 0 && id < v; }
 
 // y[i] = weight[ids[i]]; a row of nan for an id that is none of the table's.
@@ -21,7 +20,6 @@ extern "C" __global__ void forward(const int64* ids, const real* weight, real* y
 
 // Sorts by counting: position i comes after as many positions as have a smaller id, or the same and come before it.
 // A warp counts for COUNTED (embedding.py) positions at once, its lanes sharing out the ids that they are compared with.
-
 extern "C" __global__ void sort(const int64* ids, int64* sorted_ids, int64* positions, int64 r) {
     const int64 first = row_number() * COUNTED;
     if (first >= r) return;
@@ -47,7 +45,9 @@ extern "C" __global__ void sort(const int64* ids, int64* sorted_ids, int64* posi
 
 // dweight[id] += the sum of dy over the positions of id. A block looks after one place in the sorted ids, and a strip of
 // 32 packs of channels; only if an id begins there it has something to do. Its `blockDim.y` warps share out the id's
-// positions, and their sums are added in order.
+// positions, each asking for AHEAD rows at once, and their sums are added in order.
+constexpr int AHEAD = 8;
+
 extern "C" __global__ void add_rows(const int64* sorted_ids, const int64* positions, const real* dy, real* dweight,
                                     int64 v, int64 r, int64 channels) {
     __shared__ Pack of_warp[MOST_WARPS][WARP];
@@ -55,15 +55,15 @@ extern "C" __global__ void add_rows(const int64* sorted_ids, const int64* positi
     if (!is_row(id, v) || (place > 0 && sorted_ids[place - 1] == id)) return;  // the whole block
     const int c = channels, j = (blockIdx.y * WARP + threadIdx.x) * PACK, warps = blockDim.y;
     Pack total = {};
-    for (int64 i = place + threadIdx.y; i < r && sorted_ids[i] == id; i += AT_ONCE * warps) {
-        Pack rows[AT_ONCE] = {};
+    for (int64 i = place + threadIdx.y; i < r && sorted_ids[i] == id; i += AHEAD * warps) {
+        Pack rows[AHEAD] = {};
 #pragma unroll
-        for (int k = 0; k < AT_ONCE; k++) {
+        for (int k = 0; k < AHEAD; k++) {
             const int64 i_k = i + k * warps;
             if (j < c && i_k < r && sorted_ids[i_k] == id) rows[k] = load(dy + positions[i_k] * c + j);
         }
 #pragma unroll
-        for (int k = 0; k < AT_ONCE; k++)
+        for (int k = 0; k < AHEAD; k++)
             for (int e = 0; e < PACK; e++) total.at[e] += rows[k].at[e];
     }
     of_warp[threadIdx.y][threadIdx.x] = total;
