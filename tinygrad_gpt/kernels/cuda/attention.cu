@@ -3,29 +3,31 @@
 //
 //     S = scale q kᵀ,   P = exp(S - max),   y = P v / ΣP;   log ΣP + max is saved
 //
-//     keys ->            a block has 16 ROWS WARPS queries of one head, and goes
-//     +-------+-------+  from tile to tile of TILE keys, to the last key that one
-//     | tile  | tile  |  of its queries sees:
-//   q +-------+-------+
-//   u |1      |2      |    1. all threads bring k and v of the tile to shared memory: k as it lies,
-//   e |   o   |\\ .   |       v turned, a row for each column
-//   r |       |  \\ . |    2. a warp multiplies its 16 ROWS queries with the tile's keys: scores,
-//   i |-------|-----\-|       in registers
-//   e | the next block|    3. makes weights of them ("online softmax", below)
-//   s |               |    4. and multiplies those with the tile's v, adding to its y, in registers
+//     keys ->             a block has 16 ROWS queries for each of its warps, of one head, and
+//     +------+------+     goes from tile to tile of TILE keys, to the last that one of its
+//     | tile | tile |     queries sees:
+//   q +------+------+
+//   u |  1   |  2 . |     1. all threads bring k and v of the tile to shared memory: k as it lies,
+//   e |      |  .   |        v turned, a row for each column
+//   r |      |.     |     2. a warp multiplies its queries with the tile's keys: scores, in registers
+//   i +------+------+     3. makes weights of them ("online softmax", below)
+//   e | next block  |     4. and multiplies those with the tile's v, adding to its y, in registers
+//   s
 //
-// q stays in registers too. So shared memory is read for the right operands alone, each byte once for 16 ROWS queries.
+// q stays in registers too, where they suffice (KEEP). So shared memory is read for the right operands alone, each byte
+// once for 16 ROWS queries. Past the diagonal (the dots), a causal warp computes nothing.
 //
-// Online softmax (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018): the maximum of a row is not
-// known before its last tile. So weights are exp(S - the largest score so far), and where a tile brings a larger one,
+// Online softmax (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018): the maximum of a row is
+// not known before its last tile. So weights are exp(S - the largest score so far), and where a tile brings a larger one,
 // what was summed is scaled down to it. Powers are of 2, which is what the hardware makes: e^x = 2^(x log₂ e).
 // A row is spread over four lanes (warp_matrix.cuh). Each adds up its own weights, and at the end the four add theirs.
 //
-// To be read before: tensor_core.cuh, what the instructions for products do; warp_matrix.cuh, matrices dealt out to a warp
-// and their products; attention_scores.cuh, which scores count.
+// To be read before: tensor_core.cuh, what the instructions for products do; warp_matrix.cuh, matrices dealt out to a
+// warp and their products; attention_scores.cuh, which scores count.
 //
-// What limits it: the products, if enough warps are there to hide the latency of reading tiles. Two or three blocks to a
-// multiprocessor do (BLOCKS: the compiler keeps to registers / BLOCKS): while one waits at a barrier, another computes.
+// What should limit it, and has not been measured: the products, if enough warps are there to hide the latency of
+// reading tiles. Two blocks to a multiprocessor (BLOCKS: each thread then has up to 255 registers) let one compute while
+// the other waits. For bfloat16 and D = 64, 128 queries and 64 keys take 2 million operations for 32 KiB of k and v.
 
 #include "tensor_core.cuh"
 #include "warp_matrix.cuh"

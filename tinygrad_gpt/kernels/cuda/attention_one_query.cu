@@ -1,5 +1,5 @@
-// Attention of few queries to many keys: a new token looks at the cache of those before it. No gradient, no dropout; the
-// numbers are attention_forward.cuh's. Each key and value is read once and used once, so that memory is what limits it:
+// Attention of few queries to many keys: a new token looks at the cache of those before it. No gradient, no dropout;
+// the numbers are attention.cu's. Each key and value is read once and used once, so that memory is what limits it:
 // as many blocks as it takes to keep all of it busy, and 16 bytes for each lane at a time.
 //
 //     keys    0 1 2 3 | 4 5 6 7 | ...      eight lanes have a key: lane l its columns 4 l + 32 m, and so its 128
@@ -84,7 +84,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) attend(
             const real shrink = power_of_2(before - base), weight = power_of_2(score - base);
             sum = sum * shrink + weight;
 #pragma unroll
-            for (int m = 0; m < 4 * SLABS; m++) y[m / 4][m % 4] = y[m / 4][m % 4] * shrink + weight * value[n][m / 4][m % 4];
+            for (int m = 0; m < 4 * SLABS; m++) {
+                y[m / 4][m % 4] = y[m / 4][m % 4] * shrink + weight * value[n][m / 4][m % 4];
+            }
         }
     }
     real* const state = of_groups + group * STATE;
@@ -98,8 +100,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) attend(
 }
 
 // A block for each query of each head: the States of its `parts` blocks.
-extern "C" __global__ void __launch_bounds__(THREADS) merge(const real* states, int64 parts, int64 heads, int64 tq, int64 d,
-                                                            real* y_all, real* lse) {
+extern "C" __global__ void __launch_bounds__(THREADS) merge(const real* states, int64 parts, int64 heads, int64 tq,
+                                                            int64 d, real* y_all, real* lse) {
     const int64 i = blockIdx.x % tq, head = blockIdx.x / tq, b = head / heads, h = head % heads;
     real* const y_row = y_all + ((b * tq + i) * heads + h) * d;
     merge_states(states + blockIdx.x * parts * STATE, parts, d, y_row, lse + head * tq + i, nullptr);
