@@ -300,9 +300,7 @@ WAITING = {
     "float": lambda x: float(x.sum()),
     "bool": lambda x: bool(x.any()),
     "print": lambda x: repr(x) and x.tolist(),
-    "copy from the CPU": lambda x: cupy.asarray(np.ones(3)),
     "set": lambda x: x.set(np.ones(3)),
-    "a list": lambda x: cupy.array([1.0]),
     "synchronize the stream": lambda x: cupy.cuda.get_current_stream().synchronize(),
     "synchronize the device": lambda x: cupy.cuda.Device().synchronize(),
 }
@@ -316,6 +314,42 @@ def test_what_waits_cannot_be_captured(what):
     graph, y = captured(lambda: x + 1)
     graph.launch()
     assert (y.get() == 2).all()
+
+
+@pytest.mark.parametrize("copy", [lambda: cupy.asarray(np.ones(3)), lambda: cupy.array([1.0])], ids=["array", "list"])
+@pytest.mark.parametrize("then", [lambda x, y: x + 1, lambda x, y: y.get(), lambda x, y: None])
+def test_a_copy_from_the_cpu_ends_a_capture_without_a_word(copy, then):
+    """The next call of the driver says so, or the end."""
+    x = cupy.ones(3)
+    with pytest.raises(RuntimeError) as caught:
+        captured(lambda: then(x, copy()))
+    if isinstance(caught.value, _errors.CUDADriverError):
+        assert "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED" in str(caught.value)
+    else:
+        assert "cudaErrorStreamCapture" in str(caught.value)
+
+
+def test_a_number_from_the_cpu_is_captured():
+    x = cupy.ones(3)
+    graph, y = captured(lambda: x + cupy.asarray(np.float64(2)))
+    for value in (5, 7):
+        x[...] = value
+        graph.launch()
+        assert (y.get() == value + 2).all()
+
+
+def test_memory_for_copies_from_the_cpu_may_be_refused():
+    def refuse(size):
+        raise MemoryError(f"no {size} bytes")
+
+    cupy.cuda.set_pinned_memory_allocator(refuse)
+    try:
+        with pytest.raises(MemoryError, match="no 24 bytes"):
+            cupy.asarray(np.ones(3))
+        assert cupy.asarray(2.0) == 2 and cupy.ones(3).sum() == 3
+    finally:
+        cupy.cuda.set_pinned_memory_allocator(cupy.get_default_pinned_memory_pool().malloc)
+    assert cupy.asarray(np.ones(3)).sum() == 3
 
 
 def test_captures_on_streams_that_cannot():

@@ -57,15 +57,25 @@ class ndarray(StrictArray):  # noqa: N801 (CuPy's name)
 
     @classmethod
     def _from_numpy(cls, values):
-        _capture.refuse("a copy from the CPU's memory")
-        return cls._of(np.asarray(values))
+        """CuPy writes a number by a kernel. Other arrays go through memory of the CPU's that the GPU can read; whether
+        they have arrived is asked at once, which nobody may while a stream captures. No error says so: the next does.
+        """
+        values = np.asarray(values)
+        if values.ndim:
+            _memory.allocate_pinned(values.nbytes)
+            _capture.invalidate()
+        x = cls._of(values)
+        if not values.ndim:
+            there, number = _capture.alias(x._a), values.copy()
+            _capture.record(lambda: np.copyto(there, number))
+        return x
 
     @classmethod
     def _run(cls, function, *args, **settings):
         calls.add((*_name(function), len(args), tuple(sorted(settings))))
-        if function in (np.empty, np.empty_like):
-            return cls._new_like(function(*_plain_all(args), **{k: _plain_all(v) for k, v in settings.items()}))
         args, settings = _plain_all(args), {name: _plain_all(value) for name, value in settings.items()}
+        if function in (np.empty, np.empty_like):
+            return cls._new_like(function(*args, **settings))
         result = cls._wrapped(function(*args, **settings))
         _capture.record_call(function, args, settings, _plain_all(result))
         return result

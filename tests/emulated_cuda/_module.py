@@ -140,6 +140,7 @@ def _build() -> dict[str, ModuleType]:
     parts = {"cublas": cublas, "runtime": runtime, "compiler": compiler, "driver": driver, "graph": graph}
     parts |= {"stream": stream, "device": device, "memory": memory, "nvrtc": nvrtc}
     names = "Device Stream Event MemoryPool PinnedMemoryPool set_allocator get_allocator using_allocator is_available"
+    names += " set_pinned_memory_allocator"
     names = _public(_runtime, *names.split(), "get_current_stream", "get_elapsed_time", "Graph")
     cuda = _module("cupy.cuda", **names, **parts)
 

@@ -16,19 +16,31 @@ What makes a repetition the same as a call:
   same elements as one that Python runs.
 - No questions. Nothing recorded may wait for a value, since no value is there yet. CUDA refuses to; then the function
   goes on as before, run by Python at every call, and `why_not` says so.
+- No copies from the CPU, other than of the inputs. What Python has computed might be something else at each call, and
+  CUDA would repeat the copy from where it lay while it was recorded. They are refused just so.
 """
 
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import cupy
 import numpy as np
+from cupy import cuda
+from cupy.cuda import cublas, driver, runtime
 
 from tinygrad_gpt import array
 from tinygrad_gpt.precision import matmul_precision
 
 WARM_UP = 2  # calls that Python runs before one is recorded
+
+
+class CopyRefused(RuntimeError):
+    """An array was to be copied from the CPU's memory while a call was recorded."""
+
+
+# Who meets the refusal first says so: CUDA's runtime, the driver, which launches kernels, or cuBLAS.
+REFUSALS = (runtime.CUDARuntimeError, driver.CUDADriverError, cublas.CUBLASError, CopyRefused)
 
 
 class Replayed:
@@ -41,8 +53,8 @@ class Replayed:
 
     def __init__(self, function: Callable):
         self._function = function
-        self._stream = cupy.cuda.Stream()  # the default one cannot be recorded; the two wait for each other
-        self._pool = cupy.cuda.MemoryPool()
+        self._stream = cuda.Stream()  # the default one cannot be recorded; the two wait for each other
+        self._pool = cuda.MemoryPool()
         self._recordings: dict[tuple, _Recording] = {}
         self._calls: Counter = Counter()
         self.why_not: str | None = None
@@ -51,7 +63,7 @@ class Replayed:
         kind = (matmul_precision(), *((x.shape, x.dtype.str) for x in inputs))
         recording = self._recordings.get(kind)
         if recording is None:
-            with self._stream, cupy.cuda.using_allocator(self._pool.malloc):
+            with self._stream, cuda.using_allocator(self._pool.malloc):
                 recording = self._record(kind, inputs)
                 if recording is None:
                     return self._function(*inputs)
@@ -65,8 +77,8 @@ class Replayed:
             return None
         try:
             self._recordings[kind] = _Recording(self._function, inputs, self._stream)
-        except cupy.cuda.runtime.CUDARuntimeError as error:
-            self.why_not = f"the step cannot be recorded, something in it waits for the GPU ({error})"
+        except REFUSALS as error:
+            self.why_not = f"the step cannot be recorded, something in it waits for the GPU or the CPU ({error})"
         return self._recordings.get(kind)
 
 
@@ -81,11 +93,11 @@ class _Recording:
         before = array.random_state()
         stream.begin_capture()
         try:
-            with array.later_seeds(self._seeds):
+            with array.later_seeds(self._seeds), _no_copies_from_the_cpu():
                 self._outputs = function(*self._inputs)
                 self._draws = array.random_state()["drawn"] - before["drawn"]
         except BaseException:
-            with suppress(cupy.cuda.runtime.CUDARuntimeError):  # it ends what was refused, too
+            with suppress(runtime.CUDARuntimeError):  # it ends what was refused, too
                 stream.end_capture()
             raise
         finally:
@@ -99,3 +111,18 @@ class _Recording:
             self._seeds[: self._draws].set(np.array([array.next_seed() for _ in range(self._draws)], np.uint64))
         self._graph.launch()
         return self._outputs
+
+
+@contextmanager
+def _no_copies_from_the_cpu() -> Iterator[None]:
+    """Inside this block such a copy raises CopyRefused, before CuPy begins it: first of all it asks for memory of the
+    CPU's that the GPU can read. (In all threads: none but this one should use the GPU while it records.)"""
+
+    def refuse(size: int):
+        raise CopyRefused(f"{size} bytes were to be copied from the CPU's memory: make them an input")
+
+    cuda.set_pinned_memory_allocator(refuse)
+    try:
+        yield
+    finally:
+        cuda.set_pinned_memory_allocator(cupy.get_default_pinned_memory_pool().malloc)
