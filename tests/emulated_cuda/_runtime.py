@@ -335,5 +335,8 @@ def set_pinned_memory_allocator(allocator=None) -> None:
     _memory.allocate_pinned = allocator or _pinned_pool.malloc
 
 
+set_pinned_memory_allocator()
+
+
 def get_default_pinned_memory_pool() -> PinnedMemoryPool:
     return _pinned_pool

@@ -35,12 +35,12 @@ from tinygrad_gpt.precision import matmul_precision
 WARM_UP = 2  # calls that Python runs before one is recorded
 
 
-class CopyRefused(RuntimeError):
+class CopyRefusedError(RuntimeError):
     """An array was to be copied from the CPU's memory while a call was recorded."""
 
 
 # Who meets the refusal first says so: CUDA's runtime, the driver, which launches kernels, or cuBLAS.
-REFUSALS = (runtime.CUDARuntimeError, driver.CUDADriverError, cublas.CUBLASError, CopyRefused)
+REFUSALS = (runtime.CUDARuntimeError, driver.CUDADriverError, cublas.CUBLASError, CopyRefusedError)
 
 
 class Replayed:
@@ -115,11 +115,11 @@ class _Recording:
 
 @contextmanager
 def _no_copies_from_the_cpu() -> Iterator[None]:
-    """Inside this block such a copy raises CopyRefused, before CuPy begins it: first of all it asks for memory of the
-    CPU's that the GPU can read. (In all threads: none but this one should use the GPU while it records.)"""
+    """Inside this block such a copy raises CopyRefusedError before CuPy begins it, since first of all it asks for memory
+    of the CPU's that the GPU can read. (In all threads: none but this one should use the GPU meanwhile.)"""
 
     def refuse(size: int):
-        raise CopyRefused(f"{size} bytes were to be copied from the CPU's memory: make them an input")
+        raise CopyRefusedError(f"{size} bytes were to be copied from the CPU's memory: make them an input")
 
     cuda.set_pinned_memory_allocator(refuse)
     try:
