@@ -5,9 +5,13 @@ It comes with CUDA, and alone as `pip install nvidia-cuda-nvrtc-cu12`.
 
 import ctypes
 import ctypes.util
+import hashlib
 import importlib.util
+import json
+import os
 import re
 import shutil
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -37,7 +41,22 @@ def library():
 
 
 def compiled(code: str, options: tuple, capability: int) -> tuple[bool, str]:
-    """(whether it compiles for this compute capability, say 80; what the compiler has to say)."""
+    """(whether it compiles for this compute capability, say 80; what the compiler has to say). Kept on disk: large
+    kernels take seconds."""
+    version = (ctypes.c_int * 2)()
+    library().nvrtcVersion(version, ctypes.byref(version, 4))
+    key = hashlib.sha256(repr((code, options, capability, OPTIONS, *version)).encode()).hexdigest()[:32]
+    folder = Path(tempfile.gettempdir()) / f"nvrtc-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    kept = folder / f"{key}.json"
+    if not kept.exists():
+        own = kept.with_suffix(f".{os.getpid()}")
+        own.write_text(json.dumps(_compiled(code, options, capability)), encoding="utf-8")
+        own.replace(kept)
+    return tuple(json.loads(kept.read_text(encoding="utf-8")))
+
+
+def _compiled(code: str, options: tuple, capability: int) -> tuple[bool, str]:
     nvrtc, program = library(), ctypes.c_void_p()
     assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), code.encode(), b"kernels.cu", 0, None, None) == 0
     options = (*options, *OPTIONS, f"-arch=sm_{capability}", "--ptxas-options=-v")
