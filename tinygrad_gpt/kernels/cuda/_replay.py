@@ -115,8 +115,8 @@ class _Recording:
 
 @contextmanager
 def _no_copies_from_the_cpu() -> Iterator[None]:
-    """Inside this block such a copy raises CopyRefusedError before CuPy begins it, since first of all it asks for memory
-    of the CPU's that the GPU can read. (In all threads: none but this one should use the GPU meanwhile.)"""
+    """Inside this block such a copy raises CopyRefusedError before CuPy begins it: first of all it asks for memory of
+    the CPU's that the GPU can read. (In all threads: none but this one should use the GPU meanwhile.)"""
 
     def refuse(size: int):
         raise CopyRefusedError(f"{size} bytes were to be copied from the CPU's memory: make them an input")
