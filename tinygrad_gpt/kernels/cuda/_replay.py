@@ -39,8 +39,8 @@ class CopyRefusedError(RuntimeError):
     """An array was to be copied from the CPU's memory while a call was recorded."""
 
 
-# Who meets the refusal first says so: CUDA's runtime, the driver, which launches kernels, or cuBLAS.
-REFUSALS = (runtime.CUDARuntimeError, driver.CUDADriverError, cublas.CUBLASError, CopyRefusedError)
+# Who meets the refusal first says so: the runtime, the driver, which launches kernels, cuBLAS, or CuPy by itself.
+REFUSALS = (runtime.CUDARuntimeError, driver.CUDADriverError, cublas.CUBLASError, NotImplementedError, CopyRefusedError)
 
 
 class Replayed:
