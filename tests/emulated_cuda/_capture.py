@@ -70,6 +70,12 @@ def refuse(what: str) -> None:
         raise CUDARuntimeError(UNSUPPORTED, what)
 
 
+def refuse_cublas() -> None:
+    """CuPy calls no function of cuBLAS while a stream captures, though cuBLAS would let it."""
+    if is_capturing(current_streams[-1]):
+        raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
+
+
 def record(step: Callable) -> None:
     """Keep a step, if a stream captures."""
     if recording():
