@@ -191,6 +191,12 @@ ON_CUDA = [
     linear(1024, GPT2, 50304),  # the next vocabulary that fills whole tiles: what does an odd one cost?
     gelu_linear(8192, 4 * GPT2, GPT2),
     OpCase("layer_norm", f"{(*TOKENS, GPT2)}", both(normal(*TOKENS, GPT2), normal(GPT2), normal(GPT2))),
+    OpCase(
+        "add_layer_norm",
+        f"{(*TOKENS, GPT2)}",
+        both(normal(*TOKENS, GPT2), normal(*TOKENS, GPT2), normal(GPT2), normal(GPT2)),
+        bytes=(4 * 4 * 8192 * GPT2, 4 * 4 * 8192 * GPT2),
+    ),
     OpCase("gelu", f"{(*TOKENS, 4 * GPT2)} tanh", normal(*TOKENS, 4 * GPT2), {"approximate": "tanh"}),
     OpCase("cross_entropy", f"(1024, {V})", both(normal(1024, V), ids(V, 1024)), handed_over=True),
     embedding(V, GPT2, *TOKENS),

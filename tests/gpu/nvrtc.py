@@ -5,14 +5,20 @@ It comes with CUDA, and alone as `pip install nvidia-cuda-nvrtc-cu12`.
 
 import ctypes
 import ctypes.util
+import hashlib
 import importlib.util
+import json
+import os
 import re
 import shutil
+import tempfile
 from functools import cache
 from pathlib import Path
 
 # What CuPy adds to the options that it is given
 OPTIONS = ("-ftz=true", "--device-as-default-execution-space")
+
+LINES = r"^.*\.entry.*|^.*ld\.global.*|^(?!\s*\.reg).*\.f64.*"
 
 
 @cache
@@ -37,8 +43,23 @@ def library():
 
 
 def compiled(code: str, options: tuple, capability: int) -> tuple[str | None, str]:
-    """(its instructions, as PTX, for this compute capability, say 80, or None where it does not compile; what the
-    compiler has to say)."""
+    """(what it became for this compute capability, say 80, of PTX, the lines that name kernels, read global memory or
+    have to do with float64, or None where it does not compile; what the compiler has to say). Kept on disk: large
+    kernels take seconds."""
+    version = (ctypes.c_int * 2)()
+    library().nvrtcVersion(version, ctypes.byref(version, 4))
+    key = hashlib.sha256(repr((code, options, capability, OPTIONS, LINES, *version)).encode()).hexdigest()[:32]
+    folder = Path(tempfile.gettempdir()) / f"nvrtc-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    kept = folder / f"{key}.json"
+    if not kept.exists():
+        own = kept.with_suffix(f".{os.getpid()}")
+        own.write_text(json.dumps(_compiled(code, options, capability)), encoding="utf-8")
+        own.replace(kept)
+    return tuple(json.loads(kept.read_text(encoding="utf-8")))
+
+
+def _compiled(code: str, options: tuple, capability: int) -> tuple[str | None, str]:
     nvrtc, program = library(), ctypes.c_void_p()
     assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), code.encode(), b"kernels.cu", 0, None, None) == 0
     options = (*options, *OPTIONS, f"-arch=sm_{capability}", "--ptxas-options=-v")
@@ -47,7 +68,7 @@ def compiled(code: str, options: tuple, capability: int) -> tuple[str | None, st
     )
     log, ptx = (_text(program, part) if part == "ProgramLog" or status == 0 else None for part in ("ProgramLog", "PTX"))
     nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
-    return ptx, log
+    return None if ptx is None else "\n".join(re.findall(LINES, ptx, re.MULTILINE)), log
 
 
 def _text(program, part: str) -> str:

@@ -147,6 +147,15 @@ def test_an_operand_is_rounded_as_it_lies():
         assert copy.strides[0] % 16 == 0 and copy.data.ptr % 16 == 0 and np.array_equal(to_cpu(copy), to_cpu(odd))
 
 
+def test_more_rows_than_a_grid_has_blocks(monkeypatch):
+    for module, most in (("_cublas", 3), ("_sum_rows", 2)):
+        monkeypatch.setattr(cuda(module), "MOST_BLOCKS", most)
+    x = normal((1500, 3), np.float32)
+    got = to_cpu(cuda("_cublas").operand(to_gpu(x), "bfloat16")).astype(np.uint32) << np.uint32(16)
+    assert np.array_equal(got.view(np.float32), to_bfloat16(x))
+    assert_close(to_cpu(cuda("_sum_rows").sum_rows(to_gpu(x))), x.sum(axis=0), 1e-5)
+
+
 @pytest.mark.parametrize("r, c", [(0, 5), (1, 1), (3, 0), (7, 31), (8, 33), (256, 2), (257, 65), (513, 32), (70000, 3)])
 @DTYPES
 def test_sum_of_rows(r, c, dtype):

@@ -1,0 +1,98 @@
+"""Attention on the GPU, without ever holding the (Tq, Tk) matrix of weights (ops/attention.py derives the gradients).
+
+attention.cu tells how for many queries, attention_one_query.cu for a few, where a token at a time is generated, and
+attention_backward.cu for the gradients; each has a file of Python beside it.
+
+float32 is multiplied on tensor cores, each number as the sum of two of TF32 (three products for one, "3xTF32"): what is
+left out is 2⁻²² of a product, where float32 itself rounds by 2⁻²⁴, and it takes less time than the units for float32.
+GPUs without TF32, and float64, multiply by the common units.
+
+q, k and v are read by their strides, where they are: views (B, H, T, D) of the (B, T, 3C) that one linear layer made.
+The gradients are made as views of one (B, T, 3, H, D) in turn, the gradient of that layer's output, and y as a view of
+(B, T, H, D): splitting and joining heads moves nothing.
+"""
+
+import math
+from functools import cache
+
+import cupy
+import numpy as np
+
+from tinygrad_gpt.kernels.cuda import _cublas
+from tinygrad_gpt.kernels.cuda._attention import (
+    THREADS,
+    Saved,
+    Shape,
+    adjacent,
+    heads_last,
+    scores,
+    strided,
+    up,
+)
+from tinygrad_gpt.kernels.cuda._layout import not_ours
+from tinygrad_gpt.kernels.cuda.attention_backward import backward
+from tinygrad_gpt.kernels.cuda.attention_one_query import FEW, few_queries
+
+__all__ = ["backward", "forward", "why_not"]
+
+LARGEST_HEAD = 256
+
+
+def why_not(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0):
+    if mask is not None and mask.dtype != bool:
+        return "the gradient of an added mask has no kernel"
+    if q.shape[-1] > LARGEST_HEAD:
+        return f"made for heads of up to {LARGEST_HEAD} channels, not {q.shape[-1]}"
+    if scale is not None and not 0 < scale < math.inf:
+        return f"made for a scale above 0, not {scale}"
+    return not_ours(q, k, v)
+
+
+def why_not_rounded(precision: str, q, k, v, mask, settings: dict) -> str | None:
+    """Why a version that rounds, tf32 or bfloat16, does not take these, or None."""
+    if q.shape[2] <= FEW:
+        return "few queries read each key once, which rounding it would do alone"
+    return _cublas.why_not_rounded(precision, q, k, v) or why_not(q, k, v, mask, **settings)
+
+
+def forward(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0):
+    way = "FMA_UNITS" if q.dtype == np.float64 or _cublas.missing() else "SPLIT_TF32"
+    return forward_by(way, q, k, v, mask, causal=causal, scale=scale, dropout=dropout, seed=seed)
+
+
+def forward_by(way: str, q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0):
+    """`forward`, with products computed in the `way` of this name."""
+    b, h, tq, d = q.shape
+    tk = k.shape[2]
+    q, k, v = adjacent(q), adjacent(k), adjacent(v)
+    if mask is not None:
+        mask = cupy.broadcast_to(cupy.asarray(mask), (b, h, tq, tk))
+    y, lse = heads_last(q, b, tq, h, d), cupy.empty((b, h, tq), q.dtype)
+    scale = 1 / math.sqrt(d) if scale is None else float(scale)
+    saved = Saved(q, k, v, y, lse, mask, causal, scale, dropout, seed, way)
+    if y.size == 0:
+        return y, saved
+    if tk == 0:
+        y.fill(0)
+    elif tq <= FEW and dropout == 0:
+        few_queries(saved)
+    else:
+        shape = shape_of(way, q.dtype.name, d)
+        kernels = shape.kernels("attention", q, k, v)
+        kernels.forward(
+            shape.blocks(tq) * b * h, THREADS, *strided(q, k, v), *scores(saved), scale, y, lse,
+            shared=shape.straight + shape.turned,
+        )  # fmt: skip
+    return y, saved
+
+
+@cache
+def shape_of(way: str, dtype: str, d: int) -> Shape:
+    depth, rounded = up(d, 32), way == "BF16"
+    if dtype == "float64":
+        return Shape(way, dtype, depth, columns=min(depth, 64))
+    if depth > 128:
+        return Shape(way, dtype, depth, columns=128)
+    if depth > 64:
+        return Shape(way, dtype, depth, 1, 64 if rounded else 32, depth, rounded, 2)
+    return Shape(way, dtype, depth, 2, 64 if rounded else 32, depth, rounded, 2)

@@ -1,0 +1,41 @@
+// Which scores of attention count, and which weights are dropped: the same in all its kernels.
+
+constexpr real LOG2_E = 1.4426950408889634;
+
+__device__ inline real infinity() { return real(__longlong_as_double(0x7ff0000000000000LL)); }
+
+// Of one head: query i and key j
+struct Scores {
+    const bool* mask;  // null: none; else this head's (Tq, Tk), by its strides
+    int64 mask_i, mask_j;
+    int tq, tk;
+    bool causal;
+    uint64 threshold, seed, first_number;  // threshold 0: nothing is dropped
+    real keep_scale;
+
+    __device__ int past() const { return tk - tq; }  // query i sees keys up to number i + past
+
+    __device__ bool sees(int i, int j) const {
+        if (i >= tq || j >= tk || (causal && j > i + past())) return false;
+        return !mask || mask[i * mask_i + j * mask_j];
+    }
+
+    // Whether each query from number i on sees all keys before number `end`. Queries past Tq - 1, which fill the last
+    // tile, may: what comes out for them is written nowhere.
+    __device__ bool all_seen(int i, int end) const { return !mask && end <= tk && (!causal || end - 1 <= i + past()); }
+
+    // x as dropout leaves it for weight (i, j)
+    __device__ real kept(real x, int i, int j) const {
+        const uint64 n = first_number + (uint64)i * tk + j;
+        return random_bits(seed, n) >= threshold ? x * keep_scale : 0;
+    }
+};
+
+// The parameters that make it
+#define SCORES_PARAMETERS                                                                                              \
+    const bool *mask, int64 mask_b, int64 mask_h, int64 mask_i, int64 mask_j, int64 causal, int64 threshold,           \
+        real keep_scale, const uint64 *seed_place, int64 seed, int64 heads, int64 tq, int64 tk, int64 d
+
+#define SCORES_OF(b, h)                                                                                                \
+    {mask ? mask + (b) * mask_b + (h) * mask_h : nullptr, mask_i, mask_j, (int)tq, (int)tk, (bool)causal,              \
+     (uint64)threshold, seed_of(seed_place, seed), (uint64)((b) * heads + (h)) * tq * tk, keep_scale}
