@@ -33,10 +33,7 @@ MAY_READ_NARROWLY = {
 # (file, kernel) -> bytes of registers that may be kept in memory
 MAY_SPILL = {
     ("layer_norm.cu", "backward"): 12,  # rows of odd lengths, read one number at a time: the slow way anyhow
-    (
-        "attention_backward.cu",
-        "dk_dv",
-    ): 72,  # float64; and heads of 128 channels: two results of them fill all registers
+    ("attention_backward.cu", "dk_dv"): 648,  # heads of 128 channels: two results of them fill all registers
 }
 
 needs_nvrtc = pytest.mark.skipif(nvrtc.library() is None, reason="NVRTC is missing: pip install nvidia-cuda-nvrtc-cu12")
