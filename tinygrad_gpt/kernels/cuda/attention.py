@@ -62,7 +62,7 @@ def _way(q) -> str:
 
 
 def _no_room(way: str, q) -> str | None:
-    """Why the tiles of such heads do not fit into a multiprocessor, or None. (Those of a way that rounds are smaller.)"""
+    """Why tiles of such heads do not fit into a multiprocessor, or None. (Those of ways that round are no larger.)"""
     what = way, q.dtype.name, q.shape[3]
     need, have = max(shared_memory(shape_of(*what)), most_shared_memory_of_backward(*what)), most_shared_memory()
     return f"takes {need} bytes of shared memory, of which a block has {have} here" if need > have else None
