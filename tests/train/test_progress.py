@@ -4,6 +4,7 @@ import io
 
 import pytest
 
+from tinygrad_gpt.kernels import compiling
 from tinygrad_gpt.train.progress import LiveReporter, Reporter, clock, make_reporter, thousands, watching_compilation
 
 ROW = {"step": 10, "train_loss": 2.5, "lr": 1e-3, "grad_norm": 1.0, "tokens_per_s": 31415.0, "elapsed_s": 3.0}
@@ -112,3 +113,13 @@ def test_compilation_is_told_once():
     assert told == ["compiling"]
     numba.njit(lambda x: -x)(1)
     assert told == ["compiling"]
+
+
+def test_compilation_for_a_gpu_is_told_once_to_those_who_watch():
+    told = []
+    compiling.tell()  # nobody watches
+    with watching_compilation(lambda: told.append("a")), watching_compilation(lambda: told.append("b")):
+        compiling.tell()
+        compiling.tell()
+    compiling.tell()
+    assert told == ["a", "b"]

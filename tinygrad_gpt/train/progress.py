@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tinygrad_gpt.kernels import compiling
+
 COMPILING = "compiling the kernels for this machine (once, ten seconds or more) ..."
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_UPDATES = 0.1
@@ -173,22 +175,19 @@ def clock(seconds: float) -> str:
 
 @contextmanager
 def watching_compilation(notify: Callable[[], None]) -> Iterator[None]:
-    """Inside this block, call `notify` when Numba first compiles something that its cache on disk doesn't have."""
-    if importlib.util.find_spec("numba") is None:
-        yield
-        return
-    from numba.core import event
+    """Inside this block, call `notify` when the first kernel is compiled that no cache on disk has."""
+    with compiling.watched_by(notify):
+        if importlib.util.find_spec("numba") is None:
+            yield
+            return
+        from numba.core import event
 
-    class Once(event.Listener):
-        told = False
+        class Listener(event.Listener):
+            def on_start(self, event):
+                compiling.tell()
 
-        def on_start(self, event):
-            if not self.told:
-                self.told = True
-                notify()
+            def on_end(self, event):
+                pass
 
-        def on_end(self, event):
-            pass
-
-    with event.install_listener("numba:compile", Once()):
-        yield
+        with event.install_listener("numba:compile", Listener()):
+            yield

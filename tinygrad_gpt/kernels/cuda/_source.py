@@ -8,6 +8,7 @@ disk, so that the next process has it at once.
 """
 
 import re
+import time
 from functools import cache
 from pathlib import Path
 
@@ -15,8 +16,10 @@ import cupy
 import numpy as np
 
 from tinygrad_gpt.array import LaterSeed
+from tinygrad_gpt.kernels import compiling
 
 FOLDER = Path(__file__).parent
+LOADED_WITHIN = 0.2  # seconds in which a source is found that was compiled before; CuPy does not say which it was
 FREE_SHARED = 48 << 10  # bytes of dynamic shared memory that a block may have; for more, its kernel must ask
 C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 
@@ -37,7 +40,10 @@ class Kernels:
         self._module, self._real = module, real
 
     def __getattr__(self, name: str):
+        began = time.perf_counter()
         function, real = self._module.get_function(name), self._real
+        if time.perf_counter() - began > LOADED_WITHIN:
+            compiling.tell()
         granted = FREE_SHARED
 
         def launch(blocks, threads, *arguments, shared: int = 0) -> None:
