@@ -8,8 +8,9 @@ and has the GPU repeat the whole list by itself, at one launch.
 
 What makes a repetition the same as a call:
 
-- Addresses. All memory of the function comes from a pool of its own, which nobody else uses later: the recording writes
-  to the same places each time. Its outputs lie there too, and hold the last call's values.
+- Addresses. All memory of a recording comes from a pool of its own, from which nobody takes any later (nor does CuPy
+  empty it then, to make room): the recording writes to the same places each time. Its outputs lie there too, and hold
+  the last call's values.
 - Numbers. Whatever Python computed (a learning rate, say) is fixed in the recording. What changes from call to call has
   to be an input. Random seeds do change: while it is recorded, the function draws promises of seeds (array.LaterSeed),
   whose values each call puts where the kernels look for them. They are drawn as ever, so that a repeated step drops the
@@ -18,17 +19,20 @@ What makes a repetition the same as a call:
   goes on as before, run by Python at every call, and `why_not` says so.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 
 import cupy
 import numpy as np
+from cupy.cuda import cublas
 
 from tinygrad_gpt import array
 from tinygrad_gpt.precision import matmul_precision
 
 WARM_UP = 2  # calls that Python runs before one is recorded
+# What refuses to be recorded: most of CUDA, the launch of a kernel, and cuBLAS have each their own errors.
+REFUSALS = (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError, cublas.CUBLASError)
 
 
 class Replayed:
@@ -42,7 +46,7 @@ class Replayed:
     def __init__(self, function: Callable):
         self._function = function
         self._stream = cupy.cuda.Stream()  # the default one cannot be recorded; the two wait for each other
-        self._pool = cupy.cuda.MemoryPool()
+        self._pools: defaultdict = defaultdict(cupy.cuda.MemoryPool)  # one for each kind of inputs
         self._recordings: dict[tuple, _Recording] = {}
         self._calls: Counter = Counter()
         self.why_not: str | None = None
@@ -51,7 +55,7 @@ class Replayed:
         kind = (matmul_precision(), *((x.shape, x.dtype.str) for x in inputs))
         recording = self._recordings.get(kind)
         if recording is None:
-            with self._stream, cupy.cuda.using_allocator(self._pool.malloc):
+            with self._stream, cupy.cuda.using_allocator(self._pools[kind].malloc):
                 recording = self._record(kind, inputs)
                 if recording is None:
                     return self._function(*inputs)
@@ -65,8 +69,8 @@ class Replayed:
             return None
         try:
             self._recordings[kind] = _Recording(self._function, inputs, self._stream)
-        except cupy.cuda.runtime.CUDARuntimeError as error:
-            self.why_not = f"the step cannot be recorded, something in it waits for the GPU ({error})"
+        except REFUSALS as error:
+            self.why_not = f"the step cannot be recorded: it seems that something in it waits for the GPU ({error})"
         return self._recordings.get(kind)
 
 
@@ -85,7 +89,7 @@ class _Recording:
                 self._outputs = function(*self._inputs)
                 self._draws = array.random_state()["drawn"] - before["drawn"]
         except BaseException:
-            with suppress(cupy.cuda.runtime.CUDARuntimeError):  # it ends what was refused, too
+            with suppress(*REFUSALS):  # it ends what was refused, too
                 stream.end_capture()
             raise
         finally:
