@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.devices import Device, compute_capability, device, is_device_name
+from tinygrad_gpt.devices import Device, compute_capability, device, is_device_name, most_shared_memory
 
-__all__ = ["compute_capability", "device"]  # what devices.py has to say, under the name where one looks for it
+# What devices.py has to say, under the name where one looks for it
+__all__ = ["compute_capability", "device", "most_shared_memory"]
 
 Array = np.ndarray  # for annotations: a NumPy array, or any array that answers to NumPy's functions as CuPy's do
 

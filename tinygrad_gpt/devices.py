@@ -163,6 +163,11 @@ def compute_capability() -> tuple[int, int]:
     return card["major"], card["minor"]
 
 
+def most_shared_memory() -> int:
+    """Bytes of shared memory that a block of threads may have: 64 KiB on a T4, 99 on an RTX 4090, 227 on an H100."""
+    return _properties()["sharedMemPerBlockOptin"]
+
+
 @cache
 def _properties() -> dict:
     return _cupy().cuda.runtime.getDeviceProperties(0)

@@ -18,6 +18,8 @@ from pathlib import Path
 # What CuPy adds to the options that it is given
 OPTIONS = ("-ftz=true", "--device-as-default-execution-space")
 
+LINES = r"^.*\.entry.*|^.*ld\.global.*|^(?!\s*\.reg).*\.f64.*"
+
 
 @cache
 def library():
@@ -40,12 +42,13 @@ def library():
     return None
 
 
-def compiled(code: str, options: tuple, capability: int) -> tuple[bool, str]:
-    """(whether it compiles for this compute capability, say 80; what the compiler has to say). Kept on disk: large
+def compiled(code: str, options: tuple, capability: int) -> tuple[str | None, str]:
+    """(what it became for this compute capability, say 80, of PTX, the lines that name kernels, read global memory or
+    have to do with float64, or None where it does not compile; what the compiler has to say). Kept on disk: large
     kernels take seconds."""
     version = (ctypes.c_int * 2)()
     library().nvrtcVersion(version, ctypes.byref(version, 4))
-    key = hashlib.sha256(repr((code, options, capability, OPTIONS, *version)).encode()).hexdigest()[:32]
+    key = hashlib.sha256(repr((code, options, capability, OPTIONS, LINES, *version)).encode()).hexdigest()[:32]
     folder = Path(tempfile.gettempdir()) / f"nvrtc-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     kept = folder / f"{key}.json"
@@ -56,26 +59,35 @@ def compiled(code: str, options: tuple, capability: int) -> tuple[bool, str]:
     return tuple(json.loads(kept.read_text(encoding="utf-8")))
 
 
-def _compiled(code: str, options: tuple, capability: int) -> tuple[bool, str]:
+def _compiled(code: str, options: tuple, capability: int) -> tuple[str | None, str]:
     nvrtc, program = library(), ctypes.c_void_p()
     assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), code.encode(), b"kernels.cu", 0, None, None) == 0
     options = (*options, *OPTIONS, f"-arch=sm_{capability}", "--ptxas-options=-v")
     status = nvrtc.nvrtcCompileProgram(
         program, len(options), (ctypes.c_char_p * len(options))(*map(str.encode, options))
     )
-    size = ctypes.c_size_t()
-    nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
-    log = ctypes.create_string_buffer(size.value)
-    nvrtc.nvrtcGetProgramLog(program, log)
+    log, ptx = (_text(program, part) if part == "ProgramLog" or status == 0 else None for part in ("ProgramLog", "PTX"))
     nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
-    return status == 0, log.value.decode()
+    return None if ptx is None else "\n".join(re.findall(LINES, ptx, re.MULTILINE)), log
+
+
+def _text(program, part: str) -> str:
+    nvrtc, size = library(), ctypes.c_size_t()
+    getattr(nvrtc, f"nvrtcGet{part}Size")(program, ctypes.byref(size))
+    text = ctypes.create_string_buffer(size.value)
+    getattr(nvrtc, f"nvrtcGet{part}")(program, text)
+    return text.value.decode()
+
+
+def by_kernel(ptx: str) -> dict[str, str]:
+    """Kernel -> its instructions."""
+    return {part.partition("(")[0]: part for part in ptx.split(".visible .entry ")[1:]}
 
 
 def spills(log: str) -> dict[str, int]:
-    """Kernel -> bytes of registers that did not fit and are kept in memory, for the kernels that have any."""
-    found = {}
+    """Kernel -> bytes of variables that are kept in memory, for the kernels that have any: since registers did not
+    suffice, or since they are arrays of which the compiler cannot tell which element is meant."""
+    found, sizes = {}, re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
     for part in log.split("Function properties for ")[1:]:
-        stores, loads = map(int, re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", part).groups())
-        if stores or loads:
-            found[part.split()[0]] = max(stores, loads)
-    return found
+        found[part.split()[0]] = max(map(int, sizes.search(part).groups()))
+    return {kernel: size for kernel, size in found.items() if size}

@@ -264,6 +264,22 @@ def test_a_gpu_without_tf32_multiplies_by_the_common_units(monkeypatch):
         assert "too old" in tg.explain("attention", q, k, v)
 
 
+def test_a_gpu_with_little_shared_memory_leaves_large_heads_to_the_reference(monkeypatch):
+    """A T4 has 64 KiB for a block, an RTX 4090 has 99."""
+    from tinygrad_gpt.kernels.cuda import _cublas, attention
+
+    def why_not(d, dtype=np.float32):
+        (q,) = to_gpu((np.zeros((1, 1, 9, d), dtype),))
+        return attention.why_not(q, q, q)
+
+    assert why_not(256) is why_not(256, np.float64) is None
+    monkeypatch.setattr(attention, "most_shared_memory", lambda: 99 << 10)
+    assert why_not(256) is why_not(128, np.float64) is None and "shared memory" in why_not(256, np.float64)
+    monkeypatch.setattr(attention, "most_shared_memory", lambda: 64 << 10)
+    monkeypatch.setattr(_cublas, "missing", lambda: "too old")
+    assert why_not(96) is None and "takes 65792 bytes of shared memory" in why_not(128)
+
+
 # --- determinism -------------------------------------------------------------------------------------------------
 
 

@@ -77,6 +77,34 @@ def test_memory_of_the_recording_is_its_own():
         assert all((to_cpu(other) == 7).all() for other in others)
 
 
+def test_results_of_other_shapes_do_not_lie_where_it_writes():
+    calculation = lambda x: ((here(x) + 1) * 2 + 3) * 4  # noqa: E731
+    replayed = registry.replayed(calculation, "cuda")
+    for seed in range(4):
+        replayed(ids(seed, (3, 6)))
+    kept = [replayed(ids(seed, (6, 3))) for seed in range(2)]  # as large, and not recorded yet
+    replayed(ids(4, (3, 6)))
+    for seed, y in enumerate(kept):
+        np.testing.assert_array_equal(to_cpu(y), calculation(ids(seed, (6, 3))).get())
+
+
+def test_a_launch_that_is_refused_is_left_to_python():
+    """Launching has errors of its own, CUDA's driver's."""
+    import cupy
+
+    kernel = cupy.RawKernel('extern "C" __global__ void nothing() {}', "nothing")
+
+    def picky(x):
+        if cupy.cuda.get_current_stream().is_capturing():
+            kernel((1,), (2048,), ())  # more threads than a block may have
+        return here(x) + 1
+
+    replayed = registry.replayed(picky, "cuda")
+    for seed in range(5):
+        np.testing.assert_array_equal(to_cpu(replayed(ids(seed))), ids(seed) + 1)
+    assert "cannot be recorded" in replayed.why_not
+
+
 def test_what_waits_is_run_by_python_every_time_and_says_why():
     waits = Counted(lambda x: here(x) * int(here(x).max()))
     replayed = registry.replayed(waits, "cuda")

@@ -62,7 +62,7 @@ def test_forward_and_backward_multiply_rounded_numbers(shape, c_out):
 
 @needs_dot_products
 def test_near_the_float32_layer():
-    """Each factor is off by at most 2⁻⁹ of itself, so each term by 2⁻⁸, and sums of random signs by less."""
+    """Each factor is off by at most 2⁻⁸ of itself, so each term by 2⁻⁷, and sums of random signs by less than half."""
     x, weight, bias = normal((200, 300), np.float32), normal((100, 300), np.float32, 1), normal(100, np.float32, 2)
     reference = registry.reference("linear")
     right_y, saved = reference.forward(x, weight, bias)

@@ -1,4 +1,4 @@
-"""Telling those who watch that kernels are being compiled: a newcomer's first seconds, in which nothing else happens."""
+"""Telling those who watch that kernels are being compiled: a newcomer's first seconds, when nothing else happens."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

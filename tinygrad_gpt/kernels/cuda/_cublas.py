@@ -25,7 +25,7 @@ from cupy.cuda import cublas, device, runtime
 
 from tinygrad_gpt.array import Array, compute_capability
 from tinygrad_gpt.kernels.cuda._cublas_recorded import call
-from tinygrad_gpt.kernels.cuda._layout import MOST_BLOCKS, THREADS, blocks_for, contiguous, not_ours
+from tinygrad_gpt.kernels.cuda._layout import MOST_BLOCKS, THREADS, blocks_for, contiguous, not_ours, pack
 from tinygrad_gpt.kernels.cuda._source import load
 from tinygrad_gpt.precision import matmul_precision
 
@@ -33,6 +33,7 @@ FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 BFLOAT16 = np.dtype(np.uint16)  # NumPy has no bfloat16: an operand of 16 bits is one
 TYPES = {BFLOAT16: runtime.CUDA_R_16BF, FLOAT32: runtime.CUDA_R_32F, FLOAT64: runtime.CUDA_R_64F}
 GROUP = 16  # bytes that tensor cores are fed at a time
+ROWS = 4  # of which a thread rounds numbers at once (rounding.cu)
 TENSOR_CORES = (8, 0)  # compute capability of the first cards whose tensor cores take TF32 and bfloat16
 
 # cuBLAS computes z = 1 x y + beta z, and reads 1 and beta, 0 or 1, from the CPU's memory: where they stay.
@@ -96,8 +97,9 @@ def _round(x: Array, rounded: Array, rounded_apart: int) -> None:
     (r, c), x_apart = x.shape, x.strides[0] // x.itemsize
     if x_apart == c == rounded_apart:  # as one long row
         r, c = 1, x.size
-    blocks = blocks_for(c), min(r, MOST_BLOCKS)
-    load("rounding", x.dtype).to_bfloat16(blocks, THREADS, x, rounded, r, c, x_apart, rounded_apart)
+    at_once = min(pack(c, x), pack(x_apart, x))
+    blocks = blocks_for(c, THREADS * at_once), min(blocks_for(r, ROWS), MOST_BLOCKS)
+    load("rounding", x.dtype, PACK=at_once).to_bfloat16(blocks, THREADS, x, rounded, r, c, x_apart, rounded_apart)
 
 
 def product(

@@ -8,8 +8,9 @@ and has the GPU repeat the whole list by itself, at one launch.
 
 What makes a repetition the same as a call:
 
-- Addresses. All memory of the function comes from a pool of its own, which nobody else uses later: the recording writes
-  to the same places each time. Its outputs lie there too, and hold the last call's values.
+- Addresses. All memory of a recording comes from a pool of its own, from which nobody takes any later (nor does CuPy
+  empty it then, to make room): the recording writes to the same places each time. Its outputs lie there too, and hold
+  the last call's values.
 - Numbers. Whatever Python computed (a learning rate, say) is fixed in the recording. What changes from call to call has
   to be an input. Random seeds do change: while it is recorded, the function draws promises of seeds (array.LaterSeed),
   whose values each call puts where the kernels look for them. They are drawn as ever, so that a repeated step drops the
@@ -20,7 +21,7 @@ What makes a repetition the same as a call:
   CUDA would repeat the copy from where it lay while it was recorded. They are refused just so.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -50,7 +51,7 @@ class Replayed:
     def __init__(self, function: Callable):
         self._function = function
         self._stream = cuda.Stream()  # the default one cannot be recorded; the two wait for each other
-        self._pool = cuda.MemoryPool()
+        self._pools: defaultdict = defaultdict(cuda.MemoryPool)  # one for each kind of inputs
         self._recordings: dict[tuple, _Recording] = {}
         self._calls: Counter = Counter()
         self.why_not: str | None = None
@@ -59,7 +60,7 @@ class Replayed:
         kind = (matmul_precision(), *((x.shape, x.dtype.str) for x in inputs))
         recording = self._recordings.get(kind)
         if recording is None:
-            with self._stream, cuda.using_allocator(self._pool.malloc):
+            with self._stream, cuda.using_allocator(self._pools[kind].malloc):
                 recording = self._record(kind, inputs)
                 if recording is None:
                     return self._function(*inputs)
@@ -76,7 +77,9 @@ class Replayed:
         # CUDA's runtime, its driver, cuBLAS and CuPy have errors of their own each. If it was none of theirs, but the
         # function's, the call that Python runs now meets it again.
         except RuntimeError as error:
-            self.why_not = f"the step cannot be recorded, something in it waits for the GPU or the CPU ({error})"
+            self.why_not = (
+                f"the step cannot be recorded: it seems that something in it waits for the GPU, or the CPU ({error})"
+            )
         return self._recordings.get(kind)
 
 

@@ -82,7 +82,7 @@ __device__ inline void weigh(Piece (&s)[N], Piece (&y)[OUT], int e, real scale, 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) forward(
     const real* q, int64 q_b, int64 q_h, int64 q_t, const real* k, int64 k_b, int64 k_h, int64 k_t, const real* v,
     int64 v_b, int64 v_h, int64 v_t, SCORES_PARAMETERS, real score_scale, real* y_all, real* lse) {
-    extern __shared__ real shared[];
+    extern __shared__ __align__(16) real shared[];
     Word* const k_tile = (Word*)shared;                       // (TILE, DEPTH)
     Word* const v_turned = k_tile + TILE * row_words(DEPTH);  // (COLUMNS, TILE)
 

@@ -18,6 +18,7 @@ from functools import cache
 import cupy
 import numpy as np
 
+from tinygrad_gpt.array import most_shared_memory
 from tinygrad_gpt.kernels.cuda import _cublas
 from tinygrad_gpt.kernels.cuda._attention import (
     THREADS,
@@ -30,7 +31,7 @@ from tinygrad_gpt.kernels.cuda._attention import (
     up,
 )
 from tinygrad_gpt.kernels.cuda._layout import not_ours
-from tinygrad_gpt.kernels.cuda.attention_backward import backward
+from tinygrad_gpt.kernels.cuda.attention_backward import backward, most_shared_memory_of_backward
 from tinygrad_gpt.kernels.cuda.attention_one_query import FEW, few_queries
 
 __all__ = ["backward", "forward", "why_not"]
@@ -45,7 +46,7 @@ def why_not(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0
         return f"made for heads of up to {LARGEST_HEAD} channels, not {q.shape[-1]}"
     if scale is not None and not 0 < scale < math.inf:
         return f"made for a scale above 0, not {scale}"
-    return not_ours(q, k, v)
+    return not_ours(q, k, v) or _no_room(_way(q), q)
 
 
 def why_not_rounded(precision: str, q, k, v, mask, settings: dict) -> str | None:
@@ -55,9 +56,20 @@ def why_not_rounded(precision: str, q, k, v, mask, settings: dict) -> str | None
     return _cublas.why_not_rounded(precision, q, k, v) or why_not(q, k, v, mask, **settings)
 
 
+def _way(q) -> str:
+    """How products are computed where no precision was asked for."""
+    return "FMA_UNITS" if q.dtype == np.float64 or _cublas.missing() else "SPLIT_TF32"
+
+
+def _no_room(way: str, q) -> str | None:
+    """Why tiles of such heads do not fit into a multiprocessor, or None. (Those of ways that round are no larger.)"""
+    what = way, q.dtype.name, q.shape[3]
+    need, have = max(shared_memory(shape_of(*what)), most_shared_memory_of_backward(*what)), most_shared_memory()
+    return f"takes {need} bytes of shared memory, of which a block has {have} here" if need > have else None
+
+
 def forward(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0):
-    way = "FMA_UNITS" if q.dtype == np.float64 or _cublas.missing() else "SPLIT_TF32"
-    return forward_by(way, q, k, v, mask, causal=causal, scale=scale, dropout=dropout, seed=seed)
+    return forward_by(_way(q), q, k, v, mask, causal=causal, scale=scale, dropout=dropout, seed=seed)
 
 
 def forward_by(way: str, q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0):
@@ -81,9 +93,13 @@ def forward_by(way: str, q, k, v, mask=None, *, causal=False, scale=None, dropou
         kernels = shape.kernels("attention", q, k, v)
         kernels.forward(
             shape.blocks(tq) * b * h, THREADS, *strided(q, k, v), *scores(saved), scale, y, lse,
-            shared=shape.straight + shape.turned,
+            shared=shared_memory(shape),
         )  # fmt: skip
     return y, saved
+
+
+def shared_memory(shape: Shape) -> int:
+    return shape.straight + shape.turned
 
 
 @cache

@@ -58,7 +58,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) dk_dv(
     const real* q, int64 q_b, int64 q_h, int64 q_t, const real* k, int64 k_b, int64 k_h, int64 k_t, const real* v,
     int64 v_b, int64 v_h, int64 v_t, const real* dy, int64 dy_b, int64 dy_h, int64 dy_t, SCORES_PARAMETERS,
     real score_scale, const real* lse, const real* dot, real* dk_all, real* dv_all, int64 row) {
-    extern __shared__ real shared[];
+    extern __shared__ __align__(16) real shared[];
     Word* const q_tile = (Word*)shared;
     Word* const dy_tile = q_tile + STRAIGHT;
     Word* const q_turned = dy_tile + STRAIGHT;
@@ -129,7 +129,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) dq(
     const real* q, int64 q_b, int64 q_h, int64 q_t, const real* k, int64 k_b, int64 k_h, int64 k_t, const real* v,
     int64 v_b, int64 v_h, int64 v_t, const real* dy, int64 dy_b, int64 dy_h, int64 dy_t, SCORES_PARAMETERS,
     real score_scale, const real* lse, const real* dot, real* dq_all, int64 row) {
-    extern __shared__ real shared[];
+    extern __shared__ __align__(16) real shared[];
     Word* const k_tile = (Word*)shared;
     Word* const v_tile = k_tile + STRAIGHT;
     Word* const k_turned = v_tile + STRAIGHT;

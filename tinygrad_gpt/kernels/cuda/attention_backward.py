@@ -3,6 +3,7 @@
 from functools import cache
 
 import cupy
+import numpy as np
 
 from tinygrad_gpt.kernels.cuda._attention import (
     THREADS,
@@ -36,11 +37,20 @@ def backward(dy, saved):
     arguments = (*strided(q, k, v, dy), *scores(saved), saved.scale, lse, dot)
     kernels.dk_dv(
         shape.blocks(tk) * b * h, THREADS, *arguments, dk, dv, row_length(dk),
-        shared=2 * (shape.straight + shape.turned + shape.tile * q.itemsize),
+        shared=_of_dk_dv(shape),
     )  # fmt: skip
     dq_shared = 2 * shape.straight + shape.turned
     kernels.dq(shape.blocks(tq) * b * h, THREADS, *arguments, dq, row_length(dq), shared=dq_shared)
     return dq, dk, dv, None
+
+
+def _of_dk_dv(shape: Shape) -> int:
+    """Bytes of shared memory, of which it takes more than dq: tiles of q and dy, and two numbers for each row."""
+    return 2 * (shape.straight + shape.turned + shape.tile * np.dtype(shape.dtype).itemsize)
+
+
+def most_shared_memory_of_backward(way: str, dtype: str, d: int) -> int:
+    return _of_dk_dv(shape_of(way, dtype, d))
 
 
 @cache

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.cuda._layout import THREADS, blocks_for, contiguous, not_ours
+from tinygrad_gpt.kernels.cuda._layout import THREADS, blocks_for, contiguous, not_ours, pack
 from tinygrad_gpt.kernels.cuda._source import load
 
 VARIANTS = ({}, {"ROUNDED": 1, "dtypes": ("float32",)})  # that gelu.cu is compiled in; the second for gelu_linear.py
@@ -23,12 +23,16 @@ def why_not(x, *, approximate="tanh"):
 def forward(x, *, approximate="tanh"):
     x = contiguous(x)
     y = np.empty_like(x)
-    load("gelu", x.dtype).forward(blocks_for(x.size), THREADS, x, y, x.size, approximate == "none")
+    at_once = pack(x.size, x, y)
+    kernels = load("gelu", x.dtype, PACK=at_once)
+    kernels.forward(blocks_for(x.size, THREADS * at_once), THREADS, x, y, x.size, approximate == "none")
     return y, Saved(x, approximate)
 
 
 def backward(dy, saved):
     x, approximate = saved
-    dx = np.empty_like(x)
-    load("gelu", x.dtype).backward(blocks_for(x.size), THREADS, contiguous(dy), x, dx, x.size, approximate == "none")
+    dy, dx = contiguous(dy), np.empty_like(x)
+    at_once = pack(x.size, x, dy, dx)
+    kernels = load("gelu", x.dtype, PACK=at_once)
+    kernels.backward(blocks_for(x.size, THREADS * at_once), THREADS, dy, x, dx, x.size, approximate == "none")
     return (dx,)

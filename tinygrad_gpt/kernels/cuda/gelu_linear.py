@@ -15,7 +15,7 @@ import numpy as np
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.cuda import linear
 from tinygrad_gpt.kernels.cuda._cublas import BFLOAT16, operand, product
-from tinygrad_gpt.kernels.cuda._layout import THREADS, blocks_for, rows
+from tinygrad_gpt.kernels.cuda._layout import THREADS, blocks_for, pack, rows
 from tinygrad_gpt.kernels.cuda._source import load
 from tinygrad_gpt.kernels.cuda._sum_rows import sum_rows
 
@@ -41,8 +41,8 @@ def forward_in(precision, x, weight, bias, approximate):
     """`forward` with products of this precision."""
     c_out, c_in = weight.shape
     x_rows, weight = rows(x, c_in), operand(weight, precision)  # (..., C_in) -> (R, C_in)
-    h, kernels = _gelu(x_rows, precision)
-    kernels.forward(blocks_for(h.size), THREADS, x_rows, h, h.size, approximate == "none")
+    h, blocks, kernels = _gelu(precision, x_rows)
+    kernels.forward(blocks, THREADS, x_rows, h, h.size, approximate == "none")
     y = product(h, False, weight, True, bias, precision)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
     saved = Saved(x_rows, weight, bias is not None, approximate, x.shape, precision)
     return y.reshape((*x.shape[:-1], c_out)), saved
@@ -55,15 +55,17 @@ def backward(dy, saved):
     # y = h @ weight.T + bias
     dx = product(dy_rows, False, weight, False, precision=precision)  # dh for now: -> (R, C_in)
     # h = gelu(x)
-    h, kernels = _gelu(x_rows, precision)
-    kernels.forward_and_backward(blocks_for(h.size), THREADS, dx, x_rows, h, h.size, approximate == "none")
+    h, blocks, kernels = _gelu(precision, x_rows, dx)
+    kernels.forward_and_backward(blocks, THREADS, dx, x_rows, h, h.size, approximate == "none")
     dweight = product(dy_rows, True, h, False, precision=precision)  # (C_out, R) @ (R, C_in) -> (C_out, C_in)
     dbias = sum_rows(dy) if has_bias else None  # (R, C_out) -> (C_out,)
     return dx.reshape(shape), dweight, dbias
 
 
-def _gelu(x, precision):
-    """Room for h, and the kernels that write it as products of this precision read it."""
-    if precision == "bfloat16":
-        return np.empty_like(x, dtype=BFLOAT16), load("gelu", x.dtype, ROUNDED=1)
-    return np.empty_like(x), load("gelu", x.dtype)
+def _gelu(precision, x, *more):
+    """Room for h, how many blocks it takes, and the kernels that write it as products of this precision read it."""
+    rounded = precision == "bfloat16"
+    h = np.empty_like(x, dtype=BFLOAT16) if rounded else np.empty_like(x)
+    at_once = pack(x.size, x, h, *more)
+    kernels = load("gelu", x.dtype, PACK=at_once, **({"ROUNDED": 1} if rounded else {}))
+    return h, blocks_for(x.size, THREADS * at_once), kernels

@@ -9,8 +9,10 @@ extern "C" __global__ void pieces(const Table table, double* sums) {
     int64 wide_end = piece.first;  // up to where packs may be used
     if (is_aligned(x)) wide_end += (piece.last - piece.first) / WIDE * WIDE;
 #pragma unroll 4
-    for (int64 i = piece.first + threadIdx.x * WIDE; i < wide_end; i += blockDim.x * WIDE)
-        for (double x_k : ((const Packed<WIDE>*)(x + i))->at) total += x_k * x_k;
+    for (int64 i = piece.first + threadIdx.x * WIDE; i < wide_end; i += blockDim.x * WIDE) {
+        const Packed<WIDE> some = *(const Packed<WIDE>*)(x + i);
+        for (double x_k : some.at) total += x_k * x_k;
+    }
     for (int64 i = wide_end + threadIdx.x; i < piece.last; i += blockDim.x) total += (double)x[i] * x[i];
     total = block_sum(total);
     if (threadIdx.x == 0) sums[blockIdx.x] = total;
