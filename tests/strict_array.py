@@ -89,6 +89,8 @@ class StrictArray:
         refused = _REFUSED_KEYWORDS & set(settings)
         if refused:
             raise TypeError(f"np.{name}: CuPy's has no {' and no '.join(sorted(refused))}=")
+        if name.endswith("_like") and not settings.get("shape", True):
+            del settings["shape"]  # CuPy takes () for None: as large as the array that it is to be like
         if name in ("array", "asarray") and isinstance(args[0], np.ndarray):
             return self._from_numpy(function(*args, **settings))
         return self._run(function, *args, **settings)
@@ -202,10 +204,10 @@ def _operators() -> None:
     """a + b, b + a, a += b and the like, as CuPy defines them."""
 
     def binary(function):
-        return lambda self, other: _foreign(other) or self._run(function, self, other)
+        return lambda self, other: self._run(function, self, other) if _is_ours(other) else NotImplemented
 
     def reflected(function):
-        return lambda self, other: _foreign(other) or self._run(function, other, self)
+        return lambda self, other: self._run(function, other, self) if _is_ours(other) else NotImplemented
 
     def in_place(function):
         def method(self, other):
@@ -214,10 +216,9 @@ def _operators() -> None:
 
         return method
 
-    def _foreign(other):
-        """NotImplemented for what wants to handle the operation itself, such as a Tensor."""
-        is_known = isinstance(other, StrictArray | np.ndarray | np.generic | int | float)
-        return None if is_known else NotImplemented
+    def _is_ours(other) -> bool:
+        """False for what wants to handle the operation itself, such as a Tensor."""
+        return isinstance(other, StrictArray | np.ndarray | np.generic | int | float)
 
     arithmetic = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide}
     arithmetic |= {"floordiv": np.floor_divide, "mod": np.remainder, "pow": np.power, "matmul": np.matmul}

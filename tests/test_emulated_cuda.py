@@ -3,6 +3,7 @@
 None of these tests installs it: sys.modules stays as it is.
 """
 
+import ctypes
 import importlib.util
 import subprocess
 import sys
@@ -260,15 +261,20 @@ def test_a_graph_repeats_everything_on_the_same_memory():
     code = 'extern "C" __global__ void twice(const float* x, float* y) { y[threadIdx.x] = 2 * x[threadIdx.x]; }'
     twice = cupy.RawModule(code=code).get_function("twice")
     x, total, one = cupy.ones((3, 3), np.float32), cupy.zeros((), np.float32), np.float32([1])
+    pointer = ctypes.c_void_p
 
     def work():
         y = cupy.empty_like(x)
         twice((1,), (9,), (x, y))  # a kernel
         z = cupy.ascontiguousarray(np.exp(y.T) + y[0])  # functions, views
         z[1:] *= 3  # in place
-        product = z @ x
-        sizes = (3, 3, 3, one.ctypes.data, x.data.ptr, 3, z.data.ptr, 3, one.ctypes.data, product.data.ptr, 3)
-        cublas.sgemm(1, 0, 0, *sizes)
+        product = cupy.ones((3, 3), np.float32)
+        operands = ((pointer(a.data.ptr), FLOAT, 3) for a in (x, z, product))
+        (*x_z, to), factor = operands, pointer(one.ctypes.data)
+        library = ctypes.PyDLL(cublas.__file__)  # cuBLAS itself, since CuPy would refuse
+        assert library.cublasSetStream_v2(pointer(1), pointer(cupy.cuda.get_current_stream().ptr)) == 0
+        arguments = (3, 3, 3, factor, *x_z[0], *x_z[1], factor, *to, cublas.CUBLAS_COMPUTE_32F, -1)
+        assert library.cublasGemmEx(pointer(1), 0, 0, *arguments) == 0
         np.add.at(total, (), product.sum())
         return product
 
@@ -280,8 +286,30 @@ def test_a_graph_repeats_everything_on_the_same_memory():
         y = np.full((3, 3), 2 * value)
         z = np.exp(y) + y
         z[1:] *= 3
-        np.testing.assert_allclose(result.get(), 2 * z * 3 * value, rtol=1e-5)
-        assert total.item() == pytest.approx(before + np.sum(2 * z * 3 * value), rel=1e-5)
+        np.testing.assert_allclose(result.get(), z * 3 * value + 1, rtol=1e-5)
+        assert total.item() == pytest.approx(before + np.sum(z * 3 * value + 1), rel=1e-5)
+
+
+PRODUCTS = {
+    "gemmEx": lambda x: cublas.gemmEx(1, 0, 0, 1, 1, 1, 0, 0, FLOAT, 1, 0, FLOAT, 1, 0, 0, FLOAT, 1, 68, -1),
+    "@": lambda x: x @ x,
+    "matmul": lambda x: cupy.matmul(x, x),
+    "dot": lambda x: x.dot(x),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("how", PRODUCTS)
+def test_cupy_refuses_products_while_a_stream_captures(how):
+    x = cupy.ones((3, 3))
+    with cupy.cuda.Stream() as stream:
+        stream.begin_capture()
+        with pytest.raises(NotImplementedError, match="calling cuBLAS API"):
+            PRODUCTS[how](x)
+        y = x + 1
+        graph = stream.end_capture()  # no harm was done
+    graph.launch()
+    assert (y.get() == 2).all()
 
 
 def test_a_graph_uses_the_memory_of_arrays_that_are_gone():
@@ -300,9 +328,7 @@ WAITING = {
     "float": lambda x: float(x.sum()),
     "bool": lambda x: bool(x.any()),
     "print": lambda x: repr(x) and x.tolist(),
-    "copy from the CPU": lambda x: cupy.asarray(np.ones(3)),
     "set": lambda x: x.set(np.ones(3)),
-    "a list": lambda x: cupy.array([1.0]),
     "synchronize the stream": lambda x: cupy.cuda.get_current_stream().synchronize(),
     "synchronize the device": lambda x: cupy.cuda.Device().synchronize(),
 }
@@ -316,6 +342,42 @@ def test_what_waits_cannot_be_captured(what):
     graph, y = captured(lambda: x + 1)
     graph.launch()
     assert (y.get() == 2).all()
+
+
+@pytest.mark.parametrize("copy", [lambda: cupy.asarray(np.ones(3)), lambda: cupy.array([1.0])], ids=["array", "list"])
+@pytest.mark.parametrize("then", [lambda x, y: x + 1, lambda x, y: y.get(), lambda x, y: None])
+def test_a_copy_from_the_cpu_ends_a_capture_without_a_word(copy, then):
+    """The next call of the driver says so, or the end."""
+    x = cupy.ones(3)
+    with pytest.raises(RuntimeError) as caught:
+        captured(lambda: then(x, copy()))
+    if isinstance(caught.value, _errors.CUDADriverError):
+        assert "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED" in str(caught.value)
+    else:
+        assert "cudaErrorStreamCapture" in str(caught.value)
+
+
+def test_a_number_from_the_cpu_is_captured():
+    x = cupy.ones(3)
+    graph, y = captured(lambda: x + cupy.asarray(np.float64(2)))
+    for value in (5, 7):
+        x[...] = value
+        graph.launch()
+        assert (y.get() == value + 2).all()
+
+
+def test_memory_for_copies_from_the_cpu_may_be_refused():
+    def refuse(size):
+        raise MemoryError(f"no {size} bytes")
+
+    cupy.cuda.set_pinned_memory_allocator(refuse)
+    try:
+        with pytest.raises(MemoryError, match="no 24 bytes"):
+            cupy.asarray(np.ones(3))
+        assert cupy.asarray(2.0) == 2 and cupy.ones(3).sum() == 3
+    finally:
+        cupy.cuda.set_pinned_memory_allocator(cupy.get_default_pinned_memory_pool().malloc)
+    assert cupy.asarray(np.ones(3)).sum() == 3
 
 
 def test_captures_on_streams_that_cannot():

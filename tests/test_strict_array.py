@@ -124,3 +124,23 @@ def test_routines_run_on_it():
     for got, right in zip((param, grad, m, v), expected, strict=True):
         np.testing.assert_array_equal(got.get(), right)
     assert registry.run("sum_squares", grad, grad) == 2 * float(np.sum(expected[1] ** 2))
+
+
+def test_an_output_that_nobody_used_may_be_a_number():
+    """Its gradient is a 0, in an array without axes, even if that of another output has some."""
+
+    def forward(x, *, sections, axis):
+        return (x + 1, x.sum()), None
+
+    def backward(dys, saved):
+        assert dys[1].shape == ()
+        return (dys[0] + dys[1],)
+
+    version = registry.register("split", forward, backward)
+    try:
+        x = Tensor(StrictArray(np.ones(4)), requires_grad=True)
+        y, _ = apply("split", x, sections=2, axis=0)
+        y.backward(np.ones_like(y.data))
+    finally:
+        registry.unregister(version)
+    assert x.grad.shape == (4,)

@@ -321,7 +321,7 @@ def _complete(node: Node, sums: dict[int, tuple]) -> tuple:
     some, _ = next(iter(sums.values()))
     dys = []
     for i, (shape, dtype) in enumerate(node.outputs):
-        dys.append(sums[i][0] if i in sums else np.zeros_like(some, shape=shape, dtype=dtype))
+        dys.append(sums[i][0] if i in sums else np.zeros(shape, dtype, like=some))
         watcher = node.watched[i]() if i in node.watched else None
         if watcher is not None:
             _accumulate(watcher, dys[i], is_new=False)

@@ -50,9 +50,9 @@ class Device:
         return _cupy().lib.stride_tricks.as_strided(x, shape, strides)
 
     def synchronize(self) -> None:
-        """Wait until it has done what it was told. (The card computes while Python goes on.)"""
+        """Wait until it has done what it was told, on whatever stream. (The card computes while Python goes on.)"""
         if self.kind == "cuda":
-            _cupy().cuda.get_current_stream().synchronize()
+            _cupy().cuda.Device().synchronize()
 
     def memory_in_use(self) -> int:
         """Bytes that arrays take on the card; of the CPU's memory nobody keeps count: 0."""

@@ -44,9 +44,7 @@ class ndarray(StrictArray):  # noqa: N801 (CuPy's name)
     @classmethod
     def _of(cls, values):
         """As an array on the GPU: a view where `values` lies there already, else a copy."""
-        a = np.asarray(values)
-        if a.dtype.kind not in "biufc":
-            raise ValueError(f"Unsupported dtype {a.dtype}")
+        a = _of_known_type(values)
         if _memory.memory_of(a) is None:
             new = _memory.new(a.shape, a.dtype, _dense_strides(a))
             new[...] = a
@@ -57,15 +55,29 @@ class ndarray(StrictArray):  # noqa: N801 (CuPy's name)
 
     @classmethod
     def _from_numpy(cls, values):
-        _capture.refuse("a copy from the CPU's memory")
-        return cls._of(np.asarray(values))
+        """CuPy writes a number by a kernel. Other arrays go through memory of the CPU's that the GPU can read; whether
+        they have arrived is asked at once, which nobody may while a stream captures. No error says so: the next does.
+        What lies by rows and by columns at once, as a single row does, CuPy has lie by columns.
+        """
+        values = _of_known_type(values)
+        if values.ndim:
+            _memory.allocate_pinned(values.nbytes)
+            _capture.invalidate()
+        x = cls(values.shape, values.dtype, order="F" if values.flags.f_contiguous else "C")
+        x._a[...] = values
+        if not values.ndim:
+            there, number = _capture.alias(x._a), values.copy()
+            _capture.record(lambda: np.copyto(there, number))
+        return x
 
     @classmethod
     def _run(cls, function, *args, **settings):
+        if function in (np.matmul, np.dot, np.ndarray.dot, np.tensordot, np.einsum, np.inner):
+            _capture.refuse_cublas()
         calls.add((*_name(function), len(args), tuple(sorted(settings))))
-        if function in (np.empty, np.empty_like):
-            return cls._new_like(function(*_plain_all(args), **{k: _plain_all(v) for k, v in settings.items()}))
         args, settings = _plain_all(args), {name: _plain_all(value) for name, value in settings.items()}
+        if function in (np.empty, np.empty_like):
+            return cls._new_like(function(*args, **settings))
         result = cls._wrapped(function(*args, **settings))
         _capture.record_call(function, args, settings, _plain_all(result))
         return result
@@ -146,6 +158,13 @@ def _name(function) -> tuple[str, str]:
     if hasattr(np.ndarray, name) and function is getattr(np.ndarray, name):
         return "method", name
     return "function", f"lib.stride_tricks.{name}" if name == "as_strided" else name
+
+
+def _of_known_type(values) -> np.ndarray:
+    a = np.asarray(values)
+    if a.dtype.kind not in "biufc":
+        raise ValueError(f"Unsupported dtype {a.dtype}")
+    return a
 
 
 def _device():

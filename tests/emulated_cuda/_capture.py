@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from tests.emulated_cuda import _memory
-from tests.emulated_cuda._errors import CUDARuntimeError
+from tests.emulated_cuda._errors import CUDADriverError, CUDARuntimeError
 
 ILLEGAL_STATE, UNSUPPORTED, INVALIDATED, IMPLICIT = 401, 900, 901, 906
 
@@ -52,14 +52,28 @@ def recording() -> bool:
     if current_streams[-1] is not _capture.stream:
         _capture.valid = False
         raise CUDARuntimeError(IMPLICIT, "work for another stream while one captures")
+    if not _capture.valid:  # the driver, which launches kernels, has errors of its own
+        raise CUDADriverError("CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "a previous error during capture")
     return True
 
 
-def refuse(what: str) -> None:
-    """What waits for the GPU, or copies from memory that a graph cannot count on, is an error while capturing."""
+def invalidate() -> None:
+    """If a stream captures: from now on it is in vain."""
     if _capture is not None:
         _capture.valid = False
+
+
+def refuse(what: str) -> None:
+    """What waits for the GPU is an error while capturing."""
+    if _capture is not None:
+        invalidate()
         raise CUDARuntimeError(UNSUPPORTED, what)
+
+
+def refuse_cublas() -> None:
+    """CuPy calls no function of cuBLAS while a stream captures, though cuBLAS would let it."""
+    if is_capturing(current_streams[-1]):
+        raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
 
 
 def record(step: Callable) -> None:

@@ -4,6 +4,7 @@ cuBLAS reads memory column by column: the element (i, j) of a matrix with leadin
 """
 
 import ctypes
+from functools import cache
 
 import numpy as np
 
@@ -89,6 +90,18 @@ def gemmStridedBatchedEx(  # noqa: N802
     strideC, batchCount, computeType, algo,
 ):  # fmt: skip
     """The same for batchCount matrices, each `stride` elements after the one before."""
+    _capture.refuse_cublas()
+    _products(
+        handle, transa, transb, m, n, k, alpha, A, Atype, lda, strideA, B, Btype, ldb, strideB, beta, C, Ctype, ldc,
+        strideC, batchCount, computeType, algo,
+    )  # fmt: skip
+
+
+def _products(
+    handle, transa, transb, m, n, k, alpha, A, Atype, lda, strideA, B, Btype, ldb, strideB, beta, C, Ctype, ldc,
+    strideC, batchCount, computeType, algo,
+):  # fmt: skip
+    """cuBLAS itself, which has nothing against being captured."""
     _check(transa, transb, m, n, k, (Atype, Btype, Ctype), (lda, ldb, ldc), computeType)
     at_compute = np.dtype(
         np.float64 if computeType in (CUBLAS_COMPUTE_64F, CUBLAS_COMPUTE_64F_PEDANTIC) else np.float32
@@ -176,3 +189,66 @@ def _tf32(x: np.ndarray) -> np.ndarray:
 
 def _bfloat16(x: np.ndarray) -> np.ndarray:
     return (_rounded(x, 16) >> np.uint32(16)).astype(np.uint16)
+
+
+# --- the library itself, for those who call it without CuPy -----------------------------------------------------------
+
+# A library of functions with cuBLAS's names and parameters, which call the function of Python's that `answer` holds.
+SOURCE = """
+typedef long long far;
+typedef int (*Answer)(int, const void*, int, int, int, int, int, const void*, const void*, int, int, far, const void*,
+                      int, int, far, const void*, void*, int, int, far, int, int, int);
+extern "C" {
+Answer answer;
+int cublasSetStream_v2(void* handle, void* stream) {
+    return answer(0, stream, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+}
+int cublasGemmEx(void* handle, int transa, int transb, int m, int n, int k, const void* alpha, const void* A, int Atype,
+                 int lda, const void* B, int Btype, int ldb, const void* beta, void* C, int Ctype, int ldc,
+                 int computeType, int algo) {
+    return answer(1, handle, transa, transb, m, n, k, alpha, A, Atype, lda, 0, B, Btype, ldb, 0, beta, C, Ctype, ldc, 0,
+                  1, computeType, algo);
+}
+int cublasGemmStridedBatchedEx(void* handle, int transa, int transb, int m, int n, int k, const void* alpha,
+                               const void* A, int Atype, int lda, far strideA, const void* B, int Btype, int ldb,
+                               far strideB, const void* beta, void* C, int Ctype, int ldc, far strideC, int batchCount,
+                               int computeType, int algo) {
+    return answer(1, handle, transa, transb, m, n, k, alpha, A, Atype, lda, strideA, B, Btype, ldb, strideB, beta, C,
+                  Ctype, ldc, strideC, batchCount, computeType, algo);
+}
+}
+"""
+_int, _far, _pointer = ctypes.c_int, ctypes.c_longlong, ctypes.c_void_p
+_matrix = (_pointer, _int, _int, _far)
+_Answer = ctypes.PYFUNCTYPE(
+    _int, _int, _pointer, *[_int] * 5, _pointer, *_matrix, *_matrix, _pointer, *_matrix, _int, _int, _int
+)
+SUCCESS, INVALID_VALUE, EXECUTION_FAILED = 0, 7, 13
+_stream: int | None = None  # that was set last
+
+
+@_Answer
+def _answer(is_product, handle_or_stream, *arguments) -> int:
+    global _stream
+    if not is_product:
+        _stream = handle_or_stream or 0
+        return SUCCESS
+    if _stream != _capture.current_streams[-1].ptr:
+        return EXECUTION_FAILED
+    try:
+        _products(handle_or_stream, *arguments)
+    except CUBLASError:
+        return INVALID_VALUE
+    except RuntimeError:
+        return EXECUTION_FAILED
+    return SUCCESS
+
+
+@cache
+def file() -> str:
+    """Where the library is."""
+    from tests.emulated_cuda._kernels import _compiled
+
+    path = _compiled(SOURCE, ("-shared", "-fPIC", "-O1"))
+    ctypes.c_void_p.in_dll(ctypes.PyDLL(str(path)), "answer").value = ctypes.cast(_answer, ctypes.c_void_p).value
+    return str(path)

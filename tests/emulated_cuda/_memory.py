@@ -22,6 +22,7 @@ _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 on_new: "Callable[[Memory], None] | None" = None  # called with each new Memory
 may_unmap = True
+allocate_pinned: Callable[[int], object]  # memory of the CPU's that the GPU can read; _runtime says how
 _starts: list[int] = []  # of all mappings, in order
 _owners: "dict[int, weakref.ref[Memory]]" = {}  # start of a mapping -> who has it, or had it last
 

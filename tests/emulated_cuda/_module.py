@@ -114,6 +114,12 @@ def _module(name: str, **content) -> ModuleType:
     return module
 
 
+def _file_of_cublas(name: str) -> str:
+    if name != "__file__":
+        raise AttributeError(name)
+    return _cublas.file()
+
+
 def _public(source, *names) -> dict:
     return {name: getattr(source, name) for name in names}
 
@@ -122,7 +128,7 @@ def _build() -> dict[str, ModuleType]:
     cublas = {name: value for name, value in vars(_cublas).items() if name.startswith(("CUBLAS", "sgemm", "dgemm"))}
     cublas |= _public(_cublas, "gemmEx", "gemmStridedBatchedEx", "setMathMode", "getMathMode")
     cublas |= _public(_cublas, "setPointerMode", "getPointerMode")
-    cublas = _module("cupy.cuda.cublas", **cublas)
+    cublas = _module("cupy.cuda.cublas", **cublas, __getattr__=_file_of_cublas)
     runtime = _public(_runtime, "getDeviceCount", "getDevice", "setDevice", "getDeviceProperties", "driverGetVersion")
     runtime |= _public(_runtime, "runtimeGetVersion", "memGetInfo", "deviceSynchronize")
     runtime |= {k: v for k, v in vars(_runtime).items() if k.startswith(("CUDA_R_", "streamCaptureMode"))}
@@ -140,6 +146,7 @@ def _build() -> dict[str, ModuleType]:
     parts = {"cublas": cublas, "runtime": runtime, "compiler": compiler, "driver": driver, "graph": graph}
     parts |= {"stream": stream, "device": device, "memory": memory, "nvrtc": nvrtc}
     names = "Device Stream Event MemoryPool PinnedMemoryPool set_allocator get_allocator using_allocator is_available"
+    names += " set_pinned_memory_allocator"
     names = _public(_runtime, *names.split(), "get_current_stream", "get_elapsed_time", "Graph")
     cuda = _module("cupy.cuda", **names, **parts)
 

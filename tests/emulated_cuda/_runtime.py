@@ -290,6 +290,9 @@ class PinnedMemoryPool:
 
     __module__ = "cupy.cuda.pinned_memory"
 
+    def malloc(self, size: int) -> None:
+        pass
+
     def free_all_blocks(self) -> None:
         pass
 
@@ -326,6 +329,13 @@ def using_allocator(allocator=None) -> Iterator[None]:
 
 def get_default_memory_pool() -> MemoryPool:
     return _pool
+
+
+def set_pinned_memory_allocator(allocator=None) -> None:
+    _memory.allocate_pinned = allocator or _pinned_pool.malloc
+
+
+set_pinned_memory_allocator()
 
 
 def get_default_pinned_memory_pool() -> PinnedMemoryPool:

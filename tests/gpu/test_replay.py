@@ -114,6 +114,17 @@ def test_what_waits_is_run_by_python_every_time_and_says_why():
     assert waits.calls == 7  # the attempt to record it, too
 
 
+def test_what_copies_from_the_cpu_is_run_by_python_every_time_and_says_why():
+    """What is copied may be something else each time, which a recording would not know."""
+    times = Counted(lambda x: here(x) * to_gpu(np.full(6, times.calls)))
+    replayed = registry.replayed(times, "cuda")
+    for seed in range(6):
+        np.testing.assert_array_equal(to_cpu(replayed(ids(seed))), ids(seed) * times.calls)
+    assert "48 bytes were to be copied from the CPU" in replayed.why_not
+    assert times.calls == 7
+    assert to_gpu(np.ones(3)).sum() == 3  # copies are no longer refused
+
+
 def test_a_wrong_call_leaves_nothing_half_recorded():
     def picky(x):
         raise ValueError("not this")

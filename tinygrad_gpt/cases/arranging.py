@@ -107,6 +107,7 @@ def _getitem(draw):
         ("no booleans", np.zeros((4, 5), dtype=bool)),
     ]:
         yield name, (x,), {"index": index}
+    yield "new axis of a number", (draw.normal(),), {"index": None}
     yield "strided", (strided(draw.normal(4, 5)),), {"index": (np.array([1, 1, 2]), slice(1, None))}
     yield "one axis, repeated", (draw.normal(7),), {"index": np.array([6, 6, 0, 6])}
     yield "sizes one", (draw.normal(1, 3, 1),), {"index": (0, slice(None), np.array([0, 0]))}

@@ -103,7 +103,7 @@ def _rows(logits: Array, targets: Array, ignore_index: int) -> tuple[Array, Arra
     """Logits as (R, V), targets as (R,) with 0 in place of those to ignore, and which rows count, (R,)."""
     v = logits.shape[-1]
     z = logits.reshape(math.prod(targets.shape), v)
-    t = targets.reshape(-1)
+    t = targets.reshape(-1).astype(np.int64, copy=False)  # ignore_index may be no number of an unsigned type
     counts = t != ignore_index
     return z, np.where(counts, t, 0), counts
 

@@ -32,7 +32,7 @@ def forward(x, *, index):
 
 def backward(dy, saved):
     shape, index = saved
-    dx = np.zeros_like(dy, shape=shape)
+    dx = np.zeros(shape, dy.dtype, like=dy)  # not zeros_like: shape=() means nothing to CuPy's
     # y = x[index]
     if _may_repeat(index):
         scatter_add(dx, index, dy)

@@ -15,7 +15,8 @@ bfloat16  operands that were rounded to bfloat16 before; products of two such nu
 float64   CUBLAS_COMPUTE_64F
 
 cuBLAS works on CuPy's current stream. It gives the same bits each time on one kind of card, as long as one stream at a
-time uses it, and may be recorded in a CUDA graph once a handle has been made, that is after a first product.
+time uses it, and may be recorded in a CUDA graph (see _cublas_recorded.py) once a handle has been made, that is after
+a first product.
 """
 
 import cupy
@@ -23,6 +24,7 @@ import numpy as np
 from cupy.cuda import cublas, device, runtime
 
 from tinygrad_gpt.array import Array, compute_capability
+from tinygrad_gpt.kernels.cuda._cublas_recorded import call
 from tinygrad_gpt.kernels.cuda._layout import MOST_BLOCKS, THREADS, blocks_for, contiguous, not_ours, pack
 from tinygrad_gpt.kernels.cuda._source import load
 from tinygrad_gpt.precision import matmul_precision
@@ -129,12 +131,11 @@ def product(
     how = _compute_type(z.dtype, precision), cublas.CUBLAS_GEMM_DEFAULT
     handle, sizes = device.get_cublas_handle(), (int(turn_y), int(turn_x), columns, rows, inner)
     if z.ndim == 2:
-        cublas.gemmEx(handle, *sizes, one, *of_y, *of_x, beta, *of_z, *how)
+        call("gemmEx", handle, *sizes, one, *of_y, *of_x, beta, *of_z, *how)
     else:
         strides = [a.strides[0] // a.itemsize for a in (y, x, z)]
-        cublas.gemmStridedBatchedEx(
-            handle, *sizes, one, *of_y, strides[0], *of_x, strides[1], beta, *of_z, strides[2], len(z), *how
-        )
+        of_y, of_x, of_z = ((*of, stride) for of, stride in zip((of_y, of_x, of_z), strides, strict=True))
+        call("gemmStridedBatchedEx", handle, *sizes, one, *of_y, *of_x, beta, *of_z, len(z), *how)
     return z
 
 

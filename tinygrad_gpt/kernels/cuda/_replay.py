@@ -17,22 +17,27 @@ What makes a repetition the same as a call:
   same elements as one that Python runs.
 - No questions. Nothing recorded may wait for a value, since no value is there yet. CUDA refuses to; then the function
   goes on as before, run by Python at every call, and `why_not` says so.
+- No copies from the CPU, other than of the inputs. What Python has computed might be something else at each call, and
+  CUDA would repeat the copy from where it lay while it was recorded. They are refused just so.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import cupy
 import numpy as np
-from cupy.cuda import cublas
+from cupy import cuda
+from cupy.cuda import runtime
 
 from tinygrad_gpt import array
 from tinygrad_gpt.precision import matmul_precision
 
 WARM_UP = 2  # calls that Python runs before one is recorded
-# What refuses to be recorded: most of CUDA, the launch of a kernel, and cuBLAS have each their own errors.
-REFUSALS = (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError, cublas.CUBLASError)
+
+
+class CopyRefusedError(RuntimeError):
+    """An array was to be copied from the CPU's memory while a call was recorded."""
 
 
 class Replayed:
@@ -45,8 +50,8 @@ class Replayed:
 
     def __init__(self, function: Callable):
         self._function = function
-        self._stream = cupy.cuda.Stream()  # the default one cannot be recorded; the two wait for each other
-        self._pools: defaultdict = defaultdict(cupy.cuda.MemoryPool)  # one for each kind of inputs
+        self._stream = cuda.Stream()  # the default one cannot be recorded; the two wait for each other
+        self._pools: defaultdict = defaultdict(cuda.MemoryPool)  # one for each kind of inputs
         self._recordings: dict[tuple, _Recording] = {}
         self._calls: Counter = Counter()
         self.why_not: str | None = None
@@ -55,7 +60,7 @@ class Replayed:
         kind = (matmul_precision(), *((x.shape, x.dtype.str) for x in inputs))
         recording = self._recordings.get(kind)
         if recording is None:
-            with self._stream, cupy.cuda.using_allocator(self._pools[kind].malloc):
+            with self._stream, cuda.using_allocator(self._pools[kind].malloc):
                 recording = self._record(kind, inputs)
                 if recording is None:
                     return self._function(*inputs)
@@ -69,8 +74,12 @@ class Replayed:
             return None
         try:
             self._recordings[kind] = _Recording(self._function, inputs, self._stream)
-        except REFUSALS as error:
-            self.why_not = f"the step cannot be recorded: it seems that something in it waits for the GPU ({error})"
+        # CUDA's runtime, its driver, cuBLAS and CuPy have errors of their own each. If it was none of theirs, but the
+        # function's, the call that Python runs now meets it again.
+        except RuntimeError as error:
+            self.why_not = (
+                f"the step cannot be recorded: it seems that something in it waits for the GPU, or the CPU ({error})"
+            )
         return self._recordings.get(kind)
 
 
@@ -85,11 +94,11 @@ class _Recording:
         before = array.random_state()
         stream.begin_capture()
         try:
-            with array.later_seeds(self._seeds):
+            with array.later_seeds(self._seeds), _no_copies_from_the_cpu():
                 self._outputs = function(*self._inputs)
                 self._draws = array.random_state()["drawn"] - before["drawn"]
         except BaseException:
-            with suppress(*REFUSALS):  # it ends what was refused, too
+            with suppress(runtime.CUDARuntimeError):  # it ends what was refused, too
                 stream.end_capture()
             raise
         finally:
@@ -103,3 +112,18 @@ class _Recording:
             self._seeds[: self._draws].set(np.array([array.next_seed() for _ in range(self._draws)], np.uint64))
         self._graph.launch()
         return self._outputs
+
+
+@contextmanager
+def _no_copies_from_the_cpu() -> Iterator[None]:
+    """Inside this block such a copy raises CopyRefusedError before CuPy begins it: first of all it asks for memory of
+    the CPU's that the GPU can read. (In all threads: none but this one should use the GPU meanwhile.)"""
+
+    def refuse(size: int):
+        raise CopyRefusedError(f"{size} bytes were to be copied from the CPU's memory: make them an input")
+
+    cuda.set_pinned_memory_allocator(refuse)
+    try:
+        yield
+    finally:
+        cuda.set_pinned_memory_allocator(cupy.get_default_pinned_memory_pool().malloc)
