@@ -203,7 +203,7 @@ def median_ratio(numerators: list[float], denominators: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(numerators, denominators, strict=True))
 
 
-def card_mib() -> float | None:
+def gpu_mib() -> float | None:
     """MiB of the GPU's memory that is in use, by all processes; None where there is no nvidia-smi to ask."""
     query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
     with contextlib.suppress(OSError, subprocess.CalledProcessError, ValueError):
@@ -226,7 +226,7 @@ def machine(*packages: str) -> dict[str, str]:
     return facts
 
 
-def card() -> dict[str, str]:
+def gpu() -> dict[str, str]:
     """The GPU, as far as nvidia-smi knows it."""
     facts = {}
     for name, field in (("gpu", "name"), ("gpu memory", "memory.total"), ("driver", "driver_version")):

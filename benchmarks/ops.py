@@ -209,7 +209,7 @@ def main() -> None:
     facts = harness.machine("numpy", "numba", "torch")
     cases, name_of_results = CASES, "ops"
     if options.device == "cuda":
-        facts |= harness.card() | harness.machine("cupy-cuda12x", "cupy-cuda13x")
+        facts |= harness.gpu() | harness.machine("cupy-cuda12x", "cupy-cuda13x")
         cases, name_of_results = op_cases.ON_CUDA, "ops_cuda"
     print(harness.one_line(facts), flush=True)
     sides = Sides(options.device)

@@ -138,9 +138,9 @@ def measure(config: Config, rounds: int, names: list[str], dtype: str = "float32
 
 def given_back(peer: harness.Peer) -> float | None:
     """MiB of the GPU's memory that are free once this peer has ended, and were not before; None if nobody knows."""
-    before = harness.card_mib()
+    before = harness.gpu_mib()
     peer.close()
-    return None if before is None else before - harness.card_mib()
+    return None if before is None else before - harness.gpu_mib()
 
 
 def rates(config: Config, times: dict[str, list], accounts: dict[str, float], tflops: dict[str, float]) -> dict:
@@ -241,7 +241,7 @@ def main() -> None:
     facts = harness.machine("numpy", "numba", "torch", "jax", "tinygrad", "mygrad", "autograd")
     as_table, name_of_results = table, "train_step" + "".join(f"_{dtype}" for dtype in dtypes if dtype != "float32")
     if options.device == "cuda":
-        facts |= harness.card() | harness.machine("cupy-cuda12x", "cupy-cuda13x")
+        facts |= harness.gpu() | harness.machine("cupy-cuda12x", "cupy-cuda13x")
         as_table, name_of_results = cuda_table, "train_step_cuda"
     print(harness.one_line(facts))
     records = []

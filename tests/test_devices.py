@@ -1,4 +1,4 @@
-"""Devices by name, and what is said where there is no card: without CuPy, and with stand-ins for broken ones."""
+"""Devices by name, and what is said where there is no GPU: without CuPy, and with stand-ins for broken ones."""
 
 import importlib.util
 import subprocess
@@ -56,7 +56,7 @@ def cupy(monkeypatch):
         forget()
 
     def forget():
-        devices.why_no_card.cache_clear()
+        devices.why_no_gpu.cache_clear()
         devices._properties.cache_clear()
 
     monkeypatch.setattr(importlib.util, "find_spec", is_there)
@@ -78,7 +78,7 @@ BROKEN = {
         fake_cupy(driver=11040, built_for=12090, count=INSUFFICIENT),
         ("takes CUDA up to 11.4", "is for CUDA 12.9: install a newer driver"),
     ),
-    "no card": (fake_cupy(count=NO_DEVICE), ("CUDA finds none", "no CUDA-capable device", "CUDA_VISIBLE_DEVICES")),
+    "no GPU": (fake_cupy(count=NO_DEVICE), ("CUDA finds none", "no CUDA-capable device", "CUDA_VISIBLE_DEVICES")),
     "no library": (
         fake_cupy(cannot=NO_NVRTC, driver=13000, built_for=13000),
         ('RuntimeError: Failure finding "libnvrtc.so.12"', "pip install 'tinygrad-gpt[cuda13]'"),
@@ -96,7 +96,7 @@ def test_what_is_missing_is_said_in_a_line(cupy, how):
     for part in parts:
         assert part in str(raised.value)
     assert tg.device("auto") == tg.device("cpu") and devices.usable() == (tg.device("cpu"),)
-    assert devices.describe_card() == "none: " + str(raised.value).partition(": ")[2]
+    assert devices.describe_gpu() == "none: " + str(raised.value).partition(": ")[2]
     with pytest.raises(UserError, match="cuda cannot be used"):
         Linear(2, 3).to("cuda")
 
@@ -113,18 +113,18 @@ def test_a_cupy_that_does_not_load(cupy, monkeypatch, tmp_path):
 
 def test_here_a_card_can_be_used_or_there_is_one_line_about_why_not():
     """Whatever this machine has: nothing, CuPy without a driver, or all of it."""
-    reason = devices.why_no_card()
+    reason = devices.why_no_gpu()
     assert (reason is None) == (tg.device("auto").kind == "cuda")
     assert reason is None or (reason and "\n" not in reason)
 
 
 def test_a_card_that_can_be_used(cupy):
     cupy(fake_cupy())
-    card = tg.device("cuda")
-    assert card == tg.device("auto") == tg.device("cuda:0") == tg.device(card) != tg.device("cpu")
-    assert (str(card), card.title) == ("cuda", "NVIDIA Test 9000") and {card: 1}[tg.device("auto")] == 1
-    assert devices.usable() == (tg.device("cpu"), card) and array.compute_capability() == (9, 0)
-    assert devices.describe_card() == (
+    gpu = tg.device("cuda")
+    assert gpu == tg.device("auto") == tg.device("cuda:0") == tg.device(gpu) != tg.device("cpu")
+    assert (str(gpu), gpu.title) == ("cuda", "NVIDIA Test 9000") and {gpu: 1}[tg.device("auto")] == 1
+    assert devices.usable() == (tg.device("cpu"), gpu) and array.compute_capability() == (9, 0)
+    assert devices.describe_gpu() == (
         "NVIDIA Test 9000, 8 GiB, compute capability 9.0, driver for CUDA 12.9, CuPy 14.2.0 for CUDA 12.9"
     )
 
@@ -139,7 +139,7 @@ def test_the_cpu():
     ("name", "message"),
     [
         ("gpu", "expected one of cpu, cuda, auto, got 'gpu'$"),
-        ("cuda:1", "got 'cuda:1'; another card than the first is chosen by CUDA_VISIBLE_DEVICES"),
+        ("cuda:1", "got 'cuda:1'; another GPU than the first is chosen by CUDA_VISIBLE_DEVICES"),
         (0, "got 0"),
     ],
 )

@@ -1,11 +1,11 @@
-"""Devices: the CPU, the graphics card, and what stands in the way of computing on it.
+"""Devices: the CPU, the GPU, and what stands in the way of computing on it.
 
     device("cpu")     # where arrays are NumPy's
-    device("cuda")    # where they are CuPy's; a UserError that says what is missing where no card can be used
-    device("auto")    # the card if one can be used, else the CPU
+    device("cuda")    # where they are CuPy's; a UserError that says what is missing where no GPU can be used
+    device("auto")    # the GPU if one can be used, else the CPU
 
 Beside the kernels in kernels/cuda this is the only file that imports CuPy, which takes a second: not before somebody
-has asked for a card.
+has asked for a GPU.
 """
 
 import importlib.util
@@ -22,7 +22,7 @@ EXTRAS = {12: "tinygrad-gpt[cuda12]", 13: "tinygrad-gpt[cuda13]"}  # CUDA's vers
 
 @dataclass(frozen=True)
 class Device:
-    """A place for arrays. As PyTorch's, but there is one card: CUDA_VISIBLE_DEVICES says which.
+    """A place for arrays. As PyTorch's, but there is one GPU: CUDA_VISIBLE_DEVICES says which.
 
     kind  "cpu" or "cuda"
     """
@@ -50,16 +50,16 @@ class Device:
         return _cupy().lib.stride_tricks.as_strided(x, shape, strides)
 
     def synchronize(self) -> None:
-        """Wait until it has done what it was told, on whatever stream. (The card computes while Python goes on.)"""
+        """Wait until it has done what it was told, on whatever stream. (The GPU computes while Python goes on.)"""
         if self.kind == "cuda":
             _cupy().cuda.Device().synchronize()
 
     def memory_in_use(self) -> int:
-        """Bytes that arrays take on the card; of the CPU's memory nobody keeps count: 0."""
+        """Bytes that arrays take on the GPU; of the CPU's memory nobody keeps count: 0."""
         return _cupy().get_default_memory_pool().used_bytes() if self.kind == "cuda" else 0
 
     def memory_kept(self) -> int:
-        """Bytes of the card that are taken: what CuPy has ever had to take for arrays at once, and keeps for the next
+        """Bytes of the GPU that are taken: what CuPy has ever had to take for arrays at once, and keeps for the next
         ones (the memory of recorded steps, too), CUDA's own, and what other processes have."""
         if self.kind == "cpu":
             return 0
@@ -70,19 +70,19 @@ class Device:
 def device(name: "str | Device") -> Device:
     """The device of this name: "cpu", "cuda" or "auto" (see above). A Device is returned as it is.
 
-    Raises ValueError for another name, UserError for "cuda" where no card can be used.
+    Raises ValueError for another name, UserError for "cuda" where no GPU can be used.
     """
     if isinstance(name, Device):
         return name
     if name == "cuda:0":  # as PyTorch calls the first, and here only, one
         name = "cuda"
     if name not in NAMES:
-        other_card = isinstance(name, str) and name.startswith("cuda:")
-        hint = "; another card than the first is chosen by CUDA_VISIBLE_DEVICES" if other_card else ""
+        other_gpu = isinstance(name, str) and name.startswith("cuda:")
+        hint = "; another GPU than the first is chosen by CUDA_VISIBLE_DEVICES" if other_gpu else ""
         raise ValueError(f"device: expected one of {', '.join(NAMES)}, got {name!r}{hint}")
     if name == "cpu":
         return Device("cpu")
-    reason = why_no_card()
+    reason = why_no_gpu()
     if reason is None:
         return Device("cuda")
     if name == "cuda":
@@ -91,7 +91,7 @@ def device(name: "str | Device") -> Device:
 
 
 def usable() -> tuple[Device, ...]:
-    """The CPU, and the card where one can be used."""
+    """The CPU, and the GPU where one can be used."""
     return tuple(dict.fromkeys((device("cpu"), device("auto"))))
 
 
@@ -100,12 +100,12 @@ def is_device_name(name) -> bool:
     return isinstance(name, Device) or (isinstance(name, str) and name.partition(":")[0] in NAMES)
 
 
-# --- cards -------------------------------------------------------------------------------------------------------
+# --- GPUs --------------------------------------------------------------------------------------------------------
 
 
 @cache
-def why_no_card() -> str | None:
-    """What stands in the way of computing on a card, and what to do about it, in a line; None if nothing does."""
+def why_no_gpu() -> str | None:
+    """What stands in the way of computing on a GPU, and what to do about it, in a line; None if nothing does."""
     if importlib.util.find_spec("cupy") is None:
         extras = " or ".join(f"pip install '{extra}' for CUDA {version}" for version, extra in EXTRAS.items())
         return f"CuPy is not installed: {extras} (nvidia-smi shows which CUDA the driver takes)"
@@ -124,7 +124,7 @@ def why_no_card() -> str | None:
     except Exception as error:
         extra = EXTRAS.get(runtime.runtimeGetVersion() // 1000, EXTRAS[12])
         return (
-            f"CuPy finds the card, but cannot compute on it ({_in_a_line(error)}): "
+            f"CuPy finds the GPU, but cannot compute on it ({_in_a_line(error)}): "
             f"pip install '{extra}' brings the libraries of CUDA that it needs"
         )
     return None
@@ -133,7 +133,7 @@ def why_no_card() -> str | None:
 def _why_none_is_found(driver: int, built_for: int, error: Exception) -> str:
     """driver, built_for: the newest CUDA that the driver takes (0: there is no driver), and the one of CuPy."""
     if driver == 0:
-        return "there is no NVIDIA driver here (in a container: start it with the card, as docker's --gpus all does)"
+        return "there is no NVIDIA driver here (in a container: start it with the GPU, as docker's --gpus all does)"
     if driver < built_for and "InsufficientDriver" in str(error):
         extra = EXTRAS.get(driver // 1000, "") if driver // 1000 < built_for // 1000 else ""
         return (
@@ -143,24 +143,24 @@ def _why_none_is_found(driver: int, built_for: int, error: Exception) -> str:
     return f"CUDA finds none ({_in_a_line(error)}): nvidia-smi should list it, and CUDA_VISIBLE_DEVICES not hide it"
 
 
-def describe_card() -> str:
-    """The card with its memory, what it can, its driver and CuPy; or why there is none."""
-    reason = why_no_card()
+def describe_gpu() -> str:
+    """The GPU with its memory, what it can, its driver and CuPy; or why there is none."""
+    reason = why_no_gpu()
     if reason is not None:
         return f"none: {reason}"
-    cupy, card = _cupy(), _properties()
-    runtime, gib = cupy.cuda.runtime, card["totalGlobalMem"] / 2**30
+    cupy, gpu = _cupy(), _properties()
+    runtime, gib = cupy.cuda.runtime, gpu["totalGlobalMem"] / 2**30
     return (
-        f"{card['name'].decode()}, {gib:.0f} GiB, compute capability {card['major']}.{card['minor']}, driver for CUDA "
+        f"{gpu['name'].decode()}, {gib:.0f} GiB, compute capability {gpu['major']}.{gpu['minor']}, driver for CUDA "
         f"{_version(runtime.driverGetVersion())}, CuPy {cupy.__version__} for CUDA "
         f"{_version(runtime.runtimeGetVersion())}"
     )
 
 
 def compute_capability() -> tuple[int, int]:
-    """What the card's instructions are: (8, 0) for an A100, (9, 0) for an H100 or H200."""
-    card = _properties()
-    return card["major"], card["minor"]
+    """What the GPU's instructions are: (8, 0) for an A100, (9, 0) for an H100 or H200."""
+    gpu = _properties()
+    return gpu["major"], gpu["minor"]
 
 
 def most_shared_memory() -> int:

@@ -100,12 +100,12 @@ def test_tflops_of_a_product(monkeypatch):
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell script stands in for nvidia-smi")
 def test_what_nvidia_smi_says(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert harness.card_mib() is None and harness.card() == {}
+    assert harness.gpu_mib() is None and harness.gpu() == {}
     script = tmp_path / "nvidia-smi"
     script.write_text("#!/bin/sh\ncase $1 in *memory.used) echo 1234;; *name) echo Card;; *) echo more;; esac\n")
     script.chmod(0o755)
-    assert harness.card_mib() == 1234
-    assert harness.card() == {"gpu": "Card", "gpu memory": "more", "driver": "more"}
+    assert harness.gpu_mib() == 1234
+    assert harness.gpu() == {"gpu": "Card", "gpu memory": "more", "driver": "more"}
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux lets a process forget its peak")

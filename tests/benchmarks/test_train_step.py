@@ -97,9 +97,9 @@ def test_what_a_record_of_a_gpu_has_besides():
 
 def test_memory_on_a_gpu_is_what_a_side_gives_back(monkeypatch):
     used = [5000.0, 1500.0]
-    monkeypatch.setattr(train_step.harness, "card_mib", lambda: used.pop(0))
+    monkeypatch.setattr(train_step.harness, "gpu_mib", lambda: used.pop(0))
     assert train_step.given_back(FakePeer([])) == 3500
-    monkeypatch.setattr(train_step.harness, "card_mib", lambda: None)
+    monkeypatch.setattr(train_step.harness, "gpu_mib", lambda: None)
     assert train_step.given_back(FakePeer([])) is None
 
 

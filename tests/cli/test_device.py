@@ -1,4 +1,4 @@
-"""`--device`: refused in a line where there is no card, before anything is made."""
+"""`--device`: refused in a line where there is no GPU, before anything is made."""
 
 import importlib.util
 
@@ -15,9 +15,9 @@ SMALL = SMALL.split()
 def no_cupy(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "cupy" else find(name, *rest))
-    devices.why_no_card.cache_clear()
+    devices.why_no_gpu.cache_clear()
     yield
-    devices.why_no_card.cache_clear()
+    devices.why_no_gpu.cache_clear()
 
 
 @pytest.fixture

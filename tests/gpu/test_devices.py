@@ -17,14 +17,14 @@ RNG = np.random.default_rng(0)
 
 
 def test_the_card():
-    card = tg.device("cuda")
-    assert card == tg.device("auto") and card.title in devices.describe_card()
+    gpu = tg.device("cuda")
+    assert gpu == tg.device("auto") and gpu.title in devices.describe_gpu()
     major, minor = array.compute_capability()
     assert major >= 5 and 0 <= minor <= 9
-    x = card.bring(np.ones((1000, 1000), np.float32))
-    card.synchronize()
-    assert array.place(x) == "cuda" and array.device_of(x) == card and card.bring(x) is x
-    assert card.memory_kept() >= card.memory_in_use() >= x.nbytes
+    x = gpu.bring(np.ones((1000, 1000), np.float32))
+    gpu.synchronize()
+    assert array.place(x) == "cuda" and array.device_of(x) == gpu and gpu.bring(x) is x
+    assert gpu.memory_kept() >= gpu.memory_in_use() >= x.nbytes
     assert isinstance(tg.device("cpu").bring(x), np.ndarray)
 
 
@@ -34,11 +34,11 @@ def test_a_machine_without_one(status, said):
     from tests.emulated_cuda._runtime import broken
 
     try:
-        devices.why_no_card.cache_clear()
+        devices.why_no_gpu.cache_clear()
         with broken(status), pytest.raises(UserError, match=said):
             tg.device("cuda")
     finally:
-        devices.why_no_card.cache_clear()
+        devices.why_no_gpu.cache_clear()
 
 
 def test_tensors_move():

@@ -39,7 +39,7 @@ def rounded(x, precision):
 def assert_product(got, x, y, bias=None, precision="float32"):
     """x @ y + bias of rounded operands, as near as sums of that many terms may be expected to be.
 
-    How tensor cores round to TF32 is the card's affair: each operand may be off by 2⁻¹⁰ of itself, and on the emulation
+    How tensor cores round to TF32 is the GPU's affair: each operand may be off by 2⁻¹⁰ of itself, and on the emulation
     by no more than nothing.
     """
     x, y = (rounded(a, precision).astype(np.float64) for a in (x, y))

@@ -58,17 +58,17 @@ def gradcheck(
 
 
 def info():
-    """Show versions, processor, threads, graphics card, and which version of each op runs here."""
+    """Show versions, processor, threads, GPU, and which version of each op runs here."""
     from rich.console import Console
     from rich.table import Table
 
-    from tinygrad_gpt.devices import describe_card, usable
+    from tinygrad_gpt.devices import describe_gpu, usable
     from tinygrad_gpt.storage import cache_folder, data_folder
 
     console = Console(highlight=False)
     table = Table(show_header=False, box=None)
     shown = facts("tinygrad-gpt", "numpy", "numba", "safetensors", "tokenizers", "matplotlib")
-    shown["GPU"] = describe_card()
+    shown["GPU"] = describe_gpu()
     shown["data folder"] = str(data_folder() or "not set (environment variable TINYGRAD_GPT_DATA)")
     shown["cache"] = str(cache_folder())
     for name, value in shown.items():

@@ -27,7 +27,7 @@ DeviceName = Annotated[
     typer.Option(
         "--device",
         metavar="|".join(NAMES),
-        help="where to compute; auto: on the graphics card where one can be used",
+        help="where to compute; auto: on the GPU where one can be used",
         callback=lambda name: check_device_name(name),
     ),
 ]

@@ -61,9 +61,9 @@ class TrainConfig:
         "of weights and arithmetic; tf32, bfloat16: float32, but what matrix products multiply is rounded",
         choices=("float32", "tf32", "bfloat16", "float64"),
     )
-    # The CPU by default until the tests in tests/gpu have been seen to pass on a card; then "auto".
+    # The CPU by default until the tests in tests/gpu have been seen to pass on a GPU; then "auto".
     device: str = setting(
-        "cpu", "Run", "where to compute; auto: on the graphics card where one can be used", choices=DEVICES, free=True
+        "cpu", "Run", "where to compute; auto: on the GPU where one can be used", choices=DEVICES, free=True
     )
     recompute: bool = setting(
         False, "Run", "whether backward runs each block again, which takes less memory and more time", free=True

@@ -51,7 +51,7 @@ class FinetuneConfig:
     head_dropout: float = setting(0.1, "Fine-tuning", "dropout on what the linear layer reads", low=0, below=1)
     seed: int = setting(1, "Fine-tuning", "of new weights, order of the texts, dropout", low=0, below=2**63)
     device: str = setting(
-        "cpu", "Fine-tuning", "where to compute; auto: on the graphics card where one can be used", choices=DEVICES
+        "cpu", "Fine-tuning", "where to compute; auto: on the GPU where one can be used", choices=DEVICES
     )
     pretrained: bool = setting(
         True,

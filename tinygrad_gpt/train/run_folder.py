@@ -6,7 +6,7 @@ config.json holds every setting and what the run was made from, enough to see wh
     vocab_size, parameters what came out of them
     tokenizer              the SHA-256 of tokenizer.json
     corpus                 its SHA-256, how many tokens and bytes each part has, and health/text.py's facts
-    device                 what it was begun on: "the CPU", or the card's name
+    device                 what it was begun on: "the CPU", or the GPU's name
     from                   with --from: the model's name, the SHA-256 of its files, what its own config.json said
     own_pairs              op, file name and SHA-256 of each pair given with --with
     versions               of this package, Python, NumPy and Numba

@@ -14,7 +14,7 @@ bfloat16  operands that were rounded to bfloat16 before; products of two such nu
           what they are added up in
 float64   CUBLAS_COMPUTE_64F
 
-cuBLAS works on CuPy's current stream. It gives the same bits each time on one kind of card, as long as one stream at a
+cuBLAS works on CuPy's current stream. It gives the same bits each time on one kind of GPU, as long as one stream at a
 time uses it, and may be recorded in a CUDA graph (see _cublas_recorded.py) once a handle has been made, that is after
 a first product.
 """
@@ -34,7 +34,7 @@ BFLOAT16 = np.dtype(np.uint16)  # NumPy has no bfloat16: an operand of 16 bits i
 TYPES = {BFLOAT16: runtime.CUDA_R_16BF, FLOAT32: runtime.CUDA_R_32F, FLOAT64: runtime.CUDA_R_64F}
 GROUP = 16  # bytes that tensor cores are fed at a time
 ROWS = 4  # of which a thread rounds numbers at once (rounding.cu)
-TENSOR_CORES = (8, 0)  # compute capability of the first cards whose tensor cores take TF32 and bfloat16
+TENSOR_CORES = (8, 0)  # compute capability of the first GPUs whose tensor cores take TF32 and bfloat16
 
 # cuBLAS computes z = 1 x y + beta z, and reads 1 and beta, 0 or 1, from the CPU's memory: where they stay.
 ZERO_AND_ONE = {dtype: np.array([0, 1], dtype) for dtype in (FLOAT32, FLOAT64)}
