@@ -4,11 +4,16 @@ A file NAME.py named like an op holds what the registry asks for (`forward`, `ba
 Python that brings arrays into the layout that its kernels expect, and launches them. The kernels are in NAME.cu, to be
 read beside it. What they share:
 
-    common.cuh   put before every NAME.cu: types, sums over the threads of a block, random bits
-    rows.cuh     included by those that work on rows of numbers
-    many.cuh     included by those that do the same to every parameter of a model, and _many, which calls them
-    _source      compiling a NAME.cu for a dtype, and calling its kernels
-    _layout      bringing arrays into the layout that kernels expect; reasons to leave them to the reference
+    common.cuh                        put before every NAME.cu: types, sums over the threads of a block, random bits
+    rows.cuh                          included by those that work on rows of numbers
+    many.cuh, _many                   the same work on every parameter of a model
+    tensor_core.cuh, warp_matrix.cuh  matrix products by warps, on tensor cores or without; what attention is made of
+    attention_scores.cuh, _attention  what attention's kernels, forward, backward and for few queries, share
+    _source                           compiling a NAME.cu for a dtype, and calling its kernels
+    _layout                           the layout that kernels expect; reasons to leave arrays to the reference
+    _cublas, _cublas_recorded         matrix products by cuBLAS; the same while a graph is recorded
+    _sum_rows                         sums of columns
+    _replay                           a training step, recorded once and repeated by the GPU alone
 
 A GPU runs a kernel on a grid of blocks of threads. The threads of a block share memory and can wait for each other
 (`__syncthreads`); 32 of them, a warp, run in step and can read each other's registers (`__shfl_xor_sync`). Blocks know
