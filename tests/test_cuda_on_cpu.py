@@ -78,6 +78,35 @@ def test_a_missing_barrier_shows():
     assert not any(reversed_in_blocks(""))
 
 
+TWICE = (
+    KERNEL
+    + """f(float* y) {
+    __shared__ float of_warp[2];
+    const int i = threadIdx.x;
+    for (int turn = 0; turn < 2; turn++) {
+        if (i % 32 == 0) of_warp[i / 32] = 10 * turn + i / 32;
+        __syncthreads();
+        y[64 * turn + i] = of_warp[1 - i / 32];
+        __syncwarp();
+        BARRIER
+    } }"""
+)
+
+
+@pytest.mark.parametrize("barrier, holds", [("__syncthreads();", True), ("", False)])
+def test_a_warp_that_runs_ahead_writes_over_what_another_has_yet_to_read(barrier, holds):
+    f = compiled(TWICE, "f", f"-DBARRIER={barrier}")
+
+    def run():
+        y = cupy.empty(128, np.float32)
+        f((1,), (64,), (y,))
+        return y.get()
+
+    right = np.repeat([1, 0, 11, 10], 32)
+    forwards, backwards, *_ = [np.array_equal(y, right) for y in in_every_order(run)]
+    assert (forwards, backwards) == (holds, holds)
+
+
 def test_lanes_of_a_warp_run_one_after_the_other_too():
     code = (
         KERNEL

@@ -1,6 +1,7 @@
 // Threads of one block as fibers: each has a stack of its own, one runs at a time, and it runs until it waits for others.
 
 #pragma once
+#include <algorithm>
 #include <csetjmp>
 #include <csignal>
 #include <cstdint>
@@ -166,6 +167,8 @@ template <typename T> static void together(unsigned mask, int line, void (*combi
 
 // --- running a grid --------------------------------------------------------------------------------------------------
 
+// Forwards and backwards, each warp runs as far as it can before the next one does: to the block's next barrier. So one
+// that writes what another has yet to read is caught. Shuffled, all threads of a block go on in turns.
 enum Order { FORWARDS, BACKWARDS };  // more: shuffled, by this number as seed
 
 static unsigned long long random_below(unsigned long long n) {
@@ -185,18 +188,25 @@ static void run_block(long order, int shared) {
     memset(dynamic_shared, 0xff, shared);
     for (int i = 0; i < threads; i++) fibers[i].state = READY;
     arrived = sum_of_votes = 0;
+    const int group = order > BACKWARDS ? threads : 32, groups = (threads + group - 1) / group;
     for (bool all_ended = false; !all_ended;) {
         bool moved = false;
-        all_ended = true;
-        arrange(places, threads, order);
-        for (int k = 0; k < threads; k++) {
-            Fiber* fiber = &fibers[places[k]];
-            if (fiber->state == READY) {
-                resume(fiber);
-                moved = true;
+        for (int n = 0; n < groups; n++) {
+            const int first = (order == BACKWARDS ? groups - 1 - n : n) * group;
+            const int size = std::min(group, threads - first);
+            for (bool again = true; again;) {
+                again = false;
+                arrange(places, size, order);
+                for (int k = 0; k < size; k++) {
+                    Fiber* fiber = &fibers[first + places[k]];
+                    if (fiber->state != READY) continue;
+                    resume(fiber);
+                    moved = again = true;
+                }
             }
-            all_ended &= fiber->state == ENDED;
         }
+        all_ended = true;
+        for (int i = 0; i < threads; i++) all_ended &= fibers[i].state == ENDED;
         if (!moved && !all_ended) {
             for (int i = 0; i < threads; i++)
                 if (fibers[i].state != ENDED) running = &fibers[i];
