@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.one_line import assert_one_line
+from tinygrad_gpt import devices
 from tinygrad_gpt.cli import bench
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.train.config import SETTINGS, option_name
@@ -368,6 +369,12 @@ def test_info(run):
     assert "numpy" in said and "cores" in said and "TINYGRAD_GPT_DATA" in said
     for op in registry.op_names():
         assert re.search(rf"│ {op} +│ \w+ +│", said), op
+
+
+def test_info_says_what_to_install_for_a_gpu(run, monkeypatch):
+    monkeypatch.setattr(devices, "why_no_gpu", lambda: "pip install 'tinygrad-gpt[cuda12]'")
+    status, said, _ = run("info")
+    assert status == 0 and "tinygrad-gpt[cuda12]" in said
 
 
 def test_bench(run, monkeypatch):

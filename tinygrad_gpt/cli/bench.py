@@ -28,6 +28,7 @@ def bench(
 ):
     """Measure how fast this machine trains a GPT, multiplies matrices, and attends."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from tinygrad_gpt.array import device
@@ -39,7 +40,7 @@ def bench(
     console = Console(highlight=False)
     table = Table(show_header=False, box=None)
     for name, value in facts("tinygrad-gpt", "numpy", "numba").items():
-        table.add_row(name, value)
+        table.add_row(name, escape(value))
     table.add_row("kernels", _by_version(versions_on(device("cpu"))))
     console.print(table)
 

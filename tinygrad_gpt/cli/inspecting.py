@@ -60,6 +60,7 @@ def gradcheck(
 def info():
     """Show versions, processor, threads, GPU, and which version of each op runs here."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from tinygrad_gpt.devices import describe_gpu, usable
@@ -72,12 +73,12 @@ def info():
     shown["data folder"] = str(data_folder() or "not set (environment variable TINYGRAD_GPT_DATA)")
     shown["cache"] = str(cache_folder())
     for name, value in shown.items():
-        table.add_row(name, value)
+        table.add_row(name, escape(value))  # what [cuda12] stands for is no markup
     console.print(table)
     for device in usable():
         table = Table("op", "runs here", "why not the others", title=f"versions, on float32 arrays on {device.title}")
         for op, version, why in versions_on(device):
-            table.add_row(op, version, why)
+            table.add_row(op, version, escape(why))
         console.print(table)
 
 
