@@ -1,4 +1,4 @@
-"""The house keeps its order: imports go one way, files stay small, heavy modules load late, one file knows the GPU."""
+"""The house keeps its order: imports go one way, files stay small, heavy modules load late, few files know the GPU."""
 
 import ast
 import subprocess

@@ -57,7 +57,7 @@ class Trainer:
     def __init__(self, config: TrainConfig, model: GPT, tokens: TokenSet, folder: RunFolder):
         self.config, self.model, self.tokens, self.folder = config, model, tokens, folder
         self.device = array.device(config.device)
-        model.to(self.device)  # in which it is made matters not: weights are drawn on the CPU
+        model.to(self.device)  # weights are drawn on the CPU, so that they are the same wherever they go
         self.window = config.window or model.config.block_size
         model.recompute = config.recompute
         betas = (config.beta1, config.beta2)

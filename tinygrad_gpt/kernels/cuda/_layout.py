@@ -8,8 +8,6 @@ import numpy as np
 from tinygrad_gpt.array import FLOATS, Array
 
 WARP = 32  # threads that run in step
-# With what PACK (rows.cuh) sources are compiled, see VARIANTS in tests/gpu/test_sources.py
-PACKS = ({"PACK": 1}, {"PACK": 4, "dtypes": ("float32",)}, {"PACK": 2, "dtypes": ("float64",)})
 THREADS = 256  # of a block, where nothing speaks for another number: enough to hide the latency of memory
 MOST_BLOCKS = 65535  # in the second or third direction of a grid
 

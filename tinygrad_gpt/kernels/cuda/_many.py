@@ -9,11 +9,6 @@ MOST = 64  # arrays of each list for one launch: the arguments of a kernel take 
 PIECE = 8192  # elements for one block
 
 
-def variants(lists: int) -> tuple[dict]:
-    """With what a source that includes many.cuh is compiled."""
-    return ({"MOST": MOST, "LISTS": lists, "PIECE": PIECE},)
-
-
 def launches(kernel: str, *lists: list[Array], numbers: list[float] | None = None):
     """Yields (kernels of KERNEL.cu, how many blocks, the table to be passed to one of them), for one launch after the
     other until all arrays have had their turn.
@@ -30,7 +25,7 @@ def launches(kernel: str, *lists: list[Array], numbers: list[float] | None = Non
             ("count", np.int64),
         ]
     )
-    kernels = load(kernel, lists[0][0].dtype, **variants(len(lists))[0])
+    kernels = load(kernel, lists[0][0].dtype, MOST=MOST, LISTS=len(lists), PIECE=PIECE)
     for start in range(0, len(lists[0]), MOST):
         some = [one[start : start + MOST] for one in lists]
         count = len(some[0])

@@ -13,10 +13,8 @@ import cupy
 import numpy as np
 
 from tinygrad_gpt.array import Array, nobody_else_holds
-from tinygrad_gpt.kernels.cuda._layout import PACKS, blocks_for, contiguous, ids, not_ours, pack, row_threads, rows
+from tinygrad_gpt.kernels.cuda._layout import blocks_for, contiguous, ids, not_ours, pack, row_threads, rows
 from tinygrad_gpt.kernels.cuda._source import load
-
-VARIANTS = tuple(p | {"SMOOTHED": smoothed} for p in PACKS for smoothed in (0, 1))
 
 
 class Saved(NamedTuple):

@@ -5,10 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt.array import LaterSeed, drop_threshold
-from tinygrad_gpt.kernels.cuda._layout import PACKS, THREADS, blocks_for, contiguous, not_ours, pack
+from tinygrad_gpt.kernels.cuda._layout import THREADS, blocks_for, contiguous, not_ours, pack
 from tinygrad_gpt.kernels.cuda._source import load, seed_arguments
-
-VARIANTS = PACKS
 
 
 class Saved(NamedTuple):

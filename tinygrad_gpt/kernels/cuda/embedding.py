@@ -16,13 +16,12 @@ import cupy
 import numpy as np
 
 from tinygrad_gpt.array import Array, Rows
-from tinygrad_gpt.kernels.cuda._layout import PACKS, WARP, blocks_for, contiguous, not_ours, pack, row_threads, rows
+from tinygrad_gpt.kernels.cuda._layout import WARP, blocks_for, contiguous, not_ours, pack, row_threads, rows
 from tinygrad_gpt.kernels.cuda._layout import ids as int64s
 from tinygrad_gpt.kernels.cuda._source import load
 
 COUNTED = 8  # positions for which one warp counts
 MOST_WARPS = 16  # that share the rows of one id
-VARIANTS = tuple(p | {"COUNTED": COUNTED, "MOST_WARPS": MOST_WARPS} for p in PACKS)
 
 
 class Saved(NamedTuple):

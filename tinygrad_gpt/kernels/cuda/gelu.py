@@ -8,8 +8,6 @@ from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.cuda._layout import THREADS, blocks_for, contiguous, not_ours, pack
 from tinygrad_gpt.kernels.cuda._source import load
 
-VARIANTS = ({}, {"ROUNDED": 1, "dtypes": ("float32",)})  # that gelu.cu is compiled in; the second for gelu_linear.py
-
 
 class Saved(NamedTuple):
     x: Array

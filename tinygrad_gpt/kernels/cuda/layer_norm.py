@@ -11,14 +11,13 @@ import cupy
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.cuda._layout import PACKS, WARP, blocks_for, contiguous, not_ours, pack, rows
+from tinygrad_gpt.kernels.cuda._layout import WARP, blocks_for, contiguous, not_ours, pack, rows
 from tinygrad_gpt.kernels.cuda._source import load
 from tinygrad_gpt.kernels.cuda._sum_rows import sum_rows
 
 CHUNKS = 1024  # at most; they keep a large GPU busy, and each costs two rows of partial sums
 HELD = (16, 32, 64, 96)  # bytes of a row in the registers of one thread: with more, some would not fit
 MOST_THREADS = 256  # for one row, if each is to have as many registers as it needs
-VARIANTS = tuple(p | {"HELD_BYTES": held} for p in PACKS for held in HELD)
 
 
 class Saved(NamedTuple):

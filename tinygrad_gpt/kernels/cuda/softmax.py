@@ -9,10 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.cuda._layout import PACKS, blocks_for, not_ours, pack, row_threads, rows
+from tinygrad_gpt.kernels.cuda._layout import blocks_for, not_ours, pack, row_threads, rows
 from tinygrad_gpt.kernels.cuda._source import load
-
-VARIANTS = PACKS
 
 
 class Saved(NamedTuple):

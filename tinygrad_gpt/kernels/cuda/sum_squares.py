@@ -8,9 +8,7 @@ import numpy as np
 
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.cuda._layout import THREADS, blocks_for, contiguous, not_ours
-from tinygrad_gpt.kernels.cuda._many import PIECE, launches, variants
-
-VARIANTS = variants(lists=1)
+from tinygrad_gpt.kernels.cuda._many import PIECE, launches
 
 
 def why_not(*arrays):
