@@ -216,10 +216,11 @@ def test_versions_print_as_op_and_name():
 
 def test_a_kernel_file_is_found_and_asked_first(monkeypatch):
     monkeypatch.undo()  # the real _shipped
-    kernel = types.SimpleNamespace(forward=exp.forward, backward=exp.backward, why_not=small_only)
+    kernel = types.SimpleNamespace(forward=exp.forward, backward=exp.backward, why_not=small_only, missing=lambda: None)
     files = {"numba", f"{registry.PACKAGE}.kernels.numba.exp"}
     monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: object() if name in files else None)
     real_import = registry.importlib.import_module
+    registry.no_kernels.cache_clear()
     monkeypatch.setattr(
         registry.importlib, "import_module", lambda name: kernel if "kernels" in name else real_import(name)
     )
@@ -240,17 +241,20 @@ def test_where_numba_does_not_load_the_reference_runs(monkeypatch):
             raise ImportError("Numba needs NumPy 2.3 or less\nand more lines")
         return real_import(name)
 
-    registry._cannot_load.cache_clear()
+    registry.no_kernels.cache_clear()
     monkeypatch.setattr(registry.importlib, "import_module", broken)
-    versions, absent = registry._shipped.__wrapped__("layer_norm")
-    registry._cannot_load.cache_clear()
+    with pytest.warns(RuntimeWarning, match="the slower reference does: numba does not load"):
+        versions, absent = registry._shipped.__wrapped__("layer_norm")
+    registry.no_kernels.cache_clear()
     assert [v.name for v in versions] == ["reference"]
     assert absent == (("numba", "numba does not load: Numba needs NumPy 2.3 or less"),)
 
 
 def test_without_numba_the_reference_runs_and_explain_says_why(monkeypatch):
     monkeypatch.undo()
+    registry.no_kernels.cache_clear()
     monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: None)
     versions, absent = registry._shipped.__wrapped__("exp")
     assert [v.name for v in versions] == ["reference"]
+    registry.no_kernels.cache_clear()
     assert absent == (("numba", "numba is not installed"),)

@@ -15,6 +15,7 @@ ended by Ctrl-C. Anything else that goes wrong is a bug and keeps its traceback.
 import errno
 import os
 import sys
+import warnings
 
 import typer
 
@@ -50,6 +51,7 @@ app.command()(bench.bench)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command with these arguments (default: those of the process) and return its exit status."""
     _make_output_safe()
+    warnings.formatwarning = _in_a_line
     try:
         status = app(args=arguments, prog_name="tinygrad-gpt", standalone_mode=False)
         sys.stdout.flush()
@@ -74,6 +76,11 @@ def main(arguments: list[str] | None = None) -> int:
         _drop_output()
         print(f"error: cannot write {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
         return 2
+
+
+def _in_a_line(message, category, filename, lineno, line=None) -> str:
+    """A warning as it is shown: what to know, without the place in the source that knew it."""
+    return f"warning: {' '.join(str(message).split())}\n"
 
 
 def _make_output_safe() -> None:

@@ -145,8 +145,11 @@ def _bfloat16() -> str:
 
 def _threads() -> dict[str, str]:
     """How the kernels use the cores, by name of the fact."""
-    try:
-        from tinygrad_gpt.kernels.numba import _threads
-    except ImportError:
-        return {"threads": "no Numba here: the reference versions run, on NumPy's threads"}
+    from tinygrad_gpt.kernels import registry
+
+    reason = registry.no_kernels("cpu")
+    if reason is not None:
+        return {"threads": f"NumPy's, for the reference versions: {reason}"}
+    from tinygrad_gpt.kernels.numba import _threads
+
     return _threads.describe()

@@ -21,6 +21,7 @@ import contextlib
 import importlib
 import importlib.util
 import pkgutil
+import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -83,13 +84,11 @@ def _shipped(op: str, where: str = "cpu") -> tuple[tuple[Version, ...], tuple[tu
     versions, absent = [], []
     folder = FOLDERS.get(where)
     if folder is not None:
-        library, files = LIBRARIES[folder], _files(op, folder)
-        if importlib.util.find_spec(library) is None:
-            absent.append((folder, f"{library} is not installed"))
-        elif folder not in files:
+        files = _files(op, folder)
+        if folder not in files and _is_installed(LIBRARIES[folder]):
             absent.append((folder, f"no kernels/{folder}/{op}.py"))
-        elif _cannot_load(library):
-            absent.append((folder, _cannot_load(library)))
+        elif no_kernels(where):
+            absent.append((folder, no_kernels(where)))
         else:
             for name, file in files.items():
                 kernel = importlib.import_module(file)
@@ -114,14 +113,28 @@ def cannot_round(name: str, where: str = "cpu") -> str | None:
     return importlib.import_module(f"{PACKAGE}.kernels.{FOLDERS[where]}.linear_{name}").missing()
 
 
+def _is_installed(library: str) -> bool:
+    return importlib.util.find_spec(library) is not None
+
+
 @cache
-def _cannot_load(library: str) -> str | None:
-    """Why an installed library does not load, or None. (Numba refuses a NumPy that is newer than it knows.)"""
+def no_kernels(where: str) -> str | None:
+    """Why no kernel runs on arrays of this place, "cpu" or "cuda", or None. Where the library that they take is there
+    but does not load, that is said, once, since what runs instead is slower. (Numba refuses a NumPy that is newer than
+    it knows, and can be switched off.)"""
+    folder = FOLDERS[where]
+    library = LIBRARIES[folder]
+    if not _is_installed(library):
+        return f"{library} is not installed"
     try:
         importlib.import_module(library)
+        reason = importlib.import_module(f"{PACKAGE}.kernels.{folder}").missing()
     except Exception as error:  # whatever a broken installation raises
-        return f"{library} does not load: {str(error).partition(chr(10))[0]}"
-    return None
+        reason = f"{library} does not load: {str(error).partition(chr(10))[0]}"
+    if reason is not None:
+        message = f"kernels don't run, the slower reference does: {reason}"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    return reason
 
 
 @cache

@@ -20,13 +20,14 @@ from tinygrad_gpt import array
 from tinygrad_gpt.data.classification import ClassificationTask
 from tinygrad_gpt.data.tokenizers import FILE_NAME, Tokenizer, write_text
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.kernels import compiling
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.train import run_folder
 from tinygrad_gpt.train.checkpoint import save_checkpoint
 from tinygrad_gpt.train.finetune import FinetuneConfig, FineTuner, new_classifier, sequences_of
 from tinygrad_gpt.train.interrupt import GracefulInterrupt
 from tinygrad_gpt.train.metrics import MetricsLog, plot, read_metrics
-from tinygrad_gpt.train.progress import Reporter, watching_compilation
+from tinygrad_gpt.train.progress import Reporter
 from tinygrad_gpt.train.scores import accuracy, matthews
 
 DESCRIPTION, WEIGHTS = "finetune.json", "model.safetensors"
@@ -82,7 +83,7 @@ class FinetuneRun:
         log = MetricsLog(self.folder / "metrics.jsonl", 0)
         interrupt = GracefulInterrupt(lambda: reporter.note("finishing this step, then saving; Ctrl-C again: stop now"))
         try:
-            with interrupt, watching_compilation(reporter.compiling), np.errstate(all="ignore"):
+            with interrupt, compiling.watched_by(reporter.compiling), np.errstate(all="ignore"):
                 for lm_weight, config in self.variants:
                     if interrupt.requested:
                         break

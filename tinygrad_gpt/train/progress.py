@@ -1,13 +1,10 @@
 """What a run tells the person at the keyboard: a live bar in a terminal, plain lines in a file or a pipe."""
 
-import importlib.util
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-
-from tinygrad_gpt.kernels import compiling
 
 COMPILING = "compiling the kernels for this machine (once, ten seconds or more) ..."
 _SECONDS_BETWEEN_LINES = 10.0
@@ -171,23 +168,3 @@ def clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-@contextmanager
-def watching_compilation(notify: Callable[[], None]) -> Iterator[None]:
-    """Inside this block, call `notify` when the first kernel is compiled that no cache on disk has."""
-    with compiling.watched_by(notify):
-        if importlib.util.find_spec("numba") is None:
-            yield
-            return
-        from numba.core import event
-
-        class Listener(event.Listener):
-            def on_start(self, event):
-                compiling.tell()
-
-            def on_end(self, event):
-                pass
-
-        with event.install_listener("numba:compile", Listener()):
-            yield

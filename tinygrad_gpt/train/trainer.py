@@ -22,7 +22,7 @@ from tinygrad_gpt import array
 from tinygrad_gpt.data.batches import ORDERS
 from tinygrad_gpt.data.tokens import TokenSet
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.kernels import compiling, registry
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.optim import AdamW, clip_scale, warmup_cosine, warmup_linear
 from tinygrad_gpt.train.checkpoint import load_checkpoint, save_checkpoint, taking_up
@@ -32,7 +32,7 @@ from tinygrad_gpt.train.health.watch import Watch
 from tinygrad_gpt.train.interrupt import GracefulInterrupt
 from tinygrad_gpt.train.metrics import MetricsLog, read_metrics
 from tinygrad_gpt.train.non_finite import first_non_finite
-from tinygrad_gpt.train.progress import Reporter, watching_compilation
+from tinygrad_gpt.train.progress import Reporter
 from tinygrad_gpt.train.run_folder import RunFolder
 
 
@@ -135,7 +135,7 @@ class Trainer:
             if watch:
                 watch.catch_up(read_metrics(self.folder.metrics))
             reporter.begin(config.steps, self.step)
-            with interrupt, watching_compilation(reporter.compiling), np.errstate(all="ignore"):  # train_step looks
+            with interrupt, compiling.watched_by(reporter.compiling), np.errstate(all="ignore"):  # train_step looks
                 while self.step < config.steps and not interrupt.requested:
                     step_started = time.perf_counter()
                     loss, norm = self.train_step()

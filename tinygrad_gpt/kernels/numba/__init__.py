@@ -6,6 +6,7 @@ are what they share:
 
     _compile      how a kernel is compiled and cached
     _parallel     how all threads run a kernel
+    _disk_cache   machine code on disk, checked before it is run
     _precompile   compiling all kernels at once, in processes of their own
     _threads      how many threads there are, and how they share the cores with NumPy's
     _layout       bringing arrays into the layout that kernels expect; reasons to leave them to the reference
@@ -23,3 +24,14 @@ are what they share:
     _bfloat16, _bfloat16_steps    the matrix product of bfloat16 numbers, and its innermost steps
     _matmul_ladder                seven matrix products, each faster than the one before: for reading, and measuring
 """
+
+
+def missing() -> str | None:
+    """Why no kernel can run in this process, or None. Raises whatever loading Numba's compiler raises."""
+    from numba import config
+
+    if config.DISABLE_JIT:
+        return "NUMBA_DISABLE_JIT switches Numba's compiler off"
+    from tinygrad_gpt.kernels.numba import _compile  # noqa: F401 - to see whether it loads
+
+    return None

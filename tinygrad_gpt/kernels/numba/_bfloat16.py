@@ -55,7 +55,9 @@ def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
     """
     a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
     m, k = a.shape[::-1] if a_transposed else a.shape
-    n = b.shape[0] if b_transposed else b.shape[1]
+    k_of_b, n = b.shape[::-1] if b_transposed else b.shape
+    if k_of_b != k:
+        raise ValueError(f"product: sizes don't fit: ({m}, {k}) @ ({k_of_b}, {n})")
     bias = np.zeros(n, np.float32) if bias is None else np.ascontiguousarray(bias)
     c = np.empty((m, n), np.float32)
     if k == 0:
@@ -79,11 +81,15 @@ def _parts(n: int, size: int) -> int:
     return -(-n // size)
 
 
-_OPERAND = read(types.float32, 2), types.boolean
-_RESULT = read(types.float32, 1), write(types.float32, 2)
+_OPERAND = read(types.float32, "_ _"), types.boolean  # (M, K) or (K, M), and (K, N) or (N, K)
+_RESULT = read(types.float32, "N"), write(types.float32, "M N")
+_PACKED = f"_ deep {LANES}"
 
 
-@kernel(lambda pair: (write(pair, 3), write(pair, 3), *_OPERAND, *_OPERAND, *3 * (types.int64,)), dtypes=(PAIRS,))
+@kernel(
+    lambda pair: (write(pair, _PACKED), write(pair, _PACKED), *_OPERAND, *_OPERAND, *3 * (types.int64,)),
+    dtypes=(PAIRS,),
+)
 def _pack(share, a_packed, b_packed, a, a_transposed, b, b_transposed, top, left, first):
     """Pack what there is room for, from those places on."""
     m, k = (a.shape[1], a.shape[0]) if a_transposed else a.shape
@@ -100,7 +106,10 @@ def _pack(share, a_packed, b_packed, a, a_transposed, b, b_transposed, top, left
             _pack_chunk(b_packed, b_groups, b, b_transposed, left, first, length, chunk - a_chunks)
 
 
-@kernel(lambda pair: (read(pair, 3), read(pair, 3), *_RESULT, *4 * (types.int64,)), dtypes=(PAIRS,))
+@kernel(
+    lambda pair: (read(pair, _PACKED), read(pair, _PACKED), *_RESULT, *4 * (types.int64,)),
+    dtypes=(PAIRS,),
+)
 def _add(share, a_packed, b_packed, bias, c, top, left, pairs, begins):
     """Add the products of what was packed to c; the sum begins with the bias."""
     m, n = c.shape

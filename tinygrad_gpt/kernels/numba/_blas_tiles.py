@@ -16,7 +16,9 @@ def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
     """op(a) @ op(b) + bias, where op transposes if asked to; floats (M, K), (K, N) and (N,) or None -> (M, N)."""
     a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
     m, k = a.shape[::-1] if a_transposed else a.shape
-    n = b.shape[0] if b_transposed else b.shape[1]
+    k_of_b, n = b.shape[::-1] if b_transposed else b.shape
+    if k_of_b != k:  # the kernel, which has addresses, would not notice
+        raise ValueError(f"product: sizes don't fit: ({m}, {k}) @ ({k_of_b}, {n})")
     c = np.empty((m, n), a.dtype)
     start = np.zeros(n, a.dtype) if bias is None else np.ascontiguousarray(bias)
     if k == 0:
@@ -33,7 +35,11 @@ def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
 _OPERAND = types.int64, types.boolean, types.int64  # address of the first element, transposed?, elements in a row
 
 
-@kernel(lambda f: (write(f, 2), types.int64, types.int64, *_OPERAND, *_OPERAND, read(f, 1), types.boolean, types.int64))
+@kernel(
+    lambda f: (
+        write(f, "M N"), types.int64, types.int64, *_OPERAND, *_OPERAND, read(f, "N"), types.boolean, types.int64
+    )
+)  # fmt: skip
 def _product(share, c, c_start, k, a_start, a_transposed, lda, b_start, b_transposed, ldb, bias, has_bias, tiles):
     m, n = c.shape
     size = c.itemsize

@@ -1,6 +1,6 @@
 """How a kernel is compiled: one decorator, so that the choices below are made once.
 
-    @kernel(lambda f: (read(f, 2), write(f, 2), f))
+    @kernel(lambda f: (read(f, "R C"), write(f, "R C"), f))
     def scale_rows(share, x, y, factor):
         for i in of(share, len(x)):      # this thread's part of the rows
             ...
@@ -11,6 +11,10 @@ Each kernel states its argument types, for a float type `f` that is float32 in t
 the same source serves both, and is made ready for the dtype of the first array when that is first used. Stating them
 has a purpose beyond telling the reader. Numba would otherwise compile anew for each combination of layouts that it
 meets (a read-only array, an array that happens to be contiguous), and a newcomer would wait for every one.
+
+Sizes that have one letter must be equal. Compiled code follows an index wherever it points: a kernel that met a weight
+of other sizes than it was written for would read and write in memory that belongs to others. So each call compares the
+sizes first (in machine code, where it costs nothing), and one that doesn't fit is a ValueError.
 
 Floating-point rules. `error_model="numpy"`: division by zero gives inf, since Python's check for it keeps loops from
 being vectorised. Sums may be reordered and products contracted to fused multiply-adds, which vectorising needs. But nan
@@ -23,15 +27,20 @@ follow its tiles.)
 
 import functools
 import hashlib
+import inspect
 import pathlib
+import threading
+import warnings
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numba
 import numpy as np
 from numba import types
 
 from tinygrad_gpt.array import FLOATS
-from tinygrad_gpt.kernels.numba import _parallel, _precompile
+from tinygrad_gpt.kernels import compiling
+from tinygrad_gpt.kernels.numba import _parallel, _precompile, _threads
 from tinygrad_gpt.kernels.numba._parallel import of
 
 __all__ = ["EXACT_ORDER", "KERNELS", "REORDERED", "Kernel", "helper", "kernel", "of", "pasted", "read", "write"]
@@ -42,15 +51,35 @@ OPTIONS = {"fastmath": REORDERED, "error_model": "numpy", "nogil": True}
 
 KERNELS: list["Kernel"] = []  # all that have been loaded
 
+# Compiling is for one thread at a time, and the others wait: a kernel may be first used by many at once.
+_compiling = threading.RLock()
+_threads.hold_while_forking(_compiling)
 
-def read(dtype, ndim: int, layout: str = "C") -> types.Array:
-    """The type of an array that a kernel only reads: C-contiguous, or of any strides with layout "A"."""
-    return types.Array(dtype, ndim, layout, readonly=True)
+
+class Sized(NamedTuple):
+    """An array argument: its Numba type, and what its sizes are called."""
+
+    type: types.Array
+    sizes: tuple[str, ...]
 
 
-def write(dtype, ndim: int, layout: str = "C") -> types.Array:
-    """The type of an array that a kernel writes to."""
-    return types.Array(dtype, ndim, layout)
+def read(dtype, sizes: str, layout: str = "C") -> Sized:
+    """An array that a kernel only reads: C-contiguous, or of any strides with layout "A".
+
+    sizes  a letter, word or number for each axis. In one call what has the same letter is equally long; "_" may be
+           anything
+    """
+    return _array(dtype, sizes, layout, readonly=True)
+
+
+def write(dtype, sizes: str, layout: str = "C") -> Sized:
+    """An array that a kernel writes to."""
+    return _array(dtype, sizes, layout, readonly=False)
+
+
+def _array(dtype, sizes: str, layout: str, readonly: bool) -> Sized:
+    names = tuple(sizes.split())
+    return Sized(types.Array(dtype, len(names), layout, readonly=readonly), names)
 
 
 def helper(*, fastmath: set | bool = REORDERED, inlined: bool = True) -> Callable[[Callable], Callable]:
@@ -68,46 +97,103 @@ def pasted(function: Callable) -> Callable:
     return numba.njit(inline="always", **OPTIONS)(function)
 
 
+class CannotCompile(RuntimeError):  # noqa: N818 - it says what Numba cannot do
+    """Numba could not compile a kernel. It is tried once in a process."""
+
+
 class Kernel:
     """A function that all threads run, compiled; see the top of this file.
 
-    arguments  function from Numba's float32 or float64 to the tuple of argument types
+    arguments  function from Numba's float32 or float64 to the tuple of arguments: Numba types, or Sized
     dtypes     those that the first argument may have
     """
 
     def __init__(self, function: Callable, arguments: Callable, dtypes: tuple):
         functools.update_wrapper(self, function)
         self.arguments, self.dtypes = arguments, dtypes
-        self.team = _parallel.Team(function, OPTIONS, _content_of_this_folder)
-        self._compiled = set()
+        self.names = list(inspect.signature(function).parameters)[1:]
+        self.teams: dict[np.dtype, _parallel.Team] = {}  # those that are ready
         KERNELS.append(self)
 
+    def __str__(self) -> str:
+        return f"{self.__module__.rpartition('.')[2]}.{self.__name__}"
+
     def __call__(self, *args):
-        self._made_ready(args[0].dtype)
-        self.team.entry(numba.get_num_threads(), *args)
+        """Raises ValueError for sizes that don't fit, TypeError for what the kernel does not state."""
+        team = self.teams.get(args[0].dtype) or self.compile(args[0].dtype)
+        threads = _threads.take()
+        try:
+            status = team(threads, args)
+        finally:
+            _threads.give_back(threads)
+        if status:
+            raise self._error(status, args)
 
     def alone(self, *args):
         """The same in the calling thread, for work so small that the other threads would come too late."""
-        self._made_ready(args[0].dtype)
-        self.team.entry(1, *args)
+        team = self.teams.get(args[0].dtype) or self.compile(args[0].dtype)
+        status = team(1, args)
+        if status:
+            raise self._error(status, args)
 
-    def _made_ready(self, dtype) -> None:
-        if dtype not in self._compiled:
-            self.compile(dtype)
+    def compile(self, dtype) -> _parallel.Team:
+        """Make ready for float32 or float64: load what is on disk, after having it made if need be.
 
-    def compile(self, dtype) -> None:
-        """Make ready for float32 or float64: load what is on disk, after having it made if need be."""
-        if not self.team.is_on_disk(self._types(dtype)):
-            _precompile.make_all(dtype)
-        self.compile_here(dtype)
+        Raises CannotCompile.
+        """
+        with _compiling:
+            if dtype not in self.teams and dtype not in _cannot:
+                if not self._team(dtype).is_on_disk():
+                    _precompile.make_all(dtype)
+                self.compile_here(dtype)
+            if dtype in _cannot:
+                raise CannotCompile(_cannot[dtype])
+            return self.teams[dtype]
 
     def compile_here(self, dtype) -> None:
         """Load from disk, or else compile in this process (and write to disk)."""
-        self.team.compile(self._types(dtype))
-        self._compiled.add(dtype)
+        team = self._team(dtype)
+        try:
+            if not team.is_on_disk():
+                compiling.tell()
+            team.compile()
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever Numba or LLVM raise
+            _cannot[dtype] = f"Numba cannot compile {self} for {dtype}: {_first_line(error)}"
+            raise CannotCompile(_cannot[dtype]) from error
+        self.teams[dtype] = team
 
-    def _types(self, dtype) -> tuple:
-        return self.arguments(numba.from_dtype(dtype))
+    def _team(self, dtype) -> _parallel.Team:
+        stated = self.arguments(numba.from_dtype(dtype))
+        kinds = tuple([a.type if isinstance(a, Sized) else a for a in stated])
+        pairs = [(i, j) for i, j, _ in self._pairs(stated)]
+        stamp = _content_of_this_folder()
+        return _parallel.Team(self.__wrapped__, kinds, pairs, OPTIONS, stamp, parallel=_threads.are_available())
+
+    def _pairs(self, stated: tuple):
+        """(i, j, arguments) for each size i, counted over all arrays, that should be equal to an earlier size j, or for
+        j < 0 to the number -1 - j; and the numbers of the arguments that they belong to."""
+        first, i = {}, 0
+        for argument, a in enumerate(stated):
+            for name in a.sizes if isinstance(a, Sized) else ():
+                if name.isdigit():
+                    yield i, -1 - int(name), [argument]
+                elif name in first:
+                    j, other = first[name]
+                    yield i, j, [other, argument]
+                elif name != "_":
+                    first[name] = i, argument
+                i += 1
+
+    def _error(self, status: int, args: tuple) -> Exception:
+        if status == _parallel.FAILED:
+            return MemoryError(f"{self}: no memory for the arrays that it works with")
+        stated = self.arguments(numba.from_dtype(args[0].dtype))
+        _, _, arguments = list(self._pairs(stated))[status - 1]
+        wanted = " and ".join(f"{self.names[a]} ({', '.join(stated[a].sizes)})" for a in arguments)
+        given = " and ".join(str(args[a].shape) for a in arguments)
+        return ValueError(f"{self}: expected {wanted}, got {given}")
 
 
 def kernel(arguments: Callable, *, dtypes: tuple[np.dtype, ...] = FLOATS) -> Callable[[Callable], Kernel]:
@@ -117,6 +203,30 @@ def kernel(arguments: Callable, *, dtypes: tuple[np.dtype, ...] = FLOATS) -> Cal
             need has a dtype of its own, so that others don't wait for it
     """
     return lambda function: Kernel(function, arguments, dtypes)
+
+
+# --- where kernels cannot be compiled ----------------------------------------------------------------------------
+
+_cannot: dict[np.dtype, str] = {}  # dtype -> why its kernels cannot be compiled here
+_seen: set[np.dtype] = set()  # those for which that is known
+
+
+def cannot_run(dtype) -> str | None:
+    """Why no kernel runs on arrays of this dtype here, or None. The first call compiles one to see."""
+    if dtype not in _seen:
+        with _compiling:
+            if KERNELS and dtype not in _seen:
+                try:
+                    next(k for k in KERNELS if dtype in k.dtypes).compile(dtype)
+                except CannotCompile as error:
+                    warnings.warn(f"{error}; the reference runs instead, slower", RuntimeWarning, stacklevel=2)
+                _seen.add(dtype)
+    return _cannot.get(dtype) if _cannot else None
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
 @functools.cache

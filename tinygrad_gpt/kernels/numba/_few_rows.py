@@ -30,7 +30,7 @@ def few_rows(x, weight, bias):
     return y
 
 
-@kernel(lambda f: (read(f, 2), read(f, 2), read(f, 1), write(f, 2)))
+@kernel(lambda f: (read(f, "R C_in"), read(f, "C_out C_in"), read(f, "C_out"), write(f, "R C_out")))
 def _few_rows(share, x, weight, bias, y):
     r, c_in = x.shape
     quarter = len(weight) // 4

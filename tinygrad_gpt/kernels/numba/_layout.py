@@ -7,7 +7,7 @@ from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 
 from tinygrad_gpt.array import FLOATS
-from tinygrad_gpt.kernels.numba._compile import helper
+from tinygrad_gpt.kernels.numba._compile import cannot_run, helper
 
 CHUNK = 8192  # elements that an elementwise kernel hands to a thread at a time: they fit in the first-level cache
 ALONE = 1 << 15  # multiplications or so: less work than this one thread has done before others have begun
@@ -25,7 +25,8 @@ def not_ours(*arrays) -> str | None:
             return f"compiled for float32 and float64, not {a.dtype}"
         if not a.flags.aligned:
             return "the array is not aligned in memory"
-    return None
+    first = next((a for a in arrays if a is not None), None)
+    return None if first is None else cannot_run(first.dtype)
 
 
 def rows(x: np.ndarray, c: int) -> np.ndarray:

@@ -29,7 +29,8 @@ def one_query(q, k, v, shown, has_mask, scale, y, lse):
 
 @kernel(
     lambda f: (
-        *[read(f, 4, "A")] * 3, read(types.boolean, 4, "A"), types.boolean, f, write(f, 4, "A"), write(f, 3)
+        read(f, "B H 1 D", "A"), *[read(f, "B H T D", "A")] * 2, read(types.boolean, "_ _ _ _", "A"), types.boolean,
+        f, write(f, "B H 1 D", "A"), write(f, "B H 1")
     )
 )  # fmt: skip
 def _one_query(share, q, k, v, shown, has_mask, scale, y, lse):

@@ -1,12 +1,20 @@
 """How all threads run a compiled function: the machinery behind `kernel` (_compile.py).
 
 A kernel is written as what one thread does, `function(share, *arguments)`, where `of(share, n)` is this thread's part
-of the n pieces of work. Three functions are compiled for it:
+of the n pieces of work. Three pieces of machine code run it:
 
-    body    (thread, threads, address of the arguments): takes the arguments from memory and runs `function`
-    team    (body, threads, address of the arguments): calls body for each thread, side by side; one for all kernels
-    entry   (threads, *arguments): what Python calls; puts the arguments into memory and calls `team`, or for one
-            thread `body` itself
+    body    (thread, threads, block): the function, with a door before it that takes its arguments from memory
+    team    (body, threads, block): calls body for each thread, side by side; one for all kernels
+    entry   (plan, threads, arguments) -> status: what Python calls. It sees that the arrays' sizes fit, puts the
+            arguments into memory, and calls team, or for one thread body itself
+
+The block of memory that they share is (failed, *arguments). The plan holds what the entry has to know of a kernel:
+
+    plan = [team's address, body's address, how many pairs of sizes, pair, pair, ...]
+
+where the sizes of all arrays are counted from 0, in order, and a pair (i, j) says that size i should be size j, or for
+j < 0 that it should be -1 - j. The status is 0 when all is done, n if the n-th pair differs (and nothing was done), and
+-1 if the function failed, for which there is one reason: no memory for an array that it works with.
 
 They find each other by address, not by being linked into one. With a prange in every kernel, Numba would optimise the
 same code about four times on the way from loop to threads, once for each level of its own machinery.
@@ -14,19 +22,22 @@ same code about four times on the way from loop to threads, once for each level 
 
 from types import FunctionType
 
-import llvmlite.binding
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.ccallback import CFunc
-from numba.core.imputils import impl_ret_borrowed
+from numba.core.ccallback import CFunc, _CFuncCompiler
+from numba.core.compiler import Compiler
 from numba.extending import intrinsic
+
+from tinygrad_gpt.kernels.numba._disk_cache import DiskCache
 
 _WORD = ir.IntType(64)
 _BODY = ir.FunctionType(ir.VoidType(), [_WORD] * 3)
 _TEAM = ir.FunctionType(ir.VoidType(), [_WORD] * 3)
-_TEAM_SYMBOL = "tinygrad_gpt.team"
+_SHARE = types.UniTuple(types.int64, 2)
+_PAIRS_FROM, FAILED = 3, -1
 # Of Numba's parallel=True only prange is wanted: looking for other things to make parallel costs compile time.
 _OTHERS = ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion")
 _PRANGE_ONLY = dict.fromkeys(_OTHERS, False) | {"prange": True}
@@ -39,55 +50,105 @@ def of(share, n):
     return range(n * thread // threads, n * (thread + 1) // threads)
 
 
-# --- the arguments in memory -------------------------------------------------------------------------------------
+class Team:
+    """The compiled form of one kernel for one tuple of argument types: `team(threads, arguments)` runs it.
+
+    function   what one thread does, function(share, *arguments)
+    arguments  their Numba types
+    pairs      which sizes should be equal (see the top of this file)
+    options    Numba's, for compiling it
+    stamp      what is on disk is valid while this text stays the same
+    parallel   False where no threads can be had: then `threads` is 1 in every call
+    """
+
+    def __init__(self, function, arguments: tuple, pairs: list, options: dict, stamp: str, parallel: bool = True):
+        self._body = _Body(function, arguments, options, stamp)
+        self.entry = _entry_for(function, stamp)
+        self._signature = types.int64, types.int64, types.Tuple(arguments)
+        self._pairs, self._stamp, self._parallel = pairs, stamp, parallel
+        self._plan = None
+
+    def compile(self) -> None:
+        """Load from disk, or else compile and write to disk."""
+        self._body.compile()
+        self.entry.compile(self._signature)
+        self.entry.disable_compile()  # from here on arguments are converted to the stated types, or refused
+        team = _team_address(self._stamp) if self._parallel else 0
+        plan = [team, self._body.address, len(self._pairs), *[n for pair in self._pairs for n in pair]]
+        self._plan = np.array(plan, np.int64)
+        self._plan_address = self._plan.ctypes.data
+
+    def __call__(self, threads: int, arguments: tuple) -> int:
+        return self.entry(self._plan_address, threads, arguments)
+
+    @property
+    def compiled_here(self) -> bool:
+        """Whether this process had to compile it, since it was not on disk."""
+        return sum(self.entry.stats.cache_misses.values()) > 0
+
+    def is_on_disk(self) -> bool:
+        """Whether it need only be loaded. True too where there is no place on disk for it."""
+        return self.entry._cache.has(self._signature) and self._body._cache.has(self._body._sig)
 
 
-def _launch(name: str):
-    """The intrinsic launch(threads, arguments): the team runs the body of the kernel `name`; one thread does alone."""
-
-    @intrinsic
-    def launch(typingctx, threads, arguments):
-        def codegen(context, builder, signature, args):
-            fields = []
-            for kind, value in zip(arguments, cgutils.unpack_tuple(builder, args[1]), strict=True):
-                if isinstance(kind, types.Array):  # the caller owns it: no references are counted while threads run
-                    array = context.make_array(kind)(context, builder, value)
-                    array.meminfo = array.meminfo.type(None)
-                    array.parent = array.parent.type(None)
-                    value = array._getvalue()
-                fields.append(value)
-            memory = cgutils.alloca_once_value(builder, context.make_tuple(builder, arguments, fields))
-            body = cgutils.get_or_insert_function(builder.module, _BODY, _symbol_of(name, arguments))
-            team = cgutils.get_or_insert_function(builder.module, _TEAM, _TEAM_SYMBOL)
-            threads, address = args[0], builder.ptrtoint(memory, _WORD)
-            with builder.if_else(builder.icmp_signed("==", threads, _WORD(1))) as (alone, together):
-                with alone:
-                    builder.call(body, [_WORD(0), _WORD(1), address])
-                with together:
-                    builder.call(team, [builder.ptrtoint(body, _WORD), threads, address])
-            return context.get_dummy_value()
-
-        return types.void(types.int64, arguments), codegen
-
-    return launch
+# --- body --------------------------------------------------------------------------------------------------------
 
 
-def _take(arguments: types.Tuple):
-    """The intrinsic take(address): the tuple of arguments that lies there."""
+class _BodyCompiler(_CFuncCompiler):
+    def _customize_flags(self, flags):
+        flags = super()._customize_flags(flags)
+        flags.no_cfunc_wrapper = True  # _Body makes its own
+        return flags
 
-    @intrinsic
-    def take(typingctx, address):
-        def codegen(context, builder, signature, args):
-            place = builder.inttoptr(args[0], context.get_value_type(arguments).as_pointer())
-            return impl_ret_borrowed(context, builder, arguments, builder.load(place))
 
-        return arguments(types.int64), codegen
+class _Body(CFunc):
+    """A kernel's function, to be called by address as body(thread, threads, block).
 
-    return take
+    Numba's CFunc makes a C function of the same arguments, by the name of `llvm_cfunc_wrapper_name`. This one has three
+    integers instead, of which the last is the address of the arguments.
+    """
+
+    def __init__(self, function, arguments: tuple, options: dict, stamp: str):
+        super().__init__(function, ((_SHARE, *arguments), types.void), {}, options)
+        self._compiler = _BodyCompiler(function, self._targetdescr, options, {}, pipeline_class=Compiler)
+        self._cache = DiskCache(function, stamp)
+
+    def _compile_uncached(self):
+        compiled = super()._compile_uncached()
+        _add_door(compiled)
+        return compiled
+
+
+def _add_door(compiled) -> None:
+    """Add the C function that takes the arguments from the block and calls what was compiled."""
+    context, description = compiled.target_context, compiled.fndesc
+    module = context.create_module("door")
+    function = context.declare_function(module, description)
+    door = ir.Function(module, _BODY, description.llvm_cfunc_wrapper_name)
+    builder = ir.IRBuilder(door.append_basic_block("entry"))
+    thread, threads, address = door.args
+    share, *arguments = description.argtypes
+    block = builder.inttoptr(address, _block_type(context, arguments).as_pointer())
+    fields = [builder.load(cgutils.gep_inbounds(builder, block, 0, 1 + i)) for i in range(len(arguments))]
+    values = [context.make_tuple(builder, share, [thread, threads]), *fields]
+    status, _ = context.call_conv.call_function(
+        builder, function, description.restype, description.argtypes, values, attrs=("noinline",)
+    )
+    with builder.if_then(status.is_error, likely=False):
+        builder.store(_WORD(1), cgutils.gep_inbounds(builder, block, 0, 0))
+    builder.ret_void()
+    compiled.library.add_ir_module(module)
+
+
+def _block_type(context, arguments):
+    return ir.LiteralStructType([_WORD, *[context.get_value_type(kind) for kind in arguments]])
+
+
+# --- team --------------------------------------------------------------------------------------------------------
 
 
 @intrinsic
-def _call_body(typingctx, body, thread, threads, arguments):
+def _call_body(typingctx, body, thread, threads, block):
     def codegen(context, builder, signature, args):
         builder.call(builder.inttoptr(args[0], _BODY.as_pointer()), args[1:])
         return context.get_dummy_value()
@@ -95,105 +156,93 @@ def _call_body(typingctx, body, thread, threads, arguments):
     return types.void(types.int64, types.int64, types.int64, types.int64), codegen
 
 
-# --- the three functions -----------------------------------------------------------------------------------------
-
-
-class Team:
-    """The compiled form of one kernel: `entry(threads, *arguments)` runs it on so many threads.
-
-    function  what one thread does, function(share, *arguments)
-    options   Numba's, for compiling it
-    stamp     returns a text; what is on disk is valid while that stays the same
-    """
-
-    def __init__(self, function, options: dict, stamp):
-        self.name = f"{function.__module__}.{function.__qualname__}"
-        self._function, self._options, self._stamp = numba.njit(inline="always", **options)(function), options, stamp
-        launch = _named(_entry(function.__code__.co_argcount - 1), f"{self.name}.entry", LAUNCH=_launch(self.name))
-        self.entry = numba.njit(nogil=True)(launch)
-        _cache_on_disk(self.entry, stamp)
-
-    def compile(self, arguments: tuple) -> None:
-        """Load from disk, or else compile and write to disk, for these types of arguments."""
-        _symbol(_team, _TEAM_SYMBOL, {"parallel": _PRANGE_ONLY, "nogil": True}, self._stamp)
-        symbol = _symbol_of(self.name, arguments)  # part of the name, by which the cache tells the dtypes apart
-        take = _take(types.Tuple(arguments))
-        body = _named(_body(len(arguments)), f"{symbol}.body", FUNCTION=self._function, TAKE=take)
-        _symbol(body, symbol, self._options, self._stamp)
-        self.entry.disable_compile(False)
-        self.entry.compile((types.int64, *arguments))
-        self.entry.disable_compile()  # from here on arguments are converted to the stated types, or refused
-
-    @property
-    def compiled_here(self) -> int:
-        """How many times this process had to compile it, since it was not on disk."""
-        return sum(self.entry.stats.cache_misses.values())
-
-    def is_on_disk(self, arguments: tuple) -> bool:
-        """Whether Numba's cache has it. True where that cannot be told (no cache, or another Numba's inside)."""
-        try:
-            cache = self.entry._cache
-            key = cache._index_key((types.int64, *arguments), self.entry.targetctx.codegen())
-            return key in cache._cache_file._load_index()
-        except AttributeError:
-            return True
-
-
-_BODY_SOURCE = """
-def body(thread, threads, address):
-    arguments = TAKE(address)
-    FUNCTION((thread, threads), {each})
-"""
-
-
-def _body(count: int):
-    """A function of thread, threads, and the address of `count` arguments: it runs one thread's share."""
-    names, each = {}, ", ".join(f"arguments[{i}]" for i in range(count))
-    exec(compile(_BODY_SOURCE.format(each=each), __file__, "exec"), names)
-    return names["body"]
-
-
-def _team(body, threads, arguments):
+def _team(body, threads, block):
     for thread in numba.prange(threads):
-        _call_body(body, thread, threads, arguments)
+        _call_body(body, thread, threads, block)
 
 
-def _entry(count: int):
-    """A function of the number of threads and `count` arguments. (Numba would make a tuple of *arguments, slowly.)"""
-    names = ", ".join(f"argument_{i}" for i in range(count))
-    return eval(compile(f"lambda threads, {names}: LAUNCH(threads, ({names},))", __file__, "eval"))
+_compiled_team: list[CFunc] = []  # one, once it is compiled; kept, since the plans only know its address
 
 
-def _named(template, name: str, **filled_in):
-    """A copy of a template with its names filled in, and a name of its own, by which Numba's cache knows it."""
-    copy = FunctionType(template.__code__, globals() | filled_in, name)
+def _team_address(stamp: str) -> int:
+    if not _compiled_team:
+        team = CFunc(_team, (3 * (types.int64,), types.void), {}, {"parallel": _PRANGE_ONLY, "nogil": True})
+        team._cache = DiskCache(_team, stamp)
+        team.compile()
+        _compiled_team.append(team)
+    return _compiled_team[0].address
+
+
+# --- entry -------------------------------------------------------------------------------------------------------
+
+
+def _entry_for(function, stamp: str):
+    """A copy of `entry`, by a name of its own, under which Numba's cache keeps this kernel's apart from others'."""
+    name = f"{function.__module__}.{function.__qualname__}.entry"
+    copy = FunctionType(entry.__code__, globals(), name)
     copy.__qualname__, copy.__module__ = name, __name__
-    return copy
+    compiled = numba.njit(nogil=True)(copy)
+    compiled._cache = DiskCache(copy, stamp)
+    return compiled
 
 
-def _symbol_of(name: str, arguments: tuple) -> str:
-    return f"{name}.{arguments[0].dtype}"
+def entry(plan, threads, arguments):
+    return _launch(plan, threads, arguments)
 
 
-_symbols: dict[str, CFunc] = {}  # kept, since the linker only knows their addresses
+@intrinsic
+def _launch(typingctx, plan, threads, arguments):
+    def codegen(context, builder, signature, args):
+        plan, threads, packed = args
+        plan = builder.inttoptr(plan, _WORD.as_pointer())
+        block = cgutils.alloca_once(builder, _block_type(context, arguments))
+        sizes = []
+        for i, (kind, value) in enumerate(zip(arguments, cgutils.unpack_tuple(builder, packed), strict=True)):
+            if isinstance(kind, types.Array):  # the caller owns it: no references are counted while threads run
+                array = context.make_array(kind)(context, builder, value)
+                sizes += cgutils.unpack_tuple(builder, array.shape)
+                array.meminfo = array.meminfo.type(None)
+                array.parent = array.parent.type(None)
+                value = array._getvalue()
+            builder.store(value, cgutils.gep_inbounds(builder, block, 0, 1 + i))
+        failed = cgutils.gep_inbounds(builder, block, 0, 0)
+        builder.store(_WORD(0), failed)
+        status = _first_difference(builder, plan, sizes)
+        with builder.if_then(builder.icmp_signed("==", builder.load(status), _WORD(0))):
+            team, body = _word(builder, plan, _WORD(0)), _word(builder, plan, _WORD(1))
+            address = builder.ptrtoint(block, _WORD)
+            with builder.if_else(builder.icmp_signed("==", threads, _WORD(1))) as (alone, together):
+                with alone:
+                    builder.call(builder.inttoptr(body, _BODY.as_pointer()), [_WORD(0), _WORD(1), address])
+                with together:
+                    builder.call(builder.inttoptr(team, _TEAM.as_pointer()), [body, threads, address])
+            has_failed = builder.icmp_signed("!=", builder.load(failed), _WORD(0))
+            builder.store(builder.select(has_failed, _WORD(FAILED), _WORD(0)), status)
+        return builder.load(status)
+
+    return types.int64(types.int64, types.int64, arguments), codegen
 
 
-def _symbol(function, symbol: str, options: dict, stamp) -> None:
-    """Compile a function of three integers, body or team, and make it known to the linker as `symbol`."""
-    if symbol not in _symbols:
-        compiled = CFunc(function, (3 * (types.int64,), types.void), {}, options)
-        _cache_on_disk(compiled, stamp)
-        compiled.compile()
-        llvmlite.binding.add_symbol(symbol, compiled.address)
-        _symbols[symbol] = compiled
+def _first_difference(builder, plan, sizes: list):
+    """Where the status is: 0, or the number (from 1) of the first pair in the plan whose sizes differ."""
+    status = cgutils.alloca_once_value(builder, _WORD(0))
+    if not sizes:
+        return status
+    table = cgutils.alloca_once(builder, _WORD, size=len(sizes))
+    for i, size in enumerate(sizes):
+        builder.store(size, builder.gep(table, [_WORD(i)]))
+    with cgutils.for_range(builder, _word(builder, plan, _WORD(2))) as loop:
+        place = builder.add(builder.mul(loop.index, _WORD(2)), _WORD(_PAIRS_FROM))
+        i, j = _word(builder, plan, place), _word(builder, plan, builder.add(place, _WORD(1)))
+        is_number = builder.icmp_signed("<", j, _WORD(0))
+        other = _word(builder, table, builder.select(is_number, _WORD(0), j))
+        wanted = builder.select(is_number, builder.sub(_WORD(-1), j), other)
+        differs = builder.icmp_signed("!=", _word(builder, table, i), wanted)
+        is_first = builder.icmp_signed("==", builder.load(status), _WORD(0))
+        with builder.if_then(builder.and_(differs, is_first)):
+            builder.store(builder.add(loop.index, _WORD(1)), status)
+    return status
 
 
-def _cache_on_disk(compiled, stamp) -> None:
-    """Keep machine code on disk, where there is a folder for it."""
-    try:
-        compiled.enable_caching()
-    except RuntimeError:
-        return
-    cache_file = getattr(compiled._cache, "_cache_file", None)
-    if hasattr(cache_file, "_source_stamp"):
-        cache_file._source_stamp = stamp()
+def _word(builder, start, n):
+    return builder.load(builder.gep(start, [n]))

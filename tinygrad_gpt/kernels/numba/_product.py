@@ -51,7 +51,9 @@ def _tile_shape(m: int, n: int) -> tuple[int, int]:
     return rounded_up.py_func(-(-m // down), ROWS), rounded_up.py_func(-(-n // across), 64)
 
 
-@kernel(lambda f: (write(f, 2), read(f, 2, "A"), read(f, 2, "A"), read(f, 2, "A"), types.int64, types.int64))
+@kernel(
+    lambda f: (write(f, "M N"), read(f, "M K", "A"), read(f, "K N", "A"), read(f, "1 N", "A"), types.int64, types.int64)
+)
 def _product(share, c, a, b, start, height, width):
     m, n = c.shape
     down, across = (m + height - 1) // height, (n + width - 1) // width

@@ -45,7 +45,7 @@ def run(params, grads, ms, vs, *, lr, beta1, beta2, eps, weight_decays, steps, g
     )
 
 
-@kernel(lambda f: (read(f, 2), read(numba.int64, 2), read(numba.int64, 2), *[f] * 6))
+@kernel(lambda f: (read(f, "P 3"), read(numba.int64, "P 4"), read(numba.int64, "N 3"), *[f] * 6))
 def _update(share, table, arrays, parts, grad_scale, beta1, rest1, beta2, rest2, eps):
     """table (P, 3) and arrays (P, 4) have a row for each parameter, parts (N, 3) one for each piece of work."""
     for i in of(share, len(parts)):

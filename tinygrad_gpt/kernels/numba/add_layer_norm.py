@@ -39,7 +39,7 @@ def backward(dys, saved):
     return dx, dx, dweight, dbias if has_bias else None
 
 
-@kernel(lambda f: (read(f, 2), read(f, 2), read(f, 1), read(f, 1), f, *[write(f, 2)] * 2, *[write(f, 1)] * 2))
+@kernel(lambda f: (*[read(f, "R C")] * 2, read(f, "C"), read(f, "C"), f, *[write(f, "R C")] * 2, *[write(f, "R")] * 2))
 def _forward(share, x, residual, weight, bias, eps, s, y, mean, rstd):
     r, c = x.shape
     for i in of(share, r):
@@ -48,7 +48,11 @@ def _forward(share, x, residual, weight, bias, eps, s, y, mean, rstd):
         mean[i], rstd[i] = normalize(s[i], weight, bias, eps, y[i])
 
 
-@kernel(lambda f: (*[read(f, 2)] * 3, *[read(f, 1)] * 3, write(f, 2), write(f, 3)))
+@kernel(
+    lambda f: (
+        *[read(f, "R C")] * 3, read(f, "R"), read(f, "R"), read(f, "C"), write(f, "R C"), write(f, "2 chunks C")
+    )
+)  # fmt: skip
 def _backward(share, dy, ds, s, mean, rstd, weight, dx, parts):
     r, c = s.shape
     chunks = parts.shape[1]

@@ -128,13 +128,21 @@ def _chunks(heads: int, tq: int) -> int:
 
 # Arguments of both kernels: visible = (shown, has_mask, causal, scale), dropping = (threshold, keep_scale, seed).
 def _visible_and_dropping(f):
-    return read(types.boolean, 4, "A"), types.boolean, types.boolean, f, types.uint64, f, types.uint64
+    return read(types.boolean, "_ _ _ _", "A"), types.boolean, types.boolean, f, types.uint64, f, types.uint64
+
+
+_QUERIES, _KEYS = "B H Tq D", "B H Tk D"
 
 
 # --- forward -----------------------------------------------------------------------------------------------------
 
 
-@kernel(lambda f: (*[read(f, 4, "A")] * 3, *_visible_and_dropping(f), types.int64, write(f, 4, "A"), write(f, 3)))
+@kernel(
+    lambda f: (
+        read(f, _QUERIES, "A"), *[read(f, _KEYS, "A")] * 2, *_visible_and_dropping(f), types.int64,
+        write(f, _QUERIES, "A"), write(f, "B H Tq"),
+    )
+)  # fmt: skip
 def _forward(share, q, k, v, shown, has_mask, causal, scale, threshold, keep_scale, seed, chunks, y, lse):
     b, h = q.shape[:2]
     for item in of(share, b * h * chunks):
@@ -190,7 +198,8 @@ def _forward_head(q, k, v, shown, has_mask, causal, scale, threshold, keep_scale
 
 @kernel(
     lambda f: (
-        *[read(f, 4, "A")] * 5, read(f, 3), *_visible_and_dropping(f), write(f, 4, "A"), *[write(f, 5, "A")] * 2
+        *[read(f, _QUERIES, "A")] * 2, *[read(f, _KEYS, "A")] * 2, read(f, _QUERIES, "A"), read(f, "B H Tq"),
+        *_visible_and_dropping(f), write(f, _QUERIES, "A"), *[write(f, f"chunks {_KEYS}", "A")] * 2,
     )
 )  # fmt: skip
 def _backward(share, dy, q, k, v, y, lse, shown, has_mask, causal, scale, threshold, keep_scale, seed, dq, dk, dv):

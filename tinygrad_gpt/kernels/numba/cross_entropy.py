@@ -61,7 +61,7 @@ def backward(dy, saved):
     return dz.reshape(logits.shape), None
 
 
-@kernel(lambda f: (read(f, 2), read(numba.int64, 1), f, write(f, 1), write(f, 1)))
+@kernel(lambda f: (read(f, "R V"), read(numba.int64, "R"), f, write(f, "R"), write(f, "R")))
 def _forward(share, z, targets, label_smoothing, loss, lse):
     r, v = z.shape
     for i in of(share, r):
@@ -83,7 +83,7 @@ def _forward(share, z, targets, label_smoothing, loss, lse):
                 loss[i] -= label_smoothing * distance / v
 
 
-@kernel(lambda f: (write(f, 2), read(numba.int64, 1), read(f, 1), read(f, 1), f))
+@kernel(lambda f: (write(f, "R V"), read(numba.int64, "R"), read(f, "R"), read(f, "R"), f))
 def _backward(share, z, targets, lse, dloss, label_smoothing):
     """Each row of logits becomes its gradient. (One array, not two that may be the same, else it is not vectorised.)"""
     r, v = z.shape

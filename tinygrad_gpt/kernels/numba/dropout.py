@@ -38,7 +38,7 @@ def _apply(x, p: float, seed: int):
     return y
 
 
-@kernel(lambda f: (read(f, 1), types.uint64, types.uint64, f, write(f, 1)))
+@kernel(lambda f: (read(f, "N"), types.uint64, types.uint64, f, write(f, "N")))
 def _keep_or_drop(share, x, seed, threshold, scale, y):
     zero = x.dtype.type(0)
     for chunk in of(share, (x.size + CHUNK - 1) // CHUNK):

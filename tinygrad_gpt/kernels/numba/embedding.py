@@ -47,7 +47,7 @@ def _scatter_add(dweight, ids, dy):
         scatter_add(dweight, ids, dy)
 
 
-@kernel(lambda f: (read(f, 2), read(numba.int64, 1), write(f, 2)))
+@kernel(lambda f: (read(f, "R C"), read(numba.int64, "R"), write(f, "V C")))
 def _add_rows(share, dy, ids, dweight):
     """dweight[ids[r]] += dy[r] for every r."""
     c = dy.shape[1]

@@ -44,7 +44,7 @@ def backward(dy, saved):
     return (dx,)
 
 
-@kernel(lambda f: (read(f, 1), f, f, write(f, 1)))
+@kernel(lambda f: (read(f, "N"), f, f, write(f, "N")))
 def _forward(share, x, sqrt_2_over_pi, cubic, y):
     for chunk in of(share, (x.size + CHUNK - 1) // CHUNK):
         xs, ys = part(x, chunk), part(y, chunk)
@@ -54,7 +54,7 @@ def _forward(share, x, sqrt_2_over_pi, cubic, y):
             ys[i] = v * sigmoid(u + u)
 
 
-@kernel(lambda f: (read(f, 1), read(f, 1), f, f, write(f, 1)))
+@kernel(lambda f: (read(f, "N"), read(f, "N"), f, f, write(f, "N")))
 def _backward(share, dy, x, sqrt_2_over_pi, cubic, dx):
     for chunk in of(share, (x.size + CHUNK - 1) // CHUNK):
         dys, xs, dxs = part(dy, chunk), part(x, chunk), part(dx, chunk)

@@ -60,7 +60,7 @@ def backward_by(product, dy, saved):
     return dx.reshape(x.shape), dweight, dbias
 
 
-@kernel(lambda f: (write(f, 1), write(f, 1), f, f))
+@kernel(lambda f: (write(f, "N"), write(f, "N"), f, f))
 def _gelu_and_gradient(share, x, dh, sqrt_2_over_pi, cubic):
     """x becomes h = gelu(x), and dh becomes dx."""
     for chunk in of(share, (x.size + CHUNK - 1) // CHUNK):

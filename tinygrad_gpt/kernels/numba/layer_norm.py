@@ -56,7 +56,7 @@ def parts_like(x: Array) -> Array:
     return np.zeros((2, max(1, min(CHUNKS, len(x) // 8)), x.shape[1]), x.dtype)
 
 
-@kernel(lambda f: (read(f, 2), read(f, 1), read(f, 1), f, write(f, 2), write(f, 1), write(f, 1)))
+@kernel(lambda f: (read(f, "R C"), read(f, "C"), read(f, "C"), f, write(f, "R C"), write(f, "R"), write(f, "R")))
 def _forward(share, x, weight, bias, eps, y, mean, rstd):
     for i in of(share, len(x)):
         mean[i], rstd[i] = normalize(x[i], weight, bias, eps, y[i])
@@ -80,7 +80,11 @@ def normalize(row, weight, bias, eps, out):
     return mu, scale
 
 
-@kernel(lambda f: (read(f, 2), read(f, 2), read(f, 1), read(f, 1), read(f, 1), write(f, 2), write(f, 3)))
+@kernel(
+    lambda f: (
+        *[read(f, "R C")] * 2, read(f, "R"), read(f, "R"), read(f, "C"), write(f, "R C"), write(f, "2 chunks C")
+    )
+)  # fmt: skip
 def _backward(share, dy, x, mean, rstd, weight, dx, parts):
     """dx (R, C), and the chunks' sums for dweight in parts[0] and dbias in parts[1], each (chunks, C)."""
     r, chunks = len(x), parts.shape[1]

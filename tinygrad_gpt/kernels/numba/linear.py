@@ -75,7 +75,7 @@ def sum_rows(x):
     return total
 
 
-@kernel(lambda f: (read(f, 2), write(f, 1)))
+@kernel(lambda f: (read(f, "R C"), write(f, "C")))
 def _sum_rows(share, x, total):
     """total = x.sum(axis=0), each thread for some of the columns, so that the order of a sum is always the same."""
     r, c = x.shape

@@ -26,7 +26,7 @@ def run(*arrays) -> float:
     return float(totals.sum())
 
 
-@kernel(lambda f: (read(f, 1), read(numba.int64, 1), read(numba.int64, 2), write(numba.float64, 1)))
+@kernel(lambda f: (read(f, "0"), read(numba.int64, "P"), read(numba.int64, "N 3"), write(numba.float64, "N")))
 def _sum_squares(share, like, arrays, parts, totals):
     """The sum of each of the `parts` (N, 3), in float64, of arrays whose dtype is that of `like`."""
     for i in of(share, len(parts)):
