@@ -7,6 +7,7 @@ bringing one home to NumPy) is here.
 
 import ctypes
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
@@ -284,6 +285,7 @@ def keep_freed_memory() -> None:
 _GAMMA, _MIX1, _MIX2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 _random_state = {"seed": 0, "drawn": 0}
+_drawing = threading.Lock()
 _is_drawing = True
 
 
@@ -333,14 +335,16 @@ def next_seed() -> "int | LaterSeed":
 
     Raises RuntimeError inside `later_seeds` when there are no more places.
     """
-    _random_state["drawn"] += 1
+    with _drawing:  # no two threads get the same
+        _random_state["drawn"] += 1
+        drawn = _random_state["drawn"]
     if _later is not None:
         places, before = _later
-        n = _random_state["drawn"] - before
+        n = drawn - before
         if n > len(places):
             raise RuntimeError(f"next_seed: a recorded step draws at most {len(places)} seeds")
         return LaterSeed(places[n - 1 : n])
-    z = (_random_state["seed"] + _random_state["drawn"] * _GAMMA) % (1 << 64)
+    z = (_random_state["seed"] + drawn * _GAMMA) % (1 << 64)
     z = ((z ^ (z >> 30)) * _MIX1) % (1 << 64)
     z = ((z ^ (z >> 27)) * _MIX2) % (1 << 64)
     return (z ^ (z >> 31)) >> 1

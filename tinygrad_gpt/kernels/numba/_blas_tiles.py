@@ -4,10 +4,10 @@ The cut is along the longer side: rows for the tall and narrow products of a tra
 a vocabulary. A cut along the sum would need partial results and a second pass over them.
 """
 
-import numba
 import numpy as np
 from numba import types
 
+from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._blas import gemm
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
 
@@ -27,7 +27,7 @@ def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
         # Addresses instead of arrays: slicing arrays into tiles inside the kernel takes seconds to compile.
         a_tiles = a.ctypes.data, a_transposed, a.shape[1]
         b_tiles = b.ctypes.data, b_transposed, b.shape[1]
-        tiles = min(numba.get_num_threads(), max(m, n))
+        tiles = min(_threads.count(), max(m, n))
         _product(c, c.ctypes.data, k, *a_tiles, *b_tiles, start, bias is not None, tiles)
     return c
 

@@ -34,11 +34,11 @@ class DiskCache:
     """
 
     def __init__(self, function, stamp: str):
-        self._cache = None
+        self._cache, self.cache_path = None, ""
         try:
             self._cache = FunctionCache(function)
         except Exception as error:  # RuntimeError for no folder; what a setting of Numba's own may raise is not ours
-            _tell(f"kernels are compiled anew by every process, since there is no folder to keep them in ({error})")
+            _tell("no folder", f"kernels are compiled by every process anew: no folder to keep them in ({error})")
             return
         self.cache_path = self._cache.cache_path
         base = f"{self._cache._impl.filename_base}.checked"  # apart from files that Numba would write itself
@@ -59,7 +59,9 @@ class DiskCache:
         try:
             return self._cache.load_overload(signature, target_context)
         except Exception as error:  # a damaged file can raise anything
-            _tell(f"kernels are compiled anew, since files in {self.cache_path} are damaged ({_first_line(error)})")
+            _tell(
+                "damaged", f"kernels are compiled anew: files in {self.cache_path} are damaged ({_first_line(error)})"
+            )
             return None
 
     def save_overload(self, signature, compiled) -> None:
@@ -73,7 +75,8 @@ class DiskCache:
             self._cache.save_overload(signature, compiled)
         except OSError as error:
             could_not_write.append(error)
-            _tell(f"kernels are compiled anew by every process, since {self.cache_path} cannot be written to ({error})")
+            where = f"{self.cache_path} cannot be written to ({error})"
+            _tell("unwritable", f"kernels are compiled by every process anew: {where}")
 
 
 could_not_write: list[OSError] = []  # what went wrong in this process when code was to be written
@@ -122,9 +125,8 @@ def _read(path: str):
 _told = set()
 
 
-def _tell(message: str) -> None:
-    """Warn, the first time that a message is about to be said; they differ in little else than the function's name."""
-    kind = message.partition("(")[0]
+def _tell(kind: str, message: str) -> None:
+    """Warn, once for each kind of trouble: it is seldom one kernel's alone."""
     if kind not in _told:
         _told.add(kind)
         warnings.warn(message, RuntimeWarning, stacklevel=2)

@@ -16,10 +16,10 @@ Each element of c is summed in the order of k, whatever the tile it is in: the r
 so not on the number of threads.
 """
 
-import numba
 import numpy as np
 from numba import types
 
+from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._blocks import ROWS, VECTORS, at, lanes, moved
 from tinygrad_gpt.kernels.numba._compile import helper, kernel, of, pasted, read, write
 from tinygrad_gpt.kernels.numba._tile import copied, multiply, repeated, rounded_up, transposed
@@ -41,7 +41,7 @@ def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
 
 def _tile_shape(m: int, n: int) -> tuple[int, int]:
     """Rows and columns of a tile: no larger than the cache allows, and as many tiles as the threads share evenly."""
-    threads = numba.get_num_threads()
+    threads = _threads.count()
     down, across = -(-m // TILE_ROWS), -(-n // TILE_COLUMNS)
     while down * across % threads and down * across < 8 * threads:
         if m // down >= n // across:

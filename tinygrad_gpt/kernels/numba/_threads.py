@@ -86,10 +86,10 @@ def are_available() -> bool:
 
 
 def count() -> int:
-    """How many threads a kernel may have that this thread calls."""
-    if _is_forked or _why_alone is not None:
+    """Among how many threads work is to be shared out that this thread asks for (see `take` for how many do it)."""
+    if _why_alone is not None:
         return 1
-    if not _here.has_begun:
+    if not _here.has_begun and not _is_forked:
         _here.has_begun = True
         most = numba.get_num_threads()
         if most == numba.config.NUMBA_NUM_THREADS and _wanted() < most:  # nobody has chosen another number yet
@@ -109,7 +109,7 @@ def _wanted() -> int:
 
 def take() -> int:
     """How many threads this call may have: all of the pool, or if somebody else has it, one. To be given back."""
-    threads = count()
+    threads = 1 if _is_forked else count()
     return threads if threads == 1 or _pool.acquire(blocking=False) else 1
 
 

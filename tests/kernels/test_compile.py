@@ -1,0 +1,100 @@
+"""Kernels as the decorator makes them: sizes are checked before anything runs; what cannot be compiled fails once."""
+
+import numpy as np
+import pytest
+from numba import types
+
+from tests.kernels.small_kernel import a_kernel
+from tinygrad_gpt.kernels import compiling
+from tinygrad_gpt.kernels.numba import _compile
+from tinygrad_gpt.kernels.numba._compile import CannotCompile, of, read, write
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    with a_kernel() as kernel:
+        yield kernel
+
+
+def test_sizes_that_fit_run_and_others_are_an_error_before_anything_is_written(kernel):
+    x, factors, y = np.ones((5, 3), np.float32), np.arange(5, dtype=np.float32), np.zeros((5, 3), np.float32)
+    kernel(x, factors, np.zeros((2, 4), np.float32), y)
+    assert (y == np.arange(5)[:, None]).all()
+    for shapes, wanted in [
+        (((5, 3), (4,), (2, 4), (5, 3)), r"scale_rows: expected x \(R, C\) and factors \(R\), got \(5, 3\) and \(4,\)"),
+        (((5, 3), (6,), (2, 4), (5, 3)), r"x \(R, C\) and factors \(R\), got \(5, 3\) and \(6,\)"),
+        (((5, 3), (5,), (3, 4), (5, 3)), r"expected pair \(2, _\), got \(3, 4\)"),
+        (((5, 3), (5,), (2, 0), (5, 4)), r"x \(R, C\) and y \(R, C\), got \(5, 3\) and \(5, 4\)"),
+        (((5, 3), (5,), (2, 4), (0, 3)), r"x \(R, C\) and y \(R, C\), got \(5, 3\) and \(0, 3\)"),
+    ]:  # fmt: skip
+        arrays = [np.ones(shape, np.float32) for shape in shapes]
+        for run in (kernel, kernel.alone):
+            with pytest.raises(ValueError, match=wanted):
+                run(*arrays)
+        assert (arrays[3] == 1).all()
+
+
+def test_whatever_the_arrays_are_one_machine_code_serves_them(kernel):
+    """Exact types, and those that have to be converted: locked arrays, Python's numbers, one dtype for all."""
+    x, factors, pair, y = (np.ones(s, np.float32) for s in ((5, 3), (5,), (2, 4), (5, 3)))
+    for lock in (set(), {0}, {1}, {0, 1, 2}):
+        arrays = [a.copy() for a in (x, factors, pair)]
+        for i in lock:
+            arrays[i].flags.writeable = False
+        kernel(*arrays, y)
+    assert len(kernel.teams[np.dtype(np.float32)].entry.signatures) == 1
+    with pytest.raises(TypeError):
+        kernel(x.T, factors, pair, y)  # not contiguous
+    with pytest.raises(TypeError):
+        kernel(x, factors, pair, y.astype(np.float64))
+    locked = y.copy()
+    locked.flags.writeable = False
+    with pytest.raises(TypeError):
+        kernel(x, factors, pair, locked)
+
+
+def out_of_memory(share, n, x):
+    for _ in of(share, 1):
+        work = np.empty(n[0], np.float64)
+        x[0] = work[0]
+
+
+def test_no_memory_inside_a_kernel_is_an_error():
+    with a_kernel(out_of_memory, lambda f: (read(types.int64, "1"), write(types.float64, "1"))) as kernel:
+        x = np.zeros(1)
+        with pytest.raises(MemoryError, match=r"test_compile.out_of_memory: no memory"):
+            kernel(np.array([1 << 55]), x)
+        assert x[0] == 0
+
+
+def wrong(share, x):
+    for i in of(share, x.size):
+        x[i] = x.no_such_thing
+
+
+def test_what_does_not_compile_fails_once_in_a_line(monkeypatch):
+    monkeypatch.setattr(_compile, "_cannot", {})
+    monkeypatch.setattr(_compile, "_seen", set())
+    with a_kernel(wrong, lambda f: (write(f, "N"),)) as kernel:
+        with pytest.raises(CannotCompile) as first:
+            kernel(np.ones(3, np.float32))
+        assert "cannot compile test_compile.wrong for float32" in str(first.value)
+        assert "\n" not in str(first.value)
+        monkeypatch.setattr(kernel, "compile_here", lambda dtype: pytest.fail("tried again"))
+        with pytest.raises(CannotCompile, match=r"test_compile\.wrong"):
+            kernel(np.ones(3, np.float32))
+        with pytest.warns(RuntimeWarning, match="the reference runs instead, slower"):
+            assert "test_compile.wrong" in _compile.cannot_run(np.dtype(np.float32))
+        assert "test_compile.wrong" in _compile.cannot_run(np.dtype(np.float32))  # and no second warning
+    from tinygrad_gpt.kernels.numba._layout import not_ours
+
+    assert "test_compile.wrong" in not_ours(np.ones(3, np.float32))
+
+
+def test_those_who_watch_are_told_when_something_is_compiled(tmp_path, monkeypatch):
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
+    for times in (1, 0):  # compiled, and then found on disk
+        told = []
+        with compiling.watched_by(lambda: told.append(1)), a_kernel() as kernel:  # noqa: B023
+            kernel.compile(np.dtype(np.float32))
+        assert len(told) == times
