@@ -1,5 +1,6 @@
 """Write protection for arrays that are still needed as they are: what `autograd.debug` is made of."""
 
+import threading
 from dataclasses import is_dataclass
 from types import SimpleNamespace
 from typing import ClassVar
@@ -29,6 +30,7 @@ class ReadOnly:
     """
 
     _families: ClassVar[dict[int, list]] = {}  # id of the owner -> [how many locks, arrays to make writeable again]
+    _counting = threading.RLock()  # among threads; again by the same one, as freeing an array may end another lock
 
     __slots__ = ("owners",)
 
@@ -38,20 +40,22 @@ class ReadOnly:
             family = [array]
             while isinstance(family[-1].base, np.ndarray):
                 family.append(family[-1].base)
-            entry = self._families.setdefault(id(family[-1]), [0, []])
-            entry[0] += 1
-            for member in reversed(family):  # the owner first
-                if member.flags.writeable:
-                    entry[1].append(member)
-            for member in family:
-                member.flags.writeable = False
+            with self._counting:
+                entry = self._families.setdefault(id(family[-1]), [0, []])
+                entry[0] += 1
+                for member in reversed(family):  # the owner first
+                    if member.flags.writeable:
+                        entry[1].append(member)
+                for member in family:
+                    member.flags.writeable = False
             self.owners.append(family[-1])
 
     def __del__(self):
         for owner in self.owners:
-            entry = self._families[id(owner)]
-            entry[0] -= 1
-            if entry[0] == 0:
-                for member in entry[1]:
-                    member.flags.writeable = True
-                del self._families[id(owner)]
+            with self._counting:
+                entry = self._families[id(owner)]
+                entry[0] -= 1
+                if entry[0] == 0:
+                    for member in entry[1]:
+                        member.flags.writeable = True
+                    del self._families[id(owner)]

@@ -236,3 +236,18 @@ def test_whoever_comes_while_the_pool_is_taken_computes_alone():
     _threads.give_back(first)
     assert _threads.take() == first
     _threads.give_back(first)
+
+
+NUMPYS_THREADS = """
+from tinygrad_gpt.kernels.numba import _blas
+asked = []
+_blas.use_one_thread = lambda: asked.append(1)
+from tinygrad_gpt.kernels.numba import gelu
+assert asked == EXPECTED, asked
+"""
+
+
+@pytest.mark.parametrize("setting, expected", [({}, [1]), ({"OPENBLAS_NUM_THREADS": "2"}, [])])
+def test_numpys_own_products_keep_to_one_thread_unless_the_user_chose(setting, expected, monkeypatch):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    in_new_process(NUMPYS_THREADS.replace("EXPECTED", str(expected)), **setting)
