@@ -89,7 +89,9 @@ def count() -> int:
     """Among how many threads work is to be shared out that this thread asks for (see `take` for how many do it)."""
     if _why_alone is not None:
         return 1
-    if not _here.has_begun and not _is_forked:
+    if not _here.has_begun:
+        if _is_forked:  # and numba's locks may be held by a thread that is not here
+            return _wanted()
         _here.has_begun = True
         most = numba.get_num_threads()
         if most == numba.config.NUMBA_NUM_THREADS and _wanted() < most:  # nobody has chosen another number yet
