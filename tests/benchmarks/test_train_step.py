@@ -167,7 +167,7 @@ def test_the_command_writes_the_record(tmp_path, monkeypatch, capsys):
     train_step.main()
     r = json.loads(file.read_text(encoding="utf-8"))
     assert r["config"] == "char-cpu,B=2,T=8,C=16,layers=1,heads=2,V=11" and r["rounds"] == 2
-    assert 0 < r["ours_ms"] < 1000 and r["ours_peak_mib"] > 0 and r["peers"] == {}
+    assert r["ours_ms"] > 0 and r["ours_peak_mib"] > 0 and r["peers"] == {}
     assert r["config"] in capsys.readouterr().out
 
 

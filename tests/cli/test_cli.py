@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -391,17 +391,17 @@ def test_bench_of_a_preset_that_is_none(run):
     assert_one_line(run("bench", "--preset", "nope"), "nope", "quick")
 
 
-def test_bench_times_the_median_call_after_warming_up():
-    waits = iter([0.03, 0.03, 0.0, 0.0, 0.0, 0.02])
-    calls = 0
+def test_bench_times_the_median_call_after_warming_up(monkeypatch):
+    """By a clock that nothing but the calls moves."""
+    now, takes = 0.0, [9.0, 9.0, 0.004, 0.001, 0.002]  # seconds: two to warm up, then as many as 6 ms begin
 
     def function():
-        nonlocal calls
-        calls += 1
-        time.sleep(next(waits, 0.0))
+        nonlocal now
+        now += takes.pop(0)
 
-    assert bench.median_ms(function, seconds=0.02) < 5
-    assert calls >= 6, "two to warm up, and as many as fit in 20 ms"
+    monkeypatch.setattr(bench, "time", SimpleNamespace(perf_counter=lambda: now))
+    assert bench.median_ms(function, seconds=0.006) == pytest.approx(2)
+    assert takes == []
 
 
 # --- as a process ---------------------------------------------------------------------------------------------------

@@ -99,9 +99,16 @@ def test_exploding_by_layer(train):
 
 
 def test_dead_units(train):
-    trained = train(activation="relu", lr=0.03, min_lr=0.03, warmup=0, grad_clip=0.0, n_layer=4)
+    """Three quarters of a block's units, as an update that went much too far leaves them."""
+
+    def change(model):
+        bias = model.blocks[1].feed_forward.up.bias.data
+        bias[: 3 * len(bias) // 4] = -100
+
+    trained = train(change, activation="relu", steps=100)
+    assert trained.kinds == {"dead-units"}
     line = line_of(trained, "dead-units")
-    assert "are dead (relu never active)" in line and "or with gelu" in line
+    assert "of the feed-forward units of block 2 are dead (relu never active)" in line and "or with gelu" in line
 
 
 def test_saturated_units(train):
