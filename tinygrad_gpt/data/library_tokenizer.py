@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinygrad_gpt.arguments import text as a_text
 from tinygrad_gpt.data.text_files import CHUNK_CHARS
 from tinygrad_gpt.data.tokenizers import Tokenizer, check_id, write_text
 from tinygrad_gpt.errors import UserError
@@ -46,6 +47,7 @@ class LibraryTokenizer(Tokenizer):
 
     def encode(self, text: str) -> np.ndarray:
         """The ids of a text, (N,) int64. Raises UserError for lone surrogates, which are no text."""
+        text = a_text("encode", "the text", text)
         try:
             encoding = self._backend.encode(text, add_special_tokens=False)
         except (UnicodeEncodeError, TypeError):
@@ -56,8 +58,7 @@ class LibraryTokenizer(Tokenizer):
         return (self.encode(chunk) for chunk in cut_between_words(chunks))
 
     def token_bytes(self, token: int) -> bytes:
-        check_id(token, self.vocab_size)
-        return self._bytes_of[token]
+        return self._bytes_of[check_id(token, self.vocab_size)]
 
     def to_json(self) -> str:
         return self._backend.to_str()
