@@ -13,7 +13,9 @@ through.
 
 import math
 import numbers
+import os
 import reprlib
+from pathlib import Path
 
 import numpy as np
 
@@ -65,11 +67,10 @@ def integer(who: str, name: str, value, low: int | None = None, below: int | Non
             return None
         plain = _plain(value)
         if isinstance(plain, bool) or not isinstance(plain, numbers.Integral):
-            also = " or None" if or_none else ""
-            raise TypeError(f"{who}: expected an integer{also} as {name}, got {shown(value)}")
+            raise TypeError(f"{who}: expected an integer{_or(or_none)} as {name}, got {shown(value)}")
         value = int(plain)
     if (low is not None and value < low) or (below is not None and value >= below):
-        raise ValueError(f"{who}: expected {_range(name, low, below, or_none)}, got {shown(value)}")
+        raise ValueError(f"{who}: expected {_range(name, low, below)}{_or(or_none)}, got {shown(value)}")
     return value
 
 
@@ -91,15 +92,18 @@ def number(
             return None
         plain = _plain(value)
         if isinstance(plain, bool) or not isinstance(plain, numbers.Real):
-            raise TypeError(f"{who}: expected a number{' or None' if or_none else ''} as {name}, got {shown(value)}")
+            raise TypeError(f"{who}: expected a number{_or(or_none)} as {name}, got {shown(value)}")
         value = plain if isinstance(plain, int) and plain.bit_length() <= 63 else as_float(who, plain)
-    fits = not finite or math.isfinite(value)
-    if low is not None or below is not None or above is not None or most is not None:
-        fits = fits and (low is None or value >= low) and (below is None or value < below)
-        fits = fits and (above is None or value > above) and (most is None or value <= most)
-    if not fits:
-        raise ValueError(f"{who}: expected {_range(name, low, below, or_none, above, most)}, got {shown(value)}")
-    return value
+    if finite and not math.isfinite(value):
+        name = f"a finite {name}" if below is None and most is None else name
+    elif (
+        (low is None or value >= low)
+        and (below is None or value < below)
+        and (above is None or value > above)
+        and (most is None or value <= most)
+    ):
+        return value
+    raise ValueError(f"{who}: expected {_range(name, low, below, above, most)}{_or(or_none)}, got {shown(value)}")
 
 
 def as_float(who: str, value) -> float:
@@ -127,16 +131,18 @@ def _plain(value):
     return value
 
 
-def _range(name: str, low, below, or_none: bool, above=None, most=None) -> str:
-    """In words: "top_k >= 1 or None", "0 <= dropout < 1", "a finite lr"."""
-    left = f"{low:g} <= " if low is not None else f"{above:g} < " if above is not None else ""
-    right = f" < {below:g}" if below is not None else f" <= {most:g}" if most is not None else ""
-    if left and not right:  # the name comes first
-        sign, limit = (">=", low) if low is not None else (">", above)
-        words = f"{name} {sign} {limit:g}"
-    else:
-        words = f"{left}{name}{right}" if right else f"a finite {name}"
-    return words + (" or None" if or_none else "")
+def _or(none: bool) -> str:
+    return " or None" if none else ""
+
+
+def _range(name: str, low=None, below=None, above=None, most=None) -> str:
+    """In words: "top_k >= 1", "0 <= dropout < 1", "a finite lr >= 0"."""
+    right = f" < {below}" if below is not None else f" <= {most}" if most is not None else ""
+    if low is not None:
+        return f"{low} <= {name}{right}" if right else f"{name} >= {low}"
+    if above is not None:
+        return f"{above} < {name}{right}" if right else f"{name} > {above}"
+    return name + right
 
 
 # --- axes and shapes ---------------------------------------------------------------------------------------------
@@ -183,7 +189,14 @@ def _parts(row) -> list:
     return [row[i] for i in range(row.shape[0])] if hasattr(row, "shape") else list(row)
 
 
-# --- texts -------------------------------------------------------------------------------------------------------
+# --- texts and paths ---------------------------------------------------------------------------------------------
+
+
+def path(who: str, name: str, value) -> Path:
+    """A path, of a str or of what stands for one."""
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{who}: expected a path, a str, as {name}, got {shown(value)}")
+    return Path(value)
 
 
 def text(who: str, name: str, value) -> str:

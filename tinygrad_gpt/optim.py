@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_gpt.arguments import is_row, number, shown
-from tinygrad_gpt.array import Array, to_numpy
+from tinygrad_gpt.array import Array, is_array, to_numpy
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.habits import OPTIMIZER, missing
 from tinygrad_gpt.kernels import registry
@@ -68,6 +68,7 @@ class Optimizer:
         """
         grad_scale = number("step", "grad_scale", grad_scale)
         names = [name for name, p in self.params.items() if p.grad is not None]
+        self._check_grads(names)
         self._check_place(names[:1])  # a model moves as a whole
         before = dict(self.steps)
         for name in names:
@@ -77,6 +78,15 @@ class Optimizer:
         except Exception:
             self.steps = before  # an update that is refused counts for nothing
             raise
+
+    def _check_grads(self, names: list[str]) -> None:
+        for name in names:
+            p = self.params[name]
+            if not is_array(p.grad) or p.grad.shape != p.data.shape:
+                raise ValueError(
+                    f"step: expected a gradient of one shape with its parameter {name}, {p.shape}, "
+                    f"got {shown(p.grad)} in .grad"
+                )
 
     def _check_place(self, names: list[str]) -> None:
         for name, named in ((name, named) for name in names for named in self.slots.values()):
@@ -308,6 +318,8 @@ def _named(me: str, params: Iterable) -> dict[str, Tensor]:
         name, p = item if isinstance(item, tuple) and len(item) == 2 else (str(i), item)
         if not isinstance(p, Tensor) or not p.requires_grad or not p.is_leaf:
             what = "a computed Tensor" if isinstance(p, Tensor) and not p.is_leaf else shown(p)
+            if isinstance(p, Mapping):
+                what = "a group of them (each takes an optimiser of its own)"
             raise TypeError(
                 f"{me}: expected Tensors that are trained (leaves that require gradients), got {what} as {name}"
             )

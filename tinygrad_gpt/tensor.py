@@ -7,8 +7,8 @@ import weakref
 
 import numpy as np
 
-from tinygrad_gpt.arguments import flag, shown
-from tinygrad_gpt.array import Array, as_array, as_dtype, is_float, to_numpy
+from tinygrad_gpt.arguments import as_dtype, bare, flag, numeric_array, shown
+from tinygrad_gpt.array import Array, as_array, is_array, is_float, to_numpy
 from tinygrad_gpt.habits import TENSOR, missing
 
 
@@ -148,23 +148,29 @@ for _name, _symbol in _NOT_THERE.items():
 
 def plain_array(x, who: str = "Tensor") -> Array:
     """A Tensor's data, an array itself, or a list as an array."""
-    if isinstance(x, list | tuple):
-        x = [part.data if isinstance(part, Tensor) else part for part in x]
-    return as_array(x.data if isinstance(x, Tensor) else x, who=who)
+    return as_array(_without_tensors(x), who=who)
 
 
-def plain_ids(x, who: str, name: str = "ids", hint: str = "") -> Array:
-    """The same for integers. Raises TypeError for what is none; an empty list passes for one of integers."""
-    if isinstance(x, str | bytes) or (isinstance(x, list | tuple) and x and isinstance(x[0], str | bytes)):
-        raise TypeError(f"{who}: expected integer {name}, got the text {shown(x)}: encode it with a tokenizer first")
-    if x is None:
-        raise TypeError(f"{who}: expected integer {name}, got None")
-    ids = plain_array(x, who)
-    if ids.dtype.kind not in "iu":
-        if ids.size == 0 and isinstance(x, list | tuple):
+def plain_ids(x, who: str, name: str = "ids") -> Array:
+    """The same for integers. Raises TypeError for what is none, IndexError for one that is larger than any id; an empty
+    list passes for one of integers."""
+    given = _without_tensors(x)
+    ids = bare(who, given) if isinstance(given, np.ndarray) else given if is_array(given) else numeric_array(who, given)
+    if ids.dtype.kind in "iu":
+        return ids
+    if not is_array(given):
+        if ids.size == 0 and isinstance(given, list | tuple):
             return ids.astype(np.int64)
-        raise TypeError(
-            f"{who}: expected integer {name}, got {ids.dtype} of shape {tuple(ids.shape)}: "
-            "convert with .astype(np.int64)"
-        )
-    return ids
+        if np.asarray(given).dtype == object and ids.dtype != object:
+            raise IndexError(f"{who}: expected {name} that int64 can hold, got {shown(given)}")
+    got = f"{ids.dtype} of shape {tuple(ids.shape)}: convert with .astype(np.int64)"
+    if ids.dtype.kind not in "fb":
+        got = shown(x) + (": encode texts first, with a tokenizer" if ids.dtype.kind in "US" else "")
+    raise TypeError(f"{who}: expected integer {name}, got {got}")
+
+
+def _without_tensors(x):
+    """The arrays of Tensors, where they go on without a graph: of one, or of those in a list."""
+    if isinstance(x, list | tuple):
+        return [part.data if isinstance(part, Tensor) else part for part in x]
+    return x.data if isinstance(x, Tensor) else x

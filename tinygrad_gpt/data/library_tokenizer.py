@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinygrad_gpt.arguments import path as a_path
 from tinygrad_gpt.arguments import text as a_text
 from tinygrad_gpt.data.text_files import CHUNK_CHARS
 from tinygrad_gpt.data.tokenizers import Tokenizer, check_id, write_text
@@ -66,7 +67,7 @@ class LibraryTokenizer(Tokenizer):
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the files with which transformers' AutoTokenizer loads it from a model's folder: tokenizer.json,
         tokenizer_config.json and, for a kind that transformers has a name for, vocab.json and merges.txt."""
-        folder, config = Path(folder), self._for_transformers()
+        folder, config = a_path("save_pretrained", "folder", folder), self._for_transformers()
         super().save_pretrained(folder)
         write_text(folder / "tokenizer_config.json", json.dumps(config, indent=2))
         if config["tokenizer_class"] != UNNAMED_CLASS:

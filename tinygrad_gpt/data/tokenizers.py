@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from tinygrad_gpt.arguments import integer, shown
+from tinygrad_gpt.arguments import path as a_path
 from tinygrad_gpt.arguments import text as a_text
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.storage import replacing
@@ -71,11 +72,11 @@ class Tokenizer(ABC):
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to a JSON file, atomically. Raises UserError when that fails."""
-        write_text(Path(path), self.to_json())
+        write_text(a_path("save", "path", path), self.to_json())
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the tokenizer to a folder that holds a model, as tokenizer.json. Raises UserError when that fails."""
-        self.save(Path(folder) / FILE_NAME)
+        self.save(a_path("save_pretrained", "folder", folder) / FILE_NAME)
 
 
 class StreamDecoder:

@@ -131,6 +131,8 @@ def with_new_tokens(body: GPT, count: int) -> GPT:
 
     Their rows of the embedding (and of an untied head) are drawn with standard deviation 0.02.
     """
+    if not isinstance(body, GPT):
+        raise TypeError(f"with_new_tokens: expected a GPT as body, got {shown(body)}")
     count = integer("with_new_tokens", "count", count, low=0)
     config = dataclasses.replace(body.config, vocab_size=body.config.vocab_size + count)
     with without_drawing():
