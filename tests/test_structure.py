@@ -28,7 +28,7 @@ LAYERS = (
     ("train",),
     ("cli", "__main__", "info"),
 )
-BESIDE = {"data": ("errors", "arguments", "array", "storage", "data")}  # knows the ground floor only; train and the command know it
+BESIDE = {"data": ("errors", "arguments", "array", "storage", "data")}  # the ground floor only
 MAY_USE_DATA = ("data", "train", "cli", "__main__", "info", "generate")
 NARROWER = {  # what a layer may import at most, where that is less than all below it
     "ops": ("array", "ops"),

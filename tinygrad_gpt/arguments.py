@@ -240,7 +240,7 @@ def as_dtype(dtype, who: str) -> np.dtype:
     try:
         if dtype is not None:
             return np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError):
         pass
     raise TypeError(f"{who}: expected a dtype such as np.float32 or 'int64', got {shown(dtype)}")
 

@@ -104,7 +104,7 @@ class Tensor:
 
     def __len__(self) -> int:
         if self.ndim == 0:
-            raise TypeError("len: a Tensor without axes has no length; its number is x.item()")
+            raise TypeError("len: a Tensor without axes cannot be counted; its number is x.item()")
         return len(self.data)
 
     def __repr__(self) -> str:
