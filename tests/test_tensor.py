@@ -146,7 +146,7 @@ def test_size_is_a_number_that_says_so_when_it_is_called():
 def test_habits_of_pytorch_are_told_what_to_write(name):
     with pytest.raises(AttributeError, match=re.escape(f"write {habits.TENSOR[name]}")):
         getattr(leaf(), name)
-    assert not hasattr(leaf(), name)
+    assert not hasattr(leaf(), name) and not hasattr(Tensor, name)
 
 
 def test_what_habits_name_is_there():
@@ -174,7 +174,7 @@ def test_habits_elsewhere():
     ]:
         with pytest.raises(AttributeError, match=f"has no attribute '{name}'; PyTorch has it.*{re.escape(advice)}"):
             getattr(owner, name)
-        with pytest.raises(AttributeError, match=r"has no attribute 'nothing_like_it'$"):
+        with pytest.raises(AttributeError, match="no attribute 'nothing_like_it'"):
             getattr(owner, "nothing_like_it")  # noqa: B009
 
 

@@ -166,14 +166,17 @@ def gelu(x, approximate: str = "tanh") -> Tensor:
 # --- reductions --------------------------------------------------------------------------------------------------
 
 
+_PYTORCHS = {"dim": "axis", "keepdim": "keepdims"}
+
+
 def _says_axis(function):
     """The function, with a word for those who write PyTorch's dim= and keepdim=, which are axis= and keepdims= here."""
 
     @functools.wraps(function)
     def called(*args, **settings):
-        for name, ours in (("dim", "axis"), ("keepdim", "keepdims")):
-            if name in settings:
-                raise TypeError(f"{function.__name__}: expected {ours}=, got {name}=, as PyTorch calls it")
+        for name in settings:
+            if name in _PYTORCHS:
+                raise TypeError(f"{function.__name__}: expected {_PYTORCHS[name]}=, got {name}=, as PyTorch calls it")
         return function(*args, **settings)
 
     return called
@@ -239,14 +242,17 @@ def broadcast_to(x, shape: tuple[int, ...]) -> Tensor:
 def getitem(x, index) -> Tensor:
     """x[index], with all of NumPy's indexing; Tensors of integers or booleans may be part of the index."""
     x = _operand("getitem", x)
-    return apply("getitem", x, index=_plain_index(index, plain_array(x)))
+    like = x.data if isinstance(x, Tensor) else x
+    return apply("getitem", x, index=_plain_index(index, like))
 
 
 def _plain_index(index, like: Array):
     """An index without Tensors, whose arrays lie where `like` does. Raises IndexError for what is no index."""
+    if type(index) is int or index is None or index is ...:
+        return index
     if isinstance(index, tuple):
         return tuple([_plain_index(i, like) for i in index])
-    if index is None or index is ... or isinstance(index, int | np.integer | np.bool_):
+    if isinstance(index, int | np.integer | np.bool_):
         return index
     if isinstance(index, slice):
         return slice(*[_bound(i) for i in (index.start, index.stop, index.step)])
@@ -288,9 +294,10 @@ def concatenate(tensors, axis: int = 0) -> Tensor:
 @_says_axis
 def split(x, sections: int | tuple[int, ...], axis: int = -1) -> tuple[Tensor, ...]:
     """Cut x along `axis` into a number of equal pieces, or into pieces of the given sizes."""
-    how = sizes if arguments.is_row(sections) else integer
-    sections, axis = how("split", value=sections, name="sections"), arguments.axis("split", axis)
-    return apply("split", _operand("split", x), sections=sections, axis=axis)
+    if type(sections) is not int:
+        how = sizes if arguments.is_row(sections) else integer
+        sections = how("split", value=sections, name="sections")
+    return apply("split", _operand("split", x), sections=sections, axis=arguments.axis("split", axis))
 
 
 # --- layers ------------------------------------------------------------------------------------------------------

@@ -114,6 +114,28 @@ PACKAGE = {
 }
 
 
+class Habit:
+    """An attribute that is not there: who asks for it is told what to write. (A __getattr__ would do the same, and make
+    every other attribute slower to get.)"""
+
+    def __init__(self, name: str, advice: str):
+        self.name, self.advice = name, advice
+
+    def __get__(self, instance, owner):
+        raise missing(owner.__name__, self.name, {self.name: self.advice})
+
+
+def tells(habits: dict[str, str]):
+    """A decorator of classes, whose instances then tell what to write in place of these habits."""
+
+    def decorate(cls):
+        for name, advice in habits.items():
+            setattr(cls, name, Habit(name, advice))
+        return cls
+
+    return decorate
+
+
 def missing(owner: str, name: str, habits: dict[str, str]) -> AttributeError:
     """The error for an attribute that `owner` does not have, with what to write in its place if it is a habit."""
     said = f"; PyTorch has it, here write {habits[name]}" if name in habits else ""

@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 
 from tinygrad_gpt.arguments import is_row, number, shown
-from tinygrad_gpt.array import Array, is_array, to_numpy
+from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor
-from tinygrad_gpt.habits import OPTIMIZER, missing
+from tinygrad_gpt.habits import OPTIMIZER, tells
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.state import check_state, plain_state
 
 
+@tells(OPTIMIZER)
 class Optimizer:
     """Base of the optimisers: named parameters, and for each of them arrays of its shape and a count of updates.
 
@@ -51,9 +52,6 @@ class Optimizer:
     def lr(self, lr: float) -> None:
         self._lr = number(type(self).__name__, "lr", lr, low=0)
 
-    def __getattr__(self, name: str):
-        raise missing(type(self).__name__, name, OPTIMIZER)
-
     def update(self, names: list[str], grad_scale: float) -> None:
         """Change the parameters of these names in place, by grad_scale times their gradients.
 
@@ -68,7 +66,10 @@ class Optimizer:
         """
         grad_scale = number("step", "grad_scale", grad_scale)
         names = [name for name, p in self.params.items() if p.grad is not None]
-        self._check_grads(names)
+        for name in names:
+            p = self.params[name]
+            if type(p.grad) is not type(p.data):
+                raise _misfit(name, p)
         self._check_place(names[:1])  # a model moves as a whole
         before = dict(self.steps)
         for name in names:
@@ -78,15 +79,6 @@ class Optimizer:
         except Exception:
             self.steps = before  # an update that is refused counts for nothing
             raise
-
-    def _check_grads(self, names: list[str]) -> None:
-        for name in names:
-            p = self.params[name]
-            if not is_array(p.grad) or p.grad.shape != p.data.shape:
-                raise ValueError(
-                    f"step: expected a gradient of one shape with its parameter {name}, {p.shape}, "
-                    f"got {shown(p.grad)} in .grad"
-                )
 
     def _check_place(self, names: list[str]) -> None:
         for name, named in ((name, named) for name in names for named in self.slots.values()):
@@ -145,6 +137,8 @@ class SGD(Optimizer):
     def update(self, names, grad_scale):
         for name in names:
             param, grad = self.params[name].data, self.params[name].grad
+            if grad.shape != param.shape:  # which NumPy might broadcast
+                raise _misfit(name, self.params[name])
             if grad_scale != 1:
                 grad = grad_scale * grad
             if self.weight_decay:
@@ -341,6 +335,13 @@ def _several(me: str, params: Iterable) -> Iterable:
     if isinstance(params, Tensor | str) or not hasattr(params, "__iter__"):
         raise TypeError(f"{me}: expected Tensors or (name, Tensor) pairs, got {shown(params)}: put Tensors in a list")
     return params
+
+
+def _misfit(name: str, p: Tensor) -> ValueError:
+    return ValueError(
+        f"step: expected a gradient of one shape and kind with its parameter {name}, {p.dtype}{tuple(p.shape)}, "
+        f"got {shown(p.grad)} in .grad"
+    )
 
 
 def _tensors(me: str, params: Iterable[Tensor]) -> list[Tensor]:

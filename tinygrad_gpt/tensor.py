@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_gpt.arguments import as_dtype, bare, flag, numeric_array, shown
 from tinygrad_gpt.array import Array, as_array, is_array, is_float, to_numpy
-from tinygrad_gpt.habits import TENSOR, missing
+from tinygrad_gpt.habits import TENSOR, tells
 
 
 class Size(int):
@@ -19,6 +19,7 @@ class Size(int):
         raise TypeError("size is the number of elements here, and not a method: PyTorch's x.size() is x.shape")
 
 
+@tells(TENSOR)
 class Tensor:
     """An array, its gradient, and the Node that made it.
 
@@ -127,9 +128,6 @@ class Tensor:
         )
 
     __delitem__ = lambda self, index: self.__setitem__(index, None)  # noqa: E731
-
-    def __getattr__(self, name: str):
-        raise missing("Tensor", name, TENSOR)
 
 
 def _refused(symbol: str):

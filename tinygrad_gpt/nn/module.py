@@ -21,7 +21,7 @@ import numpy as np
 from tinygrad_gpt.arguments import flag
 from tinygrad_gpt.array import converted, to_numpy
 from tinygrad_gpt.autograd import Tensor
-from tinygrad_gpt.habits import MODULE, missing
+from tinygrad_gpt.habits import MODULE, tells
 from tinygrad_gpt.state import check_state, plain_state
 
 
@@ -34,6 +34,7 @@ class Parameter(Tensor):
         super().__init__(data, requires_grad=True, dtype=dtype)
 
 
+@tells(MODULE)
 class Module:
     """Base of layers and models. A subclass writes `forward`; calling the Module calls it."""
 
@@ -48,9 +49,6 @@ class Module:
     def __repr__(self) -> str:
         parameters = self.parameters()
         return f"{type(self).__name__}({sum(p.size for p in parameters):,} parameters in {len(parameters)} Tensors)"
-
-    def __getattr__(self, name: str):
-        raise missing(type(self).__name__, name, MODULE)
 
     # --- what it holds ---
 
