@@ -294,6 +294,7 @@ PARTICULAR = {
     ],
     "neg": [("(-dy,)", "(dy,)")],
     "pow": [("dy * exponent * x", "dy * x"), ("(exponent - 1)", "exponent")],
+    "abs": [("dy * np.sign(saved.x)", "dy"), ("dy * np.sign", "np.sign"), ("np.sign(saved.x)", "saved.x")],
     "relu": [("np.where(y > 0, dy, 0.0)", "dy"), ("y > 0", "y <= 0")],
     "reshape": [("dy.reshape(saved.shape)", "dy.ravel()[::-1].reshape(saved.shape)")],
     "silu": [(" * (1 + x * (1 - s))", ""), ("1 + x * (1 - s)", "1 + x * s")],

@@ -1,6 +1,7 @@
 """Operators and methods of Tensor: which op they call, numbers and arrays on either side, dtypes, iteration."""
 
 import math
+import operator
 
 import numpy as np
 import pytest
@@ -51,6 +52,24 @@ OPERATORS = {
     "x.swapaxes(-1, 0)": (lambda x: x.swapaxes(-1, 0), X.T),
     "x.reshape(3, -1)": (lambda x: x.reshape(3, -1), X.reshape(3, 2)),
     "x.reshape((6,))": (lambda x: x.reshape((6,)), X.ravel()),
+    "x.reshape(array)": (lambda x: x.reshape(np.array([3, 2])), X.reshape(3, 2)),
+    "x.reshape(NumPy integers)": (lambda x: x.reshape(np.int64(3), np.int32(2)), X.reshape(3, 2)),
+    "x.transpose([1, 0])": (lambda x: x.transpose([np.int64(1), np.int64(0)]), X.T),
+    "x.transpose(None)": (lambda x: x.transpose(None), X.T),
+    "x.sum([0, 1])": (lambda x: x.sum([0, 1]), X.sum()),
+    "x.sum(array)": (lambda x: x.sum(np.array(1)), X.sum(1)),
+    "x.sum(keepdims=1)": (lambda x: x.sum(0, keepdims=1), X.sum(0, keepdims=True)),
+    "x.sum(keepdims=np.True_)": (lambda x: x.sum(0, keepdims=np.True_), X.sum(0, keepdims=True)),
+    "softmax(axis=np.int64)": (lambda x: F.softmax(x, np.int64(0)), np.exp(X) / np.exp(X).sum(0)),
+    "softmax(axis=Tensor)": (lambda x: F.softmax(x, Tensor(0)), np.exp(X) / np.exp(X).sum(0)),
+    "split into np.int64": (lambda x: F.split(x, np.int64(3))[1], X[:, 1:2]),
+    "split into an array": (lambda x: F.split(x, np.array([1, 2]))[1], X[:, 1:]),
+    "concatenate(axis=np.int64)": (lambda x: F.concatenate([x, x], np.int64(1)), np.hstack([X, X])),
+    "concatenate of a generator": (lambda x: F.concatenate(row for row in [x, x]), np.vstack([X, X])),
+    "x[Tensor:Tensor]": (lambda x: x[Tensor(0) : Tensor(1), np.int64(0) :], X[:1]),
+    "x[list of Tensors]": (lambda x: x[[Tensor(1), Tensor(0)]], X[[1, 0]]),
+    "x[[]]": (lambda x: x[[]], X[[]]),
+    "x.broadcast_to(list)": (lambda x: x.broadcast_to([2, 2, 3]), np.broadcast_to(X, (2, 2, 3))),
     "x.reshape(6)": (lambda x: x.reshape(6), X.ravel()),
     "x.broadcast_to": (lambda x: x.broadcast_to((2, 2, 3)), np.broadcast_to(X, (2, 2, 3))),
     "x.sum()": (lambda x: x.sum(), X.sum()),
@@ -65,6 +84,14 @@ OPERATORS = {
     "(x * x).sqrt()": (lambda x: (x * x).sqrt(), np.abs(X)),
     "x.tanh()": (lambda x: x.tanh(), np.tanh(X)),
     "x.sigmoid()": (lambda x: x.sigmoid(), 1 / (1 + np.exp(-X))),
+    "abs(x)": (abs, np.abs(X)),
+    "x.abs()": (lambda x: x.abs(), np.abs(X)),
+    "+x": (lambda x: +x, X),
+    "x + list": (lambda x: operator.add(x, [1.0, 2.0, 3.0]), X + np.arange(1, 4)),
+    "tuple * x": (lambda x: (1, 2, 3) * x, X * [1, 2, 3]),
+    "x * 10**30": (lambda x: x * 10**30, X * np.float32(1e30)),
+    "10**30 / x": (lambda x: 10**30 / x, np.float32(1e30) / X),
+    "x ** 10**30": (lambda x: x.sigmoid() ** 10**30, np.zeros_like(X)),
     "x.relu()": (lambda x: x.relu(), np.maximum(X, 0)),
     "x.softmax()": (lambda x: x.softmax(), np.exp(X) / np.exp(X).sum(-1, keepdims=True)),
     "where with a number": (lambda x: F.where(X > 0, x, 0), np.where(X > 0, X, 0)),

@@ -15,25 +15,29 @@ NAMES = [str(path.relative_to(PACKAGE).as_posix()) for path in FILES]
 
 # From the ground up: a file may import from its own layer and from those before it.
 LAYERS = (
-    ("errors", "devices", "array", "locks", "precision", "settings", "state", "storage", "tensor_file"),
+    ("errors", "arguments", "habits"),
+    ("devices", "array", "locks", "precision", "settings", "storage", "tensor_file"),
     ("ops",),
     ("kernels",),
-    ("autograd",),
+    ("tensor", "modes"),
+    ("autograd", "state"),
     ("recompute",),
-    ("functional",),
+    ("functional", "operators"),
     ("nn", "optim", "cases"),
     ("models", "check", "generate"),
     ("train",),
     ("cli", "__main__", "info"),
 )
-BESIDE = {"data": ("errors", "array", "storage", "data")}  # knows the ground floor only; train and the command know it
+BESIDE = {"data": ("errors", "arguments", "array", "storage", "data")}  # the ground floor only
 MAY_USE_DATA = ("data", "train", "cli", "__main__", "info", "generate")
 NARROWER = {  # what a layer may import at most, where that is less than all below it
     "ops": ("array", "ops"),
     "errors": (),
+    "arguments": (),
+    "habits": (),
     "devices": ("errors",),
-    "array": ("array", "devices"),
-    "optim": ("errors", "array", "state", "kernels", "autograd", "optim"),
+    "array": ("arguments", "array", "devices"),
+    "optim": ("errors", "arguments", "habits", "array", "state", "kernels", "autograd", "optim"),
 }
 
 

@@ -12,7 +12,7 @@ tg.generate, tg.check, tg.data, tg.train.
 
 import importlib
 
-from tinygrad_gpt import functional  # also gives Tensors their operators
+from tinygrad_gpt import functional, habits, operators  # noqa: F401 - operators gives them to Tensors
 from tinygrad_gpt.array import device, manual_seed
 from tinygrad_gpt.autograd import Tensor, debug, no_grad
 from tinygrad_gpt.errors import UserError
@@ -46,7 +46,7 @@ __all__ = [
 def __getattr__(name: str):
     if name in _LOADED_WHEN_USED:
         return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise habits.missing(f"module {__name__!r}", name, habits.PACKAGE)
 
 
 def __dir__() -> list[str]:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinygrad_gpt.arguments import as_dtype, bare, integer, numeric_array, shown
 from tinygrad_gpt.devices import Device, compute_capability, device, is_device_name, most_shared_memory
 
 # What devices.py has to say, under the name where one looks for it
@@ -36,7 +37,7 @@ def default_dtype() -> np.dtype:
 def set_default_dtype(dtype) -> None:
     """Make new floating-point arrays float32 (for training) or float64 (for gradient checks)."""
     global _default_dtype
-    dtype = np.dtype(dtype)
+    dtype = as_dtype(dtype, "set_default_dtype")
     if dtype not in FLOATS:
         raise TypeError(f"set_default_dtype: expected float32 or float64, got {dtype}")
     _default_dtype = dtype
@@ -52,22 +53,29 @@ def is_float(x) -> bool:
     return is_array(x) and x.dtype in FLOATS
 
 
-def as_array(values, dtype=None) -> Array:
-    """`values` (number, list, array) as an array that a Tensor may hold.
+def as_array(values, dtype=None, who: str = "Tensor") -> Array:
+    """`values` (number, list, array) as an array that a Tensor may hold; `who` asks, in errors.
 
-    Python floats and lists of them get the default dtype, as in PyTorch; arrays keep theirs. Integers become int64.
+    Python floats and lists of them get the default dtype, as in PyTorch; arrays keep theirs. Integers become int64;
+    one that int64 cannot hold acts as a float. NumPy's subclasses of arrays lose what they add.
 
-    Raises TypeError for dtypes that no op takes (float16, complex, strings, objects).
+    Raises TypeError for dtypes that no op takes (float16, complex, strings, objects), for texts, dictionaries and
+    masked arrays, ValueError for rows of different lengths.
     """
+    given = values
     if not is_array(values):
-        is_numpy_scalar = isinstance(values, np.generic)
-        values = np.asarray(values)
-        if dtype is None and values.dtype == np.float64 and not is_numpy_scalar:
+        values = numeric_array(who, values)
+        if dtype is None and values.dtype == np.float64 and not isinstance(given, np.generic):
             dtype = _default_dtype
-    if dtype is not None:
-        values = values.astype(dtype, copy=False)
+    elif isinstance(values, np.ndarray):
+        values = bare(who, values)
+    if dtype is not None and values.dtype.kind in "fiub":
+        values = values.astype(as_dtype(dtype, who), copy=False)
     if values.dtype not in FLOATS and values.dtype.kind not in "iub":
-        raise TypeError(f"expected float32, float64, integers or booleans, got {values.dtype}: convert with .astype()")
+        said = f"{values.dtype}: convert with .astype()"
+        if values.dtype.kind in "OSU" and not is_array(given):
+            said = shown(given)
+        raise TypeError(f"{who}: expected float32, float64, integers or booleans, got {said}")
     return values
 
 
@@ -98,13 +106,10 @@ def converted(x: Array, to) -> Array:
     """
     if is_device_name(to):
         return device(to).bring(x)
-    try:
-        dtype = None if to is None else np.dtype(to)  # NumPy takes None for float64
-    except TypeError:
-        dtype = None
-    if dtype is None or dtype not in FLOATS:
-        raise TypeError(f"to: expected float32, float64 or a device (cpu, cuda, auto), got {to!r}")
-    return x.astype(dtype, copy=False)
+    with suppress(TypeError):
+        if as_dtype(to, "to") in FLOATS:
+            return x.astype(to, copy=False)
+    raise TypeError(f"to: expected float32, float64 or a device (cpu, cuda, auto), got {shown(to)}")
 
 
 def at_hand(x: Array) -> Array:
@@ -291,9 +296,10 @@ _is_drawing = True
 
 def manual_seed(seed: int) -> None:
     """Start the package's random numbers over from `seed` (0 <= seed < 2**63)."""
+    seed = integer("manual_seed", "seed", seed)
     if not 0 <= seed < 1 << 63:
-        raise ValueError(f"manual_seed: expected 0 <= seed < 2**63, got {seed}")
-    _random_state.update(seed=int(seed), drawn=0)
+        raise ValueError(f"manual_seed: expected 0 <= seed < 2**63, got {shown(seed)}")
+    _random_state.update(seed=seed, drawn=0)
 
 
 def random_state() -> dict[str, int]:

@@ -13,118 +13,23 @@ point from outputs to inputs only, so a graph nobody looks at any more is freed 
 its backward the sum of the gradients that they sent (the chain rule over all paths). This file knows no particular op.
 """
 
-import contextlib
-import weakref
+import inspect
+import math
 from collections import deque
 from collections.abc import Iterator
-from contextvars import ContextVar
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.array import FLOATS, Array, Rows, as_array, is_array, is_float, owner, shows_all, to_numpy, together
+from tinygrad_gpt.arguments import bare, conversion, kind
+from tinygrad_gpt.array import FLOATS, Array, Rows, as_array, is_array, owner, shows_all, together
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.locks import ReadOnly
+from tinygrad_gpt.modes import debug, is_debugging, is_grad_enabled, no_grad
+from tinygrad_gpt.tensor import Tensor
 
-# Of each thread: one that generates text inside no_grad must not take the tape from another that trains.
-_grad_enabled = ContextVar("grad_enabled", default=True)
-_debug = ContextVar("debug", default=False)
-
-
-class Tensor:
-    """An array, its gradient, and the Node that made it.
-
-    data           the array: float32 or float64, or integers or booleans (which never have gradients)
-    grad           None, or an array like `data` that backward has added to
-    requires_grad  whether backward should bring a gradient here, or through here
-    node           the Node whose output this is; None for a leaf (an input, a parameter)
-    """
-
-    __slots__ = ("__weakref__", "data", "grad", "node", "output", "requires_grad")
-    __array_ufunc__ = None  # so that `ndarray * tensor` asks the Tensor instead of looping over elements
-
-    def __init__(self, data, requires_grad: bool = False, dtype=None):
-        if isinstance(data, Tensor):
-            data = data.data
-        self.data = as_array(data, dtype)
-        if requires_grad and not is_float(self.data):
-            raise TypeError(f"only float32 and float64 Tensors can require gradients, this one is {self.data.dtype}")
-        self.grad = None
-        self.requires_grad = requires_grad
-        self.node = None
-        self.output = 0  # which of the Node's outputs this is
-
-    shape = property(lambda self: self.data.shape)
-    dtype = property(lambda self: self.data.dtype)
-    ndim = property(lambda self: self.data.ndim)
-    size = property(lambda self: self.data.size)
-    is_leaf = property(lambda self: self.node is None)
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __repr__(self) -> str:
-        values = np.array2string(to_numpy(self.data), precision=4, threshold=20, separator=", ", prefix="Tensor(")
-        made_by = f", by={self.node.version.op}" if self.node else ", requires_grad=True" if self.requires_grad else ""
-        return f"Tensor({values}, {self.data.dtype}{made_by})"
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __bool__(self) -> bool:
-        return bool(self.item())
-
-    def __array__(self, dtype=None, copy=None):
-        raise TypeError("NumPy functions would lose the gradient: use tinygrad_gpt.functional, or x.numpy()")
-
-    def item(self) -> float | int | bool:
-        """The value of a Tensor with one element, as a Python number."""
-        if self.data.size != 1:
-            raise ValueError(f"item: expected a Tensor with one element, got shape {self.shape}")
-        return self.data.item()
-
-    def numpy(self) -> np.ndarray:
-        """The data as a NumPy array (the same memory on the CPU, a copy from a GPU)."""
-        return to_numpy(self.data)
-
-    def detach(self) -> "Tensor":
-        """The same data, cut off from the graph: no gradient flows through it."""
-        return Tensor(self.data)
-
-    def astype(self, dtype) -> "Tensor":
-        """A leaf with the data converted to `dtype`; gradients don't flow through a conversion."""
-        return Tensor(self.data.astype(dtype))
-
-    def retain_grad(self) -> "Tensor":
-        """Keep the gradient of this intermediate Tensor in `.grad` instead of freeing it once used. Returns self."""
-        if self.node is not None:
-            self.node.watched[self.output] = weakref.ref(self)  # weak: the Node must not own its own output
-        elif not self.requires_grad:
-            raise RuntimeError("retain_grad: this Tensor has no gradient to retain (requires_grad is False)")
-        return self
-
-    def backward(self, grad=None) -> None:
-        """Add d self / d leaf to `.grad` of every leaf that this Tensor was computed from, and free the graph.
-
-        `grad` is the upstream gradient, shaped like self; it may be left out when self has a single element.
-        Raises RuntimeError when there is no graph, or when an earlier backward has freed it.
-        """
-        deque(_walk(self, _starting_gradient(self, grad), in_place=True), maxlen=0)
-
-    def backward_steps(self, grad=None) -> Iterator["Step"]:
-        """Backward, one Node at a time: yields a Step after each Node's backward has run, before the next one does.
-
-        `backward()` is this walk run to its end. (Only that here gradients are added up in new arrays, so that what a
-        Step holds stays as it was.) A walk that is left halfway leaves the graph half freed.
-        """
-        if isinstance(grad, Tensor):
-            grad = grad.data
-        return _walk(self, _starting_gradient(self, grad), in_place=False)
-
-    # Arithmetic (`a + b`, `a[0]`, `a.sum()`, ...) is attached in functional.py, which knows the ops.
+__all__ = ["Edge", "Node", "Step", "Tensor", "apply", "debug", "no_grad"]  # Tensor and modes: where one looks for them
 
 
 class Node:
@@ -147,7 +52,7 @@ class Node:
         self.many = many
         self.watched = {}
         self.freed = False
-        self.lock = ReadOnly(saved) if _debug.get() else None
+        self.lock = ReadOnly(saved) if is_debugging() else None
 
     def __repr__(self) -> str:
         return f"Node({self.version})"
@@ -193,8 +98,7 @@ def apply(op: str, *inputs, **settings):
     Returns a Tensor, or a tuple of them for an op with several outputs. Gradients flow only to inputs that are Tensors
     and require them. Raises TypeError for dtypes that don't go together, and whatever the op's `check` raises.
     """
-    arrays = tuple([x.data if isinstance(x, Tensor) else x for x in inputs])
-    _check_dtypes(op, arrays)
+    arrays = _arrays(op, inputs)
     if settings:  # as Python numbers: NumPy's float64 scalars would turn float32 arrays into float64
         settings = {name: s.item() if isinstance(s, np.generic) else s for name, s in settings.items()}
     version = registry.choose(op, arrays, settings)
@@ -203,7 +107,7 @@ def apply(op: str, *inputs, **settings):
     # np.sum of a vector is a NumPy scalar
     ys = [y if is_array(y) else np.asarray(y) for y in (result if many else (result,))]
     node = None
-    if _grad_enabled.get() and any([isinstance(x, Tensor) and x.requires_grad for x in inputs]):
+    if is_grad_enabled() and any([isinstance(x, Tensor) and x.requires_grad for x in inputs]):
         node = Node(version, inputs, ys, many, saved)
     tensors = tuple([_output(y, node, i) for i, y in enumerate(ys)])
     return tensors if many else tensors[0]
@@ -217,23 +121,74 @@ def _output(array: Array, node: Node | None, i: int) -> Tensor:
     return tensor
 
 
-def _check_dtypes(op: str, arrays: tuple) -> None:
-    dtypes = []
-    for a in arrays:
-        if a is not None:
-            if not is_array(a):
-                raise TypeError(f"{op}: expected Tensors or arrays, got {type(a).__name__}: convert with tensor()")
-            if a.dtype.kind not in "iub" and a.dtype not in dtypes:
-                dtypes.append(a.dtype)
+def _arrays(op: str, inputs: tuple) -> tuple:
+    """What the pair takes: the data of Tensors, arrays, and None where the op may do without. Raises TypeError for
+    anything else, and for dtypes that don't go together."""
+    arrays, dtypes = [], []
+    for i, x in enumerate(inputs):
+        a = x.data if isinstance(x, Tensor) else x
+        if type(a) is not np.ndarray:
+            a = _as_it_should_be(op, i, a)
+        arrays.append(a)
+        if a is not None and a.dtype not in dtypes and a.dtype.kind not in "iub":
+            dtypes.append(a.dtype)
     unknown = [d for d in dtypes if d not in FLOATS]
     if unknown:
         raise TypeError(f"{op}: expected float32 or float64, got {unknown[0]}: convert with .astype()")
     if len(dtypes) > 1:
         given = ", ".join(f"{a.dtype}{tuple(a.shape)}" for a in arrays if a is not None)
         raise TypeError(f"{op}: float32 and float64 don't mix, got {given}: convert one side with .astype()")
+    return tuple(arrays)
+
+
+def _as_it_should_be(op: str, i: int, a):
+    """An input that is not just a NumPy array: an array of another kind as it is, one of a subclass without what that
+    adds, None where the op allows it."""
+    if isinstance(a, np.ndarray):
+        return bare(op, a)
+    if is_array(a):
+        return a
+    if a is not None:
+        raise TypeError(f"{op}: expected Tensors or arrays, got {kind(a)}: {conversion(a)}")
+    names, needed = _parameters(op)
+    if i < needed:
+        raise TypeError(f"{op}: expected Tensors or arrays, got None as {names[min(i, len(names) - 1)]}")
+    return None
+
+
+@cache
+def _parameters(op: str) -> tuple[list[str], float]:
+    """The names of the arrays that an op takes, and how many of them it cannot do without."""
+    module = registry.reference(op)
+    found = inspect.signature(getattr(module, "check", module.forward)).parameters.values()
+    given = [p for p in found if p.kind is not p.KEYWORD_ONLY]
+    if given[-1].kind is given[-1].VAR_POSITIONAL:  # as many as one likes
+        return [given[-1].name], math.inf
+    return [p.name for p in given], sum(p.default is p.empty for p in given)
 
 
 # --- backward ----------------------------------------------------------------------------------------------------
+
+
+def backward(self: Tensor, grad=None) -> None:
+    """Add d self / d leaf to `.grad` of every leaf that this Tensor was computed from, and free the graph.
+
+    `grad` is the upstream gradient, shaped like self; it may be left out when self has a single element.
+    Raises RuntimeError when there is no graph, or when an earlier backward has freed it.
+    """
+    deque(_walk(self, _starting_gradient(self, grad), in_place=True), maxlen=0)
+
+
+def backward_steps(self: Tensor, grad=None) -> Iterator[Step]:
+    """Backward, one Node at a time: yields a Step after each Node's backward has run, before the next one does.
+
+    `backward()` is this walk run to its end. (Only that here gradients are added up in new arrays, so that what a
+    Step holds stays as it was.) A walk that is left halfway leaves the graph half freed.
+    """
+    return _walk(self, _starting_gradient(self, grad), in_place=False)
+
+
+Tensor.backward, Tensor.backward_steps = backward, backward_steps
 
 
 def _starting_gradient(root: Tensor, grad) -> Array:
@@ -249,7 +204,7 @@ def _starting_gradient(root: Tensor, grad) -> Array:
                 f"{root.shape}: reduce it (.sum(), .mean()) or pass backward(grad)"
             )
         return np.ones_like(root.data)
-    grad = as_array(grad, dtype=root.dtype)
+    grad = as_array(grad.data if isinstance(grad, Tensor) else grad, root.dtype, "backward")
     if grad.shape != root.shape:
         raise ValueError(f"backward: expected a gradient of shape {root.shape}, got {grad.shape}")
     return grad.copy()  # it may be some leaf's .grad, which this backward adds to
@@ -393,31 +348,3 @@ def _accumulate(tensor: Tensor, dx: Array, is_new: bool) -> None:
         tensor.grad += dx
     else:
         tensor.grad = dx if is_new else dx.copy()
-
-
-# --- modes -------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def no_grad() -> Iterator[None]:
-    """Inside this block nothing is put on this thread's tape: for evaluation, generation and parameter updates."""
-    before = _grad_enabled.set(False)
-    try:
-        yield
-    finally:
-        _grad_enabled.reset(before)
-
-
-@contextlib.contextmanager
-def debug() -> Iterator[None]:
-    """Inside this block, arrays that a backward will need cannot be written to until that backward has run.
-
-    Changing one in place (`x.data *= 2` between forward and backward) would give a wrong gradient without a word; here
-    it is NumPy's "ValueError: assignment destination is read-only" on the very line. Costs a little time per op. CuPy
-    arrays have no such lock and are left as they are.
-    """
-    before = _debug.set(True)
-    try:
-        yield
-    finally:
-        _debug.reset(before)

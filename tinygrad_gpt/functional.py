@@ -1,5 +1,4 @@
-"""The ops as functions of Tensors, under PyTorch's names, and the operators (`a + b`, `x[0]`, `x.sum()`) that call
-them.
+"""The ops as functions of Tensors, under PyTorch's names. (The operators, `a + b` or `x.sum()`, are in operators.py.)
 
 Each function takes Tensors or arrays and gives a Tensor; where one of them requires a gradient, so does the result.
 What an op computes, why its gradient is what it is, and what it raises stands in its file, ops/NAME.py.
@@ -7,63 +6,71 @@ What an op computes, why its gradient is what it is, and what it raises stands i
 Letters in shapes: B batch, T time, C channels, H heads, D head size, V vocabulary.
 """
 
+import functools
 import math
+import operator
 
 import numpy as np
 
-from tinygrad_gpt.array import Array, as_array, converted, device_of, is_array, next_seed
+from tinygrad_gpt import arguments, habits
+from tinygrad_gpt.arguments import as_float, conversion, flag, integer, kind, number, numeric_array, shown, sizes
+from tinygrad_gpt.array import Array, as_array, converted, is_array, next_seed
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.ops import attention as attention_op
+from tinygrad_gpt.ops._shapes import normalize_axis
+from tinygrad_gpt.tensor import plain_array, plain_ids
 
-_SIDES = (Tensor, np.ndarray, int, float, list, np.generic)
+_SIDES = (Tensor, np.ndarray, int, float, list, tuple, np.generic)
 
 
-def _pair(a, b) -> tuple:
+def _pair(op: str, a, b) -> tuple:
     """Both sides of a binary op; a Python number becomes an array of the other side's kind and dtype."""
     for side in (a, b):
         if not isinstance(side, _SIDES) and not is_array(side):
-            raise TypeError(f"expected Tensors, arrays or numbers, got {type(side).__name__}")
+            raise TypeError(f"{op}: expected Tensors, arrays or numbers, got {kind(side)}{how_to_convert(side)}")
     for side in (a, b):
-        if isinstance(side, Tensor) or is_array(side):
+        if _is_operand(side):
             like = side.data if isinstance(side, Tensor) else side
-            return tuple([x if _is_operand(x) else _array_like(x, like) for x in (a, b)])
-    return Tensor(a), Tensor(b)
+            return tuple([x if _is_operand(x) else _array_like(x, like, op) for x in (a, b)])
+    return _operand(op, a), _operand(op, b)
+
+
+def how_to_convert(side) -> str:
+    return f": {conversion(side)}" if hasattr(side, "__array__") else ""
 
 
 _HOLDS = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}  # kind of dtype -> kinds that it can take in without loss
 
 
-def _array_like(x, like):
+def _array_like(x, like, op: str):
     """A number or list as an array of the kind and dtype of `like`; but 0.5 does not become an integer."""
-    fits = np.asarray(x).dtype.kind in _HOLDS[like.dtype.kind]
-    return np.asarray(x, dtype=like.dtype if fits else None, like=like)
+    values = numeric_array(op, x)
+    if not is_array(like):  # somebody's own .data: `apply` refuses it
+        return Tensor(values)
+    fits = values.dtype.kind in _HOLDS.get(like.dtype.kind, "")
+    return np.asarray(values, dtype=like.dtype if fits else None, like=like)
 
 
 def _is_operand(x) -> bool:
     return isinstance(x, Tensor) or is_array(x)
 
 
-def _operand(x):
+def _operand(op: str, x):
     """`x` itself if it is a Tensor or an array, else (a number, a list) a Tensor of it."""
-    return x if _is_operand(x) else Tensor(x)
-
-
-def plain_array(x) -> Array:
-    """A Tensor's data, an array itself, or a list as an array."""
-    return as_array(x.data if isinstance(x, Tensor) else x)
+    return x if _is_operand(x) else Tensor(as_array(x, who=op))
 
 
 def tensor(data, requires_grad: bool = False, dtype=None) -> Tensor:
     """A new Tensor with a copy of `data`: a number, a list, an array. (`Tensor(array)` shares the array's memory.)"""
     data = data.data if isinstance(data, Tensor) else data
-    return Tensor(data.copy() if is_array(data) else data, requires_grad, dtype)
+    return Tensor(as_array(data.copy() if is_array(data) else data, dtype, "tensor"), requires_grad)
 
 
 def to(x, dtype_or_device) -> Tensor:
     """A leaf with x's data as float32 or float64, or on a device ("cuda", "cpu", "auto"); the same data, not a copy, if
     it is so already. As with `astype`, gradients don't flow through it."""
-    return Tensor(converted(plain_array(x), dtype_or_device))
+    return Tensor(converted(plain_array(x, "to"), dtype_or_device))
 
 
 # --- elementwise -------------------------------------------------------------------------------------------------
@@ -71,105 +78,137 @@ def to(x, dtype_or_device) -> Tensor:
 
 def add(a, b) -> Tensor:
     """a + b, with broadcasting."""
-    return apply("add", *_pair(a, b))
+    return apply("add", *_pair("add", a, b))
 
 
 def sub(a, b) -> Tensor:
     """a - b, with broadcasting."""
-    return apply("sub", *_pair(a, b))
+    return apply("sub", *_pair("sub", a, b))
 
 
 def mul(a, b) -> Tensor:
     """a * b, with broadcasting."""
-    return apply("mul", *_pair(a, b))
+    return apply("mul", *_pair("mul", a, b))
 
 
 def div(a, b) -> Tensor:
     """a / b, with broadcasting."""
-    return apply("div", *_pair(a, b))
+    return apply("div", *_pair("div", a, b))
 
 
 def maximum(a, b) -> Tensor:
     """The larger of a and b, elementwise with broadcasting; a tie shares the gradient half and half."""
-    return apply("maximum", *_pair(a, b))
+    return apply("maximum", *_pair("maximum", a, b))
 
 
 def where(condition, a, b) -> Tensor:
     """a where the boolean condition holds, else b, with broadcasting."""
-    return apply("where", _operand(condition), *_pair(a, b))
+    return apply("where", _operand("where", condition), *_pair("where", a, b))
 
 
 def neg(x) -> Tensor:
     """-x."""
-    return apply("neg", _operand(x))
+    return apply("neg", _operand("neg", x))
 
 
 def pow(x, exponent: int | float) -> Tensor:
     """x ** exponent, for a Python number as exponent."""
-    return apply("pow", _operand(x), exponent=exponent)
+    if isinstance(exponent, int) and exponent.bit_length() > 63:
+        exponent = as_float("pow", exponent)
+    return apply("pow", _operand("pow", x), exponent=exponent)
 
 
 def exp(x) -> Tensor:
     """e ** x."""
-    return apply("exp", _operand(x))
+    return apply("exp", _operand("exp", x))
 
 
 def log(x) -> Tensor:
     """Natural logarithm."""
-    return apply("log", _operand(x))
+    return apply("log", _operand("log", x))
 
 
 def sqrt(x) -> Tensor:
     """Square root."""
-    return apply("sqrt", _operand(x))
+    return apply("sqrt", _operand("sqrt", x))
 
 
 def tanh(x) -> Tensor:
     """Hyperbolic tangent."""
-    return apply("tanh", _operand(x))
+    return apply("tanh", _operand("tanh", x))
 
 
 def sigmoid(x) -> Tensor:
     """1 / (1 + exp(-x))."""
-    return apply("sigmoid", _operand(x))
+    return apply("sigmoid", _operand("sigmoid", x))
+
+
+def abs(x) -> Tensor:
+    """|x|; the gradient at 0 is 0."""
+    return apply("abs", _operand("abs", x))
 
 
 def relu(x) -> Tensor:
     """max(x, 0); the gradient at 0 is 0."""
-    return apply("relu", _operand(x))
+    return apply("relu", _operand("relu", x))
 
 
 def silu(x) -> Tensor:
     """x σ(x), with σ the logistic function."""
-    return apply("silu", _operand(x))
+    return apply("silu", _operand("silu", x))
 
 
 def gelu(x, approximate: str = "tanh") -> Tensor:
     """x Φ(x), with Φ the normal distribution's: approximate="tanh" as in GPT-2, "none" for the exact form."""
-    return apply("gelu", _operand(x), approximate=approximate)
+    return apply("gelu", _operand("gelu", x), approximate=approximate)
 
 
 # --- reductions --------------------------------------------------------------------------------------------------
 
 
+_PYTORCHS = {"dim": "axis", "keepdim": "keepdims"}
+
+
+def _says_axis(function):
+    """The function, with a word for those who write PyTorch's dim= and keepdim=, which are axis= and keepdims= here."""
+
+    @functools.wraps(function)
+    def called(*args, **settings):
+        for name in settings:
+            if name in _PYTORCHS:
+                raise TypeError(f"{function.__name__}: expected {_PYTORCHS[name]}=, got {name}=, as PyTorch calls it")
+        return function(*args, **settings)
+
+    return called
+
+
+def _reduce(op: str, x, axis, keepdims, **settings) -> Tensor:
+    axis, keepdims = arguments.axes(op, axis), flag(op, "keepdims", keepdims)
+    return apply(op, _operand(op, x), axis=axis, keepdims=keepdims, **settings)
+
+
+@_says_axis
 def sum(x, axis=None, keepdims: bool = False) -> Tensor:
     """Sum over `axis`: an integer, a tuple of them, or None for all."""
-    return apply("sum", _operand(x), axis=axis, keepdims=keepdims)
+    return _reduce("sum", x, axis, keepdims)
 
 
+@_says_axis
 def mean(x, axis=None, keepdims: bool = False) -> Tensor:
     """Mean over `axis`: an integer, a tuple of them, or None for all."""
-    return apply("mean", _operand(x), axis=axis, keepdims=keepdims)
+    return _reduce("mean", x, axis, keepdims)
 
 
+@_says_axis
 def max(x, axis=None, keepdims: bool = False) -> Tensor:
     """Largest element over `axis` (an integer, a tuple of them, or None for all); ties share the gradient equally."""
-    return apply("max", _operand(x), axis=axis, keepdims=keepdims)
+    return _reduce("max", x, axis, keepdims)
 
 
+@_says_axis
 def var(x, axis=None, keepdims: bool = False, correction: int | float = 0) -> Tensor:
     """Variance over `axis`, with divisor n - correction. (PyTorch's correction is 1 unless given.)"""
-    return apply("var", _operand(x), axis=axis, keepdims=keepdims, correction=correction)
+    return _reduce("var", x, axis, keepdims, correction=number("var", "correction", correction))
 
 
 # --- shapes ------------------------------------------------------------------------------------------------------
@@ -177,50 +216,88 @@ def var(x, axis=None, keepdims: bool = False, correction: int | float = 0) -> Te
 
 def reshape(x, shape: int | tuple[int, ...]) -> Tensor:
     """The same elements in another shape; one size may be -1 and is worked out."""
-    return apply("reshape", _operand(x), shape=(shape,) if isinstance(shape, int | np.integer) else tuple(shape))
+    return apply("reshape", _operand("reshape", x), shape=sizes("reshape", shape))
 
 
 def transpose(x, axes: tuple[int, ...] | None = None) -> Tensor:
     """Axis i of the result is axis axes[i] of x; None reverses them. (NumPy's transpose, PyTorch's permute.)"""
-    x = _operand(x)
-    return apply("transpose", x, axes=tuple(range(x.ndim))[::-1] if axes is None else tuple(axes))
+    x = _operand("transpose", x)
+    return apply("transpose", x, axes=tuple(range(x.ndim))[::-1] if axes is None else sizes("transpose", axes, "axes"))
 
 
 def swapaxes(x, a: int, b: int) -> Tensor:
     """x with two axes exchanged. (PyTorch's transpose.)"""
-    x = _operand(x)
+    x = _operand("swapaxes", x)
+    a, b = [normalize_axis("swapaxes", arguments.axis("swapaxes", i), x.ndim) for i in (a, b)]
     axes = list(range(x.ndim))
     axes[a], axes[b] = axes[b], axes[a]
-    return transpose(x, axes)
+    return transpose(x, tuple(axes))
 
 
 def broadcast_to(x, shape: tuple[int, ...]) -> Tensor:
     """x repeated to `shape` along axes of size 1 and new leading ones, without copying."""
-    return apply("broadcast_to", _operand(x), shape=tuple(shape))
+    return apply("broadcast_to", _operand("broadcast_to", x), shape=sizes("broadcast_to", shape))
 
 
 def getitem(x, index) -> Tensor:
     """x[index], with all of NumPy's indexing; Tensors of integers or booleans may be part of the index."""
-    x = _operand(x)
-    return apply("getitem", x, index=_plain_index(index, plain_array(x)))
+    x = _operand("getitem", x)
+    like = x.data if isinstance(x, Tensor) else x
+    return apply("getitem", x, index=_plain_index(index, like))
 
 
 def _plain_index(index, like: Array):
-    """An index without Tensors, whose arrays lie where `like` does."""
+    """An index without Tensors, whose arrays lie where `like` does. Raises IndexError for what is no index."""
+    if type(index) is int or index is None or index is ...:
+        return index
     if isinstance(index, tuple):
         return tuple([_plain_index(i, like) for i in index])
-    index = index.data if isinstance(index, Tensor) else index
-    return np.asarray(index, like=like) if is_array(index) else index
+    if isinstance(index, int | np.integer | np.bool_):
+        return index
+    if isinstance(index, slice):
+        return slice(*[_bound(i) for i in (index.start, index.stop, index.step)])
+    if isinstance(index, str | float | complex | dict | set):
+        raise _no_index(index)
+    if isinstance(index, list) and not index:
+        return index
+    plain = plain_array(index, "getitem")
+    if plain.dtype.kind not in "iub":
+        raise _no_index(index)
+    return plain if isinstance(index, list) else np.asarray(plain, like=like)
 
 
+def _bound(i) -> int | None:
+    """Where a slice begins or ends, or its step."""
+    if i is None or type(i) is int:
+        return i
+    try:
+        return operator.index(i)
+    except TypeError:
+        raise _no_index(i) from None
+
+
+def _no_index(index) -> IndexError:
+    return IndexError(
+        f"getitem: expected integers, slices, ..., None, or arrays of integers or booleans as index, got {shown(index)}"
+    )
+
+
+@_says_axis
 def concatenate(tensors, axis: int = 0) -> Tensor:
     """Join a sequence of Tensors along `axis`; they are alike in every other size."""
-    return apply("concatenate", *[_operand(t) for t in tensors], axis=axis)
+    if not hasattr(tensors, "__iter__") and not is_array(tensors):
+        raise TypeError(f"concatenate: expected a sequence of Tensors, got {shown(tensors)}")
+    axis = arguments.axis("concatenate", axis)
+    return apply("concatenate", *[_operand("concatenate", t) for t in tensors], axis=axis)
 
 
+@_says_axis
 def split(x, sections: int | tuple[int, ...], axis: int = -1) -> tuple[Tensor, ...]:
     """Cut x along `axis` into a number of equal pieces, or into pieces of the given sizes."""
-    return apply("split", _operand(x), sections=sections if isinstance(sections, int) else tuple(sections), axis=axis)
+    if type(sections) is not int:
+        how = sizes if arguments.is_row(sections) else integer
+        sections = how("split", value=sections, name="sections")
+    return apply("split", _operand("split", x), sections=sections, axis=arguments.axis("split", axis))
 
 
 # --- layers ------------------------------------------------------------------------------------------------------
@@ -228,12 +305,12 @@ def split(x, sections: int | tuple[int, ...], axis: int = -1) -> tuple[Tensor, .
 
 def matmul(a, b) -> Tensor:
     """(..., M, K) @ (..., K, N) -> (..., M, N), the leading axes broadcast; vectors (K,) on either side."""
-    return apply("matmul", _operand(a), _operand(b))
+    return apply("matmul", _operand("matmul", a), _operand("matmul", b))
 
 
 def linear(x, weight, bias=None) -> Tensor:
     """x (..., C_in) times weight (C_out, C_in) transposed, plus bias (C_out,) -> (..., C_out)."""
-    return apply("linear", _operand(x), weight, bias)
+    return apply("linear", _operand("linear", x), weight, bias)
 
 
 def gelu_linear(x, weight, bias=None, approximate: str = "tanh") -> Tensor:
@@ -243,17 +320,17 @@ def gelu_linear(x, weight, bias=None, approximate: str = "tanh") -> Tensor:
     """
     if registry.user_chose("gelu") or registry.user_chose("linear"):
         return linear(gelu(x, approximate), weight, bias)
-    return apply("gelu_linear", _operand(x), weight, bias, approximate=approximate)
+    return apply("gelu_linear", _operand("gelu_linear", x), weight, bias, approximate=approximate)
 
 
 def embedding(ids, weight) -> Tensor:
     """Rows of weight (V, C) at integer ids (...) -> (..., C)."""
-    return apply("embedding", _operand(ids), weight)
+    return apply("embedding", plain_ids(ids, "embedding"), weight)
 
 
 def layer_norm(x, weight, bias=None, eps: float = 1e-5) -> Tensor:
     """Normalise the last axis of x (..., C), then scale by weight (C,) and shift by bias (C,)."""
-    return apply("layer_norm", _operand(x), weight, bias, eps=eps)
+    return apply("layer_norm", _operand("layer_norm", x), weight, bias, eps=number("layer_norm", "eps", eps, low=0))
 
 
 def add_layer_norm(x, residual, weight, bias=None, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
@@ -264,17 +341,20 @@ def add_layer_norm(x, residual, weight, bias=None, eps: float = 1e-5) -> tuple[T
     if registry.user_chose("add") or registry.user_chose("layer_norm"):
         s = add(x, residual)
         return s, layer_norm(s, weight, bias, eps)
-    return apply("add_layer_norm", _operand(x), _operand(residual), weight, bias, eps=eps)
+    x, residual = _operand("add_layer_norm", x), _operand("add_layer_norm", residual)
+    return apply("add_layer_norm", x, residual, weight, bias, eps=number("add_layer_norm", "eps", eps, low=0))
 
 
+@_says_axis
 def softmax(x, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along `axis`."""
-    return apply("softmax", _operand(x), axis=axis)
+    return apply("softmax", _operand("softmax", x), axis=arguments.axis("softmax", axis))
 
 
+@_says_axis
 def log_softmax(x, axis: int = -1) -> Tensor:
     """log(softmax(x)) along `axis`, without underflow."""
-    return apply("log_softmax", _operand(x), axis=axis)
+    return apply("log_softmax", _operand("log_softmax", x), axis=arguments.axis("log_softmax", axis))
 
 
 def dropout(x, p: float = 0.5, training: bool = True) -> Tensor:
@@ -282,8 +362,8 @@ def dropout(x, p: float = 0.5, training: bool = True) -> Tensor:
 
     Which elements is decided by the package's stream of random numbers (array.manual_seed).
     """
-    x = _operand(x)
-    if not training or p == 0:
+    x, p = _operand("dropout", x), number("dropout", "p", p)
+    if not flag("dropout", "training", training) or p == 0:
         return x if isinstance(x, Tensor) else Tensor(x)
     return apply("dropout", x, p=p, seed=next_seed())
 
@@ -298,7 +378,9 @@ def attention(
     scale     None: 1 / sqrt(D)
     dropout   on the attention weights, in training only
     """
-    if not training or dropout == 0:
+    dropout = number("attention", "dropout", dropout)
+    causal, scale = flag("attention", "causal", causal), number("attention", "scale", scale, or_none=True)
+    if not flag("attention", "training", training) or dropout == 0:
         return apply("attention", q, k, v, mask, causal=causal, scale=scale)
     return apply("attention", q, k, v, mask, causal=causal, scale=scale, dropout=dropout, seed=next_seed())
 
@@ -308,9 +390,15 @@ def attention_weights(q, k, mask=None, causal: bool = False, scale: float | None
 
     To look at: they have no gradient. `attention` itself may never hold them all at once, so they are computed anew.
     """
-    q, k, mask = [x.data if isinstance(x, Tensor) else x for x in (q, k, mask)]
-    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
-    return Tensor(attention_op.weights(q, k, mask, causal, scale))
+    q, k, mask = [None if x is None else plain_array(x, "attention_weights") for x in (q, k, mask)]
+    if q is None or k is None:
+        raise TypeError(f"attention_weights: expected Tensors or arrays, got None as {'k' if k is None else 'q'}")
+    causal, scale = (
+        flag("attention_weights", "causal", causal),
+        number("attention_weights", "scale", scale, or_none=True),
+    )
+    attention_op.check(q, k, k, mask, causal=causal, scale=scale)
+    return Tensor(attention_op.weights(q, k, mask, causal, 1 / math.sqrt(q.shape[-1]) if scale is None else scale))
 
 
 def cross_entropy(
@@ -320,68 +408,14 @@ def cross_entropy(
 
     Rows whose target is ignore_index count for nothing. reduction: "mean" over the rows that count, "sum", or "none".
     """
-    settings = {"ignore_index": ignore_index, "label_smoothing": label_smoothing, "reduction": reduction}
-    return apply("cross_entropy", _operand(logits), _operand(targets), **settings)
+    targets = plain_ids(targets, "cross_entropy", "targets")
+    settings = {
+        "ignore_index": integer("cross_entropy", "ignore_index", ignore_index),
+        "label_smoothing": number("cross_entropy", "label_smoothing", label_smoothing),
+        "reduction": reduction,
+    }
+    return apply("cross_entropy", _operand("cross_entropy", logits), targets, **settings)
 
 
-# --- operators and methods of Tensor -----------------------------------------------------------------------------
-
-
-def _as_tuple(sizes: tuple) -> tuple:
-    """What was given as f(2, 3) or as f((2, 3))."""
-    return tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int | np.integer) else sizes
-
-
-def _rpow(exponent: Tensor, base: int | float) -> Tensor:
-    """base ** exponent = exp(exponent * log(base))."""
-    if not isinstance(base, int | float) or base <= 0:
-        raise TypeError(f"pow: expected a positive number to be raised to a Tensor's power, got {base!r}")
-    return exp(exponent * math.log(base))
-
-
-def _iterate(x: Tensor):
-    if x.ndim == 0:
-        raise TypeError("a Tensor without axes cannot be iterated over; its number is x.item()")
-    return (x[i] for i in range(len(x)))
-
-
-def _compare(ufunc):
-    """A comparison gives a plain boolean array: it has no gradient."""
-
-    def method(x: Tensor, other):
-        other = other.data if isinstance(other, Tensor) else other
-        if not is_array(other) and not isinstance(other, int | float | np.generic):
-            return NotImplemented
-        return ufunc(x.data, other)
-
-    return method
-
-
-Tensor.__add__ = add
-Tensor.__radd__ = lambda x, other: add(other, x)
-Tensor.__sub__ = sub
-Tensor.__rsub__ = lambda x, other: sub(other, x)
-Tensor.__mul__ = mul
-Tensor.__rmul__ = lambda x, other: mul(other, x)
-Tensor.__truediv__ = div
-Tensor.__rtruediv__ = lambda x, other: div(other, x)
-Tensor.__matmul__ = matmul
-Tensor.__rmatmul__ = lambda x, other: matmul(other, x)
-Tensor.__pow__ = pow
-Tensor.__rpow__ = _rpow
-Tensor.__neg__ = neg
-Tensor.__getitem__ = getitem
-Tensor.__iter__ = _iterate
-Tensor.__lt__, Tensor.__le__ = _compare(np.less), _compare(np.less_equal)
-Tensor.__gt__, Tensor.__ge__ = _compare(np.greater), _compare(np.greater_equal)
-Tensor.__eq__, Tensor.__ne__ = _compare(np.equal), _compare(np.not_equal)
-Tensor.__hash__ = object.__hash__  # by identity, as in PyTorch: Tensors can be keys although == is elementwise
-
-for _method in (exp, log, sqrt, tanh, sigmoid, relu, sum, mean, max, var, softmax, log_softmax, broadcast_to):
-    setattr(Tensor, _method.__name__, _method)
-Tensor.reshape = lambda x, *shape: reshape(x, _as_tuple(shape))
-Tensor.transpose = lambda x, *axes: transpose(x, _as_tuple(axes) if axes else None)
-Tensor.swapaxes = swapaxes
-Tensor.to = to
-Tensor.device = property(lambda x: device_of(x.data))
-Tensor.T = property(transpose)
+def __getattr__(name: str):
+    raise habits.missing("functional", name, habits.FUNCTIONS)

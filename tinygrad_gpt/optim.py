@@ -13,17 +13,20 @@ included, as if it were not there.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from tinygrad_gpt.arguments import is_row, number, shown
 from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.habits import OPTIMIZER, tells
 from tinygrad_gpt.kernels import registry
-from tinygrad_gpt.state import check_state
+from tinygrad_gpt.state import check_state, plain_state
 
 
+@tells(OPTIMIZER)
 class Optimizer:
     """Base of the optimisers: named parameters, and for each of them arrays of its shape and a count of updates.
 
@@ -37,9 +40,17 @@ class Optimizer:
 
     def __init__(self, params: Iterable, lr: float):
         self.lr = lr
-        self.params = _named(params)
+        self.params = _named(type(self).__name__, params)
         self.slots = {slot: {n: np.zeros_like(p.data) for n, p in self.params.items()} for slot in self.SLOTS}
         self.steps = dict.fromkeys(self.params, 0)
+
+    @property
+    def lr(self) -> float:
+        return self._lr
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self._lr = number(type(self).__name__, "lr", lr, low=0)
 
     def update(self, names: list[str], grad_scale: float) -> None:
         """Change the parameters of these names in place, by grad_scale times their gradients.
@@ -53,7 +64,12 @@ class Optimizer:
 
         Raises ValueError if they have moved to another device since this optimiser was made.
         """
+        grad_scale = number("step", "grad_scale", grad_scale)
         names = [name for name, p in self.params.items() if p.grad is not None]
+        for name in names:
+            p = self.params[name]
+            if type(p.grad) is not type(p.data):
+                raise _misfit(name, p)
         self._check_place(names[:1])  # a model moves as a whole
         before = dict(self.steps)
         for name in names:
@@ -91,7 +107,7 @@ class Optimizer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned. Raises ValueError that lists what is missing, unexpected or of another
         shape; nothing is loaded then."""
-        expected = self.state_dict()
+        expected, state = self.state_dict(), plain_state(state)
         check_state(type(self).__name__, expected, state)
         for slot, named in self.slots.items():
             for name, array in named.items():
@@ -114,13 +130,15 @@ class SGD(Optimizer):
     SLOTS = ("momentum",)
 
     def __init__(self, params: Iterable, lr: float, momentum: float = 0.0, weight_decay: float = 0.0):
-        _check(lr=lr, momentum=momentum, weight_decay=weight_decay)
-        self.momentum, self.weight_decay = momentum, weight_decay
+        self.momentum = number("SGD", "momentum", momentum, low=0, below=1)
+        self.weight_decay = number("SGD", "weight_decay", weight_decay, low=0)
         super().__init__(params, lr)
 
     def update(self, names, grad_scale):
         for name in names:
             param, grad = self.params[name].data, self.params[name].grad
+            if grad.shape != param.shape:  # which NumPy might broadcast
+                raise _misfit(name, self.params[name])
             if grad_scale != 1:
                 grad = grad_scale * grad
             if self.weight_decay:
@@ -155,8 +173,13 @@ class AdamW(Optimizer):
         weight_decay: float = 0.01,
         decays: Callable[[str, Tensor], bool] = lambda name, p: p.ndim >= 2,
     ):
-        _check(lr=lr, beta1=betas[0], beta2=betas[1], eps=eps, weight_decay=weight_decay)
-        self.betas, self.eps = betas, eps
+        me = type(self).__name__
+        if not is_row(betas) or len(betas) != 2:
+            raise TypeError(f"{me}: expected two numbers as betas, such as (0.9, 0.999), got {shown(betas)}")
+        self.betas = tuple([number(me, f"beta{i}", beta, low=0, below=1) for i, beta in enumerate(betas, 1)])
+        self.eps, weight_decay = number(me, "eps", eps, low=0), number(me, "weight_decay", weight_decay, low=0)
+        if not callable(decays):
+            raise TypeError(f"{me}: expected a function of (name, Tensor) as decays, got {shown(decays)}")
         super().__init__(params, lr)
         self.weight_decay = {name: weight_decay if decays(name, p) else 0.0 for name, p in self.params.items()}
 
@@ -191,7 +214,8 @@ class Adam(AdamW):
 
 def grad_norm(params: Iterable[Tensor]) -> float:
     """The common norm of all gradients, √(Σ over parameters Σ g²), summed in float64."""
-    return math.sqrt(float(registry.run("sum_squares", *[p.grad for p in params if p.grad is not None])))
+    grads = [p.grad for p in _tensors("grad_norm", params)]
+    return math.sqrt(float(registry.run("sum_squares", *[grad for grad in grads if grad is not None])))
 
 
 def clip_scale(norm: float, max_norm: float) -> float:
@@ -204,8 +228,8 @@ def clip_scale(norm: float, max_norm: float) -> float:
 
     Raises ValueError for a max_norm that is not positive.
     """
-    if not max_norm > 0:
-        raise ValueError(f"clip_scale: expected max_norm > 0, got {max_norm}")
+    norm = number("clip_scale", "norm", norm, finite=False)
+    max_norm = number("clip_scale", "max_norm", max_norm, above=0, finite=False)
     return min(1.0, max_norm / (norm + 1e-6)) if math.isfinite(norm) else 1.0
 
 
@@ -216,7 +240,7 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
     one pass over them less. When the norm is not finite they are left as they are, so that one can still see which of
     them is to blame.
     """
-    params = [p for p in params if p.grad is not None]
+    params = [p for p in _tensors("clip_grad_norm", params) if p.grad is not None]
     norm = grad_norm(params)
     scale = clip_scale(norm, max_norm)
     if scale < 1:
@@ -237,6 +261,7 @@ def warmup_cosine(step: int, *, lr: float, min_lr: float = 0.0, warmup: int = 0,
     (Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, equation 5, without restarts.)
     The first step, 0, has lr / (warmup + 1), not 0.
     """
+    step, lr, min_lr, warmup, total = _plan("warmup_cosine", step, lr, min_lr, warmup, total)
     if step < warmup:
         return _rising(step, lr, warmup)
     return min_lr + 0.5 * (lr - min_lr) * (1 + math.cos(math.pi * _progress(step, warmup, total)))
@@ -245,6 +270,7 @@ def warmup_cosine(step: int, *, lr: float, min_lr: float = 0.0, warmup: int = 0,
 def warmup_linear(step: int, *, lr: float, min_lr: float = 0.0, warmup: int = 0, total: int) -> float:
     """Up in a straight line over `warmup` steps to `lr`, then down in another to `min_lr` at step `total`, and on at
     min_lr. (Devlin et al., "BERT", 2019, appendix A.2, with min_lr = 0.)"""
+    step, lr, min_lr, warmup, total = _plan("warmup_linear", step, lr, min_lr, warmup, total)
     if step < warmup:
         return _rising(step, lr, warmup)
     return lr + (min_lr - lr) * _progress(step, warmup, total)
@@ -257,8 +283,14 @@ def noam(step: int, *, d_model: int, warmup: int, scale: float = 1.0) -> float:
 
     (Vaswani et al., "Attention is all you need", 2017, equation 3, which counts steps from 1.)
     """
-    s = step + 1
+    s, warmup = number("noam", "step", step, low=0) + 1, number("noam", "warmup", warmup, low=0)
+    d_model, scale = number("noam", "d_model", d_model, above=0), number("noam", "scale", scale)
     return scale * d_model**-0.5 * min(s**-0.5, s * max(warmup, 1) ** -1.5)
+
+
+def _plan(me: str, step, lr, min_lr, warmup, total) -> list:
+    given = {"step": step, "lr": lr, "min_lr": min_lr, "warmup": warmup, "total": total}
+    return [number(me, name, value, low=0) for name, value in given.items()]
 
 
 def _rising(step: int, lr: float, warmup: int) -> float:
@@ -273,25 +305,48 @@ def _progress(step: int, warmup: int, total: int) -> float:
 # --- shared ------------------------------------------------------------------------------------------------------
 
 
-def _named(params: Iterable) -> dict[str, Tensor]:
+def _named(me: str, params: Iterable) -> dict[str, Tensor]:
     """Tensors, or (name, Tensor) pairs, as a dictionary; Tensors without names are numbered."""
     named, seen = {}, set()
-    for i, item in enumerate(params):
-        name, p = item if isinstance(item, tuple) else (str(i), item)
+    for i, item in enumerate(_several(me, params)):
+        name, p = item if isinstance(item, tuple) and len(item) == 2 else (str(i), item)
         if not isinstance(p, Tensor) or not p.requires_grad or not p.is_leaf:
-            raise TypeError(f"expected Tensors that are trained (leaves that require gradients), got {p!r} as {name}")
+            what = "a computed Tensor" if isinstance(p, Tensor) and not p.is_leaf else shown(p)
+            if isinstance(p, Mapping):
+                what = "a group of them (each takes an optimiser of its own)"
+            raise TypeError(
+                f"{me}: expected Tensors that are trained (leaves that require gradients), got {what} as {name}"
+            )
         if name in named or id(p) in seen:
-            raise ValueError(f"the parameter {name} was given twice")
+            raise ValueError(f"{me}: the parameter {name} was given twice")
         named[name] = p
         seen.add(id(p))
     if not named:
-        raise ValueError("expected at least one parameter to update, got none")
+        raise ValueError(f"{me}: expected at least one parameter to update, got none (a generator gives its own once)")
     return named
 
 
-def _check(**settings: float) -> None:
-    """Raise ValueError for a setting below 0, or for a part that is kept of a running mean that is not below 1."""
-    for name, value in settings.items():
-        limit = 1 if name in ("beta1", "beta2", "momentum") else math.inf
-        if not 0 <= value < limit:
-            raise ValueError(f"expected 0 <= {name} < {limit}, got {value}")
+def _several(me: str, params: Iterable) -> Iterable:
+    """`params` itself, if one can go through it for parameters."""
+    if hasattr(params, "parameters") or callable(params):
+        raise TypeError(f"{me}: expected the parameters of a model, got {shown(params)}: write model.parameters()")
+    if isinstance(params, Mapping):
+        raise TypeError(f"{me}: expected Tensors or (name, Tensor) pairs, got a dictionary: write its .items()")
+    if isinstance(params, Tensor | str) or not hasattr(params, "__iter__"):
+        raise TypeError(f"{me}: expected Tensors or (name, Tensor) pairs, got {shown(params)}: put Tensors in a list")
+    return params
+
+
+def _misfit(name: str, p: Tensor) -> ValueError:
+    return ValueError(
+        f"step: expected a gradient of one shape and kind with its parameter {name}, {p.dtype}{tuple(p.shape)}, "
+        f"got {shown(p.grad)} in .grad"
+    )
+
+
+def _tensors(me: str, params: Iterable[Tensor]) -> list[Tensor]:
+    params = list(_several(me, params))
+    for p in params:
+        if not isinstance(p, Tensor):
+            raise TypeError(f"{me}: expected Tensors, got {shown(p)}")
+    return params

@@ -16,6 +16,9 @@ import math
 import typing
 from typing import Any
 
+import numpy as np
+
+from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError
 
 
@@ -35,7 +38,11 @@ def setting(default, group: str, help: str, *, choices=(), low=None, above=None,
 def check_settings(config) -> None:
     """Raise UserError for the first field of a dataclass whose value is not one that the field allows."""
     for field in dataclasses.fields(config):
-        _check(field, getattr(config, field.name))
+        value = getattr(config, field.name)
+        if isinstance(value, np.generic):  # from here on a Python number, which JSON knows too
+            value = value.item()
+            object.__setattr__(config, field.name, value)  # the dataclass may be frozen
+        _check(field, value)
 
 
 def value_type(annotation: Any) -> tuple[type, bool]:
@@ -51,7 +58,7 @@ def _check(field: dataclasses.Field, value: Any) -> None:
         return
     wanted = (int, float) if kind is float else (kind,)
     if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
-        raise UserError(f"{name} should be {kind.__name__}, not {value!r}")
+        raise UserError(f"{name} should be {kind.__name__}, not {shown(value)}")
     if kind is float and not math.isfinite(value):
         raise UserError(f"{name} should be a finite number, not {value}")
     if rule["choices"] and value not in rule["choices"]:

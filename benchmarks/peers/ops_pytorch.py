@@ -49,6 +49,7 @@ OPS = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
     "silu": torch.nn.functional.silu,
+    "abs": torch.abs,
     "relu": torch.relu,
     "sum": torch.sum,
     "mean": torch.mean,

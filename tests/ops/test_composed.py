@@ -86,6 +86,16 @@ def test_silu():
     agree(F.silu, lambda x: x / (1 + (-x).exp()), normal((3, 5)))
 
 
+def test_abs():
+    agree(F.abs, lambda x: F.maximum(x, -x), normal((3, 5)))
+
+
+def test_abs_has_no_gradient_at_zero():
+    x = Tensor([-2.0, 0.0, -0.0, 3.0], requires_grad=True)
+    abs(x).backward(np.float32([1, 5, 5, 2]))
+    assert x.grad.tolist() == [-1, 0, 0, 2]
+
+
 def test_relu():
     agree(F.relu, lambda x: F.maximum(x, 0), normal((3, 5)))
 

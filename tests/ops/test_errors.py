@@ -218,6 +218,7 @@ UNARY = [
     "tanh",
     "sigmoid",
     "silu",
+    "abs",
     "relu",
     "gelu",
     "sum",

@@ -50,6 +50,7 @@ UNARY = {
     "sigmoid": (F.sigmoid, torch.sigmoid),
     "silu": (F.silu, torch.nn.functional.silu),
     "relu": (F.relu, torch.relu),
+    "abs": (F.abs, torch.abs),
     "square": (lambda x: x**2, lambda x: x**2),
     "cube": (lambda x: x**3, lambda x: x**3),
     "2 ** x": (lambda x: 2**x, lambda x: 2**x),

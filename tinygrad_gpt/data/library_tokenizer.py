@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tinygrad_gpt.arguments import path as a_path
+from tinygrad_gpt.arguments import text as a_text
 from tinygrad_gpt.data.text_files import CHUNK_CHARS
 from tinygrad_gpt.data.tokenizers import Tokenizer, check_id, write_text
 from tinygrad_gpt.errors import UserError
@@ -46,6 +48,7 @@ class LibraryTokenizer(Tokenizer):
 
     def encode(self, text: str) -> np.ndarray:
         """The ids of a text, (N,) int64. Raises UserError for lone surrogates, which are no text."""
+        text = a_text("encode", "the text", text)
         try:
             encoding = self._backend.encode(text, add_special_tokens=False)
         except (UnicodeEncodeError, TypeError):
@@ -56,8 +59,7 @@ class LibraryTokenizer(Tokenizer):
         return (self.encode(chunk) for chunk in cut_between_words(chunks))
 
     def token_bytes(self, token: int) -> bytes:
-        check_id(token, self.vocab_size)
-        return self._bytes_of[token]
+        return self._bytes_of[check_id(token, self.vocab_size)]
 
     def to_json(self) -> str:
         return self._backend.to_str()
@@ -65,7 +67,7 @@ class LibraryTokenizer(Tokenizer):
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the files with which transformers' AutoTokenizer loads it from a model's folder: tokenizer.json,
         tokenizer_config.json and, for a kind that transformers has a name for, vocab.json and merges.txt."""
-        folder, config = Path(folder), self._for_transformers()
+        folder, config = a_path("save_pretrained", "folder", folder), self._for_transformers()
         super().save_pretrained(folder)
         write_text(folder / "tokenizer_config.json", json.dumps(config, indent=2))
         if config["tokenizer_class"] != UNNAMED_CLASS:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tinygrad_gpt import arguments
 from tinygrad_gpt.data.bpe_tokenizer import BPETokenizer
 from tinygrad_gpt.data.gpt1_tokenizer import END_OF_WORD, GPT1Tokenizer
 from tinygrad_gpt.data.library_tokenizer import MERGES, VOCABULARY
@@ -17,7 +18,7 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
 
     Raises UserError, naming the file, for one that is missing, damaged or of a kind that isn't known.
     """
-    path = Path(path)
+    path = arguments.path("load_tokenizer", "path", path)
     if path.is_dir():
         is_one_file = (path / FILE_NAME).exists() or not (path / VOCABULARY).exists()
         path /= FILE_NAME if is_one_file else VOCABULARY

@@ -17,6 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tinygrad_gpt.arguments import integer, shown
+from tinygrad_gpt.arguments import path as a_path
+from tinygrad_gpt.arguments import text as a_text
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.storage import replacing
 
@@ -52,7 +55,12 @@ class Tokenizer(ABC):
 
     def decode(self, ids) -> str:
         """The text of ids (N,). Bytes that are no UTF-8, such as half a character, become U+FFFD."""
-        return b"".join(self.token_bytes(int(token)) for token in ids).decode("utf-8", errors="replace")
+        if isinstance(ids, str | bytes) or not hasattr(ids, "__iter__"):
+            raise TypeError(f"decode: expected a sequence of ids, got {shown(ids)}")
+        if hasattr(ids, "tolist"):  # NumPy's integers as Python's, many at once
+            ids = ids.tolist()
+            ids = ids if isinstance(ids, list) else [ids]
+        return b"".join([self.token_bytes(token) for token in ids]).decode("utf-8", errors="replace")
 
     def decoder(self) -> "StreamDecoder":
         """A decoder for a text that is generated token by token."""
@@ -64,11 +72,11 @@ class Tokenizer(ABC):
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to a JSON file, atomically. Raises UserError when that fails."""
-        write_text(Path(path), self.to_json())
+        write_text(a_path("save", "path", path), self.to_json())
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the tokenizer to a folder that holds a model, as tokenizer.json. Raises UserError when that fails."""
-        self.save(Path(folder) / FILE_NAME)
+        self.save(a_path("save_pretrained", "folder", folder) / FILE_NAME)
 
 
 class StreamDecoder:
@@ -80,7 +88,7 @@ class StreamDecoder:
 
     def feed(self, token: int) -> str:
         """The characters that this token completes; maybe none."""
-        return self._decoder.decode(self._tokenizer.token_bytes(int(token)))
+        return self._decoder.decode(self._tokenizer.token_bytes(token))
 
     def finish(self) -> str:
         """What was held back: U+FFFD if the text ends within a character, else nothing."""
@@ -92,7 +100,9 @@ class CharTokenizer(Tokenizer):
 
     def __init__(self, characters: Iterable[str]):
         """`characters`: those the tokenizer is to know; order and repetitions don't matter."""
-        self.characters = "".join(sorted(set(characters)))
+        if not hasattr(characters, "__iter__") or isinstance(characters, bytes | bytearray):
+            raise TypeError(f"CharTokenizer: expected a text or an iterable of characters, got {shown(characters)}")
+        self.characters = "".join(sorted({a_text("CharTokenizer", "a character", c) for c in characters}))
         self.vocab_size = len(self.characters)
         if not self.characters:
             raise UserError("a character tokenizer needs at least one character")
@@ -111,7 +121,7 @@ class CharTokenizer(Tokenizer):
 
     def encode(self, text: str) -> np.ndarray:
         """The ids of a text, (N,) int64. Raises UserError that names the first unknown character and its position."""
-        return self._encode(text, 0)
+        return self._encode(a_text("encode", "the text", text), 0)
 
     def _encode(self, text: str, position: int) -> np.ndarray:
         codes = _code_points(text)
@@ -136,8 +146,7 @@ class CharTokenizer(Tokenizer):
             position += len(chunk)
 
     def token_bytes(self, token: int) -> bytes:
-        check_id(token, self.vocab_size)
-        return self.characters[token].encode("utf-8")
+        return self.characters[check_id(token, self.vocab_size)].encode("utf-8")
 
     def to_json(self) -> str:
         return json.dumps({"type": "char", "characters": self.characters})
@@ -148,9 +157,12 @@ def _code_points(text: str) -> np.ndarray:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
-def check_id(token: int, vocab_size: int) -> None:
+def check_id(token: int, vocab_size: int) -> int:
+    """The id as a Python integer. Raises TypeError for what is no integer, IndexError for one that is out of range."""
+    token = integer("decode", "a token id", token)
     if not 0 <= token < vocab_size:
-        raise IndexError(f"token id {token} is outside 0 .. {vocab_size - 1}")
+        raise IndexError(f"token id {shown(token)} is outside 0 .. {vocab_size - 1}")
+    return token
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,12 +1,13 @@
 """`generate_batch`, which models call `generate`, as transformers does: what follows each prompt of a batch."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from tinygrad_gpt.arguments import flag, integer, is_row
 from tinygrad_gpt.array import next_seed
 from tinygrad_gpt.generate.beam import beam_search
-from tinygrad_gpt.generate.prompts import check_length, check_prompts, without_shared_padding
+from tinygrad_gpt.generate.prompts import check_model, check_prompts, without_shared_padding
 from tinygrad_gpt.generate.reading import Reader
 from tinygrad_gpt.generate.sampling import check_sampling, draw_token
 
@@ -48,11 +49,14 @@ def generate_batch(
     Raises ValueError for values that cannot be, for padding that is not on the left, and if there are more tokens than
     the model has positions (`generate` goes on past them); TypeError and IndexError for ids that are none.
     """
-    ends = np.atleast_1d(np.array([] if eos_token_id is None else eos_token_id, np.int64))
+    check_model(model)
+    ends, pad_token_id = _tokens(eos_token_id, pad_token_id)
     padding = None if pad_token_id is None or pad_token_id in ends else pad_token_id
     input_ids, mask = check_prompts(input_ids, attention_mask, padding, model.config.vocab_size)
-    check_length(max_new_tokens)
-    check_sampling(temperature, top_k, top_p)
+    max_new_tokens = integer("generate", "max_new_tokens", max_new_tokens, low=0)
+    num_beams, do_sample = integer("generate", "num_beams", num_beams, low=1), flag("generate", "do_sample", do_sample)
+    temperature, top_k, top_p = check_sampling("generate", temperature, top_k, top_p)
+    seed = integer("generate", "seed", seed, low=0, or_none=True)
     if max_new_tokens == 0:
         return input_ids
     prompts, mask = without_shared_padding(input_ids, mask)
@@ -105,6 +109,17 @@ def _drawing(batch_size: int, seed: int | None, temperature: float, top_k, top_p
         return np.array(drawn)
 
     return choose
+
+
+def _tokens(eos_token_id, pad_token_id) -> tuple[np.ndarray, int | None]:
+    """The end tokens, (E,), and the padding; both fit int64."""
+    limits = dict(low=-(2**63), below=2**63, or_none=True)
+    pad = integer("generate", "pad_token_id", pad_token_id, **limits)
+    several = is_row(eos_token_id) or isinstance(eos_token_id, Iterator)
+    ends = [
+        integer("generate", "eos_token_id", token, **limits) for token in (eos_token_id if several else [eos_token_id])
+    ]
+    return np.array([token for token in ends if token is not None], np.int64), pad
 
 
 def _positions(prompt: int, new: int, block_size: int) -> int:

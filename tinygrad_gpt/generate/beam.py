@@ -22,6 +22,7 @@ end of a text where pad_token_id is 0, which it takes for none: the first end to
 
 import numpy as np
 
+from tinygrad_gpt.arguments import integer, number, shown
 from tinygrad_gpt.generate.reading import Reader
 from tinygrad_gpt.generate.sampling import likeliest
 
@@ -45,10 +46,12 @@ def beam_search(
 
     Raises ValueError for num_beams below 1 and for an early_stopping that is none of the three.
     """
-    if num_beams < 1:
-        raise ValueError(f"generate: expected num_beams >= 1, got {num_beams}")
-    if early_stopping not in (True, False, "never"):
-        raise ValueError(f"generate: expected early_stopping True, False or 'never', got {early_stopping!r}")
+    num_beams = integer("generate", "num_beams", num_beams, low=1)
+    length_penalty = number("generate", "length_penalty", length_penalty)
+    if not isinstance(early_stopping, bool | np.bool_) and not (
+        isinstance(early_stopping, str) and early_stopping == "never"
+    ):
+        raise ValueError(f"generate: expected early_stopping True, False or 'never', got {shown(early_stopping)}")
     n = num_beams
     finished = Finished(len(prompts), n, max_new_tokens, pad)
     still_open = np.arange(len(prompts))  # the prompts that are not done, P of them

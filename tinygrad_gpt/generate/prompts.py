@@ -10,14 +10,23 @@ between the prompt and what is written.
 
 import numpy as np
 
+from tinygrad_gpt.arguments import integer, shown
 from tinygrad_gpt.array import Array, to_numpy
-from tinygrad_gpt.functional import plain_array
+from tinygrad_gpt.tensor import plain_array, plain_ids
 
 
 def pad_left(prompts, pad_id: int) -> tuple[np.ndarray, np.ndarray]:
     """Lists of ids -> input_ids (B, T) int64, filled up on the left with pad_id to the length T of the longest, and
     attention_mask (B, T) int64, 1 for a token and 0 for padding. Raises ValueError where there is no prompt, or an
     empty one."""
+    if isinstance(prompts, str) or not hasattr(prompts, "__iter__"):
+        raise TypeError(f"pad_left: expected a list of prompts, each a list of ids, got {shown(prompts)}")
+    prompts = [to_numpy(plain_ids(prompt, "pad_left", "ids in each prompt")) for prompt in prompts]
+    pad_id = integer("pad_left", "pad_id", pad_id, low=-(2**63), below=2**63)
+    if any(prompt.ndim != 1 for prompt in prompts):
+        raise ValueError(
+            "pad_left: expected a list of prompts, each a list of ids: put one prompt in a list of its own"
+        )
     lengths = [len(prompt) for prompt in prompts]
     if not lengths or min(lengths) == 0:
         raise ValueError("pad_left: expected one prompt or more, each of one token or more")
@@ -42,18 +51,22 @@ def position_ids(attention_mask) -> Array:
     return np.where(mask == 1, np.cumsum(mask, axis=1) - 1, 0)
 
 
+def prompt_ids(ids) -> np.ndarray:
+    """The ids of a prompt, or of several, on the CPU. Raises TypeError for what is no integers."""
+    return to_numpy(plain_ids(ids, "generate", "ids in the prompt"))
+
+
 def check_ids(ids: np.ndarray, vocab_size: int) -> None:
-    """Raises TypeError for ids that are not integers, IndexError for one that is not in the vocabulary."""
-    if ids.dtype.kind not in "iu":
-        raise TypeError(f"generate: expected integer ids in the prompt, got {ids.dtype}")
+    """Raises IndexError for an id that is not in the vocabulary."""
     if ids.min() < 0 or ids.max() >= vocab_size:
         bad = ids[(ids < 0) | (ids >= vocab_size)][0]
         raise IndexError(f"generate: expected ids in 0 .. {vocab_size - 1} in the prompt, got {bad}")
 
 
-def check_length(max_new_tokens: int) -> None:
-    if max_new_tokens < 0:
-        raise ValueError(f"generate: expected max_new_tokens >= 0, got {max_new_tokens}")
+def check_model(model) -> None:
+    """Raises TypeError for what cannot write."""
+    if not (hasattr(model, "config") and hasattr(model, "next_logits")):
+        raise TypeError(f"generate: expected a language model, such as GPT, got {shown(model)}")
 
 
 def check_prompts(input_ids, attention_mask, padding: int | None, vocab_size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -62,11 +75,11 @@ def check_prompts(input_ids, attention_mask, padding: int | None, vocab_size: in
     Raises what check_ids does, and ValueError for other shapes, for a mask of other values than 0 and 1, and for
     padding anywhere but on the left.
     """
-    input_ids = to_numpy(plain_array(input_ids))
+    input_ids = prompt_ids(input_ids)
     if input_ids.ndim != 2 or input_ids.size == 0:
         raise ValueError(f"generate: expected input_ids of shape (B, T) with B and T >= 1, got {input_ids.shape}")
     check_ids(input_ids, vocab_size)
-    mask = input_ids != padding if attention_mask is None else to_numpy(plain_array(attention_mask))
+    mask = input_ids != padding if attention_mask is None else to_numpy(plain_array(attention_mask, "attention_mask"))
     if mask.shape != input_ids.shape:
         raise ValueError(f"generate: expected an attention_mask of shape {input_ids.shape}, got {mask.shape}")
     if not np.isin(mask, (0, 1)).all():

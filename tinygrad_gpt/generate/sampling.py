@@ -1,8 +1,10 @@
 """Which token comes next: the distribution that it is drawn from, and the draw."""
 
-import math
-
 import numpy as np
+
+from tinygrad_gpt.arguments import integer, number
+from tinygrad_gpt.array import to_numpy
+from tinygrad_gpt.tensor import plain_array
 
 
 def token_probabilities(
@@ -17,10 +19,13 @@ def token_probabilities(
 
     What is kept is scaled to sum to 1. Between equals the lower id is the likelier one.
 
-    Raises ValueError for logits that are not finite.
+    Raises ValueError for logits that are not finite, or of another shape.
     """
-    logits = np.asarray(logits)
+    logits = to_numpy(plain_array(logits, "token_probabilities"))
+    if logits.ndim != 1 or logits.size == 0:
+        raise ValueError(f"token_probabilities: expected logits of shape (V,) with V >= 1, got {logits.shape}")
     check_finite(logits)
+    temperature, top_k, top_p = check_sampling("token_probabilities", temperature, top_k, top_p)
     ids, kept = _kept_tokens(logits, temperature, top_k, top_p)
     probabilities = np.zeros(logits.shape, np.float64)
     probabilities[ids] = kept
@@ -47,14 +52,13 @@ def check_finite(logits: np.ndarray) -> None:
         raise ValueError("generate: the model's logits are not finite: its weights are damaged or training diverged")
 
 
-def check_sampling(temperature: float, top_k: int | None, top_p: float | None) -> None:
-    """Raises ValueError for a value that cannot be."""
-    if not (temperature >= 0 and math.isfinite(temperature)):
-        raise ValueError(f"generate: expected a finite temperature >= 0, got {temperature}")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"generate: expected top_k >= 1 or None, got {top_k}")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"generate: expected 0 < top_p <= 1 or None, got {top_p}")
+def check_sampling(who: str, temperature, top_k, top_p) -> tuple[float, int | None, float | None]:
+    """The three as Python numbers. Raises TypeError and ValueError for what cannot be."""
+    return (
+        number(who, "temperature", temperature, low=0),
+        integer(who, "top_k", top_k, low=1, or_none=True),
+        number(who, "top_p", top_p, above=0, most=1, or_none=True),
+    )
 
 
 def _kept_tokens(logits: np.ndarray, temperature: float, top_k: int | None, top_p: float | None) -> tuple:

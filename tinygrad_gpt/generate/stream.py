@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinygrad_gpt.array import next_seed, to_numpy
-from tinygrad_gpt.functional import plain_array
-from tinygrad_gpt.generate.prompts import check_ids, check_length
+from tinygrad_gpt.arguments import integer
+from tinygrad_gpt.array import next_seed
+from tinygrad_gpt.generate.prompts import check_ids, check_model
+from tinygrad_gpt.generate.prompts import prompt_ids as ids_of
 from tinygrad_gpt.generate.reading import Reader
 from tinygrad_gpt.generate.sampling import check_sampling, draw_token
 
@@ -39,12 +40,15 @@ def generate(
     Dropout is off. Raises ValueError at once, not at the first token, for values that cannot be, and later for logits
     that are not finite.
     """
-    prompt = to_numpy(plain_array(prompt_ids))
+    check_model(model)
+    prompt = ids_of(prompt_ids)
     if prompt.ndim != 1 or prompt.size == 0:
         raise ValueError(f"generate: expected a prompt of shape (T,) with T >= 1, got {prompt.shape}")
     check_ids(prompt, model.config.vocab_size)
-    check_length(max_new_tokens)
-    check_sampling(temperature, top_k, top_p)
+    max_new_tokens = integer("generate", "max_new_tokens", max_new_tokens, low=0)
+    temperature, top_k, top_p = check_sampling("generate", temperature, top_k, top_p)
+    stop_token = integer("generate", "stop_token", stop_token, or_none=True)
+    seed = integer("generate", "seed", seed, low=0, or_none=True)
     rng = np.random.default_rng(next_seed() if seed is None else seed)
     return _write(model, prompt.tolist(), max_new_tokens, temperature, top_k, top_p, rng, stop_token)
 

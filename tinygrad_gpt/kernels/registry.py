@@ -30,7 +30,8 @@ from functools import cache
 import numpy as np
 
 from tinygrad_gpt import ops
-from tinygrad_gpt.array import is_array, place
+from tinygrad_gpt.arguments import shown
+from tinygrad_gpt.array import as_array, is_array, place
 
 PACKAGE = __name__.split(".")[0]
 FOLDERS = {"cpu": "numba", "cuda": "cuda"}  # where arrays lie -> the folder of kernels for them, a version's name
@@ -178,6 +179,9 @@ def register(op: str, forward: Callable, backward: Callable, *, name: str = "you
     Check the pair first, with `tinygrad_gpt.check.check_op`. Undo it with `unregister(version)`.
     """
     reference(op)  # raises for a name that is no op
+    for function in (forward, backward):
+        if not callable(function):
+            raise TypeError(f"register: expected two functions, forward and backward, got {shown(function)}")
     version = Version(op, name, forward, backward, why_not)
     _registered.setdefault(op, []).insert(0, version)
     return version
@@ -185,6 +189,8 @@ def register(op: str, forward: Callable, backward: Callable, *, name: str = "you
 
 def unregister(version: Version) -> None:
     """Take back what `register` returned."""
+    if not isinstance(version, Version) or version not in _registered.get(version.op, ()):
+        raise ValueError(f"unregister: expected what register() returned, and once, got {shown(version)}")
     _registered[version.op].remove(version)
 
 
@@ -265,8 +271,8 @@ def explain(op: str, *inputs, **settings) -> str:
       numba: no kernels/numba/softmax.py
       reference: runs
     """
-    inputs = [np.asarray(x) if isinstance(x, np.generic) else x for x in inputs]
-    arrays = tuple(x if is_array(x) else getattr(x, "data", x) for x in inputs)
+    inputs = [getattr(x, "data", x) if x is None or is_array(getattr(x, "data", x)) else x for x in inputs]
+    arrays = tuple(x if x is None or is_array(x) else as_array(x, who=op) for x in inputs)
     chosen = choose(op, arrays, settings)
     given = ", ".join(f"{a.dtype}{tuple(a.shape)}" if hasattr(a, "dtype") else repr(a) for a in arrays)
     where = _where(arrays)

@@ -14,11 +14,11 @@ import numpy as np
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor, no_grad
-from tinygrad_gpt.functional import plain_array
 from tinygrad_gpt.generate import generate_batch
 from tinygrad_gpt.generate.prompts import position_ids
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.models.hf_folder import MAX_SHARD_SIZE
+from tinygrad_gpt.tensor import plain_array, plain_ids
 
 IGNORED = -100  # a label that counts for nothing
 
@@ -89,7 +89,9 @@ class CausalLM(GPT):
         attention_mask  (B, T): 0 for padding, on either side, which counts for nothing
         """
         ids = to_numpy(signed_ids(input_ids))
-        mask = np.ones_like(ids) if attention_mask is None else to_numpy(plain_array(attention_mask))
+        mask = np.ones_like(ids) if attention_mask is None else to_numpy(plain_array(attention_mask, "attention_mask"))
+        if ids.ndim != 2 or mask.shape != ids.shape:
+            raise ValueError(f"log_prob: expected ids and mask of one shape (B, T), got {ids.shape} and {mask.shape}")
         targets = next_tokens(np.where(mask == 1, ids, IGNORED))
         targets = np.where(mask == 1, targets, IGNORED)  # the first token after padding follows nothing
         with self.evaluating(), no_grad():
@@ -116,13 +118,15 @@ def next_tokens(labels) -> Array:
 
     Shifting the labels spares a copy of the logits, which are V times as large.
     """
-    labels = signed_ids(labels)
+    labels = signed_ids(labels, "labels")
+    if labels.ndim != 2:
+        raise ValueError(f"next_tokens: expected labels of shape (B, T), got {labels.shape}")
     targets = np.full_like(labels, IGNORED)
     targets[:, :-1] = labels[:, 1:]
     return targets
 
 
-def signed_ids(ids) -> Array:
+def signed_ids(ids, name: str = "ids") -> Array:
     """ids as a plain array in which IGNORED has a place: token files keep them in unsigned integers."""
-    ids = plain_array(ids)
+    ids = plain_ids(ids, "GPT", name)
     return ids.astype(np.int64) if ids.dtype.kind == "u" else ids

@@ -12,15 +12,16 @@ from functools import partial
 import numpy as np
 
 from tinygrad_gpt import functional as F
+from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.array import Array, is_drawing, to_numpy
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.functional import plain_array
 from tinygrad_gpt.nn import Block, Dropout, Embedding, KVCache, LayerNorm, Linear, Module
 from tinygrad_gpt.nn.block import NORMS
 from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
 from tinygrad_gpt.recompute import recompute
 from tinygrad_gpt.settings import check_settings, setting
+from tinygrad_gpt.tensor import plain_array, plain_ids
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,14 @@ class GPTConfig:
         return scale / (layer + 1) if self.scale_attn_by_inverse_layer_idx else scale
 
 
+def check_config(config) -> GPTConfig:
+    """`config` itself. Raises TypeError for what is no GPTConfig."""
+    if not isinstance(config, GPTConfig):
+        hint = ": write GPTConfig(**settings)" if isinstance(config, dict) else ""
+        raise TypeError(f"GPT: expected a GPTConfig, got {shown(config)}{hint}")
+    return config
+
+
 class GPT(Module):
     """ids (B, T) of integers -> logits (B, T, V): at each position, scores for the token that comes next.
 
@@ -72,7 +81,7 @@ class GPT(Module):
     recompute = False
 
     def __init__(self, config: GPTConfig):
-        self.config = config
+        self.config = check_config(config)
         eps, embd_pdrop = config.layer_norm_epsilon, config.embd_pdrop
         self.token_embedding = Embedding(config.vocab_size, config.n_embd)
         self.position_embedding = Embedding(config.block_size, config.n_embd)
@@ -148,6 +157,8 @@ class GPT(Module):
         a place not in 0 .. block_size - 1.
         """
         ids = _as_ids(ids)
+        if not isinstance(cache, KVCache | None):
+            raise TypeError(f"GPT: expected a KVCache or None as cache, got {shown(cache)}: see new_cache()")
         start = 0 if cache is None else cache.length
         stop = start + ids.shape[1]
         if position_ids is not None:
@@ -176,7 +187,7 @@ class GPT(Module):
 
     def loss(self, ids, targets) -> Tensor:
         """Mean cross-entropy in nats per token: ids (B, T), and at each position the token that follows it."""
-        return F.cross_entropy(self.head(self.features(ids)), _as_ids(targets))
+        return F.cross_entropy(self.head(self.features(ids)), _as_ids(targets, "targets"))
 
     def next_logits(self, ids, cache: KVCache | None = None, *, attention_mask=None, position_ids=None) -> Tensor:
         """ids (B, T) -> logits (B, V) of the token that follows the last position: all that generation asks for."""
@@ -191,13 +202,11 @@ class GPT(Module):
         return KVCache(c.n_layer, batch_size, c.n_head, capacity, c.n_embd // c.n_head, like=like)
 
 
-def _as_ids(ids) -> Array:
+def _as_ids(ids, name: str = "ids") -> Array:
     """(B, T) integers as a plain array, whatever they came in."""
-    ids = plain_array(ids)
-    if ids.dtype.kind not in "iu":
-        raise TypeError(f"GPT: expected integer ids, got {ids.dtype}")
+    ids = plain_ids(ids, "GPT", name)
     if ids.ndim != 2 or ids.shape[1] == 0:
-        raise ValueError(f"GPT: expected ids of shape (B, T) with T >= 1, got {ids.shape}")
+        raise ValueError(f"GPT: expected {name} of shape (B, T) with T >= 1, got {ids.shape}")
     return ids
 
 
@@ -208,7 +217,7 @@ def _as_mask(attention_mask, shape: tuple[int, int], like: Array) -> Array | Non
     """
     if attention_mask is None:
         return None
-    mask = to_numpy(plain_array(attention_mask))
+    mask = to_numpy(plain_array(attention_mask, "attention_mask"))
     if mask.shape != shape:
         raise ValueError(
             f"GPT: expected an attention_mask of shape (B, T) = {shape}, those in the cache included, got {mask.shape}"

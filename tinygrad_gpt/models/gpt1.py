@@ -2,7 +2,7 @@
 
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.causal_lm import CausalLM
-from tinygrad_gpt.models.gpt import GPTConfig
+from tinygrad_gpt.models.gpt import GPTConfig, check_config
 from tinygrad_gpt.models.hf_layout import BLOCK_MODULES, REQUIRED, Layout
 
 LAYOUT = Layout(
@@ -51,6 +51,6 @@ class GPT1(CausalLM):
     layout = LAYOUT
 
     def __init__(self, config: GPTConfig):
-        if config.norm != "post":
+        if check_config(config).norm != "post":
             raise UserError(f'GPT-1 has norm="post", not {config.norm!r}: GPT2 has layer norms before each half')
         super().__init__(config)

@@ -20,11 +20,13 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.array import as_array, normal, to_numpy, without_drawing
+from tinygrad_gpt.arguments import integer, number, shown
+from tinygrad_gpt.array import Array, normal, to_numpy, without_drawing
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.models.causal_lm import IGNORED, next_tokens, signed_ids
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.nn import Dropout, Linear, Module
+from tinygrad_gpt.tensor import plain_ids
 
 INITIAL_STD = 0.02  # of every matrix that fine-tuning adds, as of those of GPT-1 (section 4.1)
 
@@ -46,6 +48,8 @@ class _GPT1Head(Module):
     """
 
     def __init__(self, body: GPT, n_outputs: int, dropout: float = 0.1):
+        if not isinstance(body, GPT):
+            raise TypeError(f"{type(self).__name__}: expected a GPT as body, got {shown(body)}")
         self.body = body
         self.dropout = Dropout(dropout)
         self.score = Linear(body.config.n_embd, n_outputs)
@@ -53,16 +57,16 @@ class _GPT1Head(Module):
 
     def forward(self, ids, last) -> Tensor:
         """ids (..., T) and the place `last` (...) of each sequence's extract token -> scores (B, classes)."""
-        return self._scores(self._features(ids), as_array(last))
+        return self._scores(self._features(ids), _places(last, ids))
 
     def loss(self, ids, last, labels, lm_weight: float = 0.5) -> TaskLoss:
         """The loss L3 of a batch: `labels` (B,) are the right classes or answers, lm_weight is λ.
 
         With λ = 0 the language model's loss, and its product with the whole vocabulary, is not computed.
         """
-        last = as_array(last)
+        last, lm_weight = _places(last, ids), number("loss", "lm_weight", lm_weight, low=0)
         features = self._features(ids)  # (N, T, C)
-        task = F.cross_entropy(self._scores(features, last), as_array(labels))
+        task = F.cross_entropy(self._scores(features, last), plain_ids(labels, "GPT-1", "labels"))
         if lm_weight == 0:
             return TaskLoss(task, task, None)
         logits = self.body.head(features)  # (N, T, C) -> (N, T, V)
@@ -70,7 +74,7 @@ class _GPT1Head(Module):
         return TaskLoss(task + lm_weight * language, task, language)
 
     def _features(self, ids) -> Tensor:
-        ids = as_array(ids)
+        ids = plain_ids(ids, "GPT-1")
         return self.body.features(ids.reshape(-1, ids.shape[-1]))  # (..., T) -> (N, T) -> (N, T, C)
 
     def _extracted(self, features: Tensor, last) -> Tensor:
@@ -107,6 +111,14 @@ class GPT1ForMultipleChoice(_GPT1Head):
         return F.reshape(self.score(self._extracted(features, last)), last.shape)  # (B, N, C) -> (B, N, 1) -> (B, N)
 
 
+def _places(last, ids) -> Array:
+    """The places of the extract tokens, one for each sequence: `last` (...) for ids (..., T)."""
+    last, shape = plain_ids(last, "GPT-1", "places `last`"), plain_ids(ids, "GPT-1").shape
+    if not shape or last.shape != shape[:-1]:
+        raise ValueError(f"GPT-1: expected ids of shape (..., T) and last of shape (...), got {shape} and {last.shape}")
+    return last
+
+
 def _lm_targets(ids, last) -> np.ndarray:
     """ids (..., T) -> (N, T): at each place the token that follows; nothing at the extract token and in the padding."""
     ids, last = to_numpy(signed_ids(ids)), to_numpy(last)
@@ -119,6 +131,9 @@ def with_new_tokens(body: GPT, count: int) -> GPT:
 
     Their rows of the embedding (and of an untied head) are drawn with standard deviation 0.02.
     """
+    if not isinstance(body, GPT):
+        raise TypeError(f"with_new_tokens: expected a GPT as body, got {shown(body)}")
+    count = integer("with_new_tokens", "count", count, low=0)
     config = dataclasses.replace(body.config, vocab_size=body.config.vocab_size + count)
     with without_drawing():
         larger = type(body)(config)

@@ -2,7 +2,7 @@
 
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.causal_lm import CausalLM
-from tinygrad_gpt.models.gpt import GPTConfig
+from tinygrad_gpt.models.gpt import GPTConfig, check_config
 from tinygrad_gpt.models.hf_layout import BLOCK_MODULES, REQUIRED, Layout
 
 LAYOUT = Layout(
@@ -53,6 +53,6 @@ class GPT2(CausalLM):
     layout = LAYOUT
 
     def __init__(self, config: GPTConfig):
-        if config.norm != "pre":
+        if check_config(config).norm != "pre":
             raise UserError(f'GPT-2 has norm="pre", not {config.norm!r}: GPT1 has layer norms after each half')
         super().__init__(config)

@@ -11,6 +11,7 @@ import os
 import re
 from pathlib import Path
 
+from tinygrad_gpt import arguments
 from tinygrad_gpt.errors import UserError
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -30,7 +31,7 @@ def find_folder(path_or_hub_id: str | os.PathLike, revision: str | None = None) 
 
     Raises UserError that says what was looked for and where, and for weights that are pickled.
     """
-    path = Path(path_or_hub_id).expanduser()
+    path = arguments.path("from_pretrained", "folder or name", path_or_hub_id).expanduser()
     if path.is_dir():
         if revision is not None:
             raise UserError(f"{path} is a local folder, which has no revision {revision}: leave it out")

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_gpt.arguments import as_dtype, path
 from tinygrad_gpt.array import FLOATS, default_dtype, without_drawing
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.causal_lm import CausalLM
@@ -34,7 +35,7 @@ def load_pretrained(
 
     Raises UserError, in one line, for whatever is wrong with the folder.
     """
-    dtype = np.dtype(dtype or default_dtype())
+    dtype = default_dtype() if dtype is None else as_dtype(dtype, "from_pretrained")
     if dtype not in FLOATS:
         raise TypeError(f"from_pretrained: expected float32 or float64, got {dtype}")
     folder = find_folder(path_or_hub_id, revision)
@@ -69,7 +70,7 @@ def save_pretrained(model: GPT, folder, tokenizer=None, max_shard_size: int = MA
 
     Raises UserError for a setting that transformers' model does not have, and when the system refuses.
     """
-    folder = Path(folder)
+    folder = path("save_pretrained", "folder", folder)
     layout = next(f.layout for f in FAMILIES.values() if f.layout.fixed["norm"] == model.config.norm)
     end = getattr(tokenizer, "end_of_text", None)
     # For a model that was made here. Without a value, transformers would take GPT-2's.

@@ -6,6 +6,7 @@ computes is in `forward`, which calls the ops through functional.py.
 Letters in shapes: B batch, T time, C channels, H heads, D head size, V vocabulary.
 """
 
+from tinygrad_gpt.habits import LAYERS, missing
 from tinygrad_gpt.nn.attention import MultiHeadAttention
 from tinygrad_gpt.nn.block import Block
 from tinygrad_gpt.nn.dropout import Dropout
@@ -28,3 +29,7 @@ __all__ = [
     "MultiHeadAttention",
     "Parameter",
 ]
+
+
+def __getattr__(name: str):
+    raise missing("nn", name, LAYERS)

@@ -1,6 +1,7 @@
 """Multi-head attention (Vaswani et al., "Attention is all you need", 2017, section 3.2.2)."""
 
 from tinygrad_gpt import functional as F
+from tinygrad_gpt.arguments import flag, integer, number
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.nn.kv_cache import LayerCache
 from tinygrad_gpt.nn.linear import Linear
@@ -33,10 +34,13 @@ class MultiHeadAttention(Module):
         dropout: float = 0.0,
         scale: float | None = None,
     ):
+        me = "MultiHeadAttention"
+        c, n_head = integer(me, "c", c, low=1), integer(me, "n_head", n_head, low=1)
         if c % n_head:
             raise ValueError(f"MultiHeadAttention: expected channels that divide by {n_head} heads, got {c}")
-        self.n_head, self.c_source = n_head, c_source
-        self.causal, self.dropout, self.scale = causal, dropout, scale
+        self.n_head, self.c_source = n_head, integer(me, "c_source", c_source, low=1, or_none=True)
+        self.causal, self.dropout = flag(me, "causal", causal), number(me, "dropout", dropout, low=0, below=1)
+        self.scale = number(me, "scale", scale, or_none=True)
         if c_source is None:
             self.qkv = Linear(c, 3 * c, bias)  # one product for all three: the same numbers, one larger matmul
         else:
@@ -82,6 +86,8 @@ class MultiHeadAttention(Module):
 
 def _split_heads(x: Tensor, n_head: int) -> Tensor:
     """(B, T, H D) -> (B, H, T, D), as a view: nothing moves."""
+    if x.ndim != 3:
+        raise ValueError(f"MultiHeadAttention: expected x, and a source, of shape (B, T, C), got {x.ndim} axes")
     b, t, c = x.shape
     return F.transpose(F.reshape(x, (b, t, n_head, c // n_head)), (0, 2, 1, 3))
 

@@ -1,5 +1,6 @@
 """Block: one layer of a Transformer, attention between positions and then thought at each of them."""
 
+from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.nn.attention import MultiHeadAttention
 from tinygrad_gpt.nn.dropout import Dropout
@@ -41,7 +42,7 @@ class Block(Module):
         eps: float = 1e-5,
     ):
         if norm not in NORMS:
-            raise ValueError(f"Block: expected norm {' or '.join(NORMS)}, got {norm!r}")
+            raise ValueError(f"Block: expected norm {' or '.join(NORMS)}, got {shown(norm)}")
         self.norm = norm
         self.attention_norm = LayerNorm(c, bias, eps)
         attn_dropout = dropout if attn_dropout is None else attn_dropout

@@ -1,6 +1,7 @@
 """Dropout: forget a random part of the activations in training, so that no unit relies on one other alone."""
 
 from tinygrad_gpt import functional as F
+from tinygrad_gpt.arguments import number
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.nn.module import Module
 
@@ -9,9 +10,7 @@ class Dropout(Module):
     """In training, zero each element with probability p and scale the rest by 1/(1-p); in evaluation, x itself."""
 
     def __init__(self, p: float):
-        if not 0 <= p < 1:
-            raise ValueError(f"Dropout: expected a probability with 0 <= p < 1, got {p}")
-        self.p = p
+        self.p = number("Dropout", "p", p, low=0, below=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.p, self.training)

@@ -1,6 +1,7 @@
 """Embedding: a table with one trained row for each symbol."""
 
 from tinygrad_gpt import functional as F
+from tinygrad_gpt.arguments import integer
 from tinygrad_gpt.array import normal
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.nn.module import Module, Parameter
@@ -15,7 +16,7 @@ class Embedding(Module):
     """
 
     def __init__(self, n: int, c: int):
-        self.weight = Parameter(normal((n, c)))
+        self.weight = Parameter(normal((integer("Embedding", "n", n, low=1), integer("Embedding", "c", c, low=1))))
 
     def forward(self, ids) -> Tensor:
         return F.embedding(ids, self.weight)  # (...) -> (..., C)

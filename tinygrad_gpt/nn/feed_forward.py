@@ -3,6 +3,7 @@
 from functools import partial
 
 from tinygrad_gpt import functional as F
+from tinygrad_gpt.arguments import integer, shown
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.nn.linear import Linear
 from tinygrad_gpt.nn.module import Module
@@ -24,8 +25,9 @@ class FeedForward(Module):
     """
 
     def __init__(self, c: int, hidden: int | None = None, *, activation: str = "gelu_tanh", bias: bool = True):
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"FeedForward: expected activation {', '.join(ACTIVATIONS)}, got {activation!r}")
+        if not isinstance(activation, str) or activation not in ACTIVATIONS:
+            raise ValueError(f"FeedForward: expected activation {', '.join(ACTIVATIONS)}, got {shown(activation)}")
+        c, hidden = integer("FeedForward", "c", c, low=1), integer("FeedForward", "hidden", hidden, low=1, or_none=True)
         hidden = 4 * c if hidden is None else hidden
         self.up = Linear(c, hidden, bias)
         self.activation = activation

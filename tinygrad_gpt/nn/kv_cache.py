@@ -7,6 +7,7 @@ query, key and value, and attends to the cache.
 
 import numpy as np
 
+from tinygrad_gpt.arguments import integer
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.autograd import Tensor
 
@@ -68,6 +69,8 @@ class KVCache:
     """
 
     def __init__(self, n_layer: int, batch_size: int, n_head: int, capacity: int, head_size: int, *, like: Array):
+        shape = dict(n_layer=n_layer, batch_size=batch_size, n_head=n_head, capacity=capacity, head_size=head_size)
+        n_layer, batch_size, n_head, capacity, head_size = [integer("KVCache", *n, low=0) for n in shape.items()]
         # layers, keys and values, B, H, capacity, D
         self._everything = np.empty_like(like, shape=(n_layer, 2, batch_size, n_head, capacity, head_size))
         self.layers = [LayerCache(keys, values) for keys, values in self._everything]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tinygrad_gpt import functional as F
+from tinygrad_gpt.arguments import flag, integer, number
 from tinygrad_gpt.array import default_dtype
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.nn.module import Module, Parameter
@@ -16,9 +17,10 @@ class LayerNorm(Module):
     """
 
     def __init__(self, c: int, bias: bool = True, eps: float = 1e-5):
+        c = integer("LayerNorm", "c", c, low=1)
         self.weight = Parameter(np.ones(c, default_dtype()))
-        self.bias = Parameter(np.zeros(c, default_dtype())) if bias else None
-        self.eps = eps
+        self.bias = Parameter(np.zeros(c, default_dtype())) if flag("LayerNorm", "bias", bias) else None
+        self.eps = number("LayerNorm", "eps", eps, low=0)
 
     def forward(self, x) -> Tensor:
         return F.layer_norm(x, self.weight, self.bias, self.eps)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tinygrad_gpt import functional as F
+from tinygrad_gpt.arguments import flag, integer, shown
 from tinygrad_gpt.array import default_dtype, normal
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.nn.module import Module, Parameter
@@ -17,10 +18,15 @@ class Linear(Module):
     """
 
     def __init__(self, c_in: int, c_out: int, bias: bool = True, weight: Parameter | None = None):
+        c_in, c_out = integer("Linear", "c_in", c_in, low=1), integer("Linear", "c_out", c_out, low=1)
+        if not isinstance(weight, Parameter | None):
+            raise TypeError(
+                f"Linear: expected a Parameter or None as weight, got {shown(weight)}: only those are trained"
+            )
         if weight is not None and weight.shape != (c_out, c_in):
             raise ValueError(f"Linear: expected a weight of shape {(c_out, c_in)} to share, got {weight.shape}")
         self.weight = Parameter(normal((c_out, c_in), std=c_in**-0.5)) if weight is None else weight
-        self.bias = Parameter(np.zeros(c_out, default_dtype())) if bias else None
+        self.bias = Parameter(np.zeros(c_out, default_dtype())) if flag("Linear", "bias", bias) else None
 
     def forward(self, x) -> Tensor:
         return F.linear(x, self.weight, self.bias)  # (..., C_in) -> (..., C_out)

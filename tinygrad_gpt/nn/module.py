@@ -18,9 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_gpt.arguments import flag
 from tinygrad_gpt.array import converted, to_numpy
 from tinygrad_gpt.autograd import Tensor
-from tinygrad_gpt.state import check_state
+from tinygrad_gpt.habits import MODULE, tells
+from tinygrad_gpt.state import check_state, plain_state
 
 
 class Parameter(Tensor):
@@ -32,6 +34,7 @@ class Parameter(Tensor):
         super().__init__(data, requires_grad=True, dtype=dtype)
 
 
+@tells(MODULE)
 class Module:
     """Base of layers and models. A subclass writes `forward`; calling the Module calls it."""
 
@@ -43,13 +46,17 @@ class Module:
     def __call__(self, *inputs, **settings):
         return self.forward(*inputs, **settings)
 
+    def __repr__(self) -> str:
+        parameters = self.parameters()
+        return f"{type(self).__name__}({sum(p.size for p in parameters):,} parameters in {len(parameters)} Tensors)"
+
     # --- what it holds ---
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """(name, Parameter) for each Parameter in the order of the walk; one with several names comes once, under the
         first of them."""
         seen = set()
-        for name, leaf in _walk(self, ""):
+        for name, leaf in _walk(self, "", set()):
             if isinstance(leaf, Parameter) and id(leaf) not in seen:
                 seen.add(id(leaf))
                 yield name, leaf
@@ -60,8 +67,7 @@ class Module:
 
     def modules(self) -> list["Module"]:
         """This Module and all those inside it, each once."""
-        inside = {id(leaf): leaf for _, leaf in _walk(self, "") if isinstance(leaf, Module)}
-        return list(inside.values())
+        return [thing for _, thing in _walk(self, "", set()) if isinstance(thing, Module)]
 
     def num_parameters(self) -> int:
         """How many numbers are trained."""
@@ -71,6 +77,7 @@ class Module:
 
     def train(self, mode: bool = True) -> "Module":
         """Set training mode (dropout drops) here and in every Module inside, or evaluation mode. Returns self."""
+        mode = flag("train", "mode", mode)
         for module in self.modules():
             module.training = mode
         return self
@@ -120,24 +127,28 @@ class Module:
         Raises ValueError that lists every name that is missing, unexpected, or has another shape; nothing is loaded
         then. With strict=False missing and unexpected names are passed over; other shapes are still an error.
         """
-        parameters = dict(self.named_parameters())
+        parameters, state = dict(self.named_parameters()), plain_state(state)
         check_state(type(self).__name__, {name: p.data for name, p in parameters.items()}, state, strict)
         for name, p in parameters.items():
             if name in state:
                 p.data[...] = np.asarray(state[name], dtype=p.dtype, like=p.data)
 
 
-def _walk(thing: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """(name, thing) for every Module and Parameter that can be reached from `thing`, itself first."""
-    if isinstance(thing, Parameter | Module):
+def _walk(thing: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """(name, thing) for every Module and Parameter that can be reached from `thing`, itself first. What holds others is
+    walked through once, under its first name: so a Module may hold its parent, or share a part with another.
+
+    seen  ids of what was walked through
+    """
+    if isinstance(thing, Parameter):
         yield name, thing
-    if isinstance(thing, Module):
-        children = vars(thing).items()
-    elif isinstance(thing, dict):
-        children = thing.items()
-    elif isinstance(thing, list | tuple):
-        children = enumerate(thing)
-    else:
+    if not isinstance(thing, Module | dict | list | tuple) or id(thing) in seen:
         return
+    seen.add(id(thing))
+    if isinstance(thing, Module):
+        yield name, thing
+        children = vars(thing).items()
+    else:
+        children = thing.items() if isinstance(thing, dict) else enumerate(thing)
     for key, child in children:
-        yield from _walk(child, f"{name}.{key}" if name else str(key))
+        yield from _walk(child, f"{name}.{key}" if name else str(key), seen)

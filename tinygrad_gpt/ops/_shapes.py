@@ -80,6 +80,14 @@ def normalize_axes(op: str, axis: int | tuple[int, ...] | None, ndim: int) -> tu
     return positive
 
 
+def normalize_axis(op: str, axis: int, ndim: int) -> int:
+    """One axis, in 0 .. ndim-1. Raises TypeError for None and for a tuple of axes, ValueError for one that is not
+    there."""
+    if not isinstance(axis, int):
+        raise TypeError(f"{op}: expected one axis, an integer, got axis={axis!r}")
+    return normalize_axes(op, axis, ndim)[0]
+
+
 def kept_shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     """The shape that a reduction over `axes` with keepdims=True leaves: 1 in place of every reduced axis.
 

@@ -22,7 +22,11 @@ class Saved(NamedTuple):
 def check(x, *, shape):
     """Raises ValueError unless x's shape broadcasts to `shape`."""
     missing = len(shape) - x.ndim
-    if missing < 0 or any(n not in (1, m) for n, m in zip(x.shape, shape[missing:], strict=True)):
+    if (
+        missing < 0
+        or min(shape, default=0) < 0
+        or any(n not in (1, m) for n, m in zip(x.shape, shape[missing:], strict=True))
+    ):
         raise ValueError(
             f"broadcast_to: expected a shape that {x.shape} broadcasts to (sizes equal, or 1 in x, counted from the "
             f"last axis), got {tuple(shape)}"

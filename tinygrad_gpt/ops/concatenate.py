@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.ops._shapes import normalize_axes
+from tinygrad_gpt.ops._shapes import normalize_axis
 
 
 class Saved(NamedTuple):
@@ -22,7 +22,7 @@ def check(*arrays, axis=0):
     """Raises ValueError for no arrays, for an axis that they lack, and for shapes that don't fit together."""
     if not arrays:
         raise ValueError("concatenate: expected at least one array, got none")
-    (axis,) = normalize_axes("concatenate", axis, arrays[0].ndim)
+    axis = normalize_axis("concatenate", axis, arrays[0].ndim)
     shapes = [tuple(a.shape) for a in arrays]
     if len({(len(s), s[:axis], s[axis + 1 :]) for s in shapes}) > 1:
         given = ", ".join(map(str, shapes))

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.ops._shapes import check_floats, normalize_axes
+from tinygrad_gpt.ops._shapes import check_floats, normalize_axis
 
 
 class Saved(NamedTuple):
@@ -32,7 +32,7 @@ class Saved(NamedTuple):
 def check(x, *, axis=-1):
     """Raises TypeError for integers, ValueError for an axis that x lacks or that is empty."""
     check_floats("log_softmax", x)
-    (a,) = normalize_axes("log_softmax", axis, x.ndim)
+    a = normalize_axis("log_softmax", axis, x.ndim)
     if x.shape[a] == 0:
         raise ValueError(f"log_softmax: expected at least one element along axis {axis}, got x of shape {x.shape}")
 

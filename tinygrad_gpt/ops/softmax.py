@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.ops._shapes import check_floats, normalize_axes
+from tinygrad_gpt.ops._shapes import check_floats, normalize_axis
 
 
 class Saved(NamedTuple):
@@ -34,7 +34,7 @@ class Saved(NamedTuple):
 def check(x, *, axis=-1):
     """Raises TypeError for integers, ValueError for an axis that x lacks or that is empty."""
     check_floats("softmax", x)
-    (a,) = normalize_axes("softmax", axis, x.ndim)
+    a = normalize_axis("softmax", axis, x.ndim)
     if x.shape[a] == 0:
         raise ValueError(f"softmax: expected at least one element along axis {axis}, got x of shape {x.shape}")
 

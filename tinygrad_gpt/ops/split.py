@@ -12,7 +12,7 @@ already, as attention leaves the gradients of q, k and v, that takes no copy.
 from typing import NamedTuple
 
 from tinygrad_gpt.array import joined
-from tinygrad_gpt.ops._shapes import normalize_axes
+from tinygrad_gpt.ops._shapes import normalize_axis
 
 
 class Saved(NamedTuple):
@@ -21,7 +21,7 @@ class Saved(NamedTuple):
 
 def check(x, *, sections, axis=-1):
     """Raises ValueError for an axis that x lacks and for sections that don't add up to its size."""
-    (axis,) = normalize_axes("split", axis, x.ndim)
+    axis = normalize_axis("split", axis, x.ndim)
     size = x.shape[axis]
     if isinstance(sections, int):
         if sections < 1 or size % sections:

@@ -20,7 +20,10 @@ class Saved(NamedTuple):
 def check(x, *, axes):
     """Raises ValueError unless `axes` names every axis of x once."""
     if len(axes) != x.ndim:
-        raise ValueError(f"transpose: expected every one of the {x.ndim} axes of shape {x.shape} once, got {axes}")
+        raise ValueError(
+            f"transpose: expected every one of the {x.ndim} axes of shape {x.shape} once, got {axes}: "
+            "two are exchanged by swapaxes"
+        )
     normalize_axes("transpose", axes, x.ndim)
 
 

@@ -1,0 +1,56 @@
+"""The Python examples of README.md run as they are printed, each in an interpreter of its own."""
+
+import ast
+import builtins
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README, flags=re.M | re.S)
+DOWNLOADS = ("find_folder", "from_pretrained")  # what an example calls that needs the network
+
+
+def imported(tree: ast.Module) -> dict:
+    """name -> what the imports of an example bind to it. Raises for what cannot be imported."""
+    names = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                module = importlib.import_module(alias.name)
+                names[alias.asname or alias.name] = module
+        elif isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module)
+            names |= {alias.asname or alias.name: getattr(module, alias.name) for alias in node.names}
+    return names
+
+
+def test_there_are_examples_of_both_kinds():
+    downloading = [any(call in code for call in DOWNLOADS) for code in EXAMPLES]
+    assert downloading.count(False) >= 2 and downloading.count(True) >= 2
+
+
+@pytest.mark.parametrize("code", EXAMPLES, ids=lambda code: code.strip().splitlines()[-1][:40])
+def test_names_are_imported_or_made_before_they_are_used(code):
+    tree = ast.parse(code)
+    names = imported(tree)
+    nodes = list(ast.walk(tree))
+    made = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    made |= {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    made |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    assert used <= made | names.keys() | set(dir(builtins))
+    for node in nodes:  # tg.device, GPT2.from_pretrained, ...
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in names:
+            assert hasattr(names[node.value.id], node.attr), f"{node.value.id}.{node.attr}"
+
+
+@pytest.mark.parametrize("code", [code for code in EXAMPLES if not any(call in code for call in DOWNLOADS)])
+def test_it_runs_as_printed(code, tmp_path):
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip() and "Traceback" not in run.stderr

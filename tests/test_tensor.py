@@ -1,0 +1,237 @@
+"""A Tensor as a Python object: one of a single element is a number, it can be copied, and what it cannot do it says."""
+
+import copy
+import pickle
+import re
+
+import numpy as np
+import pytest
+
+import tinygrad_gpt as tg
+from tests.strict_array import StrictArray
+from tinygrad_gpt import functional as F
+from tinygrad_gpt import habits, nn, optim
+from tinygrad_gpt.autograd import Tensor
+
+X = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.5]], np.float32)
+
+
+def leaf():
+    return Tensor(X.copy(), requires_grad=True)
+
+
+# --- a number ----------------------------------------------------------------------------------------------------
+
+
+def test_one_element_is_formatted_as_its_number():
+    loss = (leaf() * 0 + 1.23456).mean()
+    assert f"{loss:.4f}" == "1.2346" and f"{loss:>8.1f}" == "     1.2" and f"{loss:.1e}" == "1.2e+00"
+    assert f"{Tensor([[2.5]]):.2f}" == "2.50" and f"{Tensor(3):d}" == "3"
+    assert f"{loss}" == str(loss) == repr(loss)
+    assert f"{Tensor(StrictArray(np.float32(2.5))):.2f}" == "2.50"
+    with pytest.raises(ValueError, match=r"format '\.4f': expected a Tensor with one element, got shape \(2, 3\)"):
+        f"{leaf():.4f}"
+
+
+def test_an_integer_is_an_index():
+    assert [10, 20, 30][Tensor(1)] == 20 and list(range(Tensor(3))) == [0, 1, 2] and "abc"[: Tensor(2)] == "ab"
+    for x in (Tensor(1.0), Tensor([True])):
+        with pytest.raises(TypeError, match=r"expected an integer as index or size, got Tensor of "):
+            [10, 20][x]
+
+
+def test_round_gives_a_python_number():
+    assert round(Tensor(2.567), 1) == 2.6 and round(Tensor(2.567)) == 3
+    with pytest.raises(ValueError, match="round: expected a Tensor with one element"):
+        round(leaf())
+
+
+def test_a_value_is_in_a_tensor_where_an_element_equals_it():
+    assert 4 in leaf() and np.float32(-1.5) in leaf() and 7.0 not in leaf()
+    assert "a" not in leaf() and None not in leaf()
+
+
+def test_comparisons_take_what_arithmetic_takes():
+    np.testing.assert_array_equal(leaf() == [1.0, -2.0, 0.0], X == [1, -2, 0])
+    np.testing.assert_array_equal(leaf() < (1, 1, 1), X < 1)
+    assert not (leaf() > 10**30).any() and (leaf() < 10**30).all()
+
+
+# --- copies ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_leaf_can_be_copied(again):
+    x = leaf()
+    x.grad = np.ones_like(X)
+    y = again(x)
+    assert type(y) is Tensor and y.requires_grad and y.is_leaf
+    assert (y.data == X).all() and (y.grad == 1).all()
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_graph_is_not_copied(again):
+    y = leaf() * 2
+    y.retain_grad()
+    with pytest.raises(TypeError, match=r"cannot be copied or pickled: take x\.detach\(\)"):
+        again(y)
+    again(y.detach())
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_models_and_optimisers_can_be_copied(again):
+    layers = nn.Module()
+    layers.first = nn.Linear(3, 2)
+    layers.second = nn.Linear(3, 2, weight=layers.first.weight)
+    made = again(layers)
+    assert made.second.weight is made.first.weight is not layers.first.weight
+    assert (made.first.weight.data == layers.first.weight.data).all()
+    made.first.weight.data += 1
+    assert (made.first.weight.data != layers.first.weight.data).all()
+    optimizer = again(optim.AdamW(layers.parameters(), lr=0.5))
+    assert optimizer.lr == 0.5 and len(optimizer.params) == 3
+
+
+# --- what it does not do -----------------------------------------------------------------------------------------
+
+
+def test_parts_cannot_be_assigned_to():
+    def assign(x):
+        x[0] = 1
+
+    def assign_in_place(x):
+        x[0] += 1
+
+    def delete(x):
+        del x[0]
+
+    for change in (assign, assign_in_place, delete):
+        x = leaf()
+        with pytest.raises(TypeError, match=r"cannot be changed in part.*functional\.where.*x\.data\[\.\.\.\] = y"):
+            change(x)
+        assert (x.data == X).all()
+
+
+ABSENT = {
+    "//": lambda x, y: x // y,
+    "%": lambda x, y: x % y,
+    "divmod": divmod,
+    "&": lambda x, y: x & y,
+    "|": lambda x, y: x | y,
+    "^": lambda x, y: x ^ y,
+    "<<": lambda x, y: x << y,
+    ">>": lambda x, y: x >> y,
+    "~": lambda x, y: ~x,
+}
+
+
+@pytest.mark.parametrize("symbol", ABSENT)
+def test_operators_that_are_not_there_say_so(symbol):
+    for y in (2, leaf(), True):
+        with pytest.raises(TypeError, match=rf"^{re.escape(symbol)}: Tensors do not have it, .* x\.numpy\(\)"):
+            ABSENT[symbol](leaf(), y)
+    if symbol != "~":
+        with pytest.raises(TypeError, match="Tensors do not have it"):
+            ABSENT[symbol](2, leaf())
+
+
+def test_size_is_a_number_that_says_so_when_it_is_called():
+    assert leaf().size == 6 and isinstance(leaf().size, int)
+    for call in (lambda: leaf().size(), lambda: leaf().size(0)):
+        with pytest.raises(TypeError, match=r"size is the number of elements here.*x\.shape"):
+            call()
+
+
+@pytest.mark.parametrize("name", habits.TENSOR)
+def test_habits_of_pytorch_are_told_what_to_write(name):
+    with pytest.raises(AttributeError, match=re.escape(f"write {habits.TENSOR[name]}")):
+        getattr(leaf(), name)
+    assert not hasattr(leaf(), name) and not hasattr(Tensor, name)
+
+
+def test_what_habits_name_is_there():
+    """So that the advice is not for nothing: each attribute, function and class that it names exists."""
+    tables = [table for name, table in vars(habits).items() if name.isupper()]
+    named = " ".join(value for table in tables for value in table.values())
+    places = {"functional.": F, "nn.": nn, "np.": np, "x.": leaf(), "model.": nn.Linear(1, 1)}
+    places |= {"optimizer.": optim.SGD([leaf()], 0.1), "tinygrad_gpt.": tg}
+    for prefix, owner in places.items():
+        names = re.findall(rf"(?<![\w.]){re.escape(prefix)}(\w+)", named)
+        assert names, prefix
+        for name in set(names) - {"name"}:  # model.name = ...
+            assert hasattr(owner, name) or name == "requires_grad", f"{prefix}{name}"
+
+
+def test_habits_elsewhere():
+    for owner, name, advice in [
+        (tg, "zeros", "np.zeros"),
+        (tg, "cat", "functional.concatenate"),
+        (F, "scaled_dot_product_attention", "functional.attention"),
+        (nn, "ModuleList", "a list"),
+        (nn, "ReLU", "functional.relu"),
+        (nn.Linear(1, 1), "cuda", 'to("cuda")'),
+        (optim.SGD([leaf()], 0.1), "param_groups", "optimizer.lr"),
+    ]:
+        with pytest.raises(AttributeError, match=f"has no attribute '{name}'; PyTorch has it.*{re.escape(advice)}"):
+            getattr(owner, name)
+        with pytest.raises(AttributeError, match="no attribute 'nothing_like_it'"):
+            getattr(owner, "nothing_like_it")  # noqa: B009
+
+
+# --- arrays of other kinds ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_a_matrix_is_an_array():
+    matrix = np.matrix(X)
+    x = leaf()
+    y = x * matrix
+    assert type(y.data) is np.ndarray
+    np.testing.assert_array_equal(y.data, X * X)
+    y.backward(np.matrix(np.ones_like(X)))
+    assert type(x.grad) is np.ndarray
+    np.testing.assert_array_equal(x.grad, X)
+    for made in (Tensor(matrix), tg.tensor(matrix), F.exp(matrix), F.linear(matrix, matrix), matrix + leaf()):
+        assert type(made.data) is np.ndarray
+    np.testing.assert_array_equal((Tensor(matrix) * Tensor(matrix)).data, X * X)
+    assert Tensor(matrix)[0].shape == (3,)
+    np.testing.assert_array_equal((leaf() == matrix), np.ones_like(X, bool))
+
+
+def test_a_memory_map_keeps_its_memory(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r+")
+    x = Tensor(mapped)
+    assert type(x.data) is np.ndarray and np.shares_memory(x.data, mapped)
+
+
+@pytest.mark.parametrize("use", [Tensor, tg.tensor, F.exp, lambda x: leaf() + x, lambda x: F.linear(leaf(), x)])
+def test_hidden_values_do_not_come_to_light(use):
+    masked = np.ma.masked_array(X, X > 0)
+    with pytest.raises(TypeError, match=r"expected an array, got a masked one: .*x\.filled\("):
+        use(masked)
+
+
+def test_a_table_of_records_is_refused():
+    table = np.rec.array([(1.0, 2)], dtype=[("a", float), ("b", int)])
+    with pytest.raises(TypeError, match="expected float32, float64, integers or booleans, got "):
+        Tensor(table)
+
+
+def test_an_integer_too_large_for_int64_acts_as_a_float():
+    assert tg.tensor(10**30).dtype == tg.tensor([10**30, 1]).dtype == np.float32
+    assert tg.tensor(10**30, dtype=np.float64).item() == 1e30
+    assert F.maximum(leaf(), 10**30).data.max() == np.float32(1e30)
+    for use in (tg.tensor, lambda n: leaf() * n, lambda n: leaf() < n, lambda n: leaf() ** n):
+        with pytest.raises(ValueError, match=r"a number that a float can hold, got an integer of about 13\d\d digits"):
+            use(21**1000)
+
+
+def test_the_starting_gradient_may_be_a_tensor():
+    for walk in (lambda y, g: y.backward(g), lambda y, g: list(y.backward_steps(g))):
+        x = leaf()
+        walk(x * 2, Tensor(X))
+        np.testing.assert_array_equal(x.grad, 2 * X)
+        x = leaf()
+        walk(x.sum(), Tensor(3.0))
+        np.testing.assert_array_equal(x.grad, np.full_like(X, 3))

@@ -1,0 +1,259 @@
+"""Arguments: what a caller gave, as the plain value that the code goes on with, or an error that names it.
+
+    integer("generate", "top_k", k, low=1)      # 3, np.int64(3), an array or a Tensor of one integer -> 3
+    number("AdamW", "lr", lr, low=0)            # 0.1, np.float32(0.1), ... -> a Python number
+    flag("sum", "keepdims", keepdims)           # True, np.True_, 1 -> True
+
+The errors read alike: who asks, for what, what came. TypeError where the value is of another kind, ValueError where it
+is out of range. True and False are no numbers here: in a number's place they are mostly an argument that slipped.
+
+Some of these run a hundred times in a training step, so each begins with the one comparison that lets the plain value
+through.
+"""
+
+import math
+import numbers
+import os
+import reprlib
+from pathlib import Path
+
+import numpy as np
+
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxlist, _short.maxtuple, _short.maxdict, _short.maxset = 2, 4, 4, 3, 3
+_short.maxstring = _short.maxother = 40
+
+
+# --- what came, in a few words -----------------------------------------------------------------------------------
+
+
+def kind(value) -> str:
+    """The name of a value's type, with its library where that is another one's: "str", "Tensor", "torch.Tensor"."""
+    root = type(value).__module__.partition(".")[0]
+    name = {"ndarray": "array"}.get(type(value).__name__, type(value).__name__)
+    return name if root in ("builtins", "numpy", "tinygrad_gpt", "__main__") else f"{root}.{name}"
+
+
+def shown(value) -> str:
+    """A value for an error message: in one short line, whatever it is."""
+    if isinstance(value, int) and value.bit_length() > 100:
+        return (
+            f"an integer of about {value.bit_length() * 3 // 10} digits"  # Python itself refuses to print the longest
+        )
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"the {'class' if isinstance(value, type) else 'function'} {value.__name__}"
+    if hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, np.generic):
+        return f"{kind(value)} of {value.dtype} and shape {tuple(value.shape)}"
+    said = " ".join(_short.repr(value).split())
+    return kind(value) if said.startswith("<") else said
+
+
+def conversion(value) -> str:
+    """What to write for an array of another library, such as a torch.Tensor, or for a list."""
+    if hasattr(value, "numpy"):
+        return "convert with tensor(x.numpy())"
+    if hasattr(value, "__array__"):
+        return "convert with tensor(np.asarray(x))"
+    return "convert with tensor()"
+
+
+# --- numbers -----------------------------------------------------------------------------------------------------
+
+
+def integer(who: str, name: str, value, low: int | None = None, below: int | None = None, or_none: bool = False):
+    """`value` as an int with low <= value < below; with or_none, None is let through."""
+    if type(value) is not int:
+        if value is None and or_none:
+            return None
+        plain = _plain(value)
+        if isinstance(plain, bool) or not isinstance(plain, numbers.Integral):
+            raise TypeError(f"{who}: expected an integer{_or(or_none)} as {name}, got {shown(value)}")
+        value = int(plain)
+    if (low is not None and value < low) or (below is not None and value >= below):
+        raise ValueError(f"{who}: expected {_range(name, low, below)}{_or(or_none)}, got {shown(value)}")
+    return value
+
+
+def number(
+    who: str,
+    name: str,
+    value,
+    low: float | None = None,
+    below: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    or_none: bool = False,
+    finite: bool = True,
+):
+    """`value` as an int or float with low <= value < below, or above < value <= most; with or_none, None is let
+    through, and without `finite` infinity too (and nan, where it has no bounds)."""
+    if type(value) is not float:
+        if value is None and or_none:
+            return None
+        plain = _plain(value)
+        if isinstance(plain, bool) or not isinstance(plain, numbers.Real):
+            raise TypeError(f"{who}: expected a number{_or(or_none)} as {name}, got {shown(value)}")
+        value = plain if isinstance(plain, int) and plain.bit_length() <= 63 else as_float(who, plain)
+    if finite and not math.isfinite(value):
+        name = f"a finite {name}" if below is None and most is None else name
+    elif (
+        (low is None or value >= low)
+        and (below is None or value < below)
+        and (above is None or value > above)
+        and (most is None or value <= most)
+    ):
+        return value
+    raise ValueError(f"{who}: expected {_range(name, low, below, above, most)}{_or(or_none)}, got {shown(value)}")
+
+
+def as_float(who: str, value) -> float:
+    """A real number as a float. Raises ValueError for an integer that is larger than any float."""
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{who}: expected a number that a float can hold, got {shown(value)}") from None
+
+
+def flag(who: str, name: str, value) -> bool:
+    """True or False, for these and for 1 and 0, in NumPy's types too."""
+    if type(value) is not bool:
+        plain = _plain(value)
+        if not isinstance(plain, numbers.Integral) or plain not in (0, 1):
+            raise TypeError(f"{who}: expected True or False as {name}, got {shown(value)}")
+        value = bool(plain)
+    return value
+
+
+def _plain(value):
+    """The Python number in what holds one: a NumPy scalar, an array or a Tensor without axes. Else the value itself."""
+    if not isinstance(value, type) and getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return value.item()
+    return value
+
+
+def _or(none: bool) -> str:
+    return " or None" if none else ""
+
+
+def _range(name: str, low=None, below=None, above=None, most=None) -> str:
+    """In words: "top_k >= 1", "0 <= dropout < 1", "a finite lr >= 0"."""
+    right = f" < {below}" if below is not None else f" <= {most}" if most is not None else ""
+    if low is not None:
+        return f"{low} <= {name}{right}" if right else f"{name} >= {low}"
+    if above is not None:
+        return f"{above} < {name}{right}" if right else f"{name} > {above}"
+    return name + right
+
+
+# --- axes and shapes ---------------------------------------------------------------------------------------------
+
+
+def axis(who: str, value) -> int:
+    """One axis. (Whether an array has it, the op knows.)"""
+    if type(value) is not int:
+        plain = _plain(value)
+        if isinstance(plain, bool) or not isinstance(plain, numbers.Integral):
+            raise TypeError(f"{who}: expected one axis, an integer, got axis={shown(value)}")
+        value = int(plain)
+    return value
+
+
+def axes(who: str, value) -> int | tuple[int, ...] | None:
+    """One axis, a tuple of several, or None for all."""
+    if value is None or type(value) is int:
+        return value
+    parts = [_plain(a) for a in (_parts(value) if is_row(value) else (value,))]
+    if any(isinstance(a, bool) or not isinstance(a, numbers.Integral) for a in parts):
+        raise TypeError(f"{who}: expected an integer, a tuple of integers or None as axis, got {shown(value)}")
+    return tuple([int(a) for a in parts]) if is_row(value) else int(parts[0])
+
+
+def sizes(who: str, value, name: str = "shape") -> tuple[int, ...]:
+    """A shape, or another row of integers: (2, 3), [2, 3], an array of them; 6 is (6,)."""
+    if type(value) is tuple and all([type(n) is int for n in value]):
+        return value
+    parts = [_plain(n) for n in (_parts(value) if is_row(value) else (value,))]
+    if any(isinstance(n, bool) or not isinstance(n, numbers.Integral) for n in parts):
+        raise TypeError(f"{who}: expected integers as {name}, got {shown(value)}")
+    return tuple([int(n) for n in parts])
+
+
+def is_row(value) -> bool:
+    """Whether a value is a row of values: a list, a tuple, an array or a Tensor with one axis, ..."""
+    if isinstance(value, list | tuple | set | frozenset | range):
+        return True
+    return not isinstance(value, type) and len(getattr(value, "shape", ())) == 1 and hasattr(value, "__getitem__")
+
+
+def _parts(row) -> list:
+    return [row[i] for i in range(row.shape[0])] if hasattr(row, "shape") else list(row)
+
+
+# --- texts and paths ---------------------------------------------------------------------------------------------
+
+
+def path(who: str, name: str, value) -> Path:
+    """A path, of a str or of what stands for one."""
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{who}: expected a path, a str, as {name}, got {shown(value)}")
+    return Path(value)
+
+
+def text(who: str, name: str, value) -> str:
+    """A str; for bytes, and for a list of texts, what to do."""
+    if isinstance(value, str):
+        return value
+    hint = ""
+    if isinstance(value, bytes | bytearray):
+        hint = ": decode it first, with .decode('utf-8')"
+    elif isinstance(value, list | tuple):
+        hint = ": give one text at a time"
+    raise TypeError(f"{who}: expected a str as {name}, got {shown(value)}{hint}")
+
+
+# --- arrays ------------------------------------------------------------------------------------------------------
+
+
+def numeric_array(who: str, values) -> np.ndarray:
+    """A number, a list of numbers, or whatever else NumPy makes an array of. An integer that no int64 holds makes it
+    float64.
+
+    Raises ValueError for rows of different lengths, TypeError for what is no numbers.
+    """
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:  # NumPy's, or of the value's own __array__
+        if isinstance(error, ValueError) and "inhomogeneous" in str(error):
+            raise ValueError(
+                f"{who}: expected rows of one length, got {shown(values)}, whose rows differ: pad the shorter ones "
+                "(generate.pad_left does that for prompts)"
+            ) from None
+        reason = " ".join(str(error).split())
+        raise TypeError(f"{who}: cannot make an array of {shown(values)}: {reason}") from None
+    if array.dtype == object and array.size and all(_is_real(x) for x in array.flat):
+        array = np.array([as_float(who, x) for x in array.flat]).reshape(array.shape)
+    return bare(who, array)
+
+
+def as_dtype(dtype, who: str) -> np.dtype:
+    """np.dtype(dtype). Raises TypeError for what NumPy does not know as one, and for None, which is float64 to it."""
+    try:
+        if dtype is not None:
+            return np.dtype(dtype)
+    except (TypeError, ValueError):
+        pass
+    raise TypeError(f"{who}: expected a dtype such as np.float32 or 'int64', got {shown(dtype)}")
+
+
+def bare(who: str, array: np.ndarray) -> np.ndarray:
+    """NumPy's array itself, without what a subclass makes of it: an np.matrix would multiply as a matrix.
+
+    Raises TypeError for a masked array, whose hidden values would come to light.
+    """
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{who}: expected an array, got a masked one: fill in what is hidden, with x.filled(value)")
+    return array if type(array) is np.ndarray else array.view(np.ndarray)
+
+
+def _is_real(value) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)

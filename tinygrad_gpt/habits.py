@@ -1,0 +1,142 @@
+"""What PyTorch's users write out of habit, and what it is called here: so that an AttributeError says how to go on."""
+
+TENSOR = {
+    "add": "x + y",
+    "argmax": "x.numpy().argmax(axis)",
+    "argmin": "x.numpy().argmin(axis)",
+    "bmm": "x @ y",
+    "bool": "x.astype(bool)",
+    "clamp": "functional.maximum, and for the other side -functional.maximum(-x, -limit)",
+    "clone": "tensor(x), a copy without a graph",
+    "contiguous": "x itself: there is nothing to do",
+    "copy": "tensor(x), a copy without a graph",
+    "cpu": 'x.to("cpu")',
+    "cuda": 'x.to("cuda")',
+    "dim": "x.ndim",
+    "div": "x / y",
+    "double": "x.astype(np.float64)",
+    "expand": "x.broadcast_to(shape)",
+    "flatten": "x.reshape(-1)",
+    "float": "x.astype(np.float32)",
+    "gather": "x[rows, ids]",
+    "half": "float32 or float64: there is no other",
+    "int": "x.astype(np.int32)",
+    "is_cuda": "x.device",
+    "long": "x.astype(np.int64)",
+    "mT": "x.swapaxes(-1, -2)",
+    "masked_fill": "functional.where(mask, value, x)",
+    "matmul": "x @ y",
+    "min": "-(-x).max()",
+    "mm": "x @ y",
+    "mul": "x * y",
+    "neg": "-x",
+    "norm": "(x * x).sum().sqrt()",
+    "numel": "x.size",
+    "permute": "x.transpose(axes)",
+    "pow": "x ** n",
+    "ravel": "x.reshape(-1)",
+    "repeat": "x.broadcast_to(shape)",
+    "requires_grad_": "x.requires_grad = True",
+    "rsqrt": "1 / x.sqrt()",
+    "squeeze": "x.reshape(shape)",
+    "std": "x.var(correction=1).sqrt()",
+    "sub": "x - y",
+    "t": "x.T",
+    "tolist": "x.numpy().tolist()",
+    "type": "x.astype(dtype)",
+    "unsqueeze": "x[..., None], or x.reshape(shape)",
+    "view": "x.reshape(shape)",
+    "zero_": "x.data[...] = 0; for a gradient x.grad = None",
+}
+
+MODULE = {
+    "add_module": "an attribute: model.name = module",
+    "apply": "for module in model.modules()",
+    "children": "model.modules()",
+    "cpu": 'model.to("cpu")',
+    "cuda": 'model.to("cuda")',
+    "double": "model.to(np.float64)",
+    "float": "model.to(np.float32)",
+    "half": 'model.to(np.float32) with set_matmul_precision("bfloat16")',
+    "named_modules": "model.modules()",
+    "register_buffer": "an attribute: model.name = array",
+    "register_parameter": "an attribute: model.name = Parameter(array)",
+    "requires_grad_": "p.requires_grad = False for p in model.parameters()",
+}
+
+OPTIMIZER = {
+    "add_param_group": "one optimiser for each group",
+    "param_groups": "optimizer.lr, and optimizer.params for the parameters by name",
+    "state": "optimizer.slots",
+}
+
+LAYERS = {
+    "CrossEntropyLoss": "functional.cross_entropy",
+    "GELU": "functional.gelu",
+    "ModuleDict": "a dictionary as an attribute of a Module",
+    "ModuleList": "a list as an attribute of a Module",
+    "MSELoss": "((x - y) ** 2).mean()",
+    "MultiheadAttention": "nn.MultiHeadAttention",
+    "ReLU": "functional.relu",
+    "Sequential": "a Module with a list of layers, and a forward that calls one after the other",
+    "Softmax": "functional.softmax",
+    "Tanh": "functional.tanh",
+    "functional": "tinygrad_gpt.functional",
+}
+
+FUNCTIONS = {
+    "cat": "functional.concatenate",
+    "clamp": "functional.maximum",
+    "mse_loss": "((x - y) ** 2).mean()",
+    "one_hot": "np.eye(n)[ids], or functional.embedding in place of the product",
+    "scaled_dot_product_attention": "functional.attention",
+    "stack": "functional.concatenate([x[None], y[None]])",
+}
+
+PACKAGE = {
+    **FUNCTIONS,
+    "arange": "tensor(np.arange(n))",
+    "argmax": "x.numpy().argmax(axis)",
+    "enable_grad": "a block outside of no_grad",
+    "eye": "tensor(np.eye(n))",
+    "float32": "np.float32",
+    "float64": "np.float64",
+    "from_numpy": "Tensor(array)",
+    "inference_mode": "no_grad",
+    "int64": "np.int64",
+    "long": "np.int64",
+    "ones": "tensor(np.ones(shape, np.float32))",
+    "rand": "tensor(rng.random(shape, np.float32)) with rng = np.random.default_rng(seed)",
+    "randint": "rng.integers(low, high, shape) with rng = np.random.default_rng(seed)",
+    "randn": "tensor(rng.standard_normal(shape, np.float32)) with rng = np.random.default_rng(seed)",
+    "set_grad_enabled": "no_grad",
+    "zeros": "tensor(np.zeros(shape, np.float32))",
+}
+
+
+class Habit:
+    """An attribute that is not there: who asks for it is told what to write. (A __getattr__ would do the same, and make
+    every other attribute slower to get.)"""
+
+    def __init__(self, name: str, advice: str):
+        self.name, self.advice = name, advice
+
+    def __get__(self, instance, owner):
+        raise missing(owner.__name__, self.name, {self.name: self.advice})
+
+
+def tells(habits: dict[str, str]):
+    """A decorator of classes, whose instances then tell what to write in place of these habits."""
+
+    def decorate(cls):
+        for name, advice in habits.items():
+            setattr(cls, name, Habit(name, advice))
+        return cls
+
+    return decorate
+
+
+def missing(owner: str, name: str, habits: dict[str, str]) -> AttributeError:
+    """The error for an attribute that `owner` does not have, with what to write in its place if it is a habit."""
+    said = f"; PyTorch has it, here write {habits[name]}" if name in habits else ""
+    return AttributeError(f"{owner} has no attribute {name!r}{said}", name=name)

@@ -1,0 +1,100 @@
+"""Modes of a thread: whether what is computed goes on the tape, and whether what backward needs is locked.
+
+with no_grad():            # in a block; the same object may be entered again, and inside itself
+    loss = model.loss(x, y)
+
+@no_grad()                 # in every call of a function, a generator's steps included; the () may be left out
+def evaluate(model): ...
+"""
+
+import functools
+import inspect
+import threading
+from contextvars import ContextVar
+
+from tinygrad_gpt.arguments import shown
+
+# Of each thread: one that generates text inside no_grad must not take the tape from another that trains.
+_grad_enabled = ContextVar("grad_enabled", default=True)
+_debug = ContextVar("debug", default=False)
+
+is_grad_enabled = _grad_enabled.get  # called for every op: no function of ours around it
+is_debugging = _debug.get
+
+
+class _Kind(type):
+    """So that `with no_grad:` says what is missing."""
+
+    def __enter__(cls):
+        raise TypeError(f"{cls.__name__}: call it, `with {cls.__name__}():`")
+
+    def __exit__(cls, *error):
+        pass
+
+
+class _Mode(metaclass=_Kind):
+    """A value that a variable has inside a block or a function, and not outside."""
+
+    variable: ContextVar
+    value: bool
+
+    def __new__(cls, function=None):
+        mode = super().__new__(cls)
+        mode._before = threading.local()
+        return mode if function is None else mode(function)  # `@no_grad` above a function
+
+    def __enter__(self) -> None:
+        self._before.__dict__.setdefault("values", []).append(self.variable.get())
+        self.variable.set(self.value)
+
+    def __exit__(self, *error) -> None:
+        self.variable.set(self._before.values.pop())
+
+    def __call__(self, function):
+        cls = type(self)
+        if not callable(function):
+            raise TypeError(f"{cls.__name__}: expected a function to decorate, got {shown(function)}")
+
+        @functools.wraps(function)
+        def called(*args, **settings):
+            with cls():
+                return function(*args, **settings)
+
+        @functools.wraps(function)
+        async def awaited(*args, **settings):
+            with cls():
+                return await function(*args, **settings)
+
+        @functools.wraps(function)
+        def stepped(*args, **settings):
+            steps, sent = function(*args, **settings), None
+            try:
+                while True:
+                    with cls():  # while a step runs, and not while whoever iterates has the turn
+                        value = steps.send(sent)
+                    sent = yield value
+            except StopIteration as end:
+                return end.value
+            finally:
+                steps.close()
+
+        if inspect.isgeneratorfunction(function):
+            return stepped
+        return awaited if inspect.iscoroutinefunction(function) else called
+
+
+class no_grad(_Mode):  # noqa: N801 - called like a function, as in PyTorch
+    """Inside this block nothing is put on this thread's tape: for evaluation, generation and parameter updates."""
+
+    variable, value = _grad_enabled, False
+
+
+class debug(_Mode):  # noqa: N801
+    """Inside this block, arrays that a backward will need cannot be written to until that backward has run.
+
+    Changing one in place (`x.data *= 2` between forward and backward) would give a wrong gradient without a word; here
+    it is NumPy's "ValueError: assignment destination is read-only" on the very line. Costs a little time per op. CuPy
+    arrays have no such lock and are left as they are.
+    """
+
+    variable, value = _debug, True

@@ -1,0 +1,174 @@
+"""Tensor: an array, its gradient, and the Node of the tape that made it; and how it behaves as a Python object.
+
+Backward is attached to it in autograd.py, which knows the tape, arithmetic in functional.py, which knows the ops.
+"""
+
+import weakref
+
+import numpy as np
+
+from tinygrad_gpt.arguments import as_dtype, bare, flag, numeric_array, shown
+from tinygrad_gpt.array import Array, as_array, is_array, is_float, to_numpy
+from tinygrad_gpt.habits import TENSOR, tells
+
+
+class Size(int):
+    """How many elements, an integer. In PyTorch size is a method, so one that is called says what to write here."""
+
+    def __call__(self, *axes):
+        raise TypeError("size is the number of elements here, and not a method: PyTorch's x.size() is x.shape")
+
+
+@tells(TENSOR)
+class Tensor:
+    """An array, its gradient, and the Node that made it.
+
+    data           the array: float32 or float64, or integers or booleans (which never have gradients)
+    grad           None, or an array like `data` that backward has added to
+    requires_grad  whether backward should bring a gradient here, or through here
+    node           the Node whose output this is; None for a leaf (an input, a parameter)
+    """
+
+    __slots__ = ("__weakref__", "data", "grad", "node", "output", "requires_grad")
+    __array_ufunc__ = None  # so that `ndarray * tensor` asks the Tensor instead of looping over elements
+
+    def __init__(self, data, requires_grad: bool = False, dtype=None):
+        self.data = as_array(data.data if isinstance(data, Tensor) else data, dtype)
+        self.requires_grad = flag("Tensor", "requires_grad", requires_grad)
+        if requires_grad and not is_float(self.data):
+            raise TypeError(f"only float32 and float64 Tensors can require gradients, this one is {self.data.dtype}")
+        self.grad = None
+        self.node = None
+        self.output = 0  # which of the Node's outputs this is
+
+    shape = property(lambda self: self.data.shape)
+    dtype = property(lambda self: self.data.dtype)
+    ndim = property(lambda self: self.data.ndim)
+    size = property(lambda self: Size(self.data.size))
+    is_leaf = property(lambda self: self.node is None)
+
+    def numpy(self) -> np.ndarray:
+        """The data as a NumPy array (the same memory on the CPU, a copy from a GPU)."""
+        return to_numpy(self.data)
+
+    def detach(self) -> "Tensor":
+        """The same data, cut off from the graph: no gradient flows through it."""
+        return Tensor(self.data)
+
+    def astype(self, dtype) -> "Tensor":
+        """A leaf with the data converted to `dtype`; gradients don't flow through a conversion."""
+        return Tensor(as_array(self.data, as_dtype(dtype, "astype"), "astype"))
+
+    def retain_grad(self) -> "Tensor":
+        """Keep the gradient of this intermediate Tensor in `.grad` instead of freeing it once used. Returns self."""
+        if self.node is not None:
+            self.node.watched[self.output] = weakref.ref(self)  # weak: the Node must not own its own output
+        elif not self.requires_grad:
+            raise RuntimeError("retain_grad: this Tensor has no gradient to retain (requires_grad is False)")
+        return self
+
+    # --- one with a single element is a number ---
+
+    def item(self) -> float | int | bool:
+        """The value of a Tensor with one element, as a Python number."""
+        return self._number("item")
+
+    def _number(self, who: str) -> float | int | bool:
+        if self.data.size != 1:
+            raise ValueError(
+                f"{who}: expected a Tensor with one element, got shape {self.shape}: reduce it (.sum(), .mean()), "
+                "or compare and take .all() or .any()"
+            )
+        return self.data.item()
+
+    def __float__(self) -> float:
+        return float(self._number("float"))
+
+    def __int__(self) -> int:
+        return int(self._number("int"))
+
+    def __bool__(self) -> bool:
+        return bool(self._number("bool"))
+
+    def __index__(self) -> int:
+        if self.data.dtype.kind not in "iu":
+            raise TypeError(f"expected an integer as index or size, got {shown(self)}")
+        return self._number("index")
+
+    def __round__(self, digits: int | None = None):
+        return round(self._number("round"), digits)
+
+    def __format__(self, spec: str) -> str:
+        return format(self._number(f"format {spec!r}"), spec) if spec else str(self)
+
+    # --- what Python and NumPy may ask of it ---
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("len: a Tensor without axes cannot be counted; its number is x.item()")
+        return len(self.data)
+
+    def __repr__(self) -> str:
+        values = np.array2string(to_numpy(self.data), precision=4, threshold=20, separator=", ", prefix="Tensor(")
+        made_by = f", by={self.node.version.op}" if self.node else ", requires_grad=True" if self.requires_grad else ""
+        return f"Tensor({values}, {self.data.dtype}{made_by})"
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("NumPy functions would lose the gradient: use tinygrad_gpt.functional, or x.numpy()")
+
+    def __getstate__(self):
+        if self.node is not None:
+            raise TypeError("a Tensor with a graph behind it cannot be copied or pickled: take x.detach()")
+        return super().__getstate__()
+
+    def __setitem__(self, index, value):
+        raise TypeError(
+            "x[...] = y: a Tensor cannot be changed in part, since its graph would not know: make a new one "
+            "(functional.where, functional.concatenate), or write to the array, x.data[...] = y, before it is used"
+        )
+
+    __delitem__ = lambda self, index: self.__setitem__(index, None)  # noqa: E731
+
+
+def _refused(symbol: str):
+    def method(self, *others):
+        raise TypeError(f"{symbol}: Tensors do not have it, only + - * / @ ** and comparisons: take x.numpy()")
+
+    return method
+
+
+_NOT_THERE = {"floordiv": "//", "mod": "%", "divmod": "divmod", "and": "&", "or": "|", "xor": "^"}
+_NOT_THERE |= {"lshift": "<<", "rshift": ">>", "invert": "~"}
+for _name, _symbol in _NOT_THERE.items():
+    setattr(Tensor, f"__{_name}__", _refused(_symbol))
+    setattr(Tensor, f"__r{_name}__", _refused(_symbol))
+
+
+def plain_array(x, who: str = "Tensor") -> Array:
+    """A Tensor's data, an array itself, or a list as an array."""
+    return as_array(_without_tensors(x), who=who)
+
+
+def plain_ids(x, who: str, name: str = "ids") -> Array:
+    """The same for integers. Raises TypeError for what is none, IndexError for one that is larger than any id; an empty
+    list passes for one of integers."""
+    given = _without_tensors(x)
+    ids = bare(who, given) if isinstance(given, np.ndarray) else given if is_array(given) else numeric_array(who, given)
+    if ids.dtype.kind in "iu":
+        return ids
+    if not is_array(given):
+        if ids.size == 0 and isinstance(given, list | tuple):
+            return ids.astype(np.int64)
+        if np.asarray(given).dtype == object and ids.dtype != object:
+            raise IndexError(f"{who}: expected {name} that int64 can hold, got {shown(given)}")
+    got = f"{ids.dtype} of shape {tuple(ids.shape)}: convert with .astype(np.int64)"
+    if ids.dtype.kind not in "fb":
+        got = shown(x) + (": encode texts first, with a tokenizer" if ids.dtype.kind in "US" else "")
+    raise TypeError(f"{who}: expected integer {name}, got {got}")
+
+
+def _without_tensors(x):
+    """The arrays of Tensors, where they go on without a graph: of one, or of those in a list."""
+    if isinstance(x, list | tuple):
+        return [part.data if isinstance(part, Tensor) else part for part in x]
+    return x.data if isinstance(x, Tensor) else x
