@@ -341,7 +341,17 @@ def _add(so_far: tuple | None, dx: Array, is_new: bool) -> tuple:
 
 
 def _accumulate(tensor: Tensor, dx: Array, is_new: bool) -> None:
-    """tensor.grad += dx, without ever sharing memory with another gradient."""
+    """tensor.grad += dx, without ever sharing memory with another gradient.
+
+    Raises ValueError for a gradient of another shape or dtype that is there already: NumPy might broadcast to it.
+    """
+    there = tensor.grad
+    if there is not None and not (is_array(there) and there.shape == dx.shape and there.dtype == dx.dtype):
+        given = f"{there.dtype}{tuple(there.shape)}" if is_array(there) else type(there).__name__
+        raise ValueError(
+            f"backward: expected .grad to be None or {dx.dtype}{tuple(dx.shape)} like the data, found {given}: "
+            "call zero_grad() when .data is replaced"
+        )
     if isinstance(dx, Rows):
         dx.add_to(tensor.grad)
     elif tensor.grad is not None:

@@ -62,7 +62,7 @@ class Optimizer:
     def step(self, grad_scale: float = 1.0) -> None:
         """Update every parameter that has a gradient, as if that were grad_scale times what it is (see clip_scale).
 
-        Raises ValueError if they have moved to another device since this optimiser was made.
+        Raises ValueError if their data have been replaced since, by another shape or dtype or on another device.
         """
         grad_scale = number("step", "grad_scale", grad_scale)
         names = [name for name, p in self.params.items() if p.grad is not None]
@@ -71,6 +71,7 @@ class Optimizer:
             if type(p.grad) is not type(p.data):
                 raise _misfit(name, p)
         self._check_place(names[:1])  # a model moves as a whole
+        self._check_alike(names)
         before = dict(self.steps)
         for name in names:
             self.steps[name] += 1
@@ -87,6 +88,18 @@ class Optimizer:
                     f"step: the parameters ({name} and all others) have moved to another device since this optimiser "
                     "was made: make it after model.to(...)"
                 )
+
+    def _check_alike(self, names: list[str]) -> None:
+        for name in names:
+            p = self.params[name]
+            kept = {slot: named[name] for slot, named in self.slots.items()}
+            for what, array in (("grad", p.grad), *kept.items()):
+                if array.shape != p.shape or array.dtype != p.dtype:
+                    todo = "call zero_grad()" if array is p.grad else "make a new optimiser"
+                    raise ValueError(
+                        f"step: expected {what} of {name} to be {p.dtype}{tuple(p.shape)} like its data, "
+                        f"got {array.dtype}{tuple(array.shape)}: {todo} when .data is replaced"
+                    )
 
     def zero_grad(self) -> None:
         """Forget all gradients."""

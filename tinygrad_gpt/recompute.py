@@ -18,6 +18,7 @@ from contextvars import Context, copy_context
 from typing import NamedTuple
 
 from tinygrad_gpt import array
+from tinygrad_gpt.array import is_array
 from tinygrad_gpt.autograd import Node, Tensor
 from tinygrad_gpt.kernels.registry import Version
 from tinygrad_gpt.precision import matmul_precision, using_matmul_precision
@@ -42,7 +43,7 @@ def recompute(function: Callable, *inputs) -> Tensor:
     Raises TypeError if function returns something else than one Tensor.
     """
     wanted = tuple(x.requires_grad if isinstance(x, Tensor) else None for x in inputs)
-    arrays = tuple(x.data if isinstance(x, Tensor) else x for x in inputs)
+    arrays = tuple(_kept(x.data if isinstance(x, Tensor) else x) for x in inputs)
     saved = Saved(function, arrays, wanted, copy_context(), array.random_state(), matmul_precision())
     y = _call(saved)[0]
     if not y.requires_grad:  # inside no_grad, or nothing in it is trained
@@ -50,6 +51,11 @@ def recompute(function: Callable, *inputs) -> Tensor:
     result = y.detach()  # and with y goes all that its graph had saved
     result.node, result.requires_grad = Node(_VERSION, inputs, (y.data,), False, saved), True
     return result
+
+
+def _kept(x):
+    """Ids and masks as copies, as the ops save them: the second run reads what the first one read."""
+    return x.copy() if is_array(x) and x.dtype.kind in "iub" else x
 
 
 def _call(saved: Saved) -> tuple[Tensor, list]:

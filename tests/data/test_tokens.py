@@ -1,5 +1,6 @@
 """Token files: the ids of the whole text, made in little memory, and always whole whoever is killed or does damage."""
 
+import io
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from tinygrad_gpt.data import BPETokenizer, CharTokenizer, open_corpus, prepare_tokens
 from tinygrad_gpt.data import text_files as reading
+from tinygrad_gpt.data.tokens import write_npy
 from tinygrad_gpt.errors import UserError
 
 TEXT = "".join(f"{i} bottles of beer, 瓶 and 🍺, on the wall.\n" for i in range(1500))
@@ -194,3 +196,11 @@ def test_disk_full_is_one_line_and_leaves_nothing(tmp_path, own_cache, corpus_of
     assert process.returncode == 1
     assert message.count("\n") == 1 and message.startswith("cannot write") and "File too large" in message
     assert list((own_cache / "tokens").iterdir()) == []
+
+
+@pytest.mark.parametrize("ids", [[1, 65536], [-1, 2], np.array([2**64 - 1], np.uint64)])
+def test_ids_that_a_file_has_no_room_for_are_an_error(ids):
+    """They would wrap round to other tokens."""
+    file = io.BytesIO()
+    with pytest.raises(ValueError, match=r"expected ids in 0 \.\. 65535 \(uint16\), got"):
+        write_npy(file, [np.array([0, 65535]), np.array(ids)], np.dtype(np.uint16))

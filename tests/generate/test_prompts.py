@@ -69,3 +69,9 @@ def test_a_prompt_without_a_token_is_refused(prompts):
 def test_what_cannot_be_a_batch_of_prompts_is_refused(error, ids, mask, message):
     with pytest.raises(error, match=message):
         check_prompts(ids, mask, None, 10)
+
+
+def test_padding_may_be_an_id_that_the_prompts_dtype_does_not_have():
+    for padding in (-1, 300):
+        ids, mask = check_prompts(np.array([[1, 255]], np.uint8), None, padding, 400)
+        assert ids.dtype == np.int64 and ids.tolist() == [[1, 255]] and mask.all()

@@ -227,3 +227,18 @@ def test_a_number_of_threads_that_was_set_stays_when_more_kernels_load():
         assert numba.get_num_threads() == 1
     finally:
         numba.set_num_threads(threads)
+
+
+def test_another_byte_order_is_refused_and_leaves_the_kernel_as_it_was():
+    """Numba tells arrays in a tuple apart by all but that: it took swapped numbers, or refused right ones."""
+    x, weight = normal((3, 5), np.float64), normal((4, 5), np.float64, 1)
+    weight.flags.writeable = False
+    swapped = weight.astype(">f8")
+    swapped.flags.writeable = False
+    for _ in range(2):
+        with pytest.raises(TypeError, match="byte order"):
+            kernel("linear").forward(x, swapped)
+        np.testing.assert_allclose(kernel("linear").forward(x, weight)[0], x @ weight.T)
+    for dtype in (np.int32, np.float16, ">f8"):
+        with pytest.raises(TypeError):
+            kernel("gelu").forward(x.astype(dtype))

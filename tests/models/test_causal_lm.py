@@ -51,7 +51,7 @@ def test_labels_are_shifted_and_minus_100_counts_for_nothing(model):
     assert next_tokens(tg.Tensor(labels)).tolist() == next_tokens(labels.tolist()).tolist()
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint64", "int8", "int32", ">u2", ">i8"])
 def test_ids_may_come_as_token_files_keep_them(model, dtype):
     x = ids(2, 7)
     assert model(x.astype(dtype), labels=x.astype(dtype)).loss.item() == model(x, labels=x).loss.item()
@@ -68,6 +68,8 @@ def test_labels_that_cannot_be(model):
         model(ids(2, 7), labels=ids(2, 6))
     with pytest.raises(ValueError, match="at least one target that counts"):
         model(ids(1, 1), labels=ids(1, 1))
+    with pytest.raises(IndexError, match=f"expected ids that fit 64 bits with a sign, got {2**64 - 100}"):
+        model(ids(1, 3), labels=np.array([[1, 2**64 - 100, 1]], np.uint64))  # no -100, though its bits are
 
 
 def test_hidden_states_lead_from_the_embeddings_to_the_head(model):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.kernels.numba import _many
 
 SETTINGS = {"lr": 0.01, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8}
 SHAPES = ((), (7,), (3, 5), (0, 3), (2, 5000))  # the last is more than one piece of a kernel's work
@@ -74,6 +75,80 @@ def test_adamw_does_not_write_to_what_is_locked():
             with pytest.raises(ValueError, match="read-only"):
                 version.forward(*arrays, **SETTINGS, weight_decays=[0.1], steps=[1])
             np.testing.assert_array_equal(arrays[locked][0], before)
+
+
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("other", [np.ones(7, np.float32), np.ones(0, np.float32), np.ones((3, 2), np.float32), None])
+def test_adamw_refuses_arrays_that_are_not_alike(place, other):
+    """By the registry and directly: a kernel that has addresses would write beside the smaller one."""
+    for run in (lambda *a, **s: registry.run("adamw", *a, **s), registry.versions("adamw")[0].forward):
+        arrays = [[np.ones(2, np.float32), np.ones(6, np.float32)] for _ in range(4)]
+        arrays[place][1:] = [] if other is None else [other]
+        before = [[a.copy() for a in some] for some in arrays]
+        with pytest.raises(ValueError, match="adamw: expected"):
+            run(*arrays, **SETTINGS, weight_decays=[0.1] * 2, steps=[1] * 2)
+        for some, kept in zip(arrays, before, strict=True):
+            for a, b in zip(some, kept, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("lists", [("weight_decays", [0.1]), ("steps", [1, 2, 3]), ("steps", [])])
+def test_adamw_refuses_numbers_for_more_or_fewer_parameters(lists):
+    settings = SETTINGS | {"weight_decays": [0.1] * 2, "steps": [1] * 2} | dict([lists])
+    for run in (lambda *a, **s: registry.run("adamw", *a, **s), *[v.forward for v in registry.versions("adamw")]):
+        with pytest.raises(ValueError):
+            run(*[draw([(3,), (2,)], np.float32, i) for i in range(4)], **settings)
+
+
+SHARED = {  # (list, place) -> the (list, place), and how many elements on, where it lies
+    "a parameter twice": ((0, 1), (0, 0), 0),
+    "a parameter that overlaps another": ((0, 1), (0, 0), 1),
+    "a gradient that is its parameter": ((1, 0), (0, 0), 0),
+    "a gradient that is another parameter": ((1, 1), (0, 0), 0),
+    "a gradient that overlaps m": ((1, 0), (2, 0), 1),
+    "m that is v": ((2, 0), (3, 0), 0),
+    "m of two parameters": ((2, 1), (2, 0), 0),
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_arrays_that_share_memory_are_updated_in_the_order_of_the_reference(name):
+    (which, at), (whose, there), offset = SHARED[name]
+    n = 20000  # several pieces, for several threads
+    results = []
+    for version in registry.versions("adamw"):
+        wide = [[a for a in draw([(n + 1,)] * 2, np.float64, i)] for i in range(4)]
+        wide[3] = [v**2 for v in wide[3]]
+        arrays = [[a[:n] for a in some] for some in wide]
+        arrays[which][at] = wide[whose][there][offset : n + offset]
+        version.forward(*arrays, **SETTINGS, weight_decays=[0.1, 0.0], steps=[1, 2], grad_scale=0.5)
+        results.append([a.copy() for some in arrays for a in some])
+    for got, right in zip(*results, strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-12, atol=1e-12)
+
+
+def test_what_overlaps():
+    """Of addresses: arrays of 8 and of 16 bytes; the second of four lists is only read."""
+    apart = np.array([[100, 200, 300, 400], [108, 200, 316, 408]])
+    sizes, written = np.array([8, 16]), [0, 2, 3]
+    assert not _many.overlap(apart, sizes, written)  # the gradients may be one, and neighbours may touch
+    for place, address in (
+        ((1, 0), 107),
+        ((0, 2), 301 + 15),
+        ((1, 1), 123),
+        ((1, 1), 93),
+        ((0, 1), 107),
+        ((1, 3), 100),
+    ):
+        starts = apart.copy()
+        starts[place] = address
+        assert _many.overlap(starts, sizes, written), (place, address)
+    for place, address in (((1, 1), 124), ((1, 1), 84), ((0, 0), 92), ((0, 1), 124)):
+        starts = apart.copy()
+        starts[place] = address
+        assert not _many.overlap(starts, sizes, written), (place, address)
+    assert not _many.overlap(np.full((2, 4), 100), np.array([0, 0]), written)
+    assert not _many.overlap(np.empty((0, 4), np.int64), np.empty(0, np.int64), written)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -57,7 +57,8 @@ def _embedding(draw):
     yield "one row", (draw.ids(1, 4), draw.normal(1, 3)), {}
     yield "width one", (draw.ids(5, 4), draw.normal(5, 1)), {}
     yield "int32", (draw.ids(7, 4, dtype=np.int32), draw.normal(7, 3)), {}
-    yield "uint16", (draw.ids(7, 4, dtype=np.uint16), draw.normal(7, 3)), {}
+    for dtype in ("uint8", "uint16", "uint64", ">i4"):
+        yield dtype, (draw.ids(7, 4, dtype=dtype), draw.normal(7, 3)), {}
     yield "transposed", (draw.ids(7, 5, 2).T, transposed(draw.normal(7, 3))), {}
 
 
@@ -177,6 +178,10 @@ def _cross_entropy(draw):
     yield "large", (draw.normal(3, 7, size=300.0), draw.ids(7, 3)), {"reduction": "none"}
     yield "int32", (draw.normal(3, 5), draw.ids(5, 3, dtype=np.int32)), {}
     yield "uint16", (draw.normal(3, 5), draw.ids(5, 3, dtype=np.uint16)), {}
+    for dtype in ("uint8", "uint16", "uint32", "uint64", ">u2", "int8"):
+        ignored = some_ignored(1 + draw.ids(4, 6, dtype=dtype), 0)
+        yield f"{dtype}, some ignored", (draw.normal(6, 5), ignored), {"ignore_index": 0}
+    yield "uint8, ignoring what it has no room for", (draw.normal(3, 5), draw.ids(5, 3, dtype=np.uint8)), {}
     yield "strided", (strided(draw.normal(3, 5)), draw.ids(5, 6)[::2]), {}
     yield "transposed", (transposed(draw.normal(2, 3, 5)), draw.ids(5, 3, 2).T), {}
 

@@ -89,14 +89,21 @@ def _write(folder: Path, key: str, dtype: np.dtype, corpus: Corpus, tokenizer: T
 
 
 def write_npy(file: BinaryIO, arrays: Iterable[np.ndarray], dtype: np.dtype) -> int:
-    """Write one-dimensional arrays, one after the other, as one .npy file of `dtype`. Returns the length.
+    """Write one-dimensional arrays of integers, one after the other, as one .npy file of `dtype`. Returns the length.
+
+    Raises ValueError for a number that is none of this dtype, instead of wrapping it round.
 
     The header comes first but holds the length, which is known last: NumPy pads the header so that any length fits, and
     it is written again at the end.
     """
     length = 0
     start = _write_header(file, dtype, length)
+    limits = np.iinfo(dtype)
     for array in arrays:
+        if len(array) and not (limits.min <= int(np.min(array)) and int(np.max(array)) <= limits.max):
+            raise ValueError(
+                f"expected ids in {limits.min} .. {limits.max} ({dtype}), got {np.min(array)} .. {np.max(array)}"
+            )
         file.write(np.ascontiguousarray(array, dtype=dtype).data)
         length += len(array)
     file.seek(0)

@@ -79,6 +79,7 @@ def check_prompts(input_ids, attention_mask, padding: int | None, vocab_size: in
     if input_ids.ndim != 2 or input_ids.size == 0:
         raise ValueError(f"generate: expected input_ids of shape (B, T) with B and T >= 1, got {input_ids.shape}")
     check_ids(input_ids, vocab_size)
+    input_ids = input_ids.astype(np.int64)
     mask = input_ids != padding if attention_mask is None else to_numpy(plain_array(attention_mask, "attention_mask"))
     if mask.shape != input_ids.shape:
         raise ValueError(f"generate: expected an attention_mask of shape {input_ids.shape}, got {mask.shape}")
@@ -91,4 +92,4 @@ def check_prompts(input_ids, attention_mask, padding: int | None, vocab_size: in
             f"generate: expected padding on the left of the tokens only, row {wrong[0]} of the attention_mask has it "
             "elsewhere or has no token: pad with generate.pad_left"
         )
-    return input_ids.astype(np.int64), mask
+    return input_ids, mask

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.array import Array, to_numpy
+from tinygrad_gpt.array import Array, at_hand, to_numpy
 from tinygrad_gpt.autograd import Tensor, no_grad
 from tinygrad_gpt.generate import generate_batch
 from tinygrad_gpt.generate.prompts import position_ids
@@ -127,6 +127,14 @@ def next_tokens(labels) -> Array:
 
 
 def signed_ids(ids, name: str = "ids") -> Array:
-    """ids as a plain array in which IGNORED has a place: token files keep them in unsigned integers."""
+    """ids as a plain array in which IGNORED has a place: token files keep them in unsigned integers.
+
+    Raises IndexError for one that is no int64, and might become IGNORED as one.
+    """
     ids = plain_ids(ids, "GPT", name)
-    return ids.astype(np.int64) if ids.dtype.kind == "u" else ids
+    if ids.dtype.kind != "u":
+        return ids
+    known = at_hand(ids)
+    if known.size and int(known.max()) >= 1 << 63:
+        raise IndexError(f"GPT: expected {name} that fit 64 bits with a sign, got {known.max()}")
+    return ids.astype(np.int64)

@@ -27,11 +27,11 @@ def check_ids(op: str, name: str, ids: Array, vocabulary: int, passed_over: int 
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{op}: expected integer {name}, got {ids.dtype} of shape {tuple(ids.shape)}")
     ids = at_hand(ids)
-    if ids.size == 0 or (ids.min() >= 0 and ids.max() < vocabulary):
+    if ids.size == 0 or (int(ids.min()) >= 0 and int(ids.max()) < vocabulary):
         return
-    bad = (ids < 0) | (ids >= vocabulary)
+    bad = ids.astype(np.uint64) >= vocabulary  # a negative number, seen as an unsigned one, is larger than any of them
     if passed_over is not None:
-        bad = bad & (ids != passed_over)
+        bad &= ~equals(ids, passed_over)
     if bad.any():
         where = tuple(int(i[0]) for i in np.nonzero(bad))
         also = f", or {passed_over} to ignore" if passed_over is not None else ""
@@ -39,6 +39,15 @@ def check_ids(op: str, name: str, ids: Array, vocabulary: int, passed_over: int 
             f"{op}: expected {name} in 0 .. {vocabulary - 1} (vocabulary size {vocabulary}){also}, "
             f"got {int(ids[where])} at position {where}"
         )
+
+
+def equals(ids: Array, number: int) -> Array:
+    """Where `ids` are `number`, which need be no number of their dtype: nowhere then.
+
+    (Unsigned integers know no -100, and what is told to compare them, or to hold a -1 among them, may wrap it round.)
+    """
+    limits = np.iinfo(ids.dtype)
+    return ids == number if limits.min <= number <= limits.max else np.zeros_like(ids, dtype=bool)
 
 
 def check_broadcast(op: str, *arrays: Array) -> None:

@@ -2,7 +2,7 @@
 
     logits           (..., V)  float: any numbers, softmax makes them probabilities
     targets          (...)     integers: the right class of each row, 0 .. V-1, or `ignore_index`
-    ignore_index     rows with this target count for nothing
+    ignore_index     rows with this target count for nothing; an integer of 64 bits, also where the targets have fewer
     label_smoothing  ε, 0 <= ε < 1: the share of the target that is spread evenly over the V classes (Szegedy et al.,
                      "Rethinking the Inception architecture", 2016, section 7)
     reduction        "mean" over the rows that count, "sum", or "none"
@@ -20,7 +20,8 @@ Backward. ∂L/∂z_j = e^z_j / Σ e^z = p_j, the softmax, so that
 the model's probabilities less the wanted ones. Each row is scaled by its own dy: that of the reduction, divided by the
 number of rows that count for "mean", and 0 for ignored rows.
 
-Saved are the logits and L, one number a row; p is computed again as e^(z - L).
+Saved are the logits and L, one number a row; p is computed again as e^(z - L). The targets are saved as a copy, so that
+the gradient is that of the loss, whatever is written into the batch before backward.
 """
 
 import math
@@ -29,14 +30,14 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt.array import Array, at_hand
-from tinygrad_gpt.ops._shapes import check_floats, check_ids
+from tinygrad_gpt.ops._shapes import check_floats, check_ids, equals
 
 
 class Saved(NamedTuple):
     logits: Array  # (..., V)
     lse: Array  # (R, 1), with R rows in all
-    targets: Array  # (...)
-    ignore_index: int
+    targets: Array  # (R,) int64, 0 where ignored
+    counts: Array  # (R,) bool, False where ignored
     label_smoothing: float
     reduction: str
 
@@ -56,9 +57,11 @@ def check(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction=
         raise ValueError(f'cross_entropy: expected reduction="mean", "sum" or "none", got {reduction!r}')
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"cross_entropy: expected 0 <= label_smoothing < 1, got {label_smoothing}")
+    if not isinstance(ignore_index, int | np.integer) or not -(2**63) <= ignore_index < 2**63:
+        raise ValueError(f"cross_entropy: expected an integer of 64 bits as ignore_index, got {ignore_index!r}")
     check_ids("cross_entropy", "targets", targets, logits.shape[-1], passed_over=ignore_index)
     known = at_hand(targets)
-    if reduction == "mean" and known.size == targets.size and not (known != ignore_index).any():
+    if reduction == "mean" and known.size == targets.size and equals(known, ignore_index).all():
         raise ValueError(
             f"cross_entropy: expected at least one target that counts, got {targets.size} targets, "
             f"all of them ignore_index={ignore_index}: their mean is not defined"
@@ -66,7 +69,8 @@ def check(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction=
 
 
 def forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
-    z, t, counts = _rows(logits, targets, ignore_index)
+    t, counts = counted(targets, ignore_index)
+    z = _rows(logits)
     peak = np.max(z, axis=-1, keepdims=True)  # (R, V) -> (R, 1)
     lse = peak + np.log(np.sum(np.exp(z - peak), axis=-1, keepdims=True))
     z_t = z[np.arange(len(t), like=t), t]  # (R, V) -> (R,)
@@ -80,12 +84,12 @@ def forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reductio
         y = np.sum(loss)
         if reduction == "mean":
             y = y / _number(counts, y.dtype)
-    return y, Saved(logits, lse, targets, ignore_index, label_smoothing, reduction)
+    return y, Saved(logits, lse, t, counts, label_smoothing, reduction)
 
 
 def backward(dy, saved):
-    logits, lse, targets, ignore_index, label_smoothing, reduction = saved
-    z, t, counts = _rows(logits, targets, ignore_index)
+    logits, lse, t, counts, label_smoothing, reduction = saved
+    z = _rows(logits)
     # y = sum(loss) / number of rows that count, or sum(loss), or loss
     if reduction == "mean":
         dy = dy / _number(counts, dy.dtype)
@@ -99,13 +103,16 @@ def backward(dy, saved):
     return dz.reshape(logits.shape), None
 
 
-def _rows(logits: Array, targets: Array, ignore_index: int) -> tuple[Array, Array, Array]:
-    """Logits as (R, V), targets as (R,) with 0 in place of those to ignore, and which rows count, (R,)."""
-    v = logits.shape[-1]
-    z = logits.reshape(math.prod(targets.shape), v)
-    t = targets.reshape(-1).astype(np.int64, copy=False)  # ignore_index may be no number of an unsigned type
-    counts = t != ignore_index
-    return z, np.where(counts, t, 0), counts
+def counted(targets: Array, ignore_index: int, ignored: int = 0) -> tuple[Array, Array]:
+    """Targets (...) of any integer dtype as a new (R,) of int64, `ignored` in place of those that don't count, and
+    which rows count, (R,)."""
+    counts = ~equals(targets, ignore_index).reshape(-1)
+    return np.where(counts, targets.reshape(-1).astype(np.int64), ignored), counts  # widened first: uint16 has no -1
+
+
+def _rows(logits: Array) -> Array:
+    """(..., V) -> (R, V)."""
+    return logits.reshape(math.prod(logits.shape[:-1]), logits.shape[-1])
 
 
 def _number(counts: Array, dtype) -> Array:

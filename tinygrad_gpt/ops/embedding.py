@@ -6,7 +6,8 @@
 
 It is the product of one-hot rows with the table, without the multiplications by 0. dweight follows from that, or from
 counting paths: row v was copied to every place where ids is v, so its gradient is the sum of dy over those places,
-and 0 if it was not used. ids are not differentiable.
+and 0 if it was not used. ids are not differentiable; a copy of them is saved, since dweight belongs to the rows that
+were looked up, whatever is written into the batch before backward.
 """
 
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from tinygrad_gpt.ops._shapes import check_floats, check_ids
 
 
 class Saved(NamedTuple):
-    ids: Array
+    ids: Array  # (...) int64, a copy
     weight_shape: tuple[int, int]
 
 
@@ -31,6 +32,7 @@ def check(ids, weight):
 
 
 def forward(ids, weight):
+    ids = ids.astype(np.int64)
     return weight[ids], Saved(ids, weight.shape)  # (...) -> (..., C)
 
 

@@ -7,8 +7,11 @@
 Each element of y is a copy of one element of x; dx is zero but for those, which get the dy of their copies. Basic
 indexing takes every element at most once, so dy is written to its place. Integer arrays may take one element many
 times, and then its gradient is the sum over its copies: writing would keep only the last of them.
+
+The index is saved as a copy, lists and arrays in it too: dx belongs to the elements that were taken.
 """
 
+import operator
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +26,7 @@ class Saved(NamedTuple):
 
 def forward(x, *, index):
     """Raises IndexError for an index that does not fit x."""
+    index = _copied(index)
     try:
         y = x[index]
     except IndexError as error:
@@ -39,6 +43,20 @@ def backward(dy, saved):
     else:
         dx[index] = dy
     return (dx,)
+
+
+def _copied(index):
+    """The same index, in which nobody else can change anything."""
+    if isinstance(index, tuple | list):
+        parts = map(_copied, index)
+        return tuple(parts) if isinstance(index, tuple) else list(parts)
+    if isinstance(index, slice):
+        return slice(*map(_copied, (index.start, index.stop, index.step)))
+    if index is None or index is ... or isinstance(index, int | np.generic):
+        return index
+    if is_array(index):
+        return index.copy()
+    return operator.index(index) if hasattr(index, "__index__") else np.array(index)  # as NumPy's indexing takes it
 
 
 def _may_repeat(index) -> bool:

@@ -5,7 +5,8 @@
     y          the broadcast shape of all three
 
 dy goes to the side that was chosen and 0 to the other, then back to that side's shape. The zeros are chosen too, not
-multiplied in: 0 · inf would be nan. The condition is not differentiable and has no gradient.
+multiplied in: 0 · inf would be nan. The condition is not differentiable and has no gradient. It is saved as a copy: y
+was chosen by what it is now.
 """
 
 from typing import NamedTuple
@@ -32,7 +33,7 @@ def check(condition, a, b):
 
 
 def forward(condition, a, b):
-    return np.where(condition, a, b), Saved(condition, a.shape, b.shape)
+    return np.where(condition, a, b), Saved(condition.copy(), a.shape, b.shape)
 
 
 def backward(dy, saved):

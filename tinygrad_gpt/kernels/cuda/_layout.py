@@ -35,8 +35,9 @@ def rows(x: Array, c: int) -> Array:
 
 
 def ids(x: Array) -> Array:
-    """Integers of any dtype, from either side, as contiguous int64 on the GPU."""
-    return cupy.ascontiguousarray(cupy.asarray(x, dtype=np.int64))
+    """Integers of any dtype, from either side, as a contiguous copy of int64 on the GPU: what is written into them
+    between forward and backward does not matter."""
+    return cupy.asarray(x).astype(np.int64, order="C")
 
 
 def blocks_for(n: int, threads: int = THREADS) -> int:

@@ -78,7 +78,7 @@ def forward_by(way: str, q, k, v, mask=None, *, causal=False, scale=None, dropou
     tk = k.shape[2]
     q, k, v = adjacent(q), adjacent(k), adjacent(v)
     if mask is not None:
-        mask = cupy.broadcast_to(cupy.asarray(mask), (b, h, tq, tk))
+        mask = cupy.broadcast_to(cupy.asarray(mask).copy(), (b, h, tq, tk))  # backward computes the scores again
     y, lse = heads_last(q, b, tq, h, d), cupy.empty((b, h, tq), q.dtype)
     scale = 1 / math.sqrt(d) if scale is None else float(scale)
     saved = Saved(q, k, v, y, lse, mask, causal, scale, dropout, seed, way)

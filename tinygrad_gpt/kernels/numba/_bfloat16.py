@@ -33,6 +33,7 @@ from tinygrad_gpt.kernels.numba._bfloat16_steps import (
 )
 from tinygrad_gpt.kernels.numba._blocks import has
 from tinygrad_gpt.kernels.numba._compile import helper, kernel, of, read, write
+from tinygrad_gpt.kernels.numba._layout import product_sizes
 
 _threads.start()
 
@@ -53,11 +54,8 @@ def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
 
     a and b are rounded to bfloat16. The bias is not, nor are sums.
     """
+    m, n, k = product_sizes(a, a_transposed, b, b_transposed, bias)
     a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
-    m, k = a.shape[::-1] if a_transposed else a.shape
-    k_of_b, n = b.shape[::-1] if b_transposed else b.shape
-    if k_of_b != k:
-        raise ValueError(f"product: sizes don't fit: ({m}, {k}) @ ({k_of_b}, {n})")
     bias = np.zeros(n, np.float32) if bias is None else np.ascontiguousarray(bias)
     c = np.empty((m, n), np.float32)
     if k == 0:

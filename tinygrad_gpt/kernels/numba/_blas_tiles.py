@@ -10,15 +10,13 @@ from numba import types
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._blas import gemm
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
+from tinygrad_gpt.kernels.numba._layout import product_sizes
 
 
 def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
     """op(a) @ op(b) + bias, where op transposes if asked to; floats (M, K), (K, N) and (N,) or None -> (M, N)."""
+    m, n, k = product_sizes(a, a_transposed, b, b_transposed, bias)
     a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
-    m, k = a.shape[::-1] if a_transposed else a.shape
-    k_of_b, n = b.shape[::-1] if b_transposed else b.shape
-    if k_of_b != k:  # the kernel, which has addresses, would not notice
-        raise ValueError(f"product: sizes don't fit: ({m}, {k}) @ ({k_of_b}, {n})")
     c = np.empty((m, n), a.dtype)
     start = np.zeros(n, a.dtype) if bias is None else np.ascontiguousarray(bias)
     if k == 0:

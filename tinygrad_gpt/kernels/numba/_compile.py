@@ -120,7 +120,7 @@ class Kernel:
 
     def __call__(self, *args):
         """Raises ValueError for sizes that don't fit, TypeError for what the kernel does not state."""
-        team = self.teams.get(args[0].dtype) or self.compile(args[0].dtype)
+        team = self._team_for(args)
         threads = _threads.take()
         try:
             status = team(threads, args)
@@ -131,16 +131,24 @@ class Kernel:
 
     def alone(self, *args):
         """The same in the calling thread, for work so small that the other threads would come too late."""
-        team = self.teams.get(args[0].dtype) or self.compile(args[0].dtype)
+        team = self._team_for(args)
         status = team(1, args)
         if status:
             raise self._error(status, args)
 
+    def _team_for(self, args: tuple) -> _parallel.Team:
+        # Of arrays in a tuple Numba takes the byte order of the first that it meets for that of all others alike.
+        if not all([a.dtype.isnative for a in args if type(a) is np.ndarray]):
+            raise TypeError(f"{self}: expected arrays in the processor's byte order")
+        return self.teams.get(args[0].dtype) or self.compile(args[0].dtype)
+
     def compile(self, dtype) -> _parallel.Team:
         """Make ready for float32 or float64: load what is on disk, after having it made if need be.
 
-        Raises CannotCompile.
+        Raises CannotCompile, and TypeError for a dtype that is none of the kernel's.
         """
+        if dtype not in self.dtypes:
+            raise TypeError(f"{self}: expected {' or '.join(map(str, self.dtypes))}, got {dtype}")
         with _compiling:
             if dtype not in self.teams and dtype not in _cannot:
                 if not self._team(dtype).is_on_disk():

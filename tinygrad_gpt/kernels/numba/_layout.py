@@ -29,8 +29,37 @@ def not_ours(*arrays) -> str | None:
     return None if first is None else cannot_run(first.dtype)
 
 
+def check_dy(op: str, dy: np.ndarray, shape: tuple[int, ...], dtype=None) -> None:
+    """Raise ValueError unless dy has the shape of y, TypeError unless it has its dtype; None: that of either float.
+
+    Kernels go by sizes: what has as many elements, in another shape, would pass for it; and the arrays that y was made
+    from may have been given another shape since. (Of byte orders Numba takes no notice.)
+    """
+    if dy.shape != shape:
+        raise ValueError(f"{op}: expected dy of shape {tuple(shape)}, got {tuple(dy.shape)}")
+    if dy.dtype != dtype if dtype else dy.dtype not in FLOATS:
+        raise TypeError(f"{op}: expected dy of {dtype or 'float32 or float64'}, got {dy.dtype}")
+
+
+def product_sizes(a, a_transposed: bool, b, b_transposed: bool, bias=None) -> tuple[int, int, int]:
+    """(M, N, K) of op(a) @ op(b) + bias, where op transposes if asked to. Raises ValueError for shapes that don't fit,
+    TypeError for dtypes: a product goes by addresses."""
+    if a.ndim == b.ndim == 2:
+        (m, k), (k_b, n) = a.shape[:: -1 if a_transposed else 1], b.shape[:: -1 if b_transposed else 1]
+        if k == k_b and (bias is None or bias.shape == (n,)):
+            if a.dtype == b.dtype and (bias is None or bias.dtype == a.dtype):
+                return m, n, k
+            raise TypeError(f"product: expected arrays of one dtype, got {a.dtype} and {b.dtype}")
+    given = f"{a.shape}{'ᵀ' * a_transposed} and {b.shape}{'ᵀ' * b_transposed}"
+    raise ValueError(
+        f"product: expected shapes (M, K), (K, N) and (N,), got {given}{'' if bias is None else f' and {bias.shape}'}"
+    )
+
+
 def rows(x: np.ndarray, c: int) -> np.ndarray:
-    """(..., c) -> (R, c), contiguous: a view where it can be, else a copy."""
+    """(..., c) -> (R, c), contiguous: a view where it can be, else a copy. Raises ValueError for another last axis."""
+    if x.shape[-1:] != (c,):
+        raise ValueError(f"expected an array of shape (..., {c}), got {x.shape}")
     return np.ascontiguousarray(x).reshape(math.prod(x.shape[:-1]), c)
 
 

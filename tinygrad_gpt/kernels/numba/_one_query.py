@@ -29,7 +29,7 @@ def one_query(q, k, v, shown, has_mask, scale, y, lse):
 
 @kernel(
     lambda f: (
-        read(f, "B H 1 D", "A"), *[read(f, "B H T D", "A")] * 2, read(types.boolean, "_ _ _ _", "A"), types.boolean,
+        read(f, "B H 1 D", "A"), *[read(f, "B H T D", "A")] * 2, read(types.boolean, "B H 1 T", "A"), types.boolean,
         f, write(f, "B H 1 D", "A"), write(f, "B H 1")
     )
 )  # fmt: skip
@@ -38,8 +38,7 @@ def _one_query(share, q, k, v, shown, has_mask, scale, y, lse):
     for head in of(share, b * h):
         bi, hi = head // h, head % h
         q_row, y_row = as_contiguous(q[bi, hi, 0]), as_contiguous(y[bi, hi, 0])
-        visible = shown[bi, hi, 0] if has_mask else shown[0, 0, 0]
-        lse[bi, hi, 0] = _attend(q_row, k[bi, hi], v[bi, hi], visible, has_mask, scale, y_row)
+        lse[bi, hi, 0] = _attend(q_row, k[bi, hi], v[bi, hi], shown[bi, hi, 0], has_mask, scale, y_row)
 
 
 @helper(inlined=False)

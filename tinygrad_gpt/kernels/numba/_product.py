@@ -22,6 +22,7 @@ from numba import types
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._blocks import ROWS, VECTORS, at, lanes, moved
 from tinygrad_gpt.kernels.numba._compile import helper, kernel, of, pasted, read, write
+from tinygrad_gpt.kernels.numba._layout import product_sizes
 from tinygrad_gpt.kernels.numba._tile import copied, multiply, repeated, rounded_up, transposed
 
 TILE_ROWS, TILE_COLUMNS, DEPTH = 256, 384, 256  # the parts of a, b and c in use fit in 1 MiB of second-level cache
@@ -29,9 +30,9 @@ TILE_ROWS, TILE_COLUMNS, DEPTH = 256, 384, 256  # the parts of a, b and c in use
 
 def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
     """op(a) @ op(b) + bias, where op transposes if asked to; floats (M, K), (K, N) and (N,) or None -> (M, N)."""
+    m, n, _ = product_sizes(a, a_transposed, b, b_transposed, bias)
     a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
     a, b = a.T if a_transposed else a, b.T if b_transposed else b
-    m, n = a.shape[0], b.shape[1]
     c = np.empty((m, n), a.dtype)
     if c.size:
         start = np.zeros(n, a.dtype) if bias is None else np.ascontiguousarray(bias)

@@ -1,5 +1,6 @@
 """The AdamW update of all parameters on the CPU, in one pass over memory instead of a dozen (ops/adamw.py has the
-equations)."""
+equations). Where arrays share memory, the order of the updates matters, and the reference, which has one, makes them.
+"""
 
 import math
 
@@ -9,7 +10,8 @@ import numpy as np
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read
 from tinygrad_gpt.kernels.numba._layout import not_ours
-from tinygrad_gpt.kernels.numba._many import addresses, pieces, vector_at
+from tinygrad_gpt.kernels.numba._many import addresses, check_alike, check_writeable, overlap, pieces, vector_at
+from tinygrad_gpt.ops import adamw as reference
 
 _threads.start()
 
@@ -26,23 +28,25 @@ def why_not(params, grads, ms, vs, *, lr, beta1, beta2, eps, weight_decays, step
 
 def run(params, grads, ms, vs, *, lr, beta1, beta2, eps, weight_decays, steps, grad_scale=1.0):
     """Update params, ms and vs in place. Returns nothing."""
-    if not all([a.flags.writeable for a in (*params, *ms, *vs)]):  # the kernel, which has addresses, would not notice
-        raise ValueError("adamw: assignment destination is read-only")
-    if not params:
-        return
+    check_alike("adamw", params=params, grads=grads, ms=ms, vs=vs)
+    check_writeable("adamw", [*params, *ms, *vs])
+    if min(steps, default=1) < 1:
+        raise ValueError(f"adamw: expected steps counted from 1, got {min(steps)}")
     table = [
         # lr m_hat / (sqrt(v_hat) + eps), both divisions by 1 - beta^step taken out of the loop
         (1 - lr * decay, lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step))
-        for decay, step in zip(weight_decays, steps, strict=True)
+        for _, decay, step in zip(params, weight_decays, steps, strict=True)
     ]
+    if not params:
+        return
     grads = [np.ascontiguousarray(g) for g in grads]
+    starts = addresses(params, grads, ms, vs)
+    sizes = tuple([p.size for p in params])
+    if overlap(starts, np.array(sizes) * params[0].itemsize, [0, 2, 3]):
+        numbers = dict(lr=lr, beta1=beta1, beta2=beta2, eps=eps, grad_scale=grad_scale)
+        return reference.run(params, grads, ms, vs, weight_decays=weight_decays, steps=steps, **numbers)
     shared = (grad_scale, beta1, 1 - beta1, beta2, 1 - beta2, eps)
-    _update(
-        np.array(table, params[0].dtype),
-        addresses(params, grads, ms, vs),
-        pieces(tuple([p.size for p in params])),
-        *shared,
-    )
+    _update(np.array(table, params[0].dtype), starts, pieces(sizes), *shared)
 
 
 @kernel(lambda f: (read(f, "P 3"), read(numba.int64, "P 4"), read(numba.int64, "N 3"), *[f] * 6))

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
-from tinygrad_gpt.kernels.numba._layout import ALONE, not_ours, rows
+from tinygrad_gpt.kernels.numba._layout import ALONE, check_dy, not_ours, rows
 from tinygrad_gpt.kernels.numba.layer_norm import Saved, normalize, parts_like, row_gradient
 
 _threads.start()
@@ -19,6 +19,8 @@ def why_not(x, residual, weight, bias=None, *, eps=1e-5):
 
 
 def forward(x, residual, weight, bias=None, *, eps=1e-5):
+    if x.shape != residual.shape:
+        raise ValueError(f"add_layer_norm: expected x and residual of one shape, got {x.shape} and {residual.shape}")
     x_rows = rows(x, x.shape[-1])  # (..., C) -> (R, C)
     s, y = np.empty_like(x_rows), np.empty_like(x_rows)
     mean, rstd = np.empty((2, len(x_rows)), x.dtype)
@@ -31,6 +33,8 @@ def forward(x, residual, weight, bias=None, *, eps=1e-5):
 
 def backward(dys, saved):
     s, mean, rstd, weight, has_bias = saved
+    for one in dys:
+        check_dy("add_layer_norm", one, s.shape, s.dtype)
     ds, dy, s_rows = [rows(a, s.shape[-1]) for a in (*dys, s)]  # (..., C) -> (R, C)
     dx, parts = np.empty_like(s_rows), parts_like(s_rows)
     _backward(dy, ds, s_rows, mean, rstd, np.ascontiguousarray(weight), dx, parts)

@@ -38,7 +38,7 @@ from tinygrad_gpt.array import Array, drop_threshold
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._blocks import ROWS, at
 from tinygrad_gpt.kernels.numba._compile import helper, kernel, of, pasted, read, write
-from tinygrad_gpt.kernels.numba._layout import as_contiguous, not_ours
+from tinygrad_gpt.kernels.numba._layout import as_contiguous, check_dy, not_ours
 from tinygrad_gpt.kernels.numba._one_query import one_query
 from tinygrad_gpt.kernels.numba._random import drop
 from tinygrad_gpt.kernels.numba._tile import copied, multiply, repeated, rounded_up, transposed
@@ -72,8 +72,11 @@ def why_not(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0
 def forward(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0):
     b, h, tq, d = q.shape
     tk = k.shape[2]
+    if not k.shape == v.shape == (b, h, tk, d):
+        raise ValueError(f"attention: expected q, k and v that fit, got {q.shape}, {k.shape} and {v.shape}")
     q, k, v = _adjacent(q), _adjacent(k), _adjacent(v)
-    shown = np.ones((1, 1, 1, 1), bool) if mask is None else np.broadcast_to(mask, (b, h, tq, tk))
+    # A copy of the mask: backward computes the same scores again, whatever is written into the mask until then.
+    shown = np.broadcast_to(True if mask is None else mask.copy(), (b, h, tq, tk))
     visible = (shown, mask is not None, causal, 1 / math.sqrt(d) if scale is None else scale)
     dropping = (np.uint64(drop_threshold(dropout)), 1 / (1 - dropout), np.uint64(seed))
     y = _heads_last(q, b, tq, h, d)
@@ -89,6 +92,8 @@ def forward(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0
 
 def backward(dy, saved):
     q, k, v, y, lse, visible, dropping = saved
+    check_dy("attention", dy, y.shape, y.dtype)
+    q, k, v, y = _adjacent(q), _adjacent(k), _adjacent(v), _adjacent(y)  # they were; strides can be set in place
     b, h, tq, d = q.shape
     tk = k.shape[2]
     chunks = _chunks(b * h, tq)
@@ -128,7 +133,7 @@ def _chunks(heads: int, tq: int) -> int:
 
 # Arguments of both kernels: visible = (shown, has_mask, causal, scale), dropping = (threshold, keep_scale, seed).
 def _visible_and_dropping(f):
-    return read(types.boolean, "_ _ _ _", "A"), types.boolean, types.boolean, f, types.uint64, f, types.uint64
+    return read(types.boolean, "B H Tq Tk", "A"), types.boolean, types.boolean, f, types.uint64, f, types.uint64
 
 
 _QUERIES, _KEYS = "B H Tq D", "B H Tk D"

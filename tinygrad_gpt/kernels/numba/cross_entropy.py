@@ -15,14 +15,17 @@ import numpy as np
 from tinygrad_gpt.array import Array, nobody_else_holds
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
-from tinygrad_gpt.kernels.numba._layout import not_ours, rows
+from tinygrad_gpt.kernels.numba._layout import check_dy, not_ours, rows
 from tinygrad_gpt.kernels.numba._vector_math import exp, row_max
+from tinygrad_gpt.ops._shapes import check_ids
+from tinygrad_gpt.ops.cross_entropy import counted
 
 _threads.start()
 
 
 class Saved(NamedTuple):
     logits: Array  # (..., V)
+    shape: tuple[int, ...]  # of the logits when the targets were found to be below V
     lse: Array  # (R,)
     targets: Array  # (R,) int64, -1 where ignored
     count: int  # how many rows are not ignored
@@ -38,12 +41,17 @@ def why_not(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reductio
 
 def forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
     z = rows(logits, logits.shape[-1])  # (..., V) -> (R, V)
-    counts = targets.reshape(-1) != ignore_index
-    t = np.where(counts, targets.reshape(-1), -1).astype(np.int64)
+    if z.shape[1] == 0 or targets.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"cross_entropy: expected logits (..., V) and targets (...), got {logits.shape}, {targets.shape}"
+        )
+    targets = targets.copy()  # an index of compiled code: what nobody else can write to is checked
+    check_ids("cross_entropy", "targets", targets, z.shape[1], passed_over=ignore_index)
+    t, counts = counted(targets, ignore_index, ignored=-1)
     loss, lse = np.empty((2, len(z)), z.dtype)
     _forward(z, t, label_smoothing, loss, lse)
     count = int(np.count_nonzero(counts))
-    saved = Saved(logits, lse, t, count, label_smoothing, reduction)
+    saved = Saved(logits, logits.shape, lse, t, count, label_smoothing, reduction)
     if reduction == "none":
         return loss.reshape(targets.shape), saved
     total = loss.sum(dtype=np.float64)
@@ -52,8 +60,11 @@ def forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reductio
 
 def backward(dy, saved):
     may_overwrite = nobody_else_holds(saved, 0)
-    logits, lse, t, count, label_smoothing, reduction = saved
+    logits, shape, lse, t, count, label_smoothing, reduction = saved
+    if logits.shape != shape:
+        raise ValueError(f"cross_entropy: expected logits of the shape that they had, {shape}, got {logits.shape}")
     dz = rows(logits if may_overwrite else logits.copy(), logits.shape[-1])  # (..., V) -> (R, V)
+    check_dy("cross_entropy", dy, shape[:-1] if reduction == "none" else (), logits.dtype)
     # y = sum(loss) / count, or sum(loss), or loss
     dloss = dy / count if reduction == "mean" else dy
     dloss = np.ascontiguousarray(np.broadcast_to(dloss.reshape(-1), len(dz)), dtype=dz.dtype)  # (R,)

@@ -4,6 +4,9 @@ Forward is a copy of rows, which NumPy does well. Backward adds rows of dy into 
 the table has already, where it has one (array.Rows; a GPT's table is its output layer too). Two threads must not
 add to one row, and the order of the additions decides the rounding, so the threads share out the channels: each goes
 through all ids, in order, for its strip of channels.
+
+An id is a place in memory that is written to. So the ids are copied, and the copy is checked: what is written into the
+batch between forward and backward does not matter.
 """
 
 from typing import NamedTuple
@@ -14,13 +17,14 @@ import numpy as np
 from tinygrad_gpt.array import Array, Rows, scatter_add
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
-from tinygrad_gpt.kernels.numba._layout import STRIP, not_ours, rows
+from tinygrad_gpt.kernels.numba._layout import STRIP, check_dy, not_ours, rows
+from tinygrad_gpt.ops._shapes import check_ids
 
 _threads.start()
 
 
 class Saved(NamedTuple):
-    ids: Array  # (...)
+    ids: Array  # (...) int64, a copy, each in 0 .. V-1
     weight_shape: tuple[int, int]
 
 
@@ -31,17 +35,20 @@ def why_not(ids, weight):
 
 
 def forward(ids, weight):
+    ids = ids.astype(np.int64)
+    check_ids("embedding", "ids", ids, len(weight))
     return weight[ids], Saved(ids, weight.shape)  # (...) -> (..., C)
 
 
 def backward(dy, saved):
     ids, (v, c) = saved
+    check_dy("embedding", dy, (*ids.shape, c))
     # y = weight[ids]
-    return None, Rows(np.ascontiguousarray(ids.reshape(-1), dtype=np.int64), rows(dy, c), v, _scatter_add)
+    return None, Rows(ids.reshape(-1), rows(dy, c), v, _scatter_add)
 
 
 def _scatter_add(dweight, ids, dy):
-    if isinstance(dweight, np.ndarray) and dweight.flags.c_contiguous and dweight.dtype == dy.dtype:
+    if isinstance(dweight, np.ndarray) and dweight.flags.carray:
         _add_rows(dy, ids, dweight)
     else:
         scatter_add(dweight, ids, dy)

@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._compile import helper, kernel, of, read, write
-from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours, part
+from tinygrad_gpt.kernels.numba._layout import CHUNK, check_dy, flat, not_ours, part
 from tinygrad_gpt.kernels.numba._vector_math import sigmoid
 from tinygrad_gpt.ops.gelu import CUBIC, SQRT_2_OVER_PI
 
@@ -39,6 +39,7 @@ def forward(x, *, approximate="tanh"):
 
 def backward(dy, saved):
     (x,) = saved
+    check_dy("gelu", dy, x.shape, x.dtype)
     dx = np.empty(x.shape, x.dtype)
     _backward(flat(dy), flat(x), SQRT_2_OVER_PI, CUBIC, flat(dx))
     return (dx,)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tinygrad_gpt.array import Array, nobody_else_holds
 from tinygrad_gpt.kernels.numba import _threads, gelu, linear
 from tinygrad_gpt.kernels.numba._compile import kernel, of, write
-from tinygrad_gpt.kernels.numba._layout import CHUNK, part, rows
+from tinygrad_gpt.kernels.numba._layout import CHUNK, check_dy, part, rows
 from tinygrad_gpt.kernels.numba.gelu import cdf_and_slope
 from tinygrad_gpt.ops.gelu import CUBIC, SQRT_2_OVER_PI
 
@@ -50,6 +50,7 @@ def backward_by(product, dy, saved):
     may_overwrite = nobody_else_holds(saved, 0)
     x, weight, has_bias = saved
     c_out, c_in = weight.shape
+    check_dy("gelu_linear", dy, (*x.shape[:-1], c_out), x.dtype)
     dy_rows = rows(dy, c_out)  # (..., C_out) -> (R, C_out)
     # y = h @ weight.T + bias
     dx = product(dy_rows, False, weight, False)  # dh for now: (R, C_out) @ (C_out, C_in) -> (R, C_in)

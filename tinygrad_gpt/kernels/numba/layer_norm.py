@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, of, pasted, read, write
-from tinygrad_gpt.kernels.numba._layout import ALONE, not_ours, rows
+from tinygrad_gpt.kernels.numba._layout import ALONE, check_dy, not_ours, rows
 
 _threads.start()
 
@@ -44,6 +44,7 @@ def forward(x, weight, bias=None, *, eps=1e-5):
 def backward(dy, saved):
     x, mean, rstd, weight, has_bias = saved
     c = x.shape[-1]
+    check_dy("layer_norm", dy, x.shape, x.dtype)
     dy_rows, x_rows = rows(dy, c), rows(x, c)  # (..., C) -> (R, C)
     dx, parts = np.empty_like(x_rows), parts_like(x_rows)
     _backward(dy_rows, x_rows, mean, rstd, np.ascontiguousarray(weight), dx, parts)

@@ -17,7 +17,7 @@ from tinygrad_gpt.kernels.numba import _blas, _threads
 from tinygrad_gpt.kernels.numba._blocks import AVX_512
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
 from tinygrad_gpt.kernels.numba._few_rows import FEW, few_rows
-from tinygrad_gpt.kernels.numba._layout import STRIP, not_ours, rows
+from tinygrad_gpt.kernels.numba._layout import STRIP, check_dy, not_ours, rows
 
 # Only the one that runs is imported, because all kernels that are imported get compiled.
 if AVX_512:
@@ -60,6 +60,7 @@ def backward_by(product, dy, saved):
     """`backward`, with one of the matrix products there are."""
     x, weight, has_bias = saved
     c_out, c_in = weight.shape
+    check_dy("linear", dy, (*x.shape[:-1], c_out), x.dtype)
     dy_rows = rows(dy, c_out)  # (..., C_out) -> (R, C_out)
     # y = x @ weight.T + bias
     dx = product(dy_rows, False, weight, False)  # (R, C_out) @ (C_out, C_in) -> (R, C_in)

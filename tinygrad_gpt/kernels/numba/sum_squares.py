@@ -6,7 +6,7 @@ import numpy as np
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
 from tinygrad_gpt.kernels.numba._layout import not_ours
-from tinygrad_gpt.kernels.numba._many import addresses, pieces, vector_at
+from tinygrad_gpt.kernels.numba._many import addresses, check_alike, pieces, vector_at
 
 _threads.start()
 
@@ -19,6 +19,7 @@ def why_not(*arrays):
 
 def run(*arrays) -> float:
     """Σ x² over all of them, as a Python float."""
+    check_alike("sum_squares", arrays=arrays)
     arrays = [np.ascontiguousarray(a) for a in arrays]
     parts = pieces(tuple([a.size for a in arrays]))
     totals = np.empty(len(parts))
