@@ -39,7 +39,7 @@ def why_not(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reductio
 def forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
     z = rows(logits, logits.shape[-1])  # (..., V) -> (R, V)
     counts = targets.reshape(-1) != ignore_index
-    t = np.where(counts, targets.reshape(-1), -1).astype(np.int64)
+    t = np.where(counts, targets.reshape(-1).astype(np.int64), -1)  # widened first: -1 is no unsigned number
     loss, lse = np.empty((2, len(z)), z.dtype)
     _forward(z, t, label_smoothing, loss, lse)
     count = int(np.count_nonzero(counts))
