@@ -13,11 +13,13 @@ from tinygrad_gpt.cases.kinks import EQUAL_SHARES
 
 ROWS, COLUMNS = 521, 67  # primes: 34907 elements in all
 WIDE = 8209  # a prime too
+STRIP, CHUNK = 64, 8192  # columns and elements of a piece: what is left is one, in the sizes that add 1
 
 
 def _unary(values: str = "normal", **settings):
     def make(draw):
         yield "hundreds of rows and columns", (getattr(draw, values)(ROWS, COLUMNS),), settings
+        yield "one more than a chunk", (getattr(draw, values)(CHUNK + 1),), settings
 
     return make
 
@@ -92,7 +94,7 @@ def _matmul(draw):
 def _linear(draw):
     for name, x, c_out in [
         ("hundreds of rows", (ROWS, 37), COLUMNS),
-        ("hundreds of rows in batches", (3, 2, 97, 17), 67),
+        ("hundreds of rows in batches", (3, 2, 97, 17), STRIP + 1),
         ("deep and wide", (67, 300), 401),
         ("few rows, a large weight", (7, 131), 409),
     ]:
@@ -109,12 +111,13 @@ def _gelu_linear(draw):
 
 def _gelu(draw):
     for approximate in ("tanh", "none"):
-        yield f"{approximate}, many", (draw.normal(ROWS, COLUMNS, size=2.0),), {"approximate": approximate}
+        for name, arrays, _ in _unary()(draw):
+            yield f"{approximate}, {name}", arrays, {"approximate": approximate}
 
 
 def _embedding(draw):
     yield "many ids and rows", (draw.ids(ROWS, 13, 79), draw.normal(ROWS, COLUMNS)), {}
-    yield "many ids of few rows", (draw.ids(3, 1031), draw.normal(3, 130)), {}
+    yield "many ids of few rows", (draw.ids(3, 1031), draw.normal(3, 2 * STRIP + 1)), {}
     yield "hundreds of rows, few of them used", (draw.ids(ROWS, 5), draw.normal(ROWS, 7)), {}
 
 

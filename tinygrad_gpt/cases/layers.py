@@ -123,6 +123,9 @@ def _attention(draw):
     yield "head size one", (*qkv(1, 2, 3, 4, 1), None), {}
     yield "scale", (*qkv(1, 2, 3, 5, 4), None), {"scale": 0.3}
     yield "large scores", (*qkv(1, 2, 3, 5, 4), None), {"scale": 40.0}
+    two_in_turn = 200 * (np.eye(12) + np.eye(12, k=4) + np.eye(12, k=-8))  # e^200 is too large for float32
+    far_above = (two_in_turn[None, None], np.eye(12)[None, None], draw.normal(1, 1, 12, 12), None)
+    yield "two keys in turn far above the others", far_above, {"scale": 1.0}
     q, k, v = qkv(1, 2, 3, 5, 4)
     yield "scores that tie", (q, np.concatenate([k[:, :, :3]] * 2, axis=2)[:, :, :5], v, None), {}
     yield "no keys", (*qkv(2, 1, 3, 0, 4), None), {}
@@ -174,6 +177,7 @@ def _cross_entropy(draw):
             yield f"{name}, some ignored", (draw.normal(2, 3, 5), some_ignored(draw.ids(5, 2, 3))), settings
     yield "one row", (draw.normal(5), draw.ids(5)), {}
     yield "one class", (draw.normal(3, 1), draw.ids(1, 3)), {}
+    yield "one class, some ignored", (draw.normal(4, 1), some_ignored(draw.ids(1, 4))), {"reduction": "none"}
     yield "ignoring class 0", (draw.normal(6, 5), some_ignored(1 + draw.ids(4, 6), 0)), {"ignore_index": 0}
     yield "all ignored", (draw.normal(3, 5), np.full(3, -100)), {"reduction": "sum"}
     yield "no rows", (draw.normal(0, 5), draw.ids(5, 0)), {"reduction": "sum"}
