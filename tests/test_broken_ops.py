@@ -25,8 +25,9 @@ def float_inputs(op: str) -> list[int]:
     return [i for i in range(most) if any(len(c.arrays) > i and is_float(c.arrays[i]) for c in cases(op))]
 
 
-def assert_caught(op: str, pair) -> None:
-    for case in cases(op):
+def assert_caught(op: str, pair, which=lambda case: True) -> None:
+    """The checks find `pair` wrong in one of the cases for which `which` is true."""
+    for case in filter(which, cases(op)):
         if not check_op(op, pair, [case]).ok:
             return
     pytest.fail(f"a broken {op} passed in all cases")
@@ -120,8 +121,38 @@ def returns_the_same_buffer(module):
     return SimpleNamespace(forward=module.forward, backward=backward)
 
 
+def rounds_its_outputs(module):
+    """float64 comes out, computed in float32."""
+
+    def forward(*arrays, **settings):
+        y, saved = module.forward(*arrays, **settings)
+        return mapped(y, lambda part: np.asarray(as_float32(part))), saved
+
+    return SimpleNamespace(forward=forward, backward=module.backward)
+
+
+def as_float32(g):
+    return np.asarray(g, np.float32).astype(g.dtype)
+
+
+def reads_dy_in_the_order_of_memory(module, dtypes=(np.float64, np.float32)):
+    """As a kernel that is given an address, and goes through memory from there."""
+
+    def in_memory(dy):
+        return dy.ravel(order="K").reshape(dy.shape) if dy.dtype in dtypes else dy
+
+    backward = lambda dy, saved: module.backward(mapped(dy, in_memory), saved)  # noqa: E731
+    return SimpleNamespace(forward=module.forward, backward=backward)
+
+
 GENERAL = {
     "ignores dy": ignores_dy,
+    "outputs as in float32": rounds_its_outputs,
+    "gradients as in float32": each(as_float32),
+    "wrong in float32 only": each(lambda g: 1.01 * g if g.dtype == np.float32 else g),
+    "wrong in float64 only": each(lambda g: 1.01 * g if g.dtype == np.float64 else g),
+    "dy in memory's order": reads_dy_in_the_order_of_memory,
+    "dy in memory's order, float32": lambda module: reads_dy_in_the_order_of_memory(module, (np.float32,)),
     "scale 1.01": each(lambda g: 1.01 * g),
     "scale 1.0001": each(lambda g: 1.0001 * g),
     "sign": each(lambda g: -g),
@@ -169,6 +200,65 @@ def test_gradients_in_the_wrong_order_are_caught(op):
             if i < j:
                 grads[i], grads[j] = grads[j], grads[i]
         return tuple(grads)
+
+    assert_caught(op, SimpleNamespace(forward=module.forward, backward=backward))
+
+
+def beyond(size: int):
+    """Spoils what lies beyond so many along any axis, as when a loop ends with its first block."""
+
+    def spoil(g):
+        g = g.copy()
+        for axis in range(g.ndim):
+            np.moveaxis(g, axis, 0)[size:] *= 1.01
+        return g
+
+    return spoil
+
+
+def beyond_two_chunks(g):
+    g = g.copy()
+    g.reshape(-1)[2 * 8192 :] *= 1.01
+    return g
+
+
+def one_far_out(g):
+    g = g.copy()
+    if g.size > 2 * 8192:
+        g[tuple(n * 9 // 10 for n in g.shape)] += 0.5
+    return g
+
+
+FAR_OUT = {"257 on": beyond(256), "512 on": beyond(511), "chunk 3": beyond_two_chunks, "one element": one_far_out}
+
+
+def is_large(case) -> bool:
+    return max(a.size for a in case.arrays if is_float(a)) > 2 * 8192
+
+
+@pytest.mark.parametrize("damage", FAR_OUT)
+@pytest.mark.parametrize("op", OPS)
+def test_damage_beyond_the_first_blocks_is_caught(op, damage):
+    """Every op has cases with more rows, and with more elements, than a kernel takes at a time."""
+    assert_caught(op, each(FAR_OUT[damage])(registry.reference(op)), is_large)
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if op != "max"])  # whose large case is all ties, for the reference
+def test_one_wrong_element_among_thousands_is_measured(op):
+    """Along random directions, with no help from the reference."""
+    case = next(case for case in cases(op) if is_large(case))
+    report = check_op(op, each(one_far_out)(registry.reference(op)), [case])
+    assert any(f.index is None for f in report.failures)
+    assert any(f.index is not None and f.problem == "wrong numbers" for f in report.failures), "no place was told"
+
+
+@pytest.mark.parametrize("output", [0, 1])
+@pytest.mark.parametrize("op", ["add_layer_norm", "split"])
+def test_one_wrong_output_of_many_is_caught(op, output):
+    module = registry.reference(op)
+
+    def backward(dys, saved):
+        return module.backward(tuple(dy * (1.01 if k == output else 1) for k, dy in enumerate(dys)), saved)
 
     assert_caught(op, SimpleNamespace(forward=module.forward, backward=backward))
 
@@ -228,6 +318,7 @@ PARTICULAR = {
         ("slice(start, start + size)", "slice(0, size)"),
     ],
     "cross_entropy": [
+        ("np.where(counts.reshape(-1, 1), dz * dloss, 0.0)", "counts.reshape(-1, 1) * (dz * dloss)"),
         ('if reduction == "mean":\n        dy = dy', "if False:\n        dy = dy"),
         ("dy = dy / _number(counts, dy.dtype)", "dy = dy / counts.size"),
         ("np.where(counts.reshape(-1, 1), dz * dloss, 0.0)", "dz * dloss"),
@@ -235,7 +326,13 @@ PARTICULAR = {
         ("t] -= 1 - label_smoothing", "t] -= 1"),
         ("dz -= label_smoothing / z.shape[-1]", "pass"),
     ],
-    "div": [("db = -da * y", "db = da * y"), ("db = -da * y", "db = -dy * y"), ("da = dy / b", "da = dy * b")],
+    "div": [
+        ("da = dy / b", "da = np.where(b == 0, 0.0, dy / b)"),
+        ("db = -da * y", "db = np.where(b == 0, 0.0, -da * y)"),
+        ("db = -da * y", "db = da * y"),
+        ("db = -da * y", "db = -dy * y"),
+        ("da = dy / b", "da = dy * b"),
+    ],
     "dropout": [("dy * (1 / (1 - p))", "dy"), ("keep_mask(seed, ", "keep_mask(seed + 1, ")],
     "embedding": [
         ("scatter_add(dweight, ids.reshape(-1), dy.reshape(ids.size, c))", "dweight[ids] = dy"),
@@ -268,8 +365,9 @@ PARTICULAR = {
         ("np.sum(dy_rows, axis=0)", "dy_rows[0]"),
         ("np.sum(dy_rows, axis=0)", "np.mean(dy_rows, axis=0)"),
     ],
-    "log": [("dy / x", "dy * x")],
+    "log": [("dy / x", "dy * x"), ("dy / x", "dy / np.maximum(x, 1e-12)"), ("dy / x", "np.where(x > 0, dy / x, 0.0)")],
     "log_softmax": [
+        ("(dy - np.exp(y)", "(np.where(y > -np.inf, dy, 0.0) - np.exp(y)"),
         (" - np.exp(y) * np.sum(dy, axis=axis, keepdims=True)", ""),
         ("np.exp(y) * np.sum", "y * np.sum"),
         ("np.sum(dy, axis=axis, keepdims=True)", "np.sum(dy, axis=-1, keepdims=True)"),
@@ -280,8 +378,18 @@ PARTICULAR = {
         ("da = dy @ b_columns.swapaxes(-1, -2)", "da = dy @ b_columns"),
         ("db = a_rows.swapaxes(-1, -2) @ dy", "db = (a_rows.swapaxes(-1, -2) @ dy) / dy.shape[-2]"),
     ],
-    "max": [("np.where(is_largest, dy_each, 0.0)", "np.broadcast_to(dy_each, is_largest.shape)")],
+    "max": [
+        ("np.where(is_largest, dy_each, 0.0)", "np.broadcast_to(dy_each, is_largest.shape)"),
+        (" / ties", ""),
+        ("np.where(is_largest, dy_each, 0.0)", "np.where(is_largest & (ties == 1), dy_each, 0.0)"),
+    ],
     "maximum": [
+        ("0.5 * dy", "dy"),
+        ("0.5 * dy", "0.0 * dy"),
+        ("0.5 * dy", "0.5 / dy"),
+        ("0.5 * dy", "np.ones_like(dy)"),
+        ("0.5 * dy", "0.25 * dy"),
+        ("db = dy - da", "db = np.where(a == b, 0.0, dy - da)"),
         ("np.where(a > b, dy,", "np.where(a < b, dy,"),
         ("db = dy - da", "db = dy + 0 * da"),
         ("return sum_to_shape(da, a.shape)", "return da"),
@@ -293,9 +401,20 @@ PARTICULAR = {
         ("sum_to_shape(dy * a, b.shape)", "np.mean(dy * a) + 0 * b"),
     ],
     "neg": [("(-dy,)", "(dy,)")],
-    "pow": [("dy * exponent * x", "dy * x"), ("(exponent - 1)", "exponent")],
     "abs": [("dy * np.sign(saved.x)", "dy"), ("dy * np.sign", "np.sign"), ("np.sign(saved.x)", "saved.x")],
-    "relu": [("np.where(y > 0, dy, 0.0)", "dy"), ("y > 0", "y <= 0")],
+    "pow": [
+        ("dy * exponent * x", "dy * x"),
+        ("(exponent - 1)", "exponent"),
+        ("if exponent == 0:", "if False:"),
+        ("x ** (exponent - 1)", "np.where(x == 0, 0.0, x ** (exponent - 1))"),
+        ("x ** (exponent - 1)", "x**exponent / x"),
+    ],
+    "relu": [
+        ("np.where(y > 0, dy, 0.0)", "dy"),
+        ("y > 0", "y <= 0"),
+        ("y > 0", "y >= 0"),
+        ("np.where(y > 0, dy, 0.0)", "0.5 * dy * (1 + np.sign(y))"),
+    ],
     "reshape": [("dy.reshape(saved.shape)", "dy.ravel()[::-1].reshape(saved.shape)")],
     "silu": [(" * (1 + x * (1 - s))", ""), ("1 + x * (1 - s)", "1 + x * s")],
     "sigmoid": [(" * (1 - y)", ""), ("dy * y * (1 - y)", "dy * (1 - y)")],
@@ -305,7 +424,12 @@ PARTICULAR = {
         ("np.sum(dy * y, axis=axis,", "np.sum(dy * y, axis=-1,"),
     ],
     "split": [("joined(dys, saved.axis)", "joined(dys[::-1], saved.axis)")],
-    "sqrt": [("(2 * y)", "y"), ("dy / (2 * y)", "dy * (2 * y)")],
+    "sqrt": [
+        ("(2 * y)", "y"),
+        ("dy / (2 * y)", "dy * (2 * y)"),
+        ("dy / (2 * y)", "np.where(y > 0, dy / (2 * y), 0.0)"),
+        ("(2 * y)", "(2 * y + 1e-12)"),
+    ],
     "sub": [("-sum_to_shape", "sum_to_shape"), ("-sum_to_shape(dy, saved.b_shape)", "-dy")],
     "sum": [
         ("dy.reshape(kept_shape(shape, axes)), shape)", "dy.reshape(kept_shape(shape, axes)) / len(shape), shape)"),

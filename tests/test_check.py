@@ -61,7 +61,7 @@ def test_a_wrong_element_is_named_with_both_values():
     assert caught.value.report is report
 
 
-@pytest.mark.parametrize("amount, ok", [(1e-8, True), (1e-5, False)])
+@pytest.mark.parametrize("amount, ok", [(1e-12, True), (1e-8, False), (1e-5, False)])
 def test_the_tolerance_lies_between_rounding_and_mistakes(amount, ok):
     wrong = pair(exp, lambda dy, saved: (dy * saved.y * (1 + amount),))
     assert check_op("exp", wrong, [Case("plain", (rng.normal(size=(3, 4)),), {})]).ok is ok

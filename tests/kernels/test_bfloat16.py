@@ -44,8 +44,11 @@ def layer(x, weight, bias=None, dy=None):
     return y, *linear_bfloat16.backward(normal(y.shape, np.float32, 9) if dy is None else dy, saved)
 
 
+SHAPES = [((7, 5), 3), ((2, 3, 5), 4), ((5,), 3), ((3, 1), 1), ((33, 65), 17), ((521, 65), 67), ((67, 300), 401)]
+
+
 @needs_dot_products
-@pytest.mark.parametrize("shape, c_out", [((7, 5), 3), ((2, 3, 5), 4), ((5,), 3), ((3, 1), 1), ((33, 65), 17)])
+@pytest.mark.parametrize("shape, c_out", SHAPES)
 def test_forward_and_backward_multiply_rounded_numbers(shape, c_out):
     c = shape[-1]
     x, weight, bias = normal(shape, np.float32), normal((c_out, c), np.float32, 1), normal(c_out, np.float32, 2)

@@ -102,3 +102,14 @@ def test_nan_stays_visible():
     a, b = np.ones((8, 20), np.float32), np.ones((20, 70), np.float32)
     a[3, 7] = np.nan
     assert np.isnan(_product.product(a, False, b, False)).sum(axis=1).tolist() == [0, 0, 0, 70, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_a_sum_of_nothing_is_written(name, monkeypatch):
+    """Where there is nothing to multiply, the result is 0 or the bias, not what new memory happened to hold."""
+    a, b, bias = np.ones((3, 0)), np.ones((0, 5)), np.arange(5.0)
+    monkeypatch.setattr(np, "empty", lambda shape, dtype: np.full(shape, np.nan, dtype))
+    nothing, only_bias = PRODUCTS[name](a, False, b, False), PRODUCTS[name](a, False, b, False, bias)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(nothing, np.zeros((3, 5)))
+    np.testing.assert_array_equal(only_bias, np.broadcast_to(bias, (3, 5)))

@@ -26,7 +26,7 @@ def draw(shapes, dtype, seed):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("grad_scale", [1.0, 0.25])
+@pytest.mark.parametrize("grad_scale", [1.0, 0.25, 2.0])
 @pytest.mark.parametrize("shapes", [SHAPES, SHAPES[2:3], ()], ids=["many", "one", "none"])
 def test_adamw(shapes, grad_scale, dtype):
     """Parameters of many sizes at once, each with its own decay and its own count of steps."""

@@ -19,6 +19,7 @@ def test_gradcheck(op):
             report.raise_if_failed()
 
 
+@np.errstate(divide="ignore", invalid="ignore")  # in cases at the edge of a domain
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("op", registry.op_names())
 def test_agrees_with_the_reference_in_float64(op, dtype):
@@ -66,5 +67,5 @@ def _same(got, right, dtype, tolerance, what):
         assert got is None, what
     else:
         assert got.dtype == dtype, what
-        scale = float(np.max(np.abs(right), initial=0.0)) or 1.0
+        scale = float(np.max(np.abs(right), initial=0.0, where=np.isfinite(right))) or 1.0
         np.testing.assert_allclose(got / scale, right / scale, rtol=0, atol=tolerance, err_msg=what)

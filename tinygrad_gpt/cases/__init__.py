@@ -5,34 +5,42 @@
 
 Shapes are chosen to be awkward: no two sizes equal, so that a swapped axis shows; sizes of 1, where broadcasting and
 reductions have their corners; sizes of 0, where they are legal; sizes just past a power of two, where a kernel's blocks
-end; and arrays that do not lie in memory row by row. Values have nothing special about them, and keep clear of kinks
-(a tie of two maxima, the 0 of relu), where finite differences measure nothing. They are float64, and the same at every
-call.
+end, and beyond many of them (large.py); and arrays that do not lie in memory row by row. Values have nothing special
+about them, and keep clear of kinks (a tie of two maxima, the 0 of relu), where finite differences measure nothing; the
+kinks have cases of their own (kinks.py). They are float64, and the same at every call.
 
 `arrays` holds all that forward takes, None included, so that backward returns just as many gradients.
 """
 
 from dataclasses import dataclass
 
-from tinygrad_gpt.cases import arranging, elementwise, layers
+from tinygrad_gpt.cases import arranging, elementwise, kinks, large, layers
 from tinygrad_gpt.cases.draw import Draw
 from tinygrad_gpt.kernels.registry import op_names
 
-_MAKERS = elementwise.MAKERS | arranging.MAKERS | layers.MAKERS  # op -> a generator of (name, arrays, settings)
+# op -> a generator of what a Case is made of
+_MAKERS = elementwise.MAKERS | arranging.MAKERS | layers.MAKERS
 
 
 @dataclass(frozen=True)
 class Case:
-    """One call of an op: `forward(*arrays, **settings)`. Floats are float64."""
+    """One call of an op: `forward(*arrays, **settings)`. Floats are float64.
+
+    kink  what the op's file states about the gradient here, where there is no derivative to measure; "" elsewhere
+    """
 
     name: str
     arrays: tuple
     settings: dict
+    kink: str = ""
 
 
 def cases(op: str) -> list[Case]:
     """The cases of `op`, with fresh arrays. Raises ValueError for a name that is no op."""
     if op not in _MAKERS:
         raise ValueError(f"there are no cases for {op!r}; the ops are {', '.join(op_names())}")
-    made = _MAKERS[op](Draw(op))
-    return [Case(name, arrays, settings) for name, arrays, settings in made]
+    made = [*_MAKERS[op](Draw(op))]
+    if op in kinks.MAKERS:
+        made += kinks.MAKERS[op](Draw(f"{op}, kinks"))
+    made += large.MAKERS[op](Draw(f"{op}, large"))
+    return [Case(*parts) for parts in made]

@@ -34,6 +34,7 @@ def _var(draw):
     for correction in (1, 0.5):
         yield f"correction {correction}", (draw.normal(3, 5),), {"axis": 1, "correction": correction}
     yield "far from 0", (draw.normal(3, 5) + 50,), {"axis": -1, "keepdims": True}
+    yield "constant rows", (np.repeat([[2.0], [-3.5], [0.0]], 5, axis=1),), {"axis": 1}
 
 
 # --- shapes ------------------------------------------------------------------------------------------------------
@@ -102,6 +103,8 @@ def _getitem(draw):
         ("integer arrays apart", (np.array([0, 0, 1]), slice(1, 4), np.array([2, 2, 0]))),
         ("a list", [2, 2, 0]),
         ("no ids", np.array([], dtype=np.int64)),
+        ("repeated, uint8", np.array([3, 3, 0], dtype=np.uint8)),
+        ("repeated, int8", np.array([-1, 3, 0], dtype=np.int8)),
         ("booleans of rows", np.array([True, False, True, True])),
         ("booleans of elements", x > 0),
         ("no booleans", np.zeros((4, 5), dtype=bool)),

@@ -6,10 +6,10 @@ LONG = 1025  # one more than any vector or block of a kernel divides
 
 
 class Draw:
-    """Random arrays; the op's name is the seed."""
+    """Random arrays; what they are for, an op's name, is the seed."""
 
-    def __init__(self, op: str):
-        self.rng = np.random.default_rng(list(op.encode()))
+    def __init__(self, purpose: str):
+        self.rng = np.random.default_rng(list(purpose.encode()))
 
     def normal(self, *shape: int, size: float = 1.0) -> np.ndarray:
         return np.asarray(size * self.rng.standard_normal(shape))
@@ -25,6 +25,10 @@ class Draw:
         """No two closer than 0.05."""
         n = int(np.prod(shape))
         return (0.1 * self.rng.permutation(n) + self.rng.uniform(0, 0.05, n) - 0.05 * n).reshape(shape)
+
+    def few(self, *shape: int) -> np.ndarray:
+        """0, 1 and 2, so that many are equal."""
+        return np.asarray(self.rng.integers(0, 3, shape), np.float64)
 
     def bools(self, *shape: int) -> np.ndarray:
         return np.asarray(self.rng.random(shape) < 0.6)

@@ -21,12 +21,16 @@ def _unary(values: str = "normal", **settings):
     return make
 
 
+_NEAR_ZERO = np.array([0.0, -0.0, 1e-300, -1e-9, 1e-5])
+
+
 def _with_large(make, size: float):
-    """More cases: arguments so large that the function is flat, or overflows if written carelessly."""
+    """More cases: 0, and arguments so large that the function is flat, or overflows if written carelessly."""
 
     def more(draw):
         yield from make(draw)
         yield "large", (np.linspace(-size, size, 23),), {}
+        yield "near zero", (_NEAR_ZERO,), {}
 
     return more
 
@@ -99,6 +103,8 @@ def _where(draw):
     yield "the condition broadcasts", (draw.bools(3, 1), draw.normal(2, 3, 5), draw.normal(5)), {}
     yield "the condition stretches both", (draw.bools(2, 3, 5), draw.normal(5), draw.normal(3, 1)), {}
     yield "strided", (draw.bools(6, 4)[::2], strided(draw.normal(3, 4)), transposed(draw.normal(3, 4))), {}
+    a, condition = draw.normal(3, 5), np.arange(15).reshape(3, 5) % 2 == 0
+    yield "what is not chosen is infinite", (condition, np.where(condition, a, np.inf), draw.normal(3, 5)), {}
 
 
 MAKERS = {

@@ -4,6 +4,8 @@ import numpy as np
 
 from tinygrad_gpt.cases.draw import LONG, strided, transposed
 
+INTEGERS = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64")  # besides int64
+
 
 def _matmul(draw):
     for name, a, b in [
@@ -56,9 +58,8 @@ def _embedding(draw):
     yield "no ids", (draw.ids(7, 0, 2), draw.normal(7, 3)), {}
     yield "one row", (draw.ids(1, 4), draw.normal(1, 3)), {}
     yield "width one", (draw.ids(5, 4), draw.normal(5, 1)), {}
-    yield "int32", (draw.ids(7, 4, dtype=np.int32), draw.normal(7, 3)), {}
-    for dtype in ("uint8", "uint16", "uint64", ">i4"):
-        yield dtype, (draw.ids(7, 4, dtype=dtype), draw.normal(7, 3)), {}
+    for dtype in (*INTEGERS, ">i4"):
+        yield dtype, (draw.ids(7, 6, dtype=dtype), draw.normal(7, 3)), {}
     yield "transposed", (draw.ids(7, 5, 2).T, transposed(draw.normal(7, 3))), {}
 
 
@@ -75,6 +76,7 @@ def _layer_norm(draw):
         yield name, (draw.normal(*shape), draw.normal(c), draw.normal(c)), {}
         yield f"{name}, no bias", (draw.normal(*shape), draw.normal(c), None), {}
     yield "far from 0", (draw.normal(3, 5) + 30, draw.normal(5), draw.normal(5)), {}
+    yield "constant rows", (np.repeat([[0.1], [-3.7], [0.0]], 5, axis=1), draw.normal(5), draw.normal(5)), {"eps": 0.3}
     # With two channels x̂ is ±1 and dx nearly 0, all rounding: only a large eps leaves something to compare.
     yield "width two, large eps", (draw.normal(3, 2), draw.normal(2), draw.normal(2)), {"eps": 0.3}
     yield "large eps", (draw.normal(3, 5), draw.normal(5), draw.normal(5)), {"eps": 0.3}
@@ -102,6 +104,8 @@ def _softmax(draw):
     yield "no rows", (draw.normal(0, 3),), {}
     yield "long", (draw.normal(3, LONG),), {}
     yield "large", (draw.normal(3, 7, size=300.0),), {}
+    yield "ties", (draw.few(4, 5),), {}
+    yield "all equal", (np.full((2, 5), 7.0),), {}
     yield "strided", (strided(draw.normal(3, 7)),), {}
     yield "transposed", (transposed(draw.normal(4, 2, 3)),), {"axis": 1}
 
@@ -119,6 +123,11 @@ def _attention(draw):
     yield "head size one", (*qkv(1, 2, 3, 4, 1), None), {}
     yield "scale", (*qkv(1, 2, 3, 5, 4), None), {"scale": 0.3}
     yield "large scores", (*qkv(1, 2, 3, 5, 4), None), {"scale": 40.0}
+    two_in_turn = 200 * (np.eye(12) + np.eye(12, k=4) + np.eye(12, k=-8))  # e^200 is too large for float32
+    far_above = (two_in_turn[None, None], np.eye(12)[None, None], draw.normal(1, 1, 12, 12), None)
+    yield "two keys in turn far above the others", far_above, {"scale": 1.0}
+    q, k, v = qkv(1, 2, 3, 5, 4)
+    yield "scores that tie", (q, np.concatenate([k[:, :, :3]] * 2, axis=2)[:, :, :5], v, None), {}
     yield "no keys", (*qkv(2, 1, 3, 0, 4), None), {}
     yield "no queries", (*qkv(2, 1, 0, 3, 4), None), {}
 
@@ -168,6 +177,7 @@ def _cross_entropy(draw):
             yield f"{name}, some ignored", (draw.normal(2, 3, 5), some_ignored(draw.ids(5, 2, 3))), settings
     yield "one row", (draw.normal(5), draw.ids(5)), {}
     yield "one class", (draw.normal(3, 1), draw.ids(1, 3)), {}
+    yield "one class, some ignored", (draw.normal(4, 1), some_ignored(draw.ids(1, 4))), {"reduction": "none"}
     yield "ignoring class 0", (draw.normal(6, 5), some_ignored(1 + draw.ids(4, 6), 0)), {"ignore_index": 0}
     yield "all ignored", (draw.normal(3, 5), np.full(3, -100)), {"reduction": "sum"}
     yield "no rows", (draw.normal(0, 5), draw.ids(5, 0)), {"reduction": "sum"}
@@ -176,12 +186,17 @@ def _cross_entropy(draw):
     yield "long, smoothing", (draw.normal(3, LONG), draw.ids(LONG, 3)), {"label_smoothing": 0.2}
     yield "many rows", (draw.normal(67, 9), draw.ids(9, 67)), {}
     yield "large", (draw.normal(3, 7, size=300.0), draw.ids(7, 3)), {"reduction": "none"}
-    yield "int32", (draw.normal(3, 5), draw.ids(5, 3, dtype=np.int32)), {}
-    yield "uint16", (draw.normal(3, 5), draw.ids(5, 3, dtype=np.uint16)), {}
-    for dtype in ("uint8", "uint16", "uint32", "uint64", ">u2", "int8"):
-        ignored = some_ignored(1 + draw.ids(4, 6, dtype=dtype), 0)
-        yield f"{dtype}, some ignored", (draw.normal(6, 5), ignored), {"ignore_index": 0}
+    yield "ties", (draw.few(4, 5), draw.ids(5, 4)), {}
+    for dtype in INTEGERS:
+        yield dtype, (draw.normal(3, 5), draw.ids(5, 3, dtype=dtype)), {}
+        padded = some_ignored(1 + draw.ids(4, 6, dtype=dtype), 0)
+        yield f"{dtype}, ignoring class 0", (draw.normal(6, 5), padded), {"ignore_index": 0}
+        most = np.iinfo(dtype).max  # as good a number for padding as any, and no class
+        padded = some_ignored(draw.ids(5, 6, dtype=dtype), most)
+        if most < 2**63:  # np.uint64's does not fit among the numbers that the op takes
+            yield f"{dtype}, ignoring the largest number", (draw.normal(6, 5), padded), {"ignore_index": int(most)}
     yield "uint8, ignoring what it has no room for", (draw.normal(3, 5), draw.ids(5, 3, dtype=np.uint8)), {}
+    yield "of other byte order", (draw.normal(3, 5), draw.ids(5, 3, dtype=">u2")), {"ignore_index": 0}
     yield "strided", (strided(draw.normal(3, 5)), draw.ids(5, 6)[::2]), {}
     yield "transposed", (transposed(draw.normal(2, 3, 5)), draw.ids(5, 3, 2).T), {}
 

@@ -13,6 +13,7 @@ import numpy as np
 
 CLOSE = 1e-5  # of the largest value: far above the noise of finite differences, far below any mistake of interest
 ENOUGH = 3  # elements that must agree before a pattern counts as one
+INEXACT = "float64 has 15 digits, and about 7 of them are right: is something computed in float32 inside?"
 
 
 def gradient_hint(got, expected, with_ones: Callable, named: dict, others: dict) -> str:

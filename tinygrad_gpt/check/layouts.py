@@ -35,3 +35,8 @@ def other_layout(dy) -> np.ndarray:
     wide = np.zeros((*dy.shape, 2), dy.dtype)
     wide[..., 0] = dy
     return wide[..., 0]
+
+
+def turned(dy) -> np.ndarray:
+    """The same numbers, the axes in reverse order in memory and each of them backwards."""
+    return np.flip(np.array(np.flip(dy).T, order="C").T) if dy.ndim else dy.copy()

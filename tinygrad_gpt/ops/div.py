@@ -5,7 +5,7 @@
 
 With b held fixed y is linear in a: da = dy / b. With a held fixed, dy/db = -a/b² = -y/b, so db = -(dy / b) · y, which
 needs the quotient and not a: y is saved, being alive anyway as the output. Where a side was broadcast, its gradient is
-summed back to its shape. A zero in b gives what NumPy gives, inf or nan.
+summed back to its shape. A zero in b gives what NumPy gives, inf or nan, in the gradients too.
 """
 
 from typing import NamedTuple

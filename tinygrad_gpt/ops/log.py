@@ -1,6 +1,7 @@
 """Elementwise natural logarithm: y = ln x, for x a float array of any shape.
 
-dy/dx = 1/x, so dx = dy / x. x = 0 gives -inf and x < 0 gives nan, as in NumPy.
+dy/dx = 1/x, so dx = dy / x. x = 0 gives -inf, as in NumPy, and the slope is infinite and so is the gradient,
+dy / 0; x < 0 gives nan.
 """
 
 from typing import NamedTuple

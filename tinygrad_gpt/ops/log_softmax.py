@@ -13,6 +13,8 @@ Backward. ∂y_i/∂x_j = δ_ij - e^x_j / Σ e^x = δ_ij - e^y_j, so that
 
     dx_j = Σ_i dy_i (δ_ij - e^y_j) = dy_j - e^y_j Σ_i dy_i
 
+Where x is -inf, e^y is 0 and what is left is dy.
+
 Saved is y, alive anyway as the output; the probabilities e^y are computed again.
 """
 

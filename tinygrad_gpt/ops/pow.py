@@ -4,7 +4,8 @@
     exponent  a Python number n; x must be positive where n is not an integer (nan otherwise, as in NumPy)
 
 The power rule: dx = dy · n · x^(n-1). For n = 0 y is 1 everywhere and the gradient 0, also at x = 0 where x^(n-1) is
-infinite.
+infinite; for n = 1 it is dy everywhere. At x = 0 a larger n has slope 0, and a smaller one, but for 0, an infinite
+slope and so an infinite gradient.
 """
 
 from typing import NamedTuple

@@ -1,7 +1,7 @@
 """Rectified linear unit: y = max(x, 0), for x a float array of any shape.
 
-dy passes where x > 0 and stops where x < 0. At the kink x = 0 the gradient is taken to be 0, as in PyTorch. y > 0 just
-where x > 0, so that the output, which is alive anyway, is all there is to save.
+dy passes where x > 0 and stops where x < 0. At the kink x = 0, and at -0, the gradient is taken to be 0, as in PyTorch.
+y > 0 just where x > 0, so that the output, which is alive anyway, is all there is to save.
 """
 
 from typing import NamedTuple

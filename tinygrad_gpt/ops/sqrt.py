@@ -1,7 +1,7 @@
 """Elementwise square root: y = √x, for x a float array of any shape.
 
-From y² = x follows 2y dy/dx = 1, so dx = dy / 2y. At x = 0 the slope is infinite and so is the gradient; x < 0 gives
-nan, as in NumPy.
+From y² = x follows 2y dy/dx = 1, so dx = dy / 2y. At x = 0 the slope is infinite and so is the gradient, dy / 0,
+unless dy is 0, which gives nan; x < 0 gives nan, as in NumPy.
 """
 
 from typing import NamedTuple
