@@ -68,7 +68,7 @@ def test_labels_that_cannot_be(model):
         model(ids(2, 7), labels=ids(2, 6))
     with pytest.raises(ValueError, match="at least one target that counts"):
         model(ids(1, 1), labels=ids(1, 1))
-    with pytest.raises(IndexError, match=f"expected ids that fit 64 bits with a sign, got {2**64 - 100}"):
+    with pytest.raises(IndexError, match=f"expected labels that fit 64 bits with a sign, got {2**64 - 100}"):
         model(ids(1, 3), labels=np.array([[1, 2**64 - 100, 1]], np.uint64))  # no -100, though its bits are
 
 

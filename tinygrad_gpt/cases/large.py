@@ -182,6 +182,7 @@ MAKERS = {
     "tanh": _unary(),
     "sigmoid": _unary(),
     "relu": _unary("nonzero"),
+    "abs": _unary("nonzero"),
     "silu": _unary(),
     "gelu": _gelu,
     "dropout": _unary(p=0.3, seed=2**40 + 7),
