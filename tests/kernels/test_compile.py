@@ -60,7 +60,8 @@ def out_of_memory(share, n, x):
 
 
 def test_no_memory_inside_a_kernel_is_an_error():
-    with a_kernel(out_of_memory, lambda f: (read(types.int64, "1"), write(types.float64, "1"))) as kernel:
+    stated = (read(types.int64, "1"), write(types.float64, "1"))
+    with a_kernel(out_of_memory, lambda n: stated, dtypes=(np.dtype(np.int64),)) as kernel:
         x = np.zeros(1)
         with pytest.raises(MemoryError, match=r"test_compile.out_of_memory: no memory"):
             kernel(np.array([1 << 55]), x)
