@@ -438,7 +438,7 @@ PARTICULAR = {
     ],
     "tanh": [("dy * (1 - y) * (1 + y)", "dy * (1 - y)"), ("dy * (1 - y)", "dy * (1 + y)")],
     "transpose": [("dy.transpose(inverse)", "dy.transpose(saved.axes)")],
-    "var": [("(2 / divisor)", "(1 / divisor)"), ("(x - mean)", "x"), ("2 / divisor", "2 / (divisor + 1)")],
+    "var": [("(2 / divisor)", "(1 / divisor)"), ("(x - mean - rest)", "x"), ("2 / divisor", "2 / (divisor + 1)")],
     "where": [
         ("np.where(condition, 0.0, dy)", "np.where(condition, dy, 0.0)"),
         ("return None, sum_to_shape(da, a_shape)", "return None, da"),
