@@ -343,7 +343,8 @@ PARTICULAR = {
         ("(cdf + x * slope)", "cdf"),
         ("(cdf + x * slope)", "(cdf + slope)"),
         ("1 + 3 * CUBIC * x * x", "1 + CUBIC * x * x"),
-        ("np.exp(-0.5 * x * x)", "np.exp(-x * x)"),
+        ("_of_side(x, tail), density", "_of_side(x, tail), 2 * density"),
+        ("2 * s * (1 - s)", "2 * s"),
     ],
     "gelu_linear": [
         ("h, saved_by_gelu = gelu.forward(x, approximate=approximate)", "h, saved_by_gelu = x, (x, approximate)"),
@@ -440,9 +441,9 @@ PARTICULAR = {
         ("dy.reshape(kept_shape(shape, axes)), shape)", "dy.reshape(kept_shape(shape, axes)) / len(shape), shape)"),
         ("np.broadcast_to(dy.reshape(kept_shape(shape, axes)), shape)", "np.ones_like(dy, shape=shape)"),
     ],
-    "tanh": [("1 - y * y", "1 - y"), ("dy * (1 - y * y)", "dy * (1 + y * y)")],
+    "tanh": [("dy * (1 - y) * (1 + y)", "dy * (1 - y)"), ("dy * (1 - y)", "dy * (1 + y)")],
     "transpose": [("dy.transpose(inverse)", "dy.transpose(saved.axes)")],
-    "var": [("(2 / divisor)", "(1 / divisor)"), ("(x - mean)", "x"), ("2 / divisor", "2 / (divisor + 1)")],
+    "var": [("(2 / divisor)", "(1 / divisor)"), ("(x - mean - rest)", "x"), ("2 / divisor", "2 / (divisor + 1)")],
     "where": [
         ("np.where(condition, 0.0, dy)", "np.where(condition, dy, 0.0)"),
         ("return None, sum_to_shape(da, a_shape)", "return None, da"),

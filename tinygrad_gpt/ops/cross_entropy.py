@@ -13,15 +13,22 @@ With the row's log-sum-exp L = log Σ_j e^z_j, log softmax is z_j - L. The targe
 
     loss = -Σ_j q_j (z_j - L) = L - (1 - ε) z_t - ε mean(z)
 
+Adding one number to all logits of a row changes nothing: it cancels. In floating point it does so only if it is taken
+out before anything is rounded. So the largest logit, m, is subtracted first, which is exact for logits near it:
+
+    d_j = z_j - m,   S = Σ_j e^d_j,   loss = log S - (1 - ε) d_t - ε mean(d)
+
+m + log S, which is L, is never formed: beside m = 10⁶ float32 keeps no more than one bit after the point of log S.
+
 Backward. ∂L/∂z_j = e^z_j / Σ e^z = p_j, the softmax, so that
 
-    dloss/dz_j = p_j - (1 - ε) δ_jt - ε/V = p_j - q_j
+    dloss/dz_j = p_j - (1 - ε) δ_jt - ε/V = p_j - q_j,    p_j = e^d_j / S
 
 the model's probabilities less the wanted ones. Each row is scaled by its own dy: that of the reduction, divided by the
 number of rows that count for "mean", and 0 for ignored rows.
 
-Saved are the logits and L, one number a row; p is computed again as e^(z - L). The targets are saved as a copy, so that
-the gradient is that of the loss, whatever is written into the batch before backward.
+Saved are the logits, and m and S, two numbers a row; p is computed again. The targets are saved as a copy, so that the
+gradient is that of the loss, whatever is written into the batch before backward.
 """
 
 import math
@@ -35,7 +42,8 @@ from tinygrad_gpt.ops._shapes import check_floats, check_ids, equals
 
 class Saved(NamedTuple):
     logits: Array  # (..., V)
-    lse: Array  # (R, 1), with R rows in all
+    peak: Array  # (R, 1), with R rows in all
+    total: Array  # (R, 1)
     targets: Array  # (R,) int64, 0 where ignored
     counts: Array  # (R,) bool, False where ignored
     label_smoothing: float
@@ -72,11 +80,12 @@ def forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reductio
     t, counts = counted(targets, ignore_index)
     z = _rows(logits)
     peak = np.max(z, axis=-1, keepdims=True)  # (R, V) -> (R, 1)
-    lse = peak + np.log(np.sum(np.exp(z - peak), axis=-1, keepdims=True))
-    z_t = z[np.arange(len(t), like=t), t]  # (R, V) -> (R,)
-    loss = lse.reshape(-1) - (1 - label_smoothing) * z_t
+    d = z - peak
+    total = np.sum(np.exp(d), axis=-1, keepdims=True)
+    d_t = d[np.arange(len(t), like=t), t]  # (R, V) -> (R,)
+    loss = np.log(total).reshape(-1) - (1 - label_smoothing) * d_t
     if label_smoothing > 0:
-        loss = loss - label_smoothing * np.mean(z, axis=-1)
+        loss = loss - label_smoothing * np.mean(d, axis=-1)
     loss = np.where(counts, loss, 0.0)
     if reduction == "none":
         y = loss.reshape(targets.shape)
@@ -84,18 +93,18 @@ def forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reductio
         y = np.sum(loss)
         if reduction == "mean":
             y = y / _number(counts, y.dtype)
-    return y, Saved(logits, lse, t, counts, label_smoothing, reduction)
+    return y, Saved(logits, peak, total, t, counts, label_smoothing, reduction)
 
 
 def backward(dy, saved):
-    logits, lse, t, counts, label_smoothing, reduction = saved
+    logits, peak, total, t, counts, label_smoothing, reduction = saved
     z = _rows(logits)
     # y = sum(loss) / number of rows that count, or sum(loss), or loss
     if reduction == "mean":
         dy = dy / _number(counts, dy.dtype)
     dloss = dy.reshape(-1, 1)  # (R, 1), or (1, 1) for all rows
-    # loss = lse(z) - (1 - label_smoothing) * z[t] - label_smoothing * mean(z)
-    dz = np.exp(z - lse)  # (R, V)
+    # loss = log(total(d)) - (1 - label_smoothing) * d[t] - label_smoothing * mean(d),  d = z - peak
+    dz = np.exp(z - peak) / total  # (R, V)
     dz[np.arange(len(t), like=t), t] -= 1 - label_smoothing
     if label_smoothing > 0:
         dz -= label_smoothing / z.shape[-1]

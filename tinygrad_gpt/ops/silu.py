@@ -5,6 +5,9 @@ learning" (2018), equation 11. Like gelu it lets through what is large and stops
 
     dy/dx = σ(x) + x σ(x) (1 - σ(x)) = σ(x) (1 + x (1 - σ(x)))
 
+y tends to 0 on the left, and the slope to 0 or 1. Past ±FAR they are there to the last bit; x is not taken farther,
+where 0 · ∞ would make nan of a limit that is 0.
+
 Saved is x alone: σ costs one exp, keeping it would cost an array of x's size.
 """
 
@@ -14,6 +17,8 @@ import numpy as np
 
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.ops._shapes import check_floats
+
+FAR = 1000.0  # σ(-1000) is 0 in either dtype, and σ(1000) 1
 
 
 class Saved(NamedTuple):
@@ -26,11 +31,11 @@ def check(x):
 
 
 def forward(x):
-    return x * _sigmoid(x), Saved(x)
+    return np.clip(x, -FAR, None) * _sigmoid(x), Saved(x)
 
 
 def backward(dy, saved):
-    x = saved.x
+    x = np.clip(saved.x, -FAR, FAR)
     s = _sigmoid(x)
     # y = x * s
     return (dy * s * (1 + x * (1 - s)),)

@@ -14,7 +14,10 @@ deviations from the mean sum to 0. What is left is the direct one:
 
     dx = dy · 2 (x - μ) / (n - correction)
 
-Saved are x, alive anyway as the input, and μ, which is small; the deviations are computed again.
+μ is rounded, and where numbers have much in common that counts beside x_i - μ. What was rounded away, ρ, is the mean of
+x - μ, and is taken out too (layer_norm.py tells more): a deviation is (x_i - μ) - ρ.
+
+Saved are x, alive anyway as the input, and μ and ρ, which are small; the deviations are computed again.
 """
 
 from typing import NamedTuple
@@ -28,6 +31,7 @@ from tinygrad_gpt.ops._shapes import check_floats, count, kept_shape, normalize_
 class Saved(NamedTuple):
     x: Array
     mean: Array  # x's shape, with 1 for every reduced axis
+    rest: Array  # of the same shape: what the mean lost in rounding
     axes: tuple[int, ...]
     divisor: int | float
 
@@ -45,13 +49,14 @@ def check(x, *, axis=None, keepdims=False, correction=0):
 def forward(x, *, axis=None, keepdims=False, correction=0):
     axes = normalize_axes("var", axis, x.ndim)
     mean = np.mean(x, axis=axes, keepdims=True)
+    rest = np.mean(x - mean, axis=axes, keepdims=True)
     divisor = count(x.shape, axes) - correction
-    y = np.sum((x - mean) ** 2, axis=axes, keepdims=keepdims) / divisor
-    return y, Saved(x, mean, axes, divisor)
+    y = np.sum((x - mean - rest) ** 2, axis=axes, keepdims=keepdims) / divisor
+    return y, Saved(x, mean, rest, axes, divisor)
 
 
 def backward(dy, saved):
-    x, mean, axes, divisor = saved
-    # y = sum((x - mean)**2, axes) / divisor
+    x, mean, rest, axes, divisor = saved
+    # y = sum((x - mean - rest)**2, axes) / divisor
     dy = dy.reshape(kept_shape(x.shape, axes))
-    return (dy * (2 / divisor) * (x - mean),)
+    return (dy * (2 / divisor) * (x - mean - rest),)

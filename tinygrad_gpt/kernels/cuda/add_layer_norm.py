@@ -11,11 +11,11 @@ def why_not(x, residual, weight, bias=None, *, eps=1e-5):
 
 
 def forward(x, residual, weight, bias=None, *, eps=1e-5):
-    s, y, mean, rstd = normalize(x, residual, weight, bias, eps)
-    return (s, y), Saved(s, mean, rstd, weight, bias is not None)
+    s, y, *moments = normalize(x, residual, weight, bias, eps)
+    return (s, y), Saved(s, *moments, weight, bias is not None)
 
 
 def backward(dys, saved):
-    (ds, dy), (s, mean, rstd, weight, has_bias) = dys, saved
-    dx, dweight, dbias = gradients(dy, ds, s, mean, rstd, weight)
+    (ds, dy), (s, *moments, weight, has_bias) = dys, saved
+    dx, dweight, dbias = gradients(dy, ds, s, *moments, weight)
     return dx, dx, dweight, dbias if has_bias else None

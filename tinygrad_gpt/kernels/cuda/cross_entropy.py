@@ -1,8 +1,8 @@
 """Softmax cross-entropy on the GPU, fused (ops/cross_entropy.py derives it).
 
-Forward reads the logits once; saved is one number a row, its log-sum-exp. Backward writes each gradient in one pass,
-over the logits themselves where nobody else holds them any more: they are often the largest array of a model. How many
-rows count is found out on the GPU too, and stays there.
+Forward reads the logits once; saved are two numbers a row, its peak and the sum of the exponentials relative to it.
+Backward writes each gradient in one pass, over the logits themselves where nobody else holds them any more: they are
+often the largest array of a model. How many rows count is found out on the GPU too, and stays there.
 
 A target that is out of range makes the loss nan, and the gradient of its row: to raise an error one would have to wait.
 """
@@ -19,7 +19,8 @@ from tinygrad_gpt.kernels.cuda._source import load
 
 class Saved(NamedTuple):
     logits: Array  # (..., V)
-    lse: Array  # (R,), 0 where ignored
+    peak: Array  # (R,), 0 where ignored
+    total: Array  # (R,), 1 where ignored
     targets: Array  # (...) int64
     divisor: Array | None  # 0-d: what the sum of the losses was divided by; None where they were not summed
     ignore_index: int
@@ -34,19 +35,22 @@ def forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reductio
     v = logits.shape[-1]
     z, t = rows(logits, v), ids(targets)  # (..., V) -> (R, V)
     r, threads = len(z), row_threads(v)
-    loss, lse = cupy.empty((2, r), z.dtype)
+    loss, peak, total = cupy.empty((3, r), z.dtype)
     kernels = load("cross_entropy", z.dtype, PACK=pack(v, z), SMOOTHED=int(label_smoothing > 0))
-    kernels.forward(blocks_for(r, threads[1]), threads, z, t, ignore_index, float(label_smoothing), loss, lse, r, v)
+    kernels.forward(
+        *(blocks_for(r, threads[1]), threads),
+        *(z, t, ignore_index, float(label_smoothing), loss, peak, total, r, v),
+    )
     if reduction == "none":
-        return loss.reshape(targets.shape), Saved(logits, lse, t, None, ignore_index, label_smoothing)
+        return loss.reshape(targets.shape), Saved(logits, peak, total, t, None, ignore_index, label_smoothing)
     y, divisor = cupy.empty((), z.dtype), cupy.empty((), z.dtype)
     kernels.reduce(1, 1024, loss, t, ignore_index, reduction == "mean", y, divisor, r)
-    return y, Saved(logits, lse, t, divisor, ignore_index, label_smoothing)
+    return y, Saved(logits, peak, total, t, divisor, ignore_index, label_smoothing)
 
 
 def backward(dy, saved):
     may_overwrite = nobody_else_holds(saved, 0)
-    logits, lse, t, divisor, ignore_index, label_smoothing = saved
+    logits, peak, total, t, divisor, ignore_index, label_smoothing = saved
     v = logits.shape[-1]
     z = rows(logits, v)  # (..., V) -> (R, V)
     dz = z if may_overwrite else np.empty_like(z)
@@ -55,6 +59,6 @@ def backward(dy, saved):
     kernels = load("cross_entropy", z.dtype, PACK=pack(v, z, dz), SMOOTHED=int(label_smoothing > 0))
     kernels.backward(
         *(blocks_for(r, threads[1]), threads),
-        *(contiguous(dy), dy_step, divisor, z, t, ignore_index, float(label_smoothing), lse, dz, r, v),
+        *(contiguous(dy), dy_step, divisor, z, t, ignore_index, float(label_smoothing), peak, total, dz, r, v),
     )
     return dz.reshape(logits.shape), None

@@ -6,18 +6,30 @@
 
 constexpr real SQRT_2_OVER_PI = 0.7978845608028654, CUBIC = 0.044715;
 constexpr real SQRT_HALF = 0.7071067811865476, ONE_OVER_SQRT_2_PI = 0.3989422804014327;
+constexpr real FAR = 40;
 
-// Φ(x), or the tanh form of it
-__device__ inline real cdf(real x, bool exact) {
-    if (exact) return real(0.5) * (1 + erf(x * SQRT_HALF));
-    return real(0.5) * (1 + tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)));
-}
+// x, but not past ±FAR, where y is 0 or x to the last bit and 0 · inf would be nan. NaN stays NaN, which it would not in
+// min and max.
+__device__ inline real at_least(real x) { return x < -FAR ? -FAR : x; }
+__device__ inline real at_most(real x) { return x > FAR ? FAR : x; }
 
-__device__ inline real slope(real x, real cdf, bool exact) {
-    const real density = exact ? ONE_OVER_SQRT_2_PI * exp(real(-0.5) * x * x)
-                               : 2 * cdf * (1 - cdf) * SQRT_2_OVER_PI * (1 + 3 * CUBIC * x * x);
+// y = x Φ(x), or the tanh form of it, and dy/dx. Φ in the tail is made of numbers that are small themselves, erfc or
+// e^(-2|u|): as 1 + erf, or 1 + tanh, it would cancel.
+struct ValueAndSlope { real y, slope; };
+
+__device__ inline ValueAndSlope gelu(real x, bool exact) {
+    const real above = at_least(x), v = at_most(above);
+    real cdf, density;
+    if (exact) {
+        cdf = real(0.5) * erfc(-SQRT_HALF * v);
+        density = ONE_OVER_SQRT_2_PI * exp(real(-0.5) * v * v);
+    } else {
+        const real u = SQRT_2_OVER_PI * (v + CUBIC * v * v * v), e = exp(v < 0 ? 2 * u : -2 * u), s = e / (1 + e);
+        cdf = v < 0 ? s : 1 - s;
+        density = 2 * s * (1 - s) * SQRT_2_OVER_PI * (1 + 3 * CUBIC * v * v);
+    }
     // y = x * cdf(x)
-    return cdf + x * density;
+    return {above * cdf, cdf + v * density};
 }
 
 #ifdef ROUNDED
@@ -35,7 +47,7 @@ extern "C" __global__ void forward(const real* x, result* y, int64 n, int64 exac
     if (first >= n) return;
     const Pack some = load(x + first);
     Results results;
-    for (int k = 0; k < PACK; k++) results.at[k] = as_result(some.at[k] * cdf(some.at[k], exact));
+    for (int k = 0; k < PACK; k++) results.at[k] = as_result(gelu(some.at[k], exact).y);
     *(Results*)(y + first) = results;
 }
 
@@ -44,7 +56,7 @@ extern "C" __global__ void backward(const real* dy, const real* x, real* dx, int
     if (first >= n) return;
     const Pack some = load(x + first);
     Pack d = load(dy + first);
-    for (int k = 0; k < PACK; k++) d.at[k] *= slope(some.at[k], cdf(some.at[k], exact), exact);
+    for (int k = 0; k < PACK; k++) d.at[k] *= gelu(some.at[k], exact).slope;
     store(dx + first, d);
 }
 
@@ -56,9 +68,9 @@ extern "C" __global__ void forward_and_backward(real* dy, const real* x, result*
     Pack d = load(dy + first);
     Results results;
     for (int k = 0; k < PACK; k++) {
-        const real c = cdf(some.at[k], exact);
-        results.at[k] = as_result(some.at[k] * c);
-        d.at[k] *= slope(some.at[k], c, exact);
+        const ValueAndSlope at_x = gelu(some.at[k], exact);
+        results.at[k] = as_result(at_x.y);
+        d.at[k] *= at_x.slope;
     }
     *(Results*)(y + first) = results;
     store(dy + first, d);

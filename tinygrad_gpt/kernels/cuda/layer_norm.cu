@@ -19,7 +19,8 @@ template <typename F> __device__ inline void each_held(int c, F use) {
 
 // y = layer_norm(x), or, where there is a residual, s = x + residual and y = layer_norm(s).
 extern "C" __global__ void forward(const real* x, const real* residual, const real* weight, const real* bias, real eps,
-                                   real* s, real* y, real* mean, real* rstd, int64 r, int64 channels) {
+                                   real* s, real* y, real* mean, real* rest, real* rstd, int64 r,
+                                   int64 channels) {
     const int64 i = row_number();
     if (i >= r) return;
     const int c = channels;
@@ -34,37 +35,43 @@ extern "C" __global__ void forward(const real* x, const real* residual, const re
             store(s + row + j, held[k]);
         });
     }
-    real total = 0, squares = 0;
+    real total = 0, total_rest = 0, squares = 0;
     each_held(c, [&](int k, int) {
         for (real x_j : held[k].at) total += x_j;
     });
     const real mu = row_sum(total) / c;
     each_held(c, [&](int k, int) {
-        for (real x_j : held[k].at) squares += (x_j - mu) * (x_j - mu);
+        for (real& x_j : held[k].at) total_rest += x_j -= mu;
+    });
+    const real rho = row_sum(total_rest) / c;  // what the mean lost in rounding
+    each_held(c, [&](int k, int) {
+        for (real& x_j : held[k].at) x_j -= rho, squares += x_j * x_j;
     });
     const real scale = 1 / sqrt(row_sum(squares) / c + eps);
     each_held(c, [&](int k, int j) {
         const Pack w = load(weight + j), b = bias ? load(bias + j) : Pack{};
-        for (int e = 0; e < PACK; e++) held[k].at[e] = w.at[e] * ((held[k].at[e] - mu) * scale) + b.at[e];
+        for (int e = 0; e < PACK; e++) held[k].at[e] = w.at[e] * (held[k].at[e] * scale) + b.at[e];
         store(y + row + j, held[k]);
     });
     if (threadIdx.x == 0) {
         mean[i] = mu;
+        rest[i] = rho;
         rstd[i] = scale;
     }
 }
 
 // dx (R, C), to which ds is added where there is one. The rows are cut into `chunks`, each the work of as many threads as
 // have a row in forward: they go through its rows, adding up what it sends to weight and bias, parts (chunks, 2, C).
-extern "C" __global__ void backward(const real* dy, const real* ds, const real* x, const real* mean, const real* rstd,
-                                    const real* weight, real* dx, real* parts, int64 chunks, int64 r, int64 channels) {
+extern "C" __global__ void backward(const real* dy, const real* ds, const real* x, const real* mean, const real* rest,
+                                    const real* rstd, const real* weight, real* dx, real* parts, int64 chunks,
+                                    int64 r, int64 channels) {
     const int64 chunk = row_number();
     if (chunk >= chunks) return;
     const int c = channels;
     Pack dweight[PACKS] = {}, dbias[PACKS] = {};
     for (int64 i = chunk * r / chunks; i < (chunk + 1) * r / chunks; i++) {
         const int64 row = i * c;
-        const real mu = mean[i], scale = rstd[i];
+        const real mu = mean[i], rho = rest[i], scale = rstd[i];
         Pack x_hat[PACKS], d[PACKS];
         each_held(c, [&](int k, int j) {
             x_hat[k] = load(x + row + j);
@@ -75,7 +82,7 @@ extern "C" __global__ void backward(const real* dy, const real* ds, const real* 
             const Pack w = load(weight + j);
             for (int e = 0; e < PACK; e++) {
                 real &x_hat_j = x_hat[k].at[e], &d_j = d[k].at[e];
-                x_hat_j = (x_hat_j - mu) * scale;
+                x_hat_j = (x_hat_j - mu - rho) * scale;
                 // y = weight * x_hat + bias
                 dbias[k].at[e] += d_j;
                 dweight[k].at[e] += d_j * x_hat_j;

@@ -1,6 +1,7 @@
 """Layer norm on the GPU (ops/layer_norm.py derives it), and of a sum of two arrays for add_layer_norm.py.
 
-Saved are the mean and 1/deviation of each row, two numbers instead of the C of x̂, which backward computes again from x.
+Saved are the mean (μ, and ρ, what it lost in rounding) and 1/deviation of each row, three numbers instead of the C of
+x̂, which backward computes again from x.
 Backward goes over the rows in chunks whose number depends on R alone; each chunk sums its own part of dweight and
 dbias, and the parts are added in one order.
 """
@@ -23,6 +24,7 @@ MOST_THREADS = 256  # for one row, if each is to have as many registers as it ne
 class Saved(NamedTuple):
     x: Array  # (..., C)
     mean: Array  # (R,)
+    rest: Array  # (R,)
     rstd: Array  # (R,)
     weight: Array  # (C,)
     has_bias: bool
@@ -35,35 +37,35 @@ def why_not(x, weight, bias=None, *, eps=1e-5):
 
 
 def forward(x, weight, bias=None, *, eps=1e-5):
-    _, y, mean, rstd = normalize(x, None, weight, bias, eps)
-    return y, Saved(x, mean, rstd, weight, bias is not None)
+    _, y, *moments = normalize(x, None, weight, bias, eps)
+    return y, Saved(x, *moments, weight, bias is not None)
 
 
 def backward(dy, saved):
-    x, mean, rstd, weight, has_bias = saved
-    dx, dweight, dbias = gradients(dy, None, x, mean, rstd, weight)
+    x, *moments, weight, has_bias = saved
+    dx, dweight, dbias = gradients(dy, None, x, *moments, weight)
     return dx, dweight, dbias if has_bias else None
 
 
 def normalize(x, residual, weight, bias, eps: float) -> tuple:
-    """(s, y, mean, rstd) with s = x + residual, or x itself where that is None, and y = layer_norm(s)."""
+    """(s, y, mean, rest, rstd) with s = x + residual, or x itself where that is None, and y = layer_norm(s)."""
     c = x.shape[-1]
     x_rows = rows(x, c)  # (..., C) -> (R, C)
     r, y, s = len(x_rows), np.empty_like(x_rows), None
     if residual is not None:
         residual, s = rows(residual, c), np.empty_like(x_rows)
     weight, bias = contiguous(weight), None if bias is None else contiguous(bias)
-    mean, rstd = cupy.empty((2, r), x.dtype)
+    mean, rest, rstd = cupy.empty((3, r), x.dtype)
     held, threads = _threads(c, x.itemsize)
     kernels = load("layer_norm", x.dtype, PACK=pack(c, x_rows, residual, weight, bias, s, y), HELD_BYTES=held)
     kernels.forward(
         *(blocks_for(r, threads[1]), threads),
-        *(x_rows, residual, weight, bias, float(eps), s, y, mean, rstd, r, c),
+        *(x_rows, residual, weight, bias, float(eps), s, y, mean, rest, rstd, r, c),
     )
-    return x if s is None else s.reshape(x.shape), y.reshape(x.shape), mean, rstd
+    return x if s is None else s.reshape(x.shape), y.reshape(x.shape), mean, rest, rstd
 
 
-def gradients(dy, ds, x, mean, rstd, weight) -> tuple:
+def gradients(dy, ds, x, mean, rest, rstd, weight) -> tuple:
     """(dx, dweight, dbias); ds, where it is not None, is added to dx."""
     c = x.shape[-1]
     dy_rows, x_rows, weight = rows(dy, c), rows(x, c), contiguous(weight)  # (..., C) -> (R, C)
@@ -75,7 +77,7 @@ def gradients(dy, ds, x, mean, rstd, weight) -> tuple:
     kernels = load("layer_norm", x.dtype, PACK=pack(c, dy_rows, ds, x_rows, weight, dx, parts), HELD_BYTES=held)
     kernels.backward(
         *(blocks_for(chunks, threads[1]), threads),
-        *(dy_rows, ds, x_rows, mean, rstd, weight, dx, parts, chunks, r, c),
+        *(dy_rows, ds, x_rows, mean, rest, rstd, weight, dx, parts, chunks, r, c),
     )
     dweight, dbias = sum_rows(parts.reshape(chunks, 2 * c)).reshape(2, c)
     return dx.reshape(x.shape), dweight, dbias

@@ -1,9 +1,9 @@
 """Softmax cross-entropy on the CPU, fused (ops/cross_entropy.py derives it).
 
 Each row of logits is read twice in forward, for its maximum and for its sum of exponentials, and stays in the cache in
-between: a vocabulary of 50257 takes 200 kB. Saved is one number a row, its log-sum-exp; backward writes each gradient
-in one pass, p - q scaled by the row's dy, and over the logits themselves where nobody else holds them any more: they
-are often the largest array of a model.
+between: a vocabulary of 50257 takes 200 kB. Saved are two numbers a row, its maximum and that sum; backward writes
+each gradient in one pass, p - q scaled by the row's dy, and over the logits themselves where nobody else holds them any
+more: they are often the largest array of a model.
 """
 
 import math
@@ -26,7 +26,8 @@ _threads.start()
 class Saved(NamedTuple):
     logits: Array  # (..., V)
     shape: tuple[int, ...]  # of the logits when the targets were found to be below V
-    lse: Array  # (R,)
+    peak: Array  # (R,)
+    total: Array  # (R,)
     targets: Array  # (R,) int64, -1 where ignored
     count: int  # how many rows are not ignored
     label_smoothing: float
@@ -48,19 +49,19 @@ def forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reductio
     targets = targets.copy()  # an index of compiled code: what nobody else can write to is checked
     check_ids("cross_entropy", "targets", targets, z.shape[1], passed_over=ignore_index)
     t, counts = counted(targets, ignore_index, ignored=-1)
-    loss, lse = np.empty((2, len(z)), z.dtype)
-    _forward(z, t, label_smoothing, loss, lse)
+    loss, peak, total = np.empty((3, len(z)), z.dtype)
+    _forward(z, t, label_smoothing, loss, peak, total)
     count = int(np.count_nonzero(counts))
-    saved = Saved(logits, logits.shape, lse, t, count, label_smoothing, reduction)
+    saved = Saved(logits, logits.shape, peak, total, t, count, label_smoothing, reduction)
     if reduction == "none":
         return loss.reshape(targets.shape), saved
-    total = loss.sum(dtype=np.float64)
-    return np.asarray(total / count if reduction == "mean" else total, z.dtype), saved
+    y = loss.sum(dtype=np.float64)
+    return np.asarray(y / count if reduction == "mean" else y, z.dtype), saved
 
 
 def backward(dy, saved):
     may_overwrite = nobody_else_holds(saved, 0)
-    logits, shape, lse, t, count, label_smoothing, reduction = saved
+    logits, shape, peak, total, t, count, label_smoothing, reduction = saved
     if logits.shape != shape:
         raise ValueError(f"cross_entropy: expected logits of the shape that they had, {shape}, got {logits.shape}")
     dz = rows(logits if may_overwrite else logits.copy(), logits.shape[-1])  # (..., V) -> (R, V)
@@ -68,12 +69,12 @@ def backward(dy, saved):
     # y = sum(loss) / count, or sum(loss), or loss
     dloss = dy / count if reduction == "mean" else dy
     dloss = np.ascontiguousarray(np.broadcast_to(dloss.reshape(-1), len(dz)), dtype=dz.dtype)  # (R,)
-    _backward(dz, t, lse, dloss, label_smoothing)
+    _backward(dz, t, peak, total, dloss, label_smoothing)
     return dz.reshape(logits.shape), None
 
 
-@kernel(lambda f: (read(f, "R V"), read(numba.int64, "R"), f, write(f, "R"), write(f, "R")))
-def _forward(share, z, targets, label_smoothing, loss, lse):
+@kernel(lambda f: (read(f, "R V"), read(numba.int64, "R"), f, *[write(f, "R")] * 3))
+def _forward(share, z, targets, label_smoothing, loss, peaks, totals):
     r, v = z.shape
     for i in of(share, r):
         row = z[i]
@@ -81,9 +82,8 @@ def _forward(share, z, targets, label_smoothing, loss, lse):
         total = z.dtype.type(0)
         for j in range(v):
             total += exp(row[j] - peak)
-        lse[i] = peak + math.log(total)
-        # loss = lse - (1 - label_smoothing) * z[t] - label_smoothing * mean(z), written relative to the peak, so that
-        # large logits that are nearly equal don't swallow the digits of a small loss
+        peaks[i], totals[i] = peak, total
+        # loss = log(total) - (1 - label_smoothing) * d[t] - label_smoothing * mean(d),  d = z - peak
         loss[i] = 0
         if targets[i] >= 0:
             loss[i] = math.log(total) - (1 - label_smoothing) * (row[targets[i]] - peak)
@@ -94,8 +94,8 @@ def _forward(share, z, targets, label_smoothing, loss, lse):
                 loss[i] -= label_smoothing * distance / v
 
 
-@kernel(lambda f: (write(f, "R V"), read(numba.int64, "R"), read(f, "R"), read(f, "R"), f))
-def _backward(share, z, targets, lse, dloss, label_smoothing):
+@kernel(lambda f: (write(f, "R V"), read(numba.int64, "R"), *[read(f, "R")] * 3, f))
+def _backward(share, z, targets, peaks, totals, dloss, label_smoothing):
     """Each row of logits becomes its gradient. (One array, not two that may be the same, else it is not vectorised.)"""
     r, v = z.shape
     everywhere = label_smoothing / z.dtype.type(v)
@@ -104,7 +104,8 @@ def _backward(share, z, targets, lse, dloss, label_smoothing):
         if targets[i] < 0:
             row[:] = 0
         else:
-            scale, row_lse = dloss[i], lse[i]
+            scale, peak = dloss[i], peaks[i]
+            p_scale = scale / totals[i]
             for j in range(v):
-                row[j] = (exp(row[j] - row_lse) - everywhere) * scale
+                row[j] = exp(row[j] - peak) * p_scale - everywhere * scale
             row[targets[i]] -= (1 - label_smoothing) * scale

@@ -1,9 +1,9 @@
 """GELU on the CPU, tanh form, in one pass over memory (ops/gelu.py derives it).
 
-    (1 + tanh u) / 2 = 1 / (1 + e^(-2u))
+    σ(2u) = 1 / (1 + e^(-2u))
+          = s or 1 - s,  s = e / (1 + e),  e = e^(-2|u|)      in backward, which needs s (1 - s)
 
-so Φ's stand-in is a sigmoid, and needs one exp and no tanh. The exact form needs an erf that vectorises, which is not
-written yet; it is left to the reference.
+so Φ's stand-in needs one exp and no tanh. The exact form, whose tail is a sum of many terms, is left to the reference.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,8 @@ from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._compile import helper, kernel, of, read, write
 from tinygrad_gpt.kernels.numba._layout import CHUNK, check_dy, flat, not_ours, part
-from tinygrad_gpt.kernels.numba._vector_math import sigmoid
+from tinygrad_gpt.kernels.numba._vector_math import exp, sigmoid
+from tinygrad_gpt.ops._erf import FAR
 from tinygrad_gpt.ops.gelu import CUBIC, SQRT_2_OVER_PI
 
 _threads.start()
@@ -50,7 +51,8 @@ def _forward(share, x, sqrt_2_over_pi, cubic, y):
     for chunk in of(share, (x.size + CHUNK - 1) // CHUNK):
         xs, ys = part(x, chunk), part(y, chunk)
         for i in range(xs.size):
-            v = xs[i]
+            far = type(xs[i])(FAR)
+            v = -far if xs[i] < -far else xs[i]  # nan stays nan
             u = sqrt_2_over_pi * (v + cubic * v * v * v)
             ys[i] = v * sigmoid(u + u)
 
@@ -60,16 +62,22 @@ def _backward(share, dy, x, sqrt_2_over_pi, cubic, dx):
     for chunk in of(share, (x.size + CHUNK - 1) // CHUNK):
         dys, xs, dxs = part(dy, chunk), part(x, chunk), part(dx, chunk)
         for i in range(xs.size):
-            _, slope = cdf_and_slope(xs[i], sqrt_2_over_pi, cubic)
+            _, slope = value_and_slope(xs[i], sqrt_2_over_pi, cubic)
             dxs[i] = dys[i] * slope
 
 
 @helper()
-def cdf_and_slope(x, sqrt_2_over_pi, cubic):
-    """Inside a kernel: cdf(x), and the slope dy/dx of y = x * cdf(x)."""
-    one = type(x)(1)
-    u = sqrt_2_over_pi * (x + cubic * x * x * x)
-    cdf = sigmoid(u + u)
-    # cdf' = 2 cdf (1 - cdf) u'
-    cdf_slope = (cdf + cdf) * (one - cdf) * sqrt_2_over_pi * (one + (cubic + cubic + cubic) * x * x)
-    return cdf, cdf + x * cdf_slope
+def value_and_slope(x, sqrt_2_over_pi, cubic):
+    """Inside a kernel: y = x σ(2u) and dy/dx."""
+    one, far = type(x)(1), type(x)(FAR)
+    # not past ±FAR, where y is 0 or x (nan stays nan)
+    above = -far if x < -far else x
+    v = far if above > far else above
+    v_squared, base = v * v, (sqrt_2_over_pi + sqrt_2_over_pi) * v
+    e = exp(-abs(base * (one + cubic * v_squared)))
+    s = e / (one + e)
+    other = one - s
+    cdf = s if v < 0 else other
+    # v cdf' = v s (1 - s) 2u'
+    rise = s * other * (base * (one + (cubic + cubic + cubic) * v_squared))
+    return above * cdf, cdf + rise

@@ -14,7 +14,7 @@ from tinygrad_gpt.array import Array, nobody_else_holds
 from tinygrad_gpt.kernels.numba import _threads, gelu, linear
 from tinygrad_gpt.kernels.numba._compile import kernel, of, write
 from tinygrad_gpt.kernels.numba._layout import CHUNK, check_dy, part, rows
-from tinygrad_gpt.kernels.numba.gelu import cdf_and_slope
+from tinygrad_gpt.kernels.numba.gelu import value_and_slope
 from tinygrad_gpt.ops.gelu import CUBIC, SQRT_2_OVER_PI
 
 _threads.start()
@@ -67,8 +67,6 @@ def _gelu_and_gradient(share, x, dh, sqrt_2_over_pi, cubic):
     for chunk in of(share, (x.size + CHUNK - 1) // CHUNK):
         xs, dhs = part(x, chunk), part(dh, chunk)
         for i in range(xs.size):
-            v = xs[i]
-            cdf, slope = cdf_and_slope(v, sqrt_2_over_pi, cubic)
-            # h = x * cdf(x)
-            xs[i] = v * cdf
+            # h = gelu(x)
+            xs[i], slope = value_and_slope(xs[i], sqrt_2_over_pi, cubic)
             dhs[i] *= slope
