@@ -289,12 +289,12 @@ def test_data_that_were_replaced_are_an_error_of_the_optimiser(make):
     optimizer = make(p)
     p.grad = np.ones((4, 3), np.float32)
     p.data = np.ones((8, 3), np.float32)
-    with pytest.raises(ValueError, match=r"grad of w to be float32\(8, 3\) like its data, got float32\(4, 3\)"):
+    with pytest.raises(ValueError, match=r"a gradient of float32\(8, 3\) like the parameter w, got .*\(4, 3\)"):
         optimizer.step()
     p.grad = np.ones((8, 3), np.float32)
-    with pytest.raises(ValueError, match=r"of w to be float32\(8, 3\).*got float32\(4, 3\): make a new optimiser"):
+    with pytest.raises(ValueError, match=r"running mean .* float32\(8, 3\) .*\(4, 3\) in .*: make a new optimiser"):
         optimizer.step()
     p.data, p.grad = np.ones((4, 3)), np.ones((4, 3))
-    with pytest.raises(ValueError, match=r"to be float64\(4, 3\)"):
+    with pytest.raises(ValueError, match=r"of float64\(4, 3\)"):
         optimizer.step()
     assert (p.data == 1).all() and optimizer.steps == {"w": 0}
