@@ -266,6 +266,15 @@ def _gradient_there(leaf: Tensor, rng, memory: Memory) -> tuple:
     return grad, kind != "right"
 
 
+def _compile() -> None:
+    """All kernels that run here, before calls are timed."""
+    ops_with_kernels()
+    for one in KERNELS:
+        for dtype in one.dtypes:
+            if dtype in FLOATS or registry.cannot_round("bfloat16") is None:
+                one.compile(dtype)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--calls", type=int, default=1)
@@ -274,10 +283,7 @@ def main() -> int:
     parser.add_argument("--stop", action=argparse.BooleanOptionalAction, default=True, help="at the first finding")
     options = parser.parse_args()
     faulthandler.enable()
-    if ops_with_kernels():  # compiled first, which takes its time
-        for one in KERNELS:
-            for dtype in one.dtypes:
-                one.compile(dtype)
+    _compile()
     ends, found = {}, 0
     for number in range(options.first, options.first + options.calls):
         faulthandler.dump_traceback_later(LONGEST, exit=True)
