@@ -135,7 +135,7 @@ def test_an_update_that_is_refused_is_not_counted():
     p = Tensor(np.zeros(3), requires_grad=True)
     optimizer = AdamW([("p", p)], lr=0.1)
     p.grad = np.ones(4)
-    with pytest.raises(ValueError, match=r"grad of p to be float64\(3,\) like its data, got float64\(4,\)"):
+    with pytest.raises(ValueError, match=r"a gradient of float64\(3,\) like the parameter p, got .*shape \(4,\)"):
         optimizer.step()
     p.grad = np.ones(3)
     optimizer.step()

@@ -66,10 +66,6 @@ class Optimizer:
         """
         grad_scale = number("step", "grad_scale", grad_scale)
         names = [name for name, p in self.params.items() if p.grad is not None]
-        for name in names:
-            p = self.params[name]
-            if type(p.grad) is not type(p.data):
-                raise _misfit(name, p)
         self._check_place(names[:1])  # a model moves as a whole
         self._check_alike(names)
         before = dict(self.steps)
@@ -90,15 +86,17 @@ class Optimizer:
                 )
 
     def _check_alike(self, names: list[str]) -> None:
+        """What updates a parameter is like it: NumPy might broadcast, and a kernel goes by addresses."""
         for name in names:
-            p = self.params[name]
+            p, data = self.params[name], self.params[name].data
             kept = {slot: named[name] for slot, named in self.slots.items()}
-            for what, array in (("grad", p.grad), *kept.items()):
-                if array.shape != p.shape or array.dtype != p.dtype:
-                    todo = "call zero_grad()" if array is p.grad else "make a new optimiser"
+            for what, a in ((".grad", p.grad), *kept.items()):
+                if type(a) is not type(data) or a.shape != data.shape or a.dtype != data.dtype:
+                    todo = "call zero_grad()" if a is p.grad else "make a new optimiser"
+                    wanted = "a gradient" if a is p.grad else f"the running mean {what}"
                     raise ValueError(
-                        f"step: expected {what} of {name} to be {p.dtype}{tuple(p.shape)} like its data, "
-                        f"got {array.dtype}{tuple(array.shape)}: {todo} when .data is replaced"
+                        f"step: expected {wanted} of {p.dtype}{tuple(p.shape)} like the parameter {name}, "
+                        f"got {shown(a)} in {what}: {todo} when .data is replaced"
                     )
 
     def zero_grad(self) -> None:
@@ -150,8 +148,6 @@ class SGD(Optimizer):
     def update(self, names, grad_scale):
         for name in names:
             param, grad = self.params[name].data, self.params[name].grad
-            if grad.shape != param.shape:  # which NumPy might broadcast
-                raise _misfit(name, self.params[name])
             if grad_scale != 1:
                 grad = grad_scale * grad
             if self.weight_decay:
@@ -348,13 +344,6 @@ def _several(me: str, params: Iterable) -> Iterable:
     if isinstance(params, Tensor | str) or not hasattr(params, "__iter__"):
         raise TypeError(f"{me}: expected Tensors or (name, Tensor) pairs, got {shown(params)}: put Tensors in a list")
     return params
-
-
-def _misfit(name: str, p: Tensor) -> ValueError:
-    return ValueError(
-        f"step: expected a gradient of one shape and kind with its parameter {name}, {p.dtype}{tuple(p.shape)}, "
-        f"got {shown(p.grad)} in .grad"
-    )
 
 
 def _tensors(me: str, params: Iterable[Tensor]) -> list[Tensor]:

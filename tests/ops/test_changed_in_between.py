@@ -144,7 +144,7 @@ def test_targets_that_are_none(bad, version):
 
 @pytest.mark.parametrize("ignore_index", [2**63, -(2**63) - 1, 0.5, None, "0"])
 def test_an_ignore_index_that_is_none(ignore_index):
-    with pytest.raises(ValueError, match="expected an integer of 64 bits as ignore_index"):
+    with pytest.raises((TypeError, ValueError), match="expected an integer .*as ignore_index"):
         F.cross_entropy(leaf(2, 3), np.array([0, 1]), ignore_index=ignore_index)
 
 
@@ -289,12 +289,12 @@ def test_data_that_were_replaced_are_an_error_of_the_optimiser(make):
     optimizer = make(p)
     p.grad = np.ones((4, 3), np.float32)
     p.data = np.ones((8, 3), np.float32)
-    with pytest.raises(ValueError, match=r"grad of w to be float32\(8, 3\) like its data, got float32\(4, 3\)"):
+    with pytest.raises(ValueError, match=r"a gradient of float32\(8, 3\) like the parameter w, got .*\(4, 3\)"):
         optimizer.step()
     p.grad = np.ones((8, 3), np.float32)
-    with pytest.raises(ValueError, match=r"of w to be float32\(8, 3\).*got float32\(4, 3\): make a new optimiser"):
+    with pytest.raises(ValueError, match=r"running mean .* float32\(8, 3\) .*\(4, 3\) in .*: make a new optimiser"):
         optimizer.step()
     p.data, p.grad = np.ones((4, 3)), np.ones((4, 3))
-    with pytest.raises(ValueError, match=r"to be float64\(4, 3\)"):
+    with pytest.raises(ValueError, match=r"of float64\(4, 3\)"):
         optimizer.step()
     assert (p.data == 1).all() and optimizer.steps == {"w": 0}
