@@ -121,6 +121,7 @@ def _concatenate(draw):
     yield "two", (draw.normal(2, 3), draw.normal(4, 3)), {}
     yield "three, last axis", (draw.normal(2, 3), draw.normal(2, 1), draw.normal(2, 4)), {"axis": -1}
     yield "middle axis", (draw.normal(2, 3, 5), draw.normal(2, 4, 5)), {"axis": 1}
+    yield "three axes, the first", (draw.normal(2, 3, 4), draw.normal(5, 3, 4)), {}
     yield "one", (draw.normal(2, 3),), {"axis": 1}
     yield "one of them empty", (draw.normal(3), draw.normal(0), draw.normal(2)), {}
     yield "strided", (strided(draw.normal(3, 2)), transposed(draw.normal(3, 4))), {"axis": 1}
@@ -128,6 +129,7 @@ def _concatenate(draw):
 
 def _split(draw):
     yield "thirds", (draw.normal(2, 9),), {"sections": 3}
+    yield "the last axis of three", (draw.normal(2, 5, 6),), {"sections": 3}
     yield "first axis", (draw.normal(4, 3),), {"sections": 2, "axis": 0}
     yield "middle axis", (draw.normal(2, 6, 5),), {"sections": 2, "axis": 1}
     yield "sizes", (draw.normal(2, 7),), {"sections": (4, 1, 2), "axis": -1}
