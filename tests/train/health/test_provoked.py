@@ -1,12 +1,16 @@
-"""Each illness, in a real run that has it; and the line that names it, its cause and what to do."""
+"""Each illness, in a real run that has it; and the line that names it, its cause and what to do.
 
+A run goes another way with other seeds, and on another processor. So each is ill by design, far beyond the rule's
+limit; where a real one would waver between two rules, its loss is raised by as much as it takes.
+"""
+
+import itertools
 import math
 
 import numpy as np
 import pytest
 
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.train import trainer as trainer_module
 from tinygrad_gpt.train.health.diagnose import diagnose
 from tinygrad_gpt.train.health.explain import WHY
 from tinygrad_gpt.train.health.history import Plan
@@ -32,6 +36,16 @@ def scaled(part, by):
         for name, parameter in model.named_parameters():
             if part in name:
                 parameter.data *= by
+
+    return change
+
+
+def raised(by):
+    """Change a model's loss: in training it is higher by `by(step)` nats."""
+
+    def change(model):
+        real, steps = model.loss, itertools.count()
+        model.loss = lambda x, y: real(x, y) + (by(next(steps)) if model.training else 0.0)
 
     return change
 
@@ -87,7 +101,7 @@ def test_a_learning_rate_that_is_too_low(train):
 
 
 def test_exploding_as_a_whole(train):
-    trained = train(scaled("weight", 40), n_layer=4, grad_clip=0.0)
+    trained = train(scaled("final_norm.weight", 1000), lr=1e-6, min_lr=0.0, grad_clip=0.0)
     assert "exploding" in trained.kinds
     assert "smaller initial weights" in line_of(trained, "exploding")
 
@@ -131,36 +145,35 @@ def test_a_learning_rate_that_makes_the_loss_rise(train, verse):
     assert "the learning rate 0.5 is too high. Remedy: --lr 0.01" in line
 
 
-def test_a_learning_rate_that_makes_the_loss_jump(train, verse, monkeypatch):
-    """Every sixtieth step is far too long."""
-    sensible = trainer_module.learning_rate
-    factor = {True: 100, False: 1}
-    monkeypatch.setattr(trainer_module, "learning_rate", lambda s, c: sensible(s, c) * factor[s % 60 == 59])
-    trained = train(corpus=verse, lr=3e-3, min_lr=3e-3, grad_clip=0.0, steps=300)
+def test_a_loss_that_jumps(train):
+    """From the 50th step on, ten steps in fifty stand 3 nats above the others."""
+    trained = train(raised(lambda step: 3.0 * (step >= 50 and step % 50 >= 40)))
     assert trained.kinds == {"lr-too-high"}
     assert "the loss has jumped up 3 times" in line_of(trained, "lr-too-high")
 
 
-def test_clipping_that_does_not_help(train, monkeypatch):
-    """A learning rate that never stops rising: the loss falls, and slowly rises again."""
-    monkeypatch.setattr(trainer_module, "learning_rate", lambda step, config: 1e-3 * 1.02**step)
-    line = line_of(train(grad_clip=0.05, warmup=0, steps=300), "lr-too-high")
-    assert "the gradient was clipped to 0.05 at 100% of the last 150 steps, and the loss rose from" in line
+def test_clipping_that_does_not_help(train):
+    """Nothing is learned, and from the 50th step on the loss rises by half a nat: slowly, for the rules on leaps."""
+    change = raised(lambda step: 0.003 * max(0, step - 50))
+    line = line_of(train(change, grad_clip=0.05, lr=1e-7, min_lr=0.0), "lr-too-high")
+    assert "the gradient was clipped to 0.05 at 100% of the last 150 steps, and the loss rose from 4." in line
 
 
 def test_no_warmup(train):
     trained = train(lr=0.1, n_layer=1, n_embd=64, warmup=0, steps=100)
     line = line_of(trained, "no-warmup")
-    assert "the loss jumped from 4.4" in line and line.endswith("Remedy: --warmup 20, --lr 0.01")
+    assert "the loss jumped from 4." in line and line.endswith("Remedy: --warmup 20, --lr 0.01")
 
 
-def test_overfitting(train, english, tmp_path):
-    little = tmp_path / "little.txt"
-    little.write_text(english.read_text(encoding="utf-8")[:1500], encoding="utf-8", newline="")
-    trained = train(corpus=str(little), block_size=16, n_embd=64, lr=5e-3, eval_interval=20, steps=300)
+def test_overfitting(train, tmp_path):
+    """Letters drawn at random: they can be learned by heart, and nothing else."""
+    letters = "".join(np.random.default_rng(0).choice(list("abcdefghijklmnopqrstuvwxyz"), 600))
+    random = tmp_path / "random.txt"
+    random.write_text(letters, encoding="utf-8", newline="")
+    trained = train(corpus=str(random), block_size=16, n_embd=64, lr=5e-3, eval_interval=20)
     assert trained.kinds == {"overfitting"}
     line = line_of(trained, "overfitting")
-    assert "the validation loss rose from 2." in line and "--dropout 0.2" in line
+    assert "the validation loss rose from 3." in line and "--dropout 0.2" in line
 
 
 def test_every_finding_is_explained():
