@@ -177,6 +177,8 @@ def _says_axis(function):
         for name in settings:
             if name in _PYTORCHS:
                 raise TypeError(f"{function.__name__}: expected {_PYTORCHS[name]}=, got {name}=, as PyTorch calls it")
+            if name in ("dtype", "out"):  # from np.sum(x), say
+                raise TypeError(f"{function.__name__}: has no {name}=; np.{function.__name__} takes x.numpy()")
         return function(*args, **settings)
 
     return called

@@ -66,10 +66,6 @@ class Optimizer:
         """
         grad_scale = number("step", "grad_scale", grad_scale)
         names = [name for name, p in self.params.items() if p.grad is not None]
-        for name in names:
-            p = self.params[name]
-            if type(p.grad) is not type(p.data):
-                raise _misfit(name, p)
         self._check_place(names[:1])  # a model moves as a whole
         self._check_alike(names)
         before = dict(self.steps)
@@ -91,14 +87,15 @@ class Optimizer:
 
     def _check_alike(self, names: list[str]) -> None:
         for name in names:
-            p = self.params[name]
-            kept = {slot: named[name] for slot, named in self.slots.items()}
-            for what, array in (("grad", p.grad), *kept.items()):
-                if array.shape != p.shape or array.dtype != p.dtype:
-                    todo = "call zero_grad()" if array is p.grad else "make a new optimiser"
+            data, grad = self.params[name].data, self.params[name].grad
+            for what, array in (("grad", grad), *[(slot, named[name]) for slot, named in self.slots.items()]):
+                if type(array) is not type(data) or array.shape != data.shape or array.dtype != data.dtype:
+                    same = type(array) is type(data)
+                    got = f"{array.dtype}{tuple(array.shape)}" if same else shown(array)
+                    todo = "call zero_grad()" if array is grad else "make a new optimiser"
                     raise ValueError(
-                        f"step: expected {what} of {name} to be {p.dtype}{tuple(p.shape)} like its data, "
-                        f"got {array.dtype}{tuple(array.shape)}: {todo} when .data is replaced"
+                        f"step: expected {what} of {name} to be {data.dtype}{tuple(data.shape)} like its data, "
+                        f"got {got}: {todo} when .data is replaced"
                     )
 
     def zero_grad(self) -> None:
@@ -150,8 +147,6 @@ class SGD(Optimizer):
     def update(self, names, grad_scale):
         for name in names:
             param, grad = self.params[name].data, self.params[name].grad
-            if grad.shape != param.shape:  # which NumPy might broadcast
-                raise _misfit(name, self.params[name])
             if grad_scale != 1:
                 grad = grad_scale * grad
             if self.weight_decay:
@@ -348,13 +343,6 @@ def _several(me: str, params: Iterable) -> Iterable:
     if isinstance(params, Tensor | str) or not hasattr(params, "__iter__"):
         raise TypeError(f"{me}: expected Tensors or (name, Tensor) pairs, got {shown(params)}: put Tensors in a list")
     return params
-
-
-def _misfit(name: str, p: Tensor) -> ValueError:
-    return ValueError(
-        f"step: expected a gradient of one shape and kind with its parameter {name}, {p.dtype}{tuple(p.shape)}, "
-        f"got {shown(p.grad)} in .grad"
-    )
 
 
 def _tensors(me: str, params: Iterable[Tensor]) -> list[Tensor]:
