@@ -64,7 +64,8 @@ def _operand(op: str, x):
 def tensor(data, requires_grad: bool = False, dtype=None) -> Tensor:
     """A new Tensor with a copy of `data`: a number, a list, an array. (`Tensor(array)` shares the array's memory.)"""
     data = data.data if isinstance(data, Tensor) else data
-    return Tensor(as_array(data.copy() if is_array(data) else data, dtype, "tensor"), requires_grad)
+    array = as_array(data, dtype, "tensor")
+    return Tensor(array.copy() if hasattr(data, "__array__") else array, requires_grad)
 
 
 def to(x, dtype_or_device) -> Tensor:

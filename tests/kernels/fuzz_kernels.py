@@ -27,7 +27,7 @@ import numpy as np
 from tests.kernels.fuzz_recipes import RECIPES, Call
 from tests.kernels.memory import Memory
 from tinygrad_gpt.array import whole
-from tinygrad_gpt.autograd import Tensor, _check_dtypes, apply
+from tinygrad_gpt.autograd import Tensor, _arrays, apply
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.kernels.numba._compile import KERNELS
 from tinygrad_gpt.precision import using_matmul_precision
@@ -181,7 +181,7 @@ def _refusal(op: str, call: Call) -> str | None:
     check = getattr(registry.reference(op), "check", None)
     error = _tried(lambda: check(*call.arrays, **call.settings)) if check else None
     if error is None and op not in registry.ROUTINES:
-        error = _tried(lambda: _check_dtypes(op, call.arrays))
+        error = _tried(lambda: _arrays(op, call.arrays))
     return repr(error) if isinstance(error, Exception) else None
 
 
