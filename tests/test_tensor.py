@@ -218,6 +218,18 @@ def test_a_table_of_records_is_refused():
         Tensor(table)
 
 
+def test_tensor_copies_arrays_of_other_libraries_too():
+    class Other:
+        array = X.copy()
+
+        def __array__(self, dtype=None, copy=None):
+            return self.array
+
+    t = tg.tensor(Other())
+    t.data[...] = 0
+    assert (Other.array == X).all()
+
+
 def test_an_integer_too_large_for_int64_acts_as_a_float():
     assert tg.tensor(10**30).dtype == tg.tensor([10**30, 1]).dtype == np.float32
     assert tg.tensor(10**30, dtype=np.float64).item() == 1e30

@@ -36,16 +36,14 @@ def kind(value) -> str:
 
 def shown(value) -> str:
     """A value for an error message: in one short line, whatever it is."""
-    if isinstance(value, int) and value.bit_length() > 100:
-        return (
-            f"an integer of about {value.bit_length() * 3 // 10} digits"  # Python itself refuses to print the longest
-        )
+    if isinstance(value, int) and value.bit_length() > 100:  # Python itself refuses to print the longest
+        return f"an integer of about {value.bit_length() * 3 // 10} digits"
     if callable(value) and hasattr(value, "__qualname__"):
         return f"the {'class' if isinstance(value, type) else 'function'} {value.__name__}"
     if hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, np.generic):
         return f"{kind(value)} of {value.dtype} and shape {tuple(value.shape)}"
     said = " ".join(_short.repr(value).split())
-    return kind(value) if said.startswith("<") else said
+    return kind(value) if said.startswith("<") else said if len(said) <= 160 else f"{said[:157]}..."
 
 
 def conversion(value) -> str:
@@ -182,7 +180,8 @@ def is_row(value) -> bool:
     """Whether a value is a row of values: a list, a tuple, an array or a Tensor with one axis, ..."""
     if isinstance(value, list | tuple | set | frozenset | range):
         return True
-    return not isinstance(value, type) and len(getattr(value, "shape", ())) == 1 and hasattr(value, "__getitem__")
+    shape = getattr(value, "shape", None)  # a property where value is a class
+    return isinstance(shape, tuple) and len(shape) == 1 and hasattr(value, "__getitem__")
 
 
 def _parts(row) -> list:

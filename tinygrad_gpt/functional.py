@@ -64,7 +64,8 @@ def _operand(op: str, x):
 def tensor(data, requires_grad: bool = False, dtype=None) -> Tensor:
     """A new Tensor with a copy of `data`: a number, a list, an array. (`Tensor(array)` shares the array's memory.)"""
     data = data.data if isinstance(data, Tensor) else data
-    return Tensor(as_array(data.copy() if is_array(data) else data, dtype, "tensor"), requires_grad)
+    array = as_array(data, dtype, "tensor")
+    return Tensor(array.copy() if hasattr(data, "__array__") else array, requires_grad)
 
 
 def to(x, dtype_or_device) -> Tensor:
@@ -177,6 +178,8 @@ def _says_axis(function):
         for name in settings:
             if name in _PYTORCHS:
                 raise TypeError(f"{function.__name__}: expected {_PYTORCHS[name]}=, got {name}=, as PyTorch calls it")
+            if name in ("dtype", "out"):  # from np.sum(x), say
+                raise TypeError(f"{function.__name__}: has no {name}=; np.{function.__name__} takes x.numpy()")
         return function(*args, **settings)
 
     return called

@@ -18,6 +18,7 @@ from contextvars import Context, copy_context
 from typing import NamedTuple
 
 from tinygrad_gpt import array
+from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.array import is_array
 from tinygrad_gpt.autograd import Node, Tensor
 from tinygrad_gpt.kernels.registry import Version
@@ -40,8 +41,10 @@ def recompute(function: Callable, *inputs) -> Tensor:
               uses get their gradients as ever. Any other Tensor whose gradient is wanted must be among the inputs
     inputs    Tensors, or anything else that it takes
 
-    Raises TypeError if function returns something else than one Tensor.
+    Raises TypeError if function returns something else than one Tensor, and for what is no function.
     """
+    if not callable(function):
+        raise TypeError(f"recompute: expected a function, and then its inputs, got {shown(function)}")
     wanted = tuple(x.requires_grad if isinstance(x, Tensor) else None for x in inputs)
     arrays = tuple(_kept(x.data if isinstance(x, Tensor) else x) for x in inputs)
     saved = Saved(function, arrays, wanted, copy_context(), array.random_state(), matmul_precision())

@@ -212,6 +212,20 @@ def test_lone_surrogate_is_no_text(small_bpe):
         small_bpe.encode("a\udce9")
 
 
+@pytest.mark.parametrize("wrong", [None, b"abc", 3, ["a", "b"], bytearray(b"a")])
+def test_what_is_no_text_is_refused(small_bpe, wrong):
+    for tokenizer in (small_bpe, CharTokenizer("abc")):
+        with pytest.raises(TypeError, match=r"^encode: expected a str as the text, got "):
+            tokenizer.encode(wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, "abc", 3, [0.5], [[0]], ["a"], [True], np.array([0.0])])
+def test_what_are_no_ids_is_refused(small_bpe, wrong):
+    for tokenizer in (small_bpe, CharTokenizer("abc")):
+        with pytest.raises(TypeError, match=r"^decode: expected (an integer as a token id|a sequence of ids), got "):
+            tokenizer.decode(wrong)
+
+
 # --- files ---------------------------------------------------------------------------------------------------------
 
 

@@ -33,7 +33,7 @@ def check_ids(op: str, name: str, ids: Array, vocabulary: int, passed_over: int 
     if passed_over is not None:
         bad &= ~equals(ids, passed_over)
     if bad.any():
-        where = tuple(int(i[0]) for i in np.nonzero(bad))
+        where = tuple(int(i[0]) for i in np.nonzero(bad)) if ids.ndim else ()
         also = f", or {passed_over} to ignore" if passed_over is not None else ""
         raise IndexError(
             f"{op}: expected {name} in 0 .. {vocabulary - 1} (vocabulary size {vocabulary}){also}, "
