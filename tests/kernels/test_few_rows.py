@@ -88,7 +88,7 @@ def test_one_query_that_sees_only_minus_infinity_or_nan(t):
     q, k, v = np.ones((1, 1, 1, 16), np.float32), np.full((1, 1, t, 16), -np.inf, np.float32), np.ones((1, 1, t, 16))
     y = np.empty_like(q)
     lse = np.empty((1, 1, 1), np.float32)
-    everything = (np.ones((1, 1, 1, 1), bool), False)
+    everything = (np.ones((1, 1, 1, t), bool), False)
     _one_query.one_query(q, k, v.astype(np.float32), *everything, 1.0, y, lse)
     assert (y == 0).all() and (lse == np.inf).all()
     k[0, 0, 2] = np.nan

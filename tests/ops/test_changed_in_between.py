@@ -144,7 +144,7 @@ def test_targets_that_are_none(bad, version):
 
 @pytest.mark.parametrize("ignore_index", [2**63, -(2**63) - 1, 0.5, None, "0"])
 def test_an_ignore_index_that_is_none(ignore_index):
-    with pytest.raises(ValueError, match="expected an integer of 64 bits as ignore_index"):
+    with pytest.raises((TypeError, ValueError), match=r"expected an integer .*as ignore_index"):
         F.cross_entropy(leaf(2, 3), np.array([0, 1]), ignore_index=ignore_index)
 
 
