@@ -7,6 +7,8 @@ import os
 
 import numpy as np
 
+from tinygrad_gpt.cases import cases
+
 emulated = os.environ.get("TINYGRAD_GPT_EMULATE_GPU") == "1"
 
 
@@ -29,6 +31,12 @@ def why_not() -> str | None:
 
 
 WHY_NOT = why_not()
+
+
+def cases_of(op: str) -> list:
+    """The cases of an op; of attention without the large ones where one thread runs after the other, which takes
+    minutes (test_attention.py has sizes around its blocks)."""
+    return cases(op, large=not (emulated and op == "attention"))
 
 
 def to_gpu(x):

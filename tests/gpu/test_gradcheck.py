@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.gpu.on_gpu import cases_of
 from tinygrad_gpt.array import device
 from tinygrad_gpt.check import OnDevice, check_op
 from tinygrad_gpt.kernels import registry
@@ -15,7 +16,7 @@ from tinygrad_gpt.ops import exp
 def test_every_version(op):
     for version in registry.versions(op, "cuda"):
         if version.name not in registry.ROUNDING:
-            report = check_op(op, OnDevice(version, device("cuda")))
+            report = check_op(op, OnDevice(version, device("cuda")), cases_of(op))
             assert report.cases > 0, version
             report.raise_if_failed()
 

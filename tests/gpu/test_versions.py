@@ -6,10 +6,9 @@ A kernel that is added is checked here at once, on all cases of its op.
 import numpy as np
 import pytest
 
-from tests.gpu.on_gpu import emulated, to_cpu, to_gpu
+from tests.gpu.on_gpu import cases_of, emulated, to_cpu, to_gpu
 from tinygrad_gpt import precision
 from tinygrad_gpt.array import whole
-from tinygrad_gpt.cases import cases
 from tinygrad_gpt.kernels import registry
 
 
@@ -24,7 +23,7 @@ def results(version, arrays: tuple, settings: dict) -> list[bytes]:
 
 def taken(version, dtype):
     """(name, arrays on the GPU, settings) of the cases that a version takes."""
-    for case in cases(version.op):
+    for case in cases_of(version.op):
         arrays = to_gpu(tuple(a.astype(dtype) if _is_float(a) else a for a in case.arrays))
         settings = {name: to_gpu(value) for name, value in case.settings.items()}
         if version.why_not(*arrays, **settings) is None:

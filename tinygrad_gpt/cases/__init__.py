@@ -14,7 +14,8 @@ kinks have cases of their own (kinks.py). They are float64, and the same at ever
 
 from dataclasses import dataclass
 
-from tinygrad_gpt.cases import arranging, elementwise, kinks, large, layers
+from tinygrad_gpt.cases import arranging, elementwise, kinks, layers
+from tinygrad_gpt.cases import large as beyond_blocks
 from tinygrad_gpt.cases.draw import Draw
 from tinygrad_gpt.kernels.registry import op_names
 
@@ -35,12 +36,16 @@ class Case:
     kink: str = ""
 
 
-def cases(op: str) -> list[Case]:
-    """The cases of `op`, with fresh arrays. Raises ValueError for a name that is no op."""
+def cases(op: str, large: bool = True) -> list[Case]:
+    """The cases of `op`, with fresh arrays; without the `large` ones, if so asked, where all work is slow.
+
+    Raises ValueError for a name that is no op.
+    """
     if op not in _MAKERS:
         raise ValueError(f"there are no cases for {op!r}; the ops are {', '.join(op_names())}")
     made = [*_MAKERS[op](Draw(op))]
     if op in kinks.MAKERS:
         made += kinks.MAKERS[op](Draw(f"{op}, kinks"))
-    made += large.MAKERS[op](Draw(f"{op}, large"))
+    if large:
+        made += beyond_blocks.MAKERS[op](Draw(f"{op}, large"))
     return [Case(*parts) for parts in made]
