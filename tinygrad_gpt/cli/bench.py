@@ -33,24 +33,24 @@ def bench(
 
     from tinygrad_gpt.array import device
     from tinygrad_gpt.cli.inspecting import facts, versions_on
+    from tinygrad_gpt.kernels import compiling
     from tinygrad_gpt.train.presets import resolve
-    from tinygrad_gpt.train.progress import COMPILING, watching_compilation
+    from tinygrad_gpt.train.progress import COMPILING
 
     settings = resolve(preset)
     console = Console(highlight=False)
-    table = Table(show_header=False, box=None)
-    for name, value in facts("tinygrad-gpt", "numpy", "numba").items():
-        table.add_row(name, escape(value))
-    table.add_row("kernels", _by_version(versions_on(device("cpu"))))
-    console.print(table)
-
     keep_freed_memory()
-    table = Table("what", "size", "milliseconds", "speed")
-    with watching_compilation(lambda: console.print(COMPILING)):
+    with compiling.watched_by(lambda: console.print(COMPILING)):
+        table = Table(show_header=False, box=None)
+        for name, value in facts("tinygrad-gpt", "numpy", "numba").items():
+            table.add_row(name, escape(value))
+        table.add_row("kernels", _by_version(versions_on(device("cpu"))))
+        console.print(table)
+        table = Table("what", "size", "milliseconds", "speed")
         for measure in (lambda: training_step(settings), matrix_product, attention):
             what, size, ms, speed = measure()
             table.add_row(what, size, f"{ms:,.2f}", speed)
-    console.print(table)
+        console.print(table)
 
 
 def median_ms(function: Callable[[], object], seconds: float | None = None) -> float:

@@ -64,7 +64,9 @@ def info():
     from rich.table import Table
 
     from tinygrad_gpt.devices import describe_gpu, usable
+    from tinygrad_gpt.kernels import compiling
     from tinygrad_gpt.storage import cache_folder, data_folder
+    from tinygrad_gpt.train.progress import COMPILING
 
     console = Console(highlight=False)
     table = Table(show_header=False, box=None)
@@ -77,8 +79,9 @@ def info():
     console.print(table)
     for device in usable():
         table = Table("op", "runs here", "why not the others", title=f"versions, on float32 arrays on {device.title}")
-        for op, version, why in versions_on(device):
-            table.add_row(op, version, escape(why))
+        with compiling.watched_by(lambda: console.print(COMPILING)):  # to know that kernels run here is to have one
+            for op, version, why in versions_on(device):
+                table.add_row(op, version, escape(why))
         console.print(table)
 
 
