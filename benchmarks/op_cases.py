@@ -161,7 +161,6 @@ CASES = [
     OpCase("tanh", f"{X}", normal(*X)),
     OpCase("sigmoid", f"{X}", normal(*X)),
     OpCase("silu", f"{X}", normal(*X)),
-    OpCase("abs", f"{X}", normal(*X)),
     OpCase("relu", f"{WIDE}", normal(*WIDE)),
     OpCase("sum", f"{X} rows", normal(*X), {"axis": -1}, bytes=(None, 0)),
     OpCase("mean", f"{X} rows", normal(*X), {"axis": -1}, bytes=(None, 0)),

@@ -402,12 +402,6 @@ PARTICULAR = {
         ("sum_to_shape(dy * a, b.shape)", "np.mean(dy * a) + 0 * b"),
     ],
     "neg": [("(-dy,)", "(dy,)")],
-    "abs": [
-        ("dy * np.sign(saved.x)", "dy"),
-        ("dy * np.sign", "np.sign"),
-        ("np.sign(saved.x)", "saved.x"),
-        ("np.sign(saved.x)", "np.copysign(np.ones_like(saved.x), saved.x)"),
-    ],
     "pow": [
         ("dy * exponent * x", "dy * x"),
         ("(exponent - 1)", "exponent"),

@@ -18,7 +18,7 @@ from tinygrad_gpt.array import Array, as_array, converted, is_array, next_seed
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.ops import attention as attention_op
-from tinygrad_gpt.ops._shapes import normalize_axis
+from tinygrad_gpt.ops._shapes import check_floats, normalize_axis
 from tinygrad_gpt.tensor import plain_array, plain_ids
 
 _SIDES = (Tensor, np.ndarray, int, float, list, tuple, np.generic)
@@ -145,8 +145,10 @@ def sigmoid(x) -> Tensor:
 
 
 def abs(x) -> Tensor:
-    """|x|; the gradient at 0 is 0."""
-    return apply("abs", _operand("abs", x))
+    """|x| = max(x, -x). The gradient at 0 is 0, as in PyTorch: a tie gives 1/2 of it to x and 1/2 to -x."""
+    x = _operand("abs", x)
+    check_floats("abs", x.data if isinstance(x, Tensor) else x)
+    return maximum(x, neg(x))
 
 
 def relu(x) -> Tensor:

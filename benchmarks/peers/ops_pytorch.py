@@ -49,7 +49,6 @@ OPS = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
     "silu": torch.nn.functional.silu,
-    "abs": torch.abs,
     "relu": torch.relu,
     "sum": torch.sum,
     "mean": torch.mean,

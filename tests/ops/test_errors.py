@@ -218,7 +218,6 @@ UNARY = [
     "tanh",
     "sigmoid",
     "silu",
-    "abs",
     "relu",
     "gelu",
     "sum",

@@ -121,7 +121,6 @@ MAKERS = {
     "sqrt": _unary("positive"),
     "tanh": _with_large(_unary(), 30.0),
     "sigmoid": _with_large(_unary(), 800.0),
-    "abs": _unary("nonzero"),
     "relu": _unary("nonzero"),
     "silu": _with_large(_unary(), 800.0),
     "gelu": _gelu,

@@ -102,7 +102,6 @@ MAKERS = {
     "max": _max,
     "maximum": _maximum,
     "relu": _relu,
-    "abs": _relu,  # the same at the same place
     "sqrt": _sqrt,
     "pow": _pow,
     "log": _log,

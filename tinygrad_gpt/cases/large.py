@@ -182,7 +182,6 @@ MAKERS = {
     "tanh": _unary(),
     "sigmoid": _unary(),
     "relu": _unary("nonzero"),
-    "abs": _unary("nonzero"),
     "silu": _unary(),
     "gelu": _gelu,
     "dropout": _unary(p=0.3, seed=2**40 + 7),
