@@ -6,7 +6,6 @@ import os
 
 import pytest
 
-from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError, command, in_short
 from tinygrad_gpt.json_files import DEEPEST, parse_json, read_json, write_json
 from tinygrad_gpt.storage import read_file, user_path
@@ -100,8 +99,7 @@ def test_what_is_within_the_limits():
 
 def test_what_is_quoted_is_cut():
     assert len(refused(json.dumps({"step": "A" * 1_000_000, "loss": 1}))) < 200
-    assert len(refused(json.dumps({"step": [["A" * 99] * 99] * 99, "loss": 1}))) < 1000
-    assert len(shown(10**4000)) < 100 and "many digits" in shown(10**5000)
+    assert len(refused(json.dumps({"step": [["A" * 99] * 99] * 99, "loss": 1}))) < 300
     assert in_short("a\n b\x1b[2J" + "c" * 999, 60).startswith(r"a b\x1b[2Jccc") and len(in_short("c" * 999, 60)) < 70
 
 

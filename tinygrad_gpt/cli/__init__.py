@@ -12,6 +12,7 @@ Exit status: 0 done; 1 a gradient check failed; 2 something the user can put rig
 ended by Ctrl-C. Anything else that goes wrong is a bug and keeps its traceback.
 """
 
+import errno
 import os
 import sys
 import warnings
@@ -71,7 +72,9 @@ def main(arguments: list[str] | None = None) -> int:
         _drop_output()
         return UNREADABLE
     except OSError as error:  # the system refuses: a full disk, no permission, a name that is too long
-        if error.filename is None:
+        if error.errno == errno.ENOMEM:
+            _say_error("not enough memory: take a smaller model, block_size or batch_size")
+        elif error.filename is None:
             _drop_output()
             _say_error(f"cannot write the output: {reason(error)}")
         else:

@@ -74,7 +74,7 @@ def train(
     if resume:
         training = run.resume(resume, preset, given, pairs, download_progress(reporter))
     else:
-        training = run.start(settings, out, pairs, download_progress(reporter))
+        training = run.start(settings, out, pairs, download_progress(reporter), reporter.note)
     reporter.note(_what_begins(training))
     dtype, where = training.settings.train.dtype, training.trainer.device.kind
     if dtype in registry.ROUNDING and (reason := registry.cannot_round(dtype, where)):

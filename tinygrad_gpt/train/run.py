@@ -38,6 +38,7 @@ from tinygrad_gpt.train.sampling import encode_prompt, stream_text
 from tinygrad_gpt.train.source import RunSource, Source, open_source, use_arithmetic
 from tinygrad_gpt.train.trainer import Trainer
 
+_LONG_TEXT = 1_000_000  # characters: about a second of learning tokens
 RECORDED = ("tinygrad-gpt", "numpy", "numba")  # packages whose versions config.json holds
 
 
@@ -68,11 +69,12 @@ class Run:
         yield from stream_text(self.model, self.tokenizer, self.prompt, train.sample_tokens, seed=train.seed)
 
 
-def start(settings: Settings, out: Path | None = None, pairs: tuple[OwnPair, ...] = (), progress=None) -> Run:
+def start(settings: Settings, out: Path | None = None, pairs: tuple[OwnPair, ...] = (), progress=None, say=None) -> Run:
     """A new run, at step 0. The run folder is made last, so that what goes wrong here leaves none.
 
     pairs     the user's own pairs, already checked and installed
     progress  called with (bytes so far, bytes in all) if the corpus is downloaded
+    say       called with a line about what takes long, before it is done
 
     Raises UserError for whatever about the settings, the corpus or the folder cannot be.
     """
@@ -80,7 +82,7 @@ def start(settings: Settings, out: Path | None = None, pairs: tuple[OwnPair, ...
         run_folder.check_is_new(out)
     source = open_source(settings.train.from_) if settings.train.from_ else None
     corpus = open_corpus(settings.train.corpus, progress=progress)
-    tokenizer = _make_tokenizer(settings, corpus, source)
+    tokenizer = _make_tokenizer(settings, corpus, source, say or (lambda line: None))
     tokens = prepare_tokens(corpus, tokenizer)
     prompt = _check_data(settings, tokenizer, tokens)
     use_arithmetic(settings.train)
@@ -133,8 +135,10 @@ def resume(
     return Run(settings, folder, tokenizer, trainer, prompt)
 
 
-def _make_tokenizer(settings: Settings, corpus: Corpus, source: Source | None) -> Tokenizer:
+def _make_tokenizer(settings: Settings, corpus: Corpus, source: Source | None, say) -> Tokenizer:
     kind = settings.train.tokenizer
+    if kind in ("bpe", "gpt1") and corpus.train_characters >= _LONG_TEXT:
+        say(f"learning a {kind} tokenizer from {corpus.train_characters:,} characters: this may take a minute ...")
     if kind == "own":
         return source.tokenizer()
     if kind == "char":
