@@ -298,3 +298,13 @@ def test_losses_of_numpy_are_rows(trained):
     from tinygrad_gpt.train.metrics import read_metrics
 
     assert np.isfinite([row["train_loss"] for row in read_metrics(trained / "metrics.jsonl")]).all()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="another shell")
+@pytest.mark.parametrize(
+    "text", ["the fox", "it's", 'say "hi"', "$HOME `ls`", "back\\slash", "-x y", "no!", "a\nb", ""]
+)
+def test_a_text_to_classify_reaches_the_command_as_it_is(text):
+    from tinygrad_gpt.cli.finetuning import _in_quotes
+
+    assert shlex.split(_in_quotes(text)) == [*(["--"] if text.startswith("-") else []), text]

@@ -13,7 +13,7 @@ import numpy as np
 import typer
 
 from tinygrad_gpt.array import keep_freed_memory, normal
-from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.kernels import compiling, registry
 from tinygrad_gpt.train.presets import count_parameters
 from tinygrad_gpt.train.progress import thousands
 
@@ -34,7 +34,7 @@ def bench(
     from tinygrad_gpt.array import device
     from tinygrad_gpt.cli.inspecting import facts, versions_on
     from tinygrad_gpt.train.presets import resolve
-    from tinygrad_gpt.train.progress import COMPILING, watching_compilation
+    from tinygrad_gpt.train.progress import COMPILING
 
     settings = resolve(preset)
     console = Console(highlight=False)
@@ -46,7 +46,7 @@ def bench(
 
     keep_freed_memory()
     table = Table("what", "size", "milliseconds", "speed")
-    with watching_compilation(lambda: console.print(COMPILING)):
+    with compiling.watched_by(lambda: console.print(COMPILING)):
         for measure in (lambda: training_step(settings), matrix_product, attention):
             what, size, ms, speed = measure()
             table.add_row(what, size, f"{ms:,.2f}", speed)

@@ -76,8 +76,8 @@ def finetune(
     if not finished:
         reporter.note(f"stopped; what had been reached is saved in {run.folder}")
         return INTERRUPTED
-    example = command("tinygrad-gpt", "classify", run.folder, *_no_option(opened.dev.texts[0]))
-    reporter.note(f"{run.folder}: try  {example}")
+    example = command("tinygrad-gpt", "classify", run.folder)
+    reporter.note(f"{run.folder}: try  {example} {_in_quotes(opened.dev.texts[0])}")
     return 0
 
 
@@ -95,9 +95,11 @@ def classify(
         print(f"{classifier.classes[best]}\t{probabilities[best]:.3f}\t{text}")
 
 
-def _no_option(text: str) -> list[str]:
-    """A text as an argument: after -- where it looks like an option."""
-    return ["--", text] if text.startswith("-") else [text]
+def _in_quotes(text: str) -> str:
+    """A text as an argument to copy: in the quotes that every shell knows, where it has nothing that a shell would look
+    for within them; and after -- where it looks like an option."""
+    quoted = f'"{text}"' if text.isprintable() and not set(text) & set('"$`\\!%') else command(text)
+    return f"-- {quoted}" if text.startswith("-") else quoted
 
 
 def _print_results(summary: dict) -> None:
