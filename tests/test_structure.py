@@ -16,7 +16,7 @@ NAMES = [str(path.relative_to(PACKAGE).as_posix()) for path in FILES]
 # From the ground up: a file may import from its own layer and from those before it.
 LAYERS = (
     ("errors", "arguments", "habits"),
-    ("devices", "array", "locks", "precision", "settings", "storage", "tensor_file"),
+    ("devices", "array", "locks", "precision", "settings", "storage", "json_files", "tensor_file"),
     ("ops",),
     ("kernels",),
     ("tensor", "modes"),
@@ -28,7 +28,7 @@ LAYERS = (
     ("train",),
     ("cli", "__main__", "info"),
 )
-BESIDE = {"data": ("errors", "arguments", "array", "storage", "data")}  # the ground floor only
+BESIDE = {"data": ("errors", "arguments", "array", "storage", "json_files", "data")}  # the ground floor only
 MAY_USE_DATA = ("data", "train", "cli", "__main__", "info", "generate")
 NARROWER = {  # what a layer may import at most, where that is less than all below it
     "ops": ("array", "ops"),
@@ -184,6 +184,16 @@ def test_text_files_are_opened_as_utf_8(name):
         if isinstance(node.func, ast.Name) and node.func.id == "open":
             mode = node.args[1].value if len(node.args) > 1 else "r"
             assert "b" in mode or "encoding" in keywords, f"{name}, line {node.lineno}: encoding is missing"
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "json_files.py"])
+def test_json_is_read_in_one_place(name):
+    """Whatever reads JSON goes through json_files.py, with its limits and its one error."""
+    for node in ast.walk(tree(PACKAGE / name)):
+        if isinstance(node, ast.ImportFrom):
+            assert node.module != "json", f"{name}, line {node.lineno}: import json, as everywhere"
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "json":
+            assert node.attr == "dumps", f"{name}, line {node.lineno}: json.{node.attr}; json_files.py reads JSON"
 
 
 HEAVY = ("numba", "llvmlite", "matplotlib", "tokenizers", "rich", "typer", "safetensors", "cupy", "torch", "scipy")

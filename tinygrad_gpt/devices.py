@@ -9,8 +9,10 @@ has asked for a GPU.
 """
 
 import importlib.util
+import os
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -53,6 +55,10 @@ class Device:
         """Wait until it has done what it was told, on whatever stream. (The GPU computes while Python goes on.)"""
         if self.kind == "cuda":
             _cupy().cuda.Device().synchronize()
+
+    def memory(self) -> int | None:
+        """Bytes that it has in all, or that this process may have of them; None where nobody says."""
+        return _memory_of_the_cpu() if self.kind == "cpu" else _properties()["totalGlobalMem"]
 
     def memory_in_use(self) -> int:
         """Bytes that arrays take on the GPU; of the CPU's memory nobody keeps count: 0."""
@@ -98,6 +104,19 @@ def usable() -> tuple[Device, ...]:
 def is_device_name(name) -> bool:
     """Whether this is a Device or reads like one's name; `device` may still have something against it."""
     return isinstance(name, Device) or (isinstance(name, str) and name.partition(":")[0] in NAMES)
+
+
+def _memory_of_the_cpu() -> int | None:
+    """What is built in, or the container's share of it (https://docs.kernel.org/admin-guide/cgroup-v2.html)."""
+    try:
+        built_in = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows, or a system that does not say
+        return None
+    try:
+        share = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except OSError:
+        return built_in
+    return min(built_in, int(share)) if share.isdecimal() else built_in
 
 
 # --- GPUs --------------------------------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ import numpy as np
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError
 
+_LARGEST = 1 << 127  # a number that floats can be compared with
+
 
 def setting(default, group: str, help: str, *, choices=(), low=None, above=None, below=None, free: bool = False):
     """A field with a default (dataclasses.MISSING for none) and metadata:
@@ -59,10 +61,12 @@ def _check(field: dataclasses.Field, value: Any) -> None:
     wanted = (int, float) if kind is float else (kind,)
     if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
         raise UserError(f"{name} should be {kind.__name__}, not {shown(value)}")
+    if kind in (int, float) and isinstance(value, int) and abs(value) > _LARGEST:
+        raise UserError(f"{name} should be a number of at most {len(str(_LARGEST))} digits, not {shown(value)}")
     if kind is float and not math.isfinite(value):
         raise UserError(f"{name} should be a finite number, not {value}")
     if rule["choices"] and value not in rule["choices"]:
-        raise UserError(f"{name} should be one of {', '.join(rule['choices'])}, not {value!r}")
+        raise UserError(f"{name} should be one of {', '.join(rule['choices'])}, not {shown(value)}")
     if rule["low"] is not None and value < rule["low"]:
         raise UserError(f"{name} should be at least {rule['low']}, not {value}")
     if rule["above"] is not None and value <= rule["above"]:

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ def data_folder() -> Path | None:
     value = os.environ.get(DATA_VARIABLE)
     if not value:
         return None
-    folder = Path(value).expanduser()
+    folder = user_path(value)
     if not folder.is_dir():
         raise UserError(f"{DATA_VARIABLE} should name a folder, but {folder} is none: correct it or unset it")
     return folder
@@ -39,8 +40,10 @@ def cache_folder() -> Path:
     """
     value = os.environ.get(CACHE_VARIABLE)
     if value:
-        return Path(value).expanduser()
-    home = Path.home()
+        return user_path(value)
+    home = user_path("~")
+    if not home.is_absolute():
+        raise UserError(f"this user has no home folder to keep a cache in: set {CACHE_VARIABLE} to a folder")
     if sys.platform == "win32":
         place = os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local"
     elif sys.platform == "darwin":
@@ -48,6 +51,36 @@ def cache_folder() -> Path:
     else:
         place = os.environ.get("XDG_CACHE_HOME") or home / ".cache"
     return Path(place) / "tinygrad_gpt"
+
+
+def user_path(text: str | os.PathLike) -> Path:
+    """The path that a user wrote, with ~ for the home folder. A ~NAME that nobody has stays as it is."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """The bytes of a file.
+
+    Raises UserError, naming it, for one that cannot be read or has more than `most` bytes, and for what is no file of a
+    disk: a pipe may never answer, and a device never end.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise UserError(f"cannot read {path}: it is no file")
+        with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size > most:
+                raise UserError(f"cannot read {path}: it has more than the {most:,} bytes that such a file may have")
+            return file.read()
+    except (OSError, ValueError) as error:  # the latter for a path with a zero byte
+        raise UserError(f"cannot read {path}: {reason(error)}") from None
+
+
+def reason(error: Exception) -> str:
+    """Why the system refused, in a few words."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 @contextmanager
@@ -72,7 +105,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             unfinished.unlink()
         if isinstance(error, OSError):
             hint = f"; set {CACHE_VARIABLE} to use another folder" if cache_folder() in path.parents else ""
-            raise UserError(f"cannot write {path}: {error.strerror or error}{hint}") from error
+            raise UserError(f"cannot write {path}: {reason(error)}{hint}") from error
         raise
 
 

@@ -7,10 +7,9 @@
 https://huggingface.co/docs/safetensors describes it, and any reader of safetensors opens what is written here. We write
 it ourselves so that a full disk is an ordinary OSError, and no second copy of a model is made in memory. We read the
 arrays ourselves so that a model is loaded into the memory it will train in, without passing through other memory of its
-size. Whether a file is well-formed is left to the safetensors library.
+size. Whether the offsets are right is left to the safetensors library; what is in the header, json_files.py judges.
 """
 
-import json
 import math
 import sys
 from pathlib import Path
@@ -18,12 +17,16 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.json_files import check_fits, json_bytes, parse_json
+from tinygrad_gpt.storage import reason
 
 _CODES = {"float32": "F32", "float64": "F64", "int64": "I64", "int32": "I32", "bool": "BOOL", "uint8": "U8"}
 # The floats that can be read, and the NumPy dtype that their bytes are looked at with. NumPy knows no bfloat16.
 FLOAT_CODES = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 _PIECE = 8 << 20  # bytes of a file that are mapped at a time
+_LARGEST_HEADER = 32 << 20  # bytes: hundreds of thousands of tensors
+_ENTRIES = {...: {"dtype": str, "shape": [int], "data_offsets": [int]}}
 
 
 def write_arrays(file: BinaryIO, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
@@ -36,7 +39,7 @@ def write_arrays(file: BinaryIO, arrays: dict[str, np.ndarray], metadata: dict[s
     for name, array in arrays.items():
         begin, end = end, end + array.nbytes
         header[name] = {"dtype": _CODES[array.dtype.name], "shape": list(array.shape), "data_offsets": [begin, end]}
-    text = json.dumps(header).encode()
+    text = json_bytes(header)
     text += b" " * (-len(text) % 8)  # the arrays begin at a multiple of 8 bytes
     file.write(len(text).to_bytes(8, "little") + text)
     for array in arrays.values():
@@ -53,16 +56,17 @@ def bytes_of(array: np.ndarray) -> memoryview:
 class TensorFile:
     """A safetensors file that is there to be read.
 
-    shapes  name -> shape
-    dtypes  name -> the format's code: "F32", "BF16", "I64", ...
+    shapes    name -> shape
+    dtypes    name -> the format's code: "F32", "BF16", "I64", ...
+    metadata  name -> text
 
     Raises UserError, naming the file, for one that is missing, cut short, or whose header is wrong in any way: it is no
-    JSON, it is longer than the file, its offsets overlap, leave gaps, or don't fit the shapes.
+    JSON, it is longer than the file, its offsets overlap, leave gaps, or don't fit the shapes, a name comes twice.
     """
 
     def __init__(self, path: Path):
         self.path = path
-        header, self._start = _read_header(path)
+        header, self.metadata, self._start = _read_header(path)
         self.shapes = {name: tuple(entry["shape"]) for name, entry in header.items()}
         self.dtypes = {name: entry["dtype"] for name, entry in header.items()}
         self._begin = {name: entry["data_offsets"][0] for name, entry in header.items()}
@@ -109,20 +113,23 @@ class TensorFile:
         return values
 
 
-def _read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """(name -> entry, where the arrays' bytes begin in the file)."""
+def _read_header(path: Path) -> tuple[dict[str, Any], dict[str, str], int]:
+    """(name -> entry, the metadata, where the arrays' bytes begin in the file)."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
         raise UserError(f"there is no file {path}")
     try:
-        with safe_open(str(path), framework="numpy"):
-            pass  # it has checked the header, and that it and the file's length agree
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length))
-    except (SafetensorError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is damaged, cut short, or no safetensors file ({reason})") from None
-    header.pop("__metadata__", None)
-    return header, 8 + length
+            if length > _LARGEST_HEADER:
+                raise ValueError(f"a header of {length:,} bytes, where at most {_LARGEST_HEADER:,} are read")
+            header = parse_json(file.read(length), "the header")
+        metadata = check_fits(header.pop("__metadata__", {}), {...: str}, "__metadata__")
+        check_fits(header, _ENTRIES, "the header")
+        with safe_open(str(path), framework="numpy"):
+            pass  # it has checked that shapes, offsets and the file's length agree
+    except (SafetensorError, UserError, ValueError, OSError) as error:
+        why = in_short(reason(error))
+        raise UserError(f"{path} is damaged, cut short, or no safetensors file ({why})") from None
+    return header, metadata, 8 + length

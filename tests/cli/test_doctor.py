@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import MappingProxyType
 
 import pytest
 
@@ -126,6 +127,92 @@ def test_folders_that_cannot_be_read(run, trained, name, content, part):
     status, said, error = run("doctor", "run")
     assert status == 2 and said == ""
     assert error.startswith("error: ") and error.count("\n") == 1 and part in error
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    monkeypatch.setattr("tinygrad_gpt.train.health.plot.save_figure", lambda *arguments: True)
+
+
+def made_by_hand(tmp_path, rows, vocab_size=28, corpus=MappingProxyType({})):
+    """A run's folder with these rows of metrics, and no more than the doctor reads."""
+    model = {"norm": "pre", "activation": "relu", "dropout": 0.0}
+    train = {"steps": 8, "lr": 1e-3, "warmup": 1, "grad_clip": 1.0}
+    config = {
+        "preset": "tiny",
+        "model": model,
+        "train": train,
+        "vocab_size": vocab_size,
+        "tokenizer": "",
+        "own_pairs": [],
+    }
+    (tmp_path / "run").mkdir(exist_ok=True)
+    config["corpus"] = {"unigram_entropy": 2.9, "commonest_share": 0.2} | corpus
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (tmp_path / "run" / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
+
+
+LOOK = {"prediction_share": 0.5, "predicted": 1, "accuracy": 0.5, "double_softmax": False}
+LOOK |= {name: [0.5] for name in ("block_gradients", "flat_units", "saturated_attention")}
+
+
+@pytest.mark.parametrize(
+    ("row", "part"),
+    [
+        ({"step": "1"}, "step should be an integer, not '1'"),
+        ({"step": 1.5}, "step should be an integer"),
+        ({"step": None}, "step should be an integer"),
+        ({"step": 10**30}, "step should be an integer of 64 bits"),
+        ({"train_loss": [1]}, "train_loss should be a number, not [1]"),
+        ({"train_loss": "x" * 1_000_000}, "train_loss should be a number"),
+        ({"val_loss": None}, "val_loss should be a number"),
+        ({"grad_norm": True}, "grad_norm should be a number"),
+        ({"lr": {}}, "lr should be a number"),
+        ({"health": 3}, "health should be an object"),
+        ({"health": [1]}, "health should be an object"),
+        ({"health": {"loss_max": "1"}}, "health.loss_max should be a number"),
+        ({"health": {"prediction_share": 0.5}}, "lacks "),
+        ({"health": LOOK | {"predicted": [1]}}, "predicted should be an integer"),
+        ({"health": LOOK | {"block_gradients": 3}}, "block_gradients should be a list"),
+        ({"health": LOOK | {"block_gradients": []}}, "a number for each of"),
+        ({"health": LOOK | {"flat_units": [0.5, 0.5]}}, "a number for each of 1 blocks"),
+        ({"health": LOOK | {"flat_units": [[0.5]]}}, "flat_units[0] should be a number"),
+        ({"health": LOOK | {"accuracy": "high"}}, "accuracy should be a number"),
+    ],
+    ids=lambda x: str(x)[:50],
+)
+def test_rows_made_by_hand(run, tmp_path, undrawn, row, part):
+    """Any value may have another type; each is named, in a line."""
+    made_by_hand(tmp_path, rows := [{"step": step, "train_loss": 3.0} for step in range(1, 9)])
+    assert run("doctor", "run")[0] == 0
+    made_by_hand(tmp_path, [*rows[:4], rows[4] | row, *rows[5:]])
+    status, said, error = run("doctor", "run")
+    assert status == 2 and said == "" and error.count("\n") == 1 and len(error) < 500
+    assert "metrics.jsonl, line 5: this is no row of metrics" in error and part in error
+
+
+@pytest.mark.parametrize("steps", [[3, 1, 2, 2, 1, 9, 4, 400], [0] * 8, [-5, 10**18, 3, 4, 5, 6, 7, 8]], ids=str)
+@pytest.mark.parametrize("loss", [0.0, -1.0, 1e308, 1e-320, float("nan"), float("inf")])
+def test_rows_in_any_order_and_of_any_size(run, tmp_path, undrawn, steps, loss):
+    """What the doctor makes of them is of little use; but it ends."""
+    numbers = dict.fromkeys(("train_loss", "val_loss", "lr", "grad_norm"), loss)
+    made_by_hand(tmp_path, [{"step": step, "health": LOOK} | numbers for step in steps] * 30)
+    status, _, error = run("doctor", "run")
+    assert status == 0 and error == ""
+
+
+@pytest.mark.parametrize("loss", [1e308, float("nan")])
+def test_losses_that_cannot_be_drawn(run, tmp_path, loss):
+    made_by_hand(tmp_path, [{"step": step, "train_loss": loss} for step in range(9)])
+    status, said, error = run("doctor", "run")
+    assert status == 0 and error == "" and ("\ndrawn in run" in said or "\nno doctor.png: " in said)
+
+
+def test_a_text_of_one_character(run, tmp_path, undrawn):
+    """Its entropy is 0, and so is the loss."""
+    rows = [{"step": step, "train_loss": 0.0} for step in range(1, 300)]
+    made_by_hand(tmp_path, rows, vocab_size=1, corpus={"unigram_entropy": 0.0, "commonest_share": 1.0})
+    assert run("doctor", "run")[0] == 0
 
 
 def test_no_folder(run):

@@ -1,5 +1,7 @@
 """Texts with labels: what is read, how it is cut, and what is said about files that have none."""
 
+import csv
+
 import numpy as np
 import pytest
 
@@ -107,15 +109,28 @@ def test_files_that_are_none(folder, train, said):
     ("rows", "said"),
     [
         ('text,label\n"two\nlines",up\nno label\n', "own.csv, line 4: expected a text and its label, got 'no label'"),
-        ('fine,up\n"never closed,up\n' + 20_000 * "fine,up\n", "own.csv, line 2: field larger than"),
+        ('fine,up\n"never closed,up\n' + 20_000 * "fine,up\n", "own.csv, line 2: expected a text and its label"),
+        ('fine,up\nnever closed,"up\n' + 20_000 * "fine,up\n", "own.csv, line 2: unexpected end of data"),
     ],
-    ids=("a text of two lines", "a quotation mark that nothing closes"),
+    ids=("a text of two lines", "a quotation mark that nothing closes", "one before a label"),
 )
 def test_a_line_of_a_csv_is_found_by_its_number(tmp_path, rows, said):
     (tmp_path / "own.csv").write_text(rows, encoding="utf-8")
     with pytest.raises(UserError, match=said) as error:
         open_task(tmp_path / "own.csv")
     one_line(error)
+
+
+@pytest.mark.parametrize("ending", [".tsv", ".csv"])
+def test_a_text_of_any_length(tmp_path, ending):
+    between, quote = ("\t", "") if ending == ".tsv" else (",", '"')
+    long = "fox " * 100_000 + "end"
+    rows = [f"{quote}{text}{quote}{between}{label}\n" for text, label in [(long, "up"), ("short", "down")] * 5]
+    (tmp_path / f"own{ending}").write_text("".join(rows), encoding="utf-8")
+    before = csv.field_size_limit()
+    task = open_task(tmp_path / f"own{ending}")
+    assert sorted({*task.train.texts, *task.dev.texts}) == [long, "short"]
+    assert csv.field_size_limit() == before
 
 
 def test_a_folder_without_a_part(folder):

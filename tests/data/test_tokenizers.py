@@ -330,7 +330,7 @@ def files_beside_a_model(tokenizer, folder) -> set[str]:
 
 
 def test_the_files_beside_a_model(small_bpe, tmp_path):
-    assert files_beside_a_model(CharTokenizer(WORDS), tmp_path / "char") == {"tokenizer.json"}
+    assert files_beside_a_model(CharTokenizer(WORDS), tmp_path / "char") == {"tokenizer.json", "tokenizer_config.json"}
     assert files_beside_a_model(small_bpe, tmp_path / "bpe") == {"tokenizer.json", "tokenizer_config.json"}
     like_gpt2 = {"tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"}
     backend = type(small_bpe._backend).from_str(small_bpe.to_json())

@@ -16,15 +16,16 @@ import errno
 import os
 import sys
 import warnings
+from contextlib import suppress
 
 import typer
 
 from tinygrad_gpt.cli import bench, doctoring, finetuning, inspecting, training, using
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.storage import reason
 
 INTERRUPTED, UNREADABLE = 130, 141  # as a shell reports SIGINT and SIGPIPE
-
-_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # no room left on the disk, or in the user's share
+_LONGEST = 800  # characters of an error: what is quoted in it may be of any length
 
 # Typer brings a click of its own or uses the installed one; this is the base of its usage errors in either case.
 _UsageError = typer.BadParameter.__base__
@@ -59,10 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (UserError, _UsageError) as error:
         message = error.format_message() if isinstance(error, _UsageError) else str(error)
         if message:  # there is none when the command was called bare, and its help has been shown
-            print(f"error: {' '.join(message.split())}", file=sys.stderr)
+            _say_error(message)
         return 2
     except MemoryError as error:
-        print(f"error: not enough memory ({error}): take a smaller model, block_size or batch_size", file=sys.stderr)
+        _say_error(f"not enough memory ({error}): take a smaller model, block_size or batch_size")
         return 2
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
@@ -70,17 +71,26 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has gone, as in `tinygrad-gpt sample DIR | head`
         _drop_output()
         return UNREADABLE
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        _drop_output()
-        print(f"error: cannot write {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
+    except OSError as error:  # the system refuses: a full disk, no permission, a name that is too long
+        if error.errno == errno.ENOMEM:
+            _say_error("not enough memory: take a smaller model, block_size or batch_size")
+        elif error.filename is None:
+            _drop_output()
+            _say_error(f"cannot write the output: {reason(error)}")
+        else:
+            _say_error(f"cannot use {error.filename}: {reason(error)}")
         return 2
+
+
+def _say_error(message: str) -> None:
+    """One line on standard error, if anybody is there."""
+    with suppress(OSError):
+        print(f"error: {in_short(message, _LONGEST)}", file=sys.stderr)
 
 
 def _in_a_line(message, category, filename, lineno, line=None) -> str:
     """A warning as it is shown: what to know, without the place in the source that knew it."""
-    return f"warning: {' '.join(str(message).split())}\n"
+    return f"warning: {in_short(message, _LONGEST)}\n"
 
 
 def _make_output_safe() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import typer
 
 from tinygrad_gpt.array import keep_freed_memory, normal
-from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.kernels import compiling, registry
 from tinygrad_gpt.train.presets import count_parameters
 from tinygrad_gpt.train.progress import thousands
 

@@ -12,6 +12,8 @@ def doctor(
     run: Annotated[Path, typer.Argument(metavar="DIR", help="a run folder, as `train` makes it", show_default=False)],
 ):
     """Say what went wrong in a run, or that nothing did; finished or not."""
+    import numpy as np
+
     from tinygrad_gpt.train.health.diagnose import diagnose
     from tinygrad_gpt.train.health.explain import paragraph, signs, untold
     from tinygrad_gpt.train.health.history import Plan
@@ -24,7 +26,8 @@ def doctor(
     rows = read_metrics(folder.metrics)
     if not rows:
         raise UserError(f"{folder.metrics} has no rows yet: the run ended before its first one, or has just begun")
-    checkup = diagnose(plan, rows)
+    with np.errstate(all="ignore"):  # losses may be of any size
+        checkup = diagnose(plan, rows)
     print(f"{run}: {rows[-1]['step']} of {plan.steps} steps")
     print("\n".join(f"  {line}" for line in signs(checkup)))
     for finding in checkup.findings:
@@ -34,7 +37,6 @@ def doctor(
         print("\nhealthy: nothing was found" + (" in what can be told" if missing else ""))
     for line in missing:
         print(f"not told: {line}")
+    print()
     if plot_checkup(checkup, folder.doctor_plot):
-        print(f"\ndrawn in {folder.doctor_plot}")
-    else:
-        print("\nno doctor.png: it takes matplotlib (pip install 'tinygrad-gpt[plot]')")
+        print(f"drawn in {folder.doctor_plot}")

@@ -7,6 +7,7 @@ import typer
 
 from tinygrad_gpt.cli.options import with_settings_of
 from tinygrad_gpt.cli.using import DeviceName, TokenizerPath
+from tinygrad_gpt.errors import command
 from tinygrad_gpt.train.finetune import FinetuneConfig
 
 INTERRUPTED = 130
@@ -34,7 +35,7 @@ def finetune(
             show_default="both 0 and 0.5",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="how many runs with each λ, from --seed on", min=1)] = 1,
+    seeds: Annotated[int, typer.Option(help="how many runs with each λ, from --seed on", min=1, max=1000)] = 1,
     out: Annotated[
         Path | None, typer.Option(help="folder to make", show_default="runs/TASK-1, runs/TASK-2, ...")
     ] = None,
@@ -75,7 +76,8 @@ def finetune(
     if not finished:
         reporter.note(f"stopped; what had been reached is saved in {run.folder}")
         return INTERRUPTED
-    reporter.note(f'{run.folder}: try  tinygrad-gpt classify {run.folder} "{opened.dev.texts[0]}"')
+    example = command("tinygrad-gpt", "classify", run.folder)
+    reporter.note(f"{run.folder}: try  {example} {_in_quotes(opened.dev.texts[0])}")
     return 0
 
 
@@ -91,6 +93,13 @@ def classify(
     for text, probabilities in zip(texts, classifier.probabilities(texts), strict=True):
         best = int(probabilities.argmax())
         print(f"{classifier.classes[best]}\t{probabilities[best]:.3f}\t{text}")
+
+
+def _in_quotes(text: str) -> str:
+    """A text as an argument to copy: in the quotes that every shell knows, where it has nothing that a shell would look
+    for within them; and after -- where it looks like an option."""
+    quoted = f'"{text}"' if text.isprintable() and not set(text) & set('"$`\\!%') else command(text)
+    return f"-- {quoted}" if text.startswith("-") else quoted
 
 
 def _print_results(summary: dict) -> None:

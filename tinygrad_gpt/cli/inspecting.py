@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.cli.training import PairFiles
 from tinygrad_gpt.cli.using import DeviceName
 from tinygrad_gpt.errors import UserError
@@ -23,6 +24,7 @@ def gradcheck(
     """
     import numpy as np
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from tinygrad_gpt import devices
@@ -34,8 +36,8 @@ def gradcheck(
     names = ops or ([] if pairs else registry.op_names())
     for name in names:
         if name not in registry.op_names():
-            raise UserError(f"there is no op {name!r}; the ops are {', '.join(registry.op_names())}")
-    console = Console()
+            raise UserError(f"there is no op {shown(name)}; the ops are {', '.join(registry.op_names())}")
+    console = Console(highlight=False)
     table = Table("op", "version", "cases", "worst error", "verdict")
     failed = []
     where = devices.device(device)
@@ -44,11 +46,11 @@ def gradcheck(
     todo += [(pair.op, pair.file.name, pair) for pair in pairs]
     with console.status("checking ...") as status:
         for op, version, pair in todo:
-            status.update(f"checking {op}[{version}] ...")
+            status.update(escape(f"checking {op}[{version}] ..."))
             with np.errstate(all="ignore"):  # a wrong pair may well divide by zero
                 report = check_op(op, pair)
             verdict = "[green]right" if report.ok else "[bold red]WRONG" if report.findings else "[red]not checked"
-            table.add_row(op, version, str(report.cases), f"{report.worst_error:.1e}", verdict)
+            table.add_row(op, escape(version), str(report.cases), f"{report.worst_error:.1e}", verdict)
             if not report.ok:
                 failed.append(report)
     console.print(table)

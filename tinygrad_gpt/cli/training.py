@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tinygrad_gpt.cli.options import with_settings
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.errors import UserError, command
 
 PairFiles = Annotated[
     list[Path] | None,
@@ -62,7 +62,8 @@ def train(
         raise UserError("--resume goes on in the run's own folder: leave --out away")
     if corpus is not None:
         if RunFolder(Path(corpus)).checkpoint.is_file():
-            raise UserError(f"{corpus} is a run folder, no text: go on with --resume {corpus}, or name a text first")
+            again = command("--resume", Path(corpus))
+            raise UserError(f"{corpus} is a run folder, no text: go on with {again}, or name a text first")
         given["corpus"] = corpus
     reporter = make_reporter()
     settings = None if resume else choose_settings(preset, given)  # complain about options before doing any work
@@ -73,20 +74,19 @@ def train(
     if resume:
         training = run.resume(resume, preset, given, pairs, download_progress(reporter))
     else:
-        training = run.start(settings, out, pairs, download_progress(reporter))
+        training = run.start(settings, out, pairs, download_progress(reporter), reporter.note)
     reporter.note(_what_begins(training))
     dtype, where = training.settings.train.dtype, training.trainer.device.kind
     if dtype in registry.ROUNDING and (reason := registry.cannot_round(dtype, where)):
         reporter.note(f"--dtype {dtype} runs in float32 here: {reason}")
     if not training.train(reporter):
-        files = "".join(f" --with {file}" for file in with_ or [])
-        reporter.note(
-            f"stopped and saved at step {training.trainer.step}; go on with: "
-            f"tinygrad-gpt train --resume {training.folder.path}{files}"
-        )
+        files = [word for file in with_ or [] for word in ("--with", file)]
+        again = command("tinygrad-gpt", "train", "--resume", training.folder.path, *files)
+        reporter.note(f"stopped and saved at step {training.trainer.step}; go on with: {again}")
         return 130
     _write_sample(training, reporter)
-    reporter.note(f"\n{training.folder.path}: try  tinygrad-gpt sample {training.folder.path}")
+    path = training.folder.path
+    reporter.note(f"\n{path}: try  {command('tinygrad-gpt', 'sample', path)}")
     return 0
 
 

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.devices import NAMES
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.errors import UserError, command
 
 ModelPath = Annotated[
     str,
@@ -110,13 +111,19 @@ def evaluate_model(
     source, own, trained = open_trained(model, tokenizer, device)
     settings = source.settings
     if corpus is None and settings is None:
-        raise UserError(f"which text? {model} was not trained here: tinygrad-gpt eval {model} CORPUS")
+        raise UserError(f"which text? {model} was not trained here: {_with_a_text(model)}")
     positions = trained.config.block_size
     if block_size is not None and block_size > positions:
         raise UserError(f"--block-size should be at most the {positions} positions of the model, not {block_size}")
     block_size = block_size or (settings.window if settings else positions)
     batch_size = batch_size or (settings.train.batch_size if settings else BATCH_SIZE)
-    opened = open_corpus(corpus or settings.train.corpus, progress=download_progress(make_reporter(sys.stderr)))
+    progress = download_progress(make_reporter(sys.stderr))
+    try:
+        opened = source.corpus(progress) if corpus is None else open_corpus(corpus, progress=progress)
+    except UserError as error:
+        if corpus is not None:
+            raise
+        raise UserError(f"{error}: put it back, or name the text to take, {_with_a_text(model)}") from None
     tokens = prepare_tokens(opened, own)
     began = time.perf_counter()
     with reading_bar() as told:
@@ -154,9 +161,13 @@ def export(
     print(f"{folder}: try  transformers.AutoModelForCausalLM.from_pretrained({str(folder)!r})")
 
 
+def _with_a_text(model: str) -> str:
+    return f"{command('tinygrad-gpt', 'eval', Path(model))} CORPUS"
+
+
 def check_device_name(name: str) -> str:
     if name not in NAMES:
-        raise UserError(f"--device should be one of {', '.join(NAMES)}, not {name!r}")
+        raise UserError(f"--device should be one of {', '.join(NAMES)}, not {shown(name)}")
     return name
 
 
@@ -166,5 +177,5 @@ def _stop_token(tokenizer, stop: str | None) -> int | None:
         return None
     ids = tokenizer.encode(stop.replace("\\n", "\n"))
     if len(ids) != 1:
-        raise UserError(f"--stop takes the text of one token; {stop!r} is {len(ids)} tokens of this model")
+        raise UserError(f"--stop takes the text of one token; {shown(stop)} is {len(ids)} tokens of this model")
     return int(ids[0])

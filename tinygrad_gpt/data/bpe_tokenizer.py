@@ -1,16 +1,16 @@
 """Byte-level BPE, as GPT-2 has it (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019, section
 2.2): any text becomes bytes, and frequent neighbours among them longer tokens."""
 
-import json
 from pathlib import Path
 
 from tinygrad_gpt.data.library_tokenizer import (
-    UNNAMED_CLASS,
     LibraryTokenizer,
-    cut_between_words,
+    learnable,
     load_library,
     read_bpe_files,
+    train_backend,
 )
+from tinygrad_gpt.data.tokenizers import UNNAMED_CLASS
 from tinygrad_gpt.errors import UserError
 
 END_OF_TEXT = "<|endoftext|>"  # GPT-2's one token that no text is merged into: it stands between texts
@@ -20,7 +20,7 @@ class BPETokenizer(LibraryTokenizer):
     """Byte-level BPE: every text has ids, and decode(encode(text)) == text."""
 
     def _read_backend(self) -> list[bytes]:
-        _check_byte_level(json.loads(self._backend.to_str()))
+        _check_byte_level(self._content())
         return _bytes_of_tokens(self._backend, self.vocab_size)
 
     @classmethod
@@ -35,11 +35,11 @@ class BPETokenizer(LibraryTokenizer):
         library = load_library()
         backend = _byte_level(library, library.models.BPE())
         trainer = library.trainers.BpeTrainer(
-            vocab_size=vocab_size,
+            vocab_size=learnable(vocab_size, 256, corpus),
             initial_alphabet=library.pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
-        backend.train_from_iterator(cut_between_words(corpus.train()), trainer)
+        train_backend(backend, trainer, corpus.train())
         return cls(backend)
 
     @classmethod
@@ -63,7 +63,7 @@ class BPETokenizer(LibraryTokenizer):
     def _for_transformers(self) -> dict[str, str]:
         if self.end_of_text is None:
             return {"tokenizer_class": UNNAMED_CLASS}
-        content = json.loads(self.to_json())
+        content = self._content()
         added, splits = [token["content"] for token in content["added_tokens"]], content["pre_tokenizer"]
         is_gpt2 = added == [END_OF_TEXT] and splits["type"] == "ByteLevel" and splits["use_regex"]
         special = dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT)

@@ -14,18 +14,26 @@ that comes out alike everywhere), the first 90 % train and the rest are kept to 
 import csv
 import hashlib
 import io
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.data.corpora import FILES, TRAIN_SHARE, find_file
 from tinygrad_gpt.data.download import Progress
 from tinygrad_gpt.data.text_files import read_text
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.storage import user_path
 
 ENDINGS = (".tsv", ".csv")
 _HEADING = "label"  # what the second column is called
+_LONGEST_FIELD = (1 << 31) - 1  # characters: the most that csv can be told on every system
+_limit_is_lifted = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -42,12 +50,14 @@ class ClassificationTask:
     classes  the labels as they are written, sorted
     train    what to learn from
     dev      what to test on
+    path     where it was read from, absolute; None for a named task
     """
 
     name: str
     classes: tuple[str, ...]
     train: Labelled
     dev: Labelled
+    path: str | None = None
 
     @property
     def majority(self) -> int:
@@ -65,16 +75,18 @@ def open_task(name_or_path: str | Path, *, progress: Progress | None = None) -> 
     if name == "cola":
         train, dev = (_rows(find_file(name, FILES[f"cola {part}"], progress), _cola_row) for part in ("train", "dev"))
         return _task(name, train, dev)
-    path = Path(name).expanduser()
+    path = user_path(name)
     if path.is_dir():
-        return _task(name, *(_rows(_part(path, part), _own_row) for part in ("train", "dev")))
+        return _task(name, *(_rows(_part(path, part), _own_row) for part in ("train", "dev")), path)
     if not path.is_file():
-        raise UserError(f"there is no task, file or folder {name!r}: expected cola, or the path of texts with labels")
+        raise UserError(
+            f"there is no task, file or folder {in_short(name)!r}: expected cola, or the path of texts with labels"
+        )
     if path.suffix.lower() not in ENDINGS:
         raise UserError(f"{path} should be a file of texts and labels whose name ends in {' or '.join(ENDINGS)}")
     rows = sorted(_rows(path, _own_row), key=lambda row: hashlib.sha256("\t".join(row).encode()).digest())
     cut = int(TRAIN_SHARE * len(rows))
-    return _task(name, rows[:cut], rows[cut:])
+    return _task(name, rows[:cut], rows[cut:], path)
 
 
 def _part(folder: Path, part: str) -> Path:
@@ -86,21 +98,37 @@ def _part(folder: Path, part: str) -> Path:
 
 def _rows(path: Path, row_of) -> list[tuple[str, str]]:
     """(text, label) of each line. Raises UserError, naming file and line, for one that has no such two."""
-    lines = io.StringIO("".join(read_text(path)).removeprefix("\ufeff"))  # spreadsheets begin a UTF-8 file with it
+    # Spreadsheets begin a UTF-8 file with a byte order mark.
+    lines = list(io.StringIO("".join(read_text(path)).removeprefix("\ufeff")))
     how = {} if path.suffix.lower() == ".csv" else {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
     table, rows = csv.reader(lines, **how), []
-    number = 1  # of the line where a row begins: in a .csv a text may have several
-    try:
-        for cells in table:
-            row = row_of(cells)
-            if row is None and any(cell.strip() for cell in cells):
-                raise UserError(f"{path}, line {number}: expected a text and its label, got {' | '.join(cells)[:60]!r}")
-            if row and (rows or row[1].strip().lower() != _HEADING):
-                rows.append(row)
-            number = table.line_num + 1
-    except csv.Error as error:  # a quotation mark that nothing closes
-        raise UserError(f"{path}, line {number}: {error}") from None
+    number, begin = 1, 1  # of the line where the next row begins, and where this one did: a .csv's may have several
+    with _fields_of_any_length():
+        try:
+            for cells in table:
+                row, begin, number = row_of(cells), number, table.line_num + 1
+                if row is None and any(cell.strip() for cell in cells):
+                    got = shown(" | ".join(cells))
+                    raise UserError(f"{path}, line {begin}: expected a text and its label, got {got}")
+                if row and (rows or row[1].strip().lower() != _HEADING):
+                    rows.append(row)
+            for _ in csv.reader(lines[begin - 1 :], strict=True, **how):
+                pass  # the last row, which ends with the file even where a quotation mark is left open
+        except csv.Error as error:
+            raise UserError(f"{path}, line {begin}: {error}") from None
     return rows
+
+
+@contextmanager
+def _fields_of_any_length() -> Iterator[None]:
+    """Inside this block, csv takes fields of more than its 131,072 characters. The limit is one for the whole process:
+    it is set back afterwards."""
+    with _limit_is_lifted:
+        before = csv.field_size_limit(_LONGEST_FIELD)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
 
 
 def _cola_row(cells: list[str]) -> tuple[str, str] | None:
@@ -113,19 +141,24 @@ def _own_row(cells: list[str]) -> tuple[str, str] | None:
     return (text, label) if text and label else None
 
 
-def _task(name: str, train: list[tuple[str, str]], dev: list[tuple[str, str]]) -> ClassificationTask:
+def _task(
+    name: str, train: list[tuple[str, str]], dev: list[tuple[str, str]], path: Path | None = None
+) -> ClassificationTask:
     if not train or not dev:
         raise UserError(f"{name} has {len(train)} texts to train on and {len(dev)} to test on: both need some")
     classes = tuple(sorted({label for _, label in train}))
     if len(classes) < 2:
-        raise UserError(f"every training text of {name} has the label {classes[0]!r}: there is nothing to tell apart")
+        raise UserError(
+            f"every training text of {name} has the label {shown(classes[0])}: there is nothing to tell apart"
+        )
     for text, label in dev:
         if label not in classes:
             raise UserError(
-                f"{name}: the label {label!r} of the test text {text[:40]!r} is none of those trained on: "
-                f"{', '.join(classes)}"
+                f"{name}: the label {shown(label)} of the test text {shown(text)} is none of those trained on: "
+                f"{in_short(', '.join(classes))}"
             )
-    return ClassificationTask(name, classes, _labelled(train, classes), _labelled(dev, classes))
+    where = None if path is None else os.path.abspath(path)
+    return ClassificationTask(name, classes, _labelled(train, classes), _labelled(dev, classes), where)
 
 
 def _labelled(rows: list[tuple[str, str]], classes: tuple[str, ...]) -> Labelled:

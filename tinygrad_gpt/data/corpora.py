@@ -28,8 +28,8 @@ from pathlib import Path
 from tinygrad_gpt.data.download import DownloadError, Progress, download, sha256_of
 from tinygrad_gpt.data.python_docs import python_docs
 from tinygrad_gpt.data.text_files import CHUNK_CHARS, read_all, read_gzip, rechunk, section, text_files
-from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.storage import DATA_VARIABLE, cache_folder, data_folder
+from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.storage import DATA_VARIABLE, cache_folder, data_folder, reason, user_path
 
 CORPORA = ("python-docs", "shakespeare", "names", "wikitext-2", "sentences")
 TRAIN_SHARE = 0.9
@@ -179,7 +179,7 @@ def open_corpus(name_or_path: str | Path, *, progress: Progress | None = None) -
         return Corpus(name, lambda: read_all([valid]), lambda: read_all([test]))
     if name == "sentences":
         return _shuffled(name, _sentences(progress))
-    path = Path(name).expanduser()
+    path = user_path(name)
     if path.is_dir():
         return _from_files(name, text_files(path))
     if path.exists() and not path.is_file():
@@ -189,7 +189,7 @@ def open_corpus(name_or_path: str | Path, *, progress: Progress | None = None) -
     close = difflib.get_close_matches(name, CORPORA, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     raise UserError(
-        f"there is no corpus, file or folder {name!r}: {hint}"
+        f"there is no corpus, file or folder {in_short(name)!r}: {hint}"
         f"expected {', '.join(CORPORA)}, or the path of a text file or of a folder of them"
     )
 
@@ -233,13 +233,12 @@ def find_file(name: str, remote: Remote, progress: Progress | None) -> Path:
         if cached.is_file() and sha256_of(cached) == remote.sha256:
             return cached
     except OSError as error:
-        raise UserError(f"cannot read {cached}: {error.strerror or error}") from error
+        raise UserError(f"cannot read {cached}: {reason(error)}") from error
     try:
         download(remote.url, cached, remote.sha256, remote.size, progress)
     except DownloadError as error:
-        reason = " ".join(str(error).split())
         raise UserError(
-            f"the corpus {name} is not here and cannot be downloaded ({reason}): put {remote.url} at {cached}, "
-            f"or set {DATA_VARIABLE} to a folder that has {remote.place}"
+            f"the corpus {name} is not here and cannot be downloaded ({in_short(error)}): put {remote.url} at "
+            f"{cached}, or set {DATA_VARIABLE} to a folder that has {remote.place}"
         ) from None
     return cached

@@ -10,10 +10,9 @@ The splitting is that of transformers' OpenAIGPTTokenizer, which is BERT's: betw
 mark. (The code published with the paper split with spaCy instead, which keeps "n't" together.)
 """
 
-import json
 from pathlib import Path
 
-from tinygrad_gpt.data.library_tokenizer import LibraryTokenizer, cut_between_words, load_library, read_bpe_files
+from tinygrad_gpt.data.library_tokenizer import LibraryTokenizer, learnable, load_library, read_bpe_files, train_backend
 from tinygrad_gpt.errors import UserError
 
 END_OF_WORD = "</w>"
@@ -32,14 +31,14 @@ class GPT1Tokenizer(LibraryTokenizer):
         library = load_library()
         model = library.models.BPE(unk_token=UNKNOWN, end_of_word_suffix=END_OF_WORD)
         trainer = library.trainers.BpeTrainer(
-            vocab_size=vocab_size,
+            vocab_size=learnable(vocab_size, 1, corpus),
             special_tokens=[UNKNOWN],
             end_of_word_suffix=END_OF_WORD,
             limit_alphabet=min(1000, vocab_size // 2),
             show_progress=False,
         )
         backend = _backend(library, model)
-        backend.train_from_iterator(cut_between_words(corpus.train()), trainer)
+        train_backend(backend, trainer, corpus.train())
         return cls(backend)
 
     @classmethod
@@ -55,7 +54,7 @@ class GPT1Tokenizer(LibraryTokenizer):
         return {"tokenizer_class": "OpenAIGPTTokenizer", "unk_token": UNKNOWN}
 
     def _read_backend(self) -> list[bytes]:
-        content = json.loads(self._backend.to_str())
+        content = self._content()
         _check_kind(content)
         written = [self._backend.id_to_token(token) for token in range(self.vocab_size)]
         if None in written:

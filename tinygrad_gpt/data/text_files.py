@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.storage import reason
 
 CHUNK_CHARS = 1 << 18  # characters in a chunk: small beside a model, large beside the cost of a loop
 _READ_BYTES = 1 << 18
@@ -43,8 +44,8 @@ def read_text(path: Path) -> Iterator[str]:
                     yield text
                 if not data:
                     return
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # the latter for a path with a zero byte
+        raise UserError(f"cannot read {path}: {reason(error)}") from error
 
 
 def read_all(paths: list[Path]) -> Iterator[str]:
@@ -91,7 +92,7 @@ def _is_binary(path: Path) -> bool:
         with open(path, "rb") as file:
             return b"\0" in file.read(_LOOK_BYTES)
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+        raise UserError(f"cannot read {path}: {reason(error)}") from error
 
 
 def rechunk(chunks: Iterator[str], size: int) -> Iterator[str]:

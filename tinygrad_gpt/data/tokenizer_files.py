@@ -2,14 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from tinygrad_gpt import arguments
 from tinygrad_gpt.data.bpe_tokenizer import BPETokenizer
 from tinygrad_gpt.data.gpt1_tokenizer import END_OF_WORD, GPT1Tokenizer
-from tinygrad_gpt.data.library_tokenizer import MERGES, VOCABULARY
+from tinygrad_gpt.data.library_tokenizer import LARGEST, MERGES, VOCABULARY
 from tinygrad_gpt.data.tokenizers import FILE_NAME, CharTokenizer, Tokenizer
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.json_files import read_json
+from tinygrad_gpt.storage import user_path
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
@@ -18,11 +19,11 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
 
     Raises UserError, naming the file, for one that is missing, damaged or of a kind that isn't known.
     """
-    path = arguments.path("load_tokenizer", "path", path)
+    path = user_path(arguments.path("load_tokenizer", "path", path))
     if path.is_dir():
         is_one_file = (path / FILE_NAME).exists() or not (path / VOCABULARY).exists()
         path /= FILE_NAME if is_one_file else VOCABULARY
-    content = _read_json(path)
+    content = read_json(path, most=LARGEST)
     try:
         if path.name == VOCABULARY:
             is_gpt1 = any(token.endswith(END_OF_WORD) for token in content)
@@ -30,19 +31,10 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
         if content.get("type") == "char" and isinstance(content.get("characters"), str):
             return CharTokenizer(content["characters"])
         if isinstance(content.get("model"), dict):
+            if content["model"].get("type") == "WordLevel":
+                return CharTokenizer.from_library(content)
             is_gpt1 = content["model"].get("end_of_word_suffix") == END_OF_WORD
             return (GPT1Tokenizer if is_gpt1 else BPETokenizer).from_json(json.dumps(content))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     raise UserError(f'{path} holds no tokenizer: expected "type": "char" and characters, or the library\'s format')
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; {} for another kind of JSON."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read the tokenizer {path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:  # the latter for brackets without end
-        raise UserError(f"the tokenizer {path} is damaged: {error}") from None
-    return content if isinstance(content, dict) else {}

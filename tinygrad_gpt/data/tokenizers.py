@@ -5,7 +5,8 @@ CharTokenizer, here, gives each character of the corpus an id. The others merge 
 to a library: BPETokenizer (bpe_tokenizer.py) as GPT-2 does, GPT1Tokenizer (gpt1_tokenizer.py) as GPT-1 did.
 
 All are saved as one JSON file. Ours has the entry "type": "char"; the library's own format, which others can read too,
-has none, but has "model". tokenizer_files.py tells them apart.
+has none, but has "model". tokenizer_files.py tells them apart. Beside an exported model, characters are written in the
+library's format, too: as words of one character each.
 """
 
 import codecs
@@ -21,9 +22,11 @@ from tinygrad_gpt.arguments import integer, shown
 from tinygrad_gpt.arguments import path as a_path
 from tinygrad_gpt.arguments import text as a_text
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.json_files import write_json
 from tinygrad_gpt.storage import replacing
 
-FILE_NAME = "tokenizer.json"
+FILE_NAME, CONFIG_NAME = "tokenizer.json", "tokenizer_config.json"
+UNNAMED_CLASS = "PreTrainedTokenizerFast"  # transformers' for any tokenizer.json
 
 
 class Tokenizer(ABC):
@@ -106,6 +109,8 @@ class CharTokenizer(Tokenizer):
         self.vocab_size = len(self.characters)
         if not self.characters:
             raise UserError("a character tokenizer needs at least one character")
+        if any("\ud800" <= character <= "\udfff" for character in self.characters):
+            raise UserError("a character tokenizer cannot know lone surrogates, which are no characters")
         codes = _code_points(self.characters)
         self._id_of = np.full(int(codes.max()) + 1, -1, dtype=np.int32)  # code point -> id, -1 for none
         self._id_of[codes] = np.arange(self.vocab_size)
@@ -150,6 +155,41 @@ class CharTokenizer(Tokenizer):
 
     def to_json(self) -> str:
         return json.dumps({"type": "char", "characters": self.characters})
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the files with which transformers' AutoTokenizer loads it from a model's folder: the same ids, the same
+        text back, and an error for an unknown character, for which the model has no id."""
+        vocabulary = {character: i for i, character in enumerate(self.characters)}
+        model = {"type": "WordLevel", "vocab": vocabulary, "unk_token": "<unk>"}
+        write_json(Path(folder) / FILE_NAME, {"version": "1.0", "added_tokens": [], **_BY_CHARACTER, "model": model})
+        # Or text would lose spaces before full stops when it is decoded.
+        config = {"tokenizer_class": UNNAMED_CLASS, "clean_up_tokenization_spaces": False}
+        write_json(Path(folder) / CONFIG_NAME, config)
+
+    @classmethod
+    def from_library(cls, content: dict) -> "CharTokenizer":
+        """From a tokenizer.json that `save_pretrained` wrote, or transformers after it. Raises UserError for another
+        tokenizer of words."""
+        vocabulary = content["model"].get("vocab")
+        as_written = all(
+            content.get(part) == _BY_CHARACTER[part] for part in ("normalizer", "pre_tokenizer", "decoder")
+        )
+        if as_written and isinstance(vocabulary, dict) and all(len(word) == 1 for word in vocabulary):
+            tokenizer = cls(vocabulary)
+            if [vocabulary[character] for character in tokenizer.characters] == list(range(tokenizer.vocab_size)):
+                return tokenizer
+        raise UserError("only tokenizers of words that are single characters are supported, as `export` writes them")
+
+
+# In the library's format: every code point is a word, a line end and a space too; decoding puts nothing in between.
+_BY_CHARACTER = {
+    "truncation": None,
+    "padding": None,
+    "normalizer": None,
+    "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "[\\s\\S]"}, "behavior": "Isolated", "invert": False},
+    "post_processor": None,
+    "decoder": {"type": "Fuse"},
+}
 
 
 def _code_points(text: str) -> np.ndarray:

@@ -10,7 +10,6 @@ A process killed halfway leaves unfinished files that nobody reads; two processe
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +21,12 @@ from tinygrad_gpt.data.corpora import Corpus
 from tinygrad_gpt.data.text_files import CHUNK_CHARS
 from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.json_files import json_bytes, read_json
 from tinygrad_gpt.storage import cache_folder, remove_abandoned, replacing
 
 _FORMAT = 1  # of the files here; part of the key
 PARTS = ("train", "val")
+_SIZES = {"train_tokens": int, "val_tokens": int, "train_bytes": int, "val_bytes": int}
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def _write(folder: Path, key: str, dtype: np.dtype, corpus: Corpus, tokenizer: T
             sizes[f"{part}_tokens"] = write_npy(file, tokenizer.encode_chunks(text), dtype)
         sizes[f"{part}_bytes"] = text.bytes
     with replacing(folder / f"{key}.json") as file:
-        file.write(json.dumps(sizes).encode())
+        file.write(json_bytes(sizes))
 
 
 def write_npy(file: BinaryIO, arrays: Iterable[np.ndarray], dtype: np.dtype) -> int:
@@ -135,13 +136,13 @@ class _Counted:
 def _open(folder: Path, key: str, dtype: np.dtype) -> TokenSet | None:
     """The token set with that key, or None where a file is missing, cut off, or not what its name says."""
     try:
-        sizes = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
+        sizes = read_json(folder / f"{key}.json", _SIZES)
         parts = {part: _map(folder / f"{key}-{part}.npy") for part in PARTS}
         for part, tokens in parts.items():
             if tokens.shape != (sizes[f"{part}_tokens"],) or tokens.dtype != dtype:
                 return None
         return TokenSet(**parts, train_bytes=sizes["train_bytes"], val_bytes=sizes["val_bytes"])
-    except (OSError, EOFError, ValueError, KeyError, TypeError):
+    except (UserError, OSError, EOFError, ValueError):
         return None
 
 

@@ -72,6 +72,19 @@ def check_config(config) -> GPTConfig:
     return config
 
 
+def count_parameters(config: GPTConfig) -> int:
+    """The parameters of a GPT, without making it."""
+    c = config.n_embd
+    norm = c * (1 + config.bias)
+    attention = 4 * c * c + 4 * c * config.bias  # q, k, v, out
+    inner = 4 * c if config.n_inner is None else config.n_inner
+    feed_forward = 2 * c * inner + (inner + c) * config.bias  # up, and down
+    blocks = config.n_layer * (attention + feed_forward + 2 * norm)
+    final_norm = norm if config.norm == "pre" else 0
+    head = 0 if config.tied else config.vocab_size * c
+    return (config.vocab_size + config.block_size) * c + blocks + final_norm + head
+
+
 class GPT(Module):
     """ids (B, T) of integers -> logits (B, T, V): at each position, scores for the token that comes next.
 

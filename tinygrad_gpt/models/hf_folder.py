@@ -6,35 +6,20 @@ model-00001-of-00003.safetensors  ... some of them, and
 model.safetensors.index.json      {"weight_map": {tensor: file}}
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.json_files import read_json, write_json
 from tinygrad_gpt.models.hf_hub import CONFIG, INDEX, WEIGHTS
 from tinygrad_gpt.storage import replacing
 from tinygrad_gpt.tensor_file import TensorFile, write_arrays
 
 MAX_SHARD_SIZE = 5_000_000_000  # bytes
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises UserError that names the file."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # the last for brackets without end
-        raise UserError(f"cannot read {path}: {error}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} should be a JSON object")
-    return content
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write an object, atomically."""
-    with replacing(path) as file:
-        file.write((json.dumps(content, indent=2, sort_keys=True) + "\n").encode())
+_LARGEST_INDEX = 32 << 20  # bytes
 
 
 def open_weights(folder: Path) -> dict[str, TensorFile]:
@@ -46,13 +31,11 @@ def open_weights(folder: Path) -> dict[str, TensorFile]:
         file = TensorFile(folder / WEIGHTS)
         return dict.fromkeys(file.shapes, file)
     index = folder / INDEX
-    file_name_of = read_json(index).get("weight_map")
-    if not isinstance(file_name_of, dict) or not all(isinstance(name, str) for name in file_name_of.values()):
-        raise UserError(f"{index} should have a weight_map: an object of tensor names and file names")
+    file_name_of = read_json(index, {"weight_map": {...: str}}, most=_LARGEST_INDEX)["weight_map"]
     weights: dict[str, TensorFile] = {}
     for file_name in sorted(set(file_name_of.values())):
         if file_name in ("", ".", "..") or {"/", "\\"} & set(file_name):
-            raise UserError(f"{index} names the file {file_name!r}, which is not in the same folder: refused")
+            raise UserError(f"{index} names the file {shown(file_name)}, which is not in the same folder: refused")
         if not (folder / file_name).is_file():
             raise UserError(f"{index} names {file_name}, which is not there")
         shard = TensorFile(folder / file_name)
@@ -84,11 +67,11 @@ def write_folder(
     if len(shards) > 1:
         total = sum(array.nbytes for array in tensors.values())
         file_name_of = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
-        write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": file_name_of})
+        write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": file_name_of}, sort_keys=True)
         names.append(INDEX)
     for file in earlier - {folder / name for name in names}:
         file.unlink(missing_ok=True)
-    write_json(folder / CONFIG, config)
+    write_json(folder / CONFIG, config, sort_keys=True)
 
 
 def _cut(tensors: dict[str, np.ndarray], max_shard_size: int) -> list[dict[str, np.ndarray]]:

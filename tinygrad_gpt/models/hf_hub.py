@@ -6,13 +6,15 @@ The cache is read here without those libraries (https://huggingface.co/docs/hugg
     CACHE/models--OWNER--NAME/snapshots/COMMIT/    the files of that commit
 """
 
-import json
 import os
 import re
 from pathlib import Path
 
 from tinygrad_gpt import arguments
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.arguments import shown
+from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.json_files import read_json
+from tinygrad_gpt.storage import read_file, user_path
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 # What is downloaded: no pickles, and no weights for other libraries.
@@ -20,6 +22,7 @@ _WANTED = (CONFIG, WEIGHTS, INDEX, "model-*.safetensors", "tokenizer.json", "voc
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _REVISION = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
+_LONGEST_REFERENCE = 1000  # bytes
 _GPT_OWNER = "openai-community"  # where the hub looks for gpt2, gpt2-medium, ..., openai-gpt
 
 
@@ -31,7 +34,7 @@ def find_folder(path_or_hub_id: str | os.PathLike, revision: str | None = None) 
 
     Raises UserError that says what was looked for and where, and for weights that are pickled.
     """
-    path = arguments.path("from_pretrained", "folder or name", path_or_hub_id).expanduser()
+    path = user_path(arguments.path("from_pretrained", "folder or name", path_or_hub_id))
     if path.is_dir():
         if revision is not None:
             raise UserError(f"{path} is a local folder, which has no revision {revision}: leave it out")
@@ -43,7 +46,7 @@ def find_folder(path_or_hub_id: str | os.PathLike, revision: str | None = None) 
         raise UserError(f"there is no folder {path}")
     revision = revision or "main"
     if not _REVISION.fullmatch(revision):
-        raise UserError(f"{revision!r} is no name of a revision on the hub")
+        raise UserError(f"{shown(revision)} is no name of a revision on the hub")
     return _in_cache(name, revision) or _checked(_download(name, revision))
 
 
@@ -74,10 +77,10 @@ def _pickled(file: Path) -> str:
 def cache_of_the_hub() -> Path:
     """HF_HUB_CACHE, else HF_HOME/hub, else $XDG_CACHE_HOME/huggingface/hub, ~/.cache/huggingface/hub on any system."""
     if cache := os.environ.get("HF_HUB_CACHE"):
-        return Path(cache).expanduser()
+        return user_path(cache)
     if home := os.environ.get("HF_HOME"):
-        return Path(home).expanduser() / "hub"
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "huggingface" / "hub"
+        return user_path(home) / "hub"
+    return user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface" / "hub"
 
 
 def _in_cache(name: str, revision: str) -> Path | None:
@@ -85,7 +88,7 @@ def _in_cache(name: str, revision: str) -> Path | None:
     names = [name] if "/" in name else [name, f"{_GPT_OWNER}/{name}"]
     for repository in (cache_of_the_hub() / f"models--{name.replace('/', '--')}" for name in names):
         reference = repository / "refs" / revision
-        commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision
+        commit = read_file(reference, _LONGEST_REFERENCE).decode().strip() if reference.is_file() else revision
         snapshot = repository / "snapshots" / commit
         if (snapshot / CONFIG).exists() and _has_all_weights(snapshot):
             return snapshot
@@ -97,10 +100,10 @@ def _has_all_weights(snapshot: Path) -> bool:
     if (snapshot / WEIGHTS).exists():
         return True
     try:
-        index = json.loads((snapshot / INDEX).read_text(encoding="utf-8"))
-        return all((snapshot / file_name).exists() for file_name in index["weight_map"].values())
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # missing, or not as it should be
+        index = read_json(snapshot / INDEX, {"weight_map": {...: str}})
+    except UserError:
         return False
+    return all((snapshot / file_name).exists() for file_name in index["weight_map"].values())
 
 
 # --- the hub ---------------------------------------------------------------------------------------------------------
@@ -116,5 +119,4 @@ def _download(name: str, revision: str) -> Path:
     try:
         return Path(huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=list(_WANTED)))
     except Exception as error:  # it has many, of several libraries: not found, no access, offline, no connection
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{looked}; the download failed: {type(error).__name__}: {reason}") from None
+        raise UserError(f"{looked}; the download failed: {type(error).__name__}: {in_short(error, 300)}") from None

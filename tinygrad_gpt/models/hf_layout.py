@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.arguments import shown
+from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
 
 PREFIX = (
@@ -107,7 +108,7 @@ class Layout:
             given.setdefault("n_positions", given["n_ctx"])
         for name, harmless in _NOT_SUPPORTED.items():
             if given.pop(name, harmless[0]) not in harmless:
-                raise UserError(f"{where}: {name} is {written[name]!r}, which is not supported")
+                raise UserError(f"{where}: {name} is {shown(written[name])}, which is not supported")
         missing = [name for name, (_, default) in self.settings.items() if default is REQUIRED and name not in given]
         if missing:
             raise UserError(f"{where} lacks {', '.join(missing)}")
@@ -116,13 +117,13 @@ class Layout:
         if unknown:
             raise UserError(
                 f"{where} has settings that are not known here and may change what the model computes: "
-                f"{', '.join(unknown)}; if they do not, name them in `ignore`"
+                f"{in_short(', '.join(unknown))}; if they do not, name them in `ignore`"
             )
         values = {field: given.get(name, default) for name, (field, default) in self.settings.items()}
         theirs = values["activation"]
         if theirs not in list(self.activations):
             known = ", ".join(self.activations)
-            raise UserError(f"{where}: {self.activation} should be one of {known}, not {theirs!r}")
+            raise UserError(f"{where}: {self.activation} should be one of {known}, not {shown(theirs)}")
         values["activation"] = self.activations[theirs]
         try:
             return GPTConfig(**values, **self.fixed)

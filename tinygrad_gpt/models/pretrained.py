@@ -1,24 +1,27 @@
 """Models from Hugging Face folders, and back: what `from_pretrained` and `save_pretrained` do."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinygrad_gpt.arguments import as_dtype, path
+from tinygrad_gpt.arguments import as_dtype, path, shown
 from tinygrad_gpt.array import FLOATS, default_dtype, without_drawing
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.json_files import read_json
 from tinygrad_gpt.models.causal_lm import CausalLM
-from tinygrad_gpt.models.gpt import GPT, GPTConfig
+from tinygrad_gpt.models.gpt import GPT, GPTConfig, count_parameters
 from tinygrad_gpt.models.gpt1 import GPT1
 from tinygrad_gpt.models.gpt2 import GPT2
-from tinygrad_gpt.models.hf_folder import MAX_SHARD_SIZE, open_weights, read_json, write_folder
+from tinygrad_gpt.models.hf_folder import MAX_SHARD_SIZE, open_weights, write_folder
 from tinygrad_gpt.models.hf_hub import CONFIG, find_folder
 from tinygrad_gpt.models.hf_layout import full_name, is_mask
 from tinygrad_gpt.tensor_file import FLOAT_CODES, TensorFile
 
 FAMILIES = {family.layout.model_type: family for family in (GPT1, GPT2)}
 _LISTED = 5  # tensors that a message spells out
+_NEARLY = 10_000_000  # parameters more than the weights have: made in no time
 
 
 def load_pretrained(
@@ -55,7 +58,7 @@ def family_of(written: dict[str, Any], where: Path) -> type[CausalLM]:
     """GPT1 or GPT2, as a config.json, read from `where`, says. Raises UserError where it is another one's."""
     family = FAMILIES.get(str(written.get("model_type")))
     if family is None:
-        got = repr(written["model_type"]) if "model_type" in written else "missing"
+        got = shown(written["model_type"]) if "model_type" in written else "missing"
         raise UserError(f"{where}: model_type should be {' or '.join(FAMILIES)}; it is {got}")
     return family
 
@@ -87,11 +90,14 @@ def _empty(model_class: type[CausalLM], config: GPTConfig, where: Path, weights:
     """A model without weights. Raises UserError where config.json is so wrong that there can be none."""
     if config.n_layer > len(weights):
         raise UserError(f"{where}: n_layer is {config.n_layer}, but the weights are {len(weights)} tensors in all")
-    try:
-        with without_drawing():
-            return model_class(config)
-    except (MemoryError, ValueError):  # NumPy's, for an array that no computer could hold
-        raise UserError(f"{where} asks for a model that is too large for the memory of this computer") from None
+    asked, there = count_parameters(config), sum(math.prod(file.shapes[tensor]) for tensor, file in weights.items())
+    if asked > 2 * there + _NEARLY:  # no small mistake, which would be listed: do not even try
+        raise UserError(
+            f"{where} asks for a model that is too large for the memory of this computer or for its weights: "
+            f"{in_short(f'{asked:,}')} parameters, where the weights are {there:,} numbers"
+        )
+    with without_drawing():
+        return model_class(config)
 
 
 def _load(model: CausalLM, folder: Path, weights: dict[str, TensorFile], dtype: np.dtype) -> None:

@@ -9,7 +9,6 @@ disks and copies fail too: the format alone notices a file that was cut short, b
 """
 
 import json
-import textwrap
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,12 +18,14 @@ from typing import Any
 import numpy as np
 
 from tinygrad_gpt.array import to_numpy
-from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.storage import replacing
-from tinygrad_gpt.tensor_file import bytes_of, write_arrays
+from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.json_files import parse_json
+from tinygrad_gpt.storage import reason, replacing
+from tinygrad_gpt.tensor_file import TensorFile, bytes_of, write_arrays
 
 FORMAT = 1
 KEY = "tinygrad_gpt"
+_HEADER = {"format": int, "crc32": int, "state": dict}
 
 
 def save_checkpoint(path: Path, arrays: dict[str, Any], state: dict[str, Any]) -> None:
@@ -50,32 +51,39 @@ def load_checkpoint(path: Path, wanted: Callable[[str], bool] = lambda name: Tru
 
     Raises UserError, naming the file, for one that is missing, cut short, damaged, or no checkpoint of ours.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path}: the run ended before its first one was saved, or it was moved")
-    try:
+    with _reading(path):
+        metadata = TensorFile(path).metadata
+    if KEY not in metadata:
+        raise UserError(f"{path} is a safetensors file, but no checkpoint of tinygrad-gpt")
+    with _reading(path):
+        header = parse_json(metadata[KEY], "what it says of itself", _HEADER, finite=False)
+        arrays, crc = {}, 0
         with safe_open(str(path), framework="numpy") as file:
-            metadata = (file.metadata() or {}).get(KEY)
-            if metadata is None:
-                raise UserError(f"{path} is a safetensors file, but no checkpoint of tinygrad-gpt")
-            header = json.loads(metadata)
-            arrays, crc = {}, 0
             for name in sorted(file.keys()):
                 array = file.get_tensor(name)
                 crc = _crc32(array, crc)
                 if wanted(name):
                     arrays[name] = array
-        is_known, is_whole = header["format"] == FORMAT, header["crc32"] == crc
-        state = header["state"]
-    except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"the checkpoint {path} cannot be read: it is damaged or cut short ({reason})") from None
-    if not is_known:
+    if header["format"] != FORMAT:
         raise UserError(f"{path} has the checkpoint format {header['format']}; this version reads format {FORMAT}")
-    if not is_whole:
+    if header["crc32"] != crc:
         raise UserError(f"the checkpoint {path} is damaged: its contents don't match their checksum")
-    return arrays, state
+    return arrays, header["state"]
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (SafetensorError, UserError, ValueError, KeyError, TypeError, OSError) as error:
+        why = in_short(reason(error))
+        raise UserError(f"the checkpoint {path} cannot be read: it is damaged or cut short ({why})") from None
 
 
 @contextmanager
@@ -83,10 +91,9 @@ def taking_up(path: Path) -> Iterator[None]:
     """Inside this block, contents of a checkpoint that do not fit are a UserError that names its file."""
     try:
         yield
-    except (ValueError, KeyError, TypeError) as error:
-        reason = textwrap.shorten(str(error), 200, placeholder=" ...")
+    except (UserError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"the checkpoint {path} does not fit this run ({reason}): "
+            f"the checkpoint {path} does not fit this run ({in_short(error)}): "
             "was it, config.json or tokenizer.json taken from another one?"
         ) from None
 

@@ -1,6 +1,5 @@
 """Using what a fine-tuning run has learned."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +7,16 @@ import numpy as np
 from tinygrad_gpt import array
 from tinygrad_gpt.data import load_tokenizer
 from tinygrad_gpt.data.tokenizers import FILE_NAME
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.json_files import read_json
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
 from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification
 from tinygrad_gpt.train.checkpoint import load_checkpoint, taking_up
 from tinygrad_gpt.train.finetune import scores_of, sequences_of
 from tinygrad_gpt.train.finetune_run import DESCRIPTION, WEIGHTS
+from tinygrad_gpt.train.room import check_as_large
+
+_WRITTEN = {"model": dict, "tokenizer": str, "classes": [str]}
 
 
 class Classifier:
@@ -28,19 +31,19 @@ class Classifier:
         path = folder / DESCRIPTION
         if not path.is_file():
             raise UserError(f"{folder} is no folder that `tinygrad-gpt finetune` made: it has no {DESCRIPTION}")
+        written = read_json(path, _WRITTEN)
+        self.classes, fingerprint = tuple(written["classes"]), written["tokenizer"]
         try:
-            written = json.loads(path.read_text(encoding="utf-8"))
-            config, fingerprint = GPTConfig(**written["model"]), written["tokenizer"]
-            self.classes = tuple(written["classes"])
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise UserError(f"{path} is damaged: {error}") from None
+            config = GPTConfig(**written["model"])
+        except (UserError, TypeError) as error:  # the latter for names that are none of its fields
+            raise UserError(f"{path} is damaged: {in_short(error)}") from None
         self.tokenizer = load_tokenizer(folder / FILE_NAME)
         if self.tokenizer.fingerprint() != fingerprint:
             raise UserError(f"{folder / FILE_NAME} is not the tokenizer of this run: put that one back")
         arrays, _ = load_checkpoint(folder / WEIGHTS)
-        with array.without_drawing():
+        with taking_up(folder / WEIGHTS), array.without_drawing():
+            check_as_large(config, arrays)
             self.model = GPT1ForClassification(GPT(config), len(self.classes))
-        with taking_up(folder / WEIGHTS):
             self.model.load_state_dict({name.removeprefix("model."): a for name, a in arrays.items()})
         self.model.to(device)
 

@@ -9,7 +9,6 @@ model.safetensors  the weights of the (λ, seed) that ended with the highest cor
 """
 
 import dataclasses
-import json
 import statistics
 from pathlib import Path
 from typing import Any
@@ -18,19 +17,25 @@ import numpy as np
 
 from tinygrad_gpt import array
 from tinygrad_gpt.data.classification import ClassificationTask
-from tinygrad_gpt.data.tokenizers import FILE_NAME, Tokenizer, write_text
+from tinygrad_gpt.data.tokenizers import FILE_NAME, Tokenizer
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.json_files import write_json
 from tinygrad_gpt.kernels import compiling
 from tinygrad_gpt.models.gpt import GPT
+from tinygrad_gpt.storage import user_path
 from tinygrad_gpt.train import run_folder
 from tinygrad_gpt.train.checkpoint import save_checkpoint
+from tinygrad_gpt.train.drawing import Say, plot
 from tinygrad_gpt.train.finetune import FinetuneConfig, FineTuner, new_classifier, sequences_of
 from tinygrad_gpt.train.interrupt import GracefulInterrupt
-from tinygrad_gpt.train.metrics import MetricsLog, plot, read_metrics
+from tinygrad_gpt.train.metrics import MetricsLog, read_metrics
+from tinygrad_gpt.train.places import absolute
 from tinygrad_gpt.train.progress import Reporter
+from tinygrad_gpt.train.room import check_training
 from tinygrad_gpt.train.scores import accuracy, matthews
 
 DESCRIPTION, WEIGHTS = "finetune.json", "model.safetensors"
+_ROW = {"lm_weight": float, "seed": int, "epoch": int, "matthews": float}
 
 
 class FinetuneRun:
@@ -62,21 +67,25 @@ class FinetuneRun:
         self.variants = [
             (weight, dataclasses.replace(config, seed=seed)) for weight in dict.fromkeys(lm_weights) for seed in seeds
         ]
+        check_training(body.config, config.batch_size, 1, 1, array.default_dtype().itemsize, self.device)
         model = new_classifier(body, task, self.variants[0][1])  # before the folder is made: what cannot be leaves none
         sequences_of([*task.train.texts, *task.dev.texts], tokenizer, model)  # likewise: texts that cannot be encoded
         self.parameters = model.num_parameters()
         self.results: list[dict[str, Any]] = []
-        self.folder = run_folder.create(out, task.name).path
         description = {
             "task": task.name,
+            "task_path": task.path,
             "classes": task.classes,
             "began_from": began_from,
+            "began_from_path": absolute(began_from) if user_path(began_from).is_dir() else None,
             "finetune": dataclasses.asdict(config) | {"lm_weights": lm_weights, "seeds": seeds},
             "model": dataclasses.asdict(model.body.config),
             "tokenizer": tokenizer.fingerprint(),
         }
-        self._write(DESCRIPTION, description)
-        tokenizer.save(self.folder / FILE_NAME)
+        with run_folder.creating(out, task.name) as folder:
+            self.folder = folder.path
+            self._write(DESCRIPTION, description)
+            tokenizer.save(self.folder / FILE_NAME)
 
     def run(self, reporter: Reporter) -> bool:
         """Fine-tune them all. Returns False if Ctrl-C ended it before; what was reached is saved in either case."""
@@ -91,8 +100,7 @@ class FinetuneRun:
                     self._run_one(tuner, log, reporter, lambda: interrupt.requested)
         finally:
             log.close()
-        if not plot_matthews(read_metrics(log.path), self.folder / "matthews.png"):
-            reporter.note("no matthews.png: it takes matplotlib (pip install 'tinygrad-gpt[plot]')")
+        plot_matthews(read_metrics(log.path, _ROW), self.folder / "matthews.png", reporter.note)
         return not interrupt.requested
 
     def _run_one(self, tuner: FineTuner, log: MetricsLog, reporter: Reporter, stop) -> None:
@@ -122,7 +130,7 @@ class FinetuneRun:
         }
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
-        write_text(self.folder / name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        write_json(self.folder / name, content)
 
 
 def means(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -142,8 +150,9 @@ def means(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def plot_matthews(rows: list[dict[str, Any]], path: Path) -> bool:
-    """Draw the correlation after each epoch: a line for each seed, a colour for each λ. False without matplotlib."""
+def plot_matthews(rows: list[dict[str, Any]], path: Path, say: Say = print) -> bool:
+    """Draw the correlation after each epoch: a line for each seed, a colour for each λ. Returns False, and says why,
+    where that cannot be."""
 
     def draw(axes) -> None:
         axes.axhline(0, color="grey", linewidth=1, label="most frequent class")
@@ -157,7 +166,7 @@ def plot_matthews(rows: list[dict[str, Any]], path: Path) -> bool:
         axes.set(xlabel="epoch", ylabel="Matthews correlation on the dev texts")
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
-    return plot(path, draw)
+    return plot(path, draw, say)
 
 
 def _describe(tuner: FineTuner, row: dict[str, Any]) -> str:

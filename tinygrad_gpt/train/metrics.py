@@ -11,31 +11,44 @@ health        with --health: loss_first and loss_max of the steps since the row 
               look into the model saw (health/observe.py), and "findings" where there were new ones
 """
 
-import json
 import os
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.storage import replacing
+from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.json_files import check_fits, json_bytes, parse_json
+from tinygrad_gpt.storage import read_file, reason, replacing
+from tinygrad_gpt.train.drawing import Say, plot
+
+_LARGEST = 1 << 30  # bytes of a metrics.jsonl
+_NUMBERS = ("val_loss", "lr", "grad_norm", "tokens_per_s", "elapsed_s")
+_ROW = {"step": int, "train_loss": float, "health?": {"loss_first?": float, "loss_max?": float, "findings?": [dict]}}
+_ROW |= {f"{name}?": float for name in _NUMBERS}
+_BY_BLOCK = ("block_gradients", "flat_units", "saturated_attention")
+_LOOK = {"prediction_share": float, "predicted": int, "accuracy": float, "double_softmax": bool}
+_LOOK |= {name: [float] for name in _BY_BLOCK}
 
 
 class MetricsLog:
     """The open metrics.jsonl of a run. Rows reach the file at once, so that it can be watched."""
 
     def __init__(self, path: Path, step: int):
-        """Go on after the rows of steps 1 .. step. Later rows, left by a run that was killed, will be made again."""
+        """Go on after the rows of steps 1 .. step. Later rows, left by a run that was killed, will be made again.
+        Raises UserError when the system refuses, and for damaged rows."""
         self.path = path
         rows = [row for row in read_metrics(path) if row["step"] <= step]
         with replacing(path) as file:
-            file.write("".join(json.dumps(row) + "\n" for row in rows).encode())
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (open for as long as the run)
+            file.write(b"".join(json_bytes(row) + b"\n" for row in rows))
+        try:
+            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (open for as long as the run)
+        except OSError as error:
+            raise _refused(path, error) from error
 
     def append(self, row: dict[str, Any]) -> None:
         """Write one row. Raises UserError when the system refuses."""
         try:
-            self._file.write(json.dumps(row) + "\n")
+            self._file.write(json_bytes(row).decode() + "\n")
             self._file.flush()
         except OSError as error:
             raise _refused(self.path, error) from error
@@ -48,34 +61,45 @@ class MetricsLog:
             raise _refused(self.path, error) from error
 
     def close(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # what could not be flushed has been told already
+            self._file.close()
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
+def read_metrics(path: Path, also: dict[str, Any] | None = None) -> list[dict[str, Any]]:
     """The rows of a metrics.jsonl, [] if there is none. A last line that was only half written is left out.
 
-    Raises UserError for any other line that is no row, and for a file that cannot be read.
+    also  a schema (see json_files.py) of what each row has besides
+
+    Raises UserError for any other line that is no row, and for a file that cannot be read. All looks into a model have
+    as many blocks.
     """
     if not path.exists():
         return []
-    rows = []
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+    rows, layers = [], None
+    lines = read_file(path, _LARGEST).split(b"\n")
     for number, line in enumerate(lines, start=1):
         try:
-            row = json.loads(line)
-            row["step"] + row["train_loss"]  # both are there, and numbers
+            row = parse_json(line, "it", _ROW | (also or {}), finite=False)
+            if is_look(row):
+                look = check_fits(row["health"], _LOOK, "it")
+                layers = layers or len(look["block_gradients"])
+                if not all(len(look[name]) == layers for name in _BY_BLOCK):
+                    raise UserError(f"{', '.join(_BY_BLOCK)} should have a number for each of {layers} blocks")
             rows.append(row)
-        except (ValueError, TypeError, KeyError):
+        except UserError as error:
             if number < len(lines):  # else nothing follows the last line end, or half a row
-                raise UserError(f"{path}, line {number}: this is no row of metrics: {line[:60]!r}") from None
+                what = in_short(line[:60].decode("utf-8", "backslashreplace"))
+                raise UserError(f"{path}, line {number}: this is no row of metrics: {what!r}: {error}") from None
     return rows
 
 
-def plot_losses(rows: list[dict[str, Any]], path: Path) -> bool:
-    """Draw the training and validation loss over the steps. Returns False where matplotlib is not installed."""
+def is_look(row: dict[str, Any]) -> bool:
+    """Whether a row of metrics holds a look into the model."""
+    return "prediction_share" in row.get("health", {})
+
+
+def plot_losses(rows: list[dict[str, Any]], path: Path, say: Say = print) -> bool:
+    """Draw the training and validation loss over the steps. Returns False, and says why, where that cannot be."""
 
     def draw(axes) -> None:
         axes.plot([row["step"] for row in rows], [row["train_loss"] for row in rows], linewidth=1, label="training")
@@ -83,36 +107,8 @@ def plot_losses(rows: list[dict[str, Any]], path: Path) -> bool:
         axes.plot([r["step"] for r in measured], [r["val_loss"] for r in measured], marker="o", label="validation")
         axes.set(xlabel="step", ylabel="loss (nats per token)")
 
-    return plot(path, draw)
-
-
-def plot(path: Path, draw: Callable[[Any], None]) -> bool:
-    """A plot as a PNG file: `draw` gets matplotlib's axes. Returns False where matplotlib is not installed."""
-
-    def fill(figure) -> None:
-        axes = figure.subplots()
-        draw(axes)
-        axes.grid(alpha=0.3)
-        axes.legend()
-
-    return save_figure(path, fill, (7, 4))
-
-
-def save_figure(path: Path, fill: Callable[[Any], None], size: tuple[float, float]) -> bool:
-    """A figure of that size (in inches, width first) as a PNG file, atomically: `fill` gets matplotlib's Figure.
-    Returns False where matplotlib is not installed."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        return False
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)  # draws without a display
-    fill(figure)
-    with replacing(path) as file:
-        figure.savefig(file, format="png", dpi=120)
-    return True
+    return plot(path, draw, say)
 
 
 def _refused(path: Path, error: OSError) -> UserError:
-    return UserError(f"cannot write {path}: {error.strerror or error}")
+    return UserError(f"cannot write {path}: {reason(error)}")

@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.arguments import shown
+from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.storage import read_file
+
+_LARGEST = 16 << 20  # bytes of a file of Python
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,9 @@ def load_pair(file: Path) -> OwnPair:
     own code raises when run passes through: its author wants the traceback.
     """
     try:
-        source = file.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read --with {file}: {error.strerror or error}") from None
+        source = read_file(file, _LARGEST)
+    except UserError as error:
+        raise UserError(str(error).replace("cannot read", "cannot read --with", 1)) from None
     try:
         code = compile(source, str(file), "exec")
     except SyntaxError as error:
@@ -63,7 +67,7 @@ def load_pair(file: Path) -> OwnPair:
     op = getattr(module, "OP", file.stem.removeprefix("my_"))
     if op not in registry.op_names():
         raise UserError(
-            f"{file} is for the op {op!r}, which doesn't exist: name the file my_OP.py, or set OP in it, "
+            f"{file} is for the op {shown(op)}, which doesn't exist: name the file my_OP.py, or set OP in it, "
             f"to one of {', '.join(registry.op_names())}"
         )
     why_not = getattr(module, "why_not", lambda *arrays, **settings: None)
@@ -85,9 +89,8 @@ def check_same_pairs(saved: list[dict[str, str]], pairs: list[OwnPair]) -> None:
     before, now = {r["op"]: r for r in saved}, {p.op: p for p in pairs}
     for op, record in before.items():
         if op not in now:
-            raise UserError(
-                f"this run was started with {record['file']} for {op}: give it again, --with {record['file']}"
-            )
+            again = command("--with", record["file"])
+            raise UserError(f"this run was started with {record['file']} for {op}: give it again, {again}")
         if now[op].sha256 != record["sha256"]:
             raise UserError(f"{now[op].file} has changed since this run was started with it: start a new run with it")
     for op, pair in now.items():

@@ -4,8 +4,9 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.models.gpt import GPTConfig
+from tinygrad_gpt.models.gpt import GPTConfig, count_parameters
 from tinygrad_gpt.train.config import MODEL_FIELDS, SETTINGS, TRAIN_FIELDS, TrainConfig, option_name
 
 
@@ -149,19 +150,6 @@ class Settings:
         return count_parameters(self.gpt_config(vocab_size))
 
 
-def count_parameters(config: GPTConfig) -> int:
-    """The parameters of a GPT, without making it."""
-    c = config.n_embd
-    norm = c * (1 + config.bias)
-    attention = 4 * c * c + 4 * c * config.bias  # q, k, v, out
-    inner = 4 * c if config.n_inner is None else config.n_inner
-    feed_forward = 2 * c * inner + (inner + c) * config.bias  # up, and down
-    blocks = config.n_layer * (attention + feed_forward + 2 * norm)
-    final_norm = norm if config.norm == "pre" else 0
-    head = 0 if config.tied else config.vocab_size * c
-    return (config.vocab_size + config.block_size) * c + blocks + final_norm + head
-
-
 def resolve(
     preset: str | None = None, given: dict[str, Any] | None = None, source: GPTConfig | None = None
 ) -> Settings:
@@ -174,10 +162,10 @@ def resolve(
     given = given or {}
     name = preset or (DEFAULT_FROM if source else DEFAULT)
     if name not in PRESETS:
-        raise UserError(f"there is no preset {name!r}; the presets are {', '.join(PRESETS)}")
+        raise UserError(f"there is no preset {shown(name)}; the presets are {', '.join(PRESETS)}")
     unknown = sorted(set(given) - set(SETTINGS))
     if unknown:
-        raise UserError(f"there is no setting {unknown[0]!r}; the settings are {', '.join(SETTINGS)}")
+        raise UserError(f"there is no setting {shown(unknown[0])}; the settings are {', '.join(SETTINGS)}")
     train = dict(PRESETS[name].train)
     if source is not None:
         given = window_for_block_size(given)
@@ -191,7 +179,7 @@ def resolve(
     train |= {f.name: given[f.name] for f in TRAIN_FIELDS if f.name in given}
     settings = Settings(name, model, TrainConfig(**train))
     settings.gpt_config(vocab_size=1)  # raises for a model that cannot be
-    _check_together(settings)
+    check_together(settings)
     return settings
 
 
@@ -215,7 +203,7 @@ def _model_from(source: GPTConfig, given: dict[str, Any]) -> dict[str, Any]:
     return model | {name: given[name] for name in _DROPOUTS if name in given}
 
 
-def _check_together(settings: Settings) -> None:
+def check_together(settings: Settings) -> None:
     """Raise UserError for settings that are right each by itself."""
     if settings.window > settings.model["block_size"]:
         raise UserError(

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_gpt import array
 from tinygrad_gpt.data import (
+    CORPORA,
     BPETokenizer,
     CharTokenizer,
     Corpus,
@@ -21,19 +22,23 @@ from tinygrad_gpt.data import (
     prepare_tokens,
 )
 from tinygrad_gpt.data.batches import check_length
-from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.models.gpt import GPT
+from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.models.gpt import GPT, GPTConfig
+from tinygrad_gpt.storage import user_path
 from tinygrad_gpt.train import own_pairs, run_folder
 from tinygrad_gpt.train.health.text import text_facts
 from tinygrad_gpt.train.metrics import plot_losses, read_metrics
 from tinygrad_gpt.train.own_pairs import OwnPair
+from tinygrad_gpt.train.places import absolute, places
 from tinygrad_gpt.train.presets import Settings
 from tinygrad_gpt.train.progress import Reporter
+from tinygrad_gpt.train.room import check_training
 from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.sampling import encode_prompt, stream_text
 from tinygrad_gpt.train.source import RunSource, Source, open_source, use_arithmetic
 from tinygrad_gpt.train.trainer import Trainer
 
+_LONG_TEXT = 1_000_000  # characters: about a second of learning tokens
 RECORDED = ("tinygrad-gpt", "numpy", "numba")  # packages whose versions config.json holds
 
 
@@ -54,8 +59,7 @@ class Run:
     def train(self, reporter: Reporter) -> bool:
         """Train to the end, draw the losses, write a sample. Returns False if Ctrl-C ended it before."""
         finished = self.trainer.run(reporter)
-        if not plot_losses(read_metrics(self.folder.metrics), self.folder.loss_plot):
-            reporter.note("no loss.png: it takes matplotlib (pip install 'tinygrad-gpt[plot]')")
+        plot_losses(read_metrics(self.folder.metrics), self.folder.loss_plot, reporter.note)
         return finished
 
     def sample(self):
@@ -65,11 +69,12 @@ class Run:
         yield from stream_text(self.model, self.tokenizer, self.prompt, train.sample_tokens, seed=train.seed)
 
 
-def start(settings: Settings, out: Path | None = None, pairs: tuple[OwnPair, ...] = (), progress=None) -> Run:
+def start(settings: Settings, out: Path | None = None, pairs: tuple[OwnPair, ...] = (), progress=None, say=None) -> Run:
     """A new run, at step 0. The run folder is made last, so that what goes wrong here leaves none.
 
     pairs     the user's own pairs, already checked and installed
     progress  called with (bytes so far, bytes in all) if the corpus is downloaded
+    say       called with a line about what takes long, before it is done
 
     Raises UserError for whatever about the settings, the corpus or the folder cannot be.
     """
@@ -77,17 +82,19 @@ def start(settings: Settings, out: Path | None = None, pairs: tuple[OwnPair, ...
         run_folder.check_is_new(out)
     source = open_source(settings.train.from_) if settings.train.from_ else None
     corpus = open_corpus(settings.train.corpus, progress=progress)
-    tokenizer = _make_tokenizer(settings, corpus, source)
+    tokenizer = _make_tokenizer(settings, corpus, source, say or (lambda line: None))
     tokens = prepare_tokens(corpus, tokenizer)
     prompt = _check_data(settings, tokenizer, tokens)
     use_arithmetic(settings.train)
     device = array.device(settings.train.device)
+    _check_room(settings, source.config if source else settings.gpt_config(tokenizer.vocab_size))
     model = _first_model(settings, tokenizer.vocab_size, source)
     origin = {"device": device.title} | ({"from": source.record()} if source else {})
-    folder = run_folder.create(out, settings.train.corpus)
-    folder.write_config(_describe(settings, model, tokenizer, corpus, tokens, pairs) | origin)
-    tokenizer.save(folder.tokenizer)
-    return Run(settings, folder, tokenizer, Trainer(settings.train, model, tokens, folder), prompt)
+    with run_folder.creating(out, settings.train.corpus) as folder:
+        trainer = Trainer(settings.train, model, tokens, folder)
+        folder.write_config(_describe(settings, model, tokenizer, corpus, tokens, pairs) | origin)
+        tokenizer.save(folder.tokenizer)
+    return Run(settings, folder, tokenizer, trainer, prompt)
 
 
 def resume(
@@ -107,12 +114,14 @@ def resume(
     settings = run_folder.resumed_settings(own.settings, preset, given or {})
     own_pairs.check_same_pairs(own.written["own_pairs"], list(pairs))
     tokenizer = own.tokenizer()
-    corpus = open_corpus(settings.train.corpus, progress=progress)
-    if corpus.sha256 != own.written["corpus"].get("sha256"):
-        raise UserError(f"the corpus {corpus.name} has changed since this run was started: start a new run")
+    try:
+        corpus = own.corpus(progress)
+    except UserError as error:
+        raise UserError(f"{error}: put it back, or start a new run") from None
     tokens = prepare_tokens(corpus, tokenizer)
     prompt = _check_data(settings, tokenizer, tokens)
     use_arithmetic(settings.train)
+    _check_room(settings, own.config)
     is_there = folder.checkpoint.exists()
     if is_there:
         with array.without_drawing():
@@ -126,8 +135,10 @@ def resume(
     return Run(settings, folder, tokenizer, trainer, prompt)
 
 
-def _make_tokenizer(settings: Settings, corpus: Corpus, source: Source | None) -> Tokenizer:
+def _make_tokenizer(settings: Settings, corpus: Corpus, source: Source | None, say) -> Tokenizer:
     kind = settings.train.tokenizer
+    if kind in ("bpe", "gpt1") and corpus.train_characters >= _LONG_TEXT:
+        say(f"learning a {kind} tokenizer from {corpus.train_characters:,} characters: this may take a minute ...")
     if kind == "own":
         return source.tokenizer()
     if kind == "char":
@@ -136,10 +147,12 @@ def _make_tokenizer(settings: Settings, corpus: Corpus, source: Source | None) -
         tokenizer = BPETokenizer.train(corpus, settings.train.bpe_vocab)
     elif kind == "gpt1":
         tokenizer = GPT1Tokenizer.train(corpus, settings.train.bpe_vocab)
-    elif Path(kind).exists():
+    elif user_path(kind).exists():
         tokenizer = load_tokenizer(kind)
     else:
-        raise UserError(f"there is no tokenizer {kind!r}: expected char, bpe, gpt1, own, or the path of a saved one")
+        raise UserError(
+            f"there is no tokenizer {in_short(kind)!r}: expected char, bpe, gpt1, own, or the path of a saved one"
+        )
     if source is not None:
         source.check_fits(tokenizer)
     return tokenizer
@@ -150,6 +163,12 @@ def _check_data(settings: Settings, tokenizer: Tokenizer, tokens: TokenSet) -> n
     check_length(tokens.train, settings.window, "training text")
     check_length(tokens.val, settings.window, "validation text")
     return encode_prompt(tokenizer, settings.train.prompt, fallback=int(tokens.val[0]))
+
+
+def _check_room(settings: Settings, config: GPTConfig) -> None:
+    train = settings.train
+    itemsize, device = array.default_dtype().itemsize, array.device(train.device)
+    check_training(config, train.batch_size, train.accumulate, settings.window, itemsize, device)
 
 
 def _first_model(settings: Settings, vocab_size: int, source: Source | None) -> GPT:
@@ -171,10 +190,12 @@ def _unchanged_source(own: RunSource) -> Source | None:
     """The model that a run began with. Raises UserError if it is not the same any more."""
     if not own.settings.train.from_:
         return None
-    source = open_source(own.settings.train.from_)
-    if source.record() != own.written.get("from"):
-        raise UserError(f"{source.name} has changed since this run was started: start a new run")
-    return source
+    given, known = own.settings.train.from_, own.written.get("from", {})
+    for place in places(given, known.get("path"), own.folder.path) or [given]:
+        source = open_source(str(place))
+        if source.record()["sha256"] == known.get("sha256"):
+            return source
+    raise UserError(f"{source.name} has changed since this run was started: start a new run")
 
 
 def _describe(
@@ -189,6 +210,7 @@ def _describe(
         "tokenizer": tokenizer.fingerprint(),  # the hash of tokenizer.json as it is saved
         "parameters": model.num_parameters(),
         "corpus": {
+            "path": None if corpus.name in CORPORA else absolute(corpus.name),
             "sha256": corpus.sha256,
             "train_tokens": len(tokens.train),
             "val_tokens": len(tokens.val),

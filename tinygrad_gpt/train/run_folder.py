@@ -5,28 +5,32 @@ config.json holds every setting and what the run was made from, enough to see wh
     preset, model, train   the settings (presets.Settings)
     vocab_size, parameters what came out of them
     tokenizer              the SHA-256 of tokenizer.json
-    corpus                 its SHA-256, how many tokens and bytes each part has, and health/text.py's facts
+    corpus                 its absolute path, its SHA-256, how many tokens and bytes each part has, and health/text.py's
+                           facts
     device                 what it was begun on: "the CPU", or the GPU's name
-    from                   with --from: the model's name, the SHA-256 of its files, what its own config.json said
+    from                   with --from: the model's name, its absolute path, the SHA-256 of its files, what its own
+                           config.json said
     own_pairs              op, file name and SHA-256 of each pair given with --with
     versions               of this package, Python, NumPy and Numba
 """
 
 import dataclasses
-import json
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.storage import TEMPORARY, replacing
+from tinygrad_gpt.errors import UserError, command, in_short
+from tinygrad_gpt.json_files import check_fits, read_json, write_json
+from tinygrad_gpt.storage import TEMPORARY, reason
 from tinygrad_gpt.train.config import MODEL_FIELDS, SETTINGS, TRAIN_FIELDS, TrainConfig, option_name
-from tinygrad_gpt.train.presets import Settings, window_for_block_size
+from tinygrad_gpt.train.presets import Settings, check_together, window_for_block_size
 
 RUNS = Path("runs")
 _LISTED = 3  # differences that are spelled out
-# What a config.json must have to be one.
+_LONGEST = 100  # bytes of a corpus's name in that of a folder: a system takes 255
+# What a config.json must have to be one (see json_files.py), and how it is where it is there.
 _NEEDED = {
     "preset": str,
     "model": dict,
@@ -34,7 +38,12 @@ _NEEDED = {
     "vocab_size": int,
     "tokenizer": str,
     "corpus": dict,
-    "own_pairs": list,
+    "own_pairs": [{"op": str, "file": str, "sha256": str}],
+}
+_DETAILS = {
+    "corpus": {"path?": (str, None), "sha256?": str},
+    "from?": {"path?": (str, None), "sha256": {...: str}, "hf_config?": dict},
+    "parameters?": int,
 }
 
 
@@ -51,8 +60,7 @@ class RunFolder:
     sample = property(lambda self: self.path / "sample.txt")
 
     def write_config(self, config: dict[str, Any]) -> None:
-        with replacing(self.config) as file:
-            file.write((json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode())
+        write_json(self.config, config)
 
     def read_config(self) -> dict[str, Any]:
         """What `write_config` wrote. Raises UserError for a folder that is no run, or a damaged file."""
@@ -60,19 +68,10 @@ class RunFolder:
             raise UserError(f"there is no run folder {self.path}")
         if not self.config.exists():
             raise UserError(f"{self.path} is no run folder: it has no {self.config.name}")
-        try:
-            config = json.loads(self.config.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{self.config} is damaged: {error}") from None
-        found = config if isinstance(config, dict) else {}
-        if "model_type" in found:
+        config = read_json(self.config)
+        if "model_type" in config:
             raise UserError(f"{self.path} is a Hugging Face folder, not a run folder: it has the weights, not the run")
-        missing = [name for name, kind in _NEEDED.items() if not isinstance(found.get(name), kind)]
-        if missing:
-            raise UserError(
-                f"{self.config} is damaged, or no run's: it lacks {', '.join(missing)} as `train` writes it"
-            )
-        return config
+        return check_fits(config, _NEEDED | _DETAILS, self.config)
 
     def remove_unfinished(self) -> None:
         """Delete the files that a killed run was still writing."""
@@ -91,42 +90,73 @@ def check_is_new(out: Path) -> None:
     if is_new(out):
         return
     if RunFolder(out).config.exists():
-        raise UserError(f"the run folder {out} exists: go on with --resume {out}, or choose another --out")
+        raise UserError(f"the run folder {out} exists: go on with {command('--resume', out)}, or choose another --out")
     raise UserError(f"{out} exists and is not empty: choose another --out")
 
 
-def create(out: Path | None, corpus: str) -> RunFolder:
-    """A new run folder: `out`, or the first of runs/CORPUS-1, runs/CORPUS-2, ... that is not there yet.
+@contextmanager
+def creating(out: Path | None, corpus: str) -> Iterator[RunFolder]:
+    """A new run folder: `out`, or the first of runs/CORPUS-1, runs/CORPUS-2, ... that is not there yet. Where the block
+    ends by an exception, Ctrl-C included, it goes again, with what was written to it and the folders made for it.
 
     Raises UserError if `out` holds something already, or when the system refuses.
     """
+    made: list[Path] = []  # outermost first
     try:
+        folder = RunFolder(out if out is not None else _next_run(corpus, made))
         if out is not None:
             check_is_new(out)
+            made += [path for path in reversed([out, *out.parents]) if not path.exists()]
             out.mkdir(parents=True, exist_ok=True)
-            return RunFolder(out)
-        RUNS.mkdir(exist_ok=True)
-        name = re.sub(r"[^\w.-]+", "-", Path(corpus).stem).strip("-.") or "run"
-        taken = [int(n) for p in RUNS.glob(f"{name}-*") if (n := p.name.removeprefix(f"{name}-")).isdecimal()]
-        number = max(taken, default=0) + 1
-        while True:
-            with suppress(FileExistsError):  # another run began at the same moment
-                (RUNS / f"{name}-{number}").mkdir()
-                return RunFolder(RUNS / f"{name}-{number}")
-            number += 1
-    except OSError as error:
-        raise UserError(f"cannot make the run folder {out or RUNS}: {error.strerror or error}") from error
+        try:
+            yield folder
+        except BaseException:
+            for file in folder.path.iterdir():
+                with suppress(OSError):
+                    file.unlink()
+            raise
+    except BaseException as error:
+        for path in reversed(made):
+            with suppress(OSError):  # somebody else has put something there
+                path.rmdir()
+        if isinstance(error, OSError):
+            raise UserError(f"cannot make the run folder {out or RUNS}: {reason(error)}") from error
+        raise
+
+
+def _next_run(corpus: str, made: list[Path]) -> Path:
+    """Make the next folder in RUNS; what was made is added to `made`."""
+    if not RUNS.exists():
+        made.append(RUNS)
+    RUNS.mkdir(exist_ok=True)
+    name = re.sub(r"[^\w.-]+", "-", Path(corpus).stem).encode()[:_LONGEST].decode(errors="ignore").strip("-.") or "run"
+    taken = [int(n) for p in RUNS.glob(f"{name}-*") if (n := p.name.removeprefix(f"{name}-")).isdecimal()]
+    number = max(taken, default=0) + 1
+    while True:
+        with suppress(FileExistsError):  # another run began at the same moment
+            path = RUNS / f"{name}-{number}"
+            path.mkdir()
+            made.append(path)
+            return path
+        number += 1
 
 
 def settings_of(config: dict[str, Any], folder: Path) -> Settings:
     """The settings in a config.json. Those that are newer than it have their defaults, which mean what went without
-    saying before. Raises UserError for one that this version does not know."""
+    saying before. Raises UserError for one that this version does not know, and for values that cannot be."""
     model, train = config["model"], config["train"]
     unknown = sorted({*model} - {f.name for f in MODEL_FIELDS} | {*train} - {f.name for f in TRAIN_FIELDS})
     if unknown:
-        raise UserError(f"{folder} was made by another version of tinygrad-gpt (settings: {', '.join(unknown)})")
+        raise UserError(
+            f"{folder} was made by another version of tinygrad-gpt (settings: {in_short(', '.join(unknown))})"
+        )
     defaults = {f.name: f.default for f in MODEL_FIELDS}
-    return Settings(config["preset"], defaults | model, TrainConfig(**train))
+    try:
+        settings = Settings(config["preset"], defaults | model, TrainConfig(**train))
+        check_together(settings)
+    except UserError as error:
+        raise UserError(f"{RunFolder(folder).config} is damaged: {error}") from None
+    return settings
 
 
 def resumed_settings(saved: Settings, preset: str | None, given: dict[str, Any]) -> Settings:
@@ -142,7 +172,7 @@ def resumed_settings(saved: Settings, preset: str | None, given: dict[str, Any])
     changed = {name: value for name, value in given.items() if value != before[name]}
     refused = [name for name in changed if not SETTINGS[name].metadata.get("free")]
     if refused:
-        listed = [f"{option_name(n)} is {before[n]}, not {changed[n]}" for n in refused[:_LISTED]]
+        listed = [f"{option_name(n)} is {in_short(before[n])}, not {in_short(changed[n])}" for n in refused[:_LISTED]]
         more = f" (and {len(refused) - _LISTED} more)" if len(refused) > _LISTED else ""
         raise UserError(
             f"a resumed run keeps its settings: {', '.join(listed)}{more}; leave it out, or start a new run"

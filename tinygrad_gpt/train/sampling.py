@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.generate import generate
@@ -24,7 +25,7 @@ def encode_prompt(tokenizer: Tokenizer, prompt: str, fallback: int = 0) -> np.nd
             raise
         ids = np.array([], dtype=np.int64)
     if prompt and not len(ids):
-        raise UserError(f"the prompt {prompt!r} is no token of this model")
+        raise UserError(f"the prompt {shown(prompt)} is no token of this model")
     return ids if len(ids) else np.array([fallback])
 
 

@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_gpt import array, precision
-from tinygrad_gpt.data import Tokenizer, load_tokenizer
-from tinygrad_gpt.data.download import sha256_of
+from tinygrad_gpt.data import CORPORA, Corpus, Tokenizer, load_tokenizer, open_corpus
+from tinygrad_gpt.data.download import Progress, sha256_of
 from tinygrad_gpt.data.tokenizers import FILE_NAME
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.models.gpt import GPT, GPTConfig
-from tinygrad_gpt.models.hf_folder import open_weights, read_json
+from tinygrad_gpt.json_files import read_json
+from tinygrad_gpt.models.gpt import GPT, GPTConfig, count_parameters
+from tinygrad_gpt.models.hf_folder import open_weights
 from tinygrad_gpt.models.hf_hub import CONFIG, find_folder
 from tinygrad_gpt.models.pretrained import family_of, load_pretrained
+from tinygrad_gpt.storage import user_path
 from tinygrad_gpt.train.checkpoint import load_checkpoint, taking_up
 from tinygrad_gpt.train.config import TrainConfig
+from tinygrad_gpt.train.places import absolute, places
 from tinygrad_gpt.train.presets import Settings, resolve
+from tinygrad_gpt.train.room import check_as_large, check_use
 from tinygrad_gpt.train.run_folder import RunFolder, settings_of
 
 
@@ -63,6 +67,7 @@ class Source(ABC):
         """What config.json of a run says about the model that it began with."""
         return {
             "name": self.name,
+            "path": absolute(self.name) if user_path(self.name).is_dir() else None,
             "sha256": {file.name: sha256_of(file) for file in self.files()},
             "hf_config": self.hf_config,
         }
@@ -75,14 +80,23 @@ class RunSource(Source):
         self.name, self.folder = str(path), RunFolder(path)
         self.written = self.folder.read_config()
         self.settings = settings_of(self.written, path)
-        self.config = self.settings.gpt_config(self.written["vocab_size"])
+        try:
+            self.config = self.settings.gpt_config(self.written["vocab_size"])
+        except UserError as error:
+            raise UserError(f"{self.folder.config} is damaged: {error}") from None
+        counted, written = count_parameters(self.config), self.written.get("parameters")
+        if written is not None and written != counted:
+            raise UserError(
+                f"{self.folder.config} is damaged: its settings make a model of {counted:,} parameters, but it says "
+                f"that there are {written:,}"
+            )
         self.hf_config = self.written.get("from", {}).get("hf_config", {})
 
     def load(self) -> GPT:
         arrays, _ = load_checkpoint(self.folder.checkpoint, lambda name: name.startswith("model."))
-        with array.without_drawing():
+        with taking_up(self.folder.checkpoint), array.without_drawing():
+            check_as_large(self.config, arrays)
             model = GPT(self.config)
-        with taking_up(self.folder.checkpoint):
             model.load_state_dict({name.removeprefix("model."): a for name, a in arrays.items()})
         return model.eval()
 
@@ -93,6 +107,22 @@ class RunSource(Source):
         if hashlib.sha256(path.read_bytes()).hexdigest() != self.written["tokenizer"]:
             raise UserError(f"{path} is not the tokenizer that this run was started with: put that one back")
         return tokenizer
+
+    def corpus(self, progress: Progress | None = None) -> Corpus:
+        """The text that the run was trained on, by the name that it was given.
+
+        Raises UserError where it cannot be found, or has changed.
+        """
+        given, known = self.settings.train.corpus, self.written["corpus"]
+        found = [] if given in CORPORA else places(given, known.get("path"), self.folder.path)
+        if not found and given not in CORPORA:
+            raise UserError(f"the text that this run was started with is not at {known.get('path', given)} any more")
+        for place in found or [given]:
+            corpus = open_corpus(place, progress=progress)
+            if corpus.sha256 == known.get("sha256"):
+                corpus.name = given
+                return corpus
+        raise UserError(f"the corpus {(found or [given])[0]} has changed since this run was started")
 
     def files(self) -> list[Path]:
         return [self.folder.config, self.folder.checkpoint]
@@ -128,7 +158,7 @@ def open_source(name: str) -> Source:
 
     Raises UserError for what is none, or whose description is damaged; weights have not been read yet.
     """
-    path = Path(name).expanduser()
+    path = user_path(name)
     if path.is_dir() and not _is_hugging_faces(path):
         return RunSource(path)
     return HuggingFaceSource(name)
@@ -153,6 +183,7 @@ def open_trained(name: str, tokenizer: str | None = None, device: str = "cpu") -
     source = open_source(name)
     use_arithmetic(source.settings.train if source.settings else TrainConfig())
     chosen = array.device(device)
+    check_use(source.config, array.default_dtype().itemsize, chosen)
     if tokenizer is None:
         return source, source.tokenizer(), source.load().to(chosen)
     other = load_tokenizer(tokenizer)

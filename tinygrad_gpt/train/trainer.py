@@ -22,6 +22,7 @@ from tinygrad_gpt import array
 from tinygrad_gpt.data.batches import ORDERS
 from tinygrad_gpt.data.tokens import TokenSet
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.json_files import check_fits
 from tinygrad_gpt.kernels import compiling, registry
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.optim import AdamW, clip_scale, warmup_cosine, warmup_linear
@@ -34,6 +35,14 @@ from tinygrad_gpt.train.metrics import MetricsLog, read_metrics
 from tinygrad_gpt.train.non_finite import first_non_finite
 from tinygrad_gpt.train.progress import Reporter
 from tinygrad_gpt.train.run_folder import RunFolder
+
+_STATE = {  # of a checkpoint; see Trainer.save
+    "step": int,
+    "elapsed": float,
+    "losses": [float],
+    "random_state": {"seed": int, "drawn": int},
+    "optimizer": dict,
+}
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
@@ -203,6 +212,7 @@ class Trainer:
         """Take up the state that `save` wrote last. Raises UserError for one that is damaged or of another run."""
         arrays, state = load_checkpoint(self.folder.checkpoint)
         with taking_up(self.folder.checkpoint):
+            check_fits(state, _STATE, "what it says of the trainer")
             parts = {"model": {}, "optimizer": dict(state["optimizer"])}
             for name, a in arrays.items():
                 part, _, rest = name.partition(".")

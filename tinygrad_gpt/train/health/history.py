@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.settings import value_type
+from tinygrad_gpt.train.metrics import is_look
 
 # Losses are judged over the last 150 steps, or a tenth of the run where that is more. Small models on characters pass
 # the unigram entropy in about 100 steps, so a plateau that is shorter means nothing; and a run planned to be long is
@@ -62,7 +64,9 @@ class Plan:
             kind, may_be_none = value_type(field.type)
             fits = isinstance(found[field.name], (int, float) if kind is float else kind)
             if not fits and not (may_be_none and found[field.name] is None):
-                raise UserError(f"the run's config.json has no usable {field.name}: {found[field.name]!r}")
+                raise UserError(f"the run's config.json has no usable {field.name}: {shown(found[field.name])}")
+        if found["vocab_size"] < 1:
+            raise UserError(f"the run's config.json has no usable vocab_size: {found['vocab_size']}")
         return cls(**found)
 
     @classmethod
@@ -145,8 +149,3 @@ class History:
         if self.halves[0] - self.halves[1] > moved or by_chance > moved:
             return None
         return float(np.mean(self.halves))
-
-
-def is_look(row: dict[str, Any]) -> bool:
-    """Whether a row of metrics holds a look into the model."""
-    return "prediction_share" in row.get("health", {})

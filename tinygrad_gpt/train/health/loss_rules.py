@@ -39,7 +39,7 @@ def unigram(history: History) -> Finding | None:
 
 def is_unigram(level: float, entropy: float) -> bool:
     """Whether a loss is that of a model which knows how often each token comes, and nothing else."""
-    return -BELOW_UNIGRAM <= level / entropy - 1 <= ABOVE_UNIGRAM
+    return -BELOW_UNIGRAM * entropy <= level - entropy <= ABOVE_UNIGRAM * entropy
 
 
 def double_softmax_level(history: History) -> Finding | None:

@@ -3,13 +3,14 @@
 import math
 from pathlib import Path
 
+from tinygrad_gpt.train.drawing import save_figure
 from tinygrad_gpt.train.health.diagnose import Checkup
 from tinygrad_gpt.train.health.history import is_look
-from tinygrad_gpt.train.metrics import save_figure
 
 
 def plot_checkup(checkup: Checkup, path: Path) -> bool:
-    """Draw a run's losses, learning rate, gradients by block and predictions. False without matplotlib."""
+    """Draw a run's losses, learning rate, gradients by block and predictions. Returns False, and says why, where that
+    cannot be."""
 
     def fill(figure) -> None:
         loss, gradients, predictions, rate = figure.subplots(2, 2, sharex=True).flat

@@ -1,0 +1,166 @@
+"""JSON that comes from a file: read in one way, whatever file it is, so that what is damaged is one clear error.
+
+    config = read_json(path, {"vocab_size": int, "corpus": {"sha256": str}, "from?": dict})
+
+The second argument, a schema, says what must be there:
+
+    int, float, str, bool, dict, list    a value of that kind: 1 is a float too, true is no number
+    (int, None)                          one of several; None is JSON's null
+    [float]                              a list of such values
+    {"step": int, "val_loss?": float}    an object with these names, the last of which may be missing, and any others
+    {...: int}                           an object with any names and such values
+
+Limits come before the schema. A file has a size that it may have at most. Nesting has a depth: Python's own limit is
+met by deep brackets at one place or another, here when reading, or later when what was read is written out or compared.
+An integer has a size: float(10**400) is an OverflowError at the far end of a program. A name comes once in an object,
+since readers do not agree on which of two counts. Numbers are finite where `finite` says so.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from tinygrad_gpt.arguments import shown
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.storage import read_file, replacing
+
+LARGEST = 4 << 20  # bytes of a file of settings
+DEEPEST = 64  # levels of brackets
+_DIGITS = 40  # of an integer, with its sign
+_INT64 = 1 << 63
+
+_NAMES = {int: "an integer", float: "a number", str: "a text", bool: "true or false", dict: "an object"}
+_NAMES |= {list: "a list", None: "null"}
+
+
+def read_json(path: Path, schema: Any = dict, *, most: int = LARGEST, finite: bool = True) -> Any:
+    """What is in a JSON file of at most `most` bytes.
+
+    Raises UserError that names the file: it cannot be read, is no JSON, goes beyond a limit, or does not fit `schema`.
+    """
+    return parse_json(read_file(path, most), path, schema, finite=finite)
+
+
+def parse_json(text: str | bytes, where: Any, schema: Any = dict, *, finite: bool = True) -> Any:
+    """The same for JSON that is in memory already, and comes from `where`; `text` is UTF-8 if it is bytes."""
+    try:
+        if isinstance(text, bytes):
+            text = text.decode("utf-8-sig")  # some editors begin a file with a byte order mark
+        number = {"parse_int": _integer}
+        if finite:
+            number |= {"parse_float": _finite, "parse_constant": _finite}
+        content = json.loads(text, object_pairs_hook=_object, **number)
+        _check_depth(content)
+    except RecursionError:
+        raise UserError(f"{where} is damaged: brackets within brackets, more than {DEEPEST} deep") from None
+    except ValueError as error:
+        raise UserError(f"{where} is damaged: {error}") from None
+    return check_fits(content, schema, where)
+
+
+def check_fits(content: Any, schema: Any, where: Any) -> Any:
+    """Return `content`, which comes from `where`. Raises UserError if it does not fit `schema`."""
+    if problem := _misfit(content, schema, ""):
+        raise UserError(f"{where} is damaged: {problem}")
+    return content
+
+
+def json_bytes(content: Any, **how) -> bytes:
+    """The bytes of a JSON file. Letters of all alphabets stand for themselves; what is no letter but half of one, as in
+    file names that are not UTF-8, is escaped."""
+    return json.dumps(content, ensure_ascii=False, **how).encode("utf-8", "backslashreplace")
+
+
+def write_json(path: Path, content: Any, **how) -> None:
+    """Write a JSON file to be read by people too, atomically. Raises UserError when the system refuses."""
+    with replacing(path) as file:
+        file.write(json_bytes(content, indent=2, **how) + b"\n")
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise ValueError(f"the name {shown(twice)} comes twice in one object")
+    return content
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _DIGITS:
+        raise ValueError(f"an integer of {len(digits)} digits")
+    return int(digits)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"a number that is not finite ({text[:40]})")
+    return number
+
+
+def _check_depth(content: Any) -> None:
+    """Raise RecursionError for more than DEEPEST levels of lists and objects, level by level."""
+    level = [content]
+    for _ in range(DEEPEST + 1):
+        level = [x for x in level if isinstance(x, dict | list)]
+        if not level:
+            return
+        level = [part for x in level for part in (x.values() if isinstance(x, dict) else x)]
+    raise RecursionError
+
+
+# --- the schema ------------------------------------------------------------------------------------------------------
+
+
+def _misfit(value: Any, schema: Any, place: str) -> str:
+    """What is wrong with a value, in words; "" if nothing is. `place`: where it stands, such as corpus.sha256."""
+    if isinstance(schema, tuple):
+        if all(_misfit(value, kind, place) for kind in schema):
+            return _not_a(" or ".join(_name(kind) for kind in schema), value, place)
+    elif isinstance(schema, dict):
+        return _misfit(value, dict, place) or _misfit_within(value, schema, place)
+    elif isinstance(schema, list):
+        if not isinstance(value, list):
+            return _not_a(_NAMES[list], value, place)
+        return next(filter(None, (_misfit(x, schema[0], f"{place}[{i}]") for i, x in enumerate(value))), "")
+    elif not _is_a(value, schema):
+        return _not_a(_NAMES[schema], value, place)
+    elif schema is int and not -_INT64 <= value < _INT64:
+        return f"{place} should be an integer of 64 bits, not {shown(value)}".lstrip()
+    return ""
+
+
+def _misfit_within(value: dict[str, Any], schema: dict, place: str) -> str:
+    for name, kind in schema.items():
+        if name is ...:
+            for each, x in value.items():
+                if problem := _misfit(x, kind, f"{place}[{shown(each)}]"):
+                    return problem
+            continue
+        below = name.removesuffix("?")
+        if below in value:
+            if problem := _misfit(value[below], kind, f"{place}.{below}".lstrip(".")):
+                return problem
+        elif below == name:
+            return f"{place or 'it'} lacks {name}"
+    return ""
+
+
+def _is_a(value: Any, kind: type | None) -> bool:
+    if kind is None:
+        return value is None
+    wanted = (int, float) if kind is float else kind
+    return isinstance(value, wanted) and (kind is bool or not isinstance(value, bool))
+
+
+def _name(kind: Any) -> str:
+    return _NAMES[kind if kind is None or isinstance(kind, type) else type(kind)]
+
+
+def _not_a(kind: str, value: Any, place: str) -> str:
+    return f"{place or 'it'} should be {kind}, not {shown(value)}"
