@@ -33,7 +33,6 @@ def bench(
 
     from tinygrad_gpt.array import device
     from tinygrad_gpt.cli.inspecting import facts, versions_on
-    from tinygrad_gpt.kernels import compiling
     from tinygrad_gpt.train.presets import resolve
     from tinygrad_gpt.train.progress import COMPILING
 
