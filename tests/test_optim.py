@@ -343,3 +343,18 @@ def test_schedules_work_without_warmup_and_with_nothing_but_warmup(schedule):
     assert schedule(4, lr=1.0, min_lr=0.5, warmup=9, total=5) == pytest.approx(0.5)
     assert schedule(9, lr=1.0, min_lr=0.5, warmup=9, total=9) == 1.0
     assert schedule(10, lr=1.0, min_lr=0.5, warmup=9, total=9) == 0.5
+
+
+def test_defaults_are_pytorch_s():
+    p = parameter(2)
+    assert (AdamW([p]).lr, AdamW([p]).betas, AdamW([p]).eps, AdamW([p]).weight_decay) == (
+        1e-3, (0.9, 0.999), 1e-8, {"0": 0.0}
+    )  # fmt: skip
+    assert AdamW([parameter(2, 3)]).weight_decay == {"0": 0.01}
+    assert (Adam([p]).lr, Adam([p]).betas, Adam([p]).eps) == (1e-3, (0.9, 0.999), 1e-8)
+    assert (SGD([p], lr=0.1).momentum, SGD([p], lr=0.1).weight_decay) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("norm", [0.0, 1e-30, 0.3, math.nan, math.inf])
+def test_clipping_never_makes_a_gradient_larger(norm):
+    assert clip_scale(norm, max_norm=1.0) == 1.0
