@@ -174,8 +174,8 @@ def test_a_stopped_run_says_how_to_go_on_in_quotes(run, monkeypatch, tmp_path):
 
     from tinygrad_gpt.train.progress import Reporter
 
-    pair = "def forward(x):\n  return x * (x > 0), x > 0\ndef backward(dy, on):\n  return (dy * on,)\n"
-    (tmp_path / "my pair.py").write_text(f"OP = 'relu'\n{pair}", encoding="utf-8")
+    pair = "OP = 'relu'\nfrom tinygrad_gpt.ops.relu import backward, forward\n"
+    (tmp_path / "my pair.py").write_text(pair, encoding="utf-8")
     monkeypatch.setattr(Reporter, "step", lambda self, step, loss: step == 3 and signal.raise_signal(signal.SIGINT))
     status, said, _ = run("train", "text.txt", "--out", "my run", "--with", "my pair.py", *SMALL)
     assert status == 130
