@@ -95,6 +95,7 @@ def test_loops_are_vectorised():
     x = np.ones(64, np.float32)
     mapped(all_exp, x)
     largest(x)
-    for function, packed in ((all_exp, "mulps"), (largest, "pmaxsd")):
+    # The oldest x86-64 has no maximum of integers: it compares, and takes the greater by a mask.
+    for function, packed in ((all_exp, ("mulps",)), (largest, ("pmaxsd", "pcmpgtd"))):
         assembly = "".join(function.inspect_asm(s) for s in function.signatures)
-        assert packed in assembly, f"{function.__name__} has no {packed}"
+        assert any(p in assembly for p in packed), f"{function.__name__} has none of {packed}"
