@@ -63,7 +63,8 @@ def backward(dy, saved):
 
 
 def _cdf_and_slope(x: Array, approximate: str) -> tuple[Array, Array]:
-    """Φ(x), or what stands for it, and its derivative."""
+    """Φ(x), or what stands for it, and its derivative. Raises TypeError unless x is (still) of floats."""
+    check_floats("gelu", x)
     if approximate == "none":
         density, tail = density_and_tail(np.abs(x))
         return _of_side(x, tail), density
