@@ -87,16 +87,18 @@ class Optimizer:
 
     def _check_alike(self, names: list[str]) -> None:
         """What updates a parameter is like it: NumPy might broadcast, and a kernel goes by addresses."""
+        slots = list(self.slots.values())
         for name in names:
-            p, data = self.params[name], self.params[name].data
-            kept = {slot: named[name] for slot, named in self.slots.items()}
-            for what, a in ((".grad", p.grad), *kept.items()):
-                if type(a) is not type(data) or a.shape != data.shape or a.dtype != data.dtype:
+            p = self.params[name]
+            kind, shape, dtype = type(p.data), p.data.shape, p.data.dtype
+            for a in (p.grad, *[named[name] for named in slots]):
+                if type(a) is not kind or a.shape != shape or (a.dtype is not dtype and a.dtype != dtype):
+                    where = next((slot for slot, named in self.slots.items() if named[name] is a), ".grad")
+                    wanted = "a gradient" if a is p.grad else f"the running mean {where}"
                     todo = "call zero_grad()" if a is p.grad else "make a new optimiser"
-                    wanted = "a gradient" if a is p.grad else f"the running mean {what}"
                     raise ValueError(
                         f"step: expected {wanted} of {p.dtype}{tuple(p.shape)} like the parameter {name}, "
-                        f"got {shown(a)} in {what}: {todo} when .data is replaced"
+                        f"got {shown(a)} in {where}: {todo} when .data is replaced"
                     )
 
     def zero_grad(self) -> None:

@@ -123,7 +123,7 @@ class Kernel:
         team = self._team_for(args)
         threads = _threads.take()
         try:
-            status = team(threads, args)
+            status = team.entry(team.plan, threads, args)
         finally:
             _threads.give_back(threads)
         if status:
@@ -132,14 +132,15 @@ class Kernel:
     def alone(self, *args):
         """The same in the calling thread, for work so small that the other threads would come too late."""
         team = self._team_for(args)
-        status = team(1, args)
+        status = team.entry(team.plan, 1, args)
         if status:
             raise self._error(status, args)
 
     def _team_for(self, args: tuple) -> _parallel.Team:
         # Of arrays in a tuple Numba takes the byte order of the first that it meets for that of all others alike.
-        if not all([a.dtype.isnative for a in args if type(a) is np.ndarray]):
-            raise TypeError(f"{self}: expected arrays in the processor's byte order")
+        for a in args:
+            if type(a) is np.ndarray and not a.dtype.isnative:
+                raise TypeError(f"{self}: expected arrays in the processor's byte order")
         return self.teams.get(args[0].dtype) or self.compile(args[0].dtype)
 
     def compile(self, dtype) -> _parallel.Team:

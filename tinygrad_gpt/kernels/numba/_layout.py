@@ -16,6 +16,7 @@ STRIP = 64  # columns that a kernel hands to a thread: whole cache lines, few en
 
 def not_ours(*arrays) -> str | None:
     """Why no kernel takes these arrays (None among them is passed over), or None if it may."""
+    dtype = None
     for a in arrays:
         if a is None:
             continue
@@ -25,8 +26,8 @@ def not_ours(*arrays) -> str | None:
             return f"compiled for float32 and float64, not {a.dtype}"
         if not a.flags.aligned:
             return "the array is not aligned in memory"
-    first = next((a for a in arrays if a is not None), None)
-    return None if first is None else cannot_run(first.dtype)
+        dtype = a.dtype
+    return None if dtype is None else cannot_run(dtype)
 
 
 def check_dy(op: str, dy: np.ndarray, shape: tuple[int, ...], dtype=None) -> None:

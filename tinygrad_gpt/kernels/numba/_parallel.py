@@ -51,7 +51,7 @@ def of(share, n):
 
 
 class Team:
-    """The compiled form of one kernel for one tuple of argument types: `team(threads, arguments)` runs it.
+    """The compiled form of one kernel for one tuple of argument types: `entry(plan, threads, arguments)` runs it.
 
     function   what one thread does, function(share, *arguments)
     arguments  their Numba types
@@ -66,7 +66,7 @@ class Team:
         self.entry = _entry_for(function, stamp)
         self._signature = types.int64, types.int64, types.Tuple(arguments)
         self._pairs, self._stamp, self._parallel = pairs, stamp, parallel
-        self._plan = None
+        self.plan, self._kept = 0, None
 
     def compile(self) -> None:
         """Load from disk, or else compile and write to disk."""
@@ -74,12 +74,9 @@ class Team:
         self.entry.compile(self._signature)
         self.entry.disable_compile()  # from here on arguments are converted to the stated types, or refused
         team = _team_address(self._stamp) if self._parallel else 0
-        plan = [team, self._body.address, len(self._pairs), *[n for pair in self._pairs for n in pair]]
-        self._plan = np.array(plan, np.int64)
-        self._plan_address = self._plan.ctypes.data
-
-    def __call__(self, threads: int, arguments: tuple) -> int:
-        return self.entry(self._plan_address, threads, arguments)
+        words = [team, self._body.address, len(self._pairs), *[n for pair in self._pairs for n in pair]]
+        self._kept = np.array(words, np.int64)
+        self.plan = self._kept.ctypes.data
 
     @property
     def compiled_here(self) -> bool:
