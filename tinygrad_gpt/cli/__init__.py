@@ -54,6 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
     _make_output_safe()
     warnings.formatwarning = _in_a_line
     try:
+        if any("\0" in argument for argument in arguments or ()):  # from Python: no shell can say it
+            raise UserError("cannot read a path with a zero byte: it is no file's name")
         status = app(args=arguments, prog_name="tinygrad-gpt", standalone_mode=False)
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
