@@ -42,10 +42,10 @@ def stream(block_size: int, vocab_size: int) -> np.ndarray:
 
 def random_gpt2(folder: Path) -> None:
     """Write a folder with GPT-2's smallest shape and random weights."""
-    from tinygrad_gpt import array
+    from tinygrad_gpt import random_stream
     from tinygrad_gpt.models import GPT2, GPTConfig
 
-    array.manual_seed(0)
+    random_stream.manual_seed(0)
     shape = GPTConfig(vocab_size=50257, block_size=1024, n_layer=12, n_head=12, n_embd=768)
     GPT2(shape).save_pretrained(folder)
 

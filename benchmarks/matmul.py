@@ -26,9 +26,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from tinygrad_gpt.array import keep_freed_memory
 from tinygrad_gpt.kernels.numba import _blocks, _threads
 from tinygrad_gpt.kernels.numba._matmul_ladder import LADDER
+from tinygrad_gpt.memory import keep_freed_memory
 
 CHAINS = 16  # sums that go on side by side: more than fit in the time that an instruction takes
 TURNS = 1_000_000

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinygrad_gpt import array
+from tinygrad_gpt import array, memory, random_stream
 from tinygrad_gpt.ops import split
 
 MASK = (1 << 64) - 1
@@ -22,9 +22,9 @@ def splitmix64(seed: int, n: int) -> int:
 
 @pytest.fixture(autouse=True)
 def state():
-    before, dtype = array.random_state(), array.default_dtype()
+    before, dtype = random_stream.random_state(), array.default_dtype()
     yield
-    array.set_random_state(before)
+    random_stream.set_random_state(before)
     array.set_default_dtype(dtype)
 
 
@@ -39,62 +39,62 @@ def test_splitmix64_above_is_the_published_generator():
 
 @pytest.mark.parametrize("seed", [0, 1, 1234567, (1 << 63) - 1])
 def test_random_bits_are_the_top_bits_of_splitmix64(seed):
-    bits = array.random_bits(seed, (4, 5), like=np.empty(0))
+    bits = random_stream.random_bits(seed, (4, 5), like=np.empty(0))
     assert bits.dtype == np.uint64 and bits.shape == (4, 5)
     assert bits.ravel().tolist() == [splitmix64(seed, n) >> 40 for n in range(1, 21)]
 
 
 def test_element_n_does_not_depend_on_the_shape():
-    long, short = (array.random_bits(9, shape, like=np.empty(0)).ravel() for shape in ((7, 11), (13,)))
+    long, short = (random_stream.random_bits(9, shape, like=np.empty(0)).ravel() for shape in ((7, 11), (13,)))
     assert np.array_equal(long[:13], short)
-    assert array.random_bits(9, (0, 3), like=np.empty(0)).shape == (0, 3)
-    assert array.random_bits(9, (), like=np.empty(0)).shape == ()
+    assert random_stream.random_bits(9, (0, 3), like=np.empty(0)).shape == (0, 3)
+    assert random_stream.random_bits(9, (), like=np.empty(0)).shape == ()
 
 
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.9])
 def test_keep_mask_keeps_the_right_share(p):
     n = 200_000
-    kept = array.keep_mask(5, (n,), p, like=np.empty(0)).sum()
+    kept = random_stream.keep_mask(5, (n,), p, like=np.empty(0)).sum()
     assert abs(kept - (1 - p) * n) <= 5 * np.sqrt(n * p * (1 - p))
 
 
 def test_keep_masks_of_two_seeds_and_of_neighbours_are_independent():
-    a, b = (array.keep_mask(seed, (100_000,), 0.5, like=np.empty(0)) for seed in (1, 2))
+    a, b = (random_stream.keep_mask(seed, (100_000,), 0.5, like=np.empty(0)) for seed in (1, 2))
     for one, other in ((a, b), (a[1:], a[:-1]), (a[64:], a[:-64])):
         assert abs(np.mean(one == other) - 0.5) < 0.01
 
 
 def test_the_stream_can_be_resumed_from_its_state():
-    array.manual_seed(42)
-    array.normal((3,))
-    state = array.random_state()
+    random_stream.manual_seed(42)
+    random_stream.normal((3,))
+    state = random_stream.random_state()
     assert state == {"seed": 42, "drawn": 1}
-    first = [array.next_seed(), array.normal((2, 2)).tolist(), array.next_seed()]
-    array.set_random_state(state)
-    assert [array.next_seed(), array.normal((2, 2)).tolist(), array.next_seed()] == first
+    first = [random_stream.next_seed(), random_stream.normal((2, 2)).tolist(), random_stream.next_seed()]
+    random_stream.set_random_state(state)
+    assert [random_stream.next_seed(), random_stream.normal((2, 2)).tolist(), random_stream.next_seed()] == first
     state["drawn"] = 99  # the state that was handed out is a copy
-    assert array.random_state()["drawn"] == 4
+    assert random_stream.random_state()["drawn"] == 4
 
 
 def test_seeds_are_splitmix64_less_a_bit():
-    array.manual_seed(1234567)
-    assert [array.next_seed() for _ in range(3)] == [splitmix64(1234567, n) >> 1 for n in (1, 2, 3)]
+    random_stream.manual_seed(1234567)
+    assert [random_stream.next_seed() for _ in range(3)] == [splitmix64(1234567, n) >> 1 for n in (1, 2, 3)]
 
 
 def test_other_seeds_give_other_numbers():
     draws = set()
     for seed in range(50):
-        array.manual_seed(seed)
-        draws.update(array.next_seed() for _ in range(20))
+        random_stream.manual_seed(seed)
+        draws.update(random_stream.next_seed() for _ in range(20))
     assert len(draws) == 1000
     with pytest.raises(ValueError, match="expected 0 <= seed < 2"):
-        array.manual_seed(-1)
+        random_stream.manual_seed(-1)
 
 
 def test_normal_has_the_deviation_and_dtype_asked_for():
-    x = array.normal((200, 100), std=0.02)
+    x = random_stream.normal((200, 100), std=0.02)
     assert x.dtype == np.float32 and abs(x.std() - 0.02) < 5e-4 and abs(x.mean()) < 5e-4
-    assert array.normal((2,), dtype=np.float64).dtype == np.float64
+    assert random_stream.normal((2,), dtype=np.float64).dtype == np.float64
 
 
 # --- dtypes ------------------------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def test_what_counts_as_an_array():
 def test_cuts_of_one_array_are_joined_without_a_copy(axis, order, sizes):
     whole = np.arange(6.0**4).reshape(6, 6, 6, 6).transpose(order)
     pieces = np.split(whole, np.cumsum(sizes)[:-1], axis=axis)
-    joined = array.joined(pieces, axis)
+    joined = memory.concatenate_views(pieces, axis)
     np.testing.assert_array_equal(joined, whole)
     assert joined.strides == whole.strides and np.shares_memory(joined, whole)
 
@@ -159,7 +159,7 @@ WHOLE = np.arange(24.0).reshape(4, 6)
     ],
 )
 def test_pieces_that_are_not_cuts_of_one_array_are_copied(pieces):
-    joined = array.joined(pieces, 1)
+    joined = memory.concatenate_views(pieces, 1)
     np.testing.assert_array_equal(joined, np.concatenate(pieces, axis=1))
     assert not np.shares_memory(joined, pieces[0]) and not np.shares_memory(joined, pieces[1])
 

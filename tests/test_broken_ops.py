@@ -423,7 +423,7 @@ PARTICULAR = {
         ("np.sum(dy * y,", "np.sum(dy,"),
         ("np.sum(dy * y, axis=axis,", "np.sum(dy * y, axis=-1,"),
     ],
-    "split": [("joined(dys, saved.axis)", "joined(dys[::-1], saved.axis)")],
+    "split": [("concatenate_views(dys, saved.axis)", "concatenate_views(dys[::-1], saved.axis)")],
     "sqrt": [
         ("(2 * y)", "y"),
         ("dy / (2 * y)", "dy * (2 * y)"),

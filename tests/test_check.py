@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_gpt.functional as F
-from tinygrad_gpt import array
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.cases import Case
 from tinygrad_gpt.check import GradcheckError, check_op, diagnose, gradcheck
 from tinygrad_gpt.check.layouts import as_float, other_layout, with_layout_of
@@ -352,9 +352,9 @@ def test_gradcheck_sees_an_unused_input_as_zero():
 
 
 def test_gradcheck_repeats_random_draws():
-    array.manual_seed(3)
+    random_stream.manual_seed(3)
     assert gradcheck(lambda x: F.dropout(x, 0.5, True), rng.normal(size=(6, 7))).ok
-    assert array.random_state() == {"seed": 3, "drawn": 0}
+    assert random_stream.random_state() == {"seed": 3, "drawn": 0}
 
 
 def test_gradcheck_reports_what_fn_raises_and_wrong_returns():

@@ -123,7 +123,7 @@ def test_a_card_that_can_be_used(cupy):
     gpu = tg.device("cuda")
     assert gpu == tg.device("auto") == tg.device("cuda:0") == tg.device(gpu) != tg.device("cpu")
     assert (str(gpu), gpu.title) == ("cuda", "NVIDIA Test 9000") and {gpu: 1}[tg.device("auto")] == 1
-    assert devices.usable() == (tg.device("cpu"), gpu) and array.compute_capability() == (9, 0)
+    assert devices.usable() == (tg.device("cpu"), gpu) and devices.compute_capability() == (9, 0)
     assert devices.describe_gpu() == (
         "NVIDIA Test 9000, 8 GiB, compute capability 9.0, driver for CUDA 12.9, CuPy 14.2.0 for CUDA 12.9"
     )
@@ -132,7 +132,7 @@ def test_a_card_that_can_be_used(cupy):
 def test_the_cpu():
     cpu, x = tg.device("cpu"), np.ones(3)
     assert (str(cpu), cpu.title) == ("cpu", "the CPU") and cpu == array.device_of(x) == tg.tensor(x).device
-    assert cpu.bring(x) is x and cpu.memory_in_use() == cpu.memory_kept() == 0 and cpu.synchronize() is None
+    assert cpu.move_here(x) is x and cpu.memory_in_use() == cpu.memory_kept() == 0 and cpu.synchronize() is None
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from tinygrad_gpt import array
+from tinygrad_gpt import array, memory, random_stream
 from tinygrad_gpt.autograd import Tensor
 
 
@@ -40,34 +40,34 @@ def cupy_array(shape, dtype=np.float64):
 def test_what_the_package_makes_of_it():
     x = cupy_array((4, 6))
     assert array.is_array(x) and array.is_float(x) and array.place(x) == "cuda"
-    assert str(Tensor(x).device) == "cuda" and array.at_hand(x).size == 0
+    assert str(Tensor(x).device) == "cuda" and array.if_on_cpu(x).size == 0
     assert array.as_array(x) is x
 
 
 def test_views_know_whose_memory_they_show():
     x = cupy_array((4, 6))
     part = x[1:, 2:4]
-    assert array.owner(part) is x and array.owner(part[:, None].T) is x and array.owner(x) is x
-    assert array.address(part) - array.address(x) == 8 * (6 + 2)
-    assert array.shows_all(x) and array.shows_all(x.reshape(2, 12).T) and not array.shows_all(part)
-    assert not array.shows_all(np.broadcast_to(x[:1, :1], (4, 6)))
+    assert memory.owner(part) is x and memory.owner(part[:, None].T) is x and memory.owner(x) is x
+    assert memory.address(part) - memory.address(x) == 8 * (6 + 2)
+    assert memory.is_view_of_all(x) and memory.is_view_of_all(x.reshape(2, 12).T) and not memory.is_view_of_all(part)
+    assert not memory.is_view_of_all(np.broadcast_to(x[:1, :1], (4, 6)))
 
 
 def test_who_else_holds_memory():
     saved = (cupy_array((2, 3)),)
-    assert array.nobody_else_holds(saved, 0)
+    assert memory.nobody_else_holds(saved, 0)
     for hold in (lambda x: x, lambda x: x.reshape(6), lambda x: x[:1]):
         held = hold(saved[0])
-        assert not array.nobody_else_holds(saved, 0)
+        assert not memory.nobody_else_holds(saved, 0)
         del held
-    assert array.nobody_else_holds(saved, 0) and array.nobody_else_holds((cupy_array((2, 3)).reshape(6),), 0)
+    assert memory.nobody_else_holds(saved, 0) and memory.nobody_else_holds((cupy_array((2, 3)).reshape(6),), 0)
 
 
 def test_cuts_of_one_array_are_joined_without_a_copy():
     qkv = cupy_array((2, 5, 9, 4)).transpose(0, 2, 1, 3)  # (B, T, 3H, D) -> (B, 3H, T, D)
-    joined = array.joined([qkv[:, :3], qkv[:, 3:6], qkv[:, 6:]], 1)
-    assert (joined.shape, joined.strides, array.address(joined)) == (qkv.shape, qkv.strides, array.address(qkv))
-    assert array.owner(joined) is array.owner(qkv)
+    joined = memory.concatenate_views([qkv[:, :3], qkv[:, 3:6], qkv[:, 6:]], 1)
+    assert (joined.shape, joined.strides, memory.address(joined)) == (qkv.shape, qkv.strides, memory.address(qkv))
+    assert memory.owner(joined) is memory.owner(qkv)
 
 
 CALLS = {
@@ -98,7 +98,7 @@ CALLS = {
     "astype": lambda x, ids: x.astype(np.float32),
     "copy": lambda x, ids: x.copy(),
     "get": lambda x, ids: array.to_numpy(x),
-    "random bits": lambda x, ids: array.random_bits(3, (4,), like=x),
+    "random bits": lambda x, ids: random_stream.random_bits(3, (4,), like=x),
 }
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import tinygrad_gpt as tg
-from tinygrad_gpt import array
 from tinygrad_gpt import functional as F
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
 from tinygrad_gpt.nn import Block, Embedding, Linear
 from tinygrad_gpt.nn.module import Parameter
@@ -41,7 +41,7 @@ def through(layers, x, how):
     for layer in layers:
         for p in layer.parameters():
             p.grad = None
-    return loss.data, x.grad, grads, array.random_state()
+    return loss.data, x.grad, grads, random_stream.random_state()
 
 
 def assert_same(a, b):
@@ -192,10 +192,10 @@ def test_a_function_that_changes_its_mind():
     """An error rather than a wrong gradient; and the random numbers go on where they were."""
     shapes = iter([lambda x: x, lambda x: x[0]])
     y = recompute(lambda x: next(shapes)(x) * 2.0, tg.Tensor(X, requires_grad=True))
-    state = array.random_state()
+    state = random_stream.random_state()
     with pytest.raises(ValueError, match=r"expected a gradient of shape \(5, 8\), got \(2, 5, 8\)"):
         y.backward(np.ones_like(y.data))
-    assert array.random_state() == state
+    assert random_stream.random_state() == state
 
 
 def test_a_gpt_that_recomputes_its_blocks():

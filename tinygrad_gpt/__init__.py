@@ -13,12 +13,13 @@ tg.generate, tg.check, tg.data, tg.train.
 import importlib
 
 from tinygrad_gpt import functional, habits, operators  # noqa: F401 - operators gives them to Tensors
-from tinygrad_gpt.array import device, manual_seed
 from tinygrad_gpt.autograd import Tensor, debug, no_grad
+from tinygrad_gpt.devices import device
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.functional import tensor
 from tinygrad_gpt.kernels.registry import explain, register, unregister, using
 from tinygrad_gpt.precision import set_matmul_precision, using_matmul_precision
+from tinygrad_gpt.random_stream import manual_seed
 
 __version__ = "0.1.0"
 

@@ -23,10 +23,12 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt.arguments import bare, conversion, kind
-from tinygrad_gpt.array import FLOATS, Array, Rows, as_array, is_array, owner, shows_all, together
+from tinygrad_gpt.array import FLOATS, Array, as_array, is_array, on_one_device
 from tinygrad_gpt.kernels import registry
-from tinygrad_gpt.locks import ReadOnly
+from tinygrad_gpt.memory import is_view_of_all, owner
 from tinygrad_gpt.modes import debug, is_debugging, is_grad_enabled, no_grad
+from tinygrad_gpt.read_only import ReadOnly
+from tinygrad_gpt.sparse_rows import SparseRows
 from tinygrad_gpt.tensor import Tensor
 
 __all__ = ["Edge", "Node", "Step", "Tensor", "apply", "debug", "no_grad"]  # Tensor and modes: where one looks for them
@@ -102,7 +104,7 @@ def apply(op: str, *inputs, **settings):
     if settings:  # as Python numbers: NumPy's float64 scalars would turn float32 arrays into float64
         settings = {name: s.item() if isinstance(s, np.generic) else s for name, s in settings.items()}
     version = registry.choose(op, arrays, settings)
-    result, saved = version.forward(*together(op, arrays), **settings)
+    result, saved = version.forward(*on_one_device(op, arrays), **settings)
     many = isinstance(result, tuple)
     # np.sum of a vector is a NumPy scalar
     ys = [y if is_array(y) else np.asarray(y) for y in (result if many else (result,))]
@@ -284,7 +286,8 @@ def _complete(node: Node, sums: dict[int, tuple]) -> tuple:
 
 
 def _run_backward(node: Node, dy, in_place: bool) -> tuple:
-    """Run the pair's backward and hold it to the contract. Rows stay Rows only where they can be added in place."""
+    """Run the pair's backward and hold it to the contract. SparseRows stay as they are
+    only where they can be added in place."""
     grads = node.version.backward(dy, node.saved)
     if not isinstance(grads, tuple):
         grads = (grads,)
@@ -300,15 +303,15 @@ def _run_backward(node: Node, dy, in_place: bool) -> tuple:
         shape, dtype = (edge.shape, edge.dtype) if isinstance(edge, Tensor) else edge.node.outputs[edge.output]
         if isinstance(dx, Tensor):
             raise TypeError(f"{node.version}: backward works on arrays and returned a Tensor (no second derivatives)")
-        if not is_array(dx) and not isinstance(dx, Rows):
+        if not is_array(dx) and not isinstance(dx, SparseRows):
             raise TypeError(f"{node.version}: gradient {i} should be an array, backward returned {type(dx).__name__}")
         if dx.shape != shape or dx.dtype != dtype:
             raise ValueError(
                 f"{node.version}: gradient {i} should be {dtype}{tuple(shape)} like input {i}, "
                 f"backward returned {dx.dtype}{tuple(dx.shape)}"
             )
-        if isinstance(dx, Rows) and not (in_place and isinstance(edge, Tensor) and edge.grad is not None):
-            grads[i] = dx.whole()
+        if isinstance(dx, SparseRows) and not (in_place and isinstance(edge, Tensor) and edge.grad is not None):
+            grads[i] = dx.dense()
     return tuple(grads)
 
 
@@ -321,7 +324,7 @@ def _is_new(dx: Array, dys: tuple, grads: tuple) -> bool:
     to.
     """
     memory = owner(dx)
-    if memory is not dx and not shows_all(dx):
+    if memory is not dx and not is_view_of_all(dx):
         return False
     return all([owner(dy) is not memory for dy in dys]) and [owner(g) is memory for g in grads].count(True) == 1
 
@@ -352,7 +355,7 @@ def _accumulate(tensor: Tensor, dx: Array, is_new: bool) -> None:
             f"backward: expected .grad to be None or {dx.dtype}{tuple(dx.shape)} like the data, found {given}: "
             "call zero_grad() when .data is replaced"
         )
-    if isinstance(dx, Rows):
+    if isinstance(dx, SparseRows):
         dx.add_to(tensor.grad)
     elif tensor.grad is not None:
         tensor.grad += dx

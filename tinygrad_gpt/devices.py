@@ -39,7 +39,7 @@ class Device:
         """What it is called: "the CPU", "NVIDIA H200"."""
         return "the CPU" if self.kind == "cpu" else _properties()["name"].decode()
 
-    def bring(self, x):
+    def move_here(self, x):
         """The array x where this device computes: itself if it is there already, else a copy."""
         if self.kind == "cpu":
             return x.get() if hasattr(x, "get") else x

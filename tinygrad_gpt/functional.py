@@ -14,11 +14,12 @@ import numpy as np
 
 from tinygrad_gpt import arguments, habits
 from tinygrad_gpt.arguments import as_float, conversion, flag, integer, kind, number, numeric_array, shown, sizes
-from tinygrad_gpt.array import Array, as_array, converted, is_array, next_seed
+from tinygrad_gpt.array import Array, as_array, cast_or_move, is_array
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.ops import attention as attention_op
 from tinygrad_gpt.ops._shapes import check_floats, normalize_axis
+from tinygrad_gpt.random_stream import next_seed
 from tinygrad_gpt.tensor import plain_array, plain_ids
 
 _SIDES = (Tensor, np.ndarray, int, float, list, tuple, np.generic)
@@ -71,7 +72,7 @@ def tensor(data, requires_grad: bool = False, dtype=None) -> Tensor:
 def to(x, dtype_or_device) -> Tensor:
     """A leaf with x's data as float32 or float64, or on a device ("cuda", "cpu", "auto"); the same data, not a copy, if
     it is so already. As with `astype`, gradients don't flow through it."""
-    return Tensor(converted(plain_array(x, "to"), dtype_or_device))
+    return Tensor(cast_or_move(plain_array(x, "to"), dtype_or_device))
 
 
 # --- elementwise -------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.habits import OPTIMIZER, tells
 from tinygrad_gpt.kernels import registry
-from tinygrad_gpt.state import check_state, plain_state
+from tinygrad_gpt.state_dict import check_state, plain_state
 
 
 @tells(OPTIMIZER)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import NamedTuple
 
-from tinygrad_gpt import array
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.array import is_array
 from tinygrad_gpt.autograd import Node, Tensor
@@ -47,7 +47,7 @@ def recompute(function: Callable, *inputs) -> Tensor:
         raise TypeError(f"recompute: expected a function, and then its inputs, got {shown(function)}")
     wanted = tuple(x.requires_grad if isinstance(x, Tensor) else None for x in inputs)
     arrays = tuple(_kept(x.data if isinstance(x, Tensor) else x) for x in inputs)
-    saved = Saved(function, arrays, wanted, copy_context(), array.random_state(), matmul_precision())
+    saved = Saved(function, arrays, wanted, copy_context(), random_stream.random_state(), matmul_precision())
     y = _call(saved)[0]
     if not y.requires_grad:  # inside no_grad, or nothing in it is trained
         return y
@@ -72,13 +72,13 @@ def _call(saved: Saved) -> tuple[Tensor, list]:
 
 def _backward(dy, saved: Saved) -> tuple:
     """The gradients of the inputs. Those of parameters are added to the parameters on the way."""
-    state = array.random_state()
-    array.set_random_state(saved.random_state)
+    state = random_stream.random_state()
+    random_stream.set_random_state(saved.random_state)
     try:
         with using_matmul_precision(saved.precision):
             y, inputs = saved.context.run(_call, saved)
     finally:
-        array.set_random_state(state)
+        random_stream.set_random_state(state)
     y.backward(dy)
     return tuple(x.grad if isinstance(x, Tensor) else None for x in inputs)
 

@@ -18,11 +18,11 @@ import op_cases
 import op_server
 from ours import round_products, tflops
 
-from tinygrad_gpt import array, optim
+from tinygrad_gpt import array, devices, memory, optim, sparse_rows
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.nn.module import Parameter
 
-DEVICE = array.device(sys.argv[1])
+DEVICE = devices.device(sys.argv[1])
 
 
 def versions(op: str) -> list[str]:
@@ -38,7 +38,7 @@ def brought(arrays: tuple) -> tuple:
     def view(flat, first, shape, apart):
         return as_strided(flat[first:], shape, tuple(step * flat.itemsize for step in apart))
 
-    return op_cases.elsewhere(arrays, DEVICE.bring, view)
+    return op_cases.elsewhere(arrays, DEVICE.move_here, view)
 
 
 def prepare(case: op_cases.OpCase, version: str) -> op_server.Call | str:
@@ -64,7 +64,7 @@ def prepare(case: op_cases.OpCase, version: str) -> op_server.Call | str:
 
     return op_server.Call(
         forward=lambda: chosen.forward(*given.pop(), **case.settings),
-        backward=lambda made: tuple(array.whole(gradient) for gradient in chosen.backward(dy, made[1])),
+        backward=lambda made: tuple(sparse_rows.dense(gradient) for gradient in chosen.backward(dy, made[1])),
         results=lambda made: tuple(map(array.to_numpy, made[0] if isinstance(made[0], tuple) else (made[0],))),
         before=before,
     )
@@ -124,7 +124,7 @@ def gflops(dtype: str, n: int) -> float:
 
 
 if __name__ == "__main__":
-    array.keep_freed_memory()
+    memory.keep_freed_memory()
     memory = peak_of_new_arrays if DEVICE.kind == "cpu" else growth_of_the_pool
     op_server.serve(
         prepare, array.to_numpy, memory, DEVICE.synchronize, versions=versions, gbytes=gbytes, gflops=gflops

@@ -16,7 +16,7 @@ import numpy as np
 import sizes
 from safetensors.numpy import save_file
 
-from tinygrad_gpt import array, optim
+from tinygrad_gpt import devices, memory, optim, random_stream
 from tinygrad_gpt.devices import Device
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
@@ -77,12 +77,12 @@ def prepare(config: sizes.Config, dtype: str, weights: Path, device: str):
     """The step of a fresh model, whose weights are written to the file unless it is there: they are always the same."""
     if dtype != "float32":
         round_products(dtype, device)
-    array.keep_freed_memory()
-    array.manual_seed(0)
+    memory.keep_freed_memory()
+    random_stream.manual_seed(0)
     model = make_model(config)
     if not weights.exists():
         save_file(model.state_dict(), weights)
-    return make_step(config, model.to(device), array.device(device))
+    return make_step(config, model.to(device), devices.device(device))
 
 
 def tflops(dtype: str, device: Device, n: int) -> float:
@@ -90,13 +90,13 @@ def tflops(dtype: str, device: Device, n: int) -> float:
     from tinygrad_gpt.kernels.cuda._cublas import operand, product
 
     numbers = np.random.default_rng(0).standard_normal((n, n), dtype=np.float32)
-    x = operand(device.bring(numbers), dtype)
+    x = operand(device.move_here(numbers), dtype)
     return harness.product_tflops(lambda: product(x, False, x, True, precision=dtype), n, device.synchronize)
 
 
 def main() -> None:
     settings = sizes.read_settings(sys.argv[1])
-    device, step, more = array.device(settings.device), prepare(*settings), {}
+    device, step, more = devices.device(settings.device), prepare(*settings), {}
     if device.kind == "cuda":
         more = {"peak": lambda: device.memory_kept() / (1 << 20), "tflops": partial(tflops, settings.dtype, device)}
         more["not_recorded"] = step.not_recorded

@@ -12,14 +12,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import finetune
 import harness
 
-from tinygrad_gpt import array, optim
+from tinygrad_gpt import memory, optim
 from tinygrad_gpt.models import GPT2
 from tinygrad_gpt.train.evaluate import evaluate_sliding
 
 
 def main() -> None:
     folder, block_size = sys.argv[1], int(sys.argv[2])
-    array.keep_freed_memory()
+    memory.keep_freed_memory()
     model = GPT2.from_pretrained(folder)
     optimizer = optim.AdamW(
         model.named_parameters(),

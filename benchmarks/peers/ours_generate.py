@@ -16,7 +16,7 @@ import numpy as np
 from generate import BATCH_TOKENS, BATCHES, MODES, Config, prompt, prompts
 from safetensors.numpy import save_file
 
-from tinygrad_gpt import array, no_grad
+from tinygrad_gpt import memory, no_grad, random_stream
 from tinygrad_gpt.generate import generate, generate_batch, pad_left
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
 
@@ -39,8 +39,8 @@ def main() -> None:
     settings = json.loads(Path(sys.argv[1]).read_text())
     weights = settings.pop("weights")
     config = Config(**settings)
-    array.keep_freed_memory()
-    array.manual_seed(0)
+    memory.keep_freed_memory()
+    random_stream.manual_seed(0)
     model = GPT(
         GPTConfig(
             vocab_size=config.V,

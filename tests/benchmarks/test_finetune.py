@@ -4,7 +4,7 @@ import finetune
 import harness
 import pytest
 
-from tinygrad_gpt import array
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.models import GPT2, GPTConfig
 
 
@@ -26,7 +26,7 @@ def test_an_evaluation_has_the_windows_that_it_should():
 
 
 def small_folder(folder):
-    array.manual_seed(0)
+    random_stream.manual_seed(0)
     GPT2(GPTConfig(vocab_size=97, block_size=32, n_layer=2, n_head=2, n_embd=16)).save_pretrained(folder)
     return str(folder)
 

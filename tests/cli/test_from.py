@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.one_line import assert_one_line
-from tinygrad_gpt import array
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import CharTokenizer
 from tinygrad_gpt.models import GPT2, GPTConfig
 from tinygrad_gpt.models.pretrained import save_pretrained
@@ -20,7 +20,7 @@ SHORT = ["--from", "hf", "--out", "run", "--steps", "3", "--batch-size", "2", "-
 @pytest.fixture(autouse=True)
 def checkpoint(own_place, tmp_path):
     """A Hugging Face folder, hf, with a small GPT-2 of 16 positions."""
-    array.manual_seed(3)
+    random_stream.manual_seed(3)
     tokenizer = CharTokenizer(TEXT)
     shape = GPTConfig(vocab_size=tokenizer.vocab_size + 2, block_size=16, n_layer=2, n_head=2, n_embd=8, dropout=0.1)
     save_pretrained(GPT2(shape), tmp_path / "hf", tokenizer)

@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_gpt as tg
 from tests.gpu.on_gpu import emulated, to_cpu, to_gpu
-from tinygrad_gpt import array, devices
+from tinygrad_gpt import array, devices, memory
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models import GPT, GPTConfig
@@ -19,13 +19,13 @@ RNG = np.random.default_rng(0)
 def test_the_card():
     gpu = tg.device("cuda")
     assert gpu == tg.device("auto") and gpu.title in devices.describe_gpu()
-    major, minor = array.compute_capability()
+    major, minor = devices.compute_capability()
     assert major >= 5 and 0 <= minor <= 9
-    x = gpu.bring(np.ones((1000, 1000), np.float32))
+    x = gpu.move_here(np.ones((1000, 1000), np.float32))
     gpu.synchronize()
-    assert array.place(x) == "cuda" and array.device_of(x) == gpu and gpu.bring(x) is x
+    assert array.place(x) == "cuda" and array.device_of(x) == gpu and gpu.move_here(x) is x
     assert gpu.memory_kept() >= gpu.memory_in_use() >= x.nbytes
-    assert isinstance(tg.device("cpu").bring(x), np.ndarray)
+    assert isinstance(tg.device("cpu").move_here(x), np.ndarray)
 
 
 @pytest.mark.skipif(not emulated, reason="only the emulation can be broken")
@@ -105,13 +105,13 @@ def test_cuts_of_one_array_are_joined_without_a_copy():
         for axis in range(4):
             before = (slice(None),) * axis
             pieces = [whole[(*before, slice(begin, end))] for begin, end in ((0, 2), (2, 3), (3, 6))]
-            joined = array.joined(pieces, axis)
-            assert array.address(joined) == array.address(whole) and joined.strides == whole.strides
-            assert array.owner(joined) is array.owner(whole)  # or the tape would take it for new
+            joined = memory.concatenate_views(pieces, axis)
+            assert memory.address(joined) == memory.address(whole) and joined.strides == whole.strides
+            assert memory.owner(joined) is memory.owner(whole)  # or the tape would take it for new
             np.testing.assert_array_equal(to_cpu(joined), to_cpu(whole))
-            other = array.joined(pieces[::-1], axis)
+            other = memory.concatenate_views(pieces[::-1], axis)
             np.testing.assert_array_equal(to_cpu(other), np.concatenate(to_cpu(pieces[::-1]), axis))
-            assert array.owner(other) is not array.owner(whole)
+            assert memory.owner(other) is not memory.owner(whole)
 
 
 def test_who_else_holds_memory():
@@ -119,16 +119,16 @@ def test_who_else_holds_memory():
         return (to_gpu(np.ones((2, 3))),)
 
     mine = saved()
-    assert array.nobody_else_holds(mine, 0)
+    assert memory.nobody_else_holds(mine, 0)
     view = mine[0].reshape(3, 2)
-    assert not array.nobody_else_holds(mine, 0)
+    assert not memory.nobody_else_holds(mine, 0)
     del view
-    assert array.nobody_else_holds(mine, 0)
+    assert memory.nobody_else_holds(mine, 0)
     also = mine[0]
-    assert not array.nobody_else_holds(mine, 0)
+    assert not memory.nobody_else_holds(mine, 0)
     del also
-    assert array.nobody_else_holds((saved()[0].reshape(3, 2),), 0)
-    assert not array.nobody_else_holds((np.broadcast_to(saved()[0][:1], (2, 3)),), 0)
+    assert memory.nobody_else_holds((saved()[0].reshape(3, 2),), 0)
+    assert not memory.nobody_else_holds((np.broadcast_to(saved()[0][:1], (2, 3)),), 0)
 
 
 def test_new_gradients_are_taken_over_without_a_copy():
@@ -144,7 +144,7 @@ def test_new_gradients_are_taken_over_without_a_copy():
         F.tanh(x).sum().backward()
     finally:
         tg.unregister(version)
-    assert array.address(x.grad) == array.address(seen[0])
+    assert memory.address(x.grad) == memory.address(seen[0])
 
 
 def test_memory_that_is_shared_is_never_added_to():

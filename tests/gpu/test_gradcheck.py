@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.gpu.on_gpu import cases_of
-from tinygrad_gpt.array import device
 from tinygrad_gpt.check import OnDevice, check_op
+from tinygrad_gpt.devices import device
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.ops import exp
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.gpu.on_gpu import to_cpu, to_gpu
-from tinygrad_gpt import array, precision
+from tinygrad_gpt import array, precision, random_stream
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.models import GPT, GPTConfig
@@ -142,21 +142,21 @@ def test_random_numbers_are_those_that_python_would_have_drawn():
     def dropped(x):
         return F.dropout(ones, 0.5).data, F.dropout(ones, 0.5).data
 
-    array.manual_seed(3)
+    random_stream.manual_seed(3)
     replayed = registry.replayed(dropped, "cuda")
     got = [[to_cpu(part).copy() for part in replayed(ids(0))] for _ in range(6)]
-    after = array.random_state()
-    array.manual_seed(3)
+    after = random_stream.random_state()
+    random_stream.manual_seed(3)
     for masks in got:
         for mask, right in zip(masks, dropped(None), strict=True):
             np.testing.assert_array_equal(mask, to_cpu(right))
-    assert array.random_state() == after
+    assert random_stream.random_state() == after
     assert not np.array_equal(got[4][0], got[5][0])
 
 
 def updates(replayed: bool, recompute: bool, parts: int = 1) -> tuple[list, dict]:
     """Losses of six updates of a small GPT with dropout, and its weights after them."""
-    array.manual_seed(1)
+    random_stream.manual_seed(1)
     model = GPT(CONFIG).to("cuda").train()
     model.recompute = recompute
     optimizer = AdamW(model.named_parameters(), lr=1e-2)

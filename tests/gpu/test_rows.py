@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from tests.gpu.on_gpu import emulated, to_cpu, to_gpu
-from tinygrad_gpt import array
-from tinygrad_gpt.array import whole
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.sparse_rows import dense
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -26,7 +26,7 @@ def run(op: str, arrays: tuple, settings: dict, dy) -> tuple:
     assert version.name == "cuda", version
     y, saved = version.forward(*arrays, **settings)
     y = to_cpu(y)
-    return y, to_cpu(tuple(map(whole, version.backward(to_gpu(dy), saved))))
+    return y, to_cpu(tuple(map(dense, version.backward(to_gpu(dy), saved))))
 
 
 def assert_like_reference(op: str, arrays: tuple, settings: dict | None = None, on_gpu=to_gpu) -> None:
@@ -203,7 +203,7 @@ def test_rows_are_added_to_the_gradient_that_a_table_has(on_gpu):
     assert_close(to_cpu(grad), before)
     transposed = to_gpu(np.zeros((8, 6), np.float32)).T
     rows.add_to(transposed)
-    assert_close(to_cpu(transposed), to_cpu(rows.whole()))
+    assert_close(to_cpu(transposed), to_cpu(rows.dense()))
 
 
 def test_an_id_that_is_no_row_gives_nan_and_no_gradient():
@@ -221,7 +221,7 @@ def test_an_id_that_is_no_row_gives_nan_and_no_gradient():
 @pytest.mark.parametrize("p, seed", [(0.3, 2**63 - 1), (0.0, 5), (0.999, 0)])
 def test_dropout_drops_what_the_cpu_drops(shape, p, seed, dtype, on_gpu):
     x, dy = np.asarray(normal(shape, dtype)), np.asarray(normal(shape, dtype, 1))
-    keep = array.keep_mask(seed, shape, p, like=x)
+    keep = random_stream.keep_mask(seed, shape, p, like=x)
     y, (dx,) = run("dropout", on_gpu((x,)), {"p": p, "seed": seed}, dy)
     for got, given in ((y, x), (dx, dy)):
         assert (got.shape, got.dtype) == (shape, dtype)
@@ -266,11 +266,11 @@ def test_they_can_be_recorded_in_a_graph(name):
     version = registry.choose(op, arrays, settings)
     y, _ = version.forward(*arrays, **settings)
     dy = to_gpu(normal(y.shape, seed=7))
-    right = to_cpu((y, *map(whole, version.backward(dy, version.forward(*arrays, **settings)[1]))))
+    right = to_cpu((y, *map(dense, version.backward(dy, version.forward(*arrays, **settings)[1]))))
     with cupy.cuda.Stream() as stream:
         stream.begin_capture()
         y, saved = version.forward(*arrays, **settings)
-        grads = tuple(map(whole, version.backward(dy, saved)))
+        grads = tuple(map(dense, version.backward(dy, saved)))
         graph = stream.end_capture()
         for x in (y, *grads):
             if x is not None:

@@ -374,7 +374,7 @@ def test_a_model_as_transformers_calls_it():
     for device in ("cuda", "cpu"):
         tg.manual_seed(1)
         model = CausalLM(GPTConfig(7, block_size=8, n_layer=2, n_head=2, n_embd=8)).to(np.float64).to(device).eval()
-        where = model.token_embedding.weight.device.bring
+        where = model.token_embedding.weight.device.move_here
         for given, given_mask in ((ids, mask), (where(ids), where(mask))):
             out = model(given, given_mask, labels=given, output_hidden_states=True, output_attentions=True)
             out.loss.backward()

@@ -8,8 +8,8 @@ import pytest
 
 from tests.gpu.on_gpu import cases_of, emulated, to_cpu, to_gpu
 from tinygrad_gpt import precision
-from tinygrad_gpt.array import whole
 from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.sparse_rows import dense
 
 
 def results(version, arrays: tuple, settings: dict) -> list[bytes]:
@@ -17,7 +17,7 @@ def results(version, arrays: tuple, settings: dict) -> list[bytes]:
     y, saved = version.forward(*arrays, **settings)
     ys, rng = (y if isinstance(y, tuple) else (y,)), np.random.default_rng(3)
     dys = tuple(to_gpu(np.asarray(rng.standard_normal(part.shape), part.dtype)) for part in ys)
-    grads = tuple(map(whole, version.backward(dys if isinstance(y, tuple) else dys[0], saved)))
+    grads = tuple(map(dense, version.backward(dys if isinstance(y, tuple) else dys[0], saved)))
     return [a.tobytes() for a in to_cpu((*ys, *grads)) if a is not None]
 
 

@@ -26,11 +26,12 @@ import numpy as np
 
 from tests.kernels.fuzz_recipes import RECIPES, Call
 from tests.kernels.memory import Memory
-from tinygrad_gpt.array import FLOATS, whole
+from tinygrad_gpt.array import FLOATS
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.kernels.numba._compile import KERNELS
 from tinygrad_gpt.precision import using_matmul_precision
+from tinygrad_gpt.sparse_rows import dense
 
 ALLOWED = (TypeError, ValueError, IndexError, ArithmeticError, RuntimeError)
 LONGEST = 60  # seconds for one call
@@ -93,7 +94,7 @@ def _by_version(op, version, call: Call, rng, memory) -> str:
     if rng.random() < 0.6:
         call.meddle(rng, y)
     memory.forget()
-    got = _tried(lambda: tuple(map(whole, version.backward(dy, saved))))
+    got = _tried(lambda: tuple(map(dense, version.backward(dy, saved))))
     memory.check()
     return _ended(got, right, call, bool(refused) or odd)
 
@@ -202,7 +203,7 @@ def _agree(got, right, call: Call, may_refuse: bool, *, first: bool = False) -> 
     gots, rights = (got[0], right[0]) if first else (got, right)
     gots, rights = [x if isinstance(x, tuple) else (x,) for x in (gots, rights)]
     for i, (a, b) in enumerate(zip(gots, rights, strict=True)):
-        a, b = whole(a), whole(b)
+        a, b = dense(a), dense(b)
         if a is None or b is None:
             if a is not b and not call.is_extreme:
                 raise Finding(f"result {i}: {a!r}, but the reference has {b!r}")

@@ -6,11 +6,11 @@ import pathlib
 import numpy as np
 import pytest
 
-from tinygrad_gpt.array import whole
 from tinygrad_gpt.check import check_op
 from tinygrad_gpt.kernels import numba as folder
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.kernels.numba import _blas, _blas_tiles
+from tinygrad_gpt.sparse_rows import dense
 
 FILES = [f.stem for f in sorted(pathlib.Path(folder.__file__).parent.glob("*.py")) if not f.stem.startswith("_")]
 ROUNDING = [name for name in FILES if name.endswith(registry.ROUNDING)]  # see test_bfloat16.py
@@ -36,7 +36,7 @@ def assert_like_reference(op: str, arrays: tuple, settings: dict | None = None) 
     tolerance = 1e-11 if y.dtype == np.float64 else 3e-5
     assert_close(y, right, tolerance)
     dy = normal(y.shape, y.dtype, seed=99)
-    grads = map(whole, version.backward(dy, saved))
+    grads = map(dense, version.backward(dy, saved))
     for got, wanted in zip(grads, reference.backward(dy, right_saved), strict=True):
         if wanted is None:
             assert got is None

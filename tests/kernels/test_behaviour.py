@@ -8,9 +8,9 @@ import pytest
 import tinygrad_gpt as tg
 from tests.kernels.test_against_reference import kernel, normal
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.array import whole
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.kernels.numba import _blocks
+from tinygrad_gpt.sparse_rows import dense
 
 ATTENTION = tuple(normal((2, 3, 70, 16), np.float32, i) for i in range(3))
 CALLS = {
@@ -31,7 +31,7 @@ def run(name: str):
     arrays, settings = CALLS[name]
     module = kernel(name.split()[0])
     y, saved = module.forward(*arrays, **settings)
-    return [y, *(whole(g) for g in module.backward(normal(y.shape, y.dtype, 9), saved) if g is not None)]
+    return [y, *(dense(g) for g in module.backward(normal(y.shape, y.dtype, 9), saved) if g is not None)]
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -90,7 +90,7 @@ def test_locked_inputs_and_debug_mode(name):
     y, saved = kernel(name.split()[0]).forward(*locked, **settings)
     dy = normal(y.shape, y.dtype, 9)
     dy.flags.writeable = False
-    got = [y, *(whole(g) for g in kernel(name.split()[0]).backward(dy, saved) if g is not None)]
+    got = [y, *(dense(g) for g in kernel(name.split()[0]).backward(dy, saved) if g is not None)]
     assert [a.tobytes() for a in got] == [a.tobytes() for a in run(name)]
 
 

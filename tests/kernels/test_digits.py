@@ -5,7 +5,7 @@ import pytest
 
 from tests import digits
 from tests.kernels.test_against_reference import kernel
-from tinygrad_gpt.array import whole
+from tinygrad_gpt.sparse_rows import dense
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -13,7 +13,7 @@ DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def run(op, arrays, settings, dy):
     assert kernel(op).why_not(*arrays, **settings) is None
     y, saved = kernel(op).forward(*arrays, **settings)
-    return y, tuple(map(whole, kernel(op).backward(dy, saved)))
+    return y, tuple(map(dense, kernel(op).backward(dy, saved)))
 
 
 def gelu_by_gelu_linear(op, arrays, settings, dy):

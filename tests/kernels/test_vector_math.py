@@ -6,10 +6,10 @@ import numba
 import numpy as np
 import pytest
 
-from tinygrad_gpt.array import random_bits as array_random_bits
 from tinygrad_gpt.kernels.numba._compile import OPTIONS
 from tinygrad_gpt.kernels.numba._random import random_bits
 from tinygrad_gpt.kernels.numba._vector_math import exp, row_max, sigmoid
+from tinygrad_gpt.random_stream import random_bits as array_random_bits
 
 
 @numba.njit(**OPTIONS)

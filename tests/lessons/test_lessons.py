@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_gpt import array
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.kernels import registry
 
 LESSONS = sorted((Path(__file__).parents[2] / "lessons").glob("[0-9]*.py"))
@@ -19,11 +19,11 @@ def test_there_are_lessons():
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_lesson_runs(path, capsys):
-    random_state, registered = array.random_state(), {op: list(vs) for op, vs in registry._registered.items()}
+    random_state, registered = random_stream.random_state(), {op: list(vs) for op, vs in registry._registered.items()}
     try:
         runpy.run_path(str(path), run_name="__main__")
     finally:
-        array.set_random_state(random_state)
+        random_stream.set_random_state(random_state)
     assert gc.isenabled(), "the lesson left the garbage collector off"
     assert {op: vs for op, vs in registry._registered.items() if vs} == {op: vs for op, vs in registered.items() if vs}
     assert capsys.readouterr().out.strip(), "the lesson shows nothing"

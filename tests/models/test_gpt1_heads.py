@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tinygrad_gpt import array
 from tinygrad_gpt import functional as F
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import gpt1_inputs
 from tinygrad_gpt.data.gpt1_inputs import TaskTokens
 from tinygrad_gpt.models import GPT, GPTConfig
@@ -22,7 +22,7 @@ LABELS = np.array([2, 0, 1])
 
 
 def body(**settings) -> GPT:
-    array.manual_seed(3)
+    random_stream.manual_seed(3)
     config = dict(vocab_size=V, block_size=12, n_layer=2, n_head=2, n_embd=8, norm="post")
     return with_new_tokens(GPT(GPTConfig(**(config | settings))).to(np.float64), TaskTokens.COUNT)
 
@@ -50,7 +50,7 @@ def classifier():
 
 @pytest.mark.parametrize("settings", [dict(norm="post"), dict(norm="pre", tied=False)], ids=["gpt1", "untied"])
 def test_new_tokens_leave_the_old_ones_as_they_were(settings):
-    array.manual_seed(1)
+    random_stream.manual_seed(1)
     small = GPT(GPTConfig(V, block_size=8, n_layer=1, n_head=2, n_embd=64, **settings)).eval()
     before = {name: a.copy() for name, a in small.state_dict().items()}
     large = with_new_tokens(small, 3)

@@ -19,9 +19,9 @@ from tests.checkpoints import (
     random_tensors,
     write_checkpoint,
 )
-from tinygrad_gpt.array import is_drawing, random_state
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models import GPT, GPT1, GPT2, CausalLM, GPTConfig, load_pretrained, save_pretrained
+from tinygrad_gpt.random_stream import is_initialising, random_state
 
 GPT2_TENSORS, GPT1_TENSORS = random_tensors(GPT2_SHAPES), random_tensors(GPT1_SHAPES)
 IDS = np.random.default_rng(1).integers(0, 11, (2, 7))
@@ -137,7 +137,7 @@ def test_nothing_is_drawn_or_scaled(tmp_path, monkeypatch):
     monkeypatch.setattr(GPT, "_initialise", lambda model: pytest.fail("these are not random weights"))
     before = random_state()
     GPT2.from_pretrained(folder)
-    assert random_state() == before and is_drawing()
+    assert random_state() == before and is_initialising()
 
 
 # --- tensors that do not fit ------------------------------------------------------------------------------------------

@@ -9,10 +9,10 @@ import pytest
 
 import tinygrad_gpt as tg
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.array import Rows, scatter_add
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.optim import SGD, AdamW
 from tinygrad_gpt.recompute import recompute
+from tinygrad_gpt.sparse_rows import SparseRows, scatter_add
 
 VERSIONS = pytest.mark.parametrize("version", ["reference", "numba"])
 DTYPES = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", ">i2", ">i4", ">i8", ">u2", ">u4", ">u8"]
@@ -233,11 +233,11 @@ def test_a_gradient_in_an_odd_place_of_memory(layout):
 
 
 def test_rows_are_added_only_to_what_is_like_them():
-    rows = Rows(np.array([1, 1]), np.ones((2, 3)), 4)
+    rows = SparseRows(np.array([1, 1]), np.ones((2, 3)), 4)
     for wrong in (np.zeros((4, 2)), np.zeros((2, 3)), np.zeros((4, 3), np.float32), np.zeros((5, 3))):
         with pytest.raises(ValueError, match=r"expected float64\(4, 3\) to add rows to, got"):
             rows.add_to(wrong)
-    assert rows.whole()[1].tolist() == [2, 2, 2]
+    assert rows.dense()[1].tolist() == [2, 2, 2]
 
 
 SHAPES = {

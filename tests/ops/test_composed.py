@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.array import keep_mask
 from tinygrad_gpt.autograd import Tensor, apply
+from tinygrad_gpt.random_stream import keep_mask
 
 rng = np.random.default_rng(0)
 normal = rng.standard_normal

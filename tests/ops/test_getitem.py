@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.array import scatter_add
 from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.sparse_rows import scatter_add
 
 shapes = hnp.array_shapes(min_dims=1, max_dims=4, max_side=4)
 

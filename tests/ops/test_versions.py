@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from tinygrad_gpt.array import whole
 from tinygrad_gpt.cases import cases
 from tinygrad_gpt.check import check_op
 from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.sparse_rows import dense
 
 
 @pytest.mark.parametrize("op", registry.op_names())
@@ -39,7 +39,7 @@ def test_agrees_with_the_reference_in_float64(op, dtype):
             if version.why_not(*arrays, **case.settings) is not None:
                 continue
             y, saved = version.forward(*arrays, **case.settings)
-            grads = tuple(map(whole, version.backward(tuple(dys) if many else dys[0], saved)))
+            grads = tuple(map(dense, version.backward(tuple(dys) if many else dys[0], saved)))
             what = f"{version} on {case.name!r}, {np.dtype(dtype)}"
             _same(y, right_y, dtype, tolerance, what)
             _same(grads, right_grads, dtype, tolerance, what)

@@ -11,9 +11,9 @@ import shutil
 import numpy as np
 import pytest
 
-from tinygrad_gpt import array
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import open_corpus, prepare_tokens
-from tinygrad_gpt.storage import data_folder
+from tinygrad_gpt.files.storage import data_folder
 from tinygrad_gpt.train.evaluate import evaluate_sliding
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.progress import Reporter
@@ -59,9 +59,9 @@ def cache(tmp_path_factory):
 def own_place(tmp_path, cache, monkeypatch):
     monkeypatch.setenv("TINYGRAD_GPT_CACHE", str(cache))
     monkeypatch.chdir(tmp_path)
-    state = array.random_state()
+    state = random_stream.random_state()
     yield
-    array.set_random_state(state)
+    random_stream.set_random_state(state)
 
 
 def our_run(folder, out, **given):

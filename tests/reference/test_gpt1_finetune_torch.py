@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinygrad_gpt import array
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import gpt1_inputs
 from tinygrad_gpt.data.gpt1_inputs import TaskTokens
 from tinygrad_gpt.models import GPT1
@@ -23,7 +23,7 @@ CONFIG = dict(vocab_size=V, block_size=BLOCK, n_layer=3, n_head=3, n_embd=12, no
 
 def random_body() -> GPT1:
     """In float64, every parameter random, with the task's tokens."""
-    array.manual_seed(1)
+    random_stream.manual_seed(1)
     body = with_new_tokens(GPT1(GPTConfig(**CONFIG)).to(np.float64), TaskTokens.COUNT)
     rng = np.random.default_rng(7)
     for name, p in body.named_parameters():

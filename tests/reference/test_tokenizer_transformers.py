@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygrad_gpt.data import BPETokenizer, load_tokenizer
+from tinygrad_gpt.files.storage import data_folder
 from tinygrad_gpt.models import GPT, GPTConfig, save_pretrained
-from tinygrad_gpt.storage import data_folder
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 pytest.importorskip("tokenizers", reason="tokenizers is not installed")

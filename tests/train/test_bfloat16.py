@@ -9,8 +9,8 @@ import pytest
 
 from tinygrad_gpt import array, precision
 from tinygrad_gpt.cli import main
+from tinygrad_gpt.files.storage import data_folder
 from tinygrad_gpt.kernels import registry
-from tinygrad_gpt.storage import data_folder
 from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.presets import resolve

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tinygrad_gpt import array
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
@@ -50,10 +50,10 @@ def test_dropout_is_off_and_comes_back():
 
 def test_no_random_numbers_are_drawn_and_no_gradients_made():
     model = GPT(GPTConfig(vocab_size=7, block_size=4, n_layer=1, n_head=1, n_embd=4, dropout=0.5))
-    state = array.random_state()
+    state = random_stream.random_state()
     tokens = np.random.default_rng(0).integers(0, 7, 50)
     assert evaluate(model, tokens, 3) == evaluate(model, tokens, 3)
-    assert array.random_state() == state
+    assert random_stream.random_state() == state
     assert all(p.grad is None for p in model.parameters())
 
 
@@ -87,7 +87,7 @@ def test_each_token_is_asked_for_once_with_enough_before_it(length, block_size, 
 
 @pytest.fixture
 def small_gpt():
-    array.manual_seed(0)
+    random_stream.manual_seed(0)
     return GPT(GPTConfig(vocab_size=7, block_size=8, n_layer=2, n_head=2, n_embd=4, dropout=0.5))
 
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from tinygrad_gpt import array
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import CharTokenizer
 from tinygrad_gpt.data.classification import open_task
 from tinygrad_gpt.errors import UserError
@@ -41,7 +41,7 @@ def tokenizer():
 
 @pytest.fixture
 def body():
-    array.manual_seed(2)
+    random_stream.manual_seed(2)
     return GPT(GPTConfig(len(LETTERS), block_size=16, n_layer=1, n_head=2, n_embd=16, norm="post", dropout=0.1))
 
 
@@ -124,7 +124,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(body, tokenizer, task
 
 
 def test_long_texts_are_cut_and_no_room_is_an_error(tokenizer, task):
-    array.manual_seed(1)
+    random_stream.manual_seed(1)
     short = GPT(GPTConfig(len(LETTERS), block_size=4, n_layer=1, n_head=1, n_embd=4))
     model = finetune.new_classifier(short, task, FinetuneConfig())
     assert [len(s) for s in finetune.sequences_of(["abcdefgh", "a"], tokenizer, model)] == [4, 3]

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tinygrad_gpt import array
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import CharTokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models import GPT2, GPTConfig
@@ -24,7 +24,7 @@ def tokenizer(text):
 @pytest.fixture
 def folder(tmp_path, tokenizer):
     """A Hugging Face folder: 12 positions, and 3 tokens more than the tokenizer has."""
-    array.manual_seed(7)
+    random_stream.manual_seed(7)
     shape = GPTConfig(
         vocab_size=tokenizer.vocab_size + 3, block_size=12, n_layer=2, n_head=2, n_embd=8, n_inner=20, dropout=0.1
     )
@@ -110,7 +110,7 @@ def test_resuming_before_the_first_checkpoint_begins_with_the_same_weights(chose
     again = resume(tmp_path / "run")
     for p, q in zip(run.model.parameters(), again.model.parameters(), strict=True):
         np.testing.assert_array_equal(p.data, q.data)
-    array.manual_seed(8)
+    random_stream.manual_seed(8)
     save_pretrained(GPT2(run.model.config), folder)
     with pytest.raises(UserError, match="hf has changed since this run was started: start a new run"):
         resume(tmp_path / "run")

@@ -35,7 +35,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from tinygrad_gpt import array
+from tinygrad_gpt import array, random_stream
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.cases import cases as cases_of
@@ -91,10 +91,10 @@ def gradcheck(fn: Callable, *inputs, seed: int = 0) -> Report:
     raises GradcheckError when a gradient is wrong.
     """
     arrays = tuple(as_float(array.as_array(getattr(x, "data", x), None), np.float64) for x in inputs)
-    random_state = array.random_state()
+    random_state = random_stream.random_state()
 
     def forward(*arrays):
-        array.set_random_state(random_state)
+        random_stream.set_random_state(random_state)
         leaves = [Tensor(a, requires_grad=array.is_float(a)) for a in arrays]
         result = fn(*leaves)
         outputs = result if isinstance(result, tuple) else (result,)
@@ -120,7 +120,7 @@ def gradcheck(fn: Callable, *inputs, seed: int = 0) -> Report:
         check = CaseCheck("given inputs", pair, None, _input_names(fn, len(arrays)), arrays, {}, seed)
         report = Report(getattr(fn, "__name__", "function"), "autograd", tuple(check.run()))
     finally:
-        array.set_random_state(random_state)
+        random_stream.set_random_state(random_state)
     return report.raise_if_failed()
 
 

@@ -4,12 +4,12 @@ import traceback
 
 import numpy as np
 
-from tinygrad_gpt import array
+from tinygrad_gpt import array, sparse_rows
 from tinygrad_gpt.check import diagnose
 from tinygrad_gpt.check.layouts import as_float, copy, other_layout, turned, with_layout_of
 from tinygrad_gpt.check.measure import Loss, as_tuple
 from tinygrad_gpt.check.report import EXACT, TOLERANCE, TOLERANCE_32, Finding
-from tinygrad_gpt.locks import arrays_in
+from tinygrad_gpt.read_only import arrays_in
 
 ELEMENTS = 128  # inputs up to this size are measured element by element
 DIRECTIONS = 2  # and all inputs along so many random directions, in each call
@@ -124,7 +124,9 @@ class CaseCheck:
         grads = self.attempt("backward", tuple(dys) if call.many else dys[0], call.saved)
         if not isinstance(grads, tuple) and len(self.arrays) != 1:
             self.stop("backward", f"should return a tuple of gradients, returned {_describe(grads)}")
-        call.grads = tuple(np.asarray(g) if isinstance(g, np.generic) else array.whole(g) for g in as_tuple(grads))
+        call.grads = tuple(
+            np.asarray(g) if isinstance(g, np.generic) else sparse_rows.dense(g) for g in as_tuple(grads)
+        )
         if len(call.grads) != len(self.arrays):
             names = ", ".join(self.names)
             self.stop("backward", f"returned {len(call.grads)} gradients for {len(self.arrays)} inputs ({names})")
@@ -155,7 +157,7 @@ class CaseCheck:
             return call.right[i]
         y, saved = self.reference.forward(*call.arrays, **self.settings)
         right = self.reference.backward((dys or call.dys) if isinstance(y, tuple) else (dys or call.dys)[0], saved)
-        right = [array.whole(g) for g in as_tuple(right)]
+        right = [sparse_rows.dense(g) for g in as_tuple(right)]
         if dys is None:
             call.right = right
         return right[i]

@@ -4,9 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.array import is_array, to_numpy, whole
+from tinygrad_gpt.array import is_array, to_numpy
 from tinygrad_gpt.check.layouts import with_layout_of
 from tinygrad_gpt.devices import Device
+from tinygrad_gpt.sparse_rows import dense
 
 
 class Saved(NamedTuple):
@@ -58,12 +59,12 @@ class OnDevice:
             return x
         if 0 in x.strides:  # broadcast: one element stands for many, there too
             least = x[tuple(slice(1) if step == 0 else slice(None) for step in x.strides)]
-            return np.broadcast_to(self.device.bring(least), x.shape)
-        return with_layout_of(x, self.device.bring(x))
+            return np.broadcast_to(self.device.move_here(least), x.shape)
+        return with_layout_of(x, self.device.move_here(x))
 
 
 def _bring_home(x):
-    return type(x)(_bring_home(part) for part in x) if isinstance(x, tuple | list) else to_numpy(whole(x))
+    return type(x)(_bring_home(part) for part in x) if isinstance(x, tuple | list) else to_numpy(dense(x))
 
 
 def _copy_changes(there, here) -> None:

@@ -22,7 +22,7 @@ import typer
 
 from tinygrad_gpt.cli import bench, doctoring, finetuning, inspecting, training, using
 from tinygrad_gpt.errors import UserError, in_short
-from tinygrad_gpt.storage import reason
+from tinygrad_gpt.files.storage import reason
 
 INTERRUPTED, UNREADABLE = 130, 141  # as a shell reports SIGINT and SIGPIPE
 _LONGEST = 800  # characters of an error: what is quoted in it may be of any length

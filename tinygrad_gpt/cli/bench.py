@@ -12,8 +12,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from tinygrad_gpt.array import keep_freed_memory, normal
 from tinygrad_gpt.kernels import compiling, registry
+from tinygrad_gpt.memory import keep_freed_memory
+from tinygrad_gpt.random_stream import normal
 from tinygrad_gpt.train.presets import count_parameters
 from tinygrad_gpt.train.progress import thousands
 
@@ -31,8 +32,8 @@ def bench(
     from rich.markup import escape
     from rich.table import Table
 
-    from tinygrad_gpt.array import device
     from tinygrad_gpt.cli.inspecting import facts, versions_on
+    from tinygrad_gpt.devices import device
     from tinygrad_gpt.train.presets import resolve
     from tinygrad_gpt.train.progress import COMPILING
 

@@ -66,8 +66,8 @@ def info():
     from rich.table import Table
 
     from tinygrad_gpt.devices import describe_gpu, usable
+    from tinygrad_gpt.files.storage import cache_folder, data_folder
     from tinygrad_gpt.kernels import compiling
-    from tinygrad_gpt.storage import cache_folder, data_folder
     from tinygrad_gpt.train.progress import COMPILING
 
     console = Console(highlight=False)
@@ -111,7 +111,7 @@ def versions_on(device):
     for op in registry.op_names():
         case = cases(op)[0]
         arrays = [a.astype(np.float32) if getattr(a, "dtype", None) == np.float64 else a for a in case.arrays]
-        arrays = [device.bring(a) if isinstance(a, np.ndarray) else a for a in arrays]
+        arrays = [device.move_here(a) if isinstance(a, np.ndarray) else a for a in arrays]
         explained = registry.explain(op, *arrays, **case.settings).splitlines()[1:]  # after "OP on ARRAYS"
         lines = [line.strip().split(": ", 1) for line in explained]
         runs = next(name for name, why in lines if why == "runs")

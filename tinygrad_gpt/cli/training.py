@@ -160,7 +160,7 @@ def _what_begins(training) -> str:
 
 
 def _write_sample(training, reporter) -> None:
-    from tinygrad_gpt.storage import replacing
+    from tinygrad_gpt.files.storage import replacing
 
     if training.settings.train.sample_tokens == 0:
         return

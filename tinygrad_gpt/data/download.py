@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from tinygrad_gpt.storage import replacing
+from tinygrad_gpt.files.storage import replacing
 
 Progress = Callable[[int, int | None], None]  # (bytes so far, bytes in all or None where unknown)
 

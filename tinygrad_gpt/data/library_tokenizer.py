@@ -18,8 +18,8 @@ from tinygrad_gpt.arguments import text as a_text
 from tinygrad_gpt.data.text_files import CHUNK_CHARS
 from tinygrad_gpt.data.tokenizers import CONFIG_NAME, UNNAMED_CLASS, Tokenizer, check_id, write_text
 from tinygrad_gpt.errors import UserError, in_short
-from tinygrad_gpt.json_files import parse_json, read_json, write_json
-from tinygrad_gpt.storage import read_file
+from tinygrad_gpt.files.json_files import parse_json, read_json, write_json
+from tinygrad_gpt.files.storage import read_file
 
 VOCABULARY, MERGES = "vocab.json", "merges.txt"
 LARGEST = 256 << 20  # bytes of a file of a tokenizer

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.storage import reason
+from tinygrad_gpt.files.storage import reason
 
 CHUNK_CHARS = 1 << 18  # characters in a chunk: small beside a model, large beside the cost of a loop
 _READ_BYTES = 1 << 18

@@ -9,8 +9,8 @@ from tinygrad_gpt.data.gpt1_tokenizer import END_OF_WORD, GPT1Tokenizer
 from tinygrad_gpt.data.library_tokenizer import LARGEST, MERGES, VOCABULARY
 from tinygrad_gpt.data.tokenizers import FILE_NAME, CharTokenizer, Tokenizer
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.json_files import read_json
-from tinygrad_gpt.storage import user_path
+from tinygrad_gpt.files.json_files import read_json
+from tinygrad_gpt.files.storage import user_path
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:

@@ -22,8 +22,8 @@ from tinygrad_gpt.arguments import integer, shown
 from tinygrad_gpt.arguments import path as a_path
 from tinygrad_gpt.arguments import text as a_text
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.json_files import write_json
-from tinygrad_gpt.storage import replacing
+from tinygrad_gpt.files.json_files import write_json
+from tinygrad_gpt.files.storage import replacing
 
 FILE_NAME, CONFIG_NAME = "tokenizer.json", "tokenizer_config.json"
 UNNAMED_CLASS = "PreTrainedTokenizerFast"  # transformers' for any tokenizer.json

@@ -21,8 +21,8 @@ from tinygrad_gpt.data.corpora import Corpus
 from tinygrad_gpt.data.text_files import CHUNK_CHARS
 from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.json_files import json_bytes, read_json
-from tinygrad_gpt.storage import cache_folder, remove_abandoned, replacing
+from tinygrad_gpt.files.json_files import json_bytes, read_json
+from tinygrad_gpt.files.storage import cache_folder, remove_abandoned, replacing
 
 _FORMAT = 1  # of the files here; part of the key
 PARTS = ("train", "val")

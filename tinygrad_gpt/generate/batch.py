@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from tinygrad_gpt.arguments import flag, integer, is_row
-from tinygrad_gpt.array import next_seed
 from tinygrad_gpt.generate.beam import beam_search
 from tinygrad_gpt.generate.prompts import check_model, check_prompts, without_shared_padding
 from tinygrad_gpt.generate.reading import Reader
 from tinygrad_gpt.generate.sampling import check_sampling, draw_token
+from tinygrad_gpt.random_stream import next_seed
 
 
 def generate_batch(

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinygrad_gpt.arguments import integer
-from tinygrad_gpt.array import next_seed
 from tinygrad_gpt.generate.prompts import check_ids, check_model
 from tinygrad_gpt.generate.prompts import prompt_ids as ids_of
 from tinygrad_gpt.generate.reading import Reader
 from tinygrad_gpt.generate.sampling import check_sampling, draw_token
+from tinygrad_gpt.random_stream import next_seed
 
 
 def generate(

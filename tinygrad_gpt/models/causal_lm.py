@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.array import Array, at_hand, to_numpy
+from tinygrad_gpt.array import Array, if_on_cpu, to_numpy
 from tinygrad_gpt.autograd import Tensor, no_grad
 from tinygrad_gpt.generate import generate_batch
 from tinygrad_gpt.generate.prompts import position_ids
@@ -134,7 +134,7 @@ def signed_ids(ids, name: str = "ids") -> Array:
     ids = plain_ids(ids, "GPT", name)
     if ids.dtype.kind != "u":
         return ids
-    known = at_hand(ids)
+    known = if_on_cpu(ids)
     if known.size and int(known.max()) >= 1 << 63:
         raise IndexError(f"GPT: expected {name} that fit 64 bits with a sign, got {known.max()}")
     return ids.astype(np.int64)

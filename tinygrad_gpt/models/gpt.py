@@ -13,12 +13,13 @@ import numpy as np
 
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import shown
-from tinygrad_gpt.array import Array, is_drawing, to_numpy
+from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.nn import Block, Dropout, Embedding, KVCache, LayerNorm, Linear, Module
 from tinygrad_gpt.nn.block import NORMS
 from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
+from tinygrad_gpt.random_stream import is_initialising
 from tinygrad_gpt.recompute import recompute
 from tinygrad_gpt.settings import check_settings, setting
 from tinygrad_gpt.tensor import plain_array, plain_ids
@@ -118,7 +119,7 @@ class GPT(Module):
         self.final_norm = LayerNorm(config.n_embd, config.bias, eps) if config.norm == "pre" else None
         shared = self.token_embedding.weight if config.tied else None
         self.head = Linear(config.n_embd, config.vocab_size, bias=False, weight=shared)
-        if is_drawing():
+        if is_initialising():
             self._initialise()
 
     def _initialise(self) -> None:

@@ -21,11 +21,12 @@ import numpy as np
 
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import integer, number, shown
-from tinygrad_gpt.array import Array, normal, to_numpy, without_drawing
+from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.models.causal_lm import IGNORED, next_tokens, signed_ids
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.nn import Dropout, Linear, Module
+from tinygrad_gpt.random_stream import normal, uninitialised
 from tinygrad_gpt.tensor import plain_ids
 
 INITIAL_STD = 0.02  # of every matrix that fine-tuning adds, as of those of GPT-1 (section 4.1)
@@ -135,7 +136,7 @@ def with_new_tokens(body: GPT, count: int) -> GPT:
         raise TypeError(f"with_new_tokens: expected a GPT as body, got {shown(body)}")
     count = integer("with_new_tokens", "count", count, low=0)
     config = dataclasses.replace(body.config, vocab_size=body.config.vocab_size + count)
-    with without_drawing():
+    with uninitialised():
         larger = type(body)(config)
     old = dict(body.named_parameters())
     for name, p in larger.named_parameters():

@@ -13,10 +13,10 @@ import numpy as np
 
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.json_files import read_json, write_json
+from tinygrad_gpt.files.json_files import read_json, write_json
+from tinygrad_gpt.files.storage import replacing
+from tinygrad_gpt.files.tensor_file import TensorFile, write_arrays
 from tinygrad_gpt.models.hf_hub import CONFIG, INDEX, WEIGHTS
-from tinygrad_gpt.storage import replacing
-from tinygrad_gpt.tensor_file import TensorFile, write_arrays
 
 MAX_SHARD_SIZE = 5_000_000_000  # bytes
 _LARGEST_INDEX = 32 << 20  # bytes

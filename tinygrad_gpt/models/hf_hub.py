@@ -13,8 +13,8 @@ from pathlib import Path
 from tinygrad_gpt import arguments
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError, in_short
-from tinygrad_gpt.json_files import read_json
-from tinygrad_gpt.storage import read_file, user_path
+from tinygrad_gpt.files.json_files import read_json
+from tinygrad_gpt.files.storage import read_file, user_path
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 # What is downloaded: no pickles, and no weights for other libraries.

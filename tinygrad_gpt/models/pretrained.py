@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_gpt.arguments import as_dtype, path, shown
-from tinygrad_gpt.array import FLOATS, default_dtype, without_drawing
+from tinygrad_gpt.array import FLOATS, default_dtype
 from tinygrad_gpt.errors import UserError, in_short
-from tinygrad_gpt.json_files import read_json
+from tinygrad_gpt.files.json_files import read_json
+from tinygrad_gpt.files.tensor_file import FLOAT_CODES, TensorFile
 from tinygrad_gpt.models.causal_lm import CausalLM
 from tinygrad_gpt.models.gpt import GPT, GPTConfig, count_parameters
 from tinygrad_gpt.models.gpt1 import GPT1
@@ -17,7 +18,7 @@ from tinygrad_gpt.models.gpt2 import GPT2
 from tinygrad_gpt.models.hf_folder import MAX_SHARD_SIZE, open_weights, write_folder
 from tinygrad_gpt.models.hf_hub import CONFIG, find_folder
 from tinygrad_gpt.models.hf_layout import full_name, is_mask
-from tinygrad_gpt.tensor_file import FLOAT_CODES, TensorFile
+from tinygrad_gpt.random_stream import uninitialised
 
 FAMILIES = {family.layout.model_type: family for family in (GPT1, GPT2)}
 _LISTED = 5  # tensors that a message spells out
@@ -96,7 +97,7 @@ def _empty(model_class: type[CausalLM], config: GPTConfig, where: Path, weights:
             f"{where} asks for a model that is too large for the memory of this computer or for its weights: "
             f"{in_short(f'{asked:,}')} parameters, where the weights are {there:,} numbers"
         )
-    with without_drawing():
+    with uninitialised():
         return model_class(config)
 
 

@@ -2,9 +2,9 @@
 
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import integer
-from tinygrad_gpt.array import normal
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.nn.module import Module, Parameter
+from tinygrad_gpt.random_stream import normal
 
 
 class Embedding(Module):

@@ -4,9 +4,10 @@ import numpy as np
 
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import flag, integer, shown
-from tinygrad_gpt.array import default_dtype, normal
+from tinygrad_gpt.array import default_dtype
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.nn.module import Module, Parameter
+from tinygrad_gpt.random_stream import normal
 
 
 class Linear(Module):

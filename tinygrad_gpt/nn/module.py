@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_gpt.arguments import flag
-from tinygrad_gpt.array import converted, to_numpy
+from tinygrad_gpt.array import cast_or_move, to_numpy
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.habits import MODULE, tells
-from tinygrad_gpt.state import check_state, plain_state
+from tinygrad_gpt.state_dict import check_state, plain_state
 
 
 class Parameter(Tensor):
@@ -110,7 +110,7 @@ class Module:
         have the dtype, and the place, that the Parameters had.
         """
         for p in self.parameters():
-            p.data, p.grad = converted(p.data, dtype_or_device), None
+            p.data, p.grad = cast_or_move(p.data, dtype_or_device), None
         return self
 
     # --- saving and loading ---

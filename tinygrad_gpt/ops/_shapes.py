@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from tinygrad_gpt.array import Array, at_hand
+from tinygrad_gpt.array import Array, if_on_cpu
 
 
 def check_floats(op: str, *arrays: Array | None) -> None:
@@ -26,7 +26,7 @@ def check_ids(op: str, name: str, ids: Array, vocabulary: int, passed_over: int 
     """
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{op}: expected integer {name}, got {ids.dtype} of shape {tuple(ids.shape)}")
-    ids = at_hand(ids)
+    ids = if_on_cpu(ids)
     if ids.size == 0 or (int(ids.min()) >= 0 and int(ids.max()) < vocabulary):
         return
     bad = ids.astype(np.uint64) >= vocabulary  # a negative number, seen as an unsigned one, is larger than any of them

@@ -37,8 +37,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.array import Array, keep_mask
+from tinygrad_gpt.array import Array
 from tinygrad_gpt.ops._shapes import check_floats, sum_to_shape
+from tinygrad_gpt.random_stream import keep_mask
 
 
 class Saved(NamedTuple):

@@ -36,7 +36,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.array import Array, at_hand
+from tinygrad_gpt.array import Array, if_on_cpu
 from tinygrad_gpt.ops._shapes import check_floats, check_ids, equals
 
 
@@ -68,7 +68,7 @@ def check(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction=
     if not isinstance(ignore_index, int | np.integer) or not -(2**63) <= ignore_index < 2**63:
         raise ValueError(f"cross_entropy: expected an integer of 64 bits as ignore_index, got {ignore_index!r}")
     check_ids("cross_entropy", "targets", targets, logits.shape[-1], passed_over=ignore_index)
-    known = at_hand(targets)
+    known = if_on_cpu(targets)
     if reduction == "mean" and known.size == targets.size and equals(known, ignore_index).all():
         raise ValueError(
             f"cross_entropy: expected at least one target that counts, got {targets.size} targets, "

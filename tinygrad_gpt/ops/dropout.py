@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.array import keep_mask
 from tinygrad_gpt.ops._shapes import check_floats
+from tinygrad_gpt.random_stream import keep_mask
 
 
 class Saved(NamedTuple):

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.array import Array, scatter_add
+from tinygrad_gpt.array import Array
 from tinygrad_gpt.ops._shapes import check_floats, check_ids
+from tinygrad_gpt.sparse_rows import scatter_add
 
 
 class Saved(NamedTuple):

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.array import is_array, scatter_add
+from tinygrad_gpt.array import is_array
+from tinygrad_gpt.sparse_rows import scatter_add
 
 
 class Saved(NamedTuple):

@@ -11,7 +11,7 @@ already, as attention leaves the gradients of q, k and v, that takes no copy.
 
 from typing import NamedTuple
 
-from tinygrad_gpt.array import joined
+from tinygrad_gpt.memory import concatenate_views
 from tinygrad_gpt.ops._shapes import normalize_axis
 
 
@@ -49,4 +49,4 @@ def forward(x, *, sections, axis=-1):
 
 def backward(dys, saved):
     # y_0, y_1, ... = the pieces of x along the axis
-    return (joined(dys, saved.axis),)
+    return (concatenate_views(dys, saved.axis),)

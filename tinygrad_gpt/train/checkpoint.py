@@ -19,9 +19,9 @@ import numpy as np
 
 from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.errors import UserError, in_short
-from tinygrad_gpt.json_files import parse_json
-from tinygrad_gpt.storage import reason, replacing
-from tinygrad_gpt.tensor_file import TensorFile, bytes_of, write_arrays
+from tinygrad_gpt.files.json_files import parse_json
+from tinygrad_gpt.files.storage import reason, replacing
+from tinygrad_gpt.files.tensor_file import TensorFile, bytes_of, write_arrays
 
 FORMAT = 1
 KEY = "tinygrad_gpt"

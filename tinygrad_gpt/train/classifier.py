@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tinygrad_gpt import array
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import load_tokenizer
 from tinygrad_gpt.data.tokenizers import FILE_NAME
 from tinygrad_gpt.errors import UserError, in_short
-from tinygrad_gpt.json_files import read_json
+from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
 from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification
 from tinygrad_gpt.train.checkpoint import load_checkpoint, taking_up
@@ -41,7 +41,7 @@ class Classifier:
         if self.tokenizer.fingerprint() != fingerprint:
             raise UserError(f"{folder / FILE_NAME} is not the tokenizer of this run: put that one back")
         arrays, _ = load_checkpoint(folder / WEIGHTS)
-        with taking_up(folder / WEIGHTS), array.without_drawing():
+        with taking_up(folder / WEIGHTS), random_stream.uninitialised():
             check_as_large(config, arrays)
             self.model = GPT1ForClassification(GPT(config), len(self.classes))
             self.model.load_state_dict({name.removeprefix("model."): a for name, a in arrays.items()})

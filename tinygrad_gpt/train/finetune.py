@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_gpt import array
+from tinygrad_gpt import array, random_stream
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.data import gpt1_inputs
 from tinygrad_gpt.data.classification import ClassificationTask
@@ -155,7 +155,7 @@ def new_classifier(body: GPT, task: ClassificationTask, config: FinetuneConfig) 
     """
     if body.config.block_size < TaskTokens.COUNT:
         raise UserError(f"the model's block_size is {body.config.block_size}: start, a text and extract take 3 places")
-    array.manual_seed(config.seed)
+    random_stream.manual_seed(config.seed)
     if not config.pretrained:
         body = type(body)(body.config)
     return GPT1ForClassification(with_new_tokens(body, TaskTokens.COUNT), len(task.classes), config.head_dropout)

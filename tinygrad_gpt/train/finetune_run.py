@@ -15,17 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_gpt import array
+from tinygrad_gpt import array, devices
 from tinygrad_gpt.data.classification import ClassificationTask
 from tinygrad_gpt.data.tokenizers import FILE_NAME, Tokenizer
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.json_files import write_json
+from tinygrad_gpt.files.json_files import write_json
+from tinygrad_gpt.files.plots import Say, plot
+from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.kernels import compiling
 from tinygrad_gpt.models.gpt import GPT
-from tinygrad_gpt.storage import user_path
 from tinygrad_gpt.train import run_folder
 from tinygrad_gpt.train.checkpoint import save_checkpoint
-from tinygrad_gpt.train.drawing import Say, plot
 from tinygrad_gpt.train.finetune import FinetuneConfig, FineTuner, new_classifier, sequences_of
 from tinygrad_gpt.train.interrupt import GracefulInterrupt
 from tinygrad_gpt.train.metrics import MetricsLog, read_metrics
@@ -62,7 +62,7 @@ class FinetuneRun:
         for weight in lm_weights:
             if not 0 <= weight < np.inf:
                 raise UserError(f"--lm-weight should be a number from 0 on, not {weight}")
-        self.device = array.device(config.device)
+        self.device = devices.device(config.device)
         self.body, self.tokenizer, self.task = body, tokenizer, task
         self.variants = [
             (weight, dataclasses.replace(config, seed=seed)) for weight in dict.fromkeys(lm_weights) for seed in seeds

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_gpt.errors import UserError, in_short
-from tinygrad_gpt.json_files import check_fits, json_bytes, parse_json
-from tinygrad_gpt.storage import read_file, reason, replacing
-from tinygrad_gpt.train.drawing import Say, plot
+from tinygrad_gpt.files.json_files import check_fits, json_bytes, parse_json
+from tinygrad_gpt.files.plots import Say, plot
+from tinygrad_gpt.files.storage import read_file, reason, replacing
 
 _LARGEST = 1 << 30  # bytes of a metrics.jsonl
 _NUMBERS = ("val_loss", "lr", "grad_norm", "tokens_per_s", "elapsed_s")

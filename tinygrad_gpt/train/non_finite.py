@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinygrad_gpt import array
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.autograd import Step, Tensor
 
 
@@ -24,7 +24,7 @@ def first_non_finite(model, batches: list, random_state: dict) -> str:
         if not is_finite(parameter.data):
             return f"the weights {name} were not finite before the step"
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    array.set_random_state(random_state)
+    random_stream.set_random_state(random_state)
     model.zero_grad()
     recompute, model.recompute = model.recompute, False
     try:

@@ -14,8 +14,8 @@ from types import ModuleType
 
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError, command
+from tinygrad_gpt.files.storage import read_file
 from tinygrad_gpt.kernels import registry
-from tinygrad_gpt.storage import read_file
 
 _LARGEST = 16 << 20  # bytes of a file of Python
 

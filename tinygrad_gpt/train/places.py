@@ -7,7 +7,7 @@ path beside what was given, and the SHA-256 of what was there, and whatever is f
 import os
 from pathlib import Path
 
-from tinygrad_gpt.storage import user_path
+from tinygrad_gpt.files.storage import user_path
 
 _AROUND = 4  # folders around a run in which its text is looked for
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_gpt import array
+from tinygrad_gpt import array, devices, random_stream
 from tinygrad_gpt.data import (
     CORPORA,
     BPETokenizer,
@@ -23,8 +23,8 @@ from tinygrad_gpt.data import (
 )
 from tinygrad_gpt.data.batches import check_length
 from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
-from tinygrad_gpt.storage import user_path
 from tinygrad_gpt.train import own_pairs, run_folder
 from tinygrad_gpt.train.health.text import text_facts
 from tinygrad_gpt.train.metrics import plot_losses, read_metrics
@@ -86,7 +86,7 @@ def start(settings: Settings, out: Path | None = None, pairs: tuple[OwnPair, ...
     tokens = prepare_tokens(corpus, tokenizer)
     prompt = _check_data(settings, tokenizer, tokens)
     use_arithmetic(settings.train)
-    device = array.device(settings.train.device)
+    device = devices.device(settings.train.device)
     _check_room(settings, source.config if source else settings.gpt_config(tokenizer.vocab_size))
     model = _first_model(settings, tokenizer.vocab_size, source)
     origin = {"device": device.title} | ({"from": source.record()} if source else {})
@@ -124,7 +124,7 @@ def resume(
     _check_room(settings, own.config)
     is_there = folder.checkpoint.exists()
     if is_there:
-        with array.without_drawing():
+        with random_stream.uninitialised():
             model = GPT(own.config)
     else:
         model = _first_model(settings, own.config.vocab_size, _unchanged_source(own))
@@ -167,7 +167,7 @@ def _check_data(settings: Settings, tokenizer: Tokenizer, tokens: TokenSet) -> n
 
 def _check_room(settings: Settings, config: GPTConfig) -> None:
     train = settings.train
-    itemsize, device = array.default_dtype().itemsize, array.device(train.device)
+    itemsize, device = array.default_dtype().itemsize, devices.device(train.device)
     check_training(config, train.batch_size, train.accumulate, settings.window, itemsize, device)
 
 
@@ -176,10 +176,10 @@ def _first_model(settings: Settings, vocab_size: int, source: Source | None) -> 
 
     vocab_size  of the tokenizer
     """
-    array.manual_seed(settings.train.seed)
+    random_stream.manual_seed(settings.train.seed)
     if source is None:
         return GPT(settings.gpt_config(vocab_size))
-    with array.without_drawing():
+    with random_stream.uninitialised():
         model = GPT(settings.gpt_config(source.config.vocab_size))  # its shape, and the dropouts that were chosen
     for parameter, loaded in zip(model.parameters(), source.load().parameters(), strict=True):
         parameter.data = loaded.data

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_gpt.errors import UserError, command, in_short
-from tinygrad_gpt.json_files import check_fits, read_json, write_json
-from tinygrad_gpt.storage import TEMPORARY, reason
+from tinygrad_gpt.files.json_files import check_fits, read_json, write_json
+from tinygrad_gpt.files.storage import TEMPORARY, reason
 from tinygrad_gpt.train.config import MODEL_FIELDS, SETTINGS, TRAIN_FIELDS, TrainConfig, option_name
 from tinygrad_gpt.train.presets import Settings, check_together, window_for_block_size
 

@@ -10,17 +10,17 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from tinygrad_gpt import array, precision
+from tinygrad_gpt import array, devices, memory, precision, random_stream
 from tinygrad_gpt.data import CORPORA, Corpus, Tokenizer, load_tokenizer, open_corpus
 from tinygrad_gpt.data.download import Progress, sha256_of
 from tinygrad_gpt.data.tokenizers import FILE_NAME
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.json_files import read_json
+from tinygrad_gpt.files.json_files import read_json
+from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.models.gpt import GPT, GPTConfig, count_parameters
 from tinygrad_gpt.models.hf_folder import open_weights
 from tinygrad_gpt.models.hf_hub import CONFIG, find_folder
 from tinygrad_gpt.models.pretrained import family_of, load_pretrained
-from tinygrad_gpt.storage import user_path
 from tinygrad_gpt.train.checkpoint import load_checkpoint, taking_up
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.places import absolute, places
@@ -94,7 +94,7 @@ class RunSource(Source):
 
     def load(self) -> GPT:
         arrays, _ = load_checkpoint(self.folder.checkpoint, lambda name: name.startswith("model."))
-        with taking_up(self.folder.checkpoint), array.without_drawing():
+        with taking_up(self.folder.checkpoint), random_stream.uninitialised():
             check_as_large(self.config, arrays)
             model = GPT(self.config)
             model.load_state_dict({name.removeprefix("model."): a for name, a in arrays.items()})
@@ -182,7 +182,7 @@ def open_trained(name: str, tokenizer: str | None = None, device: str = "cpu") -
     """
     source = open_source(name)
     use_arithmetic(source.settings.train if source.settings else TrainConfig())
-    chosen = array.device(device)
+    chosen = devices.device(device)
     check_use(source.config, array.default_dtype().itemsize, chosen)
     if tokenizer is None:
         return source, source.tokenizer(), source.load().to(chosen)
@@ -199,7 +199,7 @@ def choose_settings(preset: str | None, given: dict[str, Any]) -> Settings:
 
 def use_arithmetic(train: TrainConfig) -> None:
     """Compute as precisely as the setting dtype says, from here on in the whole process."""
-    array.keep_freed_memory()
+    memory.keep_freed_memory()
     is_float32 = train.dtype in precision.PRECISIONS  # and products may round
     precision.set_matmul_precision(train.dtype if is_float32 else "float32")
     array.set_default_dtype("float32" if is_float32 else train.dtype)

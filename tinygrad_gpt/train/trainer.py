@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_gpt import array
+from tinygrad_gpt import array, devices, random_stream
 from tinygrad_gpt.data.batches import ORDERS
 from tinygrad_gpt.data.tokens import TokenSet
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.json_files import check_fits
+from tinygrad_gpt.files.json_files import check_fits
 from tinygrad_gpt.kernels import compiling, registry
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.optim import AdamW, clip_scale, warmup_cosine, warmup_linear
@@ -65,7 +65,7 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, model: GPT, tokens: TokenSet, folder: RunFolder):
         self.config, self.model, self.tokens, self.folder = config, model, tokens, folder
-        self.device = array.device(config.device)
+        self.device = devices.device(config.device)
         model.to(self.device)  # weights are drawn on the CPU, so that they are the same wherever they go
         self.window = config.window or model.config.block_size
         model.recompute = config.recompute
@@ -85,7 +85,7 @@ class Trainer:
 
         Raises UserError, with the weights as they were, where either is not finite.
         """
-        config, random_state = self.config, array.random_state()
+        config, random_state = self.config, random_stream.random_state()
         batches = self.batches()
         losses, squares, grads = self._losses_and_gradients(*chain(*batches))
         for p, grad in zip(self.optimizer.parameters(), grads, strict=True):
@@ -199,7 +199,7 @@ class Trainer:
             "step": self.step,
             "elapsed": time.perf_counter() - self._began,
             "losses": self.losses,
-            "random_state": array.random_state(),
+            "random_state": random_stream.random_state(),
             "optimizer": {name: n for name, n in optimizer.items() if not array.is_array(n)},
         }
         try:
@@ -219,7 +219,7 @@ class Trainer:
                 parts[part][rest] = a
             self.model.load_state_dict(parts["model"])
             self.optimizer.load_state_dict(parts["optimizer"])
-            array.set_random_state(state["random_state"])
+            random_stream.set_random_state(state["random_state"])
             self.step, self.elapsed, self.losses = state["step"], state["elapsed"], state["losses"]
             if not 0 <= self.step <= self.config.steps:
                 raise ValueError(f"it is of step {self.step}, but the run has {self.config.steps} steps")

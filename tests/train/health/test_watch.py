@@ -5,8 +5,8 @@ import io
 import numpy as np
 import pytest
 
-from tinygrad_gpt import array
 from tinygrad_gpt import functional as F
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.health.observe import look, probe
@@ -54,12 +54,12 @@ def test_weights_are_the_same_without_it(settings, reporter, tmp_path, others):
 def test_a_look_draws_no_random_number_and_leaves_no_trace(settings, reporter, tmp_path):
     run = start(settings(dropout=0.3), tmp_path / "run")
     run.train(reporter)
-    model, before = run.model, array.random_state()
+    model, before = run.model, random_stream.random_state()
     model.train()
     gradients = [p.grad.copy() for p in model.parameters()]
     seen = look(model, *probe(run.trainer.tokens.val, 8))
     assert look(model, *probe(run.trainer.tokens.val, 8)) == seen
-    assert array.random_state() == before and model.training
+    assert random_stream.random_state() == before and model.training
     assert all("forward" not in vars(module) for module in model.modules())
     for p, gradient in zip(model.parameters(), gradients, strict=True):
         np.testing.assert_array_equal(p.grad, gradient)

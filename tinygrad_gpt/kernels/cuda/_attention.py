@@ -10,8 +10,9 @@ from typing import NamedTuple
 import cupy
 import numpy as np
 
-from tinygrad_gpt.array import Array, LaterSeed, drop_threshold
+from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.cuda._source import Kernels, load, seed_arguments
+from tinygrad_gpt.random_stream import LaterSeed, drop_threshold
 
 THREADS = 128
 PER_WORD = {"FMA_UNITS": 1, "SPLIT_TF32": 1, "TF32": 1, "BF16": 2}  # numbers in a word of a tile, for each way

@@ -23,7 +23,8 @@ import cupy
 import numpy as np
 from cupy.cuda import cublas, device, runtime
 
-from tinygrad_gpt.array import Array, compute_capability
+from tinygrad_gpt.array import Array
+from tinygrad_gpt.devices import compute_capability
 from tinygrad_gpt.kernels.cuda._cublas_recorded import call
 from tinygrad_gpt.kernels.cuda._layout import MOST_BLOCKS, THREADS, blocks_for, contiguous, not_ours, pack
 from tinygrad_gpt.kernels.cuda._source import load

@@ -30,7 +30,7 @@ import numpy as np
 from cupy import cuda
 from cupy.cuda import runtime
 
-from tinygrad_gpt import array
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.precision import matmul_precision
 
 WARM_UP = 2  # calls that Python runs before one is recorded
@@ -91,25 +91,25 @@ class _Recording:
     def __init__(self, function: Callable, inputs: tuple, stream):
         self._inputs = [cupy.array(x) for x in inputs]
         self._seeds = cupy.zeros(self.SEEDS, np.uint64)
-        before = array.random_state()
+        before = random_stream.random_state()
         stream.begin_capture()
         try:
-            with array.later_seeds(self._seeds), _no_copies_from_the_cpu():
+            with random_stream.later_seeds(self._seeds), _no_copies_from_the_cpu():
                 self._outputs = function(*self._inputs)
-                self._draws = array.random_state()["drawn"] - before["drawn"]
+                self._draws = random_stream.random_state()["drawn"] - before["drawn"]
         except BaseException:
             with suppress(runtime.CUDARuntimeError):  # it ends what was refused, too
                 stream.end_capture()
             raise
         finally:
-            array.set_random_state(before)
+            random_stream.set_random_state(before)
         self._graph = stream.end_capture()
 
     def run(self, inputs: tuple):
         for place, x in zip(self._inputs, inputs, strict=True):
             place.set(x) if isinstance(x, np.ndarray) else cupy.copyto(place, x)
         if self._draws:
-            self._seeds[: self._draws].set(np.array([array.next_seed() for _ in range(self._draws)], np.uint64))
+            self._seeds[: self._draws].set(np.array([random_stream.next_seed() for _ in range(self._draws)], np.uint64))
         self._graph.launch()
         return self._outputs
 

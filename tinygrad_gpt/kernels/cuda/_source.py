@@ -15,8 +15,8 @@ from pathlib import Path
 import cupy
 import numpy as np
 
-from tinygrad_gpt.array import LaterSeed
 from tinygrad_gpt.kernels import compiling
+from tinygrad_gpt.random_stream import LaterSeed
 
 FOLDER = Path(__file__).parent
 LOADED_WITHIN = 0.2  # seconds in which a source is found that was compiled before; CuPy does not say which it was

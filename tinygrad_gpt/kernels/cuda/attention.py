@@ -18,7 +18,7 @@ from functools import cache
 import cupy
 import numpy as np
 
-from tinygrad_gpt.array import most_shared_memory
+from tinygrad_gpt.devices import most_shared_memory
 from tinygrad_gpt.kernels.cuda import _cublas
 from tinygrad_gpt.kernels.cuda._attention import (
     THREADS,

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import cupy
 import numpy as np
 
-from tinygrad_gpt.array import Array, nobody_else_holds
+from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.cuda._layout import blocks_for, contiguous, ids, not_ours, pack, row_threads, rows
 from tinygrad_gpt.kernels.cuda._source import load
+from tinygrad_gpt.memory import nobody_else_holds
 
 
 class Saved(NamedTuple):

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.array import LaterSeed, drop_threshold
 from tinygrad_gpt.kernels.cuda._layout import THREADS, blocks_for, contiguous, not_ours, pack
 from tinygrad_gpt.kernels.cuda._source import load, seed_arguments
+from tinygrad_gpt.random_stream import LaterSeed, drop_threshold
 
 
 class Saved(NamedTuple):

@@ -15,10 +15,11 @@ from typing import NamedTuple
 import cupy
 import numpy as np
 
-from tinygrad_gpt.array import Array, Rows
+from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.cuda._layout import WARP, blocks_for, contiguous, not_ours, pack, row_threads, rows
 from tinygrad_gpt.kernels.cuda._layout import ids as int64s
 from tinygrad_gpt.kernels.cuda._source import load
+from tinygrad_gpt.sparse_rows import SparseRows
 
 COUNTED = 8  # positions for which one warp counts
 MOST_WARPS = 16  # that share the rows of one id
@@ -46,7 +47,7 @@ def forward(ids, weight):
 def backward(dy, saved):
     i, (v, c) = saved
     # y = weight[ids]
-    return None, Rows(i, rows(dy, c), v, _scatter_add)
+    return None, SparseRows(i, rows(dy, c), v, _scatter_add)
 
 
 def _scatter_add(dweight, i, dy):

@@ -16,9 +16,9 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from tinygrad_gpt.array import address
 from tinygrad_gpt.kernels.numba._compile import helper
 from tinygrad_gpt.kernels.numba._layout import CHUNK
+from tinygrad_gpt.memory import address
 
 
 def check_alike(op: str, **lists) -> None:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from tinygrad_gpt.array import _GAMMA, _MIX1, _MIX2
 from tinygrad_gpt.kernels.numba._compile import helper
+from tinygrad_gpt.random_stream import GAMMA, MIX1, MIX2
 
-GAMMA, MIX1, MIX2 = np.uint64(_GAMMA), np.uint64(_MIX1), np.uint64(_MIX2)
+GAMMA, MIX1, MIX2 = np.uint64(GAMMA), np.uint64(MIX1), np.uint64(MIX2)
 ONE, S30, S27, S31, S40 = np.uint64(1), np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(40)
 
 

@@ -34,7 +34,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from tinygrad_gpt.array import Array, drop_threshold
+from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._blocks import ROWS, at
 from tinygrad_gpt.kernels.numba._compile import helper, kernel, of, pasted, read, write
@@ -43,6 +43,7 @@ from tinygrad_gpt.kernels.numba._one_query import one_query
 from tinygrad_gpt.kernels.numba._random import drop
 from tinygrad_gpt.kernels.numba._tile import copied, multiply, repeated, rounded_up, transposed
 from tinygrad_gpt.kernels.numba._vector_math import exp
+from tinygrad_gpt.random_stream import drop_threshold
 
 _threads.start()
 

@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from tinygrad_gpt.array import Array, nobody_else_holds
+from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
 from tinygrad_gpt.kernels.numba._layout import check_dy, not_ours, rows
 from tinygrad_gpt.kernels.numba._vector_math import exp, row_max
+from tinygrad_gpt.memory import nobody_else_holds
 from tinygrad_gpt.ops._shapes import check_ids
 from tinygrad_gpt.ops.cross_entropy import counted
 

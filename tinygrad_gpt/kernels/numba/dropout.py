@@ -5,11 +5,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from tinygrad_gpt.array import drop_threshold
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
 from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours, part
 from tinygrad_gpt.kernels.numba._random import random_bits
+from tinygrad_gpt.random_stream import drop_threshold
 
 _threads.start()
 

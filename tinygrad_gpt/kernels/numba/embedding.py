@@ -14,11 +14,12 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from tinygrad_gpt.array import Array, Rows, scatter_add
+from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _threads
 from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
 from tinygrad_gpt.kernels.numba._layout import STRIP, check_dy, not_ours, rows
 from tinygrad_gpt.ops._shapes import check_ids
+from tinygrad_gpt.sparse_rows import SparseRows, scatter_add
 
 _threads.start()
 
@@ -44,7 +45,7 @@ def backward(dy, saved):
     ids, (v, c) = saved
     check_dy("embedding", dy, (*ids.shape, c))
     # y = weight[ids]
-    return None, Rows(ids.reshape(-1), rows(dy, c), v, _scatter_add)
+    return None, SparseRows(ids.reshape(-1), rows(dy, c), v, _scatter_add)
 
 
 def _scatter_add(dweight, ids, dy):

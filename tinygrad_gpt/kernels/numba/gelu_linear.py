@@ -10,11 +10,12 @@ That pass writes dx over dh, and h over x if nobody else needs x: then backward 
 
 from typing import NamedTuple
 
-from tinygrad_gpt.array import Array, nobody_else_holds
+from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import _threads, gelu, linear
 from tinygrad_gpt.kernels.numba._compile import kernel, of, write
 from tinygrad_gpt.kernels.numba._layout import CHUNK, check_dy, part, rows
 from tinygrad_gpt.kernels.numba.gelu import value_and_slope
+from tinygrad_gpt.memory import nobody_else_holds
 from tinygrad_gpt.ops.gelu import CUBIC, SQRT_2_OVER_PI
 
 _threads.start()

@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from tinygrad_gpt.train.drawing import save_figure
+from tinygrad_gpt.files.plots import save_figure
 from tinygrad_gpt.train.health.diagnose import Checkup
 from tinygrad_gpt.train.health.history import is_look
 

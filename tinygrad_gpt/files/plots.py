@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_gpt.errors import UserError, in_short
-from tinygrad_gpt.storage import replacing
+from tinygrad_gpt.files.storage import replacing
 
 Say = Callable[[str], None]  # is told a line
 NOT_INSTALLED = "it takes matplotlib (pip install 'tinygrad-gpt[plot]')"

@@ -23,7 +23,7 @@ from typing import Any
 
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.storage import read_file, replacing
+from tinygrad_gpt.files.storage import read_file, replacing
 
 LARGEST = 4 << 20  # bytes of a file of settings
 DEEPEST = 64  # levels of brackets

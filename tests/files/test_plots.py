@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from tinygrad_gpt.train.drawing import plot
+from tinygrad_gpt.files.plots import plot
 from tinygrad_gpt.train.metrics import plot_losses
 
 pytest.importorskip("matplotlib")

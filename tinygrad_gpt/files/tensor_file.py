@@ -18,8 +18,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from tinygrad_gpt.errors import UserError, in_short
-from tinygrad_gpt.json_files import check_fits, json_bytes, parse_json
-from tinygrad_gpt.storage import reason
+from tinygrad_gpt.files.json_files import check_fits, json_bytes, parse_json
+from tinygrad_gpt.files.storage import reason
 
 _CODES = {"float32": "F32", "float64": "F64", "int64": "I64", "int32": "I32", "bool": "BOOL", "uint8": "U8"}
 # The floats that can be read, and the NumPy dtype that their bytes are looked at with. NumPy knows no bfloat16.

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tinygrad_gpt import tensor_file
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.tensor_file import TensorFile, write_arrays
+from tinygrad_gpt.files import tensor_file
+from tinygrad_gpt.files.tensor_file import TensorFile, write_arrays
 
 
 def one_line(error) -> str:

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from tinygrad_gpt.errors import UserError, command, in_short
-from tinygrad_gpt.json_files import DEEPEST, parse_json, read_json, write_json
-from tinygrad_gpt.storage import read_file, user_path
+from tinygrad_gpt.files.json_files import DEEPEST, parse_json, read_json, write_json
+from tinygrad_gpt.files.storage import read_file, user_path
 
 SCHEMA = {
     "step": int,

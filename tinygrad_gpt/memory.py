@@ -1,0 +1,100 @@
+"""Memory: which array owns it, whether it may be written over, and how freed memory stays in the process.
+
+Nothing here changes a result. It saves copies, and the time that the system takes to hand out memory.
+"""
+
+import ctypes
+import sys
+from contextlib import suppress
+
+import numpy as np
+
+from tinygrad_gpt.array import Array, place
+
+
+def owner(x):
+    """The array whose memory x shows: x itself, or what x is a view of. (None for None.)"""
+    while getattr(x, "base", None) is not None:
+        x = x.base
+    return x
+
+
+def is_view_of_all(x: Array) -> bool:
+    """Whether x, or the array that it is a view of, is NumPy's or CuPy's and x shows each of its elements once, so that
+    to write to x is to write to the whole."""
+    mine = owner(x)
+    return place(mine) != "elsewhere" and mine.size == x.size and _is_writeable(x)
+
+
+def _is_writeable(x: Array) -> bool:
+    """False where elements of x may be one in memory, as where one number is broadcast to many. NumPy marks those as
+    read-only, CuPy leaves it to their strides to tell."""
+    return x.flags.writeable if isinstance(x, np.ndarray) else 0 not in x.strides
+
+
+_example = (np.empty(0),)
+_ONE_HOLDER = sys.getrefcount(_example[0])  # the tuple, and what the call itself adds
+
+
+def nobody_else_holds(saved: tuple, i: int) -> bool:
+    """Whether the memory of saved[i] can be reached through the tuple `saved` alone, so that it may be written over.
+
+    Python counts the references to every object, and views, NumPy's and CuPy's, refer to the array that owns their
+    memory. So a Tensor, a view or another op that still has this memory shows in the counts. Ask before taking saved[i]
+    out of the tuple, which is one more reference. False for other arrays.
+    """
+    if place(saved[i]) == "elsewhere" or sys.getrefcount(saved[i]) != _ONE_HOLDER:
+        return False
+    if saved[i].base is None:
+        return _is_writeable(saved[i])
+    views_all = place(saved[i].base) != "elsewhere" and saved[i].base.base is None
+    return views_all and sys.getrefcount(saved[i].base) == _ONE_HOLDER and _is_writeable(saved[i])
+
+
+def address(x: Array) -> int:
+    """Where in memory, the CPU's or the GPU's, the first element of x lies."""
+    return x.__array_interface__["data"][0] if isinstance(x, np.ndarray) else x.data.ptr
+
+
+def concatenate_views(pieces, axis: int) -> Array:
+    """np.concatenate(pieces, axis); without copying, as a view, where the pieces lie in one array as its cuts would.
+
+    pieces  arrays of one dtype that are alike in every axis but `axis`, which counts from 0
+    """
+    first, *rest = pieces
+    whole, strides = getattr(first, "base", None), first.strides
+    if place(whole) == "elsewhere" or not whole.flags.c_contiguous or whole.dtype != first.dtype:
+        return np.concatenate(pieces, axis=axis)
+    start, length = address(first), first.shape[axis]
+    for piece in rest:
+        expected = start + length * strides[axis]
+        if piece.base is not whole or piece.strides != strides or address(piece) != expected:
+            return np.concatenate(pieces, axis=axis)
+        length += piece.shape[axis]
+    # Together they should be one stretch of `whole`: seen from the axis that is slowest in memory to the quickest,
+    # rows upon rows without a gap.
+    shape = (*first.shape[:axis], length, *first.shape[axis + 1 :])
+    order = sorted(range(first.ndim), key=lambda i: -strides[i])
+    size = 1
+    for i in reversed(order):
+        if shape[i] != 1 and strides[i] != size * first.itemsize:
+            return np.concatenate(pieces, axis=axis)
+        size *= shape[i]
+    begin = (start - address(whole)) // first.itemsize
+    stretch = whole.reshape(-1)[begin : begin + size].reshape([shape[i] for i in order])
+    return stretch.transpose([order.index(i) for i in range(first.ndim)])
+
+
+def keep_freed_memory() -> None:
+    """Ask glibc to keep freed memory in the process instead of giving it back to the system.
+
+    A training step frees and asks for the same large arrays again and again. By default each one is mapped afresh, and
+    the kernel zeroes every page of it on first touch (20 % of a small model's step). Does nothing outside glibc.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    m_trim_threshold, m_mmap_threshold = -1, -3  # mallopt(3)
+    with suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(m_mmap_threshold, 1 << 30)
+        libc.mallopt(m_trim_threshold, 1 << 30)
