@@ -15,7 +15,7 @@ NAMES = [str(path.relative_to(PACKAGE).as_posix()) for path in FILES]
 
 # From the ground up: a file may import from its own layer and from those before it.
 LAYERS = (
-    ("errors", "arguments", "habits"),
+    ("errors", "progress", "arguments", "habits"),
     ("devices", "array", "random_stream", "memory", "sparse_rows", "read_only", "precision", "settings", "files"),
     ("ops",),
     ("kernels",),
@@ -25,14 +25,17 @@ LAYERS = (
     ("functional", "operators"),
     ("nn", "optim", "cases"),
     ("models", "check", "generate"),
+    ("tasks",),
+    ("health",),
     ("train",),
-    ("cli", "__main__", "info"),
+    ("cli", "__main__"),
 )
-BESIDE = {"data": ("errors", "arguments", "array", "files", "data")}  # the ground floor only
-MAY_USE_DATA = ("data", "train", "cli", "__main__", "info", "generate")
+BESIDE = {"data": ("errors", "progress", "arguments", "array", "files", "data")}  # the ground floor only
+MAY_USE_DATA = ("data", "tasks", "health", "train", "cli", "__main__", "generate")
 NARROWER = {  # what a layer may import at most, where that is less than all below it
     "ops": ("array", "random_stream", "memory", "sparse_rows", "ops"),
     "errors": (),
+    "progress": (),
     "arguments": (),
     "habits": (),
     "devices": ("errors",),

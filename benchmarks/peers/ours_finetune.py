@@ -14,7 +14,7 @@ import harness
 
 from tinygrad_gpt import memory, optim
 from tinygrad_gpt.models import GPT2
-from tinygrad_gpt.train.evaluate import evaluate_sliding
+from tinygrad_gpt.tasks.perplexity import evaluate_sliding
 
 
 def main() -> None:

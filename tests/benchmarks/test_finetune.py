@@ -19,7 +19,7 @@ def test_sides_that_differ_are_refused():
 
 
 def test_an_evaluation_has_the_windows_that_it_should():
-    from tinygrad_gpt.train.evaluate import sliding_windows
+    from tinygrad_gpt.tasks.perplexity import sliding_windows
 
     windows = list(sliding_windows(len(finetune.stream(32, 97)), 32, 16))
     assert len(windows) == finetune.WINDOWS and windows[-1].end - windows[-1].begin == 32

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 from tests.checkpoints import GPT2_CONFIG, GPT2_SHAPES, gpt2_folder, random_tensors
 from tinygrad_gpt.cli import main
 from tinygrad_gpt.data import CharTokenizer
-from tinygrad_gpt.models.hf_folder import write_folder
+from tinygrad_gpt.models.hf.folder import write_folder
 
 CHARACTERS = "abcdefghij "  # as many as the checkpoint has tokens
 

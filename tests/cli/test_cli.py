@@ -87,7 +87,7 @@ def test_presets(run):
 def test_ctrl_c_says_how_to_go_on(run, monkeypatch, tmp_path):
     import signal
 
-    from tinygrad_gpt.train.progress import Reporter
+    from tinygrad_gpt.train.reporter import Reporter
 
     monkeypatch.setattr(Reporter, "step", lambda self, step, loss: step == 3 and signal.raise_signal(signal.SIGINT))
     status, said, error = run("train", "text.txt", "--out", "run", *SMALL)

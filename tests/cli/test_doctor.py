@@ -131,7 +131,7 @@ def test_folders_that_cannot_be_read(run, trained, name, content, part):
 
 @pytest.fixture
 def undrawn(monkeypatch):
-    monkeypatch.setattr("tinygrad_gpt.train.health.plot.save_figure", lambda *arguments: True)
+    monkeypatch.setattr("tinygrad_gpt.health.plot.save_figure", lambda *arguments: True)
 
 
 def made_by_hand(tmp_path, rows, vocab_size=28, corpus=MappingProxyType({})):

@@ -10,8 +10,8 @@ from tests.one_line import assert_one_line
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import CharTokenizer
 from tinygrad_gpt.models import GPT2, GPTConfig
-from tinygrad_gpt.models.pretrained import save_pretrained
-from tinygrad_gpt.train.progress import Reporter
+from tinygrad_gpt.models.hf.pretrained import save_pretrained
+from tinygrad_gpt.train.reporter import Reporter
 
 TEXT = "the quick brown fox jumps over the lazy dog\n" * 20
 SHORT = ["--from", "hf", "--out", "run", "--steps", "3", "--batch-size", "2", "--sample-tokens", "5"]

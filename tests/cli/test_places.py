@@ -172,7 +172,7 @@ def test_commands_to_copy_are_quoted(run, tmp_path):
 def test_a_stopped_run_says_how_to_go_on_in_quotes(run, monkeypatch, tmp_path):
     import signal
 
-    from tinygrad_gpt.train.progress import Reporter
+    from tinygrad_gpt.train.reporter import Reporter
 
     pair = "OP = 'relu'\nfrom tinygrad_gpt.ops.relu import backward, forward\n"
     (tmp_path / "my pair.py").write_text(pair, encoding="utf-8")

@@ -25,12 +25,12 @@ from tinygrad_gpt.models import (
     GPT1ForSimilarity,
     GPTConfig,
 )
+from tinygrad_gpt.tasks.perplexity import evaluate, evaluate_sliding
 from tinygrad_gpt.train import run as runs
 from tinygrad_gpt.train.checkpoint import load_checkpoint
-from tinygrad_gpt.train.evaluate import evaluate, evaluate_sliding
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.presets import PRESETS, resolve
-from tinygrad_gpt.train.progress import Reporter
+from tinygrad_gpt.train.reporter import Reporter
 
 TEXT = "the quick brown fox jumps over the lazy dog, and again:\n" * 20
 SMALL = dict(n_layer=2, n_head=2, n_embd=8, block_size=8, batch_size=2, warmup=2, eval_tokens=64, sample_tokens=5)

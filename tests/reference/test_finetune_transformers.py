@@ -14,11 +14,11 @@ import pytest
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import open_corpus, prepare_tokens
 from tinygrad_gpt.files.storage import data_folder
-from tinygrad_gpt.train.evaluate import evaluate_sliding
+from tinygrad_gpt.tasks.perplexity import evaluate_sliding
 from tinygrad_gpt.train.metrics import read_metrics
-from tinygrad_gpt.train.progress import Reporter
+from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.run import start
-from tinygrad_gpt.train.source import choose_settings, open_trained
+from tinygrad_gpt.train.trained_model import choose_settings, open_model
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
@@ -120,7 +120,7 @@ def test_ten_steps_of_fine_tuning(folder, tmp_path, given):
 @pytest.mark.parametrize("stride", [16, 63])
 def test_perplexity_with_a_stride(folder, stride):
     """Their guide's loop, with the mean over tokens taken exactly."""
-    _, tokenizer, model = open_trained(str(folder))
+    _, tokenizer, model = open_model(str(folder))
     tokens = prepare_tokens(open_corpus("wikitext-2"), tokenizer).val[:700]
     theirs = transformers.GPT2LMHeadModel.from_pretrained(folder).eval()
     ids = torch.from_numpy(np.asarray(tokens).astype(np.int64))[None]

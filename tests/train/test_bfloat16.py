@@ -14,7 +14,7 @@ from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.presets import resolve
-from tinygrad_gpt.train.progress import Reporter
+from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.run import resume, start
 
 needs_dot_products = pytest.mark.skipif(

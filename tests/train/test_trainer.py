@@ -9,15 +9,15 @@ import pytest
 
 from tinygrad_gpt.data import GPT1Tokenizer
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.generate.text import encode_prompt
 from tinygrad_gpt.train import trainer as trainer_module
 from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.metrics import read_metrics
-from tinygrad_gpt.train.own_pairs import install, load_pair
-from tinygrad_gpt.train.progress import Reporter
+from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.run import resume, start
 from tinygrad_gpt.train.run_folder import RunFolder
-from tinygrad_gpt.train.sampling import encode_prompt
-from tinygrad_gpt.train.source import open_trained
+from tinygrad_gpt.train.trained_model import open_model
+from tinygrad_gpt.train.user_ops import install, load_pair
 
 TIMES = ("tokens_per_s", "elapsed_s")
 
@@ -310,7 +310,7 @@ def test_a_damaged_config(settings, tmp_path, content):
 def test_a_trained_run_opens_with_its_weights(settings, reporter, tmp_path):
     run = start(settings(), tmp_path / "run")
     run.train(reporter)
-    _, tokenizer, model = open_trained(tmp_path / "run")
+    _, tokenizer, model = open_model(tmp_path / "run")
     assert_same_arrays(run.model.state_dict(), model.state_dict())
     assert not model.training
     assert tokenizer.decode(tokenizer.encode("fox")) == "fox"

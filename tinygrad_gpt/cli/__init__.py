@@ -20,7 +20,7 @@ from contextlib import suppress
 
 import typer
 
-from tinygrad_gpt.cli import bench, doctoring, finetuning, inspecting, training, using
+from tinygrad_gpt.cli import bench, doctor, finetuning, inspecting, trained, training
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import reason
 
@@ -38,12 +38,12 @@ app = typer.Typer(
 )
 app.command()(training.train)
 app.command()(training.presets)
-app.command()(using.sample)
-app.command(name="eval")(using.evaluate_model)
-app.command()(using.export)
+app.command()(trained.sample)
+app.command(name="eval")(trained.evaluate_model)
+app.command()(trained.export)
 app.command()(finetuning.finetune)
 app.command()(finetuning.classify)
-app.command()(doctoring.doctor)
+app.command()(doctor.doctor)
 app.command()(inspecting.gradcheck)
 app.command()(inspecting.info)
 app.command()(bench.bench)

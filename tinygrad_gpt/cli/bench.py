@@ -16,7 +16,7 @@ from tinygrad_gpt.kernels import compiling, registry
 from tinygrad_gpt.memory import keep_freed_memory
 from tinygrad_gpt.random_stream import normal
 from tinygrad_gpt.train.presets import count_parameters
-from tinygrad_gpt.train.progress import thousands
+from tinygrad_gpt.train.reporter import thousands
 
 SECONDS = 3.0  # for each number
 CHARACTERS = 65  # of tiny Shakespeare
@@ -35,7 +35,7 @@ def bench(
     from tinygrad_gpt.cli.inspecting import facts, versions_on
     from tinygrad_gpt.devices import device
     from tinygrad_gpt.train.presets import resolve
-    from tinygrad_gpt.train.progress import COMPILING
+    from tinygrad_gpt.train.reporter import COMPILING
 
     settings = resolve(preset)
     console = Console(highlight=False)

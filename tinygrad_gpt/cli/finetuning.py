@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tinygrad_gpt.cli.options import with_settings_of
-from tinygrad_gpt.cli.using import DeviceName, TokenizerPath
+from tinygrad_gpt.cli.trained import DeviceName, TokenizerPath
 from tinygrad_gpt.errors import command
 from tinygrad_gpt.train.finetune import FinetuneConfig
 
@@ -56,13 +56,13 @@ def finetune(
     from tinygrad_gpt.cli.training import download_progress
     from tinygrad_gpt.data.classification import open_task
     from tinygrad_gpt.train.finetune_run import FinetuneRun
-    from tinygrad_gpt.train.progress import make_reporter
-    from tinygrad_gpt.train.source import open_trained
+    from tinygrad_gpt.train.reporter import make_reporter
+    from tinygrad_gpt.train.trained_model import open_model
 
     config = FinetuneConfig(**given)
     reporter = make_reporter()
     opened = open_task(task, progress=download_progress(reporter))
-    _, tokenizer, body = open_trained(from_, tokenizer)
+    _, tokenizer, body = open_model(from_, tokenizer)
     all_seeds = list(range(config.seed, config.seed + seeds))
     run = FinetuneRun(body, tokenizer, opened, config, lm_weight or [0.0, 0.5], all_seeds, out, from_)
     reporter.note(

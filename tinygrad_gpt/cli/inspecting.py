@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from tinygrad_gpt.arguments import shown
+from tinygrad_gpt.cli.trained import DeviceName
 from tinygrad_gpt.cli.training import PairFiles
-from tinygrad_gpt.cli.using import DeviceName
 from tinygrad_gpt.errors import UserError
 
 
@@ -30,7 +30,7 @@ def gradcheck(
     from tinygrad_gpt import devices
     from tinygrad_gpt.check import OnDevice, check_op
     from tinygrad_gpt.kernels import registry
-    from tinygrad_gpt.train.own_pairs import load_pairs
+    from tinygrad_gpt.train.user_ops import load_pairs
 
     pairs = load_pairs(with_ or [])
     names = ops or ([] if pairs else registry.op_names())
@@ -68,7 +68,7 @@ def info():
     from tinygrad_gpt.devices import describe_gpu, usable
     from tinygrad_gpt.files.storage import cache_folder, data_folder
     from tinygrad_gpt.kernels import compiling
-    from tinygrad_gpt.train.progress import COMPILING
+    from tinygrad_gpt.train.reporter import COMPILING
 
     console = Console(highlight=False)
     table = Table(show_header=False, box=None)

@@ -53,10 +53,10 @@ def train(
     killed, and ends with the same weights as a run that was never stopped.
     """
     from tinygrad_gpt.kernels import registry
-    from tinygrad_gpt.train import own_pairs, run
-    from tinygrad_gpt.train.progress import make_reporter
+    from tinygrad_gpt.train import run, user_ops
+    from tinygrad_gpt.train.reporter import make_reporter
     from tinygrad_gpt.train.run_folder import RunFolder
-    from tinygrad_gpt.train.source import choose_settings
+    from tinygrad_gpt.train.trained_model import choose_settings
 
     if resume and out:
         raise UserError("--resume goes on in the run's own folder: leave --out away")
@@ -67,10 +67,10 @@ def train(
         given["corpus"] = corpus
     reporter = make_reporter()
     settings = None if resume else choose_settings(preset, given)  # complain about options before doing any work
-    pairs = own_pairs.load_pairs(with_ or [])
+    pairs = user_ops.load_pairs(with_ or [])
     for pair in pairs:
         _check_pair(pair, force, reporter)
-    own_pairs.install(pairs)
+    user_ops.install(pairs)
     if resume:
         training = run.resume(resume, preset, given, pairs, download_progress(reporter))
     else:
@@ -97,7 +97,7 @@ def presets():
 
     from tinygrad_gpt.train.config import TrainConfig
     from tinygrad_gpt.train.presets import DEFAULT, LONGEST_WINDOW, PRESETS, resolve
-    from tinygrad_gpt.train.progress import thousands
+    from tinygrad_gpt.train.reporter import thousands
 
     table = Table("preset", "what for", show_lines=True)
     for name, preset in PRESETS.items():

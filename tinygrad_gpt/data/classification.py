@@ -25,10 +25,10 @@ import numpy as np
 
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.data.corpora import FILES, TRAIN_SHARE, find_file
-from tinygrad_gpt.data.download import Progress
 from tinygrad_gpt.data.text_files import read_text
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import user_path
+from tinygrad_gpt.progress import Progress
 
 ENDINGS = (".tsv", ".csv")
 _HEADING = "label"  # what the second column is called

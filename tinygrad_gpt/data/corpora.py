@@ -25,11 +25,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinygrad_gpt.data.download import DownloadError, Progress, download, sha256_of
+from tinygrad_gpt.data.download import DownloadError, download, sha256_of
 from tinygrad_gpt.data.python_docs import python_docs
 from tinygrad_gpt.data.text_files import CHUNK_CHARS, read_all, read_gzip, rechunk, section, text_files
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import DATA_VARIABLE, cache_folder, data_folder, reason, user_path
+from tinygrad_gpt.progress import Progress
 
 CORPORA = ("python-docs", "shakespeare", "names", "wikitext-2", "sentences")
 TRAIN_SHARE = 0.9

@@ -1,12 +1,10 @@
 """Fetching a file of known content over HTTPS: whole and right, or not at all."""
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 from tinygrad_gpt.files.storage import replacing
-
-Progress = Callable[[int, int | None], None]  # (bytes so far, bytes in all or None where unknown)
+from tinygrad_gpt.progress import Progress, no_progress
 
 TIMEOUT = 20.0  # seconds without an answer
 _CHUNK = 1 << 16
@@ -14,10 +12,6 @@ _CHUNK = 1 << 16
 
 class DownloadError(Exception):
     """Why a download failed, in a few words. The caller knows what to tell the user to do about it."""
-
-
-def silent(done: int, total: int | None) -> None:
-    """The progress callback that shows nothing."""
 
 
 def sha256_of(path: Path) -> str:
@@ -37,7 +31,7 @@ def download(url: str, path: Path, sha256: str, max_bytes: int, progress: Progre
     import urllib.error
     import urllib.request
 
-    progress = progress or silent
+    progress = progress or no_progress
     request = urllib.request.Request(url, headers={"User-Agent": "tinygrad_gpt", "Accept-Encoding": "identity"})
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer, replacing(path) as file:

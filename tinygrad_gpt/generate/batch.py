@@ -7,8 +7,8 @@ import numpy as np
 from tinygrad_gpt.arguments import flag, integer, is_row
 from tinygrad_gpt.generate.beam import beam_search
 from tinygrad_gpt.generate.prompts import check_model, check_prompts, without_shared_padding
-from tinygrad_gpt.generate.reading import Reader
 from tinygrad_gpt.generate.sampling import check_sampling, draw_token
+from tinygrad_gpt.generate.session import DecodingSession
 from tinygrad_gpt.random_stream import next_seed
 
 
@@ -61,7 +61,7 @@ def generate_batch(
         return input_ids
     prompts, mask = without_shared_padding(input_ids, mask)
     capacity = _positions(prompts.shape[1], max_new_tokens, model.config.block_size)
-    reader = Reader(model, len(prompts), capacity)
+    reader = DecodingSession(model, len(prompts), capacity)
     if pad_token_id is None:
         pad_token_id = ends[0] if ends.size else -1  # which is not seen: no text ends before the others
     if num_beams == 1:
@@ -75,7 +75,7 @@ def generate_batch(
     return np.concatenate([input_ids, written], axis=1)
 
 
-def _write(reader: Reader, prompts, mask, max_new_tokens: int, choose: Callable, ends, pad: int) -> np.ndarray:
+def _write(reader: DecodingSession, prompts, mask, max_new_tokens: int, choose: Callable, ends, pad: int) -> np.ndarray:
     """(B, new): what is written after each of the prompts (B, T), a token a step for every text that has not ended.
 
     choose(logits (R, V), rows (R,)) -> tokens (R,), the next ones of those rows

@@ -23,12 +23,12 @@ end of a text where pad_token_id is 0, which it takes for none: the first end to
 import numpy as np
 
 from tinygrad_gpt.arguments import integer, number, shown
-from tinygrad_gpt.generate.reading import Reader
 from tinygrad_gpt.generate.sampling import likeliest
+from tinygrad_gpt.generate.session import DecodingSession
 
 
 def beam_search(
-    reader: Reader,
+    reader: DecodingSession,
     prompts: np.ndarray,
     mask: np.ndarray | None,
     max_new_tokens: int,

@@ -7,8 +7,8 @@ import numpy as np
 from tinygrad_gpt.arguments import integer
 from tinygrad_gpt.generate.prompts import check_ids, check_model
 from tinygrad_gpt.generate.prompts import prompt_ids as ids_of
-from tinygrad_gpt.generate.reading import Reader
 from tinygrad_gpt.generate.sampling import check_sampling, draw_token
+from tinygrad_gpt.generate.session import DecodingSession
 from tinygrad_gpt.random_stream import next_seed
 
 
@@ -58,7 +58,7 @@ def _write(model, context: list[int], max_new_tokens: int, temperature, top_k, t
     block_size = model.config.block_size
     context = context[-block_size:]  # what the model looks at: it has read it, but for the last `unread` tokens
     unread = len(context)
-    reader = Reader(model, rows=1)
+    reader = DecodingSession(model, rows=1)
     for _ in range(max_new_tokens):
         if len(context) > block_size:
             context = context[-max(1, block_size // 2) :]

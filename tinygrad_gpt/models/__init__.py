@@ -21,7 +21,7 @@ from tinygrad_gpt.models.gpt import GPT, GPTConfig
 from tinygrad_gpt.models.gpt1 import GPT1
 from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification, GPT1ForMultipleChoice, GPT1ForSimilarity
 from tinygrad_gpt.models.gpt2 import GPT2
-from tinygrad_gpt.models.pretrained import load_pretrained, save_pretrained
+from tinygrad_gpt.models.hf.pretrained import load_pretrained, save_pretrained
 
 __all__ = [
     "GPT",

@@ -17,7 +17,7 @@ from tinygrad_gpt.autograd import Tensor, no_grad
 from tinygrad_gpt.generate import generate_batch
 from tinygrad_gpt.generate.prompts import position_ids
 from tinygrad_gpt.models.gpt import GPT
-from tinygrad_gpt.models.hf_folder import MAX_SHARD_SIZE
+from tinygrad_gpt.models.hf.folder import MAX_SHARD_SIZE
 from tinygrad_gpt.tensor import plain_array, plain_ids
 
 IGNORED = -100  # a label that counts for nothing
@@ -102,13 +102,13 @@ class CausalLM(GPT):
     @classmethod
     def from_pretrained(cls, path_or_hub_id, *, dtype=None, revision: str | None = None, ignore: tuple[str, ...] = ()):
         """The model in a Hugging Face folder, in the cache, or on the hub; see pretrained.load_pretrained."""
-        from tinygrad_gpt.models.pretrained import load_pretrained  # which knows the subclasses of this class
+        from tinygrad_gpt.models.hf.pretrained import load_pretrained  # which knows the subclasses of this class
 
         return load_pretrained(path_or_hub_id, cls, dtype=dtype, revision=revision, ignore=ignore)
 
     def save_pretrained(self, folder, tokenizer=None, max_shard_size: int = MAX_SHARD_SIZE) -> None:
         """Write a folder that transformers loads as the same model; see pretrained.save_pretrained."""
-        from tinygrad_gpt.models.pretrained import save_pretrained
+        from tinygrad_gpt.models.hf.pretrained import save_pretrained
 
         save_pretrained(self, folder, tokenizer, max_shard_size)
 

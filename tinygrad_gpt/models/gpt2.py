@@ -3,7 +3,7 @@
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.causal_lm import CausalLM
 from tinygrad_gpt.models.gpt import GPTConfig, check_config
-from tinygrad_gpt.models.hf_layout import BLOCK_MODULES, REQUIRED, Layout
+from tinygrad_gpt.models.hf.layout import BLOCK_MODULES, REQUIRED, Layout
 
 LAYOUT = Layout(
     model_type="gpt2",

@@ -87,7 +87,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def taking_up(path: Path) -> Iterator[None]:
+def naming_the_file(path: Path) -> Iterator[None]:
     """Inside this block, contents of a checkpoint that do not fit are a UserError that names its file."""
     try:
         yield

@@ -11,7 +11,7 @@ from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
 from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification
-from tinygrad_gpt.train.checkpoint import load_checkpoint, taking_up
+from tinygrad_gpt.train.checkpoint import load_checkpoint, naming_the_file
 from tinygrad_gpt.train.finetune import scores_of, sequences_of
 from tinygrad_gpt.train.finetune_run import DESCRIPTION, WEIGHTS
 from tinygrad_gpt.train.room import check_as_large
@@ -41,7 +41,7 @@ class Classifier:
         if self.tokenizer.fingerprint() != fingerprint:
             raise UserError(f"{folder / FILE_NAME} is not the tokenizer of this run: put that one back")
         arrays, _ = load_checkpoint(folder / WEIGHTS)
-        with taking_up(folder / WEIGHTS), random_stream.uninitialised():
+        with naming_the_file(folder / WEIGHTS), random_stream.uninitialised():
             check_as_large(config, arrays)
             self.model = GPT1ForClassification(GPT(config), len(self.classes))
             self.model.load_state_dict({name.removeprefix("model."): a for name, a in arrays.items()})

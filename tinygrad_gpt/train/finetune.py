@@ -30,7 +30,7 @@ from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification, with_new_tokens
 from tinygrad_gpt.optim import AdamW, clip_scale, grad_norm, warmup_linear
 from tinygrad_gpt.settings import check_settings, setting
-from tinygrad_gpt.train.scores import accuracy, matthews
+from tinygrad_gpt.tasks.scores import accuracy, matthews
 
 _EVAL_BATCH = 64
 _POOL = 16  # batches whose texts are sorted by length together

@@ -24,15 +24,15 @@ from tinygrad_gpt.files.plots import Say, plot
 from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.kernels import compiling
 from tinygrad_gpt.models.gpt import GPT
+from tinygrad_gpt.tasks.scores import accuracy, matthews
 from tinygrad_gpt.train import run_folder
 from tinygrad_gpt.train.checkpoint import save_checkpoint
 from tinygrad_gpt.train.finetune import FinetuneConfig, FineTuner, new_classifier, sequences_of
 from tinygrad_gpt.train.interrupt import GracefulInterrupt
 from tinygrad_gpt.train.metrics import MetricsLog, read_metrics
 from tinygrad_gpt.train.places import absolute
-from tinygrad_gpt.train.progress import Reporter
+from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.room import check_training
-from tinygrad_gpt.train.scores import accuracy, matthews
 
 DESCRIPTION, WEIGHTS = "finetune.json", "model.safetensors"
 _ROW = {"lm_weight": float, "seed": int, "epoch": int, "matthews": float}

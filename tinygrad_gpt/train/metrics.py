@@ -17,17 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_gpt.errors import UserError, in_short
-from tinygrad_gpt.files.json_files import check_fits, json_bytes, parse_json
+from tinygrad_gpt.files.json_files import json_bytes, parse_json
 from tinygrad_gpt.files.plots import Say, plot
 from tinygrad_gpt.files.storage import read_file, reason, replacing
+from tinygrad_gpt.health.snapshot import check_snapshot, has_snapshot
 
 _LARGEST = 1 << 30  # bytes of a metrics.jsonl
 _NUMBERS = ("val_loss", "lr", "grad_norm", "tokens_per_s", "elapsed_s")
 _ROW = {"step": int, "train_loss": float, "health?": {"loss_first?": float, "loss_max?": float, "findings?": [dict]}}
 _ROW |= {f"{name}?": float for name in _NUMBERS}
-_BY_BLOCK = ("block_gradients", "flat_units", "saturated_attention")
-_LOOK = {"prediction_share": float, "predicted": int, "accuracy": float, "double_softmax": bool}
-_LOOK |= {name: [float] for name in _BY_BLOCK}
 
 
 class MetricsLog:
@@ -80,22 +78,14 @@ def read_metrics(path: Path, also: dict[str, Any] | None = None) -> list[dict[st
     for number, line in enumerate(lines, start=1):
         try:
             row = parse_json(line, "it", _ROW | (also or {}), finite=False)
-            if is_look(row):
-                look = check_fits(row["health"], _LOOK, "it")
-                layers = layers or len(look["block_gradients"])
-                if not all(len(look[name]) == layers for name in _BY_BLOCK):
-                    raise UserError(f"{', '.join(_BY_BLOCK)} should have a number for each of {layers} blocks")
+            if has_snapshot(row):
+                layers = check_snapshot(row, layers)
             rows.append(row)
         except UserError as error:
             if number < len(lines):  # else nothing follows the last line end, or half a row
                 what = in_short(line[:60].decode("utf-8", "backslashreplace"))
                 raise UserError(f"{path}, line {number}: this is no row of metrics: {what!r}: {error}") from None
     return rows
-
-
-def is_look(row: dict[str, Any]) -> bool:
-    """Whether a row of metrics holds a look into the model."""
-    return "prediction_share" in row.get("health", {})
 
 
 def plot_losses(rows: list[dict[str, Any]], path: Path, say: Say = print) -> bool:

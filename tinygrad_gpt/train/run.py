@@ -24,19 +24,19 @@ from tinygrad_gpt.data import (
 from tinygrad_gpt.data.batches import check_length
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import user_path
+from tinygrad_gpt.generate.text import encode_prompt, stream_text
+from tinygrad_gpt.health.baselines import text_facts
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
-from tinygrad_gpt.train import own_pairs, run_folder
-from tinygrad_gpt.train.health.text import text_facts
+from tinygrad_gpt.train import run_folder, user_ops
 from tinygrad_gpt.train.metrics import plot_losses, read_metrics
-from tinygrad_gpt.train.own_pairs import OwnPair
 from tinygrad_gpt.train.places import absolute, places
 from tinygrad_gpt.train.presets import Settings
-from tinygrad_gpt.train.progress import Reporter
+from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.room import check_training
 from tinygrad_gpt.train.run_folder import RunFolder
-from tinygrad_gpt.train.sampling import encode_prompt, stream_text
-from tinygrad_gpt.train.source import RunSource, Source, open_source, use_arithmetic
+from tinygrad_gpt.train.trained_model import TrainedModel, TrainedRun, find_model, use_arithmetic
 from tinygrad_gpt.train.trainer import Trainer
+from tinygrad_gpt.train.user_ops import UserPair
 
 _LONG_TEXT = 1_000_000  # characters: about a second of learning tokens
 RECORDED = ("tinygrad-gpt", "numpy", "numba")  # packages whose versions config.json holds
@@ -69,7 +69,9 @@ class Run:
         yield from stream_text(self.model, self.tokenizer, self.prompt, train.sample_tokens, seed=train.seed)
 
 
-def start(settings: Settings, out: Path | None = None, pairs: tuple[OwnPair, ...] = (), progress=None, say=None) -> Run:
+def start(
+    settings: Settings, out: Path | None = None, pairs: tuple[UserPair, ...] = (), progress=None, say=None
+) -> Run:
     """A new run, at step 0. The run folder is made last, so that what goes wrong here leaves none.
 
     pairs     the user's own pairs, already checked and installed
@@ -80,7 +82,7 @@ def start(settings: Settings, out: Path | None = None, pairs: tuple[OwnPair, ...
     """
     if out is not None:
         run_folder.check_is_new(out)
-    source = open_source(settings.train.from_) if settings.train.from_ else None
+    source = find_model(settings.train.from_) if settings.train.from_ else None
     corpus = open_corpus(settings.train.corpus, progress=progress)
     tokenizer = _make_tokenizer(settings, corpus, source, say or (lambda line: None))
     tokens = prepare_tokens(corpus, tokenizer)
@@ -101,7 +103,7 @@ def resume(
     path: Path,
     preset: str | None = None,
     given: dict[str, Any] | None = None,
-    pairs: tuple[OwnPair, ...] = (),
+    pairs: tuple[UserPair, ...] = (),
     progress=None,
 ) -> Run:
     """The run in a folder, where its checkpoint left it (at step 0 if it was killed before the first).
@@ -109,10 +111,10 @@ def resume(
     Raises UserError for a folder that is no run, damaged files, a corpus that has changed since, and for settings or
     pairs that would make it another run.
     """
-    own = RunSource(path)
+    own = TrainedRun(path)
     folder = own.folder
     settings = run_folder.resumed_settings(own.settings, preset, given or {})
-    own_pairs.check_same_pairs(own.written["own_pairs"], list(pairs))
+    user_ops.check_same_pairs(own.written["own_pairs"], list(pairs))
     tokenizer = own.tokenizer()
     try:
         corpus = own.corpus(progress)
@@ -135,7 +137,7 @@ def resume(
     return Run(settings, folder, tokenizer, trainer, prompt)
 
 
-def _make_tokenizer(settings: Settings, corpus: Corpus, source: Source | None, say) -> Tokenizer:
+def _make_tokenizer(settings: Settings, corpus: Corpus, source: TrainedModel | None, say) -> Tokenizer:
     kind = settings.train.tokenizer
     if kind in ("bpe", "gpt1") and corpus.train_characters >= _LONG_TEXT:
         say(f"learning a {kind} tokenizer from {corpus.train_characters:,} characters: this may take a minute ...")
@@ -171,7 +173,7 @@ def _check_room(settings: Settings, config: GPTConfig) -> None:
     check_training(config, train.batch_size, train.accumulate, settings.window, itemsize, device)
 
 
-def _first_model(settings: Settings, vocab_size: int, source: Source | None) -> GPT:
+def _first_model(settings: Settings, vocab_size: int, source: TrainedModel | None) -> GPT:
     """The model as it is before the first step: new, or with the weights of `source`.
 
     vocab_size  of the tokenizer
@@ -186,13 +188,13 @@ def _first_model(settings: Settings, vocab_size: int, source: Source | None) -> 
     return model
 
 
-def _unchanged_source(own: RunSource) -> Source | None:
+def _unchanged_source(own: TrainedRun) -> TrainedModel | None:
     """The model that a run began with. Raises UserError if it is not the same any more."""
     if not own.settings.train.from_:
         return None
     given, known = own.settings.train.from_, own.written.get("from", {})
     for place in places(given, known.get("path"), own.folder.path) or [given]:
-        source = open_source(str(place))
+        source = find_model(str(place))
         if source.record()["sha256"] == known.get("sha256"):
             return source
     raise UserError(f"{source.name} has changed since this run was started: start a new run")

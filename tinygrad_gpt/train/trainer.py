@@ -23,17 +23,18 @@ from tinygrad_gpt.data.batches import ORDERS
 from tinygrad_gpt.data.tokens import TokenSet
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import check_fits
+from tinygrad_gpt.health.watch import Watch
 from tinygrad_gpt.kernels import compiling, registry
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.optim import AdamW, clip_scale, warmup_cosine, warmup_linear
-from tinygrad_gpt.train.checkpoint import load_checkpoint, save_checkpoint, taking_up
+from tinygrad_gpt.progress import Progress, no_progress
+from tinygrad_gpt.tasks.perplexity import evaluate
+from tinygrad_gpt.train.checkpoint import load_checkpoint, naming_the_file, save_checkpoint
 from tinygrad_gpt.train.config import TrainConfig
-from tinygrad_gpt.train.evaluate import Told, evaluate, tell_nobody
-from tinygrad_gpt.train.health.watch import Watch
 from tinygrad_gpt.train.interrupt import GracefulInterrupt
 from tinygrad_gpt.train.metrics import MetricsLog, read_metrics
 from tinygrad_gpt.train.non_finite import first_non_finite
-from tinygrad_gpt.train.progress import Reporter
+from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.run_folder import RunFolder
 
 _STATE = {  # of a checkpoint; see Trainer.save
@@ -180,10 +181,10 @@ class Trainer:
     def tokens_per_step(self) -> int:
         return self.config.accumulate * self.config.batch_size * self.window
 
-    def validate(self, told: Told = tell_nobody) -> float:
+    def validate(self, progress: Progress = no_progress) -> float:
         """The validation loss: a look at `eval_tokens` tokens along the way, the whole text at the last step."""
         limit = None if self.step == self.config.steps else self.config.eval_tokens
-        return evaluate(self.model, self.tokens.val, self.config.batch_size, limit, self.window, told).loss
+        return evaluate(self.model, self.tokens.val, self.config.batch_size, limit, self.window, progress).loss
 
     def _is_due(self, interval: int) -> bool:
         return self.step == self.config.steps or (interval > 0 and self.step % interval == 0)
@@ -211,7 +212,7 @@ class Trainer:
     def load(self) -> None:
         """Take up the state that `save` wrote last. Raises UserError for one that is damaged or of another run."""
         arrays, state = load_checkpoint(self.folder.checkpoint)
-        with taking_up(self.folder.checkpoint):
+        with naming_the_file(self.folder.checkpoint):
             check_fits(state, _STATE, "what it says of the trainer")
             parts = {"model": {}, "optimizer": dict(state["optimizer"])}
             for name, a in arrays.items():

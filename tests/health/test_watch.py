@@ -1,0 +1,135 @@
+"""Watching changes nothing, costs little, says a thing once, and goes on where it was."""
+
+import io
+
+import numpy as np
+import pytest
+
+from tinygrad_gpt import functional as F
+from tinygrad_gpt import random_stream
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.health.snapshot import probe, snapshot
+from tinygrad_gpt.train.checkpoint import load_checkpoint
+from tinygrad_gpt.train.metrics import read_metrics
+from tinygrad_gpt.train.reporter import Reporter
+from tinygrad_gpt.train.run import resume, start
+
+TIMES = ("tokens_per_s", "elapsed_s")
+
+
+def rows_of(run):
+    return [{k: v for k, v in row.items() if k not in TIMES} for row in read_metrics(run.folder.metrics)]
+
+
+def weights_of(run):
+    return load_checkpoint(run.folder.checkpoint)[0]
+
+
+def softmax_twice(model):
+    model.loss = lambda x, y: F.cross_entropy(F.softmax(model.head(model.features(x))), y)
+
+
+class StopsAt(Reporter):
+    def __init__(self, step, stream):
+        super().__init__(stream)
+        self.stops_at = step
+
+    def step(self, step, loss):
+        if step == self.stops_at:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("others", [dict(dropout=0.3), dict(recompute=True, dropout=0.3), dict(accumulate=2)], ids=str)
+def test_weights_are_the_same_without_it(settings, reporter, tmp_path, others):
+    weights = []
+    for health in (True, False):
+        run = start(settings(health=health, log_interval=1, eval_interval=2, **others), tmp_path / str(health))
+        run.train(reporter)
+        assert all(("health" in row) == health for row in rows_of(run))
+        weights.append(weights_of(run))
+    for name in weights[0]:
+        np.testing.assert_array_equal(weights[0][name], weights[1][name], err_msg=name)
+
+
+def test_a_look_draws_no_random_number_and_leaves_no_trace(settings, reporter, tmp_path):
+    run = start(settings(dropout=0.3), tmp_path / "run")
+    run.train(reporter)
+    model, before = run.model, random_stream.random_state()
+    model.train()
+    gradients = [p.grad.copy() for p in model.parameters()]
+    seen = snapshot(model, *probe(run.trainer.tokens.val, 8))
+    assert snapshot(model, *probe(run.trainer.tokens.val, 8)) == seen
+    assert random_stream.random_state() == before and model.training
+    assert all("forward" not in vars(module) for module in model.modules())
+    for p, gradient in zip(model.parameters(), gradients, strict=True):
+        np.testing.assert_array_equal(p.grad, gradient)
+
+
+def test_what_a_look_sees(settings, reporter, tmp_path):
+    """Each number, computed another way."""
+    run = start(settings(n_layer=2, activation="relu"), tmp_path / "run")
+    run.train(reporter)
+    model = run.model.eval()
+    x, y = probe(run.trainer.tokens.val, 8)
+    logits = model(x).numpy()
+    predicted = logits.argmax(-1)
+    seen = snapshot(model, x, y)
+    norms = [np.sqrt(sum((p.grad**2).sum() for p in block.parameters())) for block in model.blocks]
+    np.testing.assert_allclose(seen["block_gradients"], norms, rtol=1e-3)
+    assert seen["prediction_share"] == pytest.approx((predicted == seen["predicted"]).mean(), abs=1e-4)
+    assert seen["prediction_share"] == pytest.approx(np.bincount(predicted.ravel()).max() / predicted.size, abs=1e-4)
+    assert seen["accuracy"] == pytest.approx((predicted == y).mean(), abs=1e-4)
+    assert len(seen["flat_units"]) == len(seen["saturated_attention"]) == 2 and not seen["double_softmax"]
+    up = model.blocks[1].feed_forward.up
+    up.bias.data[:8] = -100.0  # a quarter of 32 units
+    model.blocks[1].attention.qkv.weight.data *= 1e4
+    after = snapshot(model, x, y)
+    assert after["flat_units"][1] == pytest.approx(seen["flat_units"][1] * 0.75 + 0.25, abs=0.1)
+    assert after["flat_units"][0] == seen["flat_units"][0]
+    assert after["saturated_attention"][1] > 0.9 > 0.5 > seen["saturated_attention"][1]
+
+
+def test_looks_come_every_fifty_steps_and_at_the_end(settings, reporter, tmp_path):
+    run = start(settings(steps=130, log_interval=20, n_embd=4), tmp_path / "run")
+    run.train(reporter)
+    looked = [row["step"] for row in rows_of(run) if "predicted" in row["health"]]
+    assert looked == [40, 80, 120, 130]  # 26 steps apart at least: five looks at a short run
+    long = start(settings(steps=600, log_interval=20, n_embd=4), tmp_path / "long")
+    long.train(reporter)
+    assert [row["step"] for row in rows_of(long) if "predicted" in row["health"]][:3] == [60, 120, 180]
+
+
+@pytest.mark.parametrize("at", [30, 47, 61])
+def test_a_stopped_run_goes_on_and_repeats_nothing(settings, tmp_path, at):
+    chosen = settings(steps=80, log_interval=4, checkpoint_interval=7, lr=0.02)
+    said = {"whole": io.StringIO(), "stopped": io.StringIO()}
+    whole = start(chosen, tmp_path / "whole")
+    softmax_twice(whole.model)
+    whole.train(Reporter(said["whole"]))
+    stopped = start(chosen, tmp_path / "stopped")
+    softmax_twice(stopped.model)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.train(StopsAt(at, said["stopped"]))
+    resumed = resume(tmp_path / "stopped")
+    softmax_twice(resumed.model)
+    resumed.train(Reporter(said["stopped"]))
+    assert rows_of(whole) == rows_of(resumed)
+    lines = {
+        name: [li for li in text.getvalue().splitlines() if li.startswith("health")] for name, text in said.items()
+    }
+    assert len(lines["whole"]) == 1 and lines["stopped"] == lines["whole"]
+
+
+def test_it_can_be_switched_off_and_on(settings, reporter, tmp_path):
+    run = start(settings(steps=12, log_interval=2, health=False), tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        run.train(StopsAt(7, io.StringIO()))
+    resume(tmp_path / "run", given={"health": True}).train(reporter)
+    assert ["health" in row for row in rows_of(run)] == [False] * 3 + [True] * 3
+
+
+def test_a_plan_that_lacks_a_setting():
+    from tinygrad_gpt.health.history import Plan
+
+    with pytest.raises(UserError, match="no usable lr: 'fast'"):
+        Plan.of({"steps": 3, "lr": "fast"})

@@ -1,0 +1,110 @@
+"""What a run says while it runs."""
+
+import io
+
+import pytest
+
+from tinygrad_gpt.kernels import compiling
+from tinygrad_gpt.train.reporter import LiveReporter, Reporter, clock, make_reporter, thousands
+
+ROW = {"step": 10, "train_loss": 2.5, "lr": 1e-3, "grad_norm": 1.0, "tokens_per_s": 31415.0, "elapsed_s": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("n", "shown"), [(0, "0"), (999, "999"), (1500, "1.5k"), (31415, "31k"), (804096, "804k"), (124439808, "124M")]
+)
+def test_thousands(n, shown):
+    assert thousands(n) == shown
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (65.2, "1:05"), (3723, "1:02:03")])
+def test_clock(seconds, shown):
+    assert clock(seconds) == shown
+
+
+def test_plain_lines_only_where_there_is_something_to_say():
+    said = io.StringIO()
+    reporter = Reporter(said)
+    reporter.begin(steps=20, done=0)
+    reporter.step(1, 3.0)
+    reporter.row(ROW)
+    assert said.getvalue() == ""
+    reporter.step(2, 3.0)
+    reporter.row(ROW | {"val_loss": 2.75})
+    reporter.row(ROW | {"step": 20, "val_loss": 2.7})
+    reporter.end()
+    lines = said.getvalue().splitlines()
+    assert lines[0].startswith("step 10/20  train 2.500  val 2.750  31k tokens/s  0:0") and lines[0].endswith(" left")
+    assert lines[1] == "step 20/20  train 2.500  val 2.700  31k tokens/s"
+
+
+def test_plain_lines_come_every_ten_seconds(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("tinygrad_gpt.train.reporter.time.monotonic", lambda: now)
+    said = io.StringIO()
+    reporter = Reporter(said)
+    reporter.begin(steps=100, done=0)
+    now += 5.0  # to compile
+    for step in range(1, 31):
+        now += 1.0
+        reporter.step(step, 2.0)
+        reporter.row(ROW | {"step": step})
+    lines = said.getvalue().splitlines()
+    assert [line.split("  train")[0] for line in lines] == [f"step {n:>3}/100" for n in (5, 15, 25)]
+    assert [line.split("tokens/s  ")[1] for line in lines] == ["1:35 left", "1:25 left", "1:15 left"]
+
+
+def test_a_long_validation_is_told_every_ten_seconds(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("tinygrad_gpt.train.reporter.time.monotonic", lambda: now)
+    said = io.StringIO()
+    reporter = Reporter(said)
+    reporter.begin(steps=100, done=0)
+    for done in range(0, 3000, 100):
+        now += 1.0
+        reporter.validating(done, 3000)
+    assert said.getvalue().splitlines() == [f"validating: {n} of 3.0k tokens" for n in ("900", "1.9k", "2.9k")]
+
+
+def test_a_bar_in_a_terminal():
+    rich_console = pytest.importorskip("rich.console")
+    said = io.StringIO()
+    reporter = LiveReporter(rich_console.Console(file=said, force_terminal=True, width=100))
+    reporter.begin(steps=20, done=5)
+    reporter.compiling()
+    reporter._bar.refresh()
+    reporter.step(10, 2.5)
+    reporter._bar.refresh()
+    reporter.row(ROW | {"val_loss": 2.75})
+    reporter.step(20, 2.0)
+    reporter._bar.refresh()
+    reporter.validating(1500, 3000)
+    reporter._bar.refresh()
+    reporter.end()
+    text = said.getvalue()
+    assert "step 5/20" in text and "compiling the kernels" in text
+    assert (
+        "loss 2.500" in text
+        and "step 20/20" in text
+        and "validating: 1.5k of 3.0k tokens" in text
+        and "31k tokens/s" in text
+    )
+    assert "step 10/20  train 2.500  val 2.750  31k tokens/s\n" in text.replace("\r", "")
+
+
+def test_the_end_without_a_beginning():
+    LiveReporter().end()
+
+
+def test_no_bar_where_there_is_no_terminal():
+    assert type(make_reporter(io.StringIO())) is Reporter
+
+
+def test_compilation_is_told_once_to_those_who_watch():
+    told = []
+    compiling.tell()  # nobody watches
+    with compiling.watched_by(lambda: told.append("a")), compiling.watched_by(lambda: told.append("b")):
+        compiling.tell()
+        compiling.tell()
+    compiling.tell()
+    assert told == ["a", "b"]

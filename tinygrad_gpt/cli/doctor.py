@@ -1,0 +1,42 @@
+"""`tinygrad-gpt doctor`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinygrad_gpt.errors import UserError
+
+
+def doctor(
+    run: Annotated[Path, typer.Argument(metavar="DIR", help="a run folder, as `train` makes it", show_default=False)],
+):
+    """Say what went wrong in a run, or that nothing did; finished or not."""
+    import numpy as np
+
+    from tinygrad_gpt.health.checkup import diagnose
+    from tinygrad_gpt.health.explain import not_checked, paragraph, signs
+    from tinygrad_gpt.health.history import Plan
+    from tinygrad_gpt.health.plot import plot_checkup
+    from tinygrad_gpt.train.metrics import read_metrics
+    from tinygrad_gpt.train.run_folder import RunFolder
+
+    folder = RunFolder(run)
+    plan = Plan.of_config(folder.read_config())
+    rows = read_metrics(folder.metrics)
+    if not rows:
+        raise UserError(f"{folder.metrics} has no rows yet: the run ended before its first one, or has just begun")
+    with np.errstate(all="ignore"):  # losses may be of any size
+        checkup = diagnose(plan, rows)
+    print(f"{run}: {rows[-1]['step']} of {plan.steps} steps")
+    print("\n".join(f"  {line}" for line in signs(checkup)))
+    for finding in checkup.findings:
+        print(f"\n{finding.kind}, found at step {finding.step}\n{paragraph(finding)}")
+    missing = not_checked(checkup)
+    if not checkup.findings:
+        print("\nhealthy: nothing was found" + (" in what can be told" if missing else ""))
+    for line in missing:
+        print(f"not told: {line}")
+    print()
+    if plot_checkup(checkup, folder.doctor_plot):
+        print(f"drawn in {folder.doctor_plot}")

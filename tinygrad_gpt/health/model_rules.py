@@ -1,0 +1,119 @@
+"""Rules about what the looks into the model saw. Each takes a History and returns a Symptom, or None."""
+
+import numpy as np
+
+from tinygrad_gpt.health.history import History, Symptom
+from tinygrad_gpt.health.loss_rules import double_softmax_finding, is_unigram
+
+COLLAPSED = 0.95  # of all predictions are one token ...
+COMMON = 0.5  # ... which is less than this share of the text: a text of spaces may well be predicted so
+VANISHED = 1e-3  # gradient of one block over that of another: in healthy models it is above 1/100
+EXPLODED = 100.0  # norm of the whole gradient: with a mean loss in nats it is of the order of 1
+FLAT = 0.5  # of a block's feed-forward units; ReLU models live well with a tenth
+SATURATED = 0.95  # of a block's heads and positions; single heads that look at one token each are useful and usual
+
+
+def double_softmax(history: History) -> Symptom | None:
+    """The loss is that of a softmax of probabilities. One look is enough: there is no chance in it."""
+    if not any(row.get("health", {}).get("double_softmax") for row in history.recent):
+        return None
+    return double_softmax_finding(history, "the model's loss takes a softmax of what are probabilities already")
+
+
+def collapse(history: History) -> Symptom | None:
+    """The model says the same token everywhere, and its loss has stopped to fall (on the way to its first words every
+    model says the commonest token for a while)."""
+    plan, looks, level = history.plan, history.looks, history.plateau
+    if not looks or level is None or min(look["prediction_share"] for look in looks) < COLLAPSED:
+        return None
+    if len({look["predicted"] for look in looks}) > 1 or (plan.commonest_share or 0.0) >= COMMON:
+        return None
+    if plan.unigram_entropy is not None and is_unigram(level, plan.unigram_entropy):
+        return None  # which is said of it already
+    share = "" if plan.commonest_share is None else f" (the commonest is {plan.commonest_share:.0%} of the text)"
+    seen = f"{looks[-1]['prediction_share']:.0%} of all predictions are token {looks[-1]['predicted']}{share}"
+    if any(look["double_softmax"] for look in looks):
+        return Symptom("collapse", history.step, seen, "softmax twice", "give cross_entropy the logits")
+    cause = f"updates so large that the output no longer depends on the input (lr {plan.lr:g})"
+    return Symptom("collapse", history.step, seen, cause, f"{plan.lower_lr}, a longer --warmup")
+
+
+def gradients_by_layer(history: History) -> Symptom | None:
+    """The gradient grows or fades on its way through the blocks."""
+    looks = history.looks
+    if not looks:
+        return None
+    gradients = np.array([look["block_gradients"] for look in looks])  # (LOOKS, layers)
+    least, most = gradients.argmin(axis=1), gradients.argmax(axis=1)
+    ratio = gradients.min(axis=1) / np.maximum(gradients.max(axis=1), np.finfo(float).tiny)
+    if (ratio > VANISHED).any() or not (np.sign(most - least) == np.sign(most - least)[0]).all():
+        return None
+    weak, strong = int(least[-1]), int(most[-1])
+    norms = f"{gradients[-1, weak]:.1e} in block {weak + 1} and {gradients[-1, strong]:.1e} in block {strong + 1}"
+    if weak < strong:
+        seen = f"the gradient fades on its way to the input: its norm is {norms} of {gradients.shape[1]}"
+        return Symptom("vanishing", history.step, seen, *_vanishing(history))
+    seen = f"the gradient grows on its way to the input: its norm is {norms} of {gradients.shape[1]}"
+    cause, remedy = "weights of very different size from block to block", "one initialisation for all blocks"
+    return Symptom("exploding", history.step, seen, cause, remedy)
+
+
+def exploding(history: History) -> Symptom | None:
+    """The whole gradient is far too long, look after look."""
+    norms = [row.get("grad_norm", 0.0) for row in history.window]
+    if not norms or np.quantile(norms, 0.1) < EXPLODED:
+        return None
+    seen = f"the gradient's norm has been {np.median(norms):.3g} for {history.plan.window} steps"
+    cause, remedy = "weights that are too large", "smaller initial weights, a smaller --lr, --grad-clip 1"
+    return Symptom("exploding", history.step, seen, cause, remedy)
+
+
+def flat_units(history: History) -> Symptom | None:
+    """Most of a block's feed-forward units stand where their activation has no slope."""
+    block = _block_above(history, "flat_units", FLAT)
+    if block is None:
+        return None
+    share, activation = history.looks[-1]["flat_units"][block], history.plan.activation
+    if activation == "tanh":
+        seen = f"{share:.0%} of the feed-forward units of block {block + 1} are saturated (tanh near -1 or 1)"
+        cause = "weights that are too large: too high a learning rate, or too wide an initialisation"
+        return Symptom("saturated-units", history.step, seen, cause, f"{history.plan.lower_lr}, smaller weights")
+    seen = f"{share:.0%} of the feed-forward units of block {block + 1} are dead ({activation} never active)"
+    cause = "an update threw their biases or weights far below zero, where no gradient brings them back"
+    remedy = f"start anew with {history.plan.lower_lr} and a warm-up"
+    return Symptom("dead-units", history.step, seen, cause, remedy + (", or with gelu" * (activation == "relu")))
+
+
+def saturated_attention(history: History) -> Symptom | None:
+    """All heads of a block give all their weight to one position."""
+    block = _block_above(history, "saturated_attention", SATURATED)
+    if block is None:
+        return None
+    share = history.looks[-1]["saturated_attention"][block]
+    seen = f"attention in block {block + 1} is saturated: {share:.0%} of its weights are 0 or 1"
+    cause = "queries and keys grew so large that the softmax passes no gradient to them"
+    remedy = f"{history.plan.lower_lr}, a longer --warmup, more --weight-decay"
+    return Symptom("saturated-attention", history.step, seen, cause, remedy)
+
+
+def _block_above(history: History, name: str, limit: float) -> int | None:
+    """The first block in which the share `name` was above the limit in each of the last looks."""
+    if not history.looks:
+        return None
+    least = np.array([look[name] for look in history.looks]).min(axis=0)  # (LOOKS, layers) -> (layers,)
+    above = np.flatnonzero(least > limit)
+    return int(above[0]) if len(above) else None
+
+
+def _vanishing(history: History) -> tuple[str, str]:
+    if any(look["double_softmax"] for look in history.looks):
+        return "softmax twice: sure predictions pass no gradient", "give cross_entropy the logits"
+    if history.plan.norm == "post":
+        return (
+            "layer norms after the residual sums, each of which divides what passes, and too hot a start",
+            "--norm pre, or a longer --warmup and a smaller --lr",
+        )
+    return "activations or attention that have no slope any more", "a smaller --lr, a longer --warmup"
+
+
+RULES = (double_softmax, collapse, gradients_by_layer, exploding, flat_units, saturated_attention)

@@ -1,0 +1,67 @@
+"""doctor.png: what the rules looked at, over the steps."""
+
+import math
+from pathlib import Path
+
+from tinygrad_gpt.files.plots import save_figure
+from tinygrad_gpt.health.checkup import Checkup
+from tinygrad_gpt.health.snapshot import has_snapshot
+
+
+def plot_checkup(checkup: Checkup, path: Path) -> bool:
+    """Draw a run's losses, learning rate, gradients by block and predictions. Returns False, and says why, where that
+    cannot be."""
+
+    def fill(figure) -> None:
+        loss, gradients, predictions, rate = figure.subplots(2, 2, sharex=True).flat
+        _plot_losses(loss, checkup)
+        _plot_gradients(gradients, checkup)
+        _plot_predictions(predictions, checkup)
+        rate.plot([row["step"] for row in checkup.rows], [row.get("lr", math.nan) for row in checkup.rows])
+        rate.set(title="learning rate", xlabel="step")
+        for axes in (loss, gradients, predictions, rate):
+            axes.grid(alpha=0.3)
+
+    return save_figure(path, fill, (11, 7))
+
+
+def _plot_losses(axes, checkup: Checkup) -> None:
+    plan, rows = checkup.plan, checkup.rows
+    axes.plot([row["step"] for row in rows], [row["train_loss"] for row in rows], linewidth=1, label="training")
+    measured = [row for row in rows if "val_loss" in row]
+    axes.plot([r["step"] for r in measured], [r["val_loss"] for r in measured], marker="o", label="validation")
+    axes.axhline(math.log(plan.vocab_size), color="grey", linestyle=":", label="log V: a blind guess")
+    if plan.unigram_entropy is not None:
+        axes.axhline(plan.unigram_entropy, color="grey", linestyle="--", label="unigram entropy: counting tokens")
+    for step in sorted({finding.step for finding in checkup.findings}):
+        kinds = ", ".join(finding.kind for finding in checkup.findings if finding.step == step)  # one label a line
+        axes.axvline(step, color="red", alpha=0.4)
+        axes.annotate(kinds, (step, 0.98), xycoords=("data", "axes fraction"), rotation=90, va="top")
+    axes.set(title="loss (nats per token)")
+    axes.legend(fontsize="small")
+
+
+def _plot_gradients(axes, checkup: Checkup) -> None:
+    """A line for the whole gradient, and one for each block, from the first (dark) to the last (light)."""
+    looks = [row for row in checkup.rows if has_snapshot(row)]
+    steps = [row["step"] for row in looks]
+    layers = len(looks[0]["health"]["block_gradients"]) if looks else 0
+    for i in range(layers):
+        label = f"block {i + 1}" if i in (0, layers - 1) else None
+        norms = [row["health"]["block_gradients"][i] for row in looks]
+        axes.plot(steps, norms, color=(0.1, 0.2 + 0.7 * i / layers, 0.5), linewidth=1, label=label)
+    norms = [row.get("grad_norm", math.nan) for row in checkup.rows]
+    axes.plot([row["step"] for row in checkup.rows], norms, color="black", linewidth=0.7, alpha=0.5, label="all")
+    axes.set(title="norm of the gradient", yscale="log")
+    axes.legend(fontsize="small")
+
+
+def _plot_predictions(axes, checkup: Checkup) -> None:
+    looks = [row for row in checkup.rows if has_snapshot(row)]
+    for name, label in (("prediction_share", "are the commonest prediction"), ("accuracy", "are right")):
+        axes.plot([row["step"] for row in looks], [row["health"][name] for row in looks], label=label)
+    if checkup.plan.commonest_share is not None:
+        share = checkup.plan.commonest_share
+        axes.axhline(share, color="grey", linestyle="--", label="the commonest token's share of the text")
+    axes.set(title="share of the predictions that ...", xlabel="step", ylim=(0, 1.02))
+    axes.legend(fontsize="small")

@@ -1,0 +1,139 @@
+"""A look into the model: a few numbers that tell whether it learns, at little cost.
+
+    block_gradients     norm of the last step's gradient in each block, first block first
+    prediction_share    of a piece of validation text: at how much of it the model predicts the token it predicts most
+    predicted           that token
+    accuracy            at how much of it the likeliest token is the right one
+    flat_units          in each block, the share of feed-forward units whose activation has no slope on that piece: dead
+                        ones, silent everywhere on it, and saturated ones, at an end of the tanh nearly everywhere
+    saturated_attention in each block, the share of heads and positions where one weight is all but 1
+    double_softmax      whether the loss is that of a softmax of probabilities: softmax twice
+
+A look runs the model once, forwards, in evaluation mode: it draws no random number and changes no weight.
+"""
+
+import contextlib
+import math
+from typing import Any
+
+import numpy as np
+
+from tinygrad_gpt import functional as F
+from tinygrad_gpt.array import Array, to_numpy
+from tinygrad_gpt.autograd import no_grad
+from tinygrad_gpt.data.batches import sequential_batches
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.files.json_files import check_fits
+from tinygrad_gpt.models.gpt import GPT
+from tinygrad_gpt.optim import grad_norm
+
+# The piece of text: in steps of training (three times a forward pass, each of thousands of tokens) a sixth at most.
+PROBE_TOKENS = 512
+PROBE_LENGTH = 128  # of each window; bounds what the attention weights of all layers take
+ONE_WEIGHT = 0.999  # an attention weight from here on: the softmax's slope p(1 - p) is below 1/1000
+# Where activations are flat: ReLU is exactly so; the others' slopes are below 1e-3 there, and tanh's is below 0.01.
+FLAT_BELOW = {"relu": 0.0, "gelu": -5.0, "gelu_tanh": -5.0, "silu": -10.0}
+FLAT_BEYOND = {"tanh": 3.0}
+# At how many positions a unit must be there. One that is rarely active is as useful as a rare word, but a tanh that
+# changes between its two ends has hardly a slope either way.
+DEAD_AT, SATURATED_AT = 1.0, 0.9
+
+
+_BY_BLOCK = ("block_gradients", "flat_units", "saturated_attention")
+_SCHEMA = {"prediction_share": float, "predicted": int, "accuracy": float, "double_softmax": bool}
+_SCHEMA |= {name: [float] for name in _BY_BLOCK}
+
+
+def has_snapshot(row: dict[str, Any]) -> bool:
+    """Whether a row of metrics holds a snapshot of the model."""
+    return "prediction_share" in row.get("health", {})
+
+
+def check_snapshot(row: dict[str, Any], blocks: int | None) -> int:
+    """How many blocks the snapshot in a row of metrics is of. Raises UserError for a damaged one, and where that number
+    is not `blocks`, unless that is None."""
+    seen = check_fits(row["health"], _SCHEMA, "it")
+    blocks = blocks or len(seen["block_gradients"])
+    if not all(len(seen[name]) == blocks for name in _BY_BLOCK):
+        raise UserError(f"{', '.join(_BY_BLOCK)} should have a number for each of {blocks} blocks")
+    return blocks
+
+
+def probe(tokens: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """The piece of a token stream (N,) to look at: x and y of shape (B, T), about PROBE_TOKENS, spread evenly."""
+    length = min(window, PROBE_LENGTH)
+    return next(sequential_batches(tokens, math.ceil(PROBE_TOKENS / length), length, limit=1))
+
+
+def snapshot(model: GPT, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    """What there is to see of a model that holds the gradients of its last step; x, y (B, T) from `probe`."""
+    attentions: list = []
+    with model.evaluating(), no_grad():
+        with _inputs_of_activations(model) as inputs:
+            logits = model.head(model.features(x, attentions=attentions))  # (B, T) -> (B, T, V)
+        double_softmax = _is_double_softmax(model, logits[:1], x[:1], y[:1])
+    predicted = to_numpy(np.argmax(logits.data, axis=-1))  # (B, T)
+    counts = np.bincount(predicted.reshape(-1))
+    return {
+        "block_gradients": [_significant(grad_norm(block.parameters())) for block in model.blocks],
+        "prediction_share": round(float(counts.max() / predicted.size), 4),
+        "predicted": int(counts.argmax()),
+        "accuracy": round(float(np.mean(predicted == y)), 4),
+        "flat_units": [_flat_share(u, model.config.activation) for u in inputs],
+        "saturated_attention": [_saturated_share(p.data) for p in attentions],
+        "double_softmax": double_softmax,
+    }
+
+
+@contextlib.contextmanager
+def _inputs_of_activations(model: GPT):
+    """Inside this block, collect what each block's feed-forward puts into its activation: arrays (B, T, hidden)."""
+    inputs = []
+
+    def listening(up):
+        def forward(x):
+            y = type(up).forward(up, x)
+            inputs.append(y.data)
+            return y
+
+        return forward
+
+    layers = [block.feed_forward.up for block in model.blocks]
+    for up in layers:
+        up.forward = listening(up)  # on the instance, where it hides the class's method
+    try:
+        yield inputs
+    finally:
+        for up in layers:
+            del up.forward
+
+
+def _is_double_softmax(model: GPT, logits, x, y) -> bool:
+    """Whether what the model calls its loss fits a softmax of softmax(logits), and not one of the logits; or whether
+    the head itself returns probabilities."""
+    z = logits.data
+    if (z >= 0).all() and np.allclose(z.sum(axis=-1), 1, atol=1e-3):
+        return True
+    own = model.loss(x, y).item()
+    once = F.cross_entropy(logits, y).item()
+    twice = F.cross_entropy(F.softmax(logits), y).item()
+    return abs(own - twice) < 1e-3 * twice < abs(own - once)
+
+
+def _flat_share(u: Array, activation: str) -> float:
+    """u (B, T, hidden) -> the share of units that are where the activation is flat."""
+    if activation in FLAT_BEYOND:
+        flat, needed = np.abs(u) > FLAT_BEYOND[activation], SATURATED_AT
+    else:
+        flat, needed = u < FLAT_BELOW[activation], DEAD_AT
+    return round(float((flat.reshape(-1, u.shape[-1]).mean(axis=0) >= needed).mean()), 4)
+
+
+def _saturated_share(p: Array) -> float:
+    """p (B, H, T, T) -> the share of heads and positions with one weight above ONE_WEIGHT. The first quarter of the
+    positions, which have little to choose from, are left out."""
+    return round(float((p[:, :, p.shape[2] // 4 :].max(axis=-1) > ONE_WEIGHT).mean()), 4)
+
+
+def _significant(x: float) -> float:
+    return float(f"{x:.4g}")

@@ -1,0 +1,90 @@
+"""A Hugging Face folder: config.json, and the weights in one safetensors file or in several with an index.
+
+config.json                       settings
+model.safetensors                 all tensors, or:
+model-00001-of-00003.safetensors  ... some of them, and
+model.safetensors.index.json      {"weight_map": {tensor: file}}
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad_gpt.arguments import shown
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.files.json_files import read_json, write_json
+from tinygrad_gpt.files.storage import replacing
+from tinygrad_gpt.files.tensor_file import TensorFile, write_arrays
+from tinygrad_gpt.models.hf.hub import CONFIG, INDEX, WEIGHTS
+
+MAX_SHARD_SIZE = 5_000_000_000  # bytes
+_LARGEST_INDEX = 32 << 20  # bytes
+
+
+def open_weights(folder: Path) -> dict[str, TensorFile]:
+    """Name of each tensor in the folder -> the file that it is in.
+
+    Raises UserError, naming the file, for one that is missing or damaged, and for an index that does not fit.
+    """
+    if (folder / WEIGHTS).exists():
+        file = TensorFile(folder / WEIGHTS)
+        return dict.fromkeys(file.shapes, file)
+    index = folder / INDEX
+    file_name_of = read_json(index, {"weight_map": {...: str}}, most=_LARGEST_INDEX)["weight_map"]
+    weights: dict[str, TensorFile] = {}
+    for file_name in sorted(set(file_name_of.values())):
+        if file_name in ("", ".", "..") or {"/", "\\"} & set(file_name):
+            raise UserError(f"{index} names the file {shown(file_name)}, which is not in the same folder: refused")
+        if not (folder / file_name).is_file():
+            raise UserError(f"{index} names {file_name}, which is not there")
+        shard = TensorFile(folder / file_name)
+        for tensor in shard.shapes:
+            if tensor in weights:
+                raise UserError(f"the tensor {tensor} is in {weights[tensor].path} and again in {shard.path}")
+            weights[tensor] = shard
+    for tensor, file_name in file_name_of.items():
+        if tensor not in weights or weights[tensor].path.name != file_name:
+            raise UserError(f"{index} says that {tensor} is in {file_name}, which does not have it")
+    return weights
+
+
+def write_folder(
+    folder: Path, config: dict[str, Any], tensors: dict[str, np.ndarray], max_shard_size: int = MAX_SHARD_SIZE
+) -> None:
+    """Write `tensors` and config.json, which comes last, each file atomically; files of earlier weights go.
+
+    max_shard_size  bytes of tensors in one file, where a tensor is not larger by itself
+
+    Raises UserError when the system refuses.
+    """
+    shards = _cut(tensors, max_shard_size)
+    names = [WEIGHTS] if len(shards) == 1 else [_shard_name(i, len(shards)) for i in range(len(shards))]
+    earlier = {folder / WEIGHTS, folder / INDEX, *folder.glob("model-*-of-*.safetensors")}
+    for name, shard in zip(names, shards, strict=True):
+        with replacing(folder / name) as file:
+            write_arrays(file, shard, {"format": "pt"})  # what transformers asks for: PyTorch's layout of the tensors
+    if len(shards) > 1:
+        total = sum(array.nbytes for array in tensors.values())
+        file_name_of = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
+        write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": file_name_of}, sort_keys=True)
+        names.append(INDEX)
+    for file in earlier - {folder / name for name in names}:
+        file.unlink(missing_ok=True)
+    write_json(folder / CONFIG, config, sort_keys=True)
+
+
+def _cut(tensors: dict[str, np.ndarray], max_shard_size: int) -> list[dict[str, np.ndarray]]:
+    shards: list[dict[str, np.ndarray]] = [{}]
+    size = 0
+    for name, array in tensors.items():
+        if shards[-1] and size + array.nbytes > max_shard_size:
+            shards.append({})
+            size = 0
+        shards[-1][name] = array
+        size += array.nbytes
+    return shards
+
+
+def _shard_name(i: int, n: int) -> str:
+    return f"model-{i + 1:05d}-of-{n:05d}.safetensors"

@@ -1,0 +1,156 @@
+"""Models from Hugging Face folders, and back: what `from_pretrained` and `save_pretrained` do."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad_gpt.arguments import as_dtype, path, shown
+from tinygrad_gpt.array import FLOATS, default_dtype
+from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.files.json_files import read_json
+from tinygrad_gpt.files.tensor_file import FLOAT_CODES, TensorFile
+from tinygrad_gpt.models.causal_lm import CausalLM
+from tinygrad_gpt.models.gpt import GPT, GPTConfig, count_parameters
+from tinygrad_gpt.models.gpt1 import GPT1
+from tinygrad_gpt.models.gpt2 import GPT2
+from tinygrad_gpt.models.hf.folder import MAX_SHARD_SIZE, open_weights, write_folder
+from tinygrad_gpt.models.hf.hub import CONFIG, find_folder
+from tinygrad_gpt.models.hf.layout import full_name, is_mask
+from tinygrad_gpt.random_stream import uninitialised
+
+FAMILIES = {family.layout.model_type: family for family in (GPT1, GPT2)}
+_LISTED = 5  # tensors that a message spells out
+_NEARLY = 10_000_000  # parameters more than the weights have: made in no time
+
+
+def load_pretrained(
+    path_or_hub_id, model_class: type = CausalLM, *, dtype=None, revision: str | None = None, ignore: tuple = ()
+) -> CausalLM:
+    """The model in a Hugging Face folder, in evaluation mode.
+
+    path_or_hub_id  see hf_hub.find_folder
+    model_class     GPT1, GPT2 or a class made from them; CausalLM: whichever of them the folder holds
+    dtype           float32 or float64, whatever the file has; None: the default dtype
+    ignore          settings of config.json that are to be passed over
+
+    No weights are drawn, and besides the model's own memory only some megabytes are needed.
+
+    Raises UserError, in one line, for whatever is wrong with the folder.
+    """
+    dtype = default_dtype() if dtype is None else as_dtype(dtype, "from_pretrained")
+    if dtype not in FLOATS:
+        raise TypeError(f"from_pretrained: expected float32 or float64, got {dtype}")
+    folder = find_folder(path_or_hub_id, revision)
+    written = read_json(folder / CONFIG)
+    family = family_of(written, folder / CONFIG)
+    if not issubclass(family, model_class) and not issubclass(model_class, family):
+        raise UserError(f"{folder} holds a {family.__name__}, no {model_class.__name__}")
+    config = family.layout.config_from(written, folder / CONFIG, ignore)
+    weights = open_weights(folder)
+    model = _empty(model_class if issubclass(model_class, family) else family, config, folder / CONFIG, weights)
+    model.hf_config = written
+    _load(model, folder, weights, dtype)
+    return model.eval()
+
+
+def family_of(written: dict[str, Any], where: Path) -> type[CausalLM]:
+    """GPT1 or GPT2, as a config.json, read from `where`, says. Raises UserError where it is another one's."""
+    family = FAMILIES.get(str(written.get("model_type")))
+    if family is None:
+        got = shown(written["model_type"]) if "model_type" in written else "missing"
+        raise UserError(f"{where}: model_type should be {' or '.join(FAMILIES)}; it is {got}")
+    return family
+
+
+def save_pretrained(model: GPT, folder, tokenizer=None, max_shard_size: int = MAX_SHARD_SIZE) -> None:
+    """Write a folder from which transformers, or `load_pretrained`, makes a model that computes the same.
+
+    model      any GPT: with norm="pre" it becomes a gpt2, with norm="post" an openai-gpt
+    tokenizer  a Tokenizer of `tinygrad_gpt.data`, whose files are written too
+
+    What config.json said when the model was loaded, and the model does not use, is written back.
+
+    Raises UserError for a setting that transformers' model does not have, and when the system refuses.
+    """
+    folder = path("save_pretrained", "folder", folder)
+    layout = next(f.layout for f in FAMILIES.values() if f.layout.fixed["norm"] == model.config.norm)
+    end = getattr(tokenizer, "end_of_text", None)
+    # For a model that was made here. Without a value, transformers would take GPT-2's.
+    original = getattr(model, "hf_config", {"bos_token_id": end, "eos_token_id": end})
+    config = layout.written_from(model.config, original)
+    config.pop("torch_dtype", None)  # what dtype was called once
+    config["dtype"] = model.token_embedding.weight.dtype.name
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
+    write_folder(folder, config, layout.tensors_of(model), max_shard_size)
+
+
+def _empty(model_class: type[CausalLM], config: GPTConfig, where: Path, weights: dict[str, TensorFile]) -> CausalLM:
+    """A model without weights. Raises UserError where config.json is so wrong that there can be none."""
+    if config.n_layer > len(weights):
+        raise UserError(f"{where}: n_layer is {config.n_layer}, but the weights are {len(weights)} tensors in all")
+    asked, there = count_parameters(config), sum(math.prod(file.shapes[tensor]) for tensor, file in weights.items())
+    if asked > 2 * there + _NEARLY:  # no small mistake, which would be listed: do not even try
+        raise UserError(
+            f"{where} asks for a model that is too large for the memory of this computer or for its weights: "
+            f"{in_short(f'{asked:,}')} parameters, where the weights are {there:,} numbers"
+        )
+    with uninitialised():
+        return model_class(config)
+
+
+def _load(model: CausalLM, folder: Path, weights: dict[str, TensorFile], dtype: np.dtype) -> None:
+    """Fill the model's parameters with the tensors of `weights`, which are all there and fit, or raise UserError."""
+    layout = model.layout
+    parameters = dict(model.named_parameters())
+    wanted = {layout.name_of(name): layout.as_written(name, p.data).shape for name, p in parameters.items()}
+    embedding, head = layout.name_of("token_embedding.weight"), layout.name_of("head.weight")
+    may_have = wanted | {head: wanted[embedding]}
+    found = {full_name(tensor): tensor for tensor in weights if not is_mask(tensor)}
+    _check(folder, wanted, may_have, found, weights)
+    for name, p in parameters.items():
+        p.data = np.empty(p.shape, dtype)
+        tensor = found[layout.name_of(name)]
+        weights[tensor].copy(tensor, layout.as_written(name, p.data))
+    if model.config.tied and head in found:
+        tensor = found[head]
+        if not weights[tensor].equals(tensor, model.token_embedding.weight.data):
+            raise UserError(
+                f"{folder / CONFIG}: tie_word_embeddings is true, but {tensor} differs from {found[embedding]} "
+                f"in {weights[tensor].path.name}: set it to false"
+            )
+
+
+def _check(folder: Path, wanted: dict, may_have: dict, found: dict[str, str], weights: dict[str, TensorFile]) -> None:
+    """Raise UserError with all that is wrong with the tensors of a folder.
+
+    wanted, may_have  name -> shape of the tensors that must be there, and of those that may be
+    found             name -> name in the file
+    """
+    kept = set(found.values())  # of two tensors of one name, with and without the prefix, one
+    unexpected = [t for t in weights if not is_mask(t) and (t not in kept or full_name(t) not in may_have)]
+    wrong_shape, wrong_dtype = [], []
+    for name, tensor in found.items():
+        if name not in may_have:
+            continue
+        shape, code = weights[tensor].shapes[tensor], weights[tensor].dtypes[tensor]
+        if shape != may_have[name]:
+            wrong_shape.append(f"{tensor} {shape}, not {may_have[name]}")
+        if code not in FLOAT_CODES:
+            wrong_dtype.append(f"{tensor} {code}, not one of {', '.join(FLOAT_CODES)}")
+    problems = {
+        "missing": [name for name in wanted if name not in found],
+        "unexpected": unexpected,
+        "wrong shape": wrong_shape,
+        "wrong dtype": wrong_dtype,
+    }
+    said = [f"{kind}: {_some(tensors)}" for kind, tensors in problems.items() if tensors]
+    if said:
+        raise UserError(f"the tensors in {folder} don't fit {CONFIG}: {'; '.join(said)}")
+
+
+def _some(names: list[str]) -> str:
+    more = f" (and {len(names) - _LISTED} more)" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more

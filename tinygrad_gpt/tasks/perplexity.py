@@ -1,0 +1,132 @@
+"""How good is the model: mean loss over text that it was not trained on.
+
+evaluate          block after block. Quick, but the first tokens of each block are predicted from little
+evaluate_sliding  windows that overlap, so that every token is predicted from much: what published perplexities are
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import NamedTuple
+
+import numpy as np
+
+from tinygrad_gpt import functional as F
+from tinygrad_gpt.autograd import no_grad
+from tinygrad_gpt.data.batches import check_length, sequential_batches
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.progress import Progress, no_progress
+
+
+@dataclass(frozen=True)
+class Score:
+    """loss    mean cross-entropy in nats per token
+    tokens  how many tokens it is the mean of
+    """
+
+    loss: float
+    tokens: int
+
+    @property
+    def perplexity(self) -> float:
+        """e^loss: as unsure as a fair choice among that many tokens."""
+        return math.exp(self.loss) if self.loss < 700 else math.inf
+
+    def perplexity_per_word(self, tokens: int, words: int) -> float:
+        """The perplexity of a text with `tokens` tokens for each of its words; comparable between tokenizers."""
+        return Score(self.loss * tokens / words, words).perplexity
+
+    def bits_per_byte(self, tokens: int, text_bytes: int) -> float:
+        """The loss as bits per byte of a text with `tokens` tokens; comparable between tokenizers."""
+        return self.loss / math.log(2) * tokens / text_bytes
+
+
+def evaluate(
+    model,
+    tokens: np.ndarray,
+    batch_size: int,
+    limit: int | None = None,
+    block_size: int | None = None,
+    progress: Progress = no_progress,
+) -> Score:
+    """The model's mean loss on a token stream, cut into neighbouring blocks.
+
+    tokens      (N,) integers
+    limit       about how many tokens to look at, spread evenly over the stream; None means all
+    block_size  tokens in a block; by default the model's block_size
+
+    Deterministic: no dropout, no random choice of blocks. Raises UserError for a stream shorter than one block.
+    """
+    block_size = block_size or model.config.block_size
+    batches = None if limit is None else max(1, round(limit / (batch_size * block_size)))
+    in_all = min(len(tokens) - 1, (batches or len(tokens)) * batch_size * block_size)
+    total, count = 0.0, 0
+    with model.evaluating(), no_grad():
+        for x, y in sequential_batches(tokens, batch_size, block_size, limit=batches):
+            total += model.loss(x, y).item() * y.size  # blocks of equal length, but the last batch may have fewer
+            count += y.size
+            progress(count, in_all)
+    return Score(total / count, count)
+
+
+class Window(NamedTuple):
+    """The model reads tokens[begin:end], and is asked for tokens[first:end]: begin < first < end."""
+
+    begin: int
+    end: int
+    first: int
+
+
+def sliding_windows(length: int, block_size: int, stride: int) -> Iterator[Window]:
+    """Windows of `block_size` tokens, each beginning `stride` after the one before it, the last one shorter.
+
+    Each token of the stream but the very first, which follows nothing, is asked for in one of them: the first window
+    that has it, where it follows block_size - stride tokens at least (in the first window: all there are).
+    """
+    first = 1
+    for begin in range(0, length, stride):
+        end = min(begin + block_size, length)
+        yield Window(begin, end, first)
+        first = end
+        if end == length:
+            return
+
+
+def evaluate_sliding(
+    model, tokens: np.ndarray, block_size: int, stride: int, batch_size: int = 1, progress: Progress = no_progress
+) -> Score:
+    """The model's mean loss on a token stream, in overlapping windows (see sliding_windows).
+
+    The windows are those of https://huggingface.co/docs/transformers/perplexity, with which GPT-2's perplexities are
+    published. (What differs: there the mean over windows stands for the mean over tokens.)
+
+    tokens      (N,) integers, N >= 2
+    batch_size  windows that go through the model at once
+
+    Raises UserError for a stride that leaves a token without any before it, and for a stream too short.
+    """
+    if not 1 <= stride < block_size:
+        raise UserError(
+            f"the stride should be at least 1 and less than the block size, which is {block_size}, not {stride}: "
+            "without a stride, blocks do not overlap"
+        )
+    check_length(tokens, 1)
+    total, count = 0.0, 0
+    with model.evaluating(), no_grad():
+        for windows in _alike(sliding_windows(len(tokens), block_size, stride), batch_size):
+            ids = np.stack([tokens[w.begin : w.end] for w in windows]).astype(np.int64)  # (B, T)
+            first = windows[0].first - windows[0].begin
+            x = model.features(ids[:, :-1])[:, first - 1 :]  # position t predicts token t + 1: (B, asked for, C)
+            targets = ids[:, first:]
+            total += F.cross_entropy(model.head(x), targets, reduction="sum").item()
+            count += targets.size
+            progress(count, len(tokens) - 1)
+    return Score(total / count, count)
+
+
+def _alike(windows: Iterator[Window], most: int) -> Iterator[list[Window]]:
+    """Neighbours that have the same length and are asked for as many tokens, at most so many together."""
+    for _, group in groupby(windows, key=lambda w: (w.end - w.begin, w.end - w.first)):
+        while together := list(islice(group, most)):
+            yield together

@@ -1,0 +1,103 @@
+"""Pairs that the user wrote: `tinygrad-gpt train --with my_layer_norm.py`.
+
+The file defines `forward` and `backward` as the contract in tinygrad_gpt/ops/__init__.py says, and `why_not` if there
+are inputs that they cannot take (see kernels/registry.py). Which op they are for is the file's variable OP, or else the
+file's name, without "my_".
+"""
+
+import hashlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from tinygrad_gpt.arguments import shown
+from tinygrad_gpt.errors import UserError, command
+from tinygrad_gpt.files.storage import read_file
+from tinygrad_gpt.kernels import registry
+
+_LARGEST = 16 << 20  # bytes of a file of Python
+
+
+@dataclass(frozen=True)
+class UserPair:
+    """A user's pair for one op, and the file that it came from."""
+
+    op: str
+    file: Path
+    sha256: str
+    forward: Callable
+    backward: Callable
+    why_not: Callable
+
+    def record(self) -> dict[str, str]:
+        """What config.json keeps."""
+        return {"op": self.op, "file": self.file.name, "sha256": self.sha256}
+
+
+def load_pair(file: Path) -> UserPair:
+    """Run the file and take its pair.
+
+    Raises UserError for a file that is missing, is no Python, has no such functions, or is for no op. What the file's
+    own code raises when run passes through: its author wants the traceback.
+    """
+    try:
+        source = read_file(file, _LARGEST)
+    except UserError as error:
+        raise UserError(str(error).replace("cannot read", "cannot read --with", 1)) from None
+    try:
+        code = compile(source, str(file), "exec")
+    except SyntaxError as error:
+        if error.lineno is not None:
+            raise UserError(f"{file}, line {error.lineno}: {error.msg}") from None
+        raise UserError(f"{file} is no Python: {error.msg}") from None
+    except ValueError as error:  # zero bytes, in some versions of Python
+        raise UserError(f"{file} is no Python: {error}") from None
+    module = ModuleType(f"own_pair_{file.stem}")
+    module.__file__ = str(file)
+    sys.modules[module.__name__] = module  # where dataclasses and pickle look for it
+    # Not by import, which may take an older file's bytecode from its cache: what is hashed is what runs.
+    exec(code, vars(module))
+    for function in ("forward", "backward"):
+        if not callable(getattr(module, function, None)):
+            raise UserError(
+                f"{file} defines no {function}(): a pair is forward(*arrays, **settings), backward(dy, saved)"
+            )
+    op = getattr(module, "OP", file.stem.removeprefix("my_"))
+    if op not in registry.op_names():
+        raise UserError(
+            f"{file} is for the op {shown(op)}, which doesn't exist: name the file my_OP.py, or set OP in it, "
+            f"to one of {', '.join(registry.op_names())}"
+        )
+    why_not = getattr(module, "why_not", lambda *arrays, **settings: None)
+    return UserPair(op, file, hashlib.sha256(source).hexdigest(), module.forward, module.backward, why_not)
+
+
+def load_pairs(files: list[Path]) -> list[UserPair]:
+    """The pairs of all files. Raises UserError as `load_pair` does, and for two files for one op."""
+    pairs: dict[str, UserPair] = {}
+    for pair in map(load_pair, files):
+        if pair.op in pairs:
+            raise UserError(f"{pairs[pair.op].file} and {pair.file} are both for {pair.op}: give one of them")
+        pairs[pair.op] = pair
+    return list(pairs.values())
+
+
+def check_same_pairs(saved: list[dict[str, str]], pairs: list[UserPair]) -> None:
+    """Raise UserError unless a resumed run was given just the files that it was started with."""
+    before, now = {r["op"]: r for r in saved}, {p.op: p for p in pairs}
+    for op, record in before.items():
+        if op not in now:
+            again = command("--with", record["file"])
+            raise UserError(f"this run was started with {record['file']} for {op}: give it again, {again}")
+        if now[op].sha256 != record["sha256"]:
+            raise UserError(f"{now[op].file} has changed since this run was started with it: start a new run with it")
+    for op, pair in now.items():
+        if op not in before:
+            raise UserError(f"this run was not started with {pair.file} for {op}: leave it out, or start a new run")
+
+
+def install(pairs: list[UserPair]) -> list[registry.Version]:
+    """Let the pairs run wherever their ops are used. Returns what `registry.unregister` takes to undo it."""
+    return [registry.register(p.op, p.forward, p.backward, name=p.file.stem, why_not=p.why_not) for p in pairs]
