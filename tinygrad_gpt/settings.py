@@ -73,3 +73,8 @@ def _check(field: dataclasses.Field, value: Any) -> None:
         raise UserError(f"{name} should be greater than {rule['above']}, not {value}")
     if rule["below"] is not None and value >= rule["below"]:
         raise UserError(f"{name} should be less than {rule['below']}, not {value}")
+
+
+def option_name(setting_name: str) -> str:
+    """How a setting is written on the command line: min_lr is --min-lr, and from_, a word of Python's, is --from."""
+    return "--" + setting_name.rstrip("_").replace("_", "-")

@@ -14,7 +14,8 @@ from tests.one_line import assert_one_line
 from tinygrad_gpt import devices
 from tinygrad_gpt.cli import bench
 from tinygrad_gpt.kernels import registry
-from tinygrad_gpt.train.config import SETTINGS, option_name
+from tinygrad_gpt.settings import option_name
+from tinygrad_gpt.train.text_settings import SETTINGS
 
 OPTIONS = "--preset tiny --n-layer 1 --n-embd 8 --block-size 8 --batch-size 2 --steps 4 --eval-tokens 64"
 SMALL = f"{OPTIONS} --sample-tokens 20 --log-interval 2".split()
@@ -103,7 +104,7 @@ def test_ctrl_c_elsewhere(run, monkeypatch):
     def interrupted(*arguments, **settings):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tinygrad_gpt.train.run.open_corpus", interrupted)
+    monkeypatch.setattr("tinygrad_gpt.train.text_run.open_corpus", interrupted)
     status, _, error = run("train", *SMALL)
     assert status == 130 and "Traceback" not in error
 
@@ -241,7 +242,7 @@ def test_bugs_keep_their_traceback(run, monkeypatch):
     def broken(*arguments, **settings):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("tinygrad_gpt.train.run.prepare_tokens", broken)
+    monkeypatch.setattr("tinygrad_gpt.train.text_run.prepare_tokens", broken)
     with pytest.raises(ZeroDivisionError):
         run("train", "text.txt", *SMALL)
 

@@ -26,11 +26,12 @@ from tinygrad_gpt.models import (
     GPTConfig,
 )
 from tinygrad_gpt.tasks.perplexity import evaluate, evaluate_sliding
-from tinygrad_gpt.train import run as runs
+from tinygrad_gpt.train import text_run
 from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.metrics import read_metrics
-from tinygrad_gpt.train.presets import PRESETS, resolve
+from tinygrad_gpt.train.presets import PRESETS
 from tinygrad_gpt.train.reporter import Reporter
+from tinygrad_gpt.train.text_settings import resolve
 
 TEXT = "the quick brown fox jumps over the lazy dog, and again:\n" * 20
 SMALL = dict(n_layer=2, n_head=2, n_embd=8, block_size=8, batch_size=2, warmup=2, eval_tokens=64, sample_tokens=5)
@@ -50,7 +51,7 @@ def own_place(tmp_path, monkeypatch):
 def begun(folder, device="cuda", preset="tiny", **given):
     """A run that has made no step."""
     settings = resolve(preset, SMALL | {"corpus": "text.txt", "device": device} | given)
-    return runs.start(settings, Path(folder))
+    return text_run.start(settings, Path(folder))
 
 
 def trained(folder, device="cuda", **given):
@@ -61,7 +62,7 @@ def trained(folder, device="cuda", **given):
 
 
 def resumed(folder, device):
-    run = runs.resume(Path(folder), given={"device": device})
+    run = text_run.resume(Path(folder), given={"device": device})
     assert run.trainer.device.kind == device
     assert run.train(Reporter(io.StringIO()))
     return result(run)
@@ -215,7 +216,7 @@ def test_a_run_goes_on_on_the_other_side(first, then):
 
 def test_evaluation():
     run = begun("run")
-    model, tokens = run.model, run.trainer.tokens.val
+    model, tokens = run.model, run.task.tokens.val
     on_gpu = evaluate(model, tokens, 3), evaluate_sliding(model, tokens, 8, 3, 2)
     model.to("cpu")
     for got, right in zip(on_gpu, (evaluate(model, tokens, 3), evaluate_sliding(model, tokens, 8, 3, 2)), strict=True):

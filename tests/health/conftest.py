@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.train.conftest import own_place, reporter, settings, text  # noqa: F401 - fixtures, as for the runs there
+from tests.train.conftest import *  # noqa: F403 - its fixtures, too
 from tinygrad_gpt.data import open_corpus
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.reporter import Reporter
-from tinygrad_gpt.train.run import start
+from tinygrad_gpt.train.text_run import start
 from tinygrad_gpt.train.trained_model import choose_settings
 
 ENGLISH = 60_000  # characters

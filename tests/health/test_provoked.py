@@ -216,7 +216,7 @@ def test_every_finding_is_explained():
 
 def test_thresholds_are_what_the_text_says():
     """The floor of a double softmax, by the definition and by the formula."""
-    from tinygrad_gpt.health.baselines import double_softmax_constant, double_softmax_floor
+    from tinygrad_gpt.tasks.baselines import double_softmax_constant, double_softmax_floor
 
     sure = np.zeros((1, 65), np.float32)
     sure[0, 3] = 1.0

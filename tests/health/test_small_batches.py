@@ -14,7 +14,7 @@ PLAN = Plan(
     norm="pre",
     activation="gelu_tanh",
     dropout=0.0,
-    vocab_size=65,
+    choices=65,
     unigram_entropy=3.3,
     commonest_share=0.15,
 )

@@ -8,11 +8,11 @@ import pytest
 from tinygrad_gpt import functional as F
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.health.snapshot import probe, snapshot
+from tinygrad_gpt.health.snapshot import snapshot
 from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.reporter import Reporter
-from tinygrad_gpt.train.run import resume, start
+from tinygrad_gpt.train.text_run import resume, start
 
 TIMES = ("tokens_per_s", "elapsed_s")
 
@@ -57,8 +57,8 @@ def test_a_look_draws_no_random_number_and_leaves_no_trace(settings, reporter, t
     model, before = run.model, random_stream.random_state()
     model.train()
     gradients = [p.grad.copy() for p in model.parameters()]
-    seen = snapshot(model, *probe(run.trainer.tokens.val, 8))
-    assert snapshot(model, *probe(run.trainer.tokens.val, 8)) == seen
+    seen = snapshot(model, run.task)
+    assert snapshot(model, run.task) == seen
     assert random_stream.random_state() == before and model.training
     assert all("forward" not in vars(module) for module in model.modules())
     for p, gradient in zip(model.parameters(), gradients, strict=True):
@@ -70,7 +70,7 @@ def test_what_a_look_sees(settings, reporter, tmp_path):
     run = start(settings(n_layer=2, activation="relu"), tmp_path / "run")
     run.train(reporter)
     model = run.model.eval()
-    x, y = probe(run.trainer.tokens.val, 8)
+    x, y = run.task.probe()
     logits = model(x).numpy()
     predicted = logits.argmax(-1)
     seen = snapshot(model, x, y)

@@ -17,7 +17,7 @@ from tinygrad_gpt.files.storage import data_folder
 from tinygrad_gpt.tasks.perplexity import evaluate_sliding
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.reporter import Reporter
-from tinygrad_gpt.train.run import start
+from tinygrad_gpt.train.text_run import start
 from tinygrad_gpt.train.trained_model import choose_settings, open_model
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -68,7 +68,7 @@ def our_run(folder, out, **given):
     settings = dict(corpus="wikitext-2", from_=str(folder), block_size=WINDOW, steps=STEPS, batch_size=4, lr=LR)
     settings |= dict(weight_decay=DECAY, grad_clip=MAX_NORM, warmup=2, eval_tokens=1, sample_tokens=0)
     run = start(choose_settings(None, settings | given), out)
-    run.trainer.validate = lambda told: 0.0  # not the subject, and all of the test text
+    run.task.evaluate = lambda *given: {"val_loss": 0.0}  # not the subject, and all of the test text
     return run
 
 
@@ -153,7 +153,7 @@ def test_what_was_fine_tuned_here_is_exported_to_transformers(folder, tmp_path):
     assert theirs.config.eos_token_id == 50256 and theirs.config.n_positions == POSITIONS
     tokenizer = transformers.AutoTokenizer.from_pretrained("exported")
     text = "The model, fine-tuned: 27 steps.\n"
-    ids = run.tokenizer.encode(text)[None]
+    ids = run.task.tokenizer.encode(text)[None]
     assert tokenizer(text)["input_ids"] == ids[0].tolist()
     with torch.no_grad():
         logits = theirs.eval()(torch.from_numpy(ids)).logits.numpy()

@@ -5,8 +5,8 @@ import io
 import pytest
 
 from tests.restoring import process_settings
-from tinygrad_gpt.train.presets import resolve
 from tinygrad_gpt.train.reporter import Reporter
+from tinygrad_gpt.train.text_settings import resolve
 
 VERSE = "the quick brown fox jumps over the lazy dog, and again:\n"
 SMALL = dict(n_layer=1, n_head=2, n_embd=8, block_size=8, batch_size=2, warmup=2, eval_tokens=64, sample_tokens=5)

@@ -10,7 +10,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.reporter import Reporter
-from tinygrad_gpt.train.run import resume, start
+from tinygrad_gpt.train.text_run import resume, start
 from tinygrad_gpt.train.user_ops import install, load_pair
 
 BROKEN_GELU = """

@@ -13,9 +13,9 @@ from tinygrad_gpt.files.storage import data_folder
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.metrics import read_metrics
-from tinygrad_gpt.train.presets import resolve
 from tinygrad_gpt.train.reporter import Reporter
-from tinygrad_gpt.train.run import resume, start
+from tinygrad_gpt.train.text_run import resume, start
+from tinygrad_gpt.train.text_settings import resolve
 
 needs_dot_products = pytest.mark.skipif(
     registry.cannot_round("bfloat16") is not None, reason=str(registry.cannot_round("bfloat16"))

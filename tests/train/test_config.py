@@ -6,10 +6,19 @@ import math
 import pytest
 
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.models.gpt import GPT, GPTConfig
-from tinygrad_gpt.train.config import MODEL_FIELDS, SETTINGS, TRAIN_FIELDS, TrainConfig, option_name
-from tinygrad_gpt.train.presets import PRESETS, count_parameters, resolve
-from tinygrad_gpt.train.run_folder import resumed_settings, settings_of
+from tinygrad_gpt.models.gpt import GPT, GPTConfig, count_parameters
+from tinygrad_gpt.settings import option_name
+from tinygrad_gpt.train.config import TrainConfig
+from tinygrad_gpt.train.presets import PRESETS
+from tinygrad_gpt.train.text_settings import (
+    MODEL_FIELDS,
+    SETTINGS,
+    TASK_FIELDS,
+    TRAIN_FIELDS,
+    resolve,
+    resumed_settings,
+    settings_of,
+)
 from tinygrad_gpt.train.trainer import learning_rate
 
 
@@ -38,9 +47,9 @@ def test_min_lr_above_lr():
 
 
 def test_every_setting_has_a_help_and_a_group():
-    for field in (*MODEL_FIELDS, *TRAIN_FIELDS):
+    for field in (*MODEL_FIELDS, *TASK_FIELDS, *TRAIN_FIELDS):
         assert field.metadata["help"] and field.metadata["group"] in ("Model", "Data", "Optimiser", "Run"), field.name
-    assert len(SETTINGS) == len(MODEL_FIELDS) + len(TRAIN_FIELDS), "a name is used for two settings"
+    assert len(SETTINGS) == len(MODEL_FIELDS) + len(TASK_FIELDS) + len(TRAIN_FIELDS), "a name is used for two settings"
 
 
 def test_nothing_that_changes_the_weights_is_free():
@@ -164,7 +173,7 @@ def test_option_names():
 def test_the_shape_comes_from_the_source_and_the_recipe_from_finetune():
     settings = resolve(None, {"from_": "somewhere"}, SHAPE)
     assert settings.preset == "finetune" and settings.gpt_config(11) == SHAPE
-    assert settings.train.tokenizer == "own" and settings.window == settings.train.window == 16
+    assert settings.task.tokenizer == "own" and settings.window == settings.task.window == 16
     recipe = dict(lr=5e-5, min_lr=0.0, schedule="linear", warmup=0, beta1=0.9, beta2=0.999, eps=1e-8, grad_clip=1.0)
     recipe |= dict(weight_decay=0.0, batch_size=8, batches="epochs")  # of transformers' Trainer
     assert {name: getattr(settings.train, name) for name in recipe} == recipe
@@ -172,7 +181,7 @@ def test_the_shape_comes_from_the_source_and_the_recipe_from_finetune():
 
 def test_a_source_with_another_preset_and_tokenizer():
     settings = resolve("tiny", {"from_": "somewhere", "tokenizer": "char"}, SHAPE)
-    assert settings.preset == "tiny" and settings.train.batch_size == 8 and settings.train.tokenizer == "char"
+    assert settings.preset == "tiny" and settings.train.batch_size == 8 and settings.task.tokenizer == "char"
     assert resolve("tiny", {"from_": "somewhere"}, SHAPE).train.tokenizer == "own"
 
 

@@ -12,7 +12,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models import GPT2, GPTConfig
 from tinygrad_gpt.models.hf.pretrained import save_pretrained
 from tinygrad_gpt.train.checkpoint import load_checkpoint
-from tinygrad_gpt.train.run import resume, start
+from tinygrad_gpt.train.text_run import resume, start
 from tinygrad_gpt.train.trained_model import HuggingFaceModel, TrainedRun, choose_settings, find_model, open_model
 
 
@@ -71,11 +71,11 @@ def test_a_run_begins_with_the_weights_of_the_folder(chosen, folder, tmp_path):
 
 def test_it_learns_and_is_self_contained(chosen, folder, reporter, tmp_path):
     run = start(chosen(steps=30, lr=1e-2), tmp_path / "run")
-    first = run.trainer.validate()
+    first = run.trainer.evaluate()["val_loss"]
     run.train(reporter)
     shutil.rmtree(folder)
     source, own, model = open_model(str(tmp_path / "run"))
-    assert run.trainer.validate() < first - 0.3
+    assert run.trainer.evaluate()["val_loss"] < first - 0.3
     for p, q in zip(run.model.parameters(), model.parameters(), strict=True):
         np.testing.assert_array_equal(p.data, q.data)
     assert source.settings == run.settings and own.decode(own.encode("fox")) == "fox"
@@ -92,7 +92,7 @@ def test_dropouts_are_those_that_were_chosen(chosen, tmp_path):
 def test_a_run_goes_on_from_a_run(settings, reporter, tmp_path):
     first = start(settings(), tmp_path / "first")
     first.train(reporter)
-    second = start(choose_settings(None, {"corpus": first.settings.train.corpus, "from_": str(first.folder.path)}))
+    second = start(choose_settings(None, {"corpus": first.task.config.corpus, "from_": str(first.folder.path)}))
     for p, q in zip(first.model.parameters(), second.model.parameters(), strict=True):
         np.testing.assert_array_equal(p.data, q.data)
     assert second.trainer.step == 0 and second.trainer.optimizer.steps["final_norm.weight"] == 0
@@ -142,7 +142,7 @@ def test_a_folder_without_a_tokenizer(chosen, folder, tmp_path):
     with pytest.raises(UserError, match="hf has no tokenizer: give one with --tokenizer PATH"):
         start(chosen(), tmp_path / "run")
     run = start(chosen(tokenizer=str(tmp_path / "elsewhere.json")), tmp_path / "run")
-    assert run.tokenizer.decode(run.tokenizer.encode("fox")) == "fox"
+    assert run.task.tokenizer.decode(run.task.tokenizer.encode("fox")) == "fox"
 
 
 def test_a_checkpoint_that_lacks_a_tensor(chosen, folder, tmp_path):

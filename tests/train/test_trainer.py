@@ -14,8 +14,8 @@ from tinygrad_gpt.train import trainer as trainer_module
 from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.reporter import Reporter
-from tinygrad_gpt.train.run import resume, start
 from tinygrad_gpt.train.run_folder import RunFolder
+from tinygrad_gpt.train.text_run import resume, start
 from tinygrad_gpt.train.trained_model import open_model
 from tinygrad_gpt.train.user_ops import install, load_pair
 
@@ -77,7 +77,7 @@ def test_rows_hold_the_mean_loss_since_the_row_before(settings, reporter, tmp_pa
 def test_each_step_has_its_own_learning_rate(settings, reporter, tmp_path):
     run = start(settings(log_interval=1), tmp_path / "run")
     run.train(reporter)
-    expected = [trainer_module.learning_rate(step, run.settings.train) for step in range(6)]
+    expected = [trainer_module.learning_rate(step, run.trainer.config) for step in range(6)]
     assert [row["lr"] for row in read_metrics(run.folder.metrics)] == expected and len(set(expected)) == 6
 
 
@@ -85,7 +85,7 @@ def test_the_last_look_takes_the_whole_validation_text(settings, reporter, tmp_p
     run = start(settings(eval_tokens=16), tmp_path / "run")
     run.train(reporter)
     total, count = 0.0, 0
-    tokens, block = run.trainer.tokens.val.astype(int), 8
+    tokens, block = run.task.tokens.val.astype(int), 8
     for first in range(0, len(tokens) - block, block):
         total += run.model.loss(tokens[None, first : first + block], tokens[None, first + 1 : first + 1 + block]).item()
         count += 1
@@ -319,7 +319,7 @@ def test_a_trained_run_opens_with_its_weights(settings, reporter, tmp_path):
 def test_the_sample_is_the_same_each_time_and_leaves_the_model_in_training(settings, reporter, tmp_path):
     run = start(settings(sample_tokens=30, prompt="the"), tmp_path / "run")
     run.train(reporter)
-    texts = ["".join(run.sample()) for _ in range(2)]
+    texts = ["".join(run.task.sample(run.model)) for _ in range(2)]
     assert texts[0] == texts[1] and texts[0].startswith("the") and len(texts[0]) == 33
     assert run.model.training
 
@@ -327,7 +327,7 @@ def test_the_sample_is_the_same_each_time_and_leaves_the_model_in_training(setti
 def test_a_text_without_line_ends_has_a_sample_too(settings, text, reporter, tmp_path):
     text.write_text("abcdefg " * 60, encoding="utf-8")
     run = start(settings(), tmp_path / "run")
-    assert len("".join(run.sample())) == 5
+    assert len("".join(run.task.sample(run.model))) == 5
 
 
 def test_a_bpe_run(settings, reporter, tmp_path):
@@ -336,7 +336,7 @@ def test_a_bpe_run(settings, reporter, tmp_path):
     run.train(reporter)
     assert run.model.config.vocab_size == 270
     again = start(settings(tokenizer=str(run.folder.tokenizer)), tmp_path / "again")
-    assert again.tokenizer.fingerprint() == run.tokenizer.fingerprint()
+    assert again.task.tokenizer.fingerprint() == run.task.tokenizer.fingerprint()
     with pytest.raises(UserError, match="there is no tokenizer 'frob': expected char, bpe, gpt1, own, or the path"):
         start(settings(tokenizer="frob"), tmp_path / "third")
 
@@ -346,8 +346,8 @@ def test_a_gpt1_run(settings, reporter, tmp_path):
     pytest.importorskip("tokenizers")
     run = start(settings(tokenizer="gpt1", bpe_vocab=256, norm="post"), tmp_path / "run")
     run.train(reporter)
-    assert isinstance(run.tokenizer, GPT1Tokenizer)
-    assert run.model.config.vocab_size == run.tokenizer.vocab_size <= 256
-    assert "".join(run.sample())
+    assert isinstance(run.task.tokenizer, GPT1Tokenizer)
+    assert run.model.config.vocab_size == run.task.tokenizer.vocab_size <= 256
+    assert "".join(run.task.sample(run.model))
     with pytest.raises(UserError, match="the prompt ' ' is no token of this model"):
-        encode_prompt(run.tokenizer, " ")
+        encode_prompt(run.task.tokenizer, " ")

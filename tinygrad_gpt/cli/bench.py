@@ -14,8 +14,8 @@ import typer
 
 from tinygrad_gpt.kernels import compiling, registry
 from tinygrad_gpt.memory import keep_freed_memory
+from tinygrad_gpt.models.gpt import count_parameters
 from tinygrad_gpt.random_stream import normal
-from tinygrad_gpt.train.presets import count_parameters
 from tinygrad_gpt.train.reporter import thousands
 
 SECONDS = 3.0  # for each number
@@ -34,8 +34,8 @@ def bench(
 
     from tinygrad_gpt.cli.inspecting import facts, versions_on
     from tinygrad_gpt.devices import device
-    from tinygrad_gpt.train.presets import resolve
     from tinygrad_gpt.train.reporter import COMPILING
+    from tinygrad_gpt.train.text_settings import resolve
 
     settings = resolve(preset)
     console = Console(highlight=False)
@@ -74,7 +74,7 @@ def training_step(settings) -> tuple[str, str, float, str]:
     from tinygrad_gpt.models.gpt import GPT
     from tinygrad_gpt.train.trainer import Trainer
 
-    vocabulary = settings.train.bpe_vocab if settings.train.tokenizer == "bpe" else CHARACTERS
+    vocabulary = settings.task.bpe_vocab if settings.task.tokenizer == "bpe" else CHARACTERS
     config = settings.gpt_config(vocabulary)
     stream = np.random.default_rng(0).integers(vocabulary, size=100_000).astype(np.uint16)
     trainer = Trainer(settings.train, GPT(config), TokenSet(stream, stream, len(stream), len(stream)), folder=None)

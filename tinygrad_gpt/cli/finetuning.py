@@ -5,41 +5,47 @@ from typing import Annotated
 
 import typer
 
-from tinygrad_gpt.cli.options import with_settings_of
+from tinygrad_gpt.cli.options import INTERRUPTED, with_settings_of
 from tinygrad_gpt.cli.trained import DeviceName, TokenizerPath
-from tinygrad_gpt.errors import command
+from tinygrad_gpt.cli.training import PairFiles, check_and_install, download_progress
+from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.train.finetune import FinetuneConfig
-
-INTERRUPTED = 130
 
 
 @with_settings_of(FinetuneConfig)
 def finetune(
-    task: Annotated[
-        str,
+    data: Annotated[
+        str | None,
         typer.Argument(
             metavar="TASK",
             help="cola, or the path of your own: a .tsv or .csv file with a text and its label on each line, or a "
             "folder with two of them, train and dev",
             show_default=False,
         ),
-    ],
+    ] = None,
     from_: Annotated[
-        str,
+        str | None,
         typer.Option("--from", help="the pre-trained model: a run folder or a Hugging Face folder", show_default=False),
-    ],
+    ] = None,
     lm_weight: Annotated[
         list[float] | None,
         typer.Option(
-            help="λ: how much the language model's loss counts beside the task's; may be repeated",
+            help="λ: weight of the language model's loss beside the task's; may be repeated",
             show_default="both 0 and 0.5",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="how many runs with each λ, from --seed on", min=1, max=1000)] = 1,
+    seeds: Annotated[
+        int | None, typer.Option(help="runs with each λ, from --seed on", min=1, max=1000, show_default="1")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="folder to make", show_default="runs/TASK-1, runs/TASK-2, ...")
     ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="continue the fine-tuning in this folder", show_default=False)
+    ] = None,
     tokenizer: TokenizerPath = None,
+    with_: PairFiles = None,
+    force: Annotated[bool, typer.Option("--force", help="train even with a pair whose gradient is wrong")] = False,
     **given,
 ):
     """Fine-tune a pre-trained GPT as a classifier of texts, as GPT-1's paper does.
@@ -51,38 +57,82 @@ def finetune(
 
         tinygrad-gpt finetune cola --from runs/gpt1 --seeds 3 --epochs 6 --lr 5e-4
 
-    Ctrl-C saves what has been reached, and ends.
+    Ctrl-C saves and ends; --resume continues from there, or from the last
+    checkpoint of a run that was killed, and ends with the same weights.
     """
-    from tinygrad_gpt.cli.training import download_progress
+    from tinygrad_gpt.data import load_tokenizer
     from tinygrad_gpt.data.classification import open_task
-    from tinygrad_gpt.train.finetune_run import FinetuneRun
+    from tinygrad_gpt.train import finetune, user_ops
     from tinygrad_gpt.train.reporter import make_reporter
-    from tinygrad_gpt.train.trained_model import open_model
+    from tinygrad_gpt.train.trained_model import find_model
 
-    config = FinetuneConfig(**given)
     reporter = make_reporter()
-    opened = open_task(task, progress=download_progress(reporter))
-    _, tokenizer, body = open_model(from_, tokenizer)
-    all_seeds = list(range(config.seed, config.seed + seeds))
-    run = FinetuneRun(body, tokenizer, opened, config, lm_weight or [0.0, 0.5], all_seeds, out, from_)
+    progress = download_progress(reporter)
+    if resume:
+        _check_resumed(
+            resume,
+            {"--from": from_, "--lm-weight": lm_weight, "--seeds": seeds, "--out": out, "--tokenizer": tokenizer},
+            data,
+        )
+        pairs = user_ops.load_pairs(with_ or [])
+        user_ops.check_same_pairs(finetune.read_description(resume)["own_pairs"], pairs)
+        check_and_install(pairs, force, reporter)
+        tuning = finetune.resume(resume, given, pairs, progress)
+    else:
+        if data is None or from_ is None:
+            what = (
+                "name the task, cola or a file of texts and labels"
+                if data is None
+                else "name the pre-trained model with --from"
+            )
+            raise UserError(f"{what}; or continue a fine-tuning with --resume")
+        config = FinetuneConfig(**given)
+        pairs = user_ops.load_pairs(with_ or [])
+        texts, source = open_task(data, progress=progress), find_model(from_)
+        other = load_tokenizer(tokenizer) if tokenizer else None
+        if other:
+            source.check_fits(other)
+        check_and_install(pairs, force, reporter)
+        all_seeds = list(range(config.seed, config.seed + (seeds or 1)))
+        tuning = finetune.start(texts, source, config, lm_weight or [0.0, 0.5], all_seeds, out, other, pairs)
+    labelled = tuning.task.data
     reporter.note(
-        f"fine-tuning in {run.folder} on {run.device.title}: {run.parameters:,} parameters, "
-        f"{len(opened.train.texts):,} texts of {opened.name} in {len(opened.classes)} classes "
-        f"({len(opened.dev.texts):,} to test on)"
+        f"fine-tuning in {tuning.folder} on {tuning.device.title}: {tuning.parameters:,} parameters, "
+        f"{len(labelled.train.texts):,} texts of {labelled.name} in {len(labelled.classes)} classes "
+        f"({len(labelled.dev.texts):,} to test on)"
     )
-    finished = run.run(reporter)
-    if run.results:
-        _print_results(run.summary())
+    finished = tuning.train(reporter)
+    if tuning.results:
+        _print_results(tuning.summary())
     if not finished:
-        reporter.note(f"stopped; what had been reached is saved in {run.folder}")
+        files = [word for file in with_ or [] for word in ("--with", file)]
+        again = command("tinygrad-gpt", "finetune", "--resume", tuning.folder, *files)
+        reporter.note(f"stopped and saved; continue with: {again}")
         return INTERRUPTED
-    example = command("tinygrad-gpt", "classify", run.folder)
-    reporter.note(f"{run.folder}: try  {example} {_in_quotes(opened.dev.texts[0])}")
+    example = command("tinygrad-gpt", "classify", tuning.folder)
+    reporter.note(f"{tuning.folder}: try  {example} {_in_quotes(labelled.dev.texts[0])}")
     return 0
 
 
+def _check_resumed(folder: Path, given: dict, data: str | None) -> None:
+    """Raise UserError for what --resume takes from the folder itself, where it is given and is something else."""
+    from tinygrad_gpt.train.finetune import read_description
+
+    written = read_description(folder)
+    if data not in (None, written["data"]["name"]):
+        raise UserError(
+            f"this fine-tuning was started on {written['data']['name']}, not {data}: leave it out, or start a new one"
+        )
+    for option, value in given.items():
+        if value is not None and not (option == "--from" and value == written["from"]["name"]):
+            raise UserError(f"--resume takes {option} from the folder {folder}: leave it out")
+
+
 def classify(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a folder that `finetune` made", show_default=False)],
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="a folder that `finetune` made, or one of its runs", show_default=False),
+    ],
     texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="what to classify", show_default=False)],
     device: DeviceName = "cpu",
 ):

@@ -11,9 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from tinygrad_gpt.models.gpt import GPTConfig
-from tinygrad_gpt.train import presets
-from tinygrad_gpt.train.config import SETTINGS, TrainConfig, option_name
+from tinygrad_gpt.settings import option_name
+from tinygrad_gpt.tasks.next_token import NextTokenConfig
+from tinygrad_gpt.train.config import TrainConfig
+from tinygrad_gpt.train.presets import DEFAULT
+from tinygrad_gpt.train.text_settings import SETTINGS, resolve
 
+INTERRUPTED = 130  # exit status of a command that Ctrl-C ended
 ARGUMENTS = ("corpus",)  # settings that are an argument of the command, not an option
 
 
@@ -44,13 +48,17 @@ def _with_options(command: Callable, options: list[inspect.Parameter]) -> Callab
 
 def setting_options() -> list[inspect.Parameter]:
     """The settings as parameters that Typer makes options of, in groups. Their default, None, means "as the preset"."""
-    hints = typing.get_type_hints(GPTConfig) | typing.get_type_hints(TrainConfig)
-    defaults = presets.resolve().values()
+    hints = {
+        name: hint
+        for kind in (GPTConfig, NextTokenConfig, TrainConfig)
+        for name, hint in typing.get_type_hints(kind).items()
+    }
+    defaults = resolve().values()
     options = []
     for name, field in SETTINGS.items():
         if name not in ARGUMENTS:
             default = _shown(defaults[name])
-            shown = f"{presets.DEFAULT}: {default}" if default else None
+            shown = f"{DEFAULT}: {default}" if default else None
             options.append(_option(name, hints[name], field.metadata, shown))
     return options
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tinygrad_gpt.cli.options import with_settings
+from tinygrad_gpt.cli.options import INTERRUPTED, with_settings
 from tinygrad_gpt.errors import UserError, command
 
 PairFiles = Annotated[
@@ -52,40 +52,37 @@ def train(
     --resume goes on from there, or from the last checkpoint of a run that was
     killed, and ends with the same weights as a run that was never stopped.
     """
-    from tinygrad_gpt.kernels import registry
-    from tinygrad_gpt.train import run, user_ops
+    from tinygrad_gpt.train import text_run, user_ops
     from tinygrad_gpt.train.reporter import make_reporter
     from tinygrad_gpt.train.run_folder import RunFolder
     from tinygrad_gpt.train.trained_model import choose_settings
 
     if resume and out:
-        raise UserError("--resume goes on in the run's own folder: leave --out away")
+        raise UserError("--resume continues in the run's own folder: leave out --out")
     if corpus is not None:
         if RunFolder(Path(corpus)).checkpoint.is_file():
             again = command("--resume", Path(corpus))
-            raise UserError(f"{corpus} is a run folder, no text: go on with {again}, or name a text first")
+            raise UserError(f"{corpus} is a run folder, not a text: continue it with {again}, or name a text first")
         given["corpus"] = corpus
     reporter = make_reporter()
     settings = None if resume else choose_settings(preset, given)  # complain about options before doing any work
     pairs = user_ops.load_pairs(with_ or [])
-    for pair in pairs:
-        _check_pair(pair, force, reporter)
-    user_ops.install(pairs)
     if resume:
-        training = run.resume(resume, preset, given, pairs, download_progress(reporter))
+        user_ops.check_same_pairs(RunFolder(resume).read_config()["own_pairs"], pairs)
+    check_and_install(pairs, force, reporter)
+    if resume:
+        run = text_run.resume(resume, preset, given, pairs, download_progress(reporter))
     else:
-        training = run.start(settings, out, pairs, download_progress(reporter), reporter.note)
-    reporter.note(_what_begins(training))
-    dtype, where = training.settings.train.dtype, training.trainer.device.kind
-    if dtype in registry.ROUNDING and (reason := registry.cannot_round(dtype, where)):
-        reporter.note(f"--dtype {dtype} runs in float32 here: {reason}")
-    if not training.train(reporter):
+        run = text_run.start(settings, out, pairs, download_progress(reporter), reporter.note)
+    reporter.note(_what_begins(run))
+    report_rounding(run.trainer, reporter)
+    path = run.folder.path
+    if not run.train(reporter):
         files = [word for file in with_ or [] for word in ("--with", file)]
-        again = command("tinygrad-gpt", "train", "--resume", training.folder.path, *files)
-        reporter.note(f"stopped and saved at step {training.trainer.step}; go on with: {again}")
-        return 130
-    _write_sample(training, reporter)
-    path = training.folder.path
+        again = command("tinygrad-gpt", "train", "--resume", path, *files)
+        reporter.note(f"stopped and saved at step {run.trainer.step}; continue with: {again}")
+        return INTERRUPTED
+    _write_sample(run, reporter)
     reporter.note(f"\n{path}: try  {command('tinygrad-gpt', 'sample', path)}")
     return 0
 
@@ -96,8 +93,9 @@ def presets():
     from rich.table import Table
 
     from tinygrad_gpt.train.config import TrainConfig
-    from tinygrad_gpt.train.presets import DEFAULT, LONGEST_WINDOW, PRESETS, resolve
+    from tinygrad_gpt.train.presets import DEFAULT, LONGEST_WINDOW, PRESETS
     from tinygrad_gpt.train.reporter import thousands
+    from tinygrad_gpt.train.text_settings import resolve
 
     table = Table("preset", "what for", show_lines=True)
     for name, preset in PRESETS.items():
@@ -117,21 +115,34 @@ def presets():
     Console().print(table)
 
 
-def _check_pair(pair, force: bool, reporter) -> None:
-    """Say how well the user's pair does, and refuse a wrong one. Raises UserError."""
+def check_and_install(pairs, force: bool, reporter) -> None:
+    """Let the user's own pairs run, after a report on each. Raises UserError for a wrong one, unless `force`."""
     import numpy as np
 
     from tinygrad_gpt.check import check_op
+    from tinygrad_gpt.train import user_ops
 
-    with np.errstate(all="ignore"):  # a wrong pair may well divide by zero
-        report = check_op(pair.op, pair)
-    if report.ok:
-        reporter.note(f"{pair.file} is right for {pair.op}: {report.cases} cases, worst error {report.worst_error:.1e}")
-        return
-    reporter.note(str(report))
-    if not force:
-        raise UserError(f"{pair.file} is wrong for {pair.op} (see above): put it right, or train with it by --force")
-    reporter.note(f"training with {pair.file} all the same, as --force says")
+    for pair in pairs:
+        with np.errstate(all="ignore"):  # a wrong pair may well divide by zero
+            report = check_op(pair.op, pair)
+        if report.ok:
+            right = f"{report.cases} cases, worst error {report.worst_error:.1e}"
+            reporter.note(f"{pair.file} is right for {pair.op}: {right}")
+            continue
+        reporter.note(str(report))
+        if not force:
+            raise UserError(f"{pair.file} is wrong for {pair.op} (see above): put it right, or force it with --force")
+        reporter.note(f"training with {pair.file} all the same, as --force says")
+    user_ops.install(pairs)
+
+
+def report_rounding(trainer, reporter) -> None:
+    """Say so where products do not round as the setting dtype asks for."""
+    from tinygrad_gpt.kernels import registry
+
+    dtype = trainer.config.dtype
+    if dtype in registry.ROUNDING and (reason := registry.cannot_round(dtype, trainer.device.kind)):
+        reporter.note(f"--dtype {dtype} runs in float32 here: {reason}")
 
 
 def download_progress(reporter):
@@ -147,24 +158,22 @@ def download_progress(reporter):
     return progress
 
 
-def _what_begins(training) -> str:
-    settings, model, tokens = training.settings, training.model, training.trainer.tokens
-    step = training.trainer.step
-    begins = f"resuming {training.folder.path} at step {step}" if step else f"training in {training.folder.path}"
-    source = f" from {settings.train.from_}" if settings.train.from_ else ""
+def _what_begins(run) -> str:
+    task, trainer, path = run.task, run.trainer, run.folder.path
+    begins = f"resuming {path} at step {trainer.step}" if trainer.step else f"training in {path}"
+    source = f" from {task.config.from_}" if task.config.from_ else ""
     return (
-        f"{begins}{source}: preset {settings.preset}, on {training.trainer.device.title}, "
-        f"{model.num_parameters():,} parameters, {len(tokens.train):,} tokens of {settings.train.corpus} "
-        f"({len(tokens.val):,} to validate)"
+        f"{begins}{source}: preset {run.folder.read_config()['preset']}, on {trainer.device.title}, "
+        f"{run.model.num_parameters():,} parameters, "
+        f"{len(task.tokens.train):,} tokens of {task.config.corpus} ({len(task.tokens.val):,} to validate)"
     )
 
 
-def _write_sample(training, reporter) -> None:
+def _write_sample(run, reporter) -> None:
     from tinygrad_gpt.files.storage import replacing
 
-    if training.settings.train.sample_tokens == 0:
-        return
-    text = "".join(training.sample())
-    with replacing(training.folder.sample) as file:
-        file.write(text.encode())
-    reporter.note(f"\n{text.strip()}")
+    text = "".join(run.task.sample(run.model))
+    if text:
+        with replacing(run.folder.sample) as file:
+            file.write(text.encode())
+        reporter.note(f"\n{text.strip()}")

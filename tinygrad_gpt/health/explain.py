@@ -93,8 +93,9 @@ def signs(checkup: Checkup) -> list[str]:
     plan, rows = checkup.plan, checkup.rows
     history = History(plan, rows)
     loss = rows[-1]["train_loss"]
-    unigram = "" if plan.unigram_entropy is None else f", by counting tokens {plan.unigram_entropy:.3f}"
-    lines = [f"loss                {loss:.3f} after {history.step} steps; guessing blindly {_log(plan)}{unigram}"]
+    blind = "" if plan.choices is None else f"; guessing blindly log {plan.choices} = {math.log(plan.choices):.3f}"
+    unigram = "" if plan.unigram_entropy is None else f", by counting answers {plan.unigram_entropy:.3f}"
+    lines = [f"loss                {loss:.3f} after {history.step} steps{blind}{unigram}"]
     measured = [row for row in rows if "val_loss" in row]
     if measured:
         best = min(measured, key=lambda row: row["val_loss"])
@@ -110,32 +111,32 @@ def signs(checkup: Checkup) -> list[str]:
 
 
 def not_checked(checkup: Checkup) -> list[str]:
-    """What cannot be told of this run, and why."""
+    """What could not be checked in this run, and why."""
     plan, rows = checkup.plan, checkup.rows
     lines = []
     if not any(has_snapshot(row) for row in rows):
-        lines.append(
-            "no looks into the model: gradients by block, predictions and units (a run with --health has them)"
-        )
+        lines.append("gradients by block, predictions and units: rows have no snapshots (a run with --health has them)")
     if plan.unigram_entropy is None:
-        lines.append("the unigram entropy of the text was not recorded (newer runs do): no comparison with it")
+        lines.append("whether the loss is that of counting answers: config.json has no unigram entropy to compare with")
     left = plan.warmup + plan.window - rows[-1]["step"]
     if left > 0:
         lines.append(
-            f"whether the loss is stuck: that takes {plan.window} steps after the warm-up, {left} more than made"
+            f"whether the loss is stuck: this needs {plan.window} steps after the warm-up, {left} more than made"
         )
     return lines
 
 
 def _signs_of_look(plan: Plan, look: dict[str, Any]) -> list[str]:
-    gradients = look["block_gradients"]
-    common = "" if plan.commonest_share is None else f"; the commonest is {plan.commonest_share:.0%} of the text"
-    return [
-        f"gradient by block   {min(gradients):.2g} to {max(gradients):.2g}",
-        f"predictions         {look['accuracy']:.0%} right; {look['prediction_share']:.0%} are the same token{common}",
-        f"units without slope {max(look['flat_units']):.0%} at most of a block's",
-        f"saturated attention {max(look['saturated_attention']):.0%} at most of a block's",
-    ]
+    lines, gradients = [], look["block_gradients"]
+    if "accuracy" in look:
+        common = "" if plan.commonest_share is None else f"; the commonest is {plan.commonest_share:.0%} of the data"
+        right, same = f"{look['accuracy']:.0%} right", f"{look['prediction_share']:.0%} are the same{common}"
+        lines.append(f"predictions         {right}; {same}")
+    if gradients:
+        lines.append(f"gradient by block   {min(gradients):.2g} to {max(gradients):.2g}")
+        lines.append(f"units without slope {max(look['flat_units']):.0%} at most of a block's")
+        lines.append(f"saturated attention {max(look['saturated_attention']):.0%} at most of a block's")
+    return lines
 
 
 def _clipped(history: History) -> str:
@@ -144,7 +145,3 @@ def _clipped(history: History) -> str:
         return "no clipping"
     share = sum(row.get("grad_norm", 0) > clip for row in history.recent) / len(history.recent)
     return f"clipped to {clip:g} at {share:.0%} of the rows"
-
-
-def _log(plan: Plan) -> str:
-    return f"log {plan.vocab_size} = {math.log(plan.vocab_size):.3f}"

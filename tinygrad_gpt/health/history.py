@@ -26,6 +26,12 @@ HIGH_LR = 0.01  # for Adam, whatever the model: advice never goes above it
 STOPPED = 0.01  # a loss that fell by less than this part of itself, from the window's one half to the other, stands
 
 
+def settings_of_model(model) -> dict[str, Any]:
+    """The fields of the model's config, if it has a dataclass of settings."""
+    config = getattr(model, "config", None)
+    return dataclasses.asdict(config) if dataclasses.is_dataclass(config) else {}
+
+
 @dataclass(frozen=True)
 class Symptom:
     """Something wrong, in three clauses. `kind` is its name in explain.py and in metrics.jsonl."""
@@ -43,36 +49,39 @@ class Symptom:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the rules need to know of a run's settings; the last two are None where they were not recorded."""
+    """What the rules need to know of a run's settings and of its data; the last three are explained in Task.facts. A
+    model that does not say, or a task that has no such thing, leaves the defaults.
+    """
 
     steps: int
     lr: float
     warmup: int
     grad_clip: float
-    norm: str
-    activation: str
-    dropout: float
-    vocab_size: int
+    norm: str | None = None
+    activation: str | None = None
+    dropout: float = 0.0
+    choices: int | None = None
     unigram_entropy: float | None = None
     commonest_share: float | None = None
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> "Plan":
         """From a dictionary that has these settings among others. Raises UserError that names one that is missing."""
-        found = {f.name: settings.get(f.name) for f in dataclasses.fields(cls)}
+        found = {f.name: settings.get(f.name, f.default) for f in dataclasses.fields(cls)}
         for field in dataclasses.fields(cls):
             kind, may_be_none = value_type(field.type)
             fits = isinstance(found[field.name], (int, float) if kind is float else kind)
             if not fits and not (may_be_none and found[field.name] is None):
                 raise UserError(f"the run's config.json has no usable {field.name}: {shown(found[field.name])}")
-        if found["vocab_size"] < 1:
-            raise UserError(f"the run's config.json has no usable vocab_size: {found['vocab_size']}")
+        if found["choices"] is not None and found["choices"] < 1:
+            raise UserError(f"the run's config.json has no usable choices: {found['choices']}")
         return cls(**found)
 
     @classmethod
     def of_config(cls, config: dict[str, Any]) -> "Plan":
         """From what config.json holds (train/run_folder.py), also that of an older version."""
-        return cls.of(config["model"] | config["train"] | config["corpus"] | {"vocab_size": config["vocab_size"]})
+        facts = {"choices": config.get("vocab_size")} | config.get("corpus", {}) | config.get("facts", {})
+        return cls.of(config["model"] | config["train"] | facts)
 
     @property
     def window(self) -> int:

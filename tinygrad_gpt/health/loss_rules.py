@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from tinygrad_gpt.health.baselines import double_softmax_constant, double_softmax_floor
 from tinygrad_gpt.health.history import HIGH_LR, LOOKS, History, Symptom
+from tinygrad_gpt.tasks.baselines import double_softmax_constant, double_softmax_floor
 
 ABOVE_UNIGRAM = 0.03  # parts of the entropy: weights that are kept in motion by a high learning rate cost that much
 BELOW_UNIGRAM = 0.015  # parts of the entropy: a model that is further below it uses some context
@@ -32,7 +32,7 @@ def unigram(history: History) -> Symptom | None:
         f"the loss has stood at {level:.3f} for {history.plan.window} steps, the unigram entropy of the text "
         f"({entropy:.3f}): predictions make no use of context"
     )
-    if history.looks:
+    if history.looks and "prediction_share" in history.looks[-1]:
         seen += f", and {history.looks[-1]['prediction_share']:.0%} of them are the same token"
     return Symptom("unigram", history.step, seen, *_stuck(history))
 
@@ -45,10 +45,10 @@ def is_unigram(level: float, entropy: float) -> bool:
 def double_softmax_level(history: History) -> Symptom | None:
     """The loss stands where a softmax of probabilities puts a model that always says the commonest token."""
     plan, level = history.plan, history.plateau
-    if level is None or plan.unigram_entropy is None or plan.commonest_share is None:
+    if None in (level, plan.choices, plan.unigram_entropy, plan.commonest_share):
         return None
-    expected = double_softmax_constant(plan.vocab_size, plan.commonest_share)
-    told_apart = min(abs(expected - plan.unigram_entropy), math.log(plan.vocab_size) - expected) > 2 * NEAR_CONSTANT
+    expected = double_softmax_constant(plan.choices, plan.commonest_share)
+    told_apart = min(abs(expected - plan.unigram_entropy), math.log(plan.choices) - expected) > 2 * NEAR_CONSTANT
     if abs(level - expected) > NEAR_CONSTANT or not told_apart:
         return None
     seen = (
@@ -60,15 +60,16 @@ def double_softmax_level(history: History) -> Symptom | None:
 
 def double_softmax_finding(history: History, seen: str) -> Symptom:
     """Softmax twice, however it was seen."""
-    floor = double_softmax_floor(history.plan.vocab_size)
-    cause = f"softmax twice: the loss cannot fall below log(1 + (V-1)/e) = {floor:.3f}, and its gradient vanishes"
+    choices = history.plan.choices
+    floor = f" below log(1 + (V-1)/e) = {double_softmax_floor(choices):.3f}" if choices else ""
+    cause = f"softmax twice: the loss cannot fall{floor or ' to 0'}, and its gradient vanishes"
     return Symptom("double-softmax", history.step, seen, cause, "give cross_entropy the logits, without a softmax")
 
 
 def untrained(history: History) -> Symptom | None:
     """The loss stands at log V, or above it."""
-    plan, level, blind = history.plan, history.plateau, math.log(history.plan.vocab_size)
-    if level is None or level < UNTRAINED * blind:
+    plan, level = history.plan, history.plateau
+    if level is None or plan.choices is None or level < UNTRAINED * (blind := math.log(plan.choices)):
         return None
     if plan.unigram_entropy is not None and plan.unigram_entropy > UNTRAINED * blind:
         return None  # a text whose tokens all come equally often: a blind guess and counting are the same

@@ -24,13 +24,13 @@ def collapse(history: History) -> Symptom | None:
     """The model says the same token everywhere, and its loss has stopped to fall (on the way to its first words every
     model says the commonest token for a while)."""
     plan, looks, level = history.plan, history.looks, history.plateau
-    if not looks or level is None or min(look["prediction_share"] for look in looks) < COLLAPSED:
+    if not looks or level is None or min(look.get("prediction_share", 0.0) for look in looks) < COLLAPSED:
         return None
     if len({look["predicted"] for look in looks}) > 1 or (plan.commonest_share or 0.0) >= COMMON:
         return None
     if plan.unigram_entropy is not None and is_unigram(level, plan.unigram_entropy):
         return None  # which is said of it already
-    share = "" if plan.commonest_share is None else f" (the commonest is {plan.commonest_share:.0%} of the text)"
+    share = "" if plan.commonest_share is None else f" (the commonest is {plan.commonest_share:.0%} of the data)"
     seen = f"{looks[-1]['prediction_share']:.0%} of all predictions are token {looks[-1]['predicted']}{share}"
     if any(look["double_softmax"] for look in looks):
         return Symptom("collapse", history.step, seen, "softmax twice", "give cross_entropy the logits")
@@ -41,7 +41,7 @@ def collapse(history: History) -> Symptom | None:
 def gradients_by_layer(history: History) -> Symptom | None:
     """The gradient grows or fades on its way through the blocks."""
     looks = history.looks
-    if not looks:
+    if not looks or not looks[0]["block_gradients"]:
         return None
     gradients = np.array([look["block_gradients"] for look in looks])  # (LOOKS, layers)
     least, most = gradients.argmin(axis=1), gradients.argmax(axis=1)
@@ -106,7 +106,7 @@ def _block_above(history: History, name: str, limit: float) -> int | None:
 
 
 def _vanishing(history: History) -> tuple[str, str]:
-    if any(look["double_softmax"] for look in history.looks):
+    if any(look.get("double_softmax") for look in history.looks):
         return "softmax twice: sure predictions pass no gradient", "give cross_entropy the logits"
     if history.plan.norm == "post":
         return (

@@ -30,14 +30,15 @@ def _plot_losses(axes, checkup: Checkup) -> None:
     axes.plot([row["step"] for row in rows], [row["train_loss"] for row in rows], linewidth=1, label="training")
     measured = [row for row in rows if "val_loss" in row]
     axes.plot([r["step"] for r in measured], [r["val_loss"] for r in measured], marker="o", label="validation")
-    axes.axhline(math.log(plan.vocab_size), color="grey", linestyle=":", label="log V: a blind guess")
+    if plan.choices is not None:
+        axes.axhline(math.log(plan.choices), color="grey", linestyle=":", label="log V: a blind guess")
     if plan.unigram_entropy is not None:
-        axes.axhline(plan.unigram_entropy, color="grey", linestyle="--", label="unigram entropy: counting tokens")
+        axes.axhline(plan.unigram_entropy, color="grey", linestyle="--", label="unigram entropy: counting answers")
     for step in sorted({finding.step for finding in checkup.findings}):
         kinds = ", ".join(finding.kind for finding in checkup.findings if finding.step == step)  # one label a line
         axes.axvline(step, color="red", alpha=0.4)
         axes.annotate(kinds, (step, 0.98), xycoords=("data", "axes fraction"), rotation=90, va="top")
-    axes.set(title="loss (nats per token)")
+    axes.set(title="loss")
     axes.legend(fontsize="small")
 
 
@@ -57,11 +58,11 @@ def _plot_gradients(axes, checkup: Checkup) -> None:
 
 
 def _plot_predictions(axes, checkup: Checkup) -> None:
-    looks = [row for row in checkup.rows if has_snapshot(row)]
+    looks = [row for row in checkup.rows if "accuracy" in row.get("health", {})]
     for name, label in (("prediction_share", "are the commonest prediction"), ("accuracy", "are right")):
         axes.plot([row["step"] for row in looks], [row["health"][name] for row in looks], label=label)
     if checkup.plan.commonest_share is not None:
         share = checkup.plan.commonest_share
-        axes.axhline(share, color="grey", linestyle="--", label="the commonest token's share of the text")
+        axes.axhline(share, color="grey", linestyle="--", label="the commonest answer's share of the data")
     axes.set(title="share of the predictions that ...", xlabel="step", ylim=(0, 1.02))
     axes.legend(fontsize="small")

@@ -13,7 +13,6 @@ A look runs the model once, forwards, in evaluation mode: it draws no random num
 """
 
 import contextlib
-import math
 from typing import Any
 
 import numpy as np
@@ -21,15 +20,12 @@ import numpy as np
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import no_grad
-from tinygrad_gpt.data.batches import sequential_batches
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import check_fits
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.optim import grad_norm
+from tinygrad_gpt.tasks.task import Task
 
-# The piece of text: in steps of training (three times a forward pass, each of thousands of tokens) a sixth at most.
-PROBE_TOKENS = 512
-PROBE_LENGTH = 128  # of each window; bounds what the attention weights of all layers take
 ONE_WEIGHT = 0.999  # an attention weight from here on: the softmax's slope p(1 - p) is below 1/1000
 # Where activations are flat: ReLU is exactly so; the others' slopes are below 1e-3 there, and tanh's is below 0.01.
 FLAT_BELOW = {"relu": 0.0, "gelu": -5.0, "gelu_tanh": -5.0, "silu": -10.0}
@@ -40,13 +36,13 @@ DEAD_AT, SATURATED_AT = 1.0, 0.9
 
 
 _BY_BLOCK = ("block_gradients", "flat_units", "saturated_attention")
-_SCHEMA = {"prediction_share": float, "predicted": int, "accuracy": float, "double_softmax": bool}
+_SCHEMA = {"prediction_share?": float, "predicted?": int, "accuracy?": float, "double_softmax?": bool}
 _SCHEMA |= {name: [float] for name in _BY_BLOCK}
 
 
 def has_snapshot(row: dict[str, Any]) -> bool:
     """Whether a row of metrics holds a snapshot of the model."""
-    return "prediction_share" in row.get("health", {})
+    return "block_gradients" in row.get("health", {})
 
 
 def check_snapshot(row: dict[str, Any], blocks: int | None) -> int:
@@ -59,14 +55,9 @@ def check_snapshot(row: dict[str, Any], blocks: int | None) -> int:
     return blocks
 
 
-def probe(tokens: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """The piece of a token stream (N,) to look at: x and y of shape (B, T), about PROBE_TOKENS, spread evenly."""
-    length = min(window, PROBE_LENGTH)
-    return next(sequential_batches(tokens, math.ceil(PROBE_TOKENS / length), length, limit=1))
-
-
-def snapshot(model: GPT, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    """What there is to see of a model that holds the gradients of its last step; x, y (B, T) from `probe`."""
+def snapshot(model, task: Task) -> dict[str, Any]:
+    """What there is to see of a model that holds the gradients of its last step."""
+    x, y = task.probe()
     attentions: list = []
     with model.evaluating(), no_grad():
         with _inputs_of_activations(model) as inputs:

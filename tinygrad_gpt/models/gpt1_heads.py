@@ -24,7 +24,7 @@ from tinygrad_gpt.arguments import integer, number, shown
 from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.models.causal_lm import IGNORED, next_tokens, signed_ids
-from tinygrad_gpt.models.gpt import GPT
+from tinygrad_gpt.models.gpt import GPT, GPTConfig
 from tinygrad_gpt.nn import Dropout, Linear, Module
 from tinygrad_gpt.random_stream import normal, uninitialised
 from tinygrad_gpt.tensor import plain_ids
@@ -55,6 +55,20 @@ class _GPT1Head(Module):
         self.dropout = Dropout(dropout)
         self.score = Linear(body.config.n_embd, n_outputs)
         self.score.weight.data[...] = normal(self.score.weight.shape, INITIAL_STD)
+
+    @property
+    def config(self) -> GPTConfig:
+        """That of the body."""
+        return self.body.config
+
+    @property
+    def recompute(self) -> bool:
+        """Whether training runs the body's blocks again in backward."""
+        return self.body.recompute
+
+    @recompute.setter
+    def recompute(self, on: bool) -> None:
+        self.body.recompute = on
 
     def forward(self, ids, last) -> Tensor:
         """ids (..., T) and the place `last` (...) of each sequence's extract token -> scores (B, classes)."""

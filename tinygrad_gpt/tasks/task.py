@@ -26,15 +26,15 @@ class Loss(NamedTuple):
     """
 
     total: Tensor
-    parts: dict[str, Tensor] = {}
+    parts: dict[str, Tensor] = {}  # noqa: RUF012 - read only
 
 
 class Predictions(NamedTuple):
     """Scores that a softmax turns into probabilities, and which of them should have been the largest.
 
-    logits   a Tensor (..., K)
-    targets  integers (...)
-    loss     what the task makes of these logits: the mean cross-entropy
+    logits   a Tensor (N, ..., K)
+    targets  integers (N, ...)
+    loss     what the task makes of the first row of these: a mean cross-entropy, if all is well
     """
 
     logits: Tensor
@@ -68,7 +68,7 @@ class Task(ABC):
 
     @abstractmethod
     def evaluate(self, model, last: bool = False, progress: Progress = no_progress) -> dict[str, float]:
-        """The numbers that `metrics` names, in evaluation mode. `last`: this is the end of the run, so take all data."""
+        """The numbers that `metrics` names, in evaluation mode; the `last` time in a run on all held-out data."""
 
     def sample(self, model) -> Iterator[str]:
         """What the model's work looks like, piece by piece; the same at each call. By default nothing."""
@@ -79,7 +79,11 @@ class Task(ABC):
         answers to choose from."""
         return None
 
-    def facts(self) -> dict[str, Any]:
-        """What the health check compares losses with (health/history.py, Plan): choices, unigram_entropy,
-        commonest_share, as far as they mean something for this task."""
+    def facts(self, model) -> dict[str, Any]:
+        """What the health check compares the loss with, as far as that makes sense: `choices`, how many answers there
+        are to choose from, and the unigram_entropy and commonest_share of the right ones (tasks/baselines.py)."""
+        return {}
+
+    def settings(self) -> dict[str, Any]:
+        """What the task was made from, as JSON values for config.json."""
         return {}

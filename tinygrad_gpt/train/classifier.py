@@ -1,54 +1,47 @@
-"""Using what a fine-tuning run has learned."""
+"""Using what a fine-tuning has learned."""
 
 from pathlib import Path
 
 import numpy as np
 
-from tinygrad_gpt import random_stream
-from tinygrad_gpt.data import load_tokenizer
-from tinygrad_gpt.data.tokenizers import FILE_NAME
+from tinygrad_gpt.data.gpt1_inputs import TaskTokens
 from tinygrad_gpt.errors import UserError, in_short
-from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
 from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification
-from tinygrad_gpt.train.checkpoint import load_checkpoint, naming_the_file
-from tinygrad_gpt.train.finetune import scores_of, sequences_of
-from tinygrad_gpt.train.finetune_run import DESCRIPTION, WEIGHTS
-from tinygrad_gpt.train.room import check_as_large
+from tinygrad_gpt.tasks.classification import scores_of, sequences_of
+from tinygrad_gpt.train.finetune import best_run
+from tinygrad_gpt.train.run_folder import RunFolder
+from tinygrad_gpt.train.trained_model import load_weights, tokenizer_of
 
-_WRITTEN = {"model": dict, "tokenizer": str, "classes": [str]}
+_WRITTEN = {"task": {"name": str, "classes": [str]}, "tokenizer": str, "vocab_size": int}
 
 
 class Classifier:
     """Texts in, classes out.
 
-    classes  the labels, as they were written in the task
+    classes  the labels, as they were written in the data
     """
 
     def __init__(self, folder: Path, device: str = "cpu"):
-        """`device`: where to compute. Raises UserError where there is no such device, for a folder that `finetune` did
-        not make, or whose files are missing or damaged."""
-        path = folder / DESCRIPTION
-        if not path.is_file():
-            raise UserError(f"{folder} is no folder that `tinygrad-gpt finetune` made: it has no {DESCRIPTION}")
-        written = read_json(path, _WRITTEN)
-        self.classes, fingerprint = tuple(written["classes"]), written["tokenizer"]
+        """`folder`: one that `finetune` made, whose best run is taken, or that of a single run; `device`: where to
+        compute. Raises UserError for other folders, files that are missing or damaged, and a device that is not there.
+        """
+        run = RunFolder(folder) if RunFolder(folder).config.is_file() else best_run(folder)
+        written = run.read_config(_WRITTEN)
+        self.classes = tuple(written["task"]["classes"])
         try:
-            config = GPTConfig(**written["model"])
-        except (UserError, TypeError) as error:  # the latter for names that are none of its fields
-            raise UserError(f"{path} is damaged: {in_short(error)}") from None
-        self.tokenizer = load_tokenizer(folder / FILE_NAME)
-        if self.tokenizer.fingerprint() != fingerprint:
-            raise UserError(f"{folder / FILE_NAME} is not the tokenizer of this run: put that one back")
-        arrays, _ = load_checkpoint(folder / WEIGHTS)
-        with naming_the_file(folder / WEIGHTS), random_stream.uninitialised():
-            check_as_large(config, arrays)
-            self.model = GPT1ForClassification(GPT(config), len(self.classes))
-            self.model.load_state_dict({name.removeprefix("model."): a for name, a in arrays.items()})
+            config = GPTConfig(vocab_size=written["vocab_size"], **written["model"])
+        except (UserError, TypeError) as error:  # the latter for names that are not its fields
+            raise UserError(f"{run.config} is damaged: {in_short(error)}") from None
+        self.tokenizer = tokenizer_of(run, written)
+        self.model = load_weights(run, config, lambda: GPT1ForClassification(GPT(config), len(self.classes)))
         self.model.to(device)
 
     def probabilities(self, texts: list[str]) -> np.ndarray:
         """(N, classes) float64: how likely each class is for each text."""
-        scores = scores_of(self.model, sequences_of(texts, self.tokenizer, self.model)).astype(np.float64)
+        config = self.model.config
+        tokens = TaskTokens.after(config.vocab_size - TaskTokens.COUNT)
+        sequences = sequences_of(texts, self.tokenizer, tokens, config.block_size)
+        scores = scores_of(self.model, sequences).astype(np.float64)
         likely = np.exp(scores - scores.max(axis=1, keepdims=True))
         return likely / likely.sum(axis=1, keepdims=True)

@@ -1,178 +1,381 @@
-"""Fine-tuning a pre-trained GPT as a classifier (Radford et al., 2018, sections 3.2, 3.3 and 4.1).
+"""Fine-tuning a pre-trained GPT as a classifier: each λ with each seed, side by side, a run folder for each.
 
-    body + three new tokens + a linear head            models/gpt1_heads.py
-    for each epoch, for each batch of the training texts in a new order:
-        each text as  start text extract               data/gpt1_inputs.py
-        L3 = L2 + λ L1                                 forward, backward
-        clip, AdamW, lr up over 0.2 % of the steps and then down to 0 in a straight line
-    accuracy and Matthews' correlation on the dev texts after each epoch
+    finetune.json              the settings, and what all runs begin with
+    tokenizer.json
+    lm-0.5-seed-1/             a run folder (run_folder.py), as `train` makes them
+    results.json               how each run ended, the means, and what always answering the most frequent class would get
+    matthews.png               the correlation after each epoch, drawn
 
-The defaults are the paper's, and the gradient's limit and Adam's other settings those of the code published with it.
+(Radford et al., "Improving language understanding by generative pre-training", 2018, sections 3.2, 3.3 and 4.1.) The
+defaults are the paper's, and the gradient's limit and Adam's other settings those of the code published with it.
 """
 
-import math
-import time
-from collections.abc import Callable, Iterator
+import dataclasses
+import hashlib
+import statistics
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinygrad_gpt import array, random_stream
-from tinygrad_gpt.autograd import no_grad
-from tinygrad_gpt.data import gpt1_inputs
-from tinygrad_gpt.data.classification import ClassificationTask
-from tinygrad_gpt.data.gpt1_inputs import TaskTokens
-from tinygrad_gpt.data.tokenizers import Tokenizer
-from tinygrad_gpt.devices import NAMES as DEVICES
-from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.models.gpt import GPT
-from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification, with_new_tokens
-from tinygrad_gpt.optim import AdamW, clip_scale, grad_norm, warmup_linear
-from tinygrad_gpt.settings import check_settings, setting
+from tinygrad_gpt import array, devices, random_stream
+from tinygrad_gpt.data import load_tokenizer
+from tinygrad_gpt.data.classification import ClassificationTask, open_task
+from tinygrad_gpt.data.tokenizers import FILE_NAME, Tokenizer
+from tinygrad_gpt.errors import UserError, command, in_short
+from tinygrad_gpt.files.json_files import read_json, write_json
+from tinygrad_gpt.files.plots import Say, plot
+from tinygrad_gpt.models.gpt import GPT, GPTConfig
+from tinygrad_gpt.settings import check_settings, option_name, setting
+from tinygrad_gpt.tasks.classification import TextClassification, new_classifier
 from tinygrad_gpt.tasks.scores import accuracy, matthews
+from tinygrad_gpt.train import run_folder
+from tinygrad_gpt.train.config import TrainConfig, use_arithmetic
+from tinygrad_gpt.train.metrics import read_metrics
+from tinygrad_gpt.train.places import places
+from tinygrad_gpt.train.reporter import Reporter
+from tinygrad_gpt.train.room import check_training
+from tinygrad_gpt.train.run import Run, begin, reopen
+from tinygrad_gpt.train.run_folder import RunFolder
+from tinygrad_gpt.train.trained_model import TrainedModel, unchanged_model
+from tinygrad_gpt.train.user_ops import UserPair, check_same_pairs
 
-_EVAL_BATCH = 64
-_POOL = 16  # batches whose texts are sorted by length together
+DESCRIPTION, RESULTS = "finetune.json", "results.json"
+_WRITTEN = {
+    "data": {"name": str, "path": (str, None), "sha256": str, "classes": [str]},
+    "from": {"name": str, "path?": (str, None), "sha256": {...: str}},
+    "finetune": dict,
+    "lm_weights": [float],
+    "seeds": [int],
+    "tokenizer": str,
+    "model": dict,
+    "own_pairs": [{"op": str, "file": str, "sha256": str}],
+}
+_SCORES = ("accuracy", "matthews")
+
+
+def _as_in_training(name: str, default, help: str = ""):
+    """A setting of TrainConfig, with another default."""
+    field = TrainConfig.__dataclass_fields__[name]
+    return dataclasses.field(default=default, metadata=field.metadata | ({"help": help} if help else {}))
 
 
 @dataclass(frozen=True)
 class FinetuneConfig:
-    """How to fine-tune. Raises UserError for a value that cannot be."""
+    """How to fine-tune. Raises UserError for a value that is not allowed."""
 
     epochs: int = setting(3, "Fine-tuning", "how often all training texts are read", low=1)
-    batch_size: int = setting(32, "Fine-tuning", "texts per step", low=1)
-    lr: float = setting(6.25e-5, "Fine-tuning", "learning rate after the warm-up", above=0)
     warmup_share: float = setting(
         0.002, "Fine-tuning", "part of the steps over which the learning rate rises from 0", low=0, below=1
     )
-    weight_decay: float = setting(0.01, "Fine-tuning", "AdamW: decay of matrices towards zero, times lr", low=0)
-    grad_clip: float = setting(1.0, "Fine-tuning", "greatest norm of the gradient; 0 for no limit", low=0)
     head_dropout: float = setting(0.1, "Fine-tuning", "dropout on what the linear layer reads", low=0, below=1)
-    seed: int = setting(1, "Fine-tuning", "of new weights, order of the texts, dropout", low=0, below=2**63)
-    device: str = setting(
-        "cpu", "Fine-tuning", "where to compute; auto: on the GPU where one can be used", choices=DEVICES
-    )
     pretrained: bool = setting(
         True,
         "Fine-tuning",
         "whether to start from the trained weights; without: random ones, to see what they are worth",
     )
+    batch_size: int = _as_in_training("batch_size", 32, "texts that go through the model at once")
+    accumulate: int = _as_in_training("accumulate", 1)
+    lr: float = _as_in_training("lr", 6.25e-5)
+    weight_decay: float = _as_in_training("weight_decay", 0.01)
+    grad_clip: float = _as_in_training("grad_clip", 1.0)
+    seed: int = _as_in_training("seed", 1, "of new weights, order of the texts, dropout")
+    dtype: str = _as_in_training("dtype", "float32")
+    device: str = _as_in_training("device", "cpu")
+    recompute: bool = _as_in_training("recompute", False)
+    log_interval: int = _as_in_training("log_interval", 10)
+    eval_interval: int | None = setting(
+        None, "Run", "steps between evaluations on the dev texts; by default an epoch", low=0, free=True
+    )
+    checkpoint_interval: int | None = setting(
+        None, "Run", "steps between checkpoints; by default an epoch", low=0, free=True
+    )
+    health: bool = _as_in_training("health", True)
 
     def __post_init__(self):
         check_settings(self)
 
+    def train_config(self, steps_per_epoch: int, seed: int) -> TrainConfig:
+        """The trainer's settings: up over the warm-up, then down to 0 in a straight line."""
+        steps = self.epochs * steps_per_epoch
+        same = {f.name: getattr(self, f.name) for f in dataclasses.fields(TrainConfig) if hasattr(self, f.name)}
+        each = {name: same[name] if same[name] is not None else steps_per_epoch for name in _INTERVALS}
+        plan = dict(steps=steps, warmup=round(self.warmup_share * steps), schedule="linear", min_lr=0.0, beta2=0.999)
+        return TrainConfig(**same | each | plan | {"seed": seed})
 
-class FineTuner:
-    """One model in fine-tuning.
 
-    model   the classifier
-    step    how many updates have been made, of `steps`
+_INTERVALS = ("eval_interval", "checkpoint_interval")
+
+
+class Finetuning:
+    """All runs of a fine-tuning.
+
+    folder   where they are
+    task     the texts
+    results  a row for each run that was trained: lm_weight, seed, run, accuracy, matthews, epoch, seconds, finished
     """
 
     def __init__(
-        self, body: GPT, tokenizer: Tokenizer, task: ClassificationTask, config: FinetuneConfig, lm_weight: float
+        self,
+        folder: Path,
+        config: FinetuneConfig,
+        written: dict[str, Any],
+        task: TextClassification,
+        tokenizer,
+        source,
+        pairs,
     ):
-        """See `new_classifier`."""
-        self.config, self.lm_weight = config, lm_weight
-        self.model = new_classifier(body, task, config).to(config.device)
-        self.labels = task.train.labels
-        self.sequences = sequences_of(task.train.texts, tokenizer, self.model)
-        self.dev_labels = task.dev.labels
-        self.dev_sequences = sequences_of(task.dev.texts, tokenizer, self.model)
-        self.steps = config.epochs * -(-len(self.labels) // config.batch_size)
-        self.step = 0
-        self.optimizer = AdamW(self.model.named_parameters(), lr=config.lr, weight_decay=config.weight_decay)
+        self.folder, self.config, self.written, self.task = folder, config, written, task
+        self.tokenizer, self._source, self._pairs = tokenizer, source, pairs
+        self.device = devices.device(config.device)
+        self.results: list[dict[str, Any]] = []
 
-    def run(self, on_step: Callable[[int, float], None], stop: Callable[[], bool]) -> Iterator[dict[str, Any]]:
-        """Train; a row of metrics after each epoch, and where `stop` said so, the last of a part of one.
+    def train(self, reporter: Reporter) -> bool:
+        """Train every run to its end. Returns False if Ctrl-C ended one before; what was reached is saved either way."""
+        finished = True
+        for lm_weight in self.written["lm_weights"]:
+            for seed in self.written["seeds"]:
+                finished = finished and self._train(lm_weight, seed, reporter)
+        plot_matthews(self.folder, self.results, reporter.note)
+        return finished
 
-        step, epoch                       where it stands
-        train_loss, task_loss, lm_loss    means of L3, L2 and L1 since the last row; lm_loss only where λ is not 0
-        lr, grad_norm                     of the last step
-        accuracy, matthews                on the dev texts
-        seconds                           since the beginning
-        """
-        began = time.perf_counter()
-        self.model.train()
-        for epoch in range(1, self.config.epochs + 1):
-            losses = []
-            for which in self._batches(epoch):
-                losses.append(self.train_step(which))
-                on_step(self.step, losses[-1]["train_loss"])
-                if stop():
-                    break
-            row = {"step": self.step, "epoch": epoch}
-            row |= {name: float(np.mean([loss[name] for loss in losses])) for name in losses[0]}
-            row |= {"lr": self.optimizer.lr, "grad_norm": losses[-1]["grad_norm"]}
-            yield row | self.evaluate() | {"seconds": round(time.perf_counter() - began, 1)}
-            if stop():
-                return
+    def _train(self, lm_weight: float, seed: int, reporter: Reporter) -> bool:
+        run = self._run(lm_weight, seed)
+        trainer = run.trainer
+        if trainer.step < trainer.config.steps:
+            at = f", from step {trainer.step}" if trainer.step else ""
+            reporter.note(f"λ {lm_weight:g}, seed {seed}: {run.folder.path}{at}")
+            finished = run.train(reporter)
+        else:
+            finished = True
+        scored = [row for row in read_metrics(run.folder.metrics, _SCORED) if "matthews" in row]
+        if scored:
+            last = scored[-1]
+            result = {"lm_weight": lm_weight, "seed": seed, "run": run.folder.path.name}
+            result |= {name: last[name] for name in _SCORES}
+            epochs = last["step"] / run.task.steps_per_epoch
+            result |= {"epoch": round(epochs, 2), "seconds": last.get("elapsed_s", 0.0), "finished": finished}
+            self.results.append(result)
+            write_json(self.folder / RESULTS, self.summary())
+        return finished
 
-    def train_step(self, which: np.ndarray) -> dict[str, float]:
-        """One update on the training texts with these numbers. Raises UserError, with the weights as they were, where
-        the loss or the gradient's norm is not finite."""
-        batch = gpt1_inputs.pad([self.sequences[i] for i in which])
-        loss = self.model.loss(batch.ids, batch.last, self.labels[which], self.lm_weight)
-        loss.total.backward()
-        norm = grad_norm(self.optimizer.parameters())
-        values = {"train_loss": loss.total.item(), "task_loss": loss.task.item(), "grad_norm": norm}
-        if loss.language is not None:
-            values["lm_loss"] = loss.language.item()
-        if not (math.isfinite(values["train_loss"]) and math.isfinite(norm)):
-            raise UserError(
-                f"step {self.step + 1} of fine-tuning: the loss is {values['train_loss']:.4g} and the gradient's norm "
-                f"{norm:.4g}; a smaller --lr may help"
-            )
-        plan = dict(lr=self.config.lr, warmup=round(self.config.warmup_share * self.steps), total=self.steps)
-        self.optimizer.lr = warmup_linear(self.step, **plan)
-        self.optimizer.step(clip_scale(norm, self.config.grad_clip or math.inf))
-        self.optimizer.zero_grad()
-        self.step += 1
-        return values
+    def _run(self, lm_weight: float, seed: int) -> Run:
+        """The run of one λ and seed: new, or where it was left."""
+        task, written = self.task.variant(lm_weight, seed), self.written
+        config = self.config.train_config(task.steps_per_epoch, seed)
+        folder = RunFolder(self.folder / f"lm-{lm_weight:g}-seed-{seed}")
+        classes = len(task.data.classes)
+        if folder.config.exists() and folder.checkpoint.exists():
+            with random_stream.uninitialised():
+                body = GPT(GPTConfig(**written["model"]))
+                model = new_classifier(body, classes, self.config.head_dropout, seed)
+            return reopen(folder, task, model, config)
+        model = new_classifier(self._body, classes, self.config.head_dropout, seed, self.config.pretrained)
+        if folder.config.exists():
+            return reopen(folder, task, model, config)
+        folder.clear()
+        more = {"tokenizer": written["tokenizer"], "vocab_size": model.config.vocab_size, "from": written["from"]}
+        return begin(task, model, config, folder.path, self._pairs, self.tokenizer, more=more)
 
-    def evaluate(self) -> dict[str, float]:
-        """accuracy and matthews on the dev texts (see scores.py)."""
-        predicted = scores_of(self.model, self.dev_sequences).argmax(axis=1)
-        return {"accuracy": accuracy(self.dev_labels, predicted), "matthews": matthews(self.dev_labels, predicted)}
+    @property
+    def parameters(self) -> int:
+        """How many numbers each of the models trains."""
+        with random_stream.uninitialised():
+            body = GPT(GPTConfig(**self.written["model"]))
+            return new_classifier(body, len(self.task.data.classes), 0.0, 0).num_parameters()
 
-    def _batches(self, epoch: int) -> list[np.ndarray]:
-        """The numbers of all training texts, in a new order, cut into batches of texts of like length: a batch is
-        padded to its longest, and half of it would be padding if chance alone put the texts together."""
-        rng, size = np.random.default_rng([self.config.seed, epoch]), self.config.batch_size
-        order = rng.permutation(len(self.labels))
-        batches = []
-        for pool in np.split(order, range(_POOL * size, len(order), _POOL * size)):
-            by_length = sorted(pool, key=lambda i: len(self.sequences[i]))
-            batches += [np.array(by_length[first : first + size]) for first in range(0, len(pool), size)]
-        return [batches[i] for i in rng.permutation(len(batches))]
+    @cached_property
+    def _body(self) -> GPT:
+        return self._source().load()
+
+    def summary(self) -> dict[str, Any]:
+        """What results.json holds."""
+        dev = self.task.data.dev.labels
+        guess = np.full_like(dev, self.task.data.majority)
+        return {
+            "majority": {"accuracy": accuracy(dev, guess), "matthews": matthews(dev, guess)},
+            "runs": self.results,
+            "means": means(self.results),
+        }
 
 
-def new_classifier(body: GPT, task: ClassificationTask, config: FinetuneConfig) -> GPT1ForClassification:
-    """The classifier before its first step; `body` itself stays as it is.
+_SCORED = {f"{name}?": float for name in _SCORES}
 
-    Raises UserError for a body whose sequences have no room for a text between start and extract.
+
+def start(
+    data: ClassificationTask,
+    source: TrainedModel,
+    config: FinetuneConfig,
+    lm_weights: list[float],
+    seeds: list[int],
+    out: Path | None = None,
+    tokenizer: Tokenizer | None = None,
+    pairs: tuple[UserPair, ...] = (),
+) -> Finetuning:
+    """A new fine-tuning. Its folder is made last, so that what goes wrong here leaves none.
+
+    source     the pre-trained model
+    tokenizer  None: the model's own
+
+    Raises UserError for settings, texts or a folder that cannot be used.
     """
-    if body.config.block_size < TaskTokens.COUNT:
-        raise UserError(f"the model's block_size is {body.config.block_size}: start, a text and extract take 3 places")
-    random_stream.manual_seed(config.seed)
-    if not config.pretrained:
-        body = type(body)(body.config)
-    return GPT1ForClassification(with_new_tokens(body, TaskTokens.COUNT), len(task.classes), config.head_dropout)
+    for weight in lm_weights:
+        if not 0 <= weight < np.inf:
+            raise UserError(f"--lm-weight should be a number from 0 on, not {weight}")
+    tokenizer = tokenizer or source.tokenizer()
+    use_arithmetic(config.train_config(1, config.seed))
+    _check_room(config, source.config)
+    written = {
+        "data": _data_record(data),
+        "from": source.record(),
+        "finetune": dataclasses.asdict(config),
+        "lm_weights": list(dict.fromkeys(map(float, lm_weights))),
+        "seeds": seeds,
+        "tokenizer": tokenizer.fingerprint(),
+        "model": dataclasses.asdict(source.config),
+        "own_pairs": [pair.record() for pair in pairs],
+    }
+    task = _task(data, tokenizer, config, source.config)
+    with random_stream.uninitialised():  # raises where there is no room for a text
+        new_classifier(GPT(source.config), len(data.classes), config.head_dropout, config.seed)
+    with run_folder.creating(out, data.name) as folder:
+        tokenizer.save(folder.tokenizer)
+        write_json(folder.path / DESCRIPTION, written)
+    return Finetuning(folder.path, config, written, task, tokenizer, lambda: source, pairs)
 
 
-def sequences_of(texts: list[str], tokenizer: Tokenizer, model: GPT1ForClassification) -> list[np.ndarray]:
-    """start text extract, as ids, of each text; cut to the model's block_size."""
-    config = model.body.config
-    tokens = TaskTokens.after(config.vocab_size - TaskTokens.COUNT)
-    return [gpt1_inputs.classification(tokenizer.encode(text), tokens, config.block_size) for text in texts]
+def resume(path: Path, given: dict[str, Any], pairs: tuple[UserPair, ...] = (), progress=None) -> Finetuning:
+    """The fine-tuning in a folder, each run where its checkpoint left it.
+
+    given  settings by name; only those that cannot change the outcome may differ
+
+    Raises UserError for a folder that is not a fine-tuning, damaged files, texts or a model that have changed since.
+    """
+    written = read_description(path)
+    check_same_pairs(written["own_pairs"], list(pairs))
+    config = _resumed_config(written["finetune"], given, path)
+    data = _unchanged_data(written["data"], path, progress)
+    tokenizer = load_tokenizer(path / FILE_NAME)
+    if tokenizer.fingerprint() != written["tokenizer"]:
+        raise UserError(f"{path / FILE_NAME} is not the tokenizer of this run: put that one back")
+    shape = GPTConfig(**written["model"])
+    use_arithmetic(config.train_config(1, config.seed))
+    _check_room(config, shape)
+    known = written["from"]
+    return Finetuning(
+        path,
+        config,
+        written,
+        _task(data, tokenizer, config, shape),
+        tokenizer,
+        lambda: unchanged_model(known["name"], known, path),
+        pairs,
+    )
 
 
-def scores_of(model: GPT1ForClassification, sequences: list[np.ndarray]) -> np.ndarray:
-    """(N, classes): the model's scores for each sequence, without dropout."""
-    scores = []
-    with model.evaluating(), no_grad():
-        for first in range(0, len(sequences), _EVAL_BATCH):
-            batch = gpt1_inputs.pad(sequences[first : first + _EVAL_BATCH])
-            scores.append(array.to_numpy(model(*batch).data))  # (B, classes)
-    return np.concatenate(scores)
+def read_description(path: Path) -> dict[str, Any]:
+    """What finetune.json says. Raises UserError for a folder that has none, and for a damaged one."""
+    file = path / DESCRIPTION
+    if not file.is_file():
+        raise UserError(f"{path} is not a folder that `tinygrad-gpt finetune` made: it has no {DESCRIPTION}")
+    return read_json(file, _WRITTEN)
+
+
+def best_run(path: Path) -> RunFolder:
+    """The run with the highest correlation on the dev texts. Raises UserError where no run has been evaluated yet."""
+    read_description(path)
+    file = path / RESULTS
+    runs = read_json(file, {"runs": [{"run": str, "matthews": float}]})["runs"] if file.exists() else []
+    if not runs:
+        raise UserError(
+            f"{path} has no results yet: continue it with {command('tinygrad-gpt', 'finetune', '--resume', path)}"
+        )
+    return RunFolder(path / max(runs, key=lambda row: row["matthews"])["run"])
+
+
+def means(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For each λ, over the seeds that came to their end: how many, and of both scores the mean and the standard
+    deviation (of the sample: divisor n - 1; None for a single one)."""
+    rows = []
+    for lm_weight in dict.fromkeys(result["lm_weight"] for result in results):
+        done = [result for result in results if result["lm_weight"] == lm_weight and result["finished"]]
+        if not done:
+            continue
+        row: dict[str, Any] = {"lm_weight": lm_weight, "seeds": len(done)}
+        for score in _SCORES:
+            values = [result[score] for result in done]
+            row[score] = statistics.fmean(values)
+            row[f"{score}_sd"] = statistics.stdev(values) if len(values) > 1 else None
+        rows.append(row)
+    return rows
+
+
+def plot_matthews(folder: Path, results: list[dict[str, Any]], say: Say = print) -> bool:
+    """Draw the correlation over the steps: a line for each seed, a colour for each λ. Returns False, and says why,
+    where that cannot be."""
+
+    def draw(axes) -> None:
+        axes.axhline(0, color="grey", linewidth=1, label="most frequent class")
+        weights = list(dict.fromkeys(result["lm_weight"] for result in results))
+        for result in results:
+            rows = read_metrics(RunFolder(folder / result["run"]).metrics, _SCORED)
+            points = [(row["step"], row["matthews"]) for row in rows if "matthews" in row]
+            colour = weights.index(result["lm_weight"])
+            label = None if f"C{colour}" in drawn else f"λ = {result['lm_weight']:g}"  # one in the legend for all seeds
+            drawn.add(f"C{colour}")
+            axes.plot(*zip(*points, strict=True), color=f"C{colour}", marker=".", label=label)
+        axes.set(xlabel="step", ylabel="Matthews correlation on the dev texts")
+
+    drawn: set[str] = set()
+    return plot(folder / "matthews.png", draw, say)
+
+
+def _task(
+    data: ClassificationTask, tokenizer: Tokenizer, config: FinetuneConfig, shape: GPTConfig
+) -> TextClassification:
+    return TextClassification(
+        data, tokenizer, shape.block_size, shape.vocab_size, batch_size=config.batch_size, accumulate=config.accumulate
+    )
+
+
+def _check_room(config: FinetuneConfig, shape: GPTConfig) -> None:
+    itemsize = array.default_dtype().itemsize
+    check_training(shape, config.batch_size, config.accumulate, 1, itemsize, devices.device(config.device))
+
+
+def _data_record(data: ClassificationTask) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    for part in (data.train, data.dev):
+        for text, label in zip(part.texts, part.labels, strict=True):
+            digest.update(f"{data.classes[label]}\t{text}\n".encode())
+        digest.update(b"\0")
+    return {"name": data.name, "path": data.path, "sha256": digest.hexdigest(), "classes": list(data.classes)}
+
+
+def _unchanged_data(known: dict[str, Any], folder: Path, progress) -> ClassificationTask:
+    found = [known["name"]] if known["path"] is None else places(known["name"], known["path"], folder)
+    for place in found:
+        data = open_task(place, progress=progress)
+        if _data_record(data)["sha256"] == known["sha256"]:
+            data = dataclasses.replace(data, name=known["name"])
+            return data
+    where = f"{found[0]} have changed since" if found else f"are not at {known['path']} any more"
+    raise UserError(f"the texts that this run was started with {where}: put them back, or start a new run")
+
+
+def _resumed_config(saved: dict[str, Any], given: dict[str, Any], path: Path) -> FinetuneConfig:
+    try:
+        before = FinetuneConfig(**saved)
+    except (UserError, TypeError) as error:  # the latter for names that are not its fields
+        raise UserError(f"{path / DESCRIPTION} is damaged: {in_short(error)}") from None
+    for field in dataclasses.fields(FinetuneConfig):
+        was = getattr(before, field.name)
+        if given.get(field.name, was) != was and not field.metadata["free"]:
+            asked = in_short(given[field.name])
+            raise UserError(
+                f"a resumed run keeps its settings: {option_name(field.name)} is {in_short(was)}, not {asked}; "
+                "leave it out, or start a new run"
+            )
+    return dataclasses.replace(before, **given)

@@ -2,7 +2,8 @@
 
 step          how many updates had been made
 train_loss    mean over the steps since the row before
-val_loss      only where it was measured
+NAME_loss     the same for each named part of the task's loss
+val_loss      and what else the task measures (Task.metrics), only where it was measured
 lr            learning rate of the step
 grad_norm     norm of the gradient, before clipping
 tokens_per_s  training speed since the row before, evaluation and saving not counted
@@ -95,7 +96,7 @@ def plot_losses(rows: list[dict[str, Any]], path: Path, say: Say = print) -> boo
         axes.plot([row["step"] for row in rows], [row["train_loss"] for row in rows], linewidth=1, label="training")
         measured = [row for row in rows if "val_loss" in row]
         axes.plot([r["step"] for r in measured], [r["val_loss"] for r in measured], marker="o", label="validation")
-        axes.set(xlabel="step", ylabel="loss (nats per token)")
+        axes.set(xlabel="step", ylabel="loss")
 
     return plot(path, draw, say)
 

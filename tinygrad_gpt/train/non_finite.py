@@ -6,16 +6,17 @@ import numpy as np
 
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.autograd import Step, Tensor
+from tinygrad_gpt.tasks.task import Arrays, Task
 
 
 def is_finite(x) -> bool:
     return bool(np.isfinite(x).all())
 
 
-def first_non_finite(model, batches: list, random_state: dict) -> str:
+def first_non_finite(model, task: Task, batches: list[Arrays], random_state: dict) -> str:
     """In words: which parameter's gradient, in the order in which backward makes them, was the first with nan or inf.
 
-    batches  the (x, y) that the step read
+    batches  what the step read
 
     Runs the step's forwards and backwards again, from the random numbers that the step began with, one node at a time,
     all of them in sight (`recompute` would hide those of a block). Leaves the model's gradients empty.
@@ -28,8 +29,8 @@ def first_non_finite(model, batches: list, random_state: dict) -> str:
     model.zero_grad()
     recompute, model.recompute = model.recompute, False
     try:
-        for x, y in batches:
-            found = _first_in(model.loss(x, y).backward_steps(), names)
+        for arrays in batches:
+            found = _first_in(task.loss(model, *arrays).total.backward_steps(), names)
             if found:
                 return found
     finally:

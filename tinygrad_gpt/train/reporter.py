@@ -18,7 +18,7 @@ def make_reporter(stream=None) -> "Reporter":
 
 
 class Reporter:
-    """Plain lines: a row where the validation loss was measured, and else one every ten seconds."""
+    """Plain lines: a row where the model was evaluated, and else one every ten seconds."""
 
     def __init__(self, stream=None):
         self._stream = stream or sys.stdout
@@ -41,12 +41,12 @@ class Reporter:
         if self._first is None:  # what came before was compilation, too, and tells little about the steps to come
             self._first = step, time.monotonic()
 
-    def row(self, row: dict[str, Any]) -> None:
-        """A row of metrics has been written."""
+    def row(self, row: dict[str, Any], scores: dict[str, float]) -> None:
+        """A row of metrics has been written; `scores`: what of it an evaluation found, {} where there was none."""
         now = time.monotonic()
-        if "val_loss" in row or now - self._last_line >= _SECONDS_BETWEEN_LINES:
+        if scores or now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
-            self.note(describe(row, self.steps) + self._time_left(row["step"], now))
+            self.note(describe(row, scores, self.steps) + self._time_left(row["step"], now))
 
     def validating(self, done: int, total: int) -> None:
         """Of the validation text, `done` of `total` tokens have been read: with a large model that takes minutes."""
@@ -66,7 +66,7 @@ class Reporter:
 
 
 class LiveReporter(Reporter):
-    """A bar that moves, with lines above it where the validation loss was measured."""
+    """A bar that moves, with lines above it where the model was evaluated."""
 
     def __init__(self, console=None):
         """`console`: a rich Console; by default one on standard output."""
@@ -107,10 +107,10 @@ class LiveReporter(Reporter):
             self._updated_at = now
             self._bar.update(self._task, completed=step, status=f"loss {loss:.3f}{self._speed}")
 
-    def row(self, row: dict[str, Any]) -> None:
+    def row(self, row: dict[str, Any], scores: dict[str, float]) -> None:
         self._speed = f"  {thousands(row['tokens_per_s'])} tokens/s"
-        if "val_loss" in row:
-            self.note(describe(row, self.steps))
+        if scores:
+            self.note(describe(row, scores, self.steps))
 
     def validating(self, done: int, total: int) -> None:
         self._bar.update(self._task, status=_validating(done, total))
@@ -145,14 +145,14 @@ def reading_bar(stream=None) -> Iterator[Callable[[int, int], None]]:
 
 
 def _validating(done: int, total: int) -> str:
-    return f"validating: {thousands(done)} of {thousands(total)} tokens"
+    return f"evaluating: {thousands(done)} of {thousands(total)}"
 
 
-def describe(row: dict[str, Any], steps: int) -> str:
-    """A row of metrics in a line."""
-    step = f"step {row['step']:>{len(str(steps))}}/{steps}"
-    val = f"  val {row['val_loss']:.3f}" if "val_loss" in row else ""
-    return f"{step}  train {row['train_loss']:.3f}{val}  {thousands(row['tokens_per_s'])} tokens/s"
+def describe(row: dict[str, Any], scores: dict[str, float], steps: int) -> str:
+    """A row of metrics in a line: all losses and scores."""
+    losses = {name: row[name] for name in row if name.endswith("_loss")} | scores
+    shown = "".join(f"  {name.removesuffix('_loss')} {value:.3f}" for name, value in losses.items())
+    return f"step {row['step']:>{len(str(steps))}}/{steps}{shown}  {thousands(row['tokens_per_s'])} tokens/s"
 
 
 def thousands(n: float) -> str:

@@ -2,16 +2,18 @@
 
 config.json holds every setting and what the run was made from, enough to see whether a resumed run is the same run:
 
-    preset, model, train   the settings (presets.Settings)
-    vocab_size, parameters what came out of them
-    tokenizer              the SHA-256 of tokenizer.json
-    corpus                 its absolute path, its SHA-256, how many tokens and bytes each part has, and health/text.py's
-                           facts
+    task                   its name and its settings
+    model, train           the settings of the model (without vocab_size, see below) and of the trainer
+    parameters, facts      what came out of them: see Task.facts
     device                 what it was begun on: "the CPU", or the GPU's name
-    from                   with --from: the model's name, its absolute path, the SHA-256 of its files, what its own
-                           config.json said
     own_pairs              op, file name and SHA-256 of each pair given with --with
     versions               of this package, Python, NumPy and Numba
+
+    tokenizer              of a text: the SHA-256 of tokenizer.json
+    corpus                 of a text: its absolute path, its SHA-256, how many tokens and bytes each part has
+    preset, vocab_size     of a language model
+    from                   with --from: the model's name, its absolute path, the SHA-256 of its files, what its own
+                           config.json said
 """
 
 import dataclasses
@@ -21,29 +23,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tinygrad_gpt.errors import UserError, command, in_short
+from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.files.json_files import check_fits, read_json, write_json
 from tinygrad_gpt.files.storage import TEMPORARY, reason
-from tinygrad_gpt.train.config import MODEL_FIELDS, SETTINGS, TRAIN_FIELDS, TrainConfig, option_name
-from tinygrad_gpt.train.presets import Settings, check_together, window_for_block_size
 
 RUNS = Path("runs")
-_LISTED = 3  # differences that are spelled out
 _LONGEST = 100  # bytes of a corpus's name in that of a folder: a system takes 255
-# What a config.json must have to be one (see json_files.py), and how it is where it is there.
-_NEEDED = {
-    "preset": str,
+# What a config.json must have, and how the rest is where it is there (see json_files.py).
+_SCHEMA = {
+    "task?": {"name": str},  # older versions knew one task
     "model": dict,
     "train": dict,
-    "vocab_size": int,
-    "tokenizer": str,
-    "corpus": dict,
     "own_pairs": [{"op": str, "file": str, "sha256": str}],
-}
-_DETAILS = {
-    "corpus": {"path?": (str, None), "sha256?": str},
+    "corpus?": {"path?": (str, None), "sha256?": str},
     "from?": {"path?": (str, None), "sha256": {...: str}, "hf_config?": dict},
     "parameters?": int,
+    "facts?": dict,
+    "tokenizer?": str,
 }
 
 
@@ -62,8 +58,11 @@ class RunFolder:
     def write_config(self, config: dict[str, Any]) -> None:
         write_json(self.config, config)
 
-    def read_config(self) -> dict[str, Any]:
-        """What `write_config` wrote. Raises UserError for a folder that is no run, or a damaged file."""
+    def read_config(self, also: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What `write_config` wrote. `also`: a schema of what must be there besides.
+
+        Raises UserError for a folder that is not a run, and for a damaged file.
+        """
         if not self.path.is_dir():
             raise UserError(f"there is no run folder {self.path}")
         if not self.config.exists():
@@ -71,7 +70,13 @@ class RunFolder:
         config = read_json(self.config)
         if "model_type" in config:
             raise UserError(f"{self.path} is a Hugging Face folder, not a run folder: it has the weights, not the run")
-        return check_fits(config, _NEEDED | _DETAILS, self.config)
+        return check_fits(config, _SCHEMA | (also or {}), self.config)
+
+    def clear(self) -> None:
+        """Delete the files of a folder whose run was killed while it was being made, before it had a config.json."""
+        for file in self.path.glob("*"):
+            with suppress(OSError):
+                file.unlink()
 
     def remove_unfinished(self) -> None:
         """Delete the files that a killed run was still writing."""
@@ -139,42 +144,3 @@ def _next_run(corpus: str, made: list[Path]) -> Path:
             made.append(path)
             return path
         number += 1
-
-
-def settings_of(config: dict[str, Any], folder: Path) -> Settings:
-    """The settings in a config.json. Those that are newer than it have their defaults, which mean what went without
-    saying before. Raises UserError for one that this version does not know, and for values that cannot be."""
-    model, train = config["model"], config["train"]
-    unknown = sorted({*model} - {f.name for f in MODEL_FIELDS} | {*train} - {f.name for f in TRAIN_FIELDS})
-    if unknown:
-        raise UserError(
-            f"{folder} was made by another version of tinygrad-gpt (settings: {in_short(', '.join(unknown))})"
-        )
-    defaults = {f.name: f.default for f in MODEL_FIELDS}
-    try:
-        settings = Settings(config["preset"], defaults | model, TrainConfig(**train))
-        check_together(settings)
-    except UserError as error:
-        raise UserError(f"{RunFolder(folder).config} is damaged: {error}") from None
-    return settings
-
-
-def resumed_settings(saved: Settings, preset: str | None, given: dict[str, Any]) -> Settings:
-    """The settings of a resumed run: the saved ones, with given ones that cannot change the outcome.
-
-    Raises UserError, naming the setting and both values, for a given one that would make it another run.
-    """
-    if preset is not None and preset != saved.preset:
-        raise UserError(f"this run was started with --preset {saved.preset}, not {preset}: leave it out, or start anew")
-    if saved.train.from_:
-        given = window_for_block_size(given)
-    before = saved.values()
-    changed = {name: value for name, value in given.items() if value != before[name]}
-    refused = [name for name in changed if not SETTINGS[name].metadata.get("free")]
-    if refused:
-        listed = [f"{option_name(n)} is {in_short(before[n])}, not {in_short(changed[n])}" for n in refused[:_LISTED]]
-        more = f" (and {len(refused) - _LISTED} more)" if len(refused) > _LISTED else ""
-        raise UserError(
-            f"a resumed run keeps its settings: {', '.join(listed)}{more}; leave it out, or start a new run"
-        )
-    return dataclasses.replace(saved, train=dataclasses.replace(saved.train, **changed))

@@ -7,10 +7,11 @@ model, tokenizer = source.load(), source.tokenizer()
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tinygrad_gpt import array, devices, memory, precision, random_stream
+from tinygrad_gpt import array, devices, random_stream
 from tinygrad_gpt.data import CORPORA, Corpus, Tokenizer, load_tokenizer, open_corpus
 from tinygrad_gpt.data.download import sha256_of
 from tinygrad_gpt.data.tokenizers import FILE_NAME
@@ -21,13 +22,17 @@ from tinygrad_gpt.models.gpt import GPT, GPTConfig, count_parameters
 from tinygrad_gpt.models.hf.folder import open_weights
 from tinygrad_gpt.models.hf.hub import CONFIG, find_folder
 from tinygrad_gpt.models.hf.pretrained import family_of, load_pretrained
+from tinygrad_gpt.nn import Module
 from tinygrad_gpt.progress import Progress
 from tinygrad_gpt.train.checkpoint import load_checkpoint, naming_the_file
-from tinygrad_gpt.train.config import TrainConfig
+from tinygrad_gpt.train.config import TrainConfig, use_arithmetic
 from tinygrad_gpt.train.places import absolute, places
-from tinygrad_gpt.train.presets import Settings, resolve
 from tinygrad_gpt.train.room import check_as_large, check_use
-from tinygrad_gpt.train.run_folder import RunFolder, settings_of
+from tinygrad_gpt.train.run_folder import RunFolder
+from tinygrad_gpt.train.text_settings import Settings, resolve, settings_of
+
+# What config.json of a language model's run holds, beside what that of every run does.
+_TEXT_RUN = {"preset": str, "vocab_size": int, "tokenizer": str, "corpus": dict}
 
 
 class TrainedModel(ABC):
@@ -75,11 +80,11 @@ class TrainedModel(ABC):
 
 
 class TrainedRun(TrainedModel):
-    """The latest checkpoint of a run."""
+    """The latest checkpoint of a language model's run."""
 
     def __init__(self, path: Path):
         self.name, self.folder = str(path), RunFolder(path)
-        self.written = self.folder.read_config()
+        self.written = self.folder.read_config(_TEXT_RUN)
         self.settings = settings_of(self.written, path)
         try:
             self.config = self.settings.gpt_config(self.written["vocab_size"])
@@ -94,27 +99,17 @@ class TrainedRun(TrainedModel):
         self.hf_config = self.written.get("from", {}).get("hf_config", {})
 
     def load(self) -> GPT:
-        arrays, _ = load_checkpoint(self.folder.checkpoint, lambda name: name.startswith("model."))
-        with naming_the_file(self.folder.checkpoint), random_stream.uninitialised():
-            check_as_large(self.config, arrays)
-            model = GPT(self.config)
-            model.load_state_dict({name.removeprefix("model."): a for name, a in arrays.items()})
-        return model.eval()
+        return load_weights(self.folder, self.config, lambda: GPT(self.config))
 
     def tokenizer(self) -> Tokenizer:
-        """Raises UserError if the file holds another one, too: its ids would mean other texts."""
-        path = self.folder.tokenizer
-        tokenizer = load_tokenizer(path)
-        if hashlib.sha256(path.read_bytes()).hexdigest() != self.written["tokenizer"]:
-            raise UserError(f"{path} is not the tokenizer that this run was started with: put that one back")
-        return tokenizer
+        return tokenizer_of(self.folder, self.written)
 
     def corpus(self, progress: Progress | None = None) -> Corpus:
         """The text that the run was trained on, by the name that it was given.
 
         Raises UserError where it cannot be found, or has changed.
         """
-        given, known = self.settings.train.corpus, self.written["corpus"]
+        given, known = self.settings.task.corpus, self.written["corpus"]
         found = [] if given in CORPORA else places(given, known.get("path"), self.folder.path)
         if not found and given not in CORPORA:
             raise UserError(f"the text that this run was started with is not at {known.get('path', given)} any more")
@@ -152,6 +147,30 @@ class HuggingFaceModel(TrainedModel):
 
     def files(self) -> list[Path]:
         return [self.folder / CONFIG, *sorted({file.path for file in open_weights(self.folder).values()})]
+
+
+def load_weights(folder: RunFolder, config: GPTConfig, make: Callable[[], Module]) -> Module:
+    """The model of a run with the weights of its checkpoint, in evaluation mode.
+
+    config, make  the shape of its GPT, and what makes the whole model
+
+    Raises UserError for a checkpoint that is missing, damaged or of another model.
+    """
+    arrays, _ = load_checkpoint(folder.checkpoint, lambda name: name.startswith("model."))
+    with naming_the_file(folder.checkpoint), random_stream.uninitialised():
+        check_as_large(config, arrays)
+        model = make()
+        model.load_state_dict({name.removeprefix("model."): a for name, a in arrays.items()})
+    return model.eval()
+
+
+def tokenizer_of(folder: RunFolder, written: dict[str, Any]) -> Tokenizer:
+    """The tokenizer of a run whose config.json says `written`. Raises UserError if the file holds another one, whose
+    ids would mean other texts."""
+    tokenizer = load_tokenizer(folder.tokenizer)
+    if hashlib.sha256(folder.tokenizer.read_bytes()).hexdigest() != written["tokenizer"]:
+        raise UserError(f"{folder.tokenizer} is not the tokenizer that this run was started with: put that one back")
+    return tokenizer
 
 
 def find_model(name: str) -> TrainedModel:
@@ -192,15 +211,19 @@ def open_model(name: str, tokenizer: str | None = None, device: str = "cpu") -> 
     return source, other, source.load().to(chosen)
 
 
+def unchanged_model(given: str, known: dict[str, Any], folder: Path) -> TrainedModel:
+    """The model that a run in `folder` began with. Raises UserError if it is not the same any more.
+
+    given, known  what the user called it, and what `record` said of it then
+    """
+    for place in places(given, known.get("path"), folder) or [given]:
+        source = find_model(str(place))
+        if source.record()["sha256"] == known.get("sha256"):
+            return source
+    raise UserError(f"{source.name} has changed since this run was started: start a new run")
+
+
 def choose_settings(preset: str | None, given: dict[str, Any]) -> Settings:
     """`resolve`, with the shape of the model that the setting from_ names, if any."""
     source = given.get("from_")
     return resolve(preset, given, find_model(source).config if source else None)
-
-
-def use_arithmetic(train: TrainConfig) -> None:
-    """Compute as precisely as the setting dtype says, from here on in the whole process."""
-    memory.keep_freed_memory()
-    is_float32 = train.dtype in precision.PRECISIONS  # and products may round
-    precision.set_matmul_precision(train.dtype if is_float32 else "float32")
-    array.set_default_dtype("float32" if is_float32 else train.dtype)

@@ -1,11 +1,11 @@
-"""The training loop.
+"""The training loop: one for every model and every task.
 
     for each step:
-        take a batch of text, or several              x (B, T), and y: the token after each
-        loss = how badly the model predicts y         forward
-        how the loss depends on each weight           backward; gradients of several batches add up
-        shorten the gradient if it is too long        clip
-        move each weight against its gradient         AdamW
+        take what the task says that this step reads      task.batch
+        loss = how badly the model does on it             forward
+        how the loss depends on each weight               backward; gradients of several parts add up
+        shorten the gradient if it is too long            clip
+        move each weight against its gradient             AdamW
 
 Everything random about step n follows from the seed and n (the batch) or is part of the checkpoint (dropout), so a run
 that was stopped, killed or interrupted goes on exactly as if it had not been: same batches, same weights, bit for bit.
@@ -13,22 +13,18 @@ that was stopped, killed or interrupted goes on exactly as if it had not been: s
 
 import math
 import time
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from tinygrad_gpt import array, devices, random_stream
-from tinygrad_gpt.data.batches import ORDERS
-from tinygrad_gpt.data.tokens import TokenSet
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import check_fits
 from tinygrad_gpt.health.watch import Watch
 from tinygrad_gpt.kernels import compiling, registry
-from tinygrad_gpt.models.gpt import GPT
-from tinygrad_gpt.optim import AdamW, clip_scale, warmup_cosine, warmup_linear
+from tinygrad_gpt.optim import AdamW, clip_scale, grad_norm, warmup_cosine, warmup_linear
 from tinygrad_gpt.progress import Progress, no_progress
-from tinygrad_gpt.tasks.perplexity import evaluate
+from tinygrad_gpt.tasks.task import Arrays, Task
 from tinygrad_gpt.train.checkpoint import load_checkpoint, naming_the_file, save_checkpoint
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.interrupt import GracefulInterrupt
@@ -41,6 +37,7 @@ _STATE = {  # of a checkpoint; see Trainer.save
     "step": int,
     "elapsed": float,
     "losses": [float],
+    "parts?": {...: [float]},
     "random_state": {"seed": int, "drawn": int},
     "optimizer": dict,
 }
@@ -55,80 +52,87 @@ def learning_rate(step: int, config: TrainConfig) -> float:
 
 
 class Trainer:
-    """A model in training, and where it stands.
+    """A model that learns a task, and where it stands.
 
     device   where it computes
-    window   tokens that the model reads at once
     step     how many updates have been made
-    elapsed  seconds that this run had taken when this process took it up
+    elapsed  seconds that the run had taken when this process took it up
     losses   of the steps since the last row of metrics
+    parts    the same for each named part of the loss
     """
 
-    def __init__(self, config: TrainConfig, model: GPT, tokens: TokenSet, folder: RunFolder):
-        self.config, self.model, self.tokens, self.folder = config, model, tokens, folder
+    def __init__(self, config: TrainConfig, model, task: Task, folder: RunFolder):
+        self.config, self.model, self.task, self.folder = config, model, task, folder
         self.device = devices.device(config.device)
         model.to(self.device)  # weights are drawn on the CPU, so that they are the same wherever they go
-        self.window = config.window or model.config.block_size
         model.recompute = config.recompute
         betas = (config.beta1, config.beta2)
         self.optimizer = AdamW(
             model.named_parameters(), lr=config.lr, betas=betas, eps=config.eps, weight_decay=config.weight_decay
         )
-        self._losses_and_gradients = registry.replayed(self._forward_and_backward, self.device.kind)
-        self.step, self.elapsed, self.losses = 0, 0.0, []
+        self._recorded = self._gradients
+        if task.fixed_shapes:
+            self._recorded = registry.replayed(self._gradients, self.device.kind)
+        self.step, self.elapsed = 0, 0.0
+        self.losses: list[float] = []
+        self.parts: dict[str, list[float]] = {}
         self._began = time.perf_counter()
         self._saved_step: int | None = None
+        self._tokens, self._seconds = 0, 0.0  # since the last row of metrics
 
     # --- one step ------------------------------------------------------------------------------------------------
 
-    def train_step(self) -> tuple[float, float]:
-        """Make one update. Returns (loss, norm of the gradient before clipping).
-
-        Raises UserError, with the weights as they were, where either is not finite.
-        """
-        config, random_state = self.config, random_stream.random_state()
+    def train_step(self) -> tuple[dict[str, float], float]:
+        """Make one update. Returns its losses ("train", and each part by its name) and the norm of the gradient before
+        clipping. Raises UserError, with the weights as they were, where one of them is not finite."""
+        before = random_stream.random_state()
         batches = self.batches()
-        losses, squares, grads = self._losses_and_gradients(*chain(*batches))
-        for p, grad in zip(self.optimizer.parameters(), grads, strict=True):
-            p.grad = grad
-        # Here, and nowhere else, a step waits for the GPU.
-        value = sum([float(loss) for loss in losses]) / len(losses)
-        norm = math.sqrt(float(squares))
-        if not (math.isfinite(value) and math.isfinite(norm)):
-            reason = first_non_finite(self.model, batches, random_state)
-            raise UserError(
-                f"step {self.step + 1}: the loss is {value:.4g} and the gradient's norm {norm:.4g}: {reason}. "
-                f"Stopped before the update; {self._what_is_saved()}. A smaller --lr or --grad-clip may help"
-            )
-        self.optimizer.lr = learning_rate(self.step, config)
-        self.optimizer.step(clip_scale(norm, config.grad_clip or math.inf))
+        losses = self.forward_and_backward(batches)  # p.grad of each parameter: of the mean loss
+        norm = grad_norm(self.optimizer.parameters())
+        self._check_finite(losses["train"], norm, batches, before)
+        self.optimizer.lr = learning_rate(self.step, self.config)
+        self.optimizer.step(clip_scale(norm, self.config.grad_clip or math.inf))
         self.step += 1
-        return value, norm
+        self._tokens += sum(arrays[0].size for arrays in batches)
+        return losses, norm
 
-    def _forward_and_backward(self, *batches) -> tuple[list, Any, list]:
-        """x, y, x, y, ... -> (the loss of each batch, the sum of squares of the gradient of their mean, that gradient
-        for each parameter, or None).
+    def batches(self) -> list[Arrays]:
+        """What the next update reads, cut into `accumulate` parts, whose gradients together are that of the whole."""
+        arrays = self.task.batch(self.step)
+        parts = min(self.config.accumulate, len(arrays[0]))
+        return list(zip(*(np.array_split(a, parts) for a in arrays), strict=True))
 
-        Nothing in here waits for a value: on a GPU it is recorded (registry.replayed).
-        """
+    def forward_and_backward(self, batches: list[Arrays]) -> dict[str, float]:
+        """The mean losses of a step; its gradient is in each parameter's `grad`."""
+        losses, grads = self._recorded(*batches)
+        for p, grad in zip(self.optimizer.parameters(), grads, strict=True):
+            p.grad = grad  # a recorded step writes to the same arrays each time, and runs no Python that says so
+        # Here, and nowhere else, a step waits for the GPU.
+        return {
+            name: sum(s * float(loss[name]) for s, loss in zip(_shares(batches), losses, strict=True))
+            for name in losses[0]
+        }
+
+    def _gradients(self, *batches: Arrays) -> tuple[list[dict[str, Any]], list]:
+        """(The losses of each batch, the gradient of their mean for each parameter, or None.) Nothing in here waits for
+        a value, so that a GPU can record it (registry.replayed)."""
         self.optimizer.zero_grad()  # not at the end of a step: until here, whoever wants to can look at the gradients
-        parts = list(zip(batches[::2], batches[1::2], strict=True))
         losses = []
-        for x, y in parts:
-            loss = self.model.loss(x, y)
-            loss.backward(np.full_like(loss.data, 1 / len(parts)))  # of the mean loss; gradients add up
-            losses.append(loss.data)
-        grads = [p.grad for p in self.optimizer.parameters()]
-        return losses, registry.run("sum_squares", *[g for g in grads if g is not None]), grads
+        for share, batch in zip(_shares(batches), batches, strict=True):
+            total, parts = self.task.loss(self.model, *batch)
+            total.backward(np.full_like(total.data, share))  # gradients add up
+            losses.append({"train": total.data} | {name: part.data for name, part in parts.items()})
+        return losses, [p.grad for p in self.optimizer.parameters()]
 
-    def batches(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """What the next update reads: `accumulate` batches (x, y), the parts of one batch that is as many times as
-        large, and whose gradient theirs have together."""
-        config = self.config
-        rows = config.accumulate * config.batch_size
-        x, y = ORDERS[config.batches](self.tokens.train, rows, self.window, config.seed, self.step)
-        parts = np.split(x, config.accumulate), np.split(y, config.accumulate)
-        return list(zip(*parts, strict=True))
+    def _check_finite(self, loss: float, norm: float, batches: list[Arrays], random_state: dict) -> None:
+        """Raise UserError, saying where the trouble began, unless the loss and the gradient's norm are finite."""
+        if math.isfinite(loss) and math.isfinite(norm):
+            return
+        reason = first_non_finite(self.model, self.task, batches, random_state)
+        raise UserError(
+            f"step {self.step + 1}: the loss is {loss:.4g} and the gradient's norm {norm:.4g}: {reason}. "
+            f"Stopped before the update; {self._what_is_saved()}. A smaller --lr or --grad-clip may help"
+        )
 
     # --- the loop ------------------------------------------------------------------------------------------------
 
@@ -136,60 +140,73 @@ class Trainer:
         """Train to the last step. Returns False if Ctrl-C ended it before; the state is saved in either case."""
         config = self.config
         self._began = time.perf_counter() - self.elapsed
-        training_time, steps_timed = 0.0, 0
         self.model.train()
-        watch = Watch(config, self.model, self.tokens, self.window) if config.health else None
         log = MetricsLog(self.folder.metrics, self.step)
         interrupt = GracefulInterrupt(lambda: reporter.note("finishing this step, then saving; Ctrl-C again: stop now"))
         try:
-            if watch:
-                watch.catch_up(read_metrics(self.folder.metrics))
+            watch = self._watch()
             reporter.begin(config.steps, self.step)
             with interrupt, compiling.watched_by(reporter.compiling), np.errstate(all="ignore"):  # train_step looks
                 while self.step < config.steps and not interrupt.requested:
-                    step_started = time.perf_counter()
-                    loss, norm = self.train_step()
-                    training_time += time.perf_counter() - step_started
-                    steps_timed += 1
-                    self.losses.append(loss)
-                    reporter.step(self.step, loss)
+                    self._step(reporter)
                     if self._is_due(config.log_interval) or self._is_due(config.eval_interval):
-                        row = {"step": self.step, "train_loss": sum(self.losses) / len(self.losses)}
-                        if self._is_due(config.eval_interval):
-                            row["val_loss"] = self.validate(reporter.validating)
-                        row["lr"], row["grad_norm"] = self.optimizer.lr, norm
-                        row["tokens_per_s"] = round(steps_timed * self.tokens_per_step / training_time, 1)
-                        row["elapsed_s"] = round(time.perf_counter() - self._began, 3)
-                        findings = watch.examine(row, self.losses) if watch else []
-                        log.append(row)
-                        reporter.row(row)
-                        for finding in findings:
-                            reporter.note(finding)
-                        self.losses, training_time, steps_timed = [], 0.0, 0
+                        self._report(log, watch, reporter)
                     if self._is_due(config.checkpoint_interval):
-                        log.sync()
-                        self.save()
+                        self._save_with(log)
             if self._saved_step != self.step:
-                log.sync()
-                self.save()
+                self._save_with(log)
         finally:
             reporter.end()
             log.close()
         return self.step == config.steps
 
-    @property
-    def tokens_per_step(self) -> int:
-        return self.config.accumulate * self.config.batch_size * self.window
+    def _watch(self) -> Watch | None:
+        """The health check, where the settings ask for it, with the rows that the run has written so far."""
+        if not self.config.health:
+            return None
+        watch = Watch(self.task, self.model, self.config)
+        watch.catch_up(read_metrics(self.folder.metrics))
+        return watch
 
-    def validate(self, progress: Progress = no_progress) -> float:
-        """The validation loss: a look at `eval_tokens` tokens along the way, the whole text at the last step."""
-        limit = None if self.step == self.config.steps else self.config.eval_tokens
-        return evaluate(self.model, self.tokens.val, self.config.batch_size, limit, self.window, progress).loss
+    def _step(self, reporter: Reporter) -> None:
+        """One update, timed."""
+        began = time.perf_counter()
+        losses, self._norm = self.train_step()
+        self._seconds += time.perf_counter() - began
+        self.losses.append(losses.pop("train"))
+        for name, loss in losses.items():
+            self.parts.setdefault(name, []).append(loss)
+        reporter.step(self.step, self.losses[-1])
+
+    def _report(self, log: MetricsLog, watch: Watch | None, reporter: Reporter) -> None:
+        """Write a row of metrics about the steps since the one before, and say what is new."""
+        row = {"step": self.step, "train_loss": _mean(self.losses)}
+        row |= {f"{name}_loss": _mean(losses) for name, losses in self.parts.items()}
+        scores = self.evaluate(reporter.validating) if self._is_due(self.config.eval_interval) else {}
+        row |= scores
+        row["lr"], row["grad_norm"] = self.optimizer.lr, self._norm
+        row["tokens_per_s"] = round(self._tokens / self._seconds, 1)
+        row["elapsed_s"] = round(time.perf_counter() - self._began, 3)
+        findings = watch.examine(row, self.losses) if watch else []
+        log.append(row)
+        reporter.row(row, scores)
+        for finding in findings:
+            reporter.note(finding)
+        self.losses, self.parts, self._tokens, self._seconds = [], {}, 0, 0.0
+
+    def evaluate(self, progress: Progress = no_progress) -> dict[str, float]:
+        """The task's metrics: on part of the held-out data along the way, on all of it at the last step."""
+        return self.task.evaluate(self.model, self.step == self.config.steps, progress)
 
     def _is_due(self, interval: int) -> bool:
         return self.step == self.config.steps or (interval > 0 and self.step % interval == 0)
 
     # --- state ---------------------------------------------------------------------------------------------------
+
+    def _save_with(self, log: MetricsLog) -> None:
+        """The checkpoint, and before it all rows that it says are there."""
+        log.sync()
+        self.save()
 
     def save(self) -> None:
         """Write the checkpoint. Raises UserError when that fails; the one before is then still there."""
@@ -200,6 +217,7 @@ class Trainer:
             "step": self.step,
             "elapsed": time.perf_counter() - self._began,
             "losses": self.losses,
+            "parts": self.parts,
             "random_state": random_stream.random_state(),
             "optimizer": {name: n for name, n in optimizer.items() if not array.is_array(n)},
         }
@@ -221,7 +239,8 @@ class Trainer:
             self.model.load_state_dict(parts["model"])
             self.optimizer.load_state_dict(parts["optimizer"])
             random_stream.set_random_state(state["random_state"])
-            self.step, self.elapsed, self.losses = state["step"], state["elapsed"], state["losses"]
+            self.step, self.elapsed = state["step"], state["elapsed"]
+            self.losses, self.parts = state["losses"], state.get("parts", {})
             if not 0 <= self.step <= self.config.steps:
                 raise ValueError(f"it is of step {self.step}, but the run has {self.config.steps} steps")
         self._saved_step = self.step
@@ -230,3 +249,13 @@ class Trainer:
         if self._saved_step is None:
             return "no checkpoint has been saved yet"
         return f"the checkpoint of step {self._saved_step} is kept in {self.folder.path}"
+
+
+def _shares(batches) -> list[float]:
+    """The part that each batch has of the rows of all."""
+    rows = [len(arrays[0]) for arrays in batches]
+    return [n / sum(rows) for n in rows]
+
+
+def _mean(numbers: list[float]) -> float:
+    return sum(numbers) / len(numbers)

@@ -1,0 +1,160 @@
+"""Classification of texts with a pre-trained GPT, as GPT-1's paper fine-tunes it.
+
+    each text as  start text extract               data/gpt1_inputs.py
+    scores of the classes, read at extract         models/gpt1_heads.py
+    L3 = L2 + λ L1                                 the task's loss, and λ times the language model's on the same texts
+
+(Radford et al., "Improving language understanding by generative pre-training", 2018, sections 3.2 and 3.3.)
+"""
+
+import copy
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from tinygrad_gpt import functional as F
+from tinygrad_gpt import random_stream
+from tinygrad_gpt.array import to_numpy
+from tinygrad_gpt.autograd import no_grad
+from tinygrad_gpt.data import gpt1_inputs
+from tinygrad_gpt.data.classification import ClassificationTask
+from tinygrad_gpt.data.gpt1_inputs import TaskTokens
+from tinygrad_gpt.data.tokenizers import Tokenizer
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.models.gpt import GPT
+from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification, with_new_tokens
+from tinygrad_gpt.progress import Progress, no_progress
+from tinygrad_gpt.tasks.baselines import text_facts
+from tinygrad_gpt.tasks.scores import accuracy, matthews
+from tinygrad_gpt.tasks.task import Loss, Predictions, Task
+
+_EVAL_BATCH = 64
+_POOL = 16  # batches whose texts are sorted by length together
+_SAMPLE = 5  # dev texts
+
+
+class TextClassification(Task):
+    """Which class is a text of?
+
+    data        texts with their labels, to train on and to test on (dev)
+    block_size  of the model; longer sequences are cut
+    vocab_size  of the pre-trained model: the ids of start and extract follow it
+    lm_weight   λ
+    batch_size  texts that go through the model at once, of which a step has `accumulate` times as many
+    seed        decides the order of the texts
+
+    Raises UserError for texts that the tokenizer cannot encode.
+    """
+
+    name = "classification"
+    metrics = {"matthews": True, "accuracy": True, "val_loss": False}  # noqa: RUF012 - read only
+    fixed_shapes = False  # a batch is as long as its longest text
+
+    def __init__(
+        self,
+        data: ClassificationTask,
+        tokenizer: Tokenizer,
+        block_size: int,
+        vocab_size: int,
+        lm_weight: float = 0.5,
+        batch_size: int = 32,
+        accumulate: int = 1,
+        seed: int = 1,
+    ):
+        self.data, self.lm_weight, self.rows, self.seed = data, lm_weight, accumulate * batch_size, seed
+        tokens = TaskTokens.after(vocab_size)
+        self.sequences, self.dev_sequences = (
+            sequences_of(part.texts, tokenizer, tokens, block_size) for part in (data.train, data.dev)
+        )
+        self._epoch: tuple[int, list[np.ndarray]] = (-1, [])  # the last one that was shuffled
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self.sequences) // self.rows)
+
+    def variant(self, lm_weight: float, seed: int) -> "TextClassification":
+        """The same texts with another λ and seed."""
+        other = copy.copy(self)
+        other.lm_weight, other.seed, other._epoch = lm_weight, seed, (-1, [])
+        return other
+
+    def batch(self, step):
+        epoch, number = divmod(step, self.steps_per_epoch)
+        if self._epoch[0] != epoch:
+            self._epoch = epoch, self._shuffled(epoch + 1)
+        which = self._epoch[1][number]
+        batch = gpt1_inputs.pad([self.sequences[i] for i in which])
+        return batch.ids, batch.last, self.data.train.labels[which]
+
+    def loss(self, model, ids, last, labels) -> Loss:
+        total, task, language = model.loss(ids, last, labels, self.lm_weight)
+        return Loss(total, {"task": task} | ({} if language is None else {"lm": language}))
+
+    def evaluate(self, model, last: bool = False, progress: Progress = no_progress) -> dict[str, float]:
+        labels, scores = self.data.dev.labels, scores_of(model, self.dev_sequences, progress)
+        predicted = scores.argmax(axis=1)
+        loss = F.cross_entropy(F.tensor(scores), labels).item()
+        return {"matthews": matthews(labels, predicted), "accuracy": accuracy(labels, predicted), "val_loss": loss}
+
+    def predictions(self, model) -> Predictions:
+        which = np.linspace(0, len(self.dev_sequences) - 1, min(_EVAL_BATCH, len(self.dev_sequences))).astype(int)
+        batch, labels = gpt1_inputs.pad([self.dev_sequences[i] for i in which]), self.data.dev.labels[which]
+        return Predictions(model(*batch), labels, model.loss(batch.ids[:1], batch.last[:1], labels[:1], 0).task)
+
+    def sample(self, model) -> Iterator[str]:
+        """Some of the dev texts: the class that the model gives, the right one, the text."""
+        classes, dev = self.data.classes, self.data.dev
+        scores = scores_of(model, self.dev_sequences[:_SAMPLE])
+        for best, label, text in zip(scores.argmax(axis=1), dev.labels, dev.texts, strict=False):
+            yield f"{classes[best]}\t{classes[label]}\t{text}\n"
+
+    def facts(self, model):
+        if self.lm_weight:
+            return {}  # the loss is a sum, which nothing is to be compared with
+        return {"choices": len(self.data.classes)} | dataclasses.asdict(text_facts(self.data.train.labels))
+
+    def settings(self):
+        return {"data": self.data.name, "classes": list(self.data.classes), "lm_weight": self.lm_weight}
+
+    def _shuffled(self, epoch: int) -> list[np.ndarray]:
+        """The numbers of all training texts, in an order of this epoch (1, 2, ...), cut into batches of texts of like
+        length: a batch is padded to its longest text, and with texts put together by chance half of it is padding."""
+        rng, size = np.random.default_rng([self.seed, epoch]), self.rows
+        order = rng.permutation(len(self.sequences))
+        batches = []
+        for pool in np.split(order, range(_POOL * size, len(order), _POOL * size)):
+            by_length = sorted(pool, key=lambda i: len(self.sequences[i]))
+            batches += [np.array(by_length[first : first + size]) for first in range(0, len(pool), size)]
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def new_classifier(body: GPT, classes: int, head_dropout: float, seed: int, pretrained: bool = True):
+    """The classifier before its first step; `body` itself stays as it is.
+
+    pretrained  whether to start from the weights of `body`, or from random ones
+
+    Raises UserError for a body whose sequences have no room for a text between start and extract.
+    """
+    if body.config.block_size < TaskTokens.COUNT:
+        raise UserError(f"the model's block_size is {body.config.block_size}: start, a text and extract take 3 places")
+    random_stream.manual_seed(seed)
+    if not pretrained:
+        body = type(body)(body.config)
+    return GPT1ForClassification(with_new_tokens(body, TaskTokens.COUNT), classes, head_dropout)
+
+
+def sequences_of(texts: list[str], tokenizer: Tokenizer, tokens: TaskTokens, block_size: int) -> list[np.ndarray]:
+    """start text extract, as ids, of each text; cut to block_size."""
+    return [gpt1_inputs.classification(tokenizer.encode(text), tokens, block_size) for text in texts]
+
+
+def scores_of(model: GPT1ForClassification, sequences: list[np.ndarray], progress: Progress = no_progress):
+    """(N, classes): the model's scores for each sequence, without dropout."""
+    scores = []
+    with model.evaluating(), no_grad():
+        for first in range(0, len(sequences), _EVAL_BATCH):
+            batch = gpt1_inputs.pad(sequences[first : first + _EVAL_BATCH])
+            scores.append(to_numpy(model(*batch).data))  # (B, classes)
+            progress(min(first + _EVAL_BATCH, len(sequences)), len(sequences))
+    return np.concatenate(scores)

@@ -1,0 +1,169 @@
+"""The settings of a language model's run: from a preset and what was given, from config.json, changed on resuming."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinygrad_gpt.arguments import shown
+from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.models.gpt import GPTConfig, count_parameters
+from tinygrad_gpt.settings import option_name
+from tinygrad_gpt.tasks.next_token import NextTokenConfig
+from tinygrad_gpt.train.config import TrainConfig
+from tinygrad_gpt.train.presets import DEFAULT, DEFAULT_FROM, LONGEST_WINDOW, PRESETS
+from tinygrad_gpt.train.run_folder import RunFolder
+
+# GPTConfig's vocab_size is not a setting: the tokenizer decides it.
+MODEL_FIELDS = tuple(f for f in dataclasses.fields(GPTConfig) if f.name != "vocab_size")
+TASK_FIELDS, TRAIN_FIELDS = dataclasses.fields(NextTokenConfig), dataclasses.fields(TrainConfig)
+SETTINGS = {f.name: f for f in (*MODEL_FIELDS, *TASK_FIELDS, *TRAIN_FIELDS)}
+# The settings of the model that may be given with --from: they change what training does, not the shape.
+_DROPOUTS = ("dropout", "embd_pdrop", "attn_pdrop")
+_LISTED = 3  # differences that are spelled out
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that was chosen for a run, before any data has been read.
+
+    model  GPTConfig's fields, all but vocab_size, which the tokenizer decides, or the model that from_ names
+    """
+
+    preset: str
+    model: dict[str, Any]
+    task: NextTokenConfig
+    train: TrainConfig
+
+    def values(self) -> dict[str, Any]:
+        """All settings, by name."""
+        return self.model | dataclasses.asdict(self.task) | dataclasses.asdict(self.train)
+
+    def with_values(self, changed: dict[str, Any]) -> "Settings":
+        """The same with some settings of the task and of training changed, by name."""
+        task, train = _task_and_training(self.values() | changed)
+        return dataclasses.replace(self, task=task, train=train)
+
+    @property
+    def window(self) -> int:
+        """How many tokens the model reads at once in training."""
+        return self.task.window or self.model["block_size"]
+
+    def gpt_config(self, vocab_size: int) -> GPTConfig:
+        """The model's settings. Raises UserError for values that don't go together."""
+        return GPTConfig(vocab_size=vocab_size, **self.model)
+
+    def parameters(self, characters: int = 65) -> int:
+        """How many numbers the model trains; with a character tokenizer, if the text has that many different ones."""
+        vocab_size = self.task.bpe_vocab if self.task.tokenizer in ("bpe", "gpt1") else characters
+        return count_parameters(self.gpt_config(vocab_size))
+
+
+def resolve(
+    preset: str | None = None, given: dict[str, Any] | None = None, source: GPTConfig | None = None
+) -> Settings:
+    """The settings of a preset (None: the default one), with those that were given by name in place of its own.
+
+    source  the shape of the model that the setting from_ names; see trained_model.choose_settings
+
+    Raises UserError for a name that is no preset or no setting, and for values that cannot be.
+    """
+    given = given or {}
+    name = preset or (DEFAULT_FROM if source else DEFAULT)
+    if name not in PRESETS:
+        raise UserError(f"there is no preset {shown(name)}; the presets are {', '.join(PRESETS)}")
+    unknown = sorted(set(given) - set(SETTINGS))
+    if unknown:
+        raise UserError(f"there is no setting {shown(unknown[0])}; the settings are {', '.join(SETTINGS)}")
+    train = dict(PRESETS[name].train)
+    if source is not None:
+        given = window_for_block_size(given)
+        model = _model_from(source, given)
+        train |= {"tokenizer": "own", "window": min(source.block_size, LONGEST_WINDOW)}
+    elif PRESETS[name].model is None:
+        raise UserError(f"the preset {name} goes on from a trained model: name one with --from")
+    else:
+        model = {f.name: f.default for f in MODEL_FIELDS if f.default is not dataclasses.MISSING} | PRESETS[name].model
+        model |= {f.name: given[f.name] for f in MODEL_FIELDS if f.name in given}
+    settings = Settings(name, model, *_task_and_training(train | given))
+    settings.gpt_config(vocab_size=1)  # raises for a model that cannot be
+    check_together(settings)
+    return settings
+
+
+def window_for_block_size(given: dict[str, Any]) -> dict[str, Any]:
+    """Settings given with --from, where block_size means the training window: the model keeps all its positions."""
+    window = {"window": given["block_size"]} if "block_size" in given else {}
+    return window | {name: value for name, value in given.items() if name != "block_size"}
+
+
+def _model_from(source: GPTConfig, given: dict[str, Any]) -> dict[str, Any]:
+    """The model's settings: the source's, with the dropouts that are given."""
+    model = {f.name: getattr(source, f.name) for f in MODEL_FIELDS}
+    fixed = [f.name for f in MODEL_FIELDS if f.name in given and f.name not in _DROPOUTS]
+    if fixed:
+        raise UserError(
+            f"{option_name(fixed[0])} cannot be given with --from: the model that is named there has "
+            f"{fixed[0]} {model[fixed[0]]}: leave it out"
+        )
+    if "dropout" in given:
+        model |= dict.fromkeys(_DROPOUTS[1:])  # as dropout says, unless they are given, too
+    return model | {name: given[name] for name in _DROPOUTS if name in given}
+
+
+def check_together(settings: Settings) -> None:
+    """Raise UserError for settings that are right each by itself."""
+    if settings.window > settings.model["block_size"]:
+        raise UserError(
+            f"a window of {settings.window} tokens is more than the {settings.model['block_size']} positions "
+            "of the model: take a smaller one"
+        )
+    if settings.task.tokenizer == "own" and not settings.task.from_:
+        raise UserError("--tokenizer own is the tokenizer of the model that --from names: name one")
+
+
+def _task_and_training(values: dict[str, Any]) -> tuple[NextTokenConfig, TrainConfig]:
+    """Both from settings by name, among others; those that are missing have their defaults."""
+    return tuple(
+        kind(**{f.name: values[f.name] for f in dataclasses.fields(kind) if f.name in values})
+        for kind in (NextTokenConfig, TrainConfig)
+    )
+
+
+def settings_of(config: dict[str, Any], folder: Path) -> Settings:
+    """The settings in a config.json. Those that are newer than it have their defaults, which mean what went without
+    saying before. Raises UserError for one that this version does not know, and for values that cannot be."""
+    model, written = config["model"], config.get("task", {}) | config["train"]
+    unknown = sorted((model.keys() | written.keys()) - SETTINGS.keys() - {"name"})
+    if unknown:
+        raise UserError(
+            f"{folder} was made by another version of tinygrad-gpt (settings: {in_short(', '.join(unknown))})"
+        )
+    defaults = {f.name: f.default for f in MODEL_FIELDS}
+    try:
+        settings = Settings(config["preset"], defaults | model, *_task_and_training(written))
+        check_together(settings)
+    except UserError as error:
+        raise UserError(f"{RunFolder(folder).config} is damaged: {error}") from None
+    return settings
+
+
+def resumed_settings(saved: Settings, preset: str | None, given: dict[str, Any]) -> Settings:
+    """The settings of a resumed run: the saved ones, with given ones that cannot change the outcome.
+
+    Raises UserError, naming the setting and both values, for a given one that would make it another run.
+    """
+    if preset is not None and preset != saved.preset:
+        raise UserError(f"this run was started with --preset {saved.preset}, not {preset}: leave it out, or start anew")
+    if saved.task.from_:
+        given = window_for_block_size(given)
+    before = saved.values()
+    changed = {name: value for name, value in given.items() if value != before[name]}
+    refused = [name for name in changed if not SETTINGS[name].metadata.get("free")]
+    if refused:
+        listed = [f"{option_name(n)} is {in_short(before[n])}, not {in_short(changed[n])}" for n in refused[:_LISTED]]
+        more = f" (and {len(refused) - _LISTED} more)" if len(refused) > _LISTED else ""
+        raise UserError(
+            f"a resumed run keeps its settings: {', '.join(listed)}{more}; leave it out, or start a new run"
+        )
+    return saved.with_values(changed)
