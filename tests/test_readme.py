@@ -1,4 +1,5 @@
-"""The Python examples of README.md run as they are printed, each in an interpreter of its own."""
+"""What README.md says is so: its Python examples run as they are printed, each in an interpreter of its own, and its
+numbers of lines are those of the package."""
 
 import ast
 import builtins
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README, flags=re.M | re.S)
 DOWNLOADS = ("find_folder", "from_pretrained")  # what an example calls that needs the network
 
@@ -54,3 +56,24 @@ def test_it_runs_as_printed(code, tmp_path):
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip() and "Traceback" not in run.stderr
+
+
+# --- how much there is to read --------------------------------------------------------------------------------------
+
+
+def lines_of(patterns: list[str]) -> int:
+    files = [path for pattern in patterns for path in (ROOT / "tinygrad_gpt").glob(pattern)]
+    assert len(files) >= len(patterns), f"{patterns}: some of them are not there"
+    return sum(path.read_text(encoding="utf-8").count("\n") for path in files)
+
+
+def test_it_says_honestly_how_much_there_is_to_read():
+    said = re.search(
+        r"The part that learns has about ([\d,]+) lines.*?have\s+([\d,]+) more.*?\) ([\d,]+)\.", README, re.S
+    )
+    command = re.search(r"^cat (.*?) \| wc -l$", README, re.M | re.S)[1].replace("\\\n", " ")
+    learns = lines_of(command.split())
+    kernels = lines_of(["kernels/numba/**/*.py", "kernels/cuda/**/*.py", "kernels/cuda/**/*.cu*"])
+    rest = lines_of(["**/*.py", "**/*.cu", "**/*.cuh"]) - learns - kernels
+    for number, actual in zip(said.groups(), (learns, kernels, rest), strict=True):
+        assert abs(int(number.replace(",", "")) / actual - 1) < 0.04, f"{number} lines are {actual:,}"

@@ -1,8 +1,11 @@
-"""The house keeps its order: imports go one way, files stay small, heavy modules load late, few files know the GPU."""
+"""The house keeps its order: imports go one way and never in a circle, files stay small and stand in a map, heavy
+modules load late, few files know the GPU."""
 
 import ast
+import re
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,11 @@ import pytest
 import tinygrad_gpt
 
 PACKAGE = Path(tinygrad_gpt.__file__).parent
+ROOT = PACKAGE.parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-NAMES = [str(path.relative_to(PACKAGE).as_posix()) for path in FILES]
+SOURCES = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8") for path in FILES}  # name -> text
+NAMES = list(SOURCES)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 # From the ground up: a file may import from its own layer and from those before it.
 LAYERS = (
@@ -46,31 +52,120 @@ NARROWER = {  # what a layer may import at most, where that is less than all bel
     "optim": ("errors", "arguments", "habits", "array", "state_dict", "kernels", "autograd", "optim"),
 }
 
+# Files that import by a name made at run time, and the folders that they find the name in.
+IMPORT_BY_NAME = {
+    "__init__.py": (),  # the front door: what it opens when asked stands in its list
+    "kernels/registry.py": ("ops/", "kernels/numba/", "kernels/cuda/"),
+    "kernels/numba/_precompile.py": ("kernels/numba/",),
+}
 
-def part_of(path: Path) -> str:
-    """The layer's name: errors, ops, nn, ... The package's own __init__ is the front door and may import anything."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+MOST_LINES = 400
+LONGER_FOR_NOW = {"functional.py", "kernels/numba/attention.py", "train/trainer.py", "train/run.py"}
 
 
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+# --- reading the sources ---------------------------------------------------------------------------------------------
 
 
-def imported_modules(path: Path) -> set[str]:
-    """Dotted names of everything the file imports, at its top or inside functions."""
+@lru_cache(maxsize=2000)
+def tree(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
+def layer_of(name: str) -> str:
+    """errors, ops, nn, ...: the top-level module or package that a file belongs to."""
+    return name.split("/")[0].removesuffix(".py")
+
+
+def file_of(module: str, sources: dict[str, str]) -> str | None:
+    """The file of a dotted name, if it is a module of the package: "tinygrad_gpt.nn.linear" -> "nn/linear.py"."""
+    first, *parts = module.split(".")
+    if first != "tinygrad_gpt":
+        return None
+    path = "/".join(parts)
+    candidates = (f"{path}.py", f"{path}/__init__.py") if parts else ("__init__.py",)
+    return next((name for name in candidates if name in sources), None)
+
+
+def imported_modules(source: str) -> set[str]:
+    """Dotted names of everything that a file imports: at its top, inside functions, and for type checkers alone."""
     names = set()
-    for node in ast.walk(tree(path)):
+    for node in ast.walk(tree(source)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports are absolute here"
+            assert node.level == 0, f"line {node.lineno}: imports are absolute in this package"
             names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
     return names
 
 
-def imported_parts(path: Path) -> set[str]:
-    own = {name.split(".")[1] for name in imported_modules(path) if name.startswith("tinygrad_gpt.")}
-    return {part for part in own if (PACKAGE / part).is_dir() or (PACKAGE / f"{part}.py").is_file()}
+def imported_files(name: str, sources: dict[str, str]) -> set[str]:
+    """The files of the package that a file imports. `from package import module` is an import of the module."""
+    found = set()
+    for node in ast.walk(tree(sources[name])):
+        if isinstance(node, ast.Import):
+            found |= {file_of(alias.name, sources) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            whole = file_of(node.module, sources)
+            found |= {file_of(f"{node.module}.{alias.name}", sources) or whole for alias in node.names}
+    folders = IMPORT_BY_NAME.get(name, ())
+    found |= {other for other in sources if folders and other.startswith(folders)}
+    return found - {None}
+
+
+# --- imports ---------------------------------------------------------------------------------------------------------
+
+
+def circle(sources: dict[str, str]) -> list[str]:
+    """Files that import each other round a circle, the first one twice; empty if there is no circle."""
+    done, path = set(), []
+
+    def visit(name: str) -> list[str]:
+        if name in path:
+            return [*path[path.index(name) :], name]
+        if name not in done:
+            path.append(name)
+            for imported in sorted(imported_files(name, sources) - {name}):
+                if found := visit(imported):
+                    return found
+            done.add(path.pop())
+        return []
+
+    return next(filter(None, map(visit, sources)), [])
+
+
+def test_no_imports_go_in_a_circle():
+    """Not even imports inside functions, which only hide a circle."""
+    found = circle(SOURCES)
+    assert not found, f"imports go in a circle: {' -> '.join(found)}"
+
+
+@pytest.mark.parametrize(
+    ("where", "planted"),
+    [
+        ("array.py", "from tinygrad_gpt.ops import add"),
+        ("ops/add.py", "def later():\n    from tinygrad_gpt.functional import add"),
+        ("ops/add.py", "if TYPE_CHECKING:\n    import tinygrad_gpt.autograd"),
+        ("ops/_shapes.py", "from tinygrad_gpt.kernels import registry"),  # which finds ops by their names
+        ("nn/linear.py", "from tinygrad_gpt.nn import LayerNorm"),
+        ("train/config.py", "from tinygrad_gpt.train import run"),
+    ],
+)
+def test_a_planted_circle_is_seen(where, planted):
+    found = circle({**SOURCES, where: f"{SOURCES[where]}\n{planted}\n"})
+    assert where in found and found[0] == found[-1] and len(found) > 2
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in IMPORT_BY_NAME])
+def test_nobody_else_imports_by_a_name_made_at_run_time(name):
+    """Such an import is in no one's sight: the circle that it closes would not be seen."""
+    words = {getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(tree(SOURCES[name]))}
+    assert words.isdisjoint({"import_module", "__import__"})
+
+
+def test_every_layer_is_there():
+    tops = {layer_of(name) for name in NAMES} - {"__init__"}
+    layers = [part for layer in LAYERS for part in layer] + list(BESIDE)
+    assert sorted(layers) == sorted(tops), "LAYERS should hold each module and package once"
 
 
 def allowed(part: str) -> set[str]:
@@ -86,28 +181,145 @@ def allowed(part: str) -> set[str]:
     raise AssertionError(f"{part} has no place in LAYERS: give it one")
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n != "__init__.py"])
+def imports_from_above(name: str, sources: dict[str, str]) -> set[str]:
+    parts = {layer_of(other) for other in imported_files(name, sources)}
+    return parts - allowed(layer_of(name))
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "__init__.py"])  # the front door may import anything
 def test_imports_go_one_way(name):
-    path = PACKAGE / name
-    wrong = imported_parts(path) - allowed(part_of(path))
+    wrong = imports_from_above(name, SOURCES)
     assert not wrong, f"{name} imports {sorted(wrong)}, which lie above it"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("where", "planted", "above"),
+    [
+        ("nn/linear.py", "from tinygrad_gpt.train import run", "train"),
+        ("nn/linear.py", "def later():\n    import tinygrad_gpt.models.gpt", "models"),
+        ("ops/add.py", "from tinygrad_gpt import errors", "errors"),
+        ("data/batches.py", "from tinygrad_gpt.tensor import Tensor", "tensor"),
+        ("errors.py", "from tinygrad_gpt import UserError", "__init__"),
+    ],
+)
+def test_a_planted_import_from_above_is_seen(where, planted, above):
+    assert imports_from_above(where, {**SOURCES, where: f"{SOURCES[where]}\n{planted}\n"}) == {above}
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in LONGER_FOR_NOW])
 def test_files_stay_small(name):
-    lines = (PACKAGE / name).read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= 430, f"{name} has {len(lines)} lines: it is two ideas"
+    lines = SOURCES[name].count("\n")
+    assert lines <= MOST_LINES, f"{name} has {lines} lines: it is two ideas"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_file_says_what_it_is(name):
-    source = (PACKAGE / name).read_text(encoding="utf-8")
-    assert not source.strip() or ast.get_docstring(ast.parse(source)), f"{name} has no docstring"
+    assert not SOURCES[name].strip() or ast.get_docstring(tree(SOURCES[name])), f"{name} has no docstring"
+
+
+# --- maps: the README's table for what lies at the top, a package's docstring for what lies in it --------------------
+
+
+LIKE_OPS = ("kernels/numba", "kernels/cuda")  # files named like an op are found by that name
+PRECISIONS = ("", "_bfloat16", "_tf32")
+NOT_MAPPED_FOR_NOW = ("kernels/",)
+
+
+def map_entry(name: str) -> tuple[str, str]:
+    """(the folder whose map should hold a file, the entry), such as ("nn", "linear.py"), ("", "nn/"), ("", "optim.py").
+    A package stands in the map of the folder that it lies in."""
+    path = name.removesuffix("__init__.py").rstrip("/")
+    folder, _, entry = path.rpartition("/")
+    return folder, entry if entry.endswith(".py") else f"{entry}/"
+
+
+def entries(map: str) -> set[str]:
+    """What a map names: files (linear.py, or with the way to them, models/gpt.py) and folders (nn/)."""
+    return set(re.findall(r"(?<![\w./-])(?:\w+/)*\w+(?:\.py\b|/(?![\w.-]))", map))
+
+
+def not_in_a_map(sources: dict[str, str], readme: str) -> list[str]:
+    missing = []
+    ops = [name.split("/")[-1].removesuffix(".py") for name in sources if re.match(r"ops/[a-z]\w*\.py", name)]
+    for name in sources:
+        folder, entry = map_entry(name)
+        if name == "__init__.py" or (folder == "ops" and not entry.startswith("_")):
+            continue
+        if folder in LIKE_OPS and entry in {f"{op}{precision}.py" for op in ops for precision in PRECISIONS}:
+            continue
+        text = ast.get_docstring(tree(sources[f"{folder}/__init__.py"])) if folder else house_table(readme)
+        if entry not in entries(text):
+            missing.append(f"{folder or 'README'}: {entry}")
+    return missing
+
+
+def house_table(readme: str) -> str:
+    """The table under the heading "The house", with its paths written without the links."""
+    section = readme.split("\n## The house\n")[1].split("\n## ")[0]
+    return "\n".join(re.findall(r"`([\w/.]+)`", section))
+
+
+def test_every_module_stands_in_a_map():
+    sources = {name: text for name, text in SOURCES.items() if not name.startswith(NOT_MAPPED_FOR_NOW)}
+    missing = not_in_a_map(sources, README)
+    assert not missing, f"not in the map of its folder (README's table, or the docstring of __init__.py): {missing}"
+
+
+@pytest.mark.parametrize("planted", ["new.py", "new/__init__.py", "nn/new.py", "ops/_new.py", "models/new/__init__.py"])
+def test_a_planted_module_without_an_entry_is_seen(planted):
+    sources = {name: text for name, text in SOURCES.items() if not name.startswith(NOT_MAPPED_FOR_NOW)}
+    folder, entry = map_entry(planted)
+    assert not_in_a_map({**sources, planted: '"""New."""\n'}, README) == [f"{folder or 'README'}: {entry}"]
+
+
+FILES_OF_EXAMPLES = re.compile(r"(\w*/)*([A-Z]+\w*|NN_\w+|my\w*|your\w*)\.\w+")  # NAME.py, my_layer_norm.py
+FOLDERS = ("tinygrad_gpt", "tests", "benchmarks", "lessons")
+EVERYWHERE = [path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.*")]
+
+
+def files_named(text: str) -> set[str]:
+    """The source files that a text names, with as much of the way to them as it gives (but not "no such.py")."""
+    named = re.findall(r"(?<![\w./-])(?<!no )((?:[\w.]+/)*\w+\.(?:py|cu|cuh))\b", text)
+    return {name.removeprefix("../") for name in named if not FILES_OF_EXAMPLES.fullmatch(name)}
+
+
+def files_that_are_not_there(text: str) -> list[str]:
+    return sorted(n for n in files_named(text) if not any(f"/{path}".endswith(f"/{n}") for path in EVERYWHERE))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_that_a_text_names_are_there(name):
+    """In docstrings, comments and messages alike: who moves a file finds what is said of it."""
+    assert not files_that_are_not_there(SOURCES[name])
+
+
+@pytest.mark.parametrize("path", ["README.md", "benchmarks/README.md"])
+def test_files_and_links_of_a_readme_are_there(path):
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert not files_that_are_not_there(text)
+    links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in link]
+    assert not [link for link in links if not (ROOT / path).parent.joinpath(link).exists()]
+
+
+def test_what_the_ci_script_runs_is_there():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert not [path for path in re.findall(r"\btests/[\w/.]+", script) if not (ROOT / path).exists()]
+
+
+def test_a_planted_name_of_no_file_is_seen():
+    planted = "see linear.py, nn/linear.py, nn/lineal.py and your own my_linear.py, or kernels/NAME.cu; rows.cuh, no.cu"
+    assert files_that_are_not_there(planted) == ["nn/lineal.py", "no.cu"]
+
+
+# --- the GPU ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "devices.py" and not n.startswith("kernels/cuda")])
 def test_only_devices_and_the_kernels_of_the_gpu_import_cupy(name):
-    assert not {m for m in imported_modules(PACKAGE / name) if m.split(".")[0] == "cupy"}
+    assert not {m for m in imported_modules(SOURCES[name]) if m.split(".")[0] == "cupy"}
 
 
 # The only files that may ask where they are: what a device is, what an array is, and the choice among the kernels.
@@ -120,7 +332,7 @@ def branches_on_devices(source: str) -> list[int]:
     """The lines of conditions in which a word or a text is about devices: in `if`, `while`, `assert`, `match`, `and`
     and `or`, in comparisons and comprehensions."""
     found = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree(source)):
         if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert):
             decides = [node.test]
         elif isinstance(node, ast.Match):
@@ -147,7 +359,7 @@ def _is_about_a_place(part: ast.AST) -> bool:
 
 @pytest.mark.parametrize("name", [n for n in NAMES if not n.startswith(MAY_ASK_WHERE)])
 def test_nobody_else_decides_by_the_device(name):
-    lines = branches_on_devices((PACKAGE / name).read_text(encoding="utf-8"))
+    lines = branches_on_devices(SOURCES[name])
     assert not lines, f"{name}, lines {lines}: the array and the registry decide that"
 
 
@@ -167,21 +379,24 @@ def test_nobody_else_decides_by_the_device(name):
     ],
 )
 def test_a_planted_branch_is_seen(planted):
-    source = (PACKAGE / "train" / "trainer.py").read_text(encoding="utf-8")
+    source = SOURCES["train/trainer.py"]
     line = source.count("\n") + 1
     assert branches_on_devices(source + planted) == [line]
 
 
+# --- what files may not do -------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("name", [n for n in NAMES if n.startswith(("ops/", "kernels/"))])
 def test_ops_and_kernels_know_no_tensor(name):
-    words = {node.id for node in ast.walk(tree(PACKAGE / name)) if isinstance(node, ast.Name)}
+    words = {node.id for node in ast.walk(tree(SOURCES[name])) if isinstance(node, ast.Name)}
     assert "Tensor" not in words
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_text_files_are_opened_as_utf_8(name):
     """The default encoding differs between systems."""
-    for node in ast.walk(tree(PACKAGE / name)):
+    for node in ast.walk(tree(SOURCES[name])):
         if not isinstance(node, ast.Call):
             continue
         keywords = {k.arg for k in node.keywords}
@@ -195,11 +410,14 @@ def test_text_files_are_opened_as_utf_8(name):
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "files/json_files.py"])
 def test_json_is_read_in_one_place(name):
     """Whatever reads JSON goes through json_files.py, with its limits and its one error."""
-    for node in ast.walk(tree(PACKAGE / name)):
+    for node in ast.walk(tree(SOURCES[name])):
         if isinstance(node, ast.ImportFrom):
             assert node.module != "json", f"{name}, line {node.lineno}: import json, as everywhere"
         if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "json":
             assert node.attr == "dumps", f"{name}, line {node.lineno}: json.{node.attr}; json_files.py reads JSON"
+
+
+# --- what loads when -------------------------------------------------------------------------------------------------
 
 
 HEAVY = ("numba", "llvmlite", "matplotlib", "tokenizers", "rich", "typer", "safetensors", "cupy", "torch", "scipy")
@@ -230,7 +448,7 @@ def test_working_with_tensors_on_the_reference_loads_nothing_heavy():
 
 
 def test_numpy_is_the_only_dependency_of_the_core():
-    core = [path for path in FILES if part_of(path) in ("array", "ops", "autograd", "functional", "nn", "check")]
-    outside = {m.split(".")[0] for path in core for m in imported_modules(path)}
+    core = [name for name in NAMES if layer_of(name) in ("array", "ops", "autograd", "functional", "nn", "check")]
+    outside = {m.split(".")[0] for name in core for m in imported_modules(SOURCES[name])}
     outside -= {"tinygrad_gpt", *sys.stdlib_module_names}
     assert outside == {"numpy"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.restoring import process_settings
+from tests.helpers import process_settings
 from tinygrad_gpt.cli import main
 
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.one_line import assert_one_line
+from tests.helpers import assert_one_line_error
 from tinygrad_gpt import devices
 from tinygrad_gpt.cli import bench
 from tinygrad_gpt.kernels import registry
@@ -140,23 +140,23 @@ def test_ctrl_c_elsewhere(run, monkeypatch):
 def test_one_clear_line(run, tmp_path, arguments, parts):
     (tmp_path / "empty.txt").touch()
     before = set(tmp_path.iterdir())
-    assert_one_line(run(*arguments.split()), *parts)
+    assert_one_line_error(run(*arguments.split()), *parts)
     assert set(tmp_path.iterdir()) - before <= {tmp_path / "cache"}, "something was left behind"
 
 
 def test_a_run_folder_that_exists(run, trained):
-    assert_one_line(run("train", "text.txt", "--out", "run", *SMALL), "the run folder run exists", "--resume run")
+    assert_one_line_error(run("train", "text.txt", "--out", "run", *SMALL), "the run folder run exists", "--resume run")
 
 
 def test_a_run_is_no_text(run, trained):
     """Whoever forgets --resume does not train on the run's own files."""
-    assert_one_line(run("train", "run", *SMALL), "run is a run folder, no text", "--resume run")
+    assert_one_line_error(run("train", "run", *SMALL), "run is a run folder, no text", "--resume run")
 
 
 def test_resume_with_other_settings(run, trained):
-    assert_one_line(run("train", "--resume", "run", "--steps", "9"), "--steps is 4, not 9")
-    assert_one_line(run("train", "--resume", "run", "--preset", "quick"), "--preset tiny, not quick")
-    assert_one_line(run("train", "python-docs", "--resume", "run"), "--corpus is text.txt, not python-docs")
+    assert_one_line_error(run("train", "--resume", "run", "--steps", "9"), "--steps is 4, not 9")
+    assert_one_line_error(run("train", "--resume", "run", "--preset", "quick"), "--preset tiny, not quick")
+    assert_one_line_error(run("train", "python-docs", "--resume", "run"), "--corpus is text.txt, not python-docs")
 
 
 @pytest.mark.parametrize("command", [["sample", "run"], ["eval", "run"], ["train", "--resume", "run"]])
@@ -166,14 +166,14 @@ def test_a_damaged_checkpoint(run, trained, command, damage):
     whole = checkpoint.read_bytes()
     damaged = {"cut": whole[:-9], "bit": whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:], "foreign": b"GIF89a" * 9}
     checkpoint.write_bytes(damaged[damage])
-    assert_one_line(run(*command), "checkpoint.safetensors", "damaged")
+    assert_one_line_error(run(*command), "checkpoint.safetensors", "damaged")
 
 
 def test_a_checkpoint_of_another_run(run, trained, tmp_path):
     assert run("train", "text.txt", "--out", "other", *SMALL, "--n-embd", "16")[0] == 0
     (tmp_path / "other" / "checkpoint.safetensors").replace(trained / "checkpoint.safetensors")
     for command in (["sample", "run"], ["eval", "run"], ["train", "--resume", "run"]):
-        assert_one_line(run(*command), "checkpoint.safetensors does not fit this run", "token_embedding.weight")
+        assert_one_line_error(run(*command), "checkpoint.safetensors does not fit this run", "token_embedding.weight")
 
 
 @pytest.mark.parametrize("change", [{"step": 5}, {"step": None}, {"optimizer": None}])
@@ -182,7 +182,7 @@ def test_a_checkpoint_whose_state_cannot_be(run, trained, change):
 
     arrays, state = load_checkpoint(trained / "checkpoint.safetensors")
     save_checkpoint(trained / "checkpoint.safetensors", arrays, state | change)
-    assert_one_line(run("train", "--resume", "run"), "checkpoint.safetensors does not fit this run")
+    assert_one_line_error(run("train", "--resume", "run"), "checkpoint.safetensors does not fit this run")
 
 
 @pytest.mark.parametrize("change", [{"model": [1]}, {"train": None}, {"corpus": "text.txt"}, {"own_pairs": 3}])
@@ -190,25 +190,25 @@ def test_a_damaged_config(run, trained, change):
     config = json.loads((trained / "config.json").read_text(encoding="utf-8")) | change
     (trained / "config.json").write_text(json.dumps(config), encoding="utf-8")
     for command in (["sample", "run"], ["train", "--resume", "run"]):
-        assert_one_line(run(*command), "config.json is damaged", *change)
+        assert_one_line_error(run(*command), "config.json is damaged", *change)
 
 
 def test_a_run_without_a_checkpoint(run, trained):
     (trained / "checkpoint.safetensors").unlink()
-    assert_one_line(run("sample", "run"), "there is no checkpoint")
+    assert_one_line_error(run("sample", "run"), "there is no checkpoint")
 
 
 def test_a_damaged_tokenizer(run, trained):
     (trained / "tokenizer.json").write_text("{", encoding="utf-8")
-    assert_one_line(run("sample", "run"), "tokenizer.json")
+    assert_one_line_error(run("sample", "run"), "tokenizer.json")
 
 
 def test_another_runs_tokenizer(run, trained):
     tokenizer = json.loads((trained / "tokenizer.json").read_text(encoding="utf-8"))
     tokenizer["characters"] = tokenizer["characters"][::-1]  # as many ids, which mean other characters
     (trained / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
-    assert_one_line(run("sample", "run"), "is not the tokenizer")
-    assert_one_line(run("train", "--resume", "run"), "is not the tokenizer")
+    assert_one_line_error(run("sample", "run"), "is not the tokenizer")
+    assert_one_line_error(run("train", "--resume", "run"), "is not the tokenizer")
 
 
 def test_a_full_disk(run, monkeypatch, tmp_path):
@@ -227,7 +227,7 @@ def test_a_full_disk(run, monkeypatch, tmp_path):
 
     monkeypatch.setattr(checkpoint, "write_arrays", write)
     result = run("train", "text.txt", "--out", "run", *SMALL, "--checkpoint-interval", "1")
-    assert_one_line(
+    assert_one_line_error(
         result, "step 3: cannot write", "No space left on device", "the checkpoint of step 2 is kept in run"
     )
     assert checkpoint.load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")[1]["step"] == 2
@@ -235,7 +235,7 @@ def test_a_full_disk(run, monkeypatch, tmp_path):
 
 
 def test_too_large_for_this_machine(run):
-    assert_one_line(run("train", "text.txt", *SMALL, "--n-embd", str(10**12)), "not enough memory")
+    assert_one_line_error(run("train", "text.txt", *SMALL, "--n-embd", str(10**12)), "not enough memory")
 
 
 def test_bugs_keep_their_traceback(run, monkeypatch):
@@ -275,13 +275,13 @@ def test_a_right_pair_trains(run, tmp_path):
     assert re.fullmatch(r"my_layer_norm\.py is right for layer_norm: \d+ cases, worst error \d\.\de-\d+", first), first
     config = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
     assert [pair["op"] for pair in config["own_pairs"]] == ["layer_norm"]
-    assert_one_line(run("train", "--resume", "run"), "started with my_layer_norm.py for layer_norm", "--with")
+    assert_one_line_error(run("train", "--resume", "run"), "started with my_layer_norm.py for layer_norm", "--with")
 
 
 def test_a_wrong_pair_is_refused(run, tmp_path):
     (tmp_path / "my_layer_norm.py").write_text(WRONG, encoding="utf-8")
     result = run("train", "text.txt", "--out", "run", "--with", "my_layer_norm.py", *SMALL)
-    assert_one_line(result, "my_layer_norm.py is wrong for layer_norm", "--force")
+    assert_one_line_error(result, "my_layer_norm.py is wrong for layer_norm", "--force")
     assert "WRONG" in result[1] and "gradient" in result[1]
     assert not (tmp_path / "run").exists()
 
@@ -295,7 +295,9 @@ def test_a_wrong_pair_trains_by_force(run, tmp_path):
 def test_a_run_whose_gradient_is_not_finite(run, tmp_path):
     (tmp_path / "mine.py").write_text(NOT_FINITE, encoding="utf-8")
     result = run("train", "text.txt", "--out", "run", "--with", "mine.py", "--force", *SMALL)
-    assert_one_line(result, "step 1: ", "is that of blocks.0.", "layer_norm[mine]", "no checkpoint has been saved yet")
+    assert_one_line_error(
+        result, "step 1: ", "is that of blocks.0.", "layer_norm[mine]", "no checkpoint has been saved yet"
+    )
 
 
 # --- using a trained model ------------------------------------------------------------------------------------------
@@ -327,7 +329,7 @@ def test_sample_stops_at_a_token(run, trained):
     ],
 )
 def test_sample_with_options_that_cannot_be(run, trained, options, part):
-    assert_one_line(run("sample", "run", *options.split()), part)
+    assert_one_line_error(run("sample", "run", *options.split()), part)
 
 
 def test_eval(run, trained):
@@ -346,7 +348,7 @@ def test_eval_on_another_text(run, trained, tmp_path):
     status, said, _ = run("eval", "run", "other.txt")
     assert status == 0 and said.startswith("other.txt, validation part: 48 of 52 tokens")
     (tmp_path / "strange.txt").write_text("DOG OVER FOX\n" * 40, encoding="utf-8")
-    assert_one_line(run("eval", "run", "strange.txt"), "'D'")
+    assert_one_line_error(run("eval", "run", "strange.txt"), "'D'")
 
 
 # --- inspecting -----------------------------------------------------------------------------------------------------
@@ -389,7 +391,7 @@ def test_bench(run, monkeypatch):
 
 
 def test_bench_of_a_preset_that_is_none(run):
-    assert_one_line(run("bench", "--preset", "nope"), "nope", "quick")
+    assert_one_line_error(run("bench", "--preset", "nope"), "nope", "quick")
 
 
 def test_bench_times_the_median_call_after_warming_up(monkeypatch):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.one_line import assert_one_line
+from tests.helpers import assert_one_line_error
 from tinygrad_gpt.cli.finetuning import FinetuneConfig
 
 PRETRAIN = (
@@ -106,9 +106,9 @@ def test_ctrl_c(run, pretrained, monkeypatch, tmp_path):
 def test_mistakes_are_one_line(run, pretrained, tmp_path, arguments, parts):
     (tmp_path / "fine").mkdir()
     (tmp_path / "fine" / "finetune.json").write_text("{}", encoding="utf-8")
-    assert_one_line(run(*arguments.split()), *parts)
+    assert_one_line_error(run(*arguments.split()), *parts)
 
 
 def test_a_text_that_the_tokenizer_does_not_know(run, pretrained, tmp_path):
     (tmp_path / "own.tsv").write_text("the CAT\tc\nthe dog\td\n" * 20, encoding="utf-8")
-    assert_one_line(run("finetune", "own.tsv", "--from", "pre", *QUICK), "'C'")
+    assert_one_line_error(run("finetune", "own.tsv", "--from", "pre", *QUICK), "'C'")

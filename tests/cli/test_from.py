@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.one_line import assert_one_line
+from tests.helpers import assert_one_line_error
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import CharTokenizer
 from tinygrad_gpt.models import GPT2, GPTConfig
@@ -87,7 +87,7 @@ def test_ctrl_c_saves(run, monkeypatch):
 def test_one_clear_line(run, tmp_path, arguments, parts):
     pytest.importorskip("tokenizers")
     (tmp_path / "empty").mkdir()
-    assert_one_line(run(*arguments.split()), *parts)
+    assert_one_line_error(run(*arguments.split()), *parts)
     assert not (tmp_path / "runs").exists() and not (tmp_path / "new").exists(), "something was left behind"
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from tests.checkpoints import gpt2_folder
+from tests.helpers import process_settings
 from tests.mutations import mutate, mutate_json
-from tests.restoring import process_settings
 from tinygrad_gpt.cli import main
 from tinygrad_gpt.data import CharTokenizer
 from tinygrad_gpt.errors import UserError

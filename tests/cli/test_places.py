@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.one_line import assert_one_line
+from tests.helpers import assert_one_line_error
 
 OPTIONS = "--preset tiny --n-layer 1 --n-embd 8 --block-size 8 --batch-size 2 --steps 4 --eval-tokens 64"
 SMALL = f"{OPTIONS} --sample-tokens 4".split()
@@ -62,15 +62,15 @@ def test_resume_finds_the_text_from_elsewhere(run, trained, elsewhere):
 @pytest.mark.parametrize("command", [["eval", "run"], ["train", "--resume", "run"]])
 def test_a_text_that_has_changed(run, trained, tmp_path, command):
     (tmp_path / "text.txt").write_text(OTHER, encoding="utf-8")
-    assert_one_line(run(*command), f"the corpus {tmp_path / 'text.txt'} has changed since this run was started")
+    assert_one_line_error(run(*command), f"the corpus {tmp_path / 'text.txt'} has changed since this run was started")
 
 
 @pytest.mark.parametrize("command", [["eval", "../run"], ["train", "--resume", "../run"]])
 def test_a_text_that_is_gone_and_another_of_its_name(run, trained, elsewhere, tmp_path, command):
     (tmp_path / "text.txt").unlink()
-    assert_one_line(run(*command), f"the corpus {elsewhere / 'text.txt'} has changed since this run was started")
+    assert_one_line_error(run(*command), f"the corpus {elsewhere / 'text.txt'} has changed since this run was started")
     (elsewhere / "text.txt").unlink()
-    assert_one_line(run(*command), f"is not at {tmp_path / 'text.txt'} any more")
+    assert_one_line_error(run(*command), f"is not at {tmp_path / 'text.txt'} any more")
 
 
 @pytest.mark.parametrize("name", ["text.txt", "data/text.txt", "./text.txt"])
@@ -97,7 +97,7 @@ def test_a_folder_of_texts(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "other")
     assert run("eval", "../run")[0] == 0
     (tmp_path / "texts" / "more.txt").write_text("more", encoding="utf-8")
-    assert_one_line(run("eval", "../run"), "has changed since this run was started")
+    assert_one_line_error(run("eval", "../run"), "has changed since this run was started")
 
 
 def test_a_run_of_an_older_version_is_compared_too(run, trained, elsewhere, tmp_path):
@@ -106,7 +106,7 @@ def test_a_run_of_an_older_version_is_compared_too(run, trained, elsewhere, tmp_
     (trained / "config.json").write_text(json.dumps(config), encoding="utf-8")
     assert run("eval", "../run")[0] == 0  # found beside the run
     (tmp_path / "text.txt").unlink()
-    assert_one_line(run("eval", "../run"), "has changed since this run was started")
+    assert_one_line_error(run("eval", "../run"), "has changed since this run was started")
 
 
 def test_a_named_text_that_has_changed(run, tmp_path, monkeypatch):
@@ -116,7 +116,7 @@ def test_a_named_text_that_has_changed(run, tmp_path, monkeypatch):
     assert run("train", "python-docs", "--out", "run", *SMALL)[0] == 0
     assert run("eval", "run")[0] == 0
     monkeypatch.setattr(corpora, "python_docs", lambda: "the while statement for\n" * 60)
-    assert_one_line(run("eval", "run"), "the corpus python-docs has changed", "tinygrad-gpt eval run CORPUS")
+    assert_one_line_error(run("eval", "run"), "the corpus python-docs has changed", "tinygrad-gpt eval run CORPUS")
 
 
 def test_the_model_that_a_run_began_with_is_found_again(run, trained, elsewhere):
@@ -165,8 +165,8 @@ def test_commands_to_copy_are_quoted(run, tmp_path):
     _, said, _ = run("train", "text.txt", "--out", "my run", *SMALL)
     assert said.endswith("my run: try  tinygrad-gpt sample 'my run'\n")
     assert run(*shlex.split(said.splitlines()[-1].partition("try  ")[2])[1:])[0] == 0
-    assert_one_line(run("train", "text.txt", "--out", "my run", *SMALL), "go on with --resume 'my run'")
-    assert_one_line(run("train", "my run"), "go on with --resume 'my run'")
+    assert_one_line_error(run("train", "text.txt", "--out", "my run", *SMALL), "go on with --resume 'my run'")
+    assert_one_line_error(run("train", "my run"), "go on with --resume 'my run'")
 
 
 def test_a_stopped_run_says_how_to_go_on_in_quotes(run, monkeypatch, tmp_path):
@@ -210,14 +210,14 @@ def test_what_is_no_file(run, module_run, name, command, tmp_path):
     os.symlink("nowhere", "gone")
     os.mkfifo("pipe")
     before = set(tmp_path.iterdir())
-    assert_one_line(run(*(name if word == "{}" else word for word in command.split())))
+    assert_one_line_error(run(*(name if word == "{}" else word for word in command.split())))
     assert set(tmp_path.iterdir()) - before <= {tmp_path / "cache"}
 
 
 @pytest.fixture(scope="module")
 def module_run(tmp_path_factory):
     """A run, trained once for all tests that only read it."""
-    from tests.restoring import process_settings
+    from tests.helpers import process_settings
     from tinygrad_gpt.cli import main
 
     folder = tmp_path_factory.mktemp("trained")
@@ -282,7 +282,7 @@ def test_a_config_of_an_absurd_size(run, trained, little_memory, sizes, recorded
     (trained / "config.json").write_text(json.dumps(config), encoding="utf-8")
     for command in (["sample", "run"], ["eval", "run"], ["train", "--resume", "run"]):
         result = run(*command)
-        assert_one_line(result)
+        assert_one_line_error(result)
         assert "(Unable to allocate" not in result[2]
 
 
@@ -290,7 +290,7 @@ def test_a_config_of_an_absurd_size(run, trained, little_memory, sizes, recorded
     "options", ["--n-embd 40000", "--n-layer 1000000000", "--n-inner 10000000000", "--batch-size 1000000000000"]
 )
 def test_options_of_an_absurd_size(run, options):
-    assert_one_line(run("train", "text.txt", "--preset", "tiny", *options.split()), "not enough memory: training")
+    assert_one_line_error(run("train", "text.txt", "--preset", "tiny", *options.split()), "not enough memory: training")
 
 
 def test_losses_of_numpy_are_rows(trained):

@@ -11,7 +11,7 @@ import pytest
 
 import tinygrad_gpt as tg
 from tests.gpu.on_gpu import to_cpu
-from tests.restoring import process_settings
+from tests.helpers import process_settings
 from tinygrad_gpt import array
 from tinygrad_gpt.cli import main
 from tinygrad_gpt.data import gpt1_inputs

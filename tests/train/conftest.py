@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from tests.restoring import process_settings
+from tests.helpers import process_settings
 from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.text_settings import resolve
 

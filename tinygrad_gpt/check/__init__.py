@@ -6,6 +6,13 @@
 
     gradcheck(lambda x, w: F.layer_norm(x, w).exp(), x, w)     # any function of Tensors; raises GradcheckError
 
+    measure.py    the derivative, measured by finite differences
+    case.py       all checks of one pair on one case
+    layouts.py    copies of arrays that lie in memory in other ways
+    diagnose.py   which mistake explains the wrong numbers
+    report.py     findings, and the report that holds them
+    on_device.py  a pair that computes on another device, checked from the CPU
+
 The derivative is defined as a limit, so it can be measured. With a random upstream gradient dy, the loss is
 L(x) = Σ dy · forward(x), a single number, and along any direction d
 

@@ -1,15 +1,16 @@
 """The command `tinygrad-gpt`.
 
     training.py    train, presets
-    using.py       sample, eval, export
+    trained.py     sample, eval, export
     finetuning.py  finetune, classify
-    doctoring.py   doctor
+    doctor.py      doctor
     inspecting.py  gradcheck, info
     bench.py       bench
-    options.py     an option for every setting
+    options.py     options that several commands share, and an option for every setting
 
 Exit status: 0 done; 1 a gradient check failed; 2 something the user can put right, in one line on standard error; 130
-ended by Ctrl-C. Anything else that goes wrong is a bug and keeps its traceback.
+ended by Ctrl-C; 141 whoever read the output has gone, as in `tinygrad-gpt sample DIR | head`. Anything else that goes
+wrong is a bug and keeps its traceback.
 """
 
 import errno

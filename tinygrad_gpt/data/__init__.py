@@ -1,18 +1,27 @@
-"""Text in, batches of token ids out: corpora, tokenizers, token files, batches.
+"""Text in, batches of token ids out.
 
-    corpus = open_corpus("shakespeare")             # corpora.py: text, split into train and validation
-    tokenizer = CharTokenizer.from_corpus(corpus)   # tokenizers.py: text <-> ids
-    tokens = prepare_tokens(corpus, tokenizer)      # tokens.py: ids on disk, memory-mapped
-    x, y = random_batch(tokens.train, 12, 64, seed=1, step=0)   # batches.py: what a training step reads
-    task = open_task("cola")                        # classification.py: texts with labels; gpt1_inputs.py: as sequences
+    corpus = open_corpus("shakespeare")                         # a text, split into train and validation
+    tokenizer = CharTokenizer.from_corpus(corpus)               # text <-> ids
+    tokens = prepare_tokens(corpus, tokenizer)                  # ids on disk, memory-mapped
+    x, y = random_batch(tokens.train, 12, 64, seed=1, step=0)   # what a training step reads
+    task = open_task("cola")                                    # texts with labels, for fine-tuning a classifier
 
-For fine-tuning a classifier:
+    corpora.py            corpora by name or path
+    python_docs.py        the corpus that every Python carries
+    download.py           a file of known content, fetched over HTTPS
+    text_files.py         text files, read a chunk at a time
+    tokenizers.py         what every tokenizer can do; one token per character
+    library_tokenizer.py  tokenizers that merge frequent neighbours, by the library tokenizers
+    bpe_tokenizer.py      GPT-2's kind: bytes, merged
+    gpt1_tokenizer.py     GPT-1's kind: lower-case words, merged from characters
+    tokenizer_files.py    a saved tokenizer of any kind
+    tokens.py             token files, and their memory-mapped arrays
+    batches.py            windows of a token stream
+    classification.py     texts with labels
+    gpt1_inputs.py        texts of a task as GPT-1 reads them: start, text, extract
 
-    task = open_task("cola")                        # classification.py: texts with labels
-    ids = classification(text, task_tokens, 512)    # gpt1_inputs.py: start text extract, and what other tasks read
-
-Corpora are read and written in chunks, so that a corpus larger than memory trains as a small one does. Nothing here
-knows Tensors: a batch is a pair of NumPy arrays.
+Corpora are read and written in chunks, so a corpus larger than memory trains as a small one does. Nothing in this
+package knows Tensors: a batch is a pair of NumPy arrays.
 """
 
 from tinygrad_gpt.data.batches import random_batch, sequential_batches

@@ -1,13 +1,15 @@
 """Generation: let a model write, one token at a time.
 
-The model gives a score (logit) to every token that could come next. One is chosen, the model reads it, and so on.
+The model gives a score (logit) to every token that could come next. One is chosen and appended, the model reads it, and
+the next token is chosen in the same way.
 
-    sampling.py   which token: the distribution that one is drawn from, and the draw
-    reading.py    a model that reads sequences on: its cache, its mask, its positions
-    stream.py     `generate`: one sequence, given out token by token, as long as you like
-    prompts.py    prompts of different lengths side by side: padding and its mask
-    batch.py      `generate_batch`, which models call `generate`: greedy and sampling for a batch of prompts
-    beam.py       beam search for a batch of prompts
+    sampling.py  which token: the distribution, and the draw from it
+    session.py   a model that reads sequences token by token: its cache, its mask, its positions
+    stream.py    `generate`: one sequence of any length, token by token
+    text.py      a prompt as ids, and the model's text piece by piece
+    prompts.py   prompts of different lengths side by side: padding and its mask
+    batch.py     `generate_batch`, which models call `generate`: greedy and sampling for a batch of prompts
+    beam.py      beam search for a batch of prompts
 """
 
 from tinygrad_gpt.generate.batch import generate_batch

@@ -1,19 +1,11 @@
 """Models: read from top to bottom, with one dataclass of settings each.
 
-One architecture, and what makes it a GPT-1 or a GPT-2:
-
-    gpt.py        the architecture of every GPT here
-    causal_lm.py  the same with transformers' manners: loss from labels, padded batches, text, checkpoints
-    gpt1.py       GPT-1, and what transformers calls its settings and tensors
-    gpt2.py       GPT-2, likewise
-    gpt1_heads.py GPT-1 for tasks: a linear layer that reads one token, and the auxiliary loss
-
-Checkpoints that others made, or can read:
-
-    pretrained.py model <-> folder, by way of
-    hf_layout.py  the names, and the layouts of the tensors
-    hf_folder.py  the files of a folder
-    hf_hub.py     the folder of a name on the Hugging Face hub
+    gpt.py         the architecture of every GPT in this package
+    causal_lm.py   that GPT with transformers' interface: loss from labels, padded batches, text, checkpoints
+    gpt1.py        GPT-1, and what transformers calls its settings and tensors
+    gpt2.py        GPT-2, and what transformers calls its settings and tensors
+    gpt1_heads.py  GPT-1 for tasks: a linear layer that reads one token, and the auxiliary loss
+    hf/            Hugging Face's files: checkpoints that others made or can read
 """
 
 from tinygrad_gpt.models.causal_lm import CausalLM, CausalLMOutput

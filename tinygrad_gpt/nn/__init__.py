@@ -3,6 +3,16 @@
 One file per layer. A layer's settings are its constructor's arguments, its shapes stand in its docstring, and what it
 computes is in `forward`, which calls the ops through functional.py.
 
+    module.py        Module and Parameter: what every layer is
+    linear.py        x W^T + b
+    embedding.py     a table of vectors, one per id
+    layer_norm.py    mean 0 and variance 1 over the channels, then scaled and shifted
+    dropout.py       some activations set to 0 at random, in training
+    attention.py     multi-head attention
+    feed_forward.py  linear, activation, linear
+    block.py         one block of a Transformer: attention and feed-forward, each with a layer norm and a residual
+    kv_cache.py      keys and values of positions that were read before, for generating
+
 Letters in shapes: B batch, T time, C channels, H heads, D head size, V vocabulary.
 """
 

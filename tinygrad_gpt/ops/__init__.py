@@ -17,4 +17,6 @@ The contract that every version of an op keeps (the reference here, the kernels,
 
 `check(*arrays, **settings)`, where a file has it, raises for inputs that no version can take. It runs before any
 version is chosen, so that versions need not repeat it.
+
+Several ops share _shapes.py (broadcasting, axes, errors about shapes) and _erf.py (the error function).
 """

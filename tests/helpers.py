@@ -1,4 +1,4 @@
-"""What commands and runs set for the whole process, set back for the next test."""
+"""What tests of several folders share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +9,19 @@ from tinygrad_gpt import array, precision, random_stream
 from tinygrad_gpt.kernels import registry
 
 
+def assert_one_line_error(result, *parts):
+    """Of a command's (status, output, error): exit status 2, and one line of error that holds all `parts`."""
+    status, _, error = result
+    assert status == 2
+    assert error.startswith("error: ") and error.count("\n") == 1, error
+    for part in parts:
+        assert part in error, error
+
+
 @contextmanager
 def process_settings() -> Iterator[None]:
-    """After this block: float32, the random numbers as before it, and no pairs of users."""
+    """After this block, what commands and runs set for the whole process is as before: float32, the random numbers, and
+    no pairs of users."""
     state = random_stream.random_state()
     try:
         yield
