@@ -12,7 +12,6 @@
 A look runs the model once, forwards, in evaluation mode: it draws no random number and changes no weight.
 """
 
-import contextlib
 import math
 from typing import Any
 
@@ -25,6 +24,8 @@ from tinygrad_gpt.data.batches import sequential_batches
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import check_fits
 from tinygrad_gpt.models.gpt import GPT
+from tinygrad_gpt.nn import Block, Module
+from tinygrad_gpt.nn.watching import Watch
 from tinygrad_gpt.optim import grad_norm
 
 # The piece of text: in steps of training (three times a forward pass, each of thousands of tokens) a sixth at most.
@@ -67,45 +68,39 @@ def probe(tokens: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
 
 def snapshot(model: GPT, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     """What there is to see of a model that holds the gradients of its last step; x, y (B, T) from `probe`."""
-    attentions: list = []
+    blocks = _blocks(model)
     with model.evaluating(), no_grad():
-        with _inputs_of_activations(model) as inputs:
-            logits = model.head(model.features(x, attentions=attentions))  # (B, T) -> (B, T, V)
+        with model.watching(*_looked_at(blocks)) as seen:
+            logits = model.head(model.features(x))  # (B, T) -> (B, T, V)
         double_softmax = _is_double_softmax(model, logits[:1], x[:1], y[:1])
     predicted = to_numpy(np.argmax(logits.data, axis=-1))  # (B, T)
     counts = np.bincount(predicted.reshape(-1))
     return {
-        "block_gradients": [_significant(grad_norm(block.parameters())) for block in model.blocks],
+        "block_gradients": [_significant(grad_norm(block.parameters())) for block in blocks.values()],
         "prediction_share": round(float(counts.max() / predicted.size), 4),
         "predicted": int(counts.argmax()),
         "accuracy": round(float(np.mean(predicted == y)), 4),
-        "flat_units": [_flat_share(u, model.config.activation) for u in inputs],
-        "saturated_attention": [_saturated_share(p.data) for p in attentions],
+        **_seen_in_blocks(blocks, seen),
         "double_softmax": double_softmax,
     }
 
 
-@contextlib.contextmanager
-def _inputs_of_activations(model: GPT):
-    """Inside this block, collect what each block's feed-forward puts into its activation: arrays (B, T, hidden)."""
-    inputs = []
+def _blocks(model: Module) -> dict[str, Block]:
+    """Path -> Block for every Block of a model, wherever it holds them."""
+    return {path: module for path, module in model.named_modules() if isinstance(module, Block)}
 
-    def listening(up):
-        def forward(x):
-            y = type(up).forward(up, x)
-            inputs.append(y.data)
-            return y
 
-        return forward
+def _looked_at(blocks: dict[str, Block]) -> list[str]:
+    """The paths of the modules to watch: attention for its weights, and the layer before each activation."""
+    return [f"{path}.{part}" for path in blocks for part in ("attention", "feed_forward.up")]
 
-    layers = [block.feed_forward.up for block in model.blocks]
-    for up in layers:
-        up.forward = listening(up)  # on the instance, where it hides the class's method
-    try:
-        yield inputs
-    finally:
-        for up in layers:
-            del up.forward
+
+def _seen_in_blocks(blocks: dict[str, Block], seen: Watch) -> dict[str, list[float]]:
+    ups = [(seen[f"{path}.feed_forward.up"].output.data, block.feed_forward) for path, block in blocks.items()]
+    return {
+        "flat_units": [_flat_share(u, feed_forward.activation) for u, feed_forward in ups],  # u (B, T, hidden)
+        "saturated_attention": [_saturated_share(seen[f"{path}.attention"].weights.data) for path in blocks],
+    }
 
 
 def _is_double_softmax(model: GPT, logits, x, y) -> bool:
