@@ -207,13 +207,15 @@ assert seen["gradients"][-1, 0] < 0.05 * seen["gradients"][-1, -1], "from the la
 
 # %%
 def look_inside(model):
-    sums, leaving = [], []
-    for block in model.blocks:
-        norm = block.feed_forward_norm
-        norm.forward = lambda x, norm=norm: (sums.append(x.numpy().std(axis=-1).mean()), type(norm).forward(norm, x))[1]
-    model.features(inputs[:16], hidden_states=leaving)
-    flat = [x.numpy().reshape(-1, x.shape[-1]) for x in leaving[1:]]  # (B, T, C) -> (B T, C)
-    return np.array(sums), np.array([x.std(axis=0).mean() / x.std() for x in flat])
+    sums, depends = [], []
+    with model.watching("blocks.*", "blocks.*.attention_norm", "blocks.*.feed_forward") as seen:
+        model.features(inputs[:16])
+    for i in range(len(model.blocks)):
+        x, f_of_x = (seen[f"blocks.{i}.{part}"].output for part in ("attention_norm", "feed_forward"))
+        sums.append((x + f_of_x).numpy().std(axis=-1).mean())
+        leaving = seen[f"blocks.{i}"].output.numpy().reshape(-1, x.shape[-1])  # (B, T, C) -> (B T, C)
+        depends.append(leaving.std(axis=0).mean() / leaving.std())
+    return np.array(sums), np.array(depends)
 
 
 for name, model, step in (("as drawn", make_model(once), 0), ("trained", seen["model"], -1)):

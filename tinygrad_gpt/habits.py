@@ -58,7 +58,7 @@ MODULE = {
     "double": "model.to(np.float64)",
     "float": "model.to(np.float32)",
     "half": 'model.to(np.float32) with set_matmul_precision("bfloat16")',
-    "named_modules": "model.modules()",
+    "register_forward_hook": "with model.watching(path) as seen",
     "register_buffer": "an attribute: model.name = array",
     "register_parameter": "an attribute: model.name = Parameter(array)",
     "requires_grad_": "p.requires_grad = False for p in model.parameters()",

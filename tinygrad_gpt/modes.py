@@ -1,4 +1,4 @@
-"""Modes of a thread: whether what is computed goes on the tape, and whether what backward needs is locked.
+"""Modes of a thread: whether what is computed goes on the tape, whether what backward needs is locked, and who watches.
 
 with no_grad():            # in a block; the same object may be entered again, and inside itself
     loss = model.loss(x, y)
@@ -17,6 +17,7 @@ from tinygrad_gpt.arguments import shown
 # Of each thread: one that generates text inside no_grad must not take the tape from another that trains.
 _grad_enabled = ContextVar("grad_enabled", default=True)
 _debug = ContextVar("debug", default=False)
+watches = ContextVar("watches", default=())  # those who look inside a model now (nn/watching.py)
 
 is_grad_enabled = _grad_enabled.get  # called for every op: no function of ours around it
 is_debugging = _debug.get

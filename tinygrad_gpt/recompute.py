@@ -22,6 +22,7 @@ from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.array import is_array
 from tinygrad_gpt.autograd import Node, Tensor
 from tinygrad_gpt.kernels.registry import Version
+from tinygrad_gpt.modes import watches
 from tinygrad_gpt.precision import matmul_precision, using_matmul_precision
 
 
@@ -45,6 +46,8 @@ def recompute(function: Callable, *inputs) -> Tensor:
     """
     if not callable(function):
         raise TypeError(f"recompute: expected a function, and then its inputs, got {shown(function)}")
+    if watches.get():
+        return function(*inputs)
     wanted = tuple(x.requires_grad if isinstance(x, Tensor) else None for x in inputs)
     arrays = tuple(_kept(x.data if isinstance(x, Tensor) else x) for x in inputs)
     saved = Saved(function, arrays, wanted, copy_context(), random_stream.random_state(), matmul_precision())

@@ -1,7 +1,7 @@
 """Files: written whole or not at all.
 
-    storage.py      the folders for data and caches; reading a file, replacing one atomically
-    json_files.py   JSON, read within limits and checked against a schema
-    tensor_file.py  named arrays in the safetensors format
-    plots.py        plots as PNG files
+storage.py      the folders for data and caches; reading a file, replacing one atomically
+json_files.py   JSON, read within limits and checked against a schema
+tensor_file.py  named arrays in the safetensors format
+plots.py        plots as PNG files
 """

@@ -12,7 +12,6 @@
 A look runs the model once, forwards, in evaluation mode: it draws no random number and changes no weight.
 """
 
-import contextlib
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,8 @@ from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import check_fits
-from tinygrad_gpt.models.gpt import GPT
+from tinygrad_gpt.nn import Block, Module
+from tinygrad_gpt.nn.watching import Watch
 from tinygrad_gpt.optim import grad_norm
 from tinygrad_gpt.tasks.task import Task
 
@@ -56,56 +56,52 @@ def check_snapshot(row: dict[str, Any], blocks: int | None) -> int:
 
 
 def snapshot(model, task: Task) -> dict[str, Any]:
-    """What there is to see of a model that holds the gradients of its last step."""
-    x, y = task.probe()
-    attentions: list = []
+    """What a model that holds the gradients of its last step does on the task's probe; see above."""
+    blocks, arrays = _blocks(model), task.probe()
+    seen_in_model = {"block_gradients": [_significant(grad_norm(block.parameters())) for block in blocks.values()]}
+    if arrays is None:
+        return seen_in_model | dict.fromkeys(("flat_units", "saturated_attention"), [])
     with model.evaluating(), no_grad():
-        with _inputs_of_activations(model) as inputs:
-            logits = model.head(model.features(x, attentions=attentions))  # (B, T) -> (B, T, V)
-        double_softmax = _is_double_softmax(model, logits[:1], x[:1], y[:1])
-    predicted = to_numpy(np.argmax(logits.data, axis=-1))  # (B, T)
+        with model.watching(*_looked_at(blocks)) as seen:
+            logits, targets = task.answers(model, *arrays)  # (N, ..., K), (N, ...)
+        first = [a[:1] for a in arrays]
+        total, parts = task.loss(model, *first)
+        double_softmax = _is_double_softmax(next(iter(parts.values()), total).item(), logits[:1], targets[:1])
+    predicted = to_numpy(np.argmax(logits.data, axis=-1))  # (N, ...)
     counts = np.bincount(predicted.reshape(-1))
-    return {
-        "block_gradients": [_significant(grad_norm(block.parameters())) for block in model.blocks],
+    return seen_in_model | {
         "prediction_share": round(float(counts.max() / predicted.size), 4),
         "predicted": int(counts.argmax()),
-        "accuracy": round(float(np.mean(predicted == y)), 4),
-        "flat_units": [_flat_share(u, model.config.activation) for u in inputs],
-        "saturated_attention": [_saturated_share(p.data) for p in attentions],
+        "accuracy": round(float(np.mean(predicted == targets)), 4),
+        **_seen_in_blocks(blocks, seen),
         "double_softmax": double_softmax,
     }
 
 
-@contextlib.contextmanager
-def _inputs_of_activations(model: GPT):
-    """Inside this block, collect what each block's feed-forward puts into its activation: arrays (B, T, hidden)."""
-    inputs = []
-
-    def listening(up):
-        def forward(x):
-            y = type(up).forward(up, x)
-            inputs.append(y.data)
-            return y
-
-        return forward
-
-    layers = [block.feed_forward.up for block in model.blocks]
-    for up in layers:
-        up.forward = listening(up)  # on the instance, where it hides the class's method
-    try:
-        yield inputs
-    finally:
-        for up in layers:
-            del up.forward
+def _blocks(model: Module) -> dict[str, Block]:
+    """Path -> Block for every Block of a model, wherever it holds them."""
+    return {path: module for path, module in model.named_modules() if isinstance(module, Block)}
 
 
-def _is_double_softmax(model: GPT, logits, x, y) -> bool:
-    """Whether what the model calls its loss fits a softmax of softmax(logits), and not one of the logits; or whether
-    the head itself returns probabilities."""
+def _looked_at(blocks: dict[str, Block]) -> list[str]:
+    """The paths of the modules to watch: attention for its weights, and the layer before each activation."""
+    return [f"{path}.{part}" for path in blocks for part in ("attention", "feed_forward.up")]
+
+
+def _seen_in_blocks(blocks: dict[str, Block], seen: Watch) -> dict[str, list[float]]:
+    ups = [(seen[f"{path}.feed_forward.up"].output.data, block.feed_forward) for path, block in blocks.items()]
+    return {
+        "flat_units": [_flat_share(u, feed_forward.activation) for u, feed_forward in ups],  # u (B, T, hidden)
+        "saturated_attention": [_saturated_share(seen[f"{path}.attention"].weights.data) for path in blocks],
+    }
+
+
+def _is_double_softmax(own: float, logits, y) -> bool:
+    """Whether the loss that the model computes itself, `own`, fits a softmax of softmax(logits), and not one of the
+    logits; or whether the head itself returns probabilities."""
     z = logits.data
     if (z >= 0).all() and np.allclose(z.sum(axis=-1), 1, atol=1e-3):
         return True
-    own = model.loss(x, y).item()
     once = F.cross_entropy(logits, y).item()
     twice = F.cross_entropy(F.softmax(logits), y).item()
     return abs(own - twice) < 1e-3 * twice < abs(own - once)

@@ -1,11 +1,11 @@
 """Models: read from top to bottom, with one dataclass of settings each.
 
-    gpt.py         the architecture of every GPT in this package
-    causal_lm.py   that GPT with transformers' interface: loss from labels, padded batches, text, checkpoints
-    gpt1.py        GPT-1, and what transformers calls its settings and tensors
-    gpt2.py        GPT-2, and what transformers calls its settings and tensors
-    gpt1_heads.py  GPT-1 for tasks: a linear layer that reads one token, and the auxiliary loss
-    hf/            Hugging Face's files: checkpoints that others made or can read
+gpt.py         the architecture of every GPT in this package
+causal_lm.py   that GPT with transformers' interface: loss from labels, padded batches, text, checkpoints
+gpt1.py        GPT-1, and what transformers calls its settings and tensors
+gpt2.py        GPT-2, and what transformers calls its settings and tensors
+gpt1_heads.py  GPT-1 for tasks: a linear layer that reads one token, and the auxiliary loss
+hf/            Hugging Face's files: checkpoints that others made or can read
 """
 
 from tinygrad_gpt.models.causal_lm import CausalLM, CausalLMOutput

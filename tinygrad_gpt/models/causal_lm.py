@@ -7,6 +7,7 @@
 Names, arguments and meanings are those of transformers' `GPT2LMHeadModel`, so that its users feel at home.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,23 +66,16 @@ class CausalLM(GPT):
 
         Raises what GPT.features raises, and ValueError for labels of another shape or of which none counts.
         """
-        hidden_states = [] if output_hidden_states else None
-        attentions = [] if output_attentions else None
-        x = self.features(
-            input_ids,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            hidden_states=hidden_states,
-            attentions=attentions,
-        )
+        blocks = [f"blocks.{i}" for i in range(self.config.n_layer)]
+        states = ["dropout", *blocks[:-1]] if output_hidden_states else []
+        lookers = [f"{block}.attention" for block in blocks] if output_attentions else []
+        with self.watching(*states, *lookers) if states or lookers else nullcontext() as seen:
+            x = self.features(input_ids, attention_mask=attention_mask, position_ids=position_ids)
+        hidden_states = (*[seen[path].output for path in states], x) if output_hidden_states else None
+        attentions = tuple([seen[path].weights for path in lookers]) if output_attentions else None
         logits = self.head(x)  # (B, T, C) -> (B, T, V)
         loss = None if labels is None else F.cross_entropy(logits, next_tokens(labels))
-        return CausalLMOutput(
-            logits,
-            loss,
-            None if hidden_states is None else tuple(hidden_states),
-            None if attentions is None else tuple(attentions),
-        )
+        return CausalLMOutput(logits, loss, hidden_states, attentions)
 
     def log_prob(self, input_ids, attention_mask=None) -> np.ndarray:
         """log p(text) in nats of each row, (B,): the sum of log p(token | tokens before it) over all but the first.

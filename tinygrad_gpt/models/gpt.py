@@ -19,6 +19,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.nn import Block, Dropout, Embedding, KVCache, LayerNorm, Linear, Module
 from tinygrad_gpt.nn.block import NORMS
 from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
+from tinygrad_gpt.nn.watching import show
 from tinygrad_gpt.random_stream import is_initialising
 from tinygrad_gpt.recompute import recompute
 from tinygrad_gpt.settings import check_settings, setting
@@ -154,17 +155,12 @@ class GPT(Module):
         *,
         attention_mask=None,
         position_ids=None,
-        hidden_states: list[Tensor] | None = None,
-        attentions: list[Tensor] | None = None,
     ) -> Tensor:
         """ids (B, T) -> (B, T, C), what the head makes its logits from.
 
         attention_mask  (B, T), those in the cache included: 1 for a token to look at, 0 for padding
         position_ids    (B, T) or (1, T) integers: the place of each token; None: one after the other, from those in
                         the cache on
-        hidden_states   a list to which n_layer + 1 Tensors (B, T, C) are to be appended: what goes into each block, and
-                        what this method returns
-        attentions      a list to which each block's attention weights (B, H, T, T with the cache's) are to be appended
 
         Raises ValueError for ids or a mask of another shape, for other values in the mask, and for more positions than
         block_size; TypeError for ids that are not integers; IndexError for an id that is not in 0 .. vocab_size - 1 or
@@ -179,6 +175,7 @@ class GPT(Module):
             positions = self.position_embedding(position_ids)  # (B, T) -> (B, T, C)
         elif stop <= self.config.block_size:
             positions = self.position_embedding.weight[start:stop]  # (T, C)
+            show(self.position_embedding, output=positions)
         else:
             raise ValueError(
                 f"GPT: expected at most {self.config.block_size} positions (block_size), got {stop}: "
@@ -187,17 +184,11 @@ class GPT(Module):
         mask = _as_mask(attention_mask, (ids.shape[0], stop), like=self.token_embedding.weight.data)
         x = self.dropout(self.token_embedding(ids) + positions)  # (B, T, C)
         for i, block in enumerate(self.blocks):
-            if hidden_states is not None:
-                hidden_states.append(x)
-            if self.recompute and cache is None and attentions is None:
+            if self.recompute and cache is None:
                 x = recompute(partial(block, mask=mask), x)
             else:
-                x = block(x, mask=mask, cache=None if cache is None else cache.layers[i], attentions=attentions)
-        if self.final_norm is not None:
-            x = self.final_norm(x)
-        if hidden_states is not None:
-            hidden_states.append(x)
-        return x
+                x = block(x, mask=mask, cache=None if cache is None else cache.layers[i])
+        return x if self.final_norm is None else self.final_norm(x)
 
     def loss(self, ids, targets) -> Tensor:
         """Mean cross-entropy in nats per token: ids (B, T), and at each position the token that follows it."""

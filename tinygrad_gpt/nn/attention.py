@@ -6,6 +6,7 @@ from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.nn.kv_cache import LayerCache
 from tinygrad_gpt.nn.linear import Linear
 from tinygrad_gpt.nn.module import Module
+from tinygrad_gpt.nn.watching import is_watched, show
 
 
 class MultiHeadAttention(Module):
@@ -55,12 +56,10 @@ class MultiHeadAttention(Module):
         *,
         mask=None,
         cache: LayerCache | None = None,
-        attentions: list[Tensor] | None = None,
     ) -> Tensor:
-        """mask        boolean (True may attend) or float (added to the scores), broadcastable to (B, H, T, Ts)
-        cache       what earlier calls left of this layer's keys and values: x then holds only the new positions, which
-                    attend to the old ones too
-        attentions  a list to which the attention weights (B, H, T, Ts) are to be appended, for a look at them
+        """mask   boolean (True may attend) or float (added to the scores), broadcastable to (B, H, T, Ts)
+        cache  the keys and values of earlier calls: x then holds only the new positions, which attend to the old ones
+               too
         """
         h = self.n_head
         if (source is None) != (self.c_source is None):
@@ -76,8 +75,8 @@ class MultiHeadAttention(Module):
             k, v = F.split(_split_heads(self.kv(source), 2 * h), 2, axis=1)  # (B, Ts, 2C) -> 2 of (B, H, Ts, D)
             if cache is not None:
                 k, v = cache.extend(k, v)  # (B, H, Ts, D) -> (B, H, Ts so far, D)
-        if attentions is not None:
-            attentions.append(F.attention_weights(q, k, mask, causal=self.causal, scale=self.scale))
+        if is_watched(self):
+            show(self, weights=F.attention_weights(q, k, mask, causal=self.causal, scale=self.scale))
         y = F.attention(
             q, k, v, mask, causal=self.causal, scale=self.scale, dropout=self.dropout, training=self.training
         )

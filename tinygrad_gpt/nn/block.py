@@ -51,14 +51,11 @@ class Block(Module):
         self.feed_forward = FeedForward(c, hidden, activation=activation, bias=bias)
         self.dropout = Dropout(dropout)
 
-    def forward(
-        self, x: Tensor, *, mask=None, cache: LayerCache | None = None, attentions: list[Tensor] | None = None
-    ) -> Tensor:
-        """mask, cache, attentions: those of MultiHeadAttention."""
-        how = {"mask": mask, "cache": cache, "attentions": attentions}
+    def forward(self, x: Tensor, *, mask=None, cache: LayerCache | None = None) -> Tensor:
+        """mask, cache: those of MultiHeadAttention."""
         if self.norm == "pre":
-            added = self.dropout(self.attention(self.attention_norm(x), **how))
+            added = self.dropout(self.attention(self.attention_norm(x), mask=mask, cache=cache))
             x, normed = self.feed_forward_norm.of_sum(x, added)
             return x + self.dropout(self.feed_forward(normed))
-        x = self.attention_norm(x + self.dropout(self.attention(x, **how)))
+        x = self.attention_norm(x + self.dropout(self.attention(x, mask=mask, cache=cache)))
         return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))

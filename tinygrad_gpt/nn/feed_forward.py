@@ -7,6 +7,7 @@ from tinygrad_gpt.arguments import integer, shown
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.nn.linear import Linear
 from tinygrad_gpt.nn.module import Module
+from tinygrad_gpt.nn.watching import show
 
 ACTIVATIONS = {
     "gelu_tanh": partial(F.gelu, approximate="tanh"),
@@ -36,5 +37,7 @@ class FeedForward(Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.up(x)  # (..., C) -> (..., hidden)
         if self.activation == "gelu_tanh":  # with `down` in one op, to keep one array of this size and not two
-            return F.gelu_linear(x, self.down.weight, self.down.bias)  # -> (..., C)
+            y = F.gelu_linear(x, self.down.weight, self.down.bias)  # -> (..., C)
+            show(self.down, output=y)
+            return y
         return self.down(ACTIVATIONS[self.activation](x))  # -> (..., C)

@@ -7,6 +7,7 @@ from tinygrad_gpt.arguments import flag, integer, number
 from tinygrad_gpt.array import default_dtype
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.nn.module import Module, Parameter
+from tinygrad_gpt.nn.watching import show
 
 
 class LayerNorm(Module):
@@ -26,8 +27,10 @@ class LayerNorm(Module):
         return F.layer_norm(x, self.weight, self.bias, self.eps)
 
     def of_sum(self, x: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
-        """(s, the layer norm of s) with s = x + residual (..., C), for who goes on with both.
+        """(s, the layer norm of s) with s = x + residual (..., C), for callers that use both.
 
-        (A sum that only its norm needs is better made by itself: here, its own gradient would be zeros to be added.)
+        (If you need only the norm, call norm(x + residual): this op would add an all-zero gradient of s.)
         """
-        return F.add_layer_norm(x, residual, self.weight, self.bias, self.eps)
+        s, y = F.add_layer_norm(x, residual, self.weight, self.bias, self.eps)
+        show(self, output=y)
+        return s, y

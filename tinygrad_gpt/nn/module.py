@@ -13,7 +13,7 @@ were set, and through lists, tuples and dictionaries among them. The way to a Pa
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from tinygrad_gpt.arguments import flag
 from tinygrad_gpt.array import cast_or_move, to_numpy
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.habits import MODULE, tells
+from tinygrad_gpt.modes import watches
+from tinygrad_gpt.nn.watching import Watch, show, watching
 from tinygrad_gpt.state_dict import check_state, plain_state
 
 
@@ -44,7 +46,10 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def __call__(self, *inputs, **settings):
-        return self.forward(*inputs, **settings)
+        y = self.forward(*inputs, **settings)
+        if watches.get():
+            show(self, output=y)
+        return y
 
     def __repr__(self) -> str:
         parameters = self.parameters()
@@ -65,9 +70,25 @@ class Module:
         """All Parameters, each once, in the order of the walk."""
         return [p for _, p in self.named_parameters()]
 
+    def named_modules(self) -> Iterator[tuple[str, "Module"]]:
+        """(path, Module) for this Module, whose path is "", and for all those inside it, each once."""
+        return ((path, thing) for path, thing in _walk(self, "", set()) if isinstance(thing, Module))
+
     def modules(self) -> list["Module"]:
         """This Module and all those inside it, each once."""
-        return [thing for _, thing in _walk(self, "", set()) if isinstance(thing, Module)]
+        return [module for _, module in self.named_modules()]
+
+    def path_of(self, module: "Module") -> str:
+        """The path of a Module inside this one, such as blocks.0.attention. Raises ValueError if it is not inside."""
+        for path, inside in self.named_modules():
+            if inside is module:
+                return path
+        raise ValueError(f"{type(self).__name__}: this {type(module).__name__} is not inside")
+
+    def watching(self, *patterns: str) -> AbstractContextManager[Watch]:
+        """Inside this block, look at the modules whose paths fit one of the patterns, or at all if there are none:
+        see nn/watching.py. Raises ValueError for a pattern that fits no path."""
+        return watching(dict(self.named_modules()), patterns)
 
     def num_parameters(self) -> int:
         """How many numbers are trained."""

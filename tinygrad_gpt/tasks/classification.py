@@ -27,7 +27,7 @@ from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification, with_new_token
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.tasks.baselines import text_facts
 from tinygrad_gpt.tasks.scores import accuracy, matthews
-from tinygrad_gpt.tasks.task import Loss, Predictions, Task
+from tinygrad_gpt.tasks.task import Loss, Task
 
 _EVAL_BATCH = 64
 _POOL = 16  # batches whose texts are sorted by length together
@@ -97,10 +97,14 @@ class TextClassification(Task):
         loss = F.cross_entropy(F.tensor(scores), labels).item()
         return {"matthews": matthews(labels, predicted), "accuracy": accuracy(labels, predicted), "val_loss": loss}
 
-    def predictions(self, model) -> Predictions:
-        which = np.linspace(0, len(self.dev_sequences) - 1, min(_EVAL_BATCH, len(self.dev_sequences))).astype(int)
-        batch, labels = gpt1_inputs.pad([self.dev_sequences[i] for i in which]), self.data.dev.labels[which]
-        return Predictions(model(*batch), labels, model.loss(batch.ids[:1], batch.last[:1], labels[:1], 0).task)
+    def probe(self):
+        count = len(self.dev_sequences)
+        which = np.linspace(0, count - 1, min(_EVAL_BATCH, count)).astype(int)
+        batch = gpt1_inputs.pad([self.dev_sequences[i] for i in which])
+        return batch.ids, batch.last, self.data.dev.labels[which]
+
+    def answers(self, model, ids, last, labels):
+        return model(ids, last), labels
 
     def sample(self, model) -> Iterator[str]:
         """Some of the dev texts: the class that the model gives, the right one, the text."""

@@ -17,7 +17,7 @@ from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.settings import check_settings, setting
 from tinygrad_gpt.tasks.baselines import text_facts
 from tinygrad_gpt.tasks.perplexity import evaluate
-from tinygrad_gpt.tasks.task import Loss, Predictions, Task
+from tinygrad_gpt.tasks.task import Loss, Task
 
 # The piece of validation text that the health check looks at: a sixth of a training step at most.
 PROBE_TOKENS = 512
@@ -104,14 +104,13 @@ class NextToken(Task):
             yield self.config.prompt
             yield from stream_text(model, self.tokenizer, self.prompt, self.config.sample_tokens, seed=self.seed)
 
-    def predictions(self, model) -> Predictions:
-        x, y = self.probe()
-        return Predictions(model.head(model.features(x)), y, model.loss(x[:1], y[:1]))
-
     def probe(self):
         """x and y (B, T) of a small piece of the validation text, spread evenly over it."""
         length = min(self.window, PROBE_LENGTH)
         return next(sequential_batches(self.tokens.val, -(-PROBE_TOKENS // length), length, limit=1))
+
+    def answers(self, model, x, y):
+        return model.head(model.features(x)), y
 
     def settings(self):
         return dataclasses.asdict(self.config)

@@ -29,19 +29,6 @@ class Loss(NamedTuple):
     parts: dict[str, Tensor] = {}  # noqa: RUF012 - read only
 
 
-class Predictions(NamedTuple):
-    """Scores that a softmax turns into probabilities, and which of them should have been the largest.
-
-    logits   a Tensor (N, ..., K)
-    targets  integers (N, ...)
-    loss     what the task makes of the first row of these: a mean cross-entropy, if all is well
-    """
-
-    logits: Tensor
-    targets: np.ndarray
-    loss: Tensor
-
-
 class Task(ABC):
     """What is learned from what.
 
@@ -74,10 +61,15 @@ class Task(ABC):
         """What the model's work looks like, piece by piece; the same at each call. By default nothing."""
         yield from ()
 
-    def predictions(self, model) -> Predictions | None:
-        """The model's answers on a small, fixed piece of held-out data, for the health check; None where a task has no
-        answers to choose from."""
+    def probe(self) -> Arrays | None:
+        """A small, fixed piece of held-out data, in the arrays of `batch`, that the health check looks at the model
+        with; None for a task that has no `answers`."""
         return None
+
+    def answers(self, model, *arrays) -> tuple[Tensor, np.ndarray]:
+        """(logits (B, ..., K), targets (B, ...)): the scores of K answers to choose from, and the right ones. The mean
+        cross-entropy of the two is the first part of `loss`, or all of it."""
+        raise NotImplementedError(f"{type(self).__name__} has no answers to choose from")
 
     def facts(self, model) -> dict[str, Any]:
         """What the health check compares the loss with, as far as that makes sense: `choices`, how many answers there

@@ -1,7 +1,7 @@
 """What reads and writes the files of Hugging Face transformers.
 
-    pretrained.py  a model from a folder, a folder from a model
-    layout.py      the names of settings and tensors, and how the tensors lie
-    folder.py      the files of a folder
-    hub.py         the folder of a name on the Hugging Face hub
+pretrained.py  a model from a folder, a folder from a model
+layout.py      the names of settings and tensors, and how the tensors lie
+folder.py      the files of a folder
+hub.py         the folder of a name on the Hugging Face hub
 """
