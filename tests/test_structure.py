@@ -99,6 +99,15 @@ def test_files_stay_small(name):
     assert len(lines) <= 430, f"{name} has {len(lines)} lines: it is two ideas"
 
 
+@pytest.mark.parametrize("folder", ["numba", "cuda"])
+def test_kernels_are_filed_under_the_names_of_ops(folder):
+    """What they share lies in folders of its own: machine/, product/, flash/."""
+    names = {path.stem for path in (PACKAGE / "kernels" / folder).iterdir() if path.is_file()} - {"__init__"}
+    ops = {path.stem for path in (PACKAGE / "ops").glob("[!_]*.py")}
+    ops |= {f"{op}_{precision}" for op in ops for precision in ("bfloat16", "tf32")}
+    assert names and names <= ops, f"kernels/{folder}: {sorted(names - ops)}"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_file_says_what_it_is(name):
     source = (PACKAGE / name).read_text(encoding="utf-8")

@@ -87,7 +87,7 @@ def prepare(config: sizes.Config, dtype: str, weights: Path, device: str):
 
 def tflops(dtype: str, device: Device, n: int) -> float:
     """Of a product of matrices (n, n) on the GPU."""
-    from tinygrad_gpt.kernels.cuda._cublas import operand, product
+    from tinygrad_gpt.kernels.cuda.machine.cublas import operand, product
 
     numbers = np.random.default_rng(0).standard_normal((n, n), dtype=np.float32)
     x = operand(device.move_here(numbers), dtype)

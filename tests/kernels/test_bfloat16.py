@@ -9,8 +9,9 @@ from tests.kernels.test_bfloat16_product import assert_sums_right, exact, rounde
 from tinygrad_gpt import functional as F
 from tinygrad_gpt import optim, precision
 from tinygrad_gpt.kernels import registry
-from tinygrad_gpt.kernels.numba import _blocks, gelu_linear_bfloat16, linear_bfloat16
-from tinygrad_gpt.kernels.numba._bfloat16 import product
+from tinygrad_gpt.kernels.numba import gelu_linear_bfloat16, linear_bfloat16
+from tinygrad_gpt.kernels.numba.product import registers
+from tinygrad_gpt.kernels.numba.product.bfloat16 import product
 from tinygrad_gpt.models import GPT, GPTConfig
 
 needs_dot_products = pytest.mark.skipif(linear_bfloat16.missing() is not None, reason=str(linear_bfloat16.missing()))
@@ -181,7 +182,7 @@ def test_where_it_runs_and_where_not():
 
 
 def test_without_the_instructions_float32_runs(monkeypatch):
-    monkeypatch.setattr(_blocks, "_features", lambda: frozenset({"avx2", "avx512f"}))
+    monkeypatch.setattr(registers, "_features", lambda: frozenset({"avx2", "avx512f"}))
     tg.set_matmul_precision("bfloat16")
     why = "this processor has no dot product of bfloat16 numbers (AVX512_BF16)"
     assert reason(X, WEIGHT) == (why, "numba") and registry.cannot_round("bfloat16") == why

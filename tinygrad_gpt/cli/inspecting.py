@@ -96,7 +96,7 @@ def facts(*packages: str) -> dict[str, str]:
         "packages": "  ".join(f"{name} {installed(name) or 'not installed'}" for name in packages),
         "processor": f"{_processor()}, {_cores()} cores",
         "BLAS": _blas(),
-        **_threads(),
+        **threads(),
         "bfloat16": _bfloat16(),
     }
 
@@ -148,13 +148,13 @@ def _bfloat16() -> str:
     return f"no: {reason}" if reason else "dot products found (AVX512_BF16), for train --dtype bfloat16"
 
 
-def _threads() -> dict[str, str]:
+def threads() -> dict[str, str]:
     """How the kernels use the cores, by name of the fact."""
     from tinygrad_gpt.kernels import registry
 
     reason = registry.no_kernels("cpu")
     if reason is not None:
         return {"threads": f"NumPy's, for the reference versions: {reason}"}
-    from tinygrad_gpt.kernels.numba import _threads
+    from tinygrad_gpt.kernels.numba.machine import threads
 
-    return _threads.describe()
+    return threads.describe()

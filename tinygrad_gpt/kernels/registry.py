@@ -253,8 +253,8 @@ def run(routine: str, *arrays, **settings):
 
 def replayed(function: Callable, where: str) -> Callable:
     """`function`, to be called many times with arrays of the same shapes, as it is quickest where its arrays lie: on a
-    GPU as a Replayed (kernels/cuda/_replay.py says what that asks of it), elsewhere as it is."""
-    file = f"{PACKAGE}.kernels.{FOLDERS.get(where)}._replay"
+    GPU as a Replayed (kernels/cuda/machine/record.py says what that asks of it), elsewhere as it is."""
+    file = f"{PACKAGE}.kernels.{FOLDERS.get(where)}.machine.record"
     if where not in FOLDERS or importlib.util.find_spec(file) is None:
         return function
     return importlib.import_module(file).Replayed(function)

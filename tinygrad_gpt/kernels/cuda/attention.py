@@ -1,7 +1,7 @@
 """Attention on the GPU, without ever holding the (Tq, Tk) matrix of weights (ops/attention.py derives the gradients).
 
-attention.cu tells how for many queries, attention_one_query.cu for a few, where a token at a time is generated, and
-attention_backward.cu for the gradients; each has a file of Python beside it.
+attention.cu tells how for many queries, flash/one_query.cu for a few, where a token at a time is generated, and
+flash/backward.cu for the gradients; each has a file of Python beside it.
 
 float32 is multiplied on tensor cores, each number as the sum of two of TF32 (three products for one, "3xTF32"): what is
 left out is 2⁻²² of a product, where float32 itself rounds by 2⁻²⁴, and it takes less time than the units for float32.
@@ -19,20 +19,11 @@ import cupy
 import numpy as np
 
 from tinygrad_gpt.devices import most_shared_memory
-from tinygrad_gpt.kernels.cuda import _cublas
-from tinygrad_gpt.kernels.cuda._attention import (
-    THREADS,
-    Saved,
-    Shape,
-    adjacent,
-    heads_last,
-    scores,
-    strided,
-    up,
-)
-from tinygrad_gpt.kernels.cuda._layout import not_ours
-from tinygrad_gpt.kernels.cuda.attention_backward import backward, most_shared_memory_of_backward
-from tinygrad_gpt.kernels.cuda.attention_one_query import FEW, few_queries
+from tinygrad_gpt.kernels.cuda.flash.backward import backward, most_shared_memory_of_backward
+from tinygrad_gpt.kernels.cuda.flash.one_query import FEW, few_queries
+from tinygrad_gpt.kernels.cuda.flash.shared import THREADS, Saved, Shape, adjacent, heads_last, scores, strided, up
+from tinygrad_gpt.kernels.cuda.machine import cublas
+from tinygrad_gpt.kernels.cuda.machine.layout import not_ours
 
 __all__ = ["backward", "forward", "why_not"]
 
@@ -53,12 +44,12 @@ def why_not_rounded(precision: str, q, k, v, mask, settings: dict) -> str | None
     """Why a version that rounds, tf32 or bfloat16, does not take these, or None."""
     if q.shape[2] <= FEW:
         return "few queries read each key once, which rounding it would do alone"
-    return _cublas.why_not_rounded(precision, q, k, v) or why_not(q, k, v, mask, **settings)
+    return cublas.why_not_rounded(precision, q, k, v) or why_not(q, k, v, mask, **settings)
 
 
 def _way(q) -> str:
     """How products are computed where no precision was asked for."""
-    return "FMA_UNITS" if q.dtype == np.float64 or _cublas.missing() else "SPLIT_TF32"
+    return "FMA_UNITS" if q.dtype == np.float64 or cublas.missing() else "SPLIT_TF32"
 
 
 def _no_room(way: str, q) -> str | None:

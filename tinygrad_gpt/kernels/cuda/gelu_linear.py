@@ -14,10 +14,10 @@ import numpy as np
 
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.cuda import linear
-from tinygrad_gpt.kernels.cuda._cublas import BFLOAT16, operand, product
-from tinygrad_gpt.kernels.cuda._layout import THREADS, blocks_for, pack, rows
-from tinygrad_gpt.kernels.cuda._source import load
-from tinygrad_gpt.kernels.cuda._sum_rows import sum_rows
+from tinygrad_gpt.kernels.cuda.machine.cublas import BFLOAT16, operand, product
+from tinygrad_gpt.kernels.cuda.machine.layout import THREADS, blocks_for, pack, rows
+from tinygrad_gpt.kernels.cuda.machine.source import load
+from tinygrad_gpt.kernels.cuda.machine.sum_rows import sum_rows
 
 
 class Saved(NamedTuple):

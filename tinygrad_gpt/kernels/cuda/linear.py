@@ -12,9 +12,9 @@ import math
 from typing import NamedTuple
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.cuda import _cublas
-from tinygrad_gpt.kernels.cuda._cublas import operand, product
-from tinygrad_gpt.kernels.cuda._sum_rows import sum_rows
+from tinygrad_gpt.kernels.cuda.machine import cublas
+from tinygrad_gpt.kernels.cuda.machine.cublas import operand, product
+from tinygrad_gpt.kernels.cuda.machine.sum_rows import sum_rows
 
 
 class Saved(NamedTuple):
@@ -26,7 +26,7 @@ class Saved(NamedTuple):
 
 
 def why_not(x, weight, bias=None):
-    return _cublas.why_not(x, weight, bias)
+    return cublas.why_not(x, weight, bias)
 
 
 def forward(x, weight, bias=None):

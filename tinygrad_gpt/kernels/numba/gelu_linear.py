@@ -11,14 +11,12 @@ That pass writes dx over dh, and h over x if nobody else needs x: then backward 
 from typing import NamedTuple
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.numba import _threads, gelu, linear
-from tinygrad_gpt.kernels.numba._compile import kernel, of, write
-from tinygrad_gpt.kernels.numba._layout import CHUNK, check_dy, part, rows
+from tinygrad_gpt.kernels.numba import gelu, linear
 from tinygrad_gpt.kernels.numba.gelu import value_and_slope
+from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, write
+from tinygrad_gpt.kernels.numba.machine.layout import CHUNK, check_dy, part, rows
 from tinygrad_gpt.memory import nobody_else_holds
 from tinygrad_gpt.ops.gelu import CUBIC, SQRT_2_OVER_PI
-
-_threads.start()
 
 
 class Saved(NamedTuple):
@@ -65,7 +63,7 @@ def backward_by(product, dy, saved):
 @kernel(lambda f: (write(f, "N"), write(f, "N"), f, f))
 def _gelu_and_gradient(share, x, dh, sqrt_2_over_pi, cubic):
     """x becomes h = gelu(x), and dh becomes dx."""
-    for chunk in of(share, (x.size + CHUNK - 1) // CHUNK):
+    for chunk in my_part(share, (x.size + CHUNK - 1) // CHUNK):
         xs, dhs = part(x, chunk), part(dh, chunk)
         for i in range(xs.size):
             # h = gelu(x)

@@ -4,8 +4,8 @@
     dx      = dy @ weight           (R, C_out) @ (C_out, C_in)
     dweight = dy.T @ x              (C_out, R) @ (R, C_in)
 
-On a processor with AVX-512 they are our own products (_product.py); elsewhere NumPy's OpenBLAS multiplies one tile per
-thread (_blas_tiles.py). Both read an operand transposed where it lies.
+On a processor with AVX-512 they are our own products (product/packed.py). Elsewhere NumPy's OpenBLAS multiplies one
+tile per thread (product/blas_tiles.py). Both read an operand transposed where it lies.
 """
 
 from typing import NamedTuple
@@ -13,21 +13,19 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.numba import _blas, _threads
-from tinygrad_gpt.kernels.numba._blocks import AVX_512
-from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
-from tinygrad_gpt.kernels.numba._few_rows import FEW, few_rows
-from tinygrad_gpt.kernels.numba._layout import STRIP, check_dy, not_ours, rows
+from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
+from tinygrad_gpt.kernels.numba.machine.layout import STRIP, check_dy, not_ours, rows
+from tinygrad_gpt.kernels.numba.product import blas
+from tinygrad_gpt.kernels.numba.product.few_rows import FEW, few_rows
+from tinygrad_gpt.kernels.numba.product.registers import AVX_512
 
 # Only the one that runs is imported, because all kernels that are imported get compiled.
 if AVX_512:
-    from tinygrad_gpt.kernels.numba._product import product
-elif _blas.AVAILABLE:
-    from tinygrad_gpt.kernels.numba._blas_tiles import product
+    from tinygrad_gpt.kernels.numba.product.packed import product
+elif blas.AVAILABLE:
+    from tinygrad_gpt.kernels.numba.product.blas_tiles import product
 else:  # linear is left to the reference then (see why_not), but gelu_linear has a kernel beside its products
-    from tinygrad_gpt.kernels.numba._blas import numpy_product as product
-
-_threads.start()
+    from tinygrad_gpt.kernels.numba.product.blas import numpy_product as product
 
 
 class Saved(NamedTuple):
@@ -37,7 +35,7 @@ class Saved(NamedTuple):
 
 
 def why_not(x, weight, bias=None):
-    if not AVX_512 and not _blas.AVAILABLE:
+    if not AVX_512 and not blas.AVAILABLE:
         return "this NumPy has no OpenBLAS that kernels can call; np.matmul runs instead"
     return not_ours(x, weight, bias)
 
@@ -81,7 +79,7 @@ def _sum_rows(share, x, total):
     """total = x.sum(axis=0), each thread for some of the columns, so that the order of a sum is always the same."""
     r, c = x.shape
     strips = (c + STRIP - 1) // STRIP
-    for strip in of(share, strips):
+    for strip in my_part(share, strips):
         left, right = strip * STRIP, min((strip + 1) * STRIP, c)
         part = total[left:right]
         part[:] = 0

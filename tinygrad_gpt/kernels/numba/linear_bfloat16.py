@@ -11,14 +11,15 @@ what goes into a product is rounded while it is packed. Neither weights nor resu
 import numpy as np
 
 from tinygrad_gpt import precision
-from tinygrad_gpt.kernels.numba import _bfloat16, linear
-from tinygrad_gpt.kernels.numba._bfloat16 import product
-from tinygrad_gpt.kernels.numba._layout import not_ours, rows
+from tinygrad_gpt.kernels.numba import linear
+from tinygrad_gpt.kernels.numba.machine.layout import not_ours, rows
+from tinygrad_gpt.kernels.numba.product import bfloat16
+from tinygrad_gpt.kernels.numba.product.bfloat16 import product
 
 
 def missing() -> str | None:
     """Why there is no product of bfloat16 numbers here, or None where there is."""
-    return _bfloat16.missing()
+    return bfloat16.missing()
 
 
 def why_not(x, weight, bias=None):
