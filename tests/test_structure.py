@@ -104,7 +104,6 @@ def test_kernels_are_filed_under_the_names_of_ops(folder):
     """What they share lies in folders of its own: machine/, product/, flash/."""
     names = {path.stem for path in (PACKAGE / "kernels" / folder).iterdir() if path.is_file()} - {"__init__"}
     ops = {path.stem for path in (PACKAGE / "ops").glob("[!_]*.py")}
-    ops |= {f"{op}_{precision}" for op in ops for precision in ("bfloat16", "tf32")}
     assert names and names <= ops, f"kernels/{folder}: {sorted(names - ops)}"
 
 

@@ -13,8 +13,7 @@ from tinygrad_gpt.kernels.numba.product import blas, blas_tiles
 from tinygrad_gpt.sparse_rows import dense
 
 FILES = [f.stem for f in sorted(pathlib.Path(folder.__file__).parent.glob("*.py")) if not f.stem.startswith("_")]
-ROUNDING = [name for name in FILES if name.endswith(registry.ROUNDING)]  # see test_bfloat16.py
-PAIRS = [name for name in FILES if name not in (*registry.ROUTINES, *ROUNDING)]
+PAIRS = [name for name in FILES if name not in registry.ROUTINES]
 
 
 def kernel(op: str):
@@ -53,8 +52,7 @@ def assert_close(got, wanted, tolerance):
 
 def test_every_kernel_is_tested_here():
     assert PAIRS, "no kernels found"
-    rounding = {f"{op}_{name}" for op in registry.op_names() for name in registry.ROUNDING}
-    assert set(FILES) <= {*registry.op_names(), *registry.ROUTINES, *rounding}, "a kernel file that is named like no op"
+    assert set(FILES) <= {*registry.op_names(), *registry.ROUTINES}, "a kernel file that is named like no op"
 
 
 @pytest.mark.parametrize("op", PAIRS)

@@ -112,10 +112,9 @@ def versions_on(device):
         case = cases(op)[0]
         arrays = [a.astype(np.float32) if getattr(a, "dtype", None) == np.float64 else a for a in case.arrays]
         arrays = [device.move_here(a) if isinstance(a, np.ndarray) else a for a in arrays]
-        explained = registry.explain(op, *arrays, **case.settings).splitlines()[1:]  # after "OP on ARRAYS"
-        lines = [line.strip().split(": ", 1) for line in explained]
-        runs = next(name for name, why in lines if why == "runs")
-        yield op, runs, "; ".join(f"{name}: {why}" for name, why in lines if why not in ("runs", "not needed"))
+        _, rows = registry.explained(op, *arrays, **case.settings)
+        runs = next(name for name, why in rows if why == "runs")
+        yield op, runs, "; ".join(f"{name}: {why}" for name, why in rows if why not in ("runs", "not needed"))
 
 
 def _processor() -> str:

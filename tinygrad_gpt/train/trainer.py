@@ -24,7 +24,7 @@ from tinygrad_gpt.data.tokens import TokenSet
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import check_fits
 from tinygrad_gpt.health.watch import Watch
-from tinygrad_gpt.kernels import compiling, registry
+from tinygrad_gpt.kernels import compiling, recording, registry
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.optim import AdamW, clip_scale, warmup_cosine, warmup_linear
 from tinygrad_gpt.progress import Progress, no_progress
@@ -74,7 +74,7 @@ class Trainer:
         self.optimizer = AdamW(
             model.named_parameters(), lr=config.lr, betas=betas, eps=config.eps, weight_decay=config.weight_decay
         )
-        self._losses_and_gradients = registry.replayed(self._forward_and_backward, self.device.kind)
+        self._losses_and_gradients = recording.recorded(self._forward_and_backward, self.device.kind)
         self.step, self.elapsed, self.losses = 0, 0.0, []
         self._began = time.perf_counter()
         self._saved_step: int | None = None
@@ -109,7 +109,7 @@ class Trainer:
         """x, y, x, y, ... -> (the loss of each batch, the sum of squares of the gradient of their mean, that gradient
         for each parameter, or None).
 
-        Nothing in here waits for a value: on a GPU it is recorded (registry.replayed).
+        Nothing in here waits for a value: on a GPU it is recorded (kernels/recording.py).
         """
         self.optimizer.zero_grad()  # not at the end of a step: until here, whoever wants to can look at the gradients
         parts = list(zip(batches[::2], batches[1::2], strict=True))

@@ -21,6 +21,16 @@ or a GPU would idle while Python makes up its mind; and all sums are added in on
 that a run can be repeated bit for bit.
 """
 
+_ROUNDED = ("bfloat16", "tf32")
+PRECISIONS = {"linear": _ROUNDED, "gelu_linear": _ROUNDED, "attention": _ROUNDED}  # the ops whose kernels also round
+
 
 def missing() -> None:
     """No reason why kernels cannot run: whoever has arrays on a GPU has what they take."""
+
+
+def cannot_round(precision: str) -> str | None:
+    """Why this GPU has no products in this precision, tf32 or bfloat16, or None where it has."""
+    from tinygrad_gpt.kernels.cuda.machine import cublas
+
+    return cublas.missing()

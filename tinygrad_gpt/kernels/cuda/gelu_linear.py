@@ -34,11 +34,11 @@ def why_not(x, weight, bias=None, *, approximate="tanh"):
 
 
 def forward(x, weight, bias=None, *, approximate="tanh"):
-    return forward_in("float32", x, weight, bias, approximate)
+    return forward_in("float32", x, weight, bias, approximate=approximate)
 
 
-def forward_in(precision, x, weight, bias, approximate):
-    """`forward` with products of this precision."""
+def forward_in(precision, x, weight, bias=None, *, approximate="tanh"):
+    """`forward` with products in this precision, as in linear.py. The GELU is not rounded."""
     c_out, c_in = weight.shape
     x_rows, weight = rows(x, c_in), operand(weight, precision)  # (..., C_in) -> (R, C_in)
     h, blocks, kernels = _gelu(precision, x_rows)

@@ -4,8 +4,9 @@
     dx      = dy @ weight           (R, C_out) @ (C_out, C_in)
     dweight = dy.T @ x              (C_out, R) @ (R, C_in)
 
-linear_tf32.py and linear_bfloat16.py are the same with tensor cores. For bfloat16, what is saved is what was rounded:
-half as large as x, and not to be rounded again.
+In tf32 and bfloat16 the products run on tensor cores. All arrays are float32, and neither weights nor results are
+rounded, nor the bias and its gradient. For bfloat16, what is saved is what was rounded: half as large as x, and not to
+be rounded again.
 """
 
 import math
@@ -33,8 +34,8 @@ def forward(x, weight, bias=None):
     return forward_in("float32", x, weight, bias)
 
 
-def forward_in(precision, x, weight, bias):
-    """`forward` with products of this precision."""
+def forward_in(precision, x, weight, bias=None):
+    """`forward` with products in this precision: tf32, bfloat16, or "float32" for products of x's own dtype."""
     c_out, c_in = weight.shape
     x_rows = operand(x.reshape(math.prod(x.shape[:-1]), c_in), precision)  # (..., C_in) -> (R, C_in)
     weight = operand(weight, precision)

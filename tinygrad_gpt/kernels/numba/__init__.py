@@ -8,6 +8,8 @@ A file is named like the op or routine whose kernels it holds: what the registry
     flash/      parts of attention.py
 """
 
+PRECISIONS = {"linear": ("bfloat16",), "gelu_linear": ("bfloat16",)}  # the ops whose kernels also round
+
 
 def missing() -> str | None:
     """Why no kernel can run in this process, or None. Raises whatever loading Numba's compiler raises."""
@@ -18,3 +20,10 @@ def missing() -> str | None:
     from tinygrad_gpt.kernels.numba.machine import compile  # noqa: F401 - to see whether it loads
 
     return None
+
+
+def cannot_round(precision: str) -> str | None:
+    """Why this processor has no products in this precision, tf32 or bfloat16, or None where it has."""
+    from tinygrad_gpt.kernels.numba.product import bfloat16
+
+    return bfloat16.missing() if precision == "bfloat16" else f"no kernel for the CPU multiplies in {precision}"

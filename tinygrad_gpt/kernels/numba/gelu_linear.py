@@ -23,32 +23,33 @@ class Saved(NamedTuple):
     x: Array  # (..., C_in)
     weight: Array  # (C_out, C_in)
     has_bias: bool
+    precision: str
 
 
 def why_not(x, weight, bias=None, *, approximate="tanh"):
     return gelu.why_not(x, approximate=approximate) or linear.why_not(x, weight, bias)
 
 
+def why_not_rounded(x, weight, bias=None, *, approximate="tanh"):
+    return linear.why_not_rounded(x, weight, bias)
+
+
 def forward(x, weight, bias=None, *, approximate="tanh"):
-    return forward_by(linear.forward, x, weight, bias)
+    return forward_in("float32", x, weight, bias)
+
+
+def forward_in(precision, x, weight, bias=None, *, approximate="tanh"):
+    """`forward` with products in this precision, as in linear.py. The GELU is not rounded."""
+    h, _ = gelu.forward(x)
+    y, _ = linear.forward_in(precision, h, weight, bias)  # (..., C_in) -> (..., C_out)
+    return y, Saved(x, weight, bias is not None, precision)
 
 
 def backward(dy, saved):
-    return backward_by(linear.product, dy, saved)
-
-
-def forward_by(linear_forward, x, weight, bias):
-    """`forward`, with one of the linear layers there are."""
-    h, _ = gelu.forward(x)
-    y, _ = linear_forward(h, weight, bias)  # (..., C_in) -> (..., C_out)
-    return y, Saved(x, weight, bias is not None)
-
-
-def backward_by(product, dy, saved):
-    """`backward`, with one of the matrix products there are."""
     may_overwrite = nobody_else_holds(saved, 0)
-    x, weight, has_bias = saved
+    x, weight, has_bias, precision = saved
     c_out, c_in = weight.shape
+    product = linear.product_in(precision)
     check_dy("gelu_linear", dy, (*x.shape[:-1], c_out), x.dtype)
     dy_rows = rows(dy, c_out)  # (..., C_out) -> (R, C_out)
     # y = h @ weight.T + bias

@@ -6,6 +6,9 @@
 
 On a processor with AVX-512 they are our own products (product/packed.py). Elsewhere NumPy's OpenBLAS multiplies one
 tile per thread (product/blas_tiles.py). Both read an operand transposed where it lies.
+
+In bfloat16 what goes into a product is rounded while it is packed (product/bfloat16.py). All arrays are float32, and
+neither weights nor results are rounded, nor the bias and its gradient.
 """
 
 from typing import NamedTuple
@@ -15,7 +18,7 @@ import numpy as np
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
 from tinygrad_gpt.kernels.numba.machine.layout import STRIP, check_dy, not_ours, rows
-from tinygrad_gpt.kernels.numba.product import blas
+from tinygrad_gpt.kernels.numba.product import bfloat16, blas
 from tinygrad_gpt.kernels.numba.product.few_rows import FEW, few_rows
 from tinygrad_gpt.kernels.numba.product.registers import AVX_512
 
@@ -32,6 +35,7 @@ class Saved(NamedTuple):
     x: Array  # (..., C_in)
     weight: Array  # (C_out, C_in)
     has_bias: bool
+    precision: str
 
 
 def why_not(x, weight, bias=None):
@@ -40,24 +44,35 @@ def why_not(x, weight, bias=None):
     return not_ours(x, weight, bias)
 
 
+def why_not_rounded(x, weight, bias=None):
+    if x.size == x.shape[-1]:
+        return "for one row the weight is read once, which packing it would do alone"
+    return None
+
+
 def forward(x, weight, bias=None):
+    return forward_in("float32", x, weight, bias)
+
+
+def forward_in(precision, x, weight, bias=None):
+    """`forward` with products in this precision: "bfloat16", or "float32" for products of x's own dtype."""
     c_out, c_in = weight.shape
     x_rows = rows(x, c_in)  # (..., C_in) -> (R, C_in)
-    if len(x_rows) <= FEW:
+    if precision == "float32" and len(x_rows) <= FEW:
         y = few_rows(x_rows, np.ascontiguousarray(weight), bias)
     else:
-        y = product(x_rows, False, weight, True, bias)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
-    return y.reshape((*x.shape[:-1], c_out)), Saved(x, weight, bias is not None)
+        y = product_in(precision)(x_rows, False, weight, True, bias)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
+    return y.reshape((*x.shape[:-1], c_out)), Saved(x, weight, bias is not None, precision)
+
+
+def product_in(precision):
+    return bfloat16.product if precision == "bfloat16" else product
 
 
 def backward(dy, saved):
-    return backward_by(product, dy, saved)
-
-
-def backward_by(product, dy, saved):
-    """`backward`, with one of the matrix products there are."""
-    x, weight, has_bias = saved
+    x, weight, has_bias, precision = saved
     c_out, c_in = weight.shape
+    product = product_in(precision)
     check_dy("linear", dy, (*x.shape[:-1], c_out), x.dtype)
     dy_rows = rows(dy, c_out)  # (..., C_out) -> (R, C_out)
     # y = x @ weight.T + bias

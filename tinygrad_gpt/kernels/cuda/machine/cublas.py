@@ -28,7 +28,6 @@ from tinygrad_gpt.devices import compute_capability
 from tinygrad_gpt.kernels.cuda.machine.cublas_recorded import call
 from tinygrad_gpt.kernels.cuda.machine.layout import MOST_BLOCKS, THREADS, blocks_for, contiguous, not_ours, pack
 from tinygrad_gpt.kernels.cuda.machine.source import load
-from tinygrad_gpt.precision import matmul_precision
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 BFLOAT16 = np.dtype(np.uint16)  # NumPy has no bfloat16: an operand of 16 bits is one
@@ -54,15 +53,6 @@ def why_not(*arrays) -> str | None:
     """Why these arrays (None among them is passed over) are not multiplied here, or None if they may be."""
     dtypes = {str(a.dtype) for a in arrays if a is not None}
     return not_ours(*arrays) or (f"{' and '.join(sorted(dtypes))} in one product" if len(dtypes) > 1 else None)
-
-
-def why_not_rounded(precision: str, *arrays) -> str | None:
-    """The same for a version that rounds: tf32 or bfloat16."""
-    if matmul_precision() != precision:
-        return f"the precision of matrix products is {matmul_precision()}"
-    if arrays[0].dtype != FLOAT32:
-        return f"rounds float32, not {arrays[0].dtype}"
-    return missing() or why_not(*arrays)
 
 
 def operand(x: Array, precision: str) -> Array:

@@ -40,7 +40,7 @@ class CopyRefusedError(RuntimeError):
     """An array was to be copied from the CPU's memory while a call was recorded."""
 
 
-class Replayed:
+class Recorded:
     """`function`, called as before.
 
     function  takes arrays of integers, on either side, and gives arrays on the GPU, in tuples or lists as it likes.

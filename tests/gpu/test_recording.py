@@ -6,7 +6,7 @@ import pytest
 from tests.gpu.on_gpu import to_cpu, to_gpu
 from tinygrad_gpt import array, precision, random_stream
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.kernels import recording
 from tinygrad_gpt.models import GPT, GPTConfig
 from tinygrad_gpt.optim import AdamW
 
@@ -36,54 +36,54 @@ def here(x):
 def test_after_the_third_call_python_is_not_asked_again():
     table = to_gpu(np.arange(22, dtype=np.float32).reshape(11, 2))
     lookup = Counted(lambda x: F.embedding(x, table).data * 2)
-    replayed = registry.replayed(lookup, "cuda")
+    recorded = recording.recorded(lookup, "cuda")
     for seed in range(7):
-        np.testing.assert_array_equal(to_cpu(replayed(ids(seed))), 2 * to_cpu(table)[ids(seed)])
+        np.testing.assert_array_equal(to_cpu(recorded(ids(seed))), 2 * to_cpu(table)[ids(seed)])
     assert lookup.calls == 3
 
 
 def test_it_reads_what_its_arrays_hold_at_the_time():
     table = to_gpu(np.zeros((11, 2), np.float32))
-    replayed = registry.replayed(lambda x: F.embedding(x, table).data + 1, "cuda")
+    recorded = recording.recorded(lambda x: F.embedding(x, table).data + 1, "cuda")
     for value in range(6):
         table[...] = value
-        assert (to_cpu(replayed(ids(0))) == value + 1).all()
+        assert (to_cpu(recorded(ids(0))) == value + 1).all()
 
 
 def test_inputs_may_lie_on_the_gpu():
-    replayed = registry.replayed(lambda x: here(x) + 1, "cuda")
+    recorded = recording.recorded(lambda x: here(x) + 1, "cuda")
     for seed in range(5):
-        np.testing.assert_array_equal(to_cpu(replayed(to_gpu(ids(seed)))), ids(seed) + 1)
+        np.testing.assert_array_equal(to_cpu(recorded(to_gpu(ids(seed)))), ids(seed) + 1)
 
 
 def test_shapes_and_precisions_have_recordings_of_their_own():
     add_one = Counted(lambda x: here(x) + 1)
-    replayed = registry.replayed(add_one, "cuda")
+    recorded = recording.recorded(add_one, "cuda")
     for seed in range(5):
         for shape in ((2,), (3, 4)):
-            np.testing.assert_array_equal(to_cpu(replayed(ids(seed, shape))), ids(seed, shape) + 1)
+            np.testing.assert_array_equal(to_cpu(recorded(ids(seed, shape))), ids(seed, shape) + 1)
     assert add_one.calls == 6
     with precision.using_matmul_precision("bfloat16"):
-        replayed(ids(0, (2,)))
+        recorded(ids(0, (2,)))
     assert add_one.calls == 7
 
 
 def test_memory_of_the_recording_is_its_own():
     """What others allocate between two calls does not lie where the recording keeps its intermediate values."""
-    replayed = registry.replayed(lambda x: ((here(x) + 1) * 2 + 3) * 4, "cuda")
+    recorded = recording.recorded(lambda x: ((here(x) + 1) * 2 + 3) * 4, "cuda")
     for seed in range(6):
         others = [to_gpu(np.full((3, 6), 7)) for _ in range(8)]
-        np.testing.assert_array_equal(to_cpu(replayed(ids(seed))), ((ids(seed) + 1) * 2 + 3) * 4)
+        np.testing.assert_array_equal(to_cpu(recorded(ids(seed))), ((ids(seed) + 1) * 2 + 3) * 4)
         assert all((to_cpu(other) == 7).all() for other in others)
 
 
 def test_results_of_other_shapes_do_not_lie_where_it_writes():
     calculation = lambda x: ((here(x) + 1) * 2 + 3) * 4  # noqa: E731
-    replayed = registry.replayed(calculation, "cuda")
+    recorded = recording.recorded(calculation, "cuda")
     for seed in range(4):
-        replayed(ids(seed, (3, 6)))
-    kept = [replayed(ids(seed, (6, 3))) for seed in range(2)]  # as large, and not recorded yet
-    replayed(ids(4, (3, 6)))
+        recorded(ids(seed, (3, 6)))
+    kept = [recorded(ids(seed, (6, 3))) for seed in range(2)]  # as large, and not recorded yet
+    recorded(ids(4, (3, 6)))
     for seed, y in enumerate(kept):
         np.testing.assert_array_equal(to_cpu(y), calculation(ids(seed, (6, 3))).get())
 
@@ -99,28 +99,28 @@ def test_a_launch_that_is_refused_is_left_to_python():
             kernel((1,), (2048,), ())  # more threads than a block may have
         return here(x) + 1
 
-    replayed = registry.replayed(picky, "cuda")
+    recorded = recording.recorded(picky, "cuda")
     for seed in range(5):
-        np.testing.assert_array_equal(to_cpu(replayed(ids(seed))), ids(seed) + 1)
-    assert "cannot be recorded" in replayed.why_not
+        np.testing.assert_array_equal(to_cpu(recorded(ids(seed))), ids(seed) + 1)
+    assert "cannot be recorded" in recorded.why_not
 
 
 def test_what_waits_is_run_by_python_every_time_and_says_why():
     waits = Counted(lambda x: here(x) * int(here(x).max()))
-    replayed = registry.replayed(waits, "cuda")
+    recorded = recording.recorded(waits, "cuda")
     for seed in range(6):
-        np.testing.assert_array_equal(to_cpu(replayed(ids(seed))), ids(seed) * ids(seed).max())
-    assert "waits for the GPU" in replayed.why_not
+        np.testing.assert_array_equal(to_cpu(recorded(ids(seed))), ids(seed) * ids(seed).max())
+    assert "waits for the GPU" in recorded.why_not
     assert waits.calls == 7  # the attempt to record it, too
 
 
 def test_what_copies_from_the_cpu_is_run_by_python_every_time_and_says_why():
     """What is copied may be something else each time, which a recording would not know."""
     times = Counted(lambda x: here(x) * to_gpu(np.full(6, times.calls)))
-    replayed = registry.replayed(times, "cuda")
+    recorded = recording.recorded(times, "cuda")
     for seed in range(6):
-        np.testing.assert_array_equal(to_cpu(replayed(ids(seed))), ids(seed) * times.calls)
-    assert "48 bytes were to be copied from the CPU" in replayed.why_not
+        np.testing.assert_array_equal(to_cpu(recorded(ids(seed))), ids(seed) * times.calls)
+    assert "48 bytes were to be copied from the CPU" in recorded.why_not
     assert times.calls == 7
     assert to_gpu(np.ones(3)).sum() == 3  # copies are no longer refused
 
@@ -129,10 +129,10 @@ def test_a_wrong_call_leaves_nothing_half_recorded():
     def picky(x):
         raise ValueError("not this")
 
-    replayed = registry.replayed(picky, "cuda")
+    recorded = recording.recorded(picky, "cuda")
     for _ in range(4):
         with pytest.raises(ValueError, match="not this"):
-            replayed(ids(0))
+            recorded(ids(0))
     assert float(to_cpu(to_gpu(np.ones(1)) + 1)[0]) == 2  # the stream is not recording any more
 
 
@@ -143,8 +143,8 @@ def test_random_numbers_are_those_that_python_would_have_drawn():
         return F.dropout(ones, 0.5).data, F.dropout(ones, 0.5).data
 
     random_stream.manual_seed(3)
-    replayed = registry.replayed(dropped, "cuda")
-    got = [[to_cpu(part).copy() for part in replayed(ids(0))] for _ in range(6)]
+    recorded = recording.recorded(dropped, "cuda")
+    got = [[to_cpu(part).copy() for part in recorded(ids(0))] for _ in range(6)]
     after = random_stream.random_state()
     random_stream.manual_seed(3)
     for masks in got:
@@ -154,7 +154,7 @@ def test_random_numbers_are_those_that_python_would_have_drawn():
     assert not np.array_equal(got[4][0], got[5][0])
 
 
-def updates(replayed: bool, recompute: bool, parts: int = 1) -> tuple[list, dict]:
+def updates(recorded: bool, recompute: bool, parts: int = 1) -> tuple[list, dict]:
     """Losses of six updates of a small GPT with dropout, and its weights after them."""
     random_stream.manual_seed(1)
     model = GPT(CONFIG).to("cuda").train()
@@ -172,7 +172,7 @@ def updates(replayed: bool, recompute: bool, parts: int = 1) -> tuple[list, dict
         return losses, [p.grad for p in parameters]
 
     run = Counted(gradients)
-    step = registry.replayed(run, "cuda") if replayed else run
+    step = recording.recorded(run, "cuda") if recorded else run
     values = []
     for n in range(6):
         losses, grads = step(*(ids(10 * n + i) for i in range(2 * parts)))
@@ -180,7 +180,7 @@ def updates(replayed: bool, recompute: bool, parts: int = 1) -> tuple[list, dict
             p.grad = grad
         optimizer.step(0.5)
         values.append([float(loss) for loss in losses])
-    assert run.calls == (3 if replayed else 6)
+    assert run.calls == (3 if recorded else 6)
     return values, {name: array.copy() for name, array in model.state_dict().items()}
 
 
