@@ -3,7 +3,7 @@
     python benchmarks/matmul.py --size 768 --rounds 5      # table and roofline in benchmarks/results/
     python benchmarks/matmul.py --json result.json
 
-Multiplies two square float32 matrices on every rung (tinygrad_gpt/kernels/numba/_matmul_ladder.py), in turns. Before
+Multiplies two square float32 matrices on every rung (tinygrad_gpt/kernels/numba/product/ladder.py), in turns. Before
 that, each rung's product is held against float64's. The peaks are measured: multiply-adds, and dot products of bfloat16
 where the processor has them, on numbers that never leave the registers; and memory, by a sum over arrays that no cache
 holds. A rung's share is of the peak of as many threads as it uses.
@@ -26,8 +26,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from tinygrad_gpt.kernels.numba import _blocks, _threads
-from tinygrad_gpt.kernels.numba._matmul_ladder import LADDER
+from tinygrad_gpt.kernels.numba.machine import threads
+from tinygrad_gpt.kernels.numba.product import registers
+from tinygrad_gpt.kernels.numba.product.ladder import LADDER
 from tinygrad_gpt.memory import keep_freed_memory
 
 CHAINS = 16  # sums that go on side by side: more than fit in the time that an instruction takes
@@ -43,7 +44,7 @@ def in_registers(bfloat16: bool):
 
     It is built by hand, because a compiler that sees what is computed would find a way to compute less.
     """
-    lanes = 16 if _blocks.AVX_512 else 8
+    lanes = 16 if registers.AVX_512 else 8
     floats, words, count = ir.VectorType(ir.FloatType(), lanes), ir.VectorType(ir.IntType(32), lanes), ir.IntType(64)
 
     @intrinsic
@@ -216,7 +217,7 @@ def main() -> None:
     options = parser.parse_args()
 
     keep_freed_memory()
-    _threads.start()
+    threads.start()
     facts = harness.machine("numpy", "numba")
     print(harness.one_line(facts))
     records, peaks = measure(options.size, options.rounds)

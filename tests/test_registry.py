@@ -188,6 +188,19 @@ def test_explain_gives_a_reason_for_every_version():
     ]
 
 
+def test_explained_gives_the_rows_that_explain_prints():
+    rows = [("numba", "not today"), ("reference", "runs")]
+    assert registry.explained("exp", X) == ("exp on float32(2, 3)", rows)
+
+
+def test_a_fused_op_asks_for_each_of_its_parts():
+    assert not registry.user_chose_a_part("gelu_linear") and not registry.user_chose_a_part("add_layer_norm")
+    with tg.using(gelu="reference", layer_norm="reference"):
+        assert registry.user_chose_a_part("gelu_linear") and registry.user_chose_a_part("add_layer_norm")
+    with tg.using(linear="reference"):
+        assert registry.user_chose_a_part("gelu_linear") and not registry.user_chose_a_part("add_layer_norm")
+
+
 def test_explain_tells_versions_of_one_name_apart():
     for _ in range(2):
         tg.register("exp", doubled, exp.backward)
@@ -216,20 +229,24 @@ def test_versions_print_as_op_and_name():
 
 def test_a_kernel_file_is_found_and_asked_first(monkeypatch):
     monkeypatch.undo()  # the real _shipped
-    kernel = types.SimpleNamespace(forward=exp.forward, backward=exp.backward, why_not=small_only, missing=lambda: None)
+    kernel = types.SimpleNamespace(forward=exp.forward, backward=exp.backward, why_not=small_only)
+    kernel.forward_in = lambda precision, x: exp.forward(x)
+    folder = types.SimpleNamespace(missing=lambda: None, cannot_round=lambda precision: "too old", PRECISIONS={})
     files = {"numba", f"{registry.PACKAGE}.kernels.numba.exp"}
     monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: object() if name in files else None)
     real_import = registry.importlib.import_module
     registry.no_kernels.cache_clear()
-    monkeypatch.setattr(
-        registry.importlib, "import_module", lambda name: kernel if "kernels" in name else real_import(name)
-    )
+    planted = {f"{registry.PACKAGE}.kernels.numba": folder, f"{registry.PACKAGE}.kernels.numba.exp": kernel}
+    monkeypatch.setattr(registry.importlib, "import_module", lambda name: planted.get(name) or real_import(name))
     versions, absent = registry._shipped.__wrapped__("exp")
     assert [v.name for v in versions] == ["numba", "reference"] and absent == ()
     assert versions[0].why_not(X) == "6 elements are too many"
-    files.add(f"{registry.PACKAGE}.kernels.numba.exp_bfloat16")
+    folder.PRECISIONS["exp"] = ("bfloat16",)
     versions, _ = registry._shipped.__wrapped__("exp")
     assert [v.name for v in versions] == ["bfloat16", "numba", "reference"]
+    assert versions[0].why_not(X) == "the precision of matrix products is float32"
+    with tg.using_matmul_precision("bfloat16"):
+        assert versions[0].why_not(X) == "too old"
 
 
 def test_where_numba_does_not_load_the_reference_runs(monkeypatch):

@@ -215,6 +215,14 @@ def test_files_stay_small(name):
     assert lines <= MOST_LINES, f"{name} has {lines} lines: it is two ideas"
 
 
+@pytest.mark.parametrize("folder", ["numba", "cuda"])
+def test_kernels_are_filed_under_the_names_of_ops(folder):
+    """What they share lies in folders of its own: machine/, product/, flash/."""
+    names = {path.stem for path in (PACKAGE / "kernels" / folder).iterdir() if path.is_file()} - {"__init__"}
+    ops = {path.stem for path in (PACKAGE / "ops").glob("[!_]*.py")}
+    assert names and names <= ops, f"kernels/{folder}: {sorted(names - ops)}"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_file_says_what_it_is(name):
     assert not SOURCES[name].strip() or ast.get_docstring(tree(SOURCES[name])), f"{name} has no docstring"

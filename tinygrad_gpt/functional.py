@@ -324,7 +324,7 @@ def gelu_linear(x, weight, bias=None, approximate: str = "tanh") -> Tensor:
 
     Where the user chose a version of either op (registered one, or named it in `using`), the two run instead.
     """
-    if registry.user_chose("gelu") or registry.user_chose("linear"):
+    if registry.user_chose_a_part("gelu_linear"):
         return linear(gelu(x, approximate), weight, bias)
     return apply("gelu_linear", _operand("gelu_linear", x), weight, bias, approximate=approximate)
 
@@ -344,7 +344,7 @@ def add_layer_norm(x, residual, weight, bias=None, eps: float = 1e-5) -> tuple[T
 
     Where the user chose a version of either op (registered one, or named it in `using`), the two run instead.
     """
-    if registry.user_chose("add") or registry.user_chose("layer_norm"):
+    if registry.user_chose_a_part("add_layer_norm"):
         s = add(x, residual)
         return s, layer_norm(s, weight, bias, eps)
     x, residual = _operand("add_layer_norm", x), _operand("add_layer_norm", residual)

@@ -41,7 +41,8 @@ def set_random_state(state: dict[str, int]) -> None:
 
 
 class LaterSeed(NamedTuple):
-    """A seed that is not drawn yet, for work on a GPU that is recorded now and done later (kernels/cuda/_replay.py).
+    """A seed that is not drawn yet, for work on a GPU that is recorded now and done later
+    (kernels/cuda/machine/record.py).
 
     place  (1,) uint64 on the GPU, where it will stand by then
     """

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from tinygrad_gpt import devices, memory, optim, random_stream
 from tinygrad_gpt.devices import Device
-from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.kernels import recording, registry
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
 
 
@@ -50,7 +50,7 @@ def make_step(config: sizes.Config, model: GPT, device: Device):
         gradients = [p.grad for p in optimizer.parameters()]
         return loss.data, registry.run("sum_squares", *gradients), gradients
 
-    forward_and_backward = registry.replayed(forward_and_backward, device.kind)
+    forward_and_backward = recording.recorded(forward_and_backward, device.kind)
 
     def step() -> float:
         loss, squares, gradients = forward_and_backward(*next(data))
@@ -87,7 +87,7 @@ def prepare(config: sizes.Config, dtype: str, weights: Path, device: str):
 
 def tflops(dtype: str, device: Device, n: int) -> float:
     """Of a product of matrices (n, n) on the GPU."""
-    from tinygrad_gpt.kernels.cuda._cublas import operand, product
+    from tinygrad_gpt.kernels.cuda.machine.cublas import operand, product
 
     numbers = np.random.default_rng(0).standard_normal((n, n), dtype=np.float32)
     x = operand(device.move_here(numbers), dtype)

@@ -1,6 +1,7 @@
 """Attention on the GPU: every way of computing products against the reference on the CPU, in all shapes and layouts."""
 
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -28,7 +29,8 @@ def computed(way, q, k, v, dy, mask=None, **settings):
     from tinygrad_gpt.kernels.cuda import attention
 
     q, k, v, dy, mask = to_gpu((q, k, v, dy, mask))
-    y, saved = attention.forward_by(way, q, k, v, mask, **settings)
+    with mock.patch.object(attention, "way_in", lambda precision, q: way):
+        y, saved = attention.forward(q, k, v, mask, **settings)
     *gradients, dmask = attention.backward(dy, saved)
     assert dmask is None
     return to_cpu((y, *gradients))
@@ -172,7 +174,8 @@ def test_nan_stays_visible():
 @pytest.mark.parametrize("tq", [1, 3])
 @pytest.mark.parametrize("tk", [1, 15, 64, 150])
 def test_few_queries_look_at_a_cache(tq, tk, monkeypatch):
-    from tinygrad_gpt.kernels.cuda import attention, attention_one_query
+    from tinygrad_gpt.kernels.cuda import attention
+    from tinygrad_gpt.kernels.cuda.flash import one_query
 
     cache = normal((2, 2, 3, 160, 32), seed=9)  # keys and values, B, H, capacity, D
     q, dy = normal((2, 3, tq, 32)), normal((2, 3, tq, 32), seed=3)
@@ -180,7 +183,7 @@ def test_few_queries_look_at_a_cache(tq, tk, monkeypatch):
     assert_right("SPLIT_TF32", q, k, v, dy, causal=True)
     mask = np.random.default_rng(1).random((2, 1, tq, tk)) > 0.3
     for keys in (64, 20):  # for each block: of one, and of several
-        monkeypatch.setattr(attention_one_query, "KEYS_OF_A_BLOCK", keys)
+        monkeypatch.setattr(one_query, "KEYS_OF_A_BLOCK", keys)
         y, _ = attention.forward(*to_gpu((q, k, v, mask)), causal=True)
         np.testing.assert_allclose(to_cpu(y), reference.forward(q, k, v, mask, causal=True)[0], atol=2e-6)
 
@@ -252,11 +255,12 @@ def test_which_version_runs():
 
 
 def test_a_gpu_without_tf32_multiplies_by_the_common_units(monkeypatch):
-    from tinygrad_gpt.kernels.cuda import _cublas, attention
+    from tinygrad_gpt.kernels.cuda import attention
+    from tinygrad_gpt.kernels.cuda.machine import cublas
 
     q, k, v, _ = to_gpu(qkv_and_dy(1, 2, 9, 9, 16))
     assert attention.forward(q, k, v)[1].way == "SPLIT_TF32"
-    monkeypatch.setattr(_cublas, "missing", lambda: "too old")
+    monkeypatch.setattr(cublas, "missing", lambda: "too old")
     y, saved = attention.forward(q, k, v)
     assert saved.way == "FMA_UNITS"
     np.testing.assert_allclose(to_cpu(y), reference.forward(*to_cpu((q, k, v)))[0], atol=2e-6)
@@ -266,7 +270,8 @@ def test_a_gpu_without_tf32_multiplies_by_the_common_units(monkeypatch):
 
 def test_a_gpu_with_little_shared_memory_leaves_large_heads_to_the_reference(monkeypatch):
     """A T4 has 64 KiB for a block, an RTX 4090 has 99."""
-    from tinygrad_gpt.kernels.cuda import _cublas, attention
+    from tinygrad_gpt.kernels.cuda import attention
+    from tinygrad_gpt.kernels.cuda.machine import cublas
 
     def why_not(d, dtype=np.float32):
         (q,) = to_gpu((np.zeros((1, 1, 9, d), dtype),))
@@ -276,7 +281,7 @@ def test_a_gpu_with_little_shared_memory_leaves_large_heads_to_the_reference(mon
     monkeypatch.setattr(attention, "most_shared_memory", lambda: 99 << 10)
     assert why_not(256) is why_not(128, np.float64) is None and "shared memory" in why_not(256, np.float64)
     monkeypatch.setattr(attention, "most_shared_memory", lambda: 64 << 10)
-    monkeypatch.setattr(_cublas, "missing", lambda: "too old")
+    monkeypatch.setattr(cublas, "missing", lambda: "too old")
     assert why_not(96) is None and "takes 65792 bytes of shared memory" in why_not(128)
 
 

@@ -92,7 +92,7 @@ def test_operands_are_read_as_they_lie(m, k, n, layout, dtype):
     for turn_x, turn_y in ((False, False), (False, True), (True, False), (True, True)):
         x_there, y_there = laid_out(x, layout, turn_x), laid_out(y, layout, turn_y)
         for b in (None, bias):
-            z = cuda("_cublas").product(x_there, turn_x, y_there, turn_y, to_gpu(b))
+            z = cuda("machine.cublas").product(x_there, turn_x, y_there, turn_y, to_gpu(b))
             assert z.dtype == dtype
             assert_product(to_cpu(z), x, y, b)
 
@@ -101,12 +101,12 @@ def test_operands_are_read_as_they_lie(m, k, n, layout, dtype):
 def test_batches_are_read_as_they_lie(layout):
     x, y = normal((3, 5, 7), np.float32, 1), normal((3, 7, 2), np.float32, 2)
     for turn_x, turn_y in ((False, False), (False, True), (True, False), (True, True)):
-        z = cuda("_cublas").product(laid_out(x, layout, turn_x), turn_x, laid_out(y, layout, turn_y), turn_y)
+        z = cuda("machine.cublas").product(laid_out(x, layout, turn_x), turn_x, laid_out(y, layout, turn_y), turn_y)
         assert_product(to_cpu(z), x, y)
 
 
 def test_only_what_cannot_be_read_is_copied():
-    as_it_lies, x = cuda("_cublas")._as_it_lies, to_gpu(normal((6, 8), np.float32))
+    as_it_lies, x = cuda("machine.cublas")._as_it_lies, to_gpu(normal((6, 8), np.float32))
     for view, apart, turned in ((x, 8, False), (x[:, 2:5], 8, False), (x[::2], 16, False), (x.T[2:4], 8, True)):
         same, *how = as_it_lies(view)
         assert same is view and how == [apart, turned]
@@ -124,7 +124,7 @@ def test_rounding_to_bfloat16_is_to_the_nearest_and_at_a_tie_to_the_even():
     special = np.array([0x7F80_0001, 0xFFFF_FFFF, 0xFFC0_0000, 1, 0x0000_8000, 0x0001_8000], np.uint32)
     x = np.concatenate([bits.view(np.float32), -bits.view(np.float32), special.view(np.float32)])
     x = np.concatenate([x, np.float32([0.0, -0.0, 3e38, 3.4e38, -3.4e38, np.inf, -np.inf, 2.0**-126, 1e30])])
-    got = to_cpu(cuda("_cublas").operand(to_gpu(x[None]), "bfloat16"))[0].astype(np.uint32) << np.uint32(16)
+    got = to_cpu(cuda("machine.cublas").operand(to_gpu(x[None]), "bfloat16"))[0].astype(np.uint32) << np.uint32(16)
     wanted = to_bfloat16(x)
     assert got.dtype == np.uint32 and np.array_equal(got.view(np.float32), wanted, equal_nan=True)
     assert np.array_equal(np.signbit(got.view(np.float32)), np.signbit(x))
@@ -134,38 +134,39 @@ def test_rounding_to_bfloat16_is_to_the_nearest_and_at_a_tie_to_the_even():
 def test_an_operand_is_rounded_as_it_lies():
     x = normal((17, 600), np.float32)
     for piece in (lambda a: a, lambda a: a.T[::2], lambda a: a[::3, 7:300], lambda a: a[::-1], lambda a: a[:1, :3]):
-        rounded = cuda("_cublas").operand(piece(to_gpu(x)), "bfloat16")
+        rounded = cuda("machine.cublas").operand(piece(to_gpu(x)), "bfloat16")
         assert rounded.strides[0] % 16 == 0 and rounded.data.ptr % 16 == 0, "tensor cores want rows of 16 bytes"
         got = to_cpu(rounded).astype(np.uint32) << np.uint32(16)
         assert np.array_equal(got.view(np.float32), to_bfloat16(piece(x)))
     there = to_gpu(x)
-    assert cuda("_cublas").operand(there, "float32") is there and cuda("_cublas").operand(there, "tf32") is there
-    assert cuda("_cublas").operand(there.T, "tf32").data.ptr == there.data.ptr
+    for precision in ("float32", "tf32"):
+        assert cuda("machine.cublas").operand(there, precision) is there
+    assert cuda("machine.cublas").operand(there.T, "tf32").data.ptr == there.data.ptr
     for odd in (there[:, :597].copy(), there[:, 2:]):
-        assert cuda("_cublas").operand(odd, "float32") is odd
-        copy = cuda("_cublas").operand(odd, "tf32")
+        assert cuda("machine.cublas").operand(odd, "float32") is odd
+        copy = cuda("machine.cublas").operand(odd, "tf32")
         assert copy.strides[0] % 16 == 0 and copy.data.ptr % 16 == 0 and np.array_equal(to_cpu(copy), to_cpu(odd))
 
 
 def test_more_rows_than_a_grid_has_blocks(monkeypatch):
-    for module, most in (("_cublas", 3), ("_sum_rows", 2)):
+    for module, most in (("machine.cublas", 3), ("machine.sum_rows", 2)):
         monkeypatch.setattr(cuda(module), "MOST_BLOCKS", most)
     x = normal((1500, 3), np.float32)
-    got = to_cpu(cuda("_cublas").operand(to_gpu(x), "bfloat16")).astype(np.uint32) << np.uint32(16)
+    got = to_cpu(cuda("machine.cublas").operand(to_gpu(x), "bfloat16")).astype(np.uint32) << np.uint32(16)
     assert np.array_equal(got.view(np.float32), to_bfloat16(x))
-    assert_close(to_cpu(cuda("_sum_rows").sum_rows(to_gpu(x))), x.sum(axis=0), 1e-5)
+    assert_close(to_cpu(cuda("machine.sum_rows").sum_rows(to_gpu(x))), x.sum(axis=0), 1e-5)
 
 
 @pytest.mark.parametrize("r, c", [(0, 5), (1, 1), (3, 0), (7, 31), (8, 33), (256, 2), (257, 65), (513, 32), (70000, 3)])
 @DTYPES
 def test_sum_of_rows(r, c, dtype):
     x = normal((r, c), dtype)
-    got = to_cpu(cuda("_sum_rows").sum_rows(to_gpu(x)))
+    got = to_cpu(cuda("machine.sum_rows").sum_rows(to_gpu(x)))
     right, sizes = x.sum(axis=0, dtype=np.float64), np.abs(x).sum(axis=0, dtype=np.float64)
     assert got.dtype == dtype and got.shape == (c,)
     assert (np.abs(got - right) <= np.finfo(dtype).eps * (8 + np.sqrt(r)) * sizes).all()
     if r:
-        assert_close(to_cpu(cuda("_sum_rows").sum_rows(to_gpu(x)[::-1])), x[::-1].sum(axis=0), 1e-4)
+        assert_close(to_cpu(cuda("machine.sum_rows").sum_rows(to_gpu(x)[::-1])), x[::-1].sum(axis=0), 1e-4)
 
 
 # --- linear ------------------------------------------------------------------------------------------------------
@@ -268,9 +269,9 @@ def test_backward_goes_the_way_the_forward_came(precision):
 
 def test_what_is_kept_for_backward_is_rounded_already():
     x, weight = to_gpu((normal((9, 8), np.float32), normal((4, 8), np.float32)))
-    _, saved = cuda("linear_bfloat16").forward(x, weight)
+    _, saved = cuda("linear").forward_in("bfloat16", x, weight)
     assert saved.x.dtype == np.uint16 and saved.x.nbytes == x.nbytes // 2
-    _, saved = cuda("linear_tf32").forward(x, weight)
+    _, saved = cuda("linear").forward_in("tf32", x, weight)
     assert saved.x.data.ptr == x.data.ptr
 
 
@@ -375,7 +376,7 @@ def test_where_which_version_runs():
 
 
 def test_a_card_without_such_tensor_cores_runs_in_float32(monkeypatch):
-    monkeypatch.setattr(cuda("_cublas"), "compute_capability", lambda: (7, 5))
+    monkeypatch.setattr(cuda("machine.cublas"), "compute_capability", lambda: (7, 5))
     x, weight = to_gpu((normal((9, 6), np.float32), normal((4, 6), np.float32, 1)))
     why = "this GPU has no tensor cores for it: they came with compute capability 8.0, and this one has 7.5"
     for precision in registry.ROUNDING:

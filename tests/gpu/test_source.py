@@ -9,10 +9,10 @@ from tinygrad_gpt.kernels import compiling
 
 @pytest.mark.parametrize("limit, expected", [(-1, ["told"]), (1e9, [])], ids=["compiled", "found"])
 def test_a_source_that_takes_long_to_load_was_compiled_and_that_is_told(limit, expected, monkeypatch):
-    from tinygrad_gpt.kernels.cuda import _source
+    from tinygrad_gpt.kernels.cuda.machine import source
 
-    monkeypatch.setattr(_source, "LOADED_WITHIN", limit)
-    kernels, told = _source.load.__wrapped__("gelu", np.float32), []
+    monkeypatch.setattr(source, "LOADED_WITHIN", limit)
+    kernels, told = source.load.__wrapped__("gelu", np.float32), []
     with compiling.watched_by(lambda: told.append("told")):
         x = to_gpu(np.array([-1, 0, 3], np.float32))
         y = np.empty_like(x)

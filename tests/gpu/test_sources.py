@@ -24,8 +24,8 @@ MAY_USE_FLOAT64 = {
 # These options, or files, have kernels read 16 bytes at once, but for the kernels that follow
 WIDE = {"-DPACK=4", "-DVECTOR=1", "adamw.cu", "sum_squares.cu"}
 MAY_READ_NARROWLY = {
-    ("attention_backward.cu", "dy_dot_y"),
-    ("attention_one_query.cu", "merge"),
+    ("backward.cu", "dy_dot_y"),
+    ("one_query.cu", "merge"),
     ("cross_entropy.cu", "reduce"),
     ("embedding.cu", "sort"),
     ("sum_squares.cu", "sum"),
@@ -33,23 +33,25 @@ MAY_READ_NARROWLY = {
 # (file, kernel) -> bytes of registers that may be kept in memory
 MAY_SPILL = {
     ("layer_norm.cu", "backward"): 12,  # rows of odd lengths, read one number at a time: the slow way anyhow
-    ("attention_backward.cu", "dk_dv"): 648,  # heads of 128 channels: two results of them fill all registers
+    ("backward.cu", "dk_dv"): 648,  # heads of 128 channels: two results of them fill all registers
 }
 
 needs_nvrtc = pytest.mark.skipif(nvrtc.library() is None, reason="NVRTC is missing: pip install nvidia-cuda-nvrtc-cu12")
 needs_emulation = pytest.mark.skipif(not emulated, reason="the emulation knows what was compiled")
 
 
-def first_line(file: str) -> str:
-    return (FOLDER / file).read_text(encoding="utf-8").partition("\n")[0]
+def first_line(file: Path) -> str:
+    return file.read_text(encoding="utf-8").partition("\n")[0]
 
 
 def sources() -> list[tuple[str, str, tuple]]:
     """(NAME.cu, code, options) of the package's sources as CuPy was given them."""
     from tests.emulated_cuda import compiled
 
-    names = {first_line(file.name): file.name for file in sorted(FOLDER.glob("*.cu"))}
-    ours = [(code, options) for code, options in compiled if code.startswith(first_line("common.cuh"))]
+    names = {first_line(file): file.name for file in sorted(FOLDER.rglob("*.cu"))}
+    ours = [
+        (code, options) for code, options in compiled if code.startswith(first_line(FOLDER / "machine" / "common.cuh"))
+    ]
     return sorted((next(name for line, name in names.items() if line in code), code, o) for code, o in ours)
 
 
@@ -93,7 +95,7 @@ def test_every_source_was_compiled(request):
         file.name for file in Path(__file__).parent.glob("test_*.py")
     }:
         pytest.skip("not all tests ran that compile them")
-    assert {name for name, _, _ in sources()} == {file.name for file in FOLDER.glob("*.cu")}
+    assert {name for name, _, _ in sources()} == {file.name for file in FOLDER.rglob("*.cu")}
 
 
 @needs_nvrtc

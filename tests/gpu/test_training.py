@@ -191,8 +191,8 @@ def test_steps_are_recorded_and_repeated():
     run = begun("run")
     for _ in range(5):
         run.trainer.train_step()
-    replayed = run.trainer._losses_and_gradients
-    assert replayed.why_not is None and len(replayed._recordings) == 1
+    recorded = run.trainer._recorded
+    assert recorded.why_not is None and len(recorded._recordings) == 1
 
 
 def test_a_resumed_run_is_the_same_bit_for_bit():

@@ -29,7 +29,7 @@ from tests.kernels.memory import Memory
 from tinygrad_gpt.array import FLOATS
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.kernels import registry
-from tinygrad_gpt.kernels.numba._compile import KERNELS
+from tinygrad_gpt.kernels.numba.machine.compile import KERNELS
 from tinygrad_gpt.precision import using_matmul_precision
 from tinygrad_gpt.sparse_rows import dense
 

@@ -6,12 +6,12 @@ from unittest import mock
 import numpy as np
 
 from tinygrad_gpt.array import FLOATS
-from tinygrad_gpt.kernels.numba import _compile, _precompile
-from tinygrad_gpt.kernels.numba._compile import Kernel, of, read, write
+from tinygrad_gpt.kernels.numba.machine import compile, precompile
+from tinygrad_gpt.kernels.numba.machine.compile import Kernel, my_part, read, write
 
 
 def scale_rows(share, x, factors, pair, y):
-    for i in of(share, len(x)):
+    for i in my_part(share, len(x)):
         for j in range(x.shape[1]):
             y[i, j] = x[i, j] * factors[i]
 
@@ -23,7 +23,7 @@ def _arguments(f):
 @contextmanager
 def a_kernel(function=scale_rows, arguments=_arguments, dtypes=FLOATS):
     """A Kernel that nothing was compiled for yet. It is made ready alone, and does not stay among the package's."""
-    with mock.patch.object(_compile, "KERNELS", []), mock.patch.object(_precompile, "make_all", lambda dtype: None):
+    with mock.patch.object(compile, "KERNELS", []), mock.patch.object(precompile, "make_all", lambda dtype: None):
         yield Kernel(function, arguments, dtypes)
 
 

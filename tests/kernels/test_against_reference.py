@@ -9,12 +9,11 @@ import pytest
 from tinygrad_gpt.check import check_op
 from tinygrad_gpt.kernels import numba as folder
 from tinygrad_gpt.kernels import registry
-from tinygrad_gpt.kernels.numba import _blas, _blas_tiles
+from tinygrad_gpt.kernels.numba.product import blas, blas_tiles
 from tinygrad_gpt.sparse_rows import dense
 
 FILES = [f.stem for f in sorted(pathlib.Path(folder.__file__).parent.glob("*.py")) if not f.stem.startswith("_")]
-ROUNDING = [name for name in FILES if name.endswith(registry.ROUNDING)]  # see test_bfloat16.py
-PAIRS = [name for name in FILES if name not in (*registry.ROUTINES, *ROUNDING)]
+PAIRS = [name for name in FILES if name not in registry.ROUTINES]
 
 
 def kernel(op: str):
@@ -53,8 +52,7 @@ def assert_close(got, wanted, tolerance):
 
 def test_every_kernel_is_tested_here():
     assert PAIRS, "no kernels found"
-    rounding = {f"{op}_{name}" for op in registry.op_names() for name in registry.ROUNDING}
-    assert set(FILES) <= {*registry.op_names(), *registry.ROUTINES, *rounding}, "a kernel file that is named like no op"
+    assert set(FILES) <= {*registry.op_names(), *registry.ROUTINES}, "a kernel file that is named like no op"
 
 
 @pytest.mark.parametrize("op", PAIRS)
@@ -92,10 +90,10 @@ def test_linear_tall_wide_and_narrow(dtype, rows, c_in, c_out):
     assert_like_reference("linear", (x, weight, None))
 
 
-@pytest.mark.skipif(not _blas.AVAILABLE, reason="this NumPy has no OpenBLAS that kernels can call")
+@pytest.mark.skipif(not blas.AVAILABLE, reason="this NumPy has no OpenBLAS that kernels can call")
 @pytest.mark.parametrize("rows, c_in, c_out", [(65, 33, 17), (300, 17, 33), (5, 64, 5003), (7, 0, 3)])
 def test_linear_in_tiles_of_blas(rows, c_in, c_out, monkeypatch):
-    monkeypatch.setattr(kernel("linear"), "product", _blas_tiles.product)
+    monkeypatch.setattr(kernel("linear"), "product", blas_tiles.product)
     x, weight, bias = (normal(shape, np.float32, 1) for shape in ((rows, c_in), (c_out, c_in), c_out))
     assert_like_reference("linear", (x, weight, bias))
     assert_like_reference("linear", (x, weight, None))
@@ -104,7 +102,7 @@ def test_linear_in_tiles_of_blas(rows, c_in, c_out, monkeypatch):
 @DTYPES
 def test_gelu_linear_by_numpy(dtype, monkeypatch):
     """Where no kernel can multiply, the GELU's kernel runs nevertheless."""
-    monkeypatch.setattr(kernel("linear"), "product", _blas.numpy_product)
+    monkeypatch.setattr(kernel("linear"), "product", blas.numpy_product)
     x, weight, bias = (normal(shape, dtype, 1) for shape in ((2, 33, 65), (17, 65), 17))
     assert_like_reference("gelu_linear", (x, weight, bias))
     assert_like_reference("gelu_linear", (x, weight, None))

@@ -9,7 +9,7 @@ import tinygrad_gpt as tg
 from tests.kernels.test_against_reference import kernel, normal
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.kernels import registry
-from tinygrad_gpt.kernels.numba import _blocks
+from tinygrad_gpt.kernels.numba.product import registers
 from tinygrad_gpt.sparse_rows import dense
 
 ATTENTION = tuple(normal((2, 3, 70, 16), np.float32, i) for i in range(3))
@@ -44,7 +44,7 @@ def test_same_bits_every_time(name):
 def test_same_bits_on_one_thread(name):
     import numba
 
-    if name in ("linear", "gelu_linear") and not _blocks.AVX_512:
+    if name in ("linear", "gelu_linear") and not registers.AVX_512:
         pytest.skip("BLAS's tiles follow the number of threads")
     threads = numba.get_num_threads()
     many = [a.tobytes() for a in run(name)]
@@ -217,16 +217,16 @@ def test_a_table_that_has_a_gradient_gets_the_rows_added_without_a_second_table(
 def test_a_number_of_threads_that_was_set_stays_when_more_kernels_load():
     import numba
 
-    from tinygrad_gpt.kernels.numba import _threads
+    from tinygrad_gpt.kernels.numba.machine import threads
 
-    _threads.start()
-    threads = numba.get_num_threads()
+    threads.start()
+    before = numba.get_num_threads()
     try:
         numba.set_num_threads(1)
-        _threads.start()  # as every file of kernels does
+        threads.start()  # as every kernel does
         assert numba.get_num_threads() == 1
     finally:
-        numba.set_num_threads(threads)
+        numba.set_num_threads(before)
 
 
 def test_another_byte_order_is_refused_and_leaves_the_kernel_as_it_was():

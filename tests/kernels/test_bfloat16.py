@@ -9,11 +9,12 @@ from tests.kernels.test_bfloat16_product import assert_sums_right, exact, rounde
 from tinygrad_gpt import functional as F
 from tinygrad_gpt import optim, precision
 from tinygrad_gpt.kernels import registry
-from tinygrad_gpt.kernels.numba import _blocks, gelu_linear_bfloat16, linear_bfloat16
-from tinygrad_gpt.kernels.numba._bfloat16 import product
+from tinygrad_gpt.kernels.numba import gelu_linear, linear
+from tinygrad_gpt.kernels.numba.product import registers
+from tinygrad_gpt.kernels.numba.product.bfloat16 import missing, product
 from tinygrad_gpt.models import GPT, GPTConfig
 
-needs_dot_products = pytest.mark.skipif(linear_bfloat16.missing() is not None, reason=str(linear_bfloat16.missing()))
+needs_dot_products = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
 
 @pytest.fixture(autouse=True)
@@ -39,9 +40,9 @@ def test_numbers_below_the_least_normal_one_count_as_0():
 
 
 def layer(x, weight, bias=None, dy=None):
-    """y, dx, dweight and dbias of linear_bfloat16."""
-    y, saved = linear_bfloat16.forward(x, weight, bias)
-    return y, *linear_bfloat16.backward(normal(y.shape, np.float32, 9) if dy is None else dy, saved)
+    """y, dx, dweight and dbias of linear in bfloat16."""
+    y, saved = linear.forward_in("bfloat16", x, weight, bias)
+    return y, *linear.backward(normal(y.shape, np.float32, 9) if dy is None else dy, saved)
 
 
 SHAPES = [((7, 5), 3), ((2, 3, 5), 4), ((5,), 3), ((3, 1), 1), ((33, 65), 17), ((521, 65), 67), ((67, 300), 401)]
@@ -134,8 +135,8 @@ def test_what_is_not_finite_stays_visible(bad, k):
 def test_gelu_linear_rounds_for_its_products_and_nowhere_else():
     x, weight, bias = normal((33, 65), np.float32), normal((17, 65), np.float32, 1), normal(17, np.float32, 2)
     dy = normal((33, 17), np.float32, 9)
-    y, saved = gelu_linear_bfloat16.forward(x, weight, bias)
-    dx, dweight, dbias = gelu_linear_bfloat16.backward(dy, saved)
+    y, saved = gelu_linear.forward_in("bfloat16", x, weight, bias)
+    dx, dweight, dbias = gelu_linear.backward(dy, saved)
     h, saved_by_gelu = registry.reference("gelu").forward(x)
     right_y, dh, *right = layer(h, weight, bias, dy)
     right = (right_y, registry.reference("gelu").backward(dh, saved_by_gelu)[0], *right)
@@ -181,7 +182,7 @@ def test_where_it_runs_and_where_not():
 
 
 def test_without_the_instructions_float32_runs(monkeypatch):
-    monkeypatch.setattr(_blocks, "_features", lambda: frozenset({"avx2", "avx512f"}))
+    monkeypatch.setattr(registers, "_features", lambda: frozenset({"avx2", "avx512f"}))
     tg.set_matmul_precision("bfloat16")
     why = "this processor has no dot product of bfloat16 numbers (AVX512_BF16)"
     assert reason(X, WEIGHT) == (why, "numba") and registry.cannot_round("bfloat16") == why

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.kernels.test_against_reference import normal
-from tinygrad_gpt.kernels.numba._bfloat16 import DEEP, WIDE, missing, product
+from tinygrad_gpt.kernels.numba.product.bfloat16 import DEEP, WIDE, missing, product
 
 
 def rounded(x):

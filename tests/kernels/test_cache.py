@@ -2,27 +2,29 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from tinygrad_gpt.kernels.numba import _compile, _precompile
+from tinygrad_gpt.kernels.numba.machine import compile, make_kernels
 
 USE_KERNELS = """
 import hashlib
 import numpy as np
-from tinygrad_gpt.kernels.numba import _precompile, layer_norm
+from tinygrad_gpt.kernels.numba import layer_norm
+from tinygrad_gpt.kernels.numba.machine import make_kernels, precompile
 made = []
-make_all, _precompile.make_all = _precompile.make_all, lambda dtype: made.append(make_all(dtype))
+make_all, precompile.make_all = precompile.make_all, lambda dtype: made.append(make_all(dtype))
 rng = np.random.default_rng(0)
 gradients = []
 for c in (32, 33, 96, 128):  # whether the order of a sum differs depends on the width
     x, dy = rng.standard_normal((2, 48, c), np.float32)
     y, saved = layer_norm.forward(x, x[0], x[1])
     gradients += layer_norm.backward(dy, saved)
-misses = sum(t.compiled_here for k in _precompile.all_kernels() for t in k.teams.values())
+misses = sum(t.compiled_here for k in make_kernels.all_kernels() for t in k.teams.values())
 print(len(made), misses, hashlib.sha256(b"".join(g.tobytes() for g in gradients)).hexdigest())
 """
 
@@ -52,28 +54,29 @@ def test_a_kernel_that_fails_does_not_keep_the_others_from_being_made(monkeypatc
                 raise IndexError("no BLAS")
 
     kernels = [Fake(), Fake(), Fake()]
-    monkeypatch.setattr(_precompile, "all_kernels", lambda: kernels)
-    monkeypatch.setattr(sys, "argv", ["_precompile", "float32", "0", "2"])
-    _precompile.main()
+    monkeypatch.setattr(make_kernels, "all_kernels", lambda: kernels)
+    monkeypatch.setattr(sys, "argv", ["make_kernels", "float32", "0", "2"])
+    make_kernels.main()
     assert made == [kernels[0], kernels[2]]
 
 
 def test_changed_sources_are_compiled_anew(tmp_path):
-    before = "from tinygrad_gpt.kernels.numba import _precompile, layer_norm"
-    other_sources = "from tinygrad_gpt.kernels.numba import _compile\n_compile._content_of_this_folder = str\n" + before
+    before = "from tinygrad_gpt.kernels.numba import layer_norm"
+    other_sources = (
+        f"from tinygrad_gpt.kernels.numba.machine import compile\ncompile._content_of_all_sources = str\n{before}"
+    )
     made, misses, _ = in_new_process(tmp_path, USE_KERNELS.replace(before, other_sources))
     assert made > 0 and misses > 0  # the processes apart made kernels of the sources as they are, not of these
 
 
 def test_stamp_changes_with_any_file(tmp_path, monkeypatch):
-    for file in pathlib.Path(_compile.__file__).parent.glob("*.py"):
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    before = _compile._content_of_this_folder.__wrapped__()
-    monkeypatch.setattr(_compile, "__file__", str(tmp_path / "_compile.py"))
-    assert _compile._content_of_this_folder.__wrapped__() == before
-    with open(tmp_path / "_vector_math.py", "a", encoding="utf-8") as file:
+    copy = shutil.copytree(pathlib.Path(compile.__file__).parents[1], tmp_path / "numba")
+    before = compile._content_of_all_sources.__wrapped__()
+    monkeypatch.setattr(compile, "__file__", str(copy / "machine" / "compile.py"))
+    assert compile._content_of_all_sources.__wrapped__() == before
+    with open(copy / "machine" / "vector_math.py", "a", encoding="utf-8") as file:
         file.write("# changed\n")
-    assert _compile._content_of_this_folder.__wrapped__() != before
+    assert compile._content_of_all_sources.__wrapped__() != before
 
 
 def test_one_compilation_serves_every_layout():

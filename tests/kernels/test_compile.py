@@ -6,8 +6,8 @@ from numba import types
 
 from tests.kernels.small_kernel import a_kernel
 from tinygrad_gpt.kernels import compiling
-from tinygrad_gpt.kernels.numba import _compile
-from tinygrad_gpt.kernels.numba._compile import CannotCompile, of, read, write
+from tinygrad_gpt.kernels.numba.machine import compile
+from tinygrad_gpt.kernels.numba.machine.compile import CannotCompile, my_part, read, write
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,9 @@ def test_sizes_that_fit_run_and_others_are_an_error_before_anything_is_written(k
         (((5, 3), (5,), (2, 4), (0, 3)), r"x \(R, C\) and y \(R, C\), got \(5, 3\) and \(0, 3\)"),
     ]:  # fmt: skip
         arrays = [np.ones(shape, np.float32) for shape in shapes]
-        for run in (kernel, kernel.alone):
+        for kernel.alone_below in (0, 1000):  # all threads; the calling thread
             with pytest.raises(ValueError, match=wanted):
-                run(*arrays)
+                kernel(*arrays)
         assert (arrays[3] == 1).all()
 
 
@@ -54,7 +54,7 @@ def test_whatever_the_arrays_are_one_machine_code_serves_them(kernel):
 
 
 def out_of_memory(share, n, x):
-    for _ in of(share, 1):
+    for _ in my_part(share, 1):
         work = np.empty(n[0], np.float64)
         x[0] = work[0]
 
@@ -69,13 +69,13 @@ def test_no_memory_inside_a_kernel_is_an_error():
 
 
 def wrong(share, x):
-    for i in of(share, x.size):
+    for i in my_part(share, x.size):
         x[i] = x.no_such_thing
 
 
 def test_what_does_not_compile_fails_once_in_a_line(monkeypatch):
-    monkeypatch.setattr(_compile, "_cannot", {})
-    monkeypatch.setattr(_compile, "_seen", set())
+    monkeypatch.setattr(compile, "_cannot", {})
+    monkeypatch.setattr(compile, "_seen", set())
     with a_kernel(wrong, lambda f: (write(f, "N"),)) as kernel:
         with pytest.raises(CannotCompile) as first:
             kernel(np.ones(3, np.float32))
@@ -85,9 +85,9 @@ def test_what_does_not_compile_fails_once_in_a_line(monkeypatch):
         with pytest.raises(CannotCompile, match=r"test_compile\.wrong"):
             kernel(np.ones(3, np.float32))
         with pytest.warns(RuntimeWarning, match="the reference runs instead, slower"):
-            assert "test_compile.wrong" in _compile.cannot_run(np.dtype(np.float32))
-        assert "test_compile.wrong" in _compile.cannot_run(np.dtype(np.float32))  # and no second warning
-    from tinygrad_gpt.kernels.numba._layout import not_ours
+            assert "test_compile.wrong" in compile.cannot_run(np.dtype(np.float32))
+        assert "test_compile.wrong" in compile.cannot_run(np.dtype(np.float32))  # and no second warning
+    from tinygrad_gpt.kernels.numba.machine.layout import not_ours
 
     assert "test_compile.wrong" in not_ours(np.ones(3, np.float32))
 

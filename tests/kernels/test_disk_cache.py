@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.kernels.small_kernel import a_kernel, run
-from tinygrad_gpt.kernels.numba import _disk_cache, _parallel
+from tinygrad_gpt.kernels.numba.machine import disk_cache, parallel
 
 FLOAT32 = np.dtype(np.float32)
 
@@ -18,8 +18,8 @@ FLOAT32 = np.dtype(np.float32)
 def folder(tmp_path, monkeypatch):
     """An empty folder for the cache, in a process that has said nothing yet."""
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(_disk_cache, "_told", set())
-    monkeypatch.setattr(_disk_cache, "could_not_write", [])
+    monkeypatch.setattr(disk_cache, "_told", set())
+    monkeypatch.setattr(disk_cache, "could_not_write", [])
     return tmp_path
 
 
@@ -91,11 +91,11 @@ def test_a_disk_that_takes_nothing(folder, monkeypatch, number):
     def full(self, path):
         raise OSError(number, "no room", path)
 
-    monkeypatch.setattr(_disk_cache._CheckedFiles, "_open_for_write", full)
+    monkeypatch.setattr(disk_cache._CheckedFiles, "_open_for_write", full)
     with pytest.warns(RuntimeWarning) as told:
         assert compiled_now()
     assert len(told) == 1 and "cannot be written to" in str(told[0].message) and str(folder) in str(told[0].message)
-    assert _disk_cache.could_not_write
+    assert disk_cache.could_not_write
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # once is enough
         assert compiled_now()
@@ -105,16 +105,16 @@ def test_no_folder_at_all(folder, monkeypatch):
     def none(function):
         raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr(_disk_cache, "FunctionCache", none)
+    monkeypatch.setattr(disk_cache, "FunctionCache", none)
     with pytest.warns(RuntimeWarning, match="no folder to keep them in"):
         assert compiled_now()
 
 
 def test_other_sources_are_compiled_anew_and_written_over(folder, monkeypatch):
-    from tinygrad_gpt.kernels.numba import _compile
+    from tinygrad_gpt.kernels.numba.machine import compile
 
     assert compiled_now()
-    monkeypatch.setattr(_compile, "_content_of_this_folder", lambda: "other sources")
+    monkeypatch.setattr(compile, "_content_of_all_sources", lambda: "other sources")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert compiled_now() and not compiled_now()
@@ -123,9 +123,9 @@ def test_other_sources_are_compiled_anew_and_written_over(folder, monkeypatch):
 def test_files_of_another_version_of_numba_are_not_looked_into(folder, monkeypatch):
     assert compiled_now()
     (index, *_) = files(folder, "nbi")
-    version, stamp, overloads = _disk_cache._read(index)
+    version, stamp, overloads = disk_cache._read(index)
     assert version == numba.__version__ and isinstance(overloads, bytes)
-    cache = _parallel._entry_for(run, "stamp")._cache._cache._cache_file
+    cache = parallel._entry_for(run, "stamp")._cache._cache._cache_file
     cache._index_path = str(index)
     cache._version, cache._source_stamp = "0.1", stamp
     monkeypatch.setattr(cache, "_version", "0.1")

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from tests.kernels.test_against_reference import DTYPES, assert_like_reference, kernel, normal
-from tinygrad_gpt.kernels.numba import _few_rows, _layout, _one_query
+from tinygrad_gpt.kernels.numba.flash import one_query
+from tinygrad_gpt.kernels.numba.machine import layout
+from tinygrad_gpt.kernels.numba.product import few_rows
 
 SMALL, LARGE = (67, 130), (301, 130)  # (C_out, C_in): one thread's work, and that of all
 
-assert np.prod(SMALL) <= _layout.ALONE < np.prod(LARGE)
+assert np.prod(SMALL) <= layout.ALONE < np.prod(LARGE)
 
 
 def linear(x, weight, bias=None):
@@ -28,7 +30,7 @@ def test_few_rows_are_those_of_the_reference(dtype, rows, c_out, c_in):
 @pytest.mark.parametrize("shape", [SMALL, LARGE])
 def test_a_row_gets_the_same_bits_alone_and_beside_others(shape):
     weight, bias = normal(shape, np.float32), normal(shape[0], np.float32, 1)
-    x = normal((_few_rows.FEW, shape[1]), np.float32, 2)
+    x = normal((few_rows.FEW, shape[1]), np.float32, 2)
     together = linear(x, weight, bias)
     for r in range(len(x)):
         assert linear(x[r], weight, bias).tobytes() == together[r].tobytes()
@@ -39,7 +41,7 @@ def test_the_product_and_the_query_give_the_same_bits_on_one_thread():
 
     weight, x = normal(LARGE, np.float32), normal((3, LARGE[1]), np.float32, 1)
     q, k, v = normal((2, 3, 1, 16), np.float32), *normal((2, 2, 3, 400, 16), np.float32, 1)
-    assert k.size > _layout.ALONE
+    assert k.size > layout.ALONE
 
     def bits():
         return linear(x, weight).tobytes(), kernel("attention").forward(q, k, v)[0].tobytes()
@@ -89,8 +91,8 @@ def test_one_query_that_sees_only_minus_infinity_or_nan(t):
     y = np.empty_like(q)
     lse = np.empty((1, 1, 1), np.float32)
     everything = (np.ones((1, 1, 1, t), bool), False)
-    _one_query.one_query(q, k, v.astype(np.float32), *everything, 1.0, y, lse)
+    one_query.one_query(q, k, v.astype(np.float32), *everything, 1.0, y, lse)
     assert (y == 0).all() and (lse == np.inf).all()
     k[0, 0, 2] = np.nan
-    _one_query.one_query(q, k, v.astype(np.float32), *everything, 1.0, y, lse)
+    one_query.one_query(q, k, v.astype(np.float32), *everything, 1.0, y, lse)
     assert np.isnan(y).all() and np.isnan(lse).all()

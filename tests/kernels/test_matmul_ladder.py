@@ -11,7 +11,7 @@ from tests.kernels.test_bfloat16_product import rounded
 from tinygrad_gpt.cases import cases
 from tinygrad_gpt.check import check_op
 from tinygrad_gpt.kernels import registry
-from tinygrad_gpt.kernels.numba._matmul_ladder import LADDER, TILE_I, TILE_J, TILE_P
+from tinygrad_gpt.kernels.numba.product.ladder import LADDER, TILE_I, TILE_J, TILE_P
 
 ONLY_FLOAT32 = ("bfloat16",)
 

@@ -141,11 +141,12 @@ def test_forked_before_kernels():
 
 FORKED_WHILE_COMPILING = """
 import os, time
-from tinygrad_gpt.kernels.numba import _compile, gelu
+from tinygrad_gpt.kernels.numba import gelu
+from tinygrad_gpt.kernels.numba.machine import compile
 before = worker(0)
 started = threading.Event()
 def compile_for_a_while():
-    with _compile._compiling:
+    with compile._compiling:
         started.set()
         time.sleep(1)
 thread = threading.Thread(target=compile_for_a_while)
@@ -203,15 +204,16 @@ assert [bool(x) for batch in loader for x in batch] == [True] * 4
 
 NUMBERS = """
 import numba
-from tinygrad_gpt.kernels.numba import _threads, gelu
-counts = [_threads.count()]
-thread = threading.Thread(target=lambda: counts.append(_threads.count()))
+from tinygrad_gpt.kernels.numba import gelu
+from tinygrad_gpt.kernels.numba.machine import threads
+counts = [threads.count()]
+thread = threading.Thread(target=lambda: counts.append(threads.count()))
 thread.start()
 thread.join()
 assert counts == [int(sys.argv[1])] * 2, counts
 numba.set_num_threads(1)  # the user's word counts, in the thread that says it
 gelu.forward(np.ones(9, np.float32))
-assert _threads.count() == 1
+assert threads.count() == 1
 print(work()[0])
 """
 
@@ -225,23 +227,23 @@ def test_the_number_of_threads_is_the_one_that_was_asked_for_in_every_thread(wan
 
 
 def test_whoever_comes_while_the_pool_is_taken_computes_alone():
-    from tinygrad_gpt.kernels.numba import _threads
+    from tinygrad_gpt.kernels.numba.machine import threads
 
-    if _threads.count() == 1:
+    if threads.count() == 1:
         pytest.skip("one thread here")
-    first = _threads.take()
-    assert first == _threads.count() and _threads.take() == 1
-    _threads.give_back(1)
-    assert _threads.take() == 1
-    _threads.give_back(first)
-    assert _threads.take() == first
-    _threads.give_back(first)
+    first = threads.take()
+    assert first == threads.count() and threads.take() == 1
+    threads.give_back(1)
+    assert threads.take() == 1
+    threads.give_back(first)
+    assert threads.take() == first
+    threads.give_back(first)
 
 
 NUMPYS_THREADS = """
-from tinygrad_gpt.kernels.numba import _blas
+from tinygrad_gpt.kernels.numba.product import blas
 asked = []
-_blas.use_one_thread = lambda: asked.append(1)
+blas.use_one_thread = lambda: asked.append(1)
 from tinygrad_gpt.kernels.numba import gelu
 assert asked == EXPECTED, asked
 """

@@ -4,9 +4,9 @@ import numba
 import numpy as np
 import pytest
 
-from tinygrad_gpt.kernels.numba import _blas, _blas_tiles, _product
-from tinygrad_gpt.kernels.numba._blocks import VECTOR_BYTES, at
-from tinygrad_gpt.kernels.numba._tile import copied, multiply, repeated, transposed
+from tinygrad_gpt.kernels.numba.product import blas, blas_tiles, packed
+from tinygrad_gpt.kernels.numba.product.registers import VECTOR_BYTES, at
+from tinygrad_gpt.kernels.numba.product.tile import broadcast_row, copy_tile, multiply, transpose_tile
 
 DTYPES = [np.float32, np.float64]
 
@@ -18,17 +18,17 @@ def multiplied(c, start, a, b):
 
 @numba.njit
 def multiplied_from_row(c, row, a, b):
-    multiply(at(c, 0, 0), repeated(at(row, 0, 0)), at(a, 0, 0), at(b, 0, 0), c.shape[0], a.shape[1], c.shape[1])
+    multiply(at(c, 0, 0), broadcast_row(at(row, 0, 0)), at(a, 0, 0), at(b, 0, 0), c.shape[0], a.shape[1], c.shape[1])
 
 
 @numba.njit
 def turned(x, out):
-    transposed(at(x, 0, 0), x.shape[0], x.shape[1], at(out, 0, 0))
+    transpose_tile(at(x, 0, 0), x.shape[0], x.shape[1], at(out, 0, 0))
 
 
 @numba.njit
 def copy(x, out, i, j):
-    copied(at(x, i, j), x.shape[0] - i, x.shape[1] - j, at(out, i, j))
+    copy_tile(at(x, i, j), x.shape[0] - i, x.shape[1] - j, at(out, i, j))
 
 
 def close(dtype):
@@ -64,9 +64,9 @@ def test_transposed_and_copied(dtype, shape):
     assert not out[: shape[0] // 2].any() and not out[:, : shape[1] // 3].any()
 
 
-PRODUCTS = {"ours": _product.product}
-if _blas.AVAILABLE:
-    PRODUCTS["blas"] = _blas_tiles.product
+PRODUCTS = {"ours": packed.product}
+if blas.AVAILABLE:
+    PRODUCTS["blas"] = blas_tiles.product
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -92,7 +92,7 @@ def test_our_product_does_not_depend_on_threads(m, k, n):
     try:
         for count in (1, 2):
             numba.set_num_threads(count)
-            results.append(_product.product(a, False, b, False))
+            results.append(packed.product(a, False, b, False))
     finally:
         numba.set_num_threads(threads)
     np.testing.assert_array_equal(*results)
@@ -101,7 +101,7 @@ def test_our_product_does_not_depend_on_threads(m, k, n):
 def test_nan_stays_visible():
     a, b = np.ones((8, 20), np.float32), np.ones((20, 70), np.float32)
     a[3, 7] = np.nan
-    assert np.isnan(_product.product(a, False, b, False)).sum(axis=1).tolist() == [0, 0, 0, 70, 0, 0, 0, 0]
+    assert np.isnan(packed.product(a, False, b, False)).sum(axis=1).tolist() == [0, 0, 0, 70, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("name", PRODUCTS)

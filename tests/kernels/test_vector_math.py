@@ -6,9 +6,9 @@ import numba
 import numpy as np
 import pytest
 
-from tinygrad_gpt.kernels.numba._compile import OPTIONS
-from tinygrad_gpt.kernels.numba._random import random_bits
-from tinygrad_gpt.kernels.numba._vector_math import exp, row_max, sigmoid
+from tinygrad_gpt.kernels.numba.machine.compile import OPTIONS
+from tinygrad_gpt.kernels.numba.machine.random import random_bits
+from tinygrad_gpt.kernels.numba.machine.vector_math import exp, row_max, sigmoid
 from tinygrad_gpt.random_stream import random_bits as array_random_bits
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinygrad_gpt.kernels import registry
-from tinygrad_gpt.kernels.numba import _many
+from tinygrad_gpt.kernels.numba.machine import many
 
 SETTINGS = {"lr": 0.01, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8}
 SHAPES = ((), (7,), (3, 5), (0, 3), (2, 5000))  # the last is more than one piece of a kernel's work
@@ -131,7 +131,7 @@ def test_what_overlaps():
     """Of addresses: arrays of 8 and of 16 bytes; the second of four lists is only read."""
     apart = np.array([[100, 200, 300, 400], [108, 200, 316, 408]])
     sizes, written = np.array([8, 16]), [0, 2, 3]
-    assert not _many.overlap(apart, sizes, written)  # the gradients may be one, and neighbours may touch
+    assert not many.overlap(apart, sizes, written)  # the gradients may be one, and neighbours may touch
     for place, address in (
         ((1, 0), 107),
         ((0, 2), 301 + 15),
@@ -142,13 +142,13 @@ def test_what_overlaps():
     ):
         starts = apart.copy()
         starts[place] = address
-        assert _many.overlap(starts, sizes, written), (place, address)
+        assert many.overlap(starts, sizes, written), (place, address)
     for place, address in (((1, 1), 124), ((1, 1), 84), ((0, 0), 92), ((0, 1), 124)):
         starts = apart.copy()
         starts[place] = address
-        assert not _many.overlap(starts, sizes, written), (place, address)
-    assert not _many.overlap(np.full((2, 4), 100), np.array([0, 0]), written)
-    assert not _many.overlap(np.empty((0, 4), np.int64), np.empty(0, np.int64), written)
+        assert not many.overlap(starts, sizes, written), (place, address)
+    assert not many.overlap(np.full((2, 4), 100), np.array([0, 0]), written)
+    assert not many.overlap(np.empty((0, 4), np.int64), np.empty(0, np.int64), written)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -96,7 +96,7 @@ def facts(*packages: str) -> dict[str, str]:
         "packages": "  ".join(f"{name} {installed(name) or 'not installed'}" for name in packages),
         "processor": f"{_processor()}, {_cores()} cores",
         "BLAS": _blas(),
-        **_threads(),
+        **threads(),
         "bfloat16": _bfloat16(),
     }
 
@@ -112,10 +112,9 @@ def versions_on(device):
         case = cases(op)[0]
         arrays = [a.astype(np.float32) if getattr(a, "dtype", None) == np.float64 else a for a in case.arrays]
         arrays = [device.move_here(a) if isinstance(a, np.ndarray) else a for a in arrays]
-        explained = registry.explain(op, *arrays, **case.settings).splitlines()[1:]  # after "OP on ARRAYS"
-        lines = [line.strip().split(": ", 1) for line in explained]
-        runs = next(name for name, why in lines if why == "runs")
-        yield op, runs, "; ".join(f"{name}: {why}" for name, why in lines if why not in ("runs", "not needed"))
+        _, rows = registry.explained(op, *arrays, **case.settings)
+        runs = next(name for name, why in rows if why == "runs")
+        yield op, runs, "; ".join(f"{name}: {why}" for name, why in rows if why not in ("runs", "not needed"))
 
 
 def _processor() -> str:
@@ -148,13 +147,13 @@ def _bfloat16() -> str:
     return f"no: {reason}" if reason else "dot products found (AVX512_BF16), for train --dtype bfloat16"
 
 
-def _threads() -> dict[str, str]:
+def threads() -> dict[str, str]:
     """How the kernels use the cores, by name of the fact."""
     from tinygrad_gpt.kernels import registry
 
     reason = registry.no_kernels("cpu")
     if reason is not None:
         return {"threads": f"NumPy's, for the reference versions: {reason}"}
-    from tinygrad_gpt.kernels.numba import _threads
+    from tinygrad_gpt.kernels.numba.machine import threads
 
-    return _threads.describe()
+    return threads.describe()

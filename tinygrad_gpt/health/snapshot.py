@@ -60,7 +60,7 @@ def snapshot(model, task: Task) -> dict[str, Any]:
     blocks, arrays = _blocks(model), task.probe()
     seen_in_model = {"block_gradients": [_significant(grad_norm(block.parameters())) for block in blocks.values()]}
     if arrays is None:
-        return seen_in_model | dict.fromkeys(("flat_units", "saturated_attention"), [])
+        return seen_in_model | {"flat_units": [], "saturated_attention": []}
     with model.evaluating(), no_grad():
         with model.watching(*_looked_at(blocks)) as seen:
             logits, targets = task.answers(model, *arrays)  # (N, ..., K), (N, ...)

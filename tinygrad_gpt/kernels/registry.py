@@ -5,8 +5,8 @@ op, in the order in which they are asked:
 
     1. pairs that a user registered (`register`), the latest first;
     2. the kernels that the package brings for arrays of this kind: kernels/numba/NAME.py for NumPy's,
-       kernels/cuda/NAME.py for CuPy's; and before it NAME_bfloat16.py and NAME_tf32.py, which round, and run only where
-       that was asked for (tinygrad_gpt/precision.py);
+       kernels/cuda/NAME.py for CuPy's; and before it the same file's `forward_in` for the precisions that the folder's
+       PRECISIONS lists, which round, and run only where that was asked for (tinygrad_gpt/precision.py);
     3. the reference, ops/NAME.py, which takes everything that the op allows, on arrays of either kind.
 
 The first whose `why_not(*arrays, **settings)` returns None runs. Modules load on first use, so that importing the
@@ -25,13 +25,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
 from tinygrad_gpt import ops
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.array import as_array, is_array, place
+from tinygrad_gpt.precision import matmul_precision
 
 PACKAGE = __name__.split(".")[0]
 FOLDERS = {"cpu": "numba", "cuda": "cuda"}  # where arrays lie -> the folder of kernels for them, a version's name
@@ -80,38 +81,36 @@ def reference(op: str):
 
 @cache
 def _shipped(op: str, where: str = "cpu") -> tuple[tuple[Version, ...], tuple[tuple[str, str], ...]]:
-    """The package's versions of `op` for arrays of this place, best first, and (name, reason) of those that cannot be
-    loaded here."""
+    """The package's versions of `op` for arrays of this place, best first, and (name, reason) of those that this
+    machine cannot load."""
     versions, absent = [], []
     folder = FOLDERS.get(where)
     if folder is not None:
-        files = _files(op, folder)
-        if folder not in files and _is_installed(LIBRARIES[folder]):
+        if not _has_file(op, folder) and _is_installed(LIBRARIES[folder]):
             absent.append((folder, f"no kernels/{folder}/{op}.py"))
         elif no_kernels(where):
             absent.append((folder, no_kernels(where)))
-        else:
-            for name, file in files.items():
-                kernel = importlib.import_module(file)
-                versions.append(_version(op, name, kernel, kernel.why_not))
+        elif _has_file(op, folder):
+            kernel = importlib.import_module(f"{PACKAGE}.kernels.{folder}.{op}")
+            precisions = _folder(folder).PRECISIONS.get(op, ())
+            versions += [_rounding_version(op, precision, kernel, where) for precision in precisions]
+            versions.append(_version(op, folder, kernel, kernel.why_not))
     versions.append(_reference_version(op))
     return tuple(versions), tuple(absent)
 
 
-def _files(op: str, folder: str) -> dict[str, str]:
-    """Name of the version -> module, for each of a folder's versions of `op`, in the order in which they are asked."""
-    files = {name: f"{PACKAGE}.kernels.{folder}.{op}_{name}" for name in ROUNDING}
-    files[folder] = f"{PACKAGE}.kernels.{folder}.{op}"
-    return {name: file for name, file in files.items() if importlib.util.find_spec(file) is not None}
+def _has_file(op: str, folder: str) -> bool:
+    return importlib.util.find_spec(f"{PACKAGE}.kernels.{folder}.{op}") is not None
 
 
-def cannot_round(name: str, where: str = "cpu") -> str | None:
-    """Why no version of this name, one of ROUNDING, can run on arrays of this place here; None where it can."""
-    versions, absent = _shipped("linear", where)
-    if name not in [v.name for v in versions]:
-        reasons = [reason for _, reason in absent]
-        return "; ".join(reasons) or f"no kernels/{FOLDERS.get(where)}/linear_{name}.py"
-    return importlib.import_module(f"{PACKAGE}.kernels.{FOLDERS[where]}.linear_{name}").missing()
+def _folder(folder: str):
+    """The package kernels/FOLDER."""
+    return importlib.import_module(f"{PACKAGE}.kernels.{folder}")
+
+
+def cannot_round(precision: str, where: str = "cpu") -> str | None:
+    """Why no kernel for arrays of this place multiplies in this precision, one of ROUNDING; None where one does."""
+    return no_kernels(where) or _folder(FOLDERS[where]).cannot_round(precision)
 
 
 def _is_installed(library: str) -> bool:
@@ -129,7 +128,7 @@ def no_kernels(where: str) -> str | None:
         return f"{library} is not installed"
     try:
         importlib.import_module(library)
-        reason = importlib.import_module(f"{PACKAGE}.kernels.{folder}").missing()
+        reason = _folder(folder).missing()
     except Exception as error:  # whatever a broken installation raises
         reason = f"{library} does not load: {str(error).partition(chr(10))[0]}"
     if reason is not None:
@@ -141,6 +140,22 @@ def no_kernels(where: str) -> str | None:
 @cache
 def _reference_version(op: str) -> Version:
     return _version(op, "reference", reference(op), _always)
+
+
+def _rounding_version(op: str, precision: str, kernel, where: str) -> Version:
+    """The kernel's pair with products in this precision. It leaves to other versions what it was not asked for, what
+    cannot be rounded, and what the kernel's `why_not` and, where it has one, `why_not_rounded` say."""
+    why_not_rounded = getattr(kernel, "why_not_rounded", _always)
+
+    def why_not(*arrays, **settings):
+        if matmul_precision() != precision:
+            return f"the precision of matrix products is {matmul_precision()}"
+        if arrays[0].dtype != np.float32:
+            return f"rounds float32, not {arrays[0].dtype}"
+        reason = cannot_round(precision, where) or why_not_rounded(*arrays, **settings)
+        return reason or kernel.why_not(*arrays, **settings)
+
+    return Version(op, precision, partial(kernel.forward_in, precision), kernel.backward, why_not)
 
 
 def _version(op: str, name: str, module, why_not: Callable) -> Version:
@@ -205,7 +220,10 @@ def using(everywhere: str | None = None, /, **per_op: str) -> Iterator[None]:
     if everywhere is not None and everywhere not in known | {v.name for vs in _registered.values() for v in vs}:
         raise ValueError(f"using: expected a version's name ({', '.join(sorted(known))}), got {everywhere!r}")
     for op, name in per_op.items():
-        names = dict.fromkeys([v.name for v in versions(op)] + list(_files(op, "cuda")))
+        names = [v.name for v in versions(op)]
+        if _has_file(op, "cuda"):
+            names += [*_folder("cuda").PRECISIONS.get(op, ()), "cuda"]
+        names = dict.fromkeys(names)
         if name not in names:
             raise ValueError(f"using: {op} has the versions {', '.join(names)}, not {name!r}")
     before = _forced.set((*_forced.get(), ({"*": everywhere} if everywhere else {}) | per_op))
@@ -216,12 +234,14 @@ def using(everywhere: str | None = None, /, **per_op: str) -> Iterator[None]:
 
 
 def user_chose(op: str) -> bool:
-    """Whether the user says how `op` is to run: by a pair of their own, or by naming it in `using`.
-
-    An op that does the work of several asks, so as not to pass over such a choice for one of them.
-    """
+    """Whether the user says how `op` is to run: by a pair of their own, or by naming it in `using`."""
     named = any(op in block for block in _forced.get())
     return named or _candidates(op, "elsewhere")[0] in _registered.get(op, ())
+
+
+def user_chose_a_part(op: str) -> bool:
+    """Whether the user chose a version of an op whose work `op` does (its PARTS). Then the parts run instead."""
+    return any(user_chose(part) for part in reference(op).PARTS)
 
 
 def _candidates(op: str, where: str) -> tuple[Version, ...]:
@@ -251,15 +271,6 @@ def run(routine: str, *arrays, **settings):
     return choose(routine, arrays, settings).forward(*arrays, **settings)
 
 
-def replayed(function: Callable, where: str) -> Callable:
-    """`function`, to be called many times with arrays of the same shapes, as it is quickest where its arrays lie: on a
-    GPU as a Replayed (kernels/cuda/_replay.py says what that asks of it), elsewhere as it is."""
-    file = f"{PACKAGE}.kernels.{FOLDERS.get(where)}._replay"
-    if where not in FOLDERS or importlib.util.find_spec(file) is None:
-        return function
-    return importlib.import_module(file).Replayed(function)
-
-
 def explain(op: str, *inputs, **settings) -> str:
     """Which version of `op` runs on these inputs (arrays or Tensors), and why each one before it does not.
 
@@ -268,12 +279,18 @@ def explain(op: str, *inputs, **settings) -> str:
       numba: no kernels/numba/softmax.py
       reference: runs
     """
+    title, rows = explained(op, *inputs, **settings)
+    return "\n".join([title, *(f"  {name}: {why}" for name, why in rows)])
+
+
+def explained(op: str, *inputs, **settings) -> tuple[str, list[tuple[str, str]]]:
+    """What `explain` says, as (op and inputs, [(version, "runs" or why it does not run), ...])."""
     inputs = [getattr(x, "data", x) if x is None or is_array(getattr(x, "data", x)) else x for x in inputs]
     arrays = tuple(x if x is None or is_array(x) else as_array(x, who=op) for x in inputs)
     chosen = choose(op, arrays, settings)
     given = ", ".join(f"{a.dtype}{tuple(a.shape)}" if hasattr(a, "dtype") else repr(a) for a in arrays)
     where = _where(arrays)
-    reasons = list(_shipped(op, where)[1])  # (version's name, reason)
+    rows = list(_shipped(op, where)[1])
     candidates = _candidates(op, where)
     for version in versions(op, where):
         if version is chosen:
@@ -284,5 +301,5 @@ def explain(op: str, *inputs, **settings) -> str:
             why = "not needed"
         else:
             why = version.why_not(*arrays, **settings)
-        reasons.append((version.name, why))
-    return "\n".join([f"{op} on {given}", *(f"  {name}: {why}" for name, why in reasons)])
+        rows.append((version.name, why))
+    return f"{op} on {given}", rows

@@ -3,7 +3,7 @@
     finetune.json              the settings, and what all runs begin with
     tokenizer.json
     lm-0.5-seed-1/             a run folder (run_folder.py), as `train` makes them
-    results.json               how each run ended, the means, and what always answering the most frequent class would get
+    results.json               how each run ended, the means, and what always saying the most frequent class would get
     matthews.png               the correlation after each epoch, drawn
 
 (Radford et al., "Improving language understanding by generative pre-training", 2018, sections 3.2, 3.3 and 4.1.) The
@@ -133,7 +133,7 @@ class Finetuning:
         self.results: list[dict[str, Any]] = []
 
     def train(self, reporter: Reporter) -> bool:
-        """Train every run to its end. Returns False if Ctrl-C ended one before; what was reached is saved either way."""
+        """Train every run to its end. Returns False if Ctrl-C ended one before; what was reached is saved."""
         finished = True
         for lm_weight in self.written["lm_weights"]:
             for seed in self.written["seeds"]:

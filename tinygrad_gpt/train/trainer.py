@@ -21,7 +21,7 @@ from tinygrad_gpt import array, devices, random_stream
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import check_fits
 from tinygrad_gpt.health.watch import Watch
-from tinygrad_gpt.kernels import compiling, registry
+from tinygrad_gpt.kernels import compiling, recording
 from tinygrad_gpt.optim import AdamW, clip_scale, grad_norm, warmup_cosine, warmup_linear
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.tasks.task import Arrays, Task
@@ -70,9 +70,8 @@ class Trainer:
         self.optimizer = AdamW(
             model.named_parameters(), lr=config.lr, betas=betas, eps=config.eps, weight_decay=config.weight_decay
         )
-        self._recorded = self._gradients
-        if task.fixed_shapes:
-            self._recorded = registry.replayed(self._gradients, self.device.kind)
+        where = self.device.kind if task.fixed_shapes else "cpu"
+        self._recorded = recording.recorded(self._gradients, where)
         self.step, self.elapsed = 0, 0.0
         self.losses: list[float] = []
         self.parts: dict[str, list[float]] = {}
@@ -115,7 +114,7 @@ class Trainer:
 
     def _gradients(self, *batches: Arrays) -> tuple[list[dict[str, Any]], list]:
         """(The losses of each batch, the gradient of their mean for each parameter, or None.) Nothing in here waits for
-        a value, so that a GPU can record it (registry.replayed)."""
+        a value, so that a GPU can record it (kernels/recording.py)."""
         self.optimizer.zero_grad()  # not at the end of a step: until here, whoever wants to can look at the gradients
         losses = []
         for share, batch in zip(_shares(batches), batches, strict=True):

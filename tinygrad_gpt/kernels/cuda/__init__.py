@@ -1,19 +1,15 @@
 """The fast pairs for an NVIDIA GPU: CUDA C++, compiled and launched by CuPy.
 
-A file NAME.py named like an op holds what the registry asks for (`forward`, `backward` or `run`, and `why_not`): plain
-Python that brings arrays into the layout that its kernels expect, and launches them. The kernels are in NAME.cu, to be
-read beside it. What they share:
+No GPU has run these kernels yet. They compile with NVIDIA's compiler, and what they compute was tested on a CPU that
+emulates a GPU (tests/emulated_cuda). How fast they are on a GPU nobody has measured.
 
-    common.cuh                        put before every NAME.cu: types, sums over the threads of a block, random bits
-    rows.cuh                          included by those that work on rows of numbers
-    many.cuh, _many                   the same work on every parameter of a model
-    tensor_core.cuh, warp_matrix.cuh  matrix products by warps, on tensor cores or without; what attention is made of
-    attention_scores.cuh, _attention  what attention's kernels, forward, backward and for few queries, share
-    _source                           compiling a NAME.cu for a dtype, and calling its kernels
-    _layout                           the layout that kernels expect; reasons to leave arrays to the reference
-    _cublas, _cublas_recorded         matrix products by cuBLAS; the same while a graph is recorded
-    _sum_rows                         sums of columns
-    _replay                           a training step, recorded once and repeated by the GPU alone
+A file NAME.py is named like the op or routine whose kernels it holds: what the registry asks for (`forward`, `backward`
+or `run`, and `why_not`), plain Python that brings arrays into the layout that its kernels expect, and launches them.
+The kernels are in NAME.cu, to be read beside it.
+
+    machine/    what they share: compiling a source, layouts, cuBLAS, recording a step, sums; and what sources include:
+                common.cuh (put before every source), rows.cuh, many.cuh, tensor_core.cuh, warp_matrix.cuh
+    flash/      parts of attention.py and attention.cu
 
 A GPU runs a kernel on a grid of blocks of threads. The threads of a block share memory and can wait for each other
 (`__syncthreads`); 32 of them, a warp, run in step and can read each other's registers (`__shfl_xor_sync`). Blocks know
@@ -25,6 +21,16 @@ or a GPU would idle while Python makes up its mind; and all sums are added in on
 that a run can be repeated bit for bit.
 """
 
+_ROUNDED = ("bfloat16", "tf32")
+PRECISIONS = {"linear": _ROUNDED, "gelu_linear": _ROUNDED, "attention": _ROUNDED}  # the ops whose kernels also round
+
 
 def missing() -> None:
     """No reason why kernels cannot run: whoever has arrays on a GPU has what they take."""
+
+
+def cannot_round(precision: str) -> str | None:
+    """Why this GPU has no products in this precision, tf32 or bfloat16, or None where it has."""
+    from tinygrad_gpt.kernels.cuda.machine import cublas
+
+    return cublas.missing()

@@ -1,6 +1,6 @@
 // The AdamW update of many parameters (ops/adamw.py has the equations); `number` is each one's weight decay.
 
-#include "many.cuh"
+#include "machine/many.cuh"
 
 struct Settings { real grad_scale, lr, rate, root_scale, beta1, rest1, beta2, rest2, eps; };
 

@@ -2,8 +2,8 @@
 
 import math
 
-from tinygrad_gpt.kernels.cuda._layout import THREADS, contiguous, not_ours
-from tinygrad_gpt.kernels.cuda._many import launches
+from tinygrad_gpt.kernels.cuda.machine.layout import THREADS, contiguous, not_ours
+from tinygrad_gpt.kernels.cuda.machine.many import launches
 
 
 def why_not(params, grads, ms, vs, *, lr, beta1, beta2, eps, weight_decays, steps, grad_scale=1.0):

@@ -2,8 +2,8 @@
 (ops/add_layer_norm.py)."""
 
 from tinygrad_gpt.kernels.cuda import layer_norm
-from tinygrad_gpt.kernels.cuda._layout import not_ours
 from tinygrad_gpt.kernels.cuda.layer_norm import Saved, gradients, normalize
+from tinygrad_gpt.kernels.cuda.machine.layout import not_ours
 
 
 def why_not(x, residual, weight, bias=None, *, eps=1e-5):

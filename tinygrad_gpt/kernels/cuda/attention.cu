@@ -23,15 +23,15 @@
 // A row is spread over four lanes (warp_matrix.cuh). Each adds up its own weights, and at the end the four add theirs.
 //
 // To be read before: tensor_core.cuh, what the instructions for products do; warp_matrix.cuh, matrices dealt out to a
-// warp and their products; attention_scores.cuh, which scores count.
+// warp and their products; flash/scores.cuh, which scores count.
 //
 // What should limit it, and has not been measured: the products, if enough warps are there to hide the latency of
 // reading tiles. Two blocks to a multiprocessor (BLOCKS: each thread then has up to 255 registers) let one compute while
 // the other waits. For bfloat16 and D = 64, 128 queries and 64 keys take 2 million operations for 32 KiB of k and v.
 
-#include "tensor_core.cuh"
-#include "warp_matrix.cuh"
-#include "attention_scores.cuh"
+#include "machine/tensor_core.cuh"
+#include "machine/warp_matrix.cuh"
+#include "flash/scores.cuh"
 
 // The largest, and the sum, over the four lanes of a row
 __device__ inline real row_max(real x) {

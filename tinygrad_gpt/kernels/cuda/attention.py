@@ -1,11 +1,14 @@
 """Attention on the GPU, without ever holding the (Tq, Tk) matrix of weights (ops/attention.py derives the gradients).
 
-attention.cu tells how for many queries, attention_one_query.cu for a few, where a token at a time is generated, and
-attention_backward.cu for the gradients; each has a file of Python beside it.
+attention.cu tells how for many queries, flash/one_query.cu for a few, where a token at a time is generated, and
+flash/backward.cu for the gradients; each has a file of Python beside it.
 
 float32 is multiplied on tensor cores, each number as the sum of two of TF32 (three products for one, "3xTF32"): what is
 left out is 2⁻²² of a product, where float32 itself rounds by 2⁻²⁴, and it takes less time than the units for float32.
 GPUs without TF32, and float64, multiply by the common units.
+
+In tf32 and bfloat16, q, k, v and dy are rounded, the weights and dS, each when it goes into a product. All arrays are
+float32, and so are the scores, the sums of weights and what products are added up in.
 
 q, k and v are read by their strides, where they are: views (B, H, T, D) of the (B, T, 3C) that one linear layer made.
 The gradients are made as views of one (B, T, 3, H, D) in turn, the gradient of that layer's output, and y as a view of
@@ -19,20 +22,11 @@ import cupy
 import numpy as np
 
 from tinygrad_gpt.devices import most_shared_memory
-from tinygrad_gpt.kernels.cuda import _cublas
-from tinygrad_gpt.kernels.cuda._attention import (
-    THREADS,
-    Saved,
-    Shape,
-    adjacent,
-    heads_last,
-    scores,
-    strided,
-    up,
-)
-from tinygrad_gpt.kernels.cuda._layout import not_ours
-from tinygrad_gpt.kernels.cuda.attention_backward import backward, most_shared_memory_of_backward
-from tinygrad_gpt.kernels.cuda.attention_one_query import FEW, few_queries
+from tinygrad_gpt.kernels.cuda.flash.backward import backward, most_shared_memory_of_backward
+from tinygrad_gpt.kernels.cuda.flash.one_query import FEW, few_queries
+from tinygrad_gpt.kernels.cuda.flash.shared import THREADS, Saved, Shape, adjacent, heads_last, scores, strided, up
+from tinygrad_gpt.kernels.cuda.machine import cublas
+from tinygrad_gpt.kernels.cuda.machine.layout import not_ours
 
 __all__ = ["backward", "forward", "why_not"]
 
@@ -46,19 +40,18 @@ def why_not(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0
         return f"made for heads of up to {LARGEST_HEAD} channels, not {q.shape[-1]}"
     if scale is not None and not 0 < scale < math.inf:
         return f"made for a scale above 0, not {scale}"
-    return not_ours(q, k, v) or _no_room(_way(q), q)
+    return not_ours(q, k, v) or _no_room(way_in("float32", q), q)
 
 
-def why_not_rounded(precision: str, q, k, v, mask, settings: dict) -> str | None:
-    """Why a version that rounds, tf32 or bfloat16, does not take these, or None."""
-    if q.shape[2] <= FEW:
-        return "few queries read each key once, which rounding it would do alone"
-    return _cublas.why_not_rounded(precision, q, k, v) or why_not(q, k, v, mask, **settings)
+def why_not_rounded(q, k, v, mask=None, **settings) -> str | None:
+    return "few queries read each key once, which rounding it would do alone" if q.shape[2] <= FEW else None
 
 
-def _way(q) -> str:
-    """How products are computed where no precision was asked for."""
-    return "FMA_UNITS" if q.dtype == np.float64 or _cublas.missing() else "SPLIT_TF32"
+def way_in(precision, q) -> str:
+    """How products in this precision are computed: the name of a WAY of warp_matrix.cuh."""
+    if precision == "float32":  # q's own dtype
+        return "FMA_UNITS" if q.dtype == np.float64 or cublas.missing() else "SPLIT_TF32"
+    return {"tf32": "TF32", "bfloat16": "BF16"}[precision]
 
 
 def _no_room(way: str, q) -> str | None:
@@ -69,13 +62,13 @@ def _no_room(way: str, q) -> str | None:
 
 
 def forward(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0):
-    return forward_by(_way(q), q, k, v, mask, causal=causal, scale=scale, dropout=dropout, seed=seed)
+    return forward_in("float32", q, k, v, mask, causal=causal, scale=scale, dropout=dropout, seed=seed)
 
 
-def forward_by(way: str, q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0):
-    """`forward`, with products computed in the `way` of this name."""
+def forward_in(precision, q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0):
+    """`forward` with products in this precision: tf32, bfloat16, or "float32" for those of q's own dtype."""
     b, h, tq, d = q.shape
-    tk = k.shape[2]
+    tk, way = k.shape[2], way_in(precision, q)
     q, k, v = adjacent(q), adjacent(k), adjacent(v)
     if mask is not None:
         mask = cupy.broadcast_to(cupy.asarray(mask).copy(), (b, h, tq, tk))  # backward computes the scores again

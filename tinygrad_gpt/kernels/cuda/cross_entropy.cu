@@ -2,7 +2,7 @@
 //
 // SMOOTHED, 0 or 1, says whether there is label smoothing, which alone needs the mean of the logits.
 
-#include "rows.cuh"
+#include "machine/rows.cuh"
 
 __device__ inline real not_a_number() { return sqrt(real(-1)); }
 

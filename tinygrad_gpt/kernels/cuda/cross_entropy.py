@@ -13,8 +13,8 @@ import cupy
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.cuda._layout import blocks_for, contiguous, ids, not_ours, pack, row_threads, rows
-from tinygrad_gpt.kernels.cuda._source import load
+from tinygrad_gpt.kernels.cuda.machine.layout import blocks_for, contiguous, ids, not_ours, pack, row_threads, rows
+from tinygrad_gpt.kernels.cuda.machine.source import load
 from tinygrad_gpt.memory import nobody_else_holds
 
 

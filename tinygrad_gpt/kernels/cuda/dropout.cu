@@ -1,6 +1,6 @@
 // Dropout, forward and backward alike (ops/dropout.py): PACK elements a thread, each with the random bits of its number.
 
-#include "rows.cuh"
+#include "machine/rows.cuh"
 
 extern "C" __global__ void keep_or_drop(const real* x, real* y, int64 n, const uint64* place, int64 number,
                                         int64 threshold, real scale) {

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.kernels.cuda._layout import THREADS, blocks_for, contiguous, not_ours, pack
-from tinygrad_gpt.kernels.cuda._source import load, seed_arguments
+from tinygrad_gpt.kernels.cuda.machine.layout import THREADS, blocks_for, contiguous, not_ours, pack
+from tinygrad_gpt.kernels.cuda.machine.source import load, seed_arguments
 from tinygrad_gpt.random_stream import LaterSeed, drop_threshold
 
 

@@ -1,6 +1,6 @@
 // Looking up rows of a table (V, C) by R ids, and adding rows to a table's gradient (ops/embedding.py).
 
-#include "rows.cuh"
+#include "machine/rows.cuh"
 
 __device__ inline bool is_row(int64 id, int64 v) { return id >= 0 && id < v; }
 

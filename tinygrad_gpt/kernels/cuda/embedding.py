@@ -16,9 +16,9 @@ import cupy
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.cuda._layout import WARP, blocks_for, contiguous, not_ours, pack, row_threads, rows
-from tinygrad_gpt.kernels.cuda._layout import ids as int64s
-from tinygrad_gpt.kernels.cuda._source import load
+from tinygrad_gpt.kernels.cuda.machine.layout import WARP, blocks_for, contiguous, not_ours, pack, row_threads, rows
+from tinygrad_gpt.kernels.cuda.machine.layout import ids as int64s
+from tinygrad_gpt.kernels.cuda.machine.source import load
 from tinygrad_gpt.sparse_rows import SparseRows
 
 COUNTED = 8  # positions for which one warp counts

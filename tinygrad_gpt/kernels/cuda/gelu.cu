@@ -2,7 +2,7 @@
 //
 // With ROUNDED, gelu(x) is written as bfloat16, for a product that takes such numbers (gelu_linear.py).
 
-#include "rows.cuh"
+#include "machine/rows.cuh"
 
 constexpr real SQRT_2_OVER_PI = 0.7978845608028654, CUBIC = 0.044715;
 constexpr real SQRT_HALF = 0.7071067811865476, ONE_OVER_SQRT_2_PI = 0.3989422804014327;

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.cuda._layout import THREADS, blocks_for, contiguous, not_ours, pack
-from tinygrad_gpt.kernels.cuda._source import load
+from tinygrad_gpt.kernels.cuda.machine.layout import THREADS, blocks_for, contiguous, not_ours, pack
+from tinygrad_gpt.kernels.cuda.machine.source import load
 
 
 class Saved(NamedTuple):

@@ -14,10 +14,10 @@ import numpy as np
 
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.cuda import linear
-from tinygrad_gpt.kernels.cuda._cublas import BFLOAT16, operand, product
-from tinygrad_gpt.kernels.cuda._layout import THREADS, blocks_for, pack, rows
-from tinygrad_gpt.kernels.cuda._source import load
-from tinygrad_gpt.kernels.cuda._sum_rows import sum_rows
+from tinygrad_gpt.kernels.cuda.machine.cublas import BFLOAT16, operand, product
+from tinygrad_gpt.kernels.cuda.machine.layout import THREADS, blocks_for, pack, rows
+from tinygrad_gpt.kernels.cuda.machine.source import load
+from tinygrad_gpt.kernels.cuda.machine.sum_rows import sum_rows
 
 
 class Saved(NamedTuple):
@@ -34,11 +34,11 @@ def why_not(x, weight, bias=None, *, approximate="tanh"):
 
 
 def forward(x, weight, bias=None, *, approximate="tanh"):
-    return forward_in("float32", x, weight, bias, approximate)
+    return forward_in("float32", x, weight, bias, approximate=approximate)
 
 
-def forward_in(precision, x, weight, bias, approximate):
-    """`forward` with products of this precision."""
+def forward_in(precision, x, weight, bias=None, *, approximate="tanh"):
+    """`forward` with products in this precision, as in linear.py. The GELU is not rounded."""
     c_out, c_in = weight.shape
     x_rows, weight = rows(x, c_in), operand(weight, precision)  # (..., C_in) -> (R, C_in)
     h, blocks, kernels = _gelu(precision, x_rows)

@@ -3,7 +3,7 @@
 // The threads of a row keep it in registers, HELD numbers each, so that it is read from memory once. That is why these
 // loops have bounds that are known to the compiler, and conditions inside: registers cannot be indexed at run time.
 
-#include "rows.cuh"
+#include "machine/rows.cuh"
 
 constexpr int HELD = HELD_BYTES / sizeof(real);
 constexpr int PACKS = HELD / PACK;

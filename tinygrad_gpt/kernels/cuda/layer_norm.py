@@ -12,9 +12,9 @@ import cupy
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.cuda._layout import WARP, blocks_for, contiguous, not_ours, pack, rows
-from tinygrad_gpt.kernels.cuda._source import load
-from tinygrad_gpt.kernels.cuda._sum_rows import sum_rows
+from tinygrad_gpt.kernels.cuda.machine.layout import WARP, blocks_for, contiguous, not_ours, pack, rows
+from tinygrad_gpt.kernels.cuda.machine.source import load
+from tinygrad_gpt.kernels.cuda.machine.sum_rows import sum_rows
 
 CHUNKS = 1024  # at most; they keep a large GPU busy, and each costs two rows of partial sums
 HELD = (16, 32, 64, 96)  # bytes of a row in the registers of one thread: with more, some would not fit

@@ -4,17 +4,18 @@
     dx      = dy @ weight           (R, C_out) @ (C_out, C_in)
     dweight = dy.T @ x              (C_out, R) @ (R, C_in)
 
-linear_tf32.py and linear_bfloat16.py are the same with tensor cores. For bfloat16, what is saved is what was rounded:
-half as large as x, and not to be rounded again.
+In tf32 and bfloat16 the products run on tensor cores. All arrays are float32, and neither weights nor results are
+rounded, nor the bias and its gradient. For bfloat16, what is saved is what was rounded: half as large as x, and not to
+be rounded again.
 """
 
 import math
 from typing import NamedTuple
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.cuda import _cublas
-from tinygrad_gpt.kernels.cuda._cublas import operand, product
-from tinygrad_gpt.kernels.cuda._sum_rows import sum_rows
+from tinygrad_gpt.kernels.cuda.machine import cublas
+from tinygrad_gpt.kernels.cuda.machine.cublas import operand, product
+from tinygrad_gpt.kernels.cuda.machine.sum_rows import sum_rows
 
 
 class Saved(NamedTuple):
@@ -26,15 +27,15 @@ class Saved(NamedTuple):
 
 
 def why_not(x, weight, bias=None):
-    return _cublas.why_not(x, weight, bias)
+    return cublas.why_not(x, weight, bias)
 
 
 def forward(x, weight, bias=None):
     return forward_in("float32", x, weight, bias)
 
 
-def forward_in(precision, x, weight, bias):
-    """`forward` with products of this precision."""
+def forward_in(precision, x, weight, bias=None):
+    """`forward` with products in this precision: tf32, bfloat16, or "float32" for products of x's own dtype."""
     c_out, c_in = weight.shape
     x_rows = operand(x.reshape(math.prod(x.shape[:-1]), c_in), precision)  # (..., C_in) -> (R, C_in)
     weight = operand(weight, precision)

@@ -11,8 +11,8 @@ import math
 from typing import NamedTuple
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.cuda import _cublas
-from tinygrad_gpt.kernels.cuda._cublas import product
+from tinygrad_gpt.kernels.cuda.machine import cublas
+from tinygrad_gpt.kernels.cuda.machine.cublas import product
 
 
 class Saved(NamedTuple):
@@ -24,7 +24,7 @@ class Saved(NamedTuple):
 def why_not(a, b):
     if min(a.ndim, b.ndim) < 2 or a.shape[:-2] != b.shape[:-2]:
         return "takes matrices or batches of equally many; CuPy's product broadcasts"
-    return _cublas.why_not(a, b)
+    return cublas.why_not(a, b)
 
 
 def forward(a, b):

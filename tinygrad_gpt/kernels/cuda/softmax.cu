@@ -2,7 +2,7 @@
 //
 // A row is read twice, the second time from the cache.
 
-#include "rows.cuh"
+#include "machine/rows.cuh"
 
 extern "C" __global__ void forward(const real* x, real* y, int64 r, int64 columns, int64 logarithm) {
     const int64 i = row_number();

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.cuda._layout import blocks_for, not_ours, pack, row_threads, rows
-from tinygrad_gpt.kernels.cuda._source import load
+from tinygrad_gpt.kernels.cuda.machine.layout import blocks_for, not_ours, pack, row_threads, rows
+from tinygrad_gpt.kernels.cuda.machine.source import load
 
 
 class Saved(NamedTuple):

@@ -1,6 +1,6 @@
 // The sum of squares of many arrays, in float64 (ops/sum_squares.py): each block sums a piece, then one block the pieces.
 
-#include "many.cuh"
+#include "machine/many.cuh"
 
 extern "C" __global__ void pieces(const Table table, double* sums) {
     const Piece piece = this_piece(table);

@@ -7,8 +7,8 @@ import cupy
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.cuda._layout import THREADS, blocks_for, contiguous, not_ours
-from tinygrad_gpt.kernels.cuda._many import PIECE, launches
+from tinygrad_gpt.kernels.cuda.machine.layout import THREADS, blocks_for, contiguous, not_ours
+from tinygrad_gpt.kernels.cuda.machine.many import PIECE, launches
 
 
 def why_not(*arrays):

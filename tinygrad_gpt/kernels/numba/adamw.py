@@ -7,13 +7,10 @@ import math
 import numba
 import numpy as np
 
-from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import kernel, of, read
-from tinygrad_gpt.kernels.numba._layout import not_ours
-from tinygrad_gpt.kernels.numba._many import addresses, check_alike, check_writeable, overlap, pieces, vector_at
+from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read
+from tinygrad_gpt.kernels.numba.machine.layout import not_ours
+from tinygrad_gpt.kernels.numba.machine.many import addresses, check_alike, check_writeable, overlap, pieces, vector_at
 from tinygrad_gpt.ops import adamw as reference
-
-_threads.start()
 
 
 def why_not(params, grads, ms, vs, *, lr, beta1, beta2, eps, weight_decays, steps, grad_scale=1.0):
@@ -52,7 +49,7 @@ def run(params, grads, ms, vs, *, lr, beta1, beta2, eps, weight_decays, steps, g
 @kernel(lambda f: (read(f, "P 3"), read(numba.int64, "P 4"), read(numba.int64, "N 3"), *[f] * 6))
 def _update(share, table, arrays, parts, grad_scale, beta1, rest1, beta2, rest2, eps):
     """table (P, 3) and arrays (P, 4) have a row for each parameter, parts (N, 3) one for each piece of work."""
-    for i in of(share, len(parts)):
+    for i in my_part(share, len(parts)):
         p, first, n = parts[i]
         kept, rate, root_scale = table[p]
         param, grad = vector_at(arrays[p, 0], first, n, table), vector_at(arrays[p, 1], first, n, table)

@@ -6,12 +6,9 @@ The bits are those of the sum and then layer_norm.py, whose work on a row this i
 
 import numpy as np
 
-from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
-from tinygrad_gpt.kernels.numba._layout import ALONE, check_dy, not_ours, rows
 from tinygrad_gpt.kernels.numba.layer_norm import Saved, normalize, parts_like, row_gradient
-
-_threads.start()
+from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
+from tinygrad_gpt.kernels.numba.machine.layout import ALONE, check_dy, not_ours, rows
 
 
 def why_not(x, residual, weight, bias=None, *, eps=1e-5):
@@ -25,8 +22,7 @@ def forward(x, residual, weight, bias=None, *, eps=1e-5):
     s, y = np.empty_like(x_rows), np.empty_like(x_rows)
     mean, rest, rstd = np.empty((3, len(x_rows)), x.dtype)
     shift = np.zeros_like(weight) if bias is None else np.ascontiguousarray(bias)
-    run = _forward if x.size > ALONE else _forward.alone
-    run(x_rows, rows(residual, x.shape[-1]), np.ascontiguousarray(weight), shift, eps, s, y, mean, rest, rstd)
+    _forward(x_rows, rows(residual, x.shape[-1]), np.ascontiguousarray(weight), shift, eps, s, y, mean, rest, rstd)
     s = s.reshape(x.shape)
     return (s, y.reshape(x.shape)), Saved(s, mean, rest, rstd, weight, bias is not None)
 
@@ -43,10 +39,13 @@ def backward(dys, saved):
     return dx, dx, dweight, dbias if has_bias else None
 
 
-@kernel(lambda f: (*[read(f, "R C")] * 2, read(f, "C"), read(f, "C"), f, *[write(f, "R C")] * 2, *[write(f, "R")] * 3))
+@kernel(
+    lambda f: (*[read(f, "R C")] * 2, read(f, "C"), read(f, "C"), f, *[write(f, "R C")] * 2, *[write(f, "R")] * 3),
+    alone_below=ALONE,
+)
 def _forward(share, x, residual, weight, bias, eps, s, y, mean, rest, rstd):
     r, c = x.shape
-    for i in of(share, r):
+    for i in my_part(share, r):
         for j in range(c):
             s[i, j] = x[i, j] + residual[i, j]
         mean[i], rest[i], rstd[i] = normalize(s[i], weight, bias, eps, y[i])
@@ -56,7 +55,7 @@ def _forward(share, x, residual, weight, bias, eps, s, y, mean, rest, rstd):
 def _backward(share, dy, ds, s, mean, rest, rstd, weight, dx, parts):
     r, c = s.shape
     chunks = parts.shape[1]
-    for chunk in of(share, chunks):
+    for chunk in my_part(share, chunks):
         for i in range(chunk * r // chunks, (chunk + 1) * r // chunks):
             row_gradient(dy[i], s[i], mean[i], rest[i], rstd[i], weight, dx[i], parts[0, chunk], parts[1, chunk])
             for j in range(c):

@@ -13,15 +13,12 @@ import numba
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
-from tinygrad_gpt.kernels.numba._layout import check_dy, not_ours, rows
-from tinygrad_gpt.kernels.numba._vector_math import exp, row_max
+from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
+from tinygrad_gpt.kernels.numba.machine.layout import check_dy, not_ours, rows
+from tinygrad_gpt.kernels.numba.machine.vector_math import exp, row_max
 from tinygrad_gpt.memory import nobody_else_holds
 from tinygrad_gpt.ops._shapes import check_ids
 from tinygrad_gpt.ops.cross_entropy import counted
-
-_threads.start()
 
 
 class Saved(NamedTuple):
@@ -77,7 +74,7 @@ def backward(dy, saved):
 @kernel(lambda f: (read(f, "R V"), read(numba.int64, "R"), f, *[write(f, "R")] * 3))
 def _forward(share, z, targets, label_smoothing, loss, peaks, totals):
     r, v = z.shape
-    for i in of(share, r):
+    for i in my_part(share, r):
         row = z[i]
         peak = row_max(row, v)
         total = z.dtype.type(0)
@@ -100,7 +97,7 @@ def _backward(share, z, targets, peaks, totals, dloss, label_smoothing):
     """Each row of logits becomes its gradient. (One array, not two that may be the same, else it is not vectorised.)"""
     r, v = z.shape
     everywhere = label_smoothing / z.dtype.type(v)
-    for i in of(share, r):
+    for i in my_part(share, r):
         row = z[i]
         if targets[i] < 0:
             row[:] = 0

@@ -5,13 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
-from tinygrad_gpt.kernels.numba._layout import CHUNK, flat, not_ours, part
-from tinygrad_gpt.kernels.numba._random import random_bits
+from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
+from tinygrad_gpt.kernels.numba.machine.layout import CHUNK, flat, not_ours, part
+from tinygrad_gpt.kernels.numba.machine.random import random_bits
 from tinygrad_gpt.random_stream import drop_threshold
-
-_threads.start()
 
 
 class Saved(NamedTuple):
@@ -41,7 +38,7 @@ def _apply(x, p: float, seed: int):
 @kernel(lambda f: (read(f, "N"), types.uint64, types.uint64, f, write(f, "N")))
 def _keep_or_drop(share, x, seed, threshold, scale, y):
     zero = x.dtype.type(0)
-    for chunk in of(share, (x.size + CHUNK - 1) // CHUNK):
+    for chunk in my_part(share, (x.size + CHUNK - 1) // CHUNK):
         xs, ys, first = part(x, chunk), part(y, chunk), np.uint64(chunk * CHUNK)
         for i in range(xs.size):
             ys[i] = xs[i] * scale if random_bits(seed, first + np.uint64(i)) >= threshold else zero

@@ -15,13 +15,10 @@ import numba
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
-from tinygrad_gpt.kernels.numba._layout import STRIP, check_dy, not_ours, rows
+from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
+from tinygrad_gpt.kernels.numba.machine.layout import STRIP, check_dy, not_ours, rows
 from tinygrad_gpt.ops._shapes import check_ids
 from tinygrad_gpt.sparse_rows import SparseRows, scatter_add
-
-_threads.start()
 
 
 class Saved(NamedTuple):
@@ -59,7 +56,7 @@ def _scatter_add(dweight, ids, dy):
 def _add_rows(share, dy, ids, dweight):
     """dweight[ids[r]] += dy[r] for every r."""
     c = dy.shape[1]
-    for strip in of(share, (c + STRIP - 1) // STRIP):
+    for strip in my_part(share, (c + STRIP - 1) // STRIP):
         left, right = strip * STRIP, min((strip + 1) * STRIP, c)
         for r in range(ids.size):
             source, target = dy[r, left:right], dweight[ids[r], left:right]

@@ -11,14 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import helper, kernel, of, read, write
-from tinygrad_gpt.kernels.numba._layout import CHUNK, check_dy, flat, not_ours, part
-from tinygrad_gpt.kernels.numba._vector_math import exp, sigmoid
+from tinygrad_gpt.kernels.numba.machine.compile import helper, kernel, my_part, read, write
+from tinygrad_gpt.kernels.numba.machine.layout import CHUNK, check_dy, flat, not_ours, part
+from tinygrad_gpt.kernels.numba.machine.vector_math import exp, sigmoid
 from tinygrad_gpt.ops._erf import FAR
 from tinygrad_gpt.ops.gelu import CUBIC, SQRT_2_OVER_PI
-
-_threads.start()
 
 
 class Saved(NamedTuple):
@@ -33,8 +30,7 @@ def why_not(x, *, approximate="tanh"):
 
 def forward(x, *, approximate="tanh"):
     y = np.empty(x.shape, x.dtype)
-    run = _forward if x.size > CHUNK else _forward.alone
-    run(flat(x), SQRT_2_OVER_PI, CUBIC, flat(y))
+    _forward(flat(x), SQRT_2_OVER_PI, CUBIC, flat(y))
     return y, Saved(x)
 
 
@@ -46,9 +42,9 @@ def backward(dy, saved):
     return (dx,)
 
 
-@kernel(lambda f: (read(f, "N"), f, f, write(f, "N")))
+@kernel(lambda f: (read(f, "N"), f, f, write(f, "N")), alone_below=CHUNK + 1)  # one chunk is one thread's
 def _forward(share, x, sqrt_2_over_pi, cubic, y):
-    for chunk in of(share, (x.size + CHUNK - 1) // CHUNK):
+    for chunk in my_part(share, (x.size + CHUNK - 1) // CHUNK):
         xs, ys = part(x, chunk), part(y, chunk)
         for i in range(xs.size):
             far = type(xs[i])(FAR)
@@ -59,7 +55,7 @@ def _forward(share, x, sqrt_2_over_pi, cubic, y):
 
 @kernel(lambda f: (read(f, "N"), read(f, "N"), f, f, write(f, "N")))
 def _backward(share, dy, x, sqrt_2_over_pi, cubic, dx):
-    for chunk in of(share, (x.size + CHUNK - 1) // CHUNK):
+    for chunk in my_part(share, (x.size + CHUNK - 1) // CHUNK):
         dys, xs, dxs = part(dy, chunk), part(x, chunk), part(dx, chunk)
         for i in range(xs.size):
             _, slope = value_and_slope(xs[i], sqrt_2_over_pi, cubic)

@@ -11,46 +11,45 @@ That pass writes dx over dh, and h over x if nobody else needs x: then backward 
 from typing import NamedTuple
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.numba import _threads, gelu, linear
-from tinygrad_gpt.kernels.numba._compile import kernel, of, write
-from tinygrad_gpt.kernels.numba._layout import CHUNK, check_dy, part, rows
+from tinygrad_gpt.kernels.numba import gelu, linear
 from tinygrad_gpt.kernels.numba.gelu import value_and_slope
+from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, write
+from tinygrad_gpt.kernels.numba.machine.layout import CHUNK, check_dy, part, rows
 from tinygrad_gpt.memory import nobody_else_holds
 from tinygrad_gpt.ops.gelu import CUBIC, SQRT_2_OVER_PI
-
-_threads.start()
 
 
 class Saved(NamedTuple):
     x: Array  # (..., C_in)
     weight: Array  # (C_out, C_in)
     has_bias: bool
+    precision: str
 
 
 def why_not(x, weight, bias=None, *, approximate="tanh"):
     return gelu.why_not(x, approximate=approximate) or linear.why_not(x, weight, bias)
 
 
+def why_not_rounded(x, weight, bias=None, *, approximate="tanh"):
+    return linear.why_not_rounded(x, weight, bias)
+
+
 def forward(x, weight, bias=None, *, approximate="tanh"):
-    return forward_by(linear.forward, x, weight, bias)
+    return forward_in("float32", x, weight, bias)
+
+
+def forward_in(precision, x, weight, bias=None, *, approximate="tanh"):
+    """`forward` with products in this precision, as in linear.py. The GELU is not rounded."""
+    h, _ = gelu.forward(x)
+    y, _ = linear.forward_in(precision, h, weight, bias)  # (..., C_in) -> (..., C_out)
+    return y, Saved(x, weight, bias is not None, precision)
 
 
 def backward(dy, saved):
-    return backward_by(linear.product, dy, saved)
-
-
-def forward_by(linear_forward, x, weight, bias):
-    """`forward`, with one of the linear layers there are."""
-    h, _ = gelu.forward(x)
-    y, _ = linear_forward(h, weight, bias)  # (..., C_in) -> (..., C_out)
-    return y, Saved(x, weight, bias is not None)
-
-
-def backward_by(product, dy, saved):
-    """`backward`, with one of the matrix products there are."""
     may_overwrite = nobody_else_holds(saved, 0)
-    x, weight, has_bias = saved
+    x, weight, has_bias, precision = saved
     c_out, c_in = weight.shape
+    product = linear.product_in(precision)
     check_dy("gelu_linear", dy, (*x.shape[:-1], c_out), x.dtype)
     dy_rows = rows(dy, c_out)  # (..., C_out) -> (R, C_out)
     # y = h @ weight.T + bias
@@ -65,7 +64,7 @@ def backward_by(product, dy, saved):
 @kernel(lambda f: (write(f, "N"), write(f, "N"), f, f))
 def _gelu_and_gradient(share, x, dh, sqrt_2_over_pi, cubic):
     """x becomes h = gelu(x), and dh becomes dx."""
-    for chunk in of(share, (x.size + CHUNK - 1) // CHUNK):
+    for chunk in my_part(share, (x.size + CHUNK - 1) // CHUNK):
         xs, dhs = part(x, chunk), part(dh, chunk)
         for i in range(xs.size):
             # h = gelu(x)

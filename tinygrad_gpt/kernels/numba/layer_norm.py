@@ -15,11 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import EXACT_ORDER, helper, kernel, of, pasted, read, write
-from tinygrad_gpt.kernels.numba._layout import ALONE, check_dy, not_ours, rows
-
-_threads.start()
+from tinygrad_gpt.kernels.numba.machine.compile import EXACT_ORDER, helper, kernel, my_part, pasted, read, write
+from tinygrad_gpt.kernels.numba.machine.layout import ALONE, check_dy, not_ours, rows
 
 CHUNKS = 32  # at most; each costs two rows of partial sums
 
@@ -42,8 +39,7 @@ def forward(x, weight, bias=None, *, eps=1e-5):
     y = np.empty_like(x_rows)
     mean, rest, rstd = np.empty((3, len(x_rows)), x.dtype)
     shift = np.zeros_like(weight) if bias is None else np.ascontiguousarray(bias)
-    run = _forward if x.size > ALONE else _forward.alone
-    run(x_rows, np.ascontiguousarray(weight), shift, eps, y, mean, rest, rstd)
+    _forward(x_rows, np.ascontiguousarray(weight), shift, eps, y, mean, rest, rstd)
     return y.reshape(x.shape), Saved(x, mean, rest, rstd, weight, bias is not None)
 
 
@@ -63,9 +59,12 @@ def parts_like(x: Array) -> Array:
     return np.zeros((2, max(1, min(CHUNKS, len(x) // 8)), x.shape[1]), x.dtype)
 
 
-@kernel(lambda f: (read(f, "R C"), read(f, "C"), read(f, "C"), f, write(f, "R C"), *[write(f, "R")] * 3))
+@kernel(
+    lambda f: (read(f, "R C"), read(f, "C"), read(f, "C"), f, write(f, "R C"), *[write(f, "R")] * 3),
+    alone_below=ALONE,
+)
 def _forward(share, x, weight, bias, eps, y, mean, rest, rstd):
-    for i in of(share, len(x)):
+    for i in my_part(share, len(x)):
         mean[i], rest[i], rstd[i] = normalize(x[i], weight, bias, eps, y[i])
 
 
@@ -118,7 +117,7 @@ def _quotient(a, b):
 def _backward(share, dy, x, mean, rest, rstd, weight, dx, parts):
     """dx (R, C), and the chunks' sums for dweight in parts[0] and dbias in parts[1], each (chunks, C)."""
     r, chunks = len(x), parts.shape[1]
-    for chunk in of(share, chunks):
+    for chunk in my_part(share, chunks):
         for i in range(chunk * r // chunks, (chunk + 1) * r // chunks):
             row_gradient(dy[i], x[i], mean[i], rest[i], rstd[i], weight, dx[i], parts[0, chunk], parts[1, chunk])
 

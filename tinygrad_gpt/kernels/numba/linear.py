@@ -4,8 +4,11 @@
     dx      = dy @ weight           (R, C_out) @ (C_out, C_in)
     dweight = dy.T @ x              (C_out, R) @ (R, C_in)
 
-On a processor with AVX-512 they are our own products (_product.py); elsewhere NumPy's OpenBLAS multiplies one tile per
-thread (_blas_tiles.py). Both read an operand transposed where it lies.
+On a processor with AVX-512 they are our own products (product/packed.py). Elsewhere NumPy's OpenBLAS multiplies one
+tile per thread (product/blas_tiles.py). Both read an operand transposed where it lies.
+
+In bfloat16 what goes into a product is rounded while it is packed (product/bfloat16.py). All arrays are float32, and
+neither weights nor results are rounded, nor the bias and its gradient.
 """
 
 from typing import NamedTuple
@@ -13,53 +16,63 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.numba import _blas, _threads
-from tinygrad_gpt.kernels.numba._blocks import AVX_512
-from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
-from tinygrad_gpt.kernels.numba._few_rows import FEW, few_rows
-from tinygrad_gpt.kernels.numba._layout import STRIP, check_dy, not_ours, rows
+from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
+from tinygrad_gpt.kernels.numba.machine.layout import STRIP, check_dy, not_ours, rows
+from tinygrad_gpt.kernels.numba.product import bfloat16, blas
+from tinygrad_gpt.kernels.numba.product.few_rows import FEW, few_rows
+from tinygrad_gpt.kernels.numba.product.registers import AVX_512
 
 # Only the one that runs is imported, because all kernels that are imported get compiled.
 if AVX_512:
-    from tinygrad_gpt.kernels.numba._product import product
-elif _blas.AVAILABLE:
-    from tinygrad_gpt.kernels.numba._blas_tiles import product
+    from tinygrad_gpt.kernels.numba.product.packed import product
+elif blas.AVAILABLE:
+    from tinygrad_gpt.kernels.numba.product.blas_tiles import product
 else:  # linear is left to the reference then (see why_not), but gelu_linear has a kernel beside its products
-    from tinygrad_gpt.kernels.numba._blas import numpy_product as product
-
-_threads.start()
+    from tinygrad_gpt.kernels.numba.product.blas import numpy_product as product
 
 
 class Saved(NamedTuple):
     x: Array  # (..., C_in)
     weight: Array  # (C_out, C_in)
     has_bias: bool
+    precision: str
 
 
 def why_not(x, weight, bias=None):
-    if not AVX_512 and not _blas.AVAILABLE:
+    if not AVX_512 and not blas.AVAILABLE:
         return "this NumPy has no OpenBLAS that kernels can call; np.matmul runs instead"
     return not_ours(x, weight, bias)
 
 
+def why_not_rounded(x, weight, bias=None):
+    if x.size == x.shape[-1]:
+        return "for one row the weight is read once, which packing it would do alone"
+    return None
+
+
 def forward(x, weight, bias=None):
+    return forward_in("float32", x, weight, bias)
+
+
+def forward_in(precision, x, weight, bias=None):
+    """`forward` with products in this precision: "bfloat16", or "float32" for products of x's own dtype."""
     c_out, c_in = weight.shape
     x_rows = rows(x, c_in)  # (..., C_in) -> (R, C_in)
-    if len(x_rows) <= FEW:
+    if precision == "float32" and len(x_rows) <= FEW:
         y = few_rows(x_rows, np.ascontiguousarray(weight), bias)
     else:
-        y = product(x_rows, False, weight, True, bias)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
-    return y.reshape((*x.shape[:-1], c_out)), Saved(x, weight, bias is not None)
+        y = product_in(precision)(x_rows, False, weight, True, bias)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
+    return y.reshape((*x.shape[:-1], c_out)), Saved(x, weight, bias is not None, precision)
+
+
+def product_in(precision):
+    return bfloat16.product if precision == "bfloat16" else product
 
 
 def backward(dy, saved):
-    return backward_by(product, dy, saved)
-
-
-def backward_by(product, dy, saved):
-    """`backward`, with one of the matrix products there are."""
-    x, weight, has_bias = saved
+    x, weight, has_bias, precision = saved
     c_out, c_in = weight.shape
+    product = product_in(precision)
     check_dy("linear", dy, (*x.shape[:-1], c_out), x.dtype)
     dy_rows = rows(dy, c_out)  # (..., C_out) -> (R, C_out)
     # y = x @ weight.T + bias
@@ -81,7 +94,7 @@ def _sum_rows(share, x, total):
     """total = x.sum(axis=0), each thread for some of the columns, so that the order of a sum is always the same."""
     r, c = x.shape
     strips = (c + STRIP - 1) // STRIP
-    for strip in of(share, strips):
+    for strip in my_part(share, strips):
         left, right = strip * STRIP, min((strip + 1) * STRIP, c)
         part = total[left:right]
         part[:] = 0

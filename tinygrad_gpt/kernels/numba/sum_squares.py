@@ -3,12 +3,9 @@
 import numba
 import numpy as np
 
-from tinygrad_gpt.kernels.numba import _threads
-from tinygrad_gpt.kernels.numba._compile import kernel, of, read, write
-from tinygrad_gpt.kernels.numba._layout import not_ours
-from tinygrad_gpt.kernels.numba._many import addresses, check_alike, pieces, vector_at
-
-_threads.start()
+from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
+from tinygrad_gpt.kernels.numba.machine.layout import not_ours
+from tinygrad_gpt.kernels.numba.machine.many import addresses, check_alike, pieces, vector_at
 
 
 def why_not(*arrays):
@@ -30,7 +27,7 @@ def run(*arrays) -> float:
 @kernel(lambda f: (read(f, "0"), read(numba.int64, "P"), read(numba.int64, "N 3"), write(numba.float64, "N")))
 def _sum_squares(share, like, arrays, parts, totals):
     """The sum of each of the `parts` (N, 3), in float64, of arrays whose dtype is that of `like`."""
-    for i in of(share, len(parts)):
+    for i in my_part(share, len(parts)):
         a, first, n = parts[i]
         x = vector_at(arrays[a], first, n, like)
         total = 0.0

@@ -1,0 +1,120 @@
+"""What the three attention kernels share on the side of Python: what forward saves, sizes of tiles, arguments.
+
+A kernel is compiled for a Shape. The sizes were chosen so that no kernel needs more registers than there are (nvcc
+-Xptxas -v), in this order: 32 rows for each warp, since each byte read from shared memory then serves twice as many
+products; two blocks for each multiprocessor; tiles of 64 rows rather than 32; the left operand in registers.
+"""
+
+from typing import NamedTuple
+
+import cupy
+import numpy as np
+
+from tinygrad_gpt.array import Array
+from tinygrad_gpt.kernels.cuda.machine.source import Kernels, load, seed_arguments
+from tinygrad_gpt.random_stream import LaterSeed, drop_threshold
+
+THREADS = 128
+PER_WORD = {"FMA_UNITS": 1, "SPLIT_TF32": 1, "TF32": 1, "BF16": 2}  # numbers in a word of a tile, for each way
+
+
+class Saved(NamedTuple):
+    q: Array  # (B, H, Tq, D)
+    k: Array  # (B, H, Tk, D)
+    v: Array  # (B, H, Tk, D)
+    y: Array  # (B, H, Tq, D)
+    lse: Array  # (B, H, Tq)
+    mask: Array | None  # (B, H, Tq, Tk)
+    causal: bool
+    scale: float
+    dropout: float
+    seed: int | LaterSeed
+    way: str  # how products are computed: the name of a WAY of warp_matrix.cuh
+
+
+class Shape(NamedTuple):
+    """What a kernel is compiled for: the macros of warp_matrix.cuh."""
+
+    way: str
+    dtype: str
+    depth: int
+    rows: int = 1  # times 16: rows of the result for each warp
+    tile: int = 32  # rows of the other side in shared memory at a time
+    columns: int = 32  # of the result, for each block
+    keep: bool = False  # the left operand in registers
+    per_processor: int = 1  # blocks that a multiprocessor is to hold at a time: a limit for registers
+
+    @property
+    def straight(self) -> int:
+        """Bytes of a tile as it lies."""
+        return self.tile * self._row_bytes(self.depth)
+
+    @property
+    def turned(self) -> int:
+        return self.columns * self._row_bytes(self.tile)
+
+    def _row_bytes(self, numbers: int) -> int:
+        return up(numbers * np.dtype(self.dtype).itemsize // PER_WORD[self.way], 128)
+
+    def blocks(self, t: int) -> int:
+        """For T rows of one head's result."""
+        return -(-t // (self.rows * 16 * (THREADS // 32))) * -(-self.depth // self.columns)
+
+    def definitions(self, vector: bool) -> dict:
+        """The macros. `vector`: rows can be read 16 bytes at a time."""
+        return dict(
+            VECTOR=int(vector), WAY=self.way, DEPTH=self.depth, ROWS=self.rows, TILE=self.tile, COLUMNS=self.columns,
+            KEEP=int(self.keep), BLOCKS=self.per_processor, THREADS=THREADS,
+        )  # fmt: skip
+
+    def kernels(self, name: str, *arrays: Array) -> Kernels:
+        """Those of NAME.cu, for these arrays (B, H, T, D)."""
+        vector = arrays[0].shape[3] % 4 == 0 and all([_is_aligned(x) for x in arrays])
+        return load(name, self.dtype, **self.definitions(vector))
+
+
+def up(n: int, multiple: int) -> int:
+    """n rounded up."""
+    return -(-n // multiple) * multiple
+
+
+# --- arguments ---------------------------------------------------------------------------------------------------
+
+
+def _is_aligned(x: Array) -> bool:
+    """Whether each row of x (B, H, T, D) begins at a multiple of 16 bytes."""
+    return x.data.ptr % 16 == 0 and all(stride % 16 == 0 for stride in x.strides[:3])
+
+
+def strided(*arrays: Array) -> list:
+    """Each array (B, H, T, D), and how many elements further the next sequence, head and row begin."""
+    return [part for x in arrays for part in (x, *(stride // x.itemsize for stride in x.strides[:3]))]
+
+
+def scores(saved: Saved) -> tuple:
+    """SCORES_PARAMETERS of scores.cuh."""
+    mask, dropout = saved.mask, saved.dropout
+    strides = (0, 0, 0, 0) if mask is None else mask.strides
+    threshold = drop_threshold(dropout)
+    _, h, tq, d = saved.q.shape
+    return (
+        mask, *strides, int(saved.causal), threshold, 1 / (1 - dropout), *seed_arguments(saved.seed), h, tq,
+        saved.k.shape[2], d,
+    )  # fmt: skip
+
+
+def adjacent(x: Array) -> Array:
+    """x (B, H, T, D) itself if the elements of each row are adjacent in memory, and rows not too far apart for 32 bits
+    to count; else a copy."""
+    near = abs(x.strides[2]) < 1 << 26
+    return x if x.strides[3] == x.itemsize and near else cupy.ascontiguousarray(x)
+
+
+def heads_last(like: Array, *shape: int) -> Array:
+    """An empty array (..., T, H, D), seen as (..., H, T, D)."""
+    return cupy.empty(shape, like.dtype).swapaxes(-2, -3)
+
+
+def row_length(x: Array) -> int:
+    """From one row of x (B, H, T, D) to the next, in elements."""
+    return x.strides[2] // x.itemsize

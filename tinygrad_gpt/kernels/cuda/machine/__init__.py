@@ -1,0 +1,1 @@
+"""What every kernel is made with: compiling, layouts, cuBLAS, recording, sums; and headers that sources include."""

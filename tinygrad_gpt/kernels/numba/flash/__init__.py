@@ -1,0 +1,1 @@
+"""Parts of attention.py: the tiles that it works on, and attention of a single query."""

@@ -1,0 +1,164 @@
+"""The work on one tile of attention (attention.py): scores, the weights that they become, and their gradients.
+
+A tile is BLOCK keys by BLOCK queries, a row for each key. `first` is the number of its first key, `rows` how many keys
+it has, and `past` the last key that its first query sees under a causal mask.
+"""
+
+import numpy as np
+
+from tinygrad_gpt.kernels.numba.machine.compile import helper
+from tinygrad_gpt.kernels.numba.machine.layout import as_contiguous
+from tinygrad_gpt.kernels.numba.machine.random import drop
+from tinygrad_gpt.kernels.numba.machine.vector_math import exp
+from tinygrad_gpt.kernels.numba.product.registers import ROWS, at
+from tinygrad_gpt.kernels.numba.product.tile import broadcast_row, copy_tile, multiply, rounded_up, transpose_tile
+
+BLOCK = 64  # queries, and keys, of a tile
+STRIP = 16  # how finely the triangle that causal queries see is cut: whole vectors of either dtype
+
+
+@helper(inlined=False)
+def padded(x, depth):
+    """x (T, D) copied to (T or a little more, depth), the rest zeros."""
+    t, d = x.shape
+    out = np.zeros((rounded_up(t, STRIP), depth), x.dtype)
+    copy_tile(at(x, 0, 0), t, d, at(out, 0, 0))
+    return out
+
+
+@helper(inlined=False)
+def new_tile(like):
+    return np.zeros((BLOCK, BLOCK), like.dtype)
+
+
+@helper(inlined=False)
+def write_scaled(rows, factor, out):
+    """out (T, D) = factor * the first T rows and D columns of `rows`."""
+    for i in range(out.shape[0]):
+        row, target = rows[i], as_contiguous(out[i])
+        for j in range(target.size):
+            target[j] = factor * row[j]
+
+
+@helper(inlined=False)
+def turn(x, start, count, scale, out):
+    """out (depth, BLOCK) = scale * x[start : start + count].T, the rest zeros."""
+    if count < BLOCK or x.shape[1] < out.shape[0]:
+        out[:] = 0
+    transpose_tile(at(x, start, 0), count, x.shape[1], at(out, 0, 0))
+    if scale != 1:
+        for c in range(out.shape[0]):
+            scale_row(out[c], scale)
+
+
+@helper()
+def scale_row(row, factor):
+    for j in range(row.size):
+        row[j] *= factor
+
+
+@helper()
+def keys_seen(last, tk, causal):
+    """How many of the keys a query sees whose last one is number `last`."""
+    return max(0, min(tk, last + 1)) if causal else tk
+
+
+@helper()
+def first_query(key, past, causal):
+    """The first query of a block that sees a key of `key`'s strip, rounded down to whole strips."""
+    return min(BLOCK, max(0, key // STRIP * STRIP - past) // STRIP * STRIP) if causal else 0
+
+
+@helper(inlined=False)
+def products(s, zeros, k_rows, q_turned, first, rows, past, causal):
+    """s[j] = k_rows[first + j] @ q_turned for j < rows, from the first query on that sees the strip of j."""
+    for j in range(0, rows, STRIP):
+        left = first_query(first + j, past, causal)
+        k_strip, q_part = at(k_rows, first + j, 0), at(q_turned, 0, left)
+        multiply(
+            at(s, j, left), broadcast_row(at(zeros, 0, 0)), k_strip, q_part, STRIP, q_turned.shape[0], BLOCK - left
+        )
+
+
+@helper(inlined=False)
+def scores(s, zeros, k_rows, q_turned, first, rows, past, causal):
+    """The same, and -inf where there is no such key or the query doesn't see it."""
+    products(s, zeros, k_rows, q_turned, first, rows, past, causal)
+    for j in range(rows, rounded_up(rows, STRIP)):
+        s[j] = -np.inf
+    if causal and first + rows - 1 > past:
+        for j in range(rows):
+            for i in range(first_query(first + j, past, causal), min(BLOCK, first + j - past)):
+                s[j, i] = -np.inf
+
+
+@helper(inlined=False)
+def hide_masked(s, shown, start, count, first, rows):
+    """Scores where the mask (Tq, Tk) is False become -inf."""
+    for j in range(rows):
+        for i in range(count):
+            if not shown[start + i, first + j]:
+                s[j, i] = -np.inf
+
+
+@helper(inlined=False)
+def raise_peak(s, first, rows, past, causal, peak, shrink):
+    """peak (BLOCK,) becomes the largest score of each column so far; shrink is e^(old - new), 1 if all are hidden."""
+    for i in range(BLOCK):
+        shrink[i] = peak[i]
+    for j in range(0, rows, ROWS):
+        left = first_query(first + j, past, causal)
+        s0, s1, s2, s3, best = s[j, left:], s[j + 1, left:], s[j + 2, left:], s[j + 3, left:], peak[left:]
+        for i in range(best.size):
+            a = s0[i] if s0[i] > s1[i] else s1[i]
+            b = s2[i] if s2[i] > s3[i] else s3[i]
+            a = a if a > b else b
+            best[i] = a if a > best[i] else best[i]
+    for i in range(BLOCK):
+        shrink[i] = exp(shrink[i] - peak[i]) if peak[i] > -np.inf else s.dtype.type(1)
+
+
+@helper(inlined=False)
+def exp_of_columns(s, first, rows, past, causal, peak, total, shrink):
+    """s becomes exp(s - peak), 0 in columns that are all hidden; total is scaled and gets its columns' sums."""
+    zero = s.dtype.type(0)
+    base = np.empty(BLOCK, s.dtype)
+    for i in range(BLOCK):
+        base[i] = peak[i] if peak[i] > -np.inf else zero  # (-inf) - (-inf) would be nan
+        total[i] *= shrink[i]
+    for j in range(rows):
+        left = first_query(first + j, past, causal)
+        row, bases, totals = s[j, left:], base[left:], total[left:]
+        for i in range(row.size):
+            e = exp(row[i] - bases[i])
+            row[i] = e
+            totals[i] += e
+
+
+@helper(inlined=False)
+def weights_and_gradient(p, ds, first, rows, past, causal, lse, along_y):
+    """p: from S to P = exp(S - lse); ds: from dP to dS = P (dP - dy . y)."""
+    for j in range(rows):
+        left = first_query(first + j, past, causal)
+        ps, dss, lses, along = p[j, left:], ds[j, left:], lse[left:], along_y[left:]
+        for i in range(ps.size):
+            ps[i] = exp(ps[i] - lses[i])
+            dss[i] = ps[i] * (dss[i] - along[i])
+    for j in range(rows, rounded_up(rows, STRIP)):
+        p[j], ds[j] = 0, 0
+
+
+@helper(inlined=False)
+def drop_weights(s, rows, first, step, threshold, keep_scale, seed):
+    """Drop weights, whose number is first + j + i step in s[j, i], and scale the others."""
+    for j in range(rows):
+        drop(s[j], BLOCK, seed, first + j, step, threshold, keep_scale)
+
+
+@helper()
+def dot(a, b):
+    """The sum of a[j] b[j], over the length of b."""
+    total = b[0] * 0
+    for j in range(b.size):
+        total += a[j] * b[j]
+    return total

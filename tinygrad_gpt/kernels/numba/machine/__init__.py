@@ -1,0 +1,1 @@
+"""What every kernel is made with: compiling, threads, layouts, random bits, exp."""

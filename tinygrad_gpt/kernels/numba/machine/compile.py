@@ -1,0 +1,251 @@
+"""How a kernel is compiled: one decorator, so that the choices below are made once.
+
+    @kernel(lambda f: (read(f, "R C"), write(f, "R C"), f))
+    def scale_rows(share, x, y, factor):
+        for i in my_part(share, len(x)):      # this thread's part of the rows
+            ...
+
+    scale_rows(x, y, 0.5)                # all threads run it, each with its own share
+
+Each kernel states its argument types, for a float type `f` that is float32 in training and float64 in gradient checks:
+the same source serves both, and is made ready for the dtype of the first array when that is first used. Stating them
+has a purpose beyond telling the reader. Numba would otherwise compile anew for each combination of layouts that it
+meets (a read-only array, an array that happens to be contiguous), and a newcomer would wait for every one.
+
+Sizes that have one letter must be equal. Compiled code follows an index wherever it points: a kernel that met a weight
+of other sizes than it was written for would read and write in memory that belongs to others. So each call compares the
+sizes first (in machine code, where it costs nothing), and one that doesn't fit is a ValueError.
+
+Floating-point rules. `error_model="numpy"`: division by zero gives inf, since Python's check for it keeps loops from
+being vectorised. Sums may be reordered and products contracted to fused multiply-adds, which vectorising needs. But nan
+and inf are NOT assumed away: a loss that is not finite must stay visible.
+
+Kernels give the same bits whatever the number of threads and their timing: every piece of work writes its own part of
+the result, and partial sums are kept apart and added in a fixed order. (product/blas_tiles.py is the exception: the
+bits of BLAS follow its tiles.)
+"""
+
+import functools
+import hashlib
+import inspect
+import pathlib
+import threading
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numba import types
+
+from tinygrad_gpt.array import FLOATS
+from tinygrad_gpt.kernels import compiling
+from tinygrad_gpt.kernels.numba.machine import parallel, precompile, threads
+from tinygrad_gpt.kernels.numba.machine.parallel import my_part
+
+__all__ = ["EXACT_ORDER", "KERNELS", "REORDERED", "Kernel", "helper", "kernel", "my_part", "pasted", "read", "write"]
+
+REORDERED = {"reassoc", "contract", "arcp", "nsz", "afn"}
+EXACT_ORDER = {"contract", "nsz"}  # for code that relies on the order in which it rounds
+OPTIONS = {"fastmath": REORDERED, "error_model": "numpy", "nogil": True}
+
+KERNELS: list["Kernel"] = []  # all that have been loaded
+
+# Compiling is for one thread at a time, and the others wait: a kernel may be first used by many at once.
+_compiling = threading.RLock()
+threads.hold_while_forking(_compiling)
+
+
+class Sized(NamedTuple):
+    """An array argument: its Numba type, and what its sizes are called."""
+
+    type: types.Array
+    sizes: tuple[str, ...]
+
+
+def read(dtype, sizes: str, layout: str = "C") -> Sized:
+    """An array that a kernel only reads: C-contiguous, or of any strides with layout "A".
+
+    sizes  a letter, word or number for each axis. In one call what has the same letter is equally long; "_" may be
+           anything
+    """
+    return _array(dtype, sizes, layout, readonly=True)
+
+
+def write(dtype, sizes: str, layout: str = "C") -> Sized:
+    """An array that a kernel writes to."""
+    return _array(dtype, sizes, layout, readonly=False)
+
+
+def _array(dtype, sizes: str, layout: str, readonly: bool) -> Sized:
+    names = tuple(sizes.split())
+    return Sized(types.Array(dtype, len(names), layout, readonly=readonly), names)
+
+
+def helper(*, fastmath: set | bool = REORDERED, inlined: bool = True) -> Callable[[Callable], Callable]:
+    """Decorator for a function that kernels call. A small one is inlined, so that the loop around it is vectorised.
+
+    It cannot be called from Python: leaving out what that would need saves a third of its compile time.
+    """
+    options = OPTIONS | {"fastmath": fastmath, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return numba.njit(forceinline=inlined, **options)
+
+
+def pasted(function: Callable) -> Callable:
+    """Decorator for the part of a kernel that is a function for readability only: its source is pasted where it is
+    called. (A helper is compiled on its own, with all it calls, and then again as a part of each caller.)"""
+    return numba.njit(inline="always", **OPTIONS)(function)
+
+
+class CannotCompile(RuntimeError):  # noqa: N818 - it says what Numba cannot do
+    """Numba could not compile a kernel. It is tried once in a process."""
+
+
+class Kernel:
+    """A function that all threads run, compiled; see the top of this file.
+
+    arguments    function from Numba's float32 or float64 to the tuple of arguments: Numba types, or Sized
+    dtypes       those that the first argument may have
+    alone_below  elements of the first argument: with fewer, the calling thread does all the work
+    """
+
+    def __init__(self, function: Callable, arguments: Callable, dtypes: tuple, alone_below: int = 0):
+        threads.start()
+        functools.update_wrapper(self, function)
+        self.arguments, self.dtypes, self.alone_below = arguments, dtypes, alone_below
+        self.names = list(inspect.signature(function).parameters)[1:]
+        self.teams: dict[np.dtype, parallel.Team] = {}  # those that are ready
+        KERNELS.append(self)
+
+    def __str__(self) -> str:
+        return f"{self.__module__.rpartition('.')[2]}.{self.__name__}"
+
+    def __call__(self, *args):
+        """Raises ValueError for sizes that don't fit, TypeError for what the kernel does not state."""
+        # Numba takes the byte order of the first array in a tuple for that of all the others.
+        for a in args:
+            if type(a) is np.ndarray and not a.dtype.isnative:
+                raise TypeError(f"{self}: expected arrays in the processor's byte order")
+        first = args[0]
+        team = self.teams.get(first.dtype) or self.compile(first.dtype)
+        if first.size < self.alone_below:
+            status = team.entry(team.plan, 1, args)
+        else:
+            taken = threads.take()
+            try:
+                status = team.entry(team.plan, taken, args)
+            finally:
+                threads.give_back(taken)
+        if status:
+            raise self._error(status, args)
+
+    def compile(self, dtype) -> parallel.Team:
+        """Make ready for float32 or float64: load what is on disk, after having it made if need be.
+
+        Raises CannotCompile, and TypeError for a dtype that is none of the kernel's.
+        """
+        if dtype not in self.dtypes:
+            raise TypeError(f"{self}: expected {' or '.join(map(str, self.dtypes))}, got {dtype}")
+        with _compiling:
+            if dtype not in self.teams and dtype not in _cannot:
+                if not self._team(dtype).is_on_disk():
+                    compiling.tell()
+                    precompile.make_all(dtype)
+                self.compile_here(dtype)
+            if dtype in _cannot:
+                raise CannotCompile(_cannot[dtype])
+            return self.teams[dtype]
+
+    def compile_here(self, dtype) -> None:
+        """Load from disk, or else compile in this process (and write to disk)."""
+        team = self._team(dtype)
+        try:
+            team.compile()
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever Numba or LLVM raise
+            _cannot[dtype] = f"Numba cannot compile {self} for {dtype}: {_first_line(error)}"
+            raise CannotCompile(_cannot[dtype]) from error
+        self.teams[dtype] = team
+
+    def _team(self, dtype) -> parallel.Team:
+        stated = self.arguments(numba.from_dtype(dtype))
+        kinds = tuple([a.type if isinstance(a, Sized) else a for a in stated])
+        pairs = [(i, j) for i, j, _ in self._pairs(stated)]
+        stamp = _content_of_all_sources()
+        return parallel.Team(self.__wrapped__, kinds, pairs, OPTIONS, stamp, parallel=threads.are_available())
+
+    def _pairs(self, stated: tuple):
+        """(i, j, arguments) for each size i, counted over all arrays, that should be equal to an earlier size j, or for
+        j < 0 to the number -1 - j; and the numbers of the arguments that they belong to."""
+        first, i = {}, 0
+        for argument, a in enumerate(stated):
+            for name in a.sizes if isinstance(a, Sized) else ():
+                if name.isdigit():
+                    yield i, -1 - int(name), [argument]
+                elif name in first:
+                    j, other = first[name]
+                    yield i, j, [other, argument]
+                elif name != "_":
+                    first[name] = i, argument
+                i += 1
+
+    def _error(self, status: int, args: tuple) -> Exception:
+        if status == parallel.FAILED:
+            return MemoryError(f"{self}: no memory for the arrays that it works with")
+        stated = self.arguments(numba.from_dtype(args[0].dtype))
+        _, _, arguments = list(self._pairs(stated))[status - 1]
+        wanted = " and ".join(f"{self.names[a]} ({', '.join(stated[a].sizes)})" for a in arguments)
+        given = " and ".join(str(args[a].shape) for a in arguments)
+        return ValueError(f"{self}: expected {wanted}, got {given}")
+
+
+def kernel(
+    arguments: Callable, *, dtypes: tuple[np.dtype, ...] = FLOATS, alone_below: int = 0
+) -> Callable[[Callable], Kernel]:
+    """Decorator that makes a Kernel; the first argument after `share` is an array of the type `arguments` is given.
+
+    dtypes       of that array. Kernels for one dtype are made together when the first of them is used: what only some
+                 runs need has a dtype of its own, so that others don't wait for it
+    alone_below  elements of that array: with fewer, other threads would come too late to help
+    """
+    return lambda function: Kernel(function, arguments, dtypes, alone_below)
+
+
+# --- where kernels cannot be compiled ----------------------------------------------------------------------------
+
+_cannot: dict[np.dtype, str] = {}  # dtype -> why its kernels cannot be compiled here
+_seen: set[np.dtype] = set()  # those for which that is known
+
+
+def cannot_run(dtype) -> str | None:
+    """Why no kernel runs on arrays of this dtype here, or None. The first call compiles one to see."""
+    if dtype not in _seen:
+        with _compiling:
+            if KERNELS and dtype not in _seen:
+                try:
+                    next(k for k in KERNELS if dtype in k.dtypes).compile(dtype)
+                except CannotCompile as error:
+                    warnings.warn(f"{error}; the reference runs instead, slower", RuntimeWarning, stacklevel=2)
+                _seen.add(dtype)
+    return _cannot.get(dtype) if _cannot else None
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
+@functools.cache
+def _content_of_all_sources() -> str:
+    """A hash of all kernel sources, by which Numba's cache on disk is valid only for these very sources.
+
+    By default a cached kernel is valid while its own file keeps time and size. But its code also comes from the helpers
+    in other files, and packages are installed with times that don't change between releases: an edited helper, or an
+    upgrade, would go on running the old code.
+    """
+    digest = hashlib.sha256()
+    folder = pathlib.Path(__file__).parents[1]
+    for file in sorted(folder.rglob("*.py")):
+        digest.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,245 @@
+"""How all threads run a compiled function: the machinery behind `kernel` (compile.py).
+
+A kernel is written as what one thread does, `function(share, *arguments)`, where `my_part(share, n)` is this thread's
+part of the n pieces of work. Three pieces of machine code run it:
+
+    body    (thread, threads, block): the function, with a door before it that takes its arguments from memory
+    team    (body, threads, block): calls body for each thread, side by side; one for all kernels
+    entry   (plan, threads, arguments) -> status: what Python calls. It sees that the arrays' sizes fit, puts the
+            arguments into memory, and calls team, or for one thread body itself
+
+The block of memory that they share is (failed, *arguments). The plan holds what the entry has to know of a kernel:
+
+    plan = [team's address, body's address, how many pairs of sizes, pair, pair, ...]
+
+where the sizes of all arrays are counted from 0, in order, and a pair (i, j) says that size i should be size j, or for
+j < 0 that it should be -1 - j. The status is 0 when all is done, n if the n-th pair differs (and nothing was done), and
+-1 if the function failed, for which there is one reason: no memory for an array that it works with.
+
+They find each other by address, not by being linked into one. With a prange in every kernel, Numba would optimise the
+same code about four times on the way from loop to threads, once for each level of its own machinery.
+"""
+
+from types import FunctionType
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.ccallback import CFunc, _CFuncCompiler
+from numba.core.compiler import Compiler
+from numba.extending import intrinsic
+
+from tinygrad_gpt.kernels.numba.machine.disk_cache import DiskCache
+
+_WORD = ir.IntType(64)
+_BODY = ir.FunctionType(ir.VoidType(), [_WORD] * 3)
+_TEAM = ir.FunctionType(ir.VoidType(), [_WORD] * 3)
+_SHARE = types.UniTuple(types.int64, 2)
+_PAIRS_FROM, FAILED = 3, -1
+# Of Numba's parallel=True only prange is wanted: looking for other things to make parallel costs compile time.
+_OTHERS = ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion")
+_PRANGE_ONLY = dict.fromkeys(_OTHERS, False) | {"prange": True}
+
+
+@numba.njit(nogil=True, forceinline=True)
+def my_part(share, n):
+    """This thread's part of range(n), inside a kernel: as good as equal and adjacent parts, in the threads' order."""
+    thread, threads = share
+    return range(n * thread // threads, n * (thread + 1) // threads)
+
+
+class Team:
+    """The compiled form of one kernel for one tuple of argument types: `entry(plan, threads, arguments)` runs it.
+
+    function   what one thread does, function(share, *arguments)
+    arguments  their Numba types
+    pairs      which sizes should be equal (see the top of this file)
+    options    Numba's, for compiling it
+    stamp      what is on disk is valid while this text stays the same
+    parallel   False where no threads can be had: then `threads` is 1 in every call
+    """
+
+    def __init__(self, function, arguments: tuple, pairs: list, options: dict, stamp: str, parallel: bool = True):
+        self._body = _Body(function, arguments, options, stamp)
+        self.entry = _entry_for(function, stamp)
+        self._signature = types.int64, types.int64, types.Tuple(arguments)
+        self._pairs, self._stamp, self._parallel = pairs, stamp, parallel
+        self.plan, self._kept = 0, None
+
+    def compile(self) -> None:
+        """Load from disk, or else compile and write to disk."""
+        self._body.compile()
+        self.entry.compile(self._signature)
+        self.entry.disable_compile()  # from here on arguments are converted to the stated types, or refused
+        team = _team_address(self._stamp) if self._parallel else 0
+        words = [team, self._body.address, len(self._pairs), *[n for pair in self._pairs for n in pair]]
+        self._kept = np.array(words, np.int64)
+        self.plan = self._kept.ctypes.data
+
+    @property
+    def compiled_here(self) -> bool:
+        """Whether this process had to compile it, since it was not on disk."""
+        return sum(self.entry.stats.cache_misses.values()) > 0
+
+    def is_on_disk(self) -> bool:
+        """Whether it need only be loaded. True too where there is no place on disk for it."""
+        return self.entry._cache.has(self._signature) and self._body._cache.has(self._body._sig)
+
+
+# --- body --------------------------------------------------------------------------------------------------------
+
+
+class _BodyCompiler(_CFuncCompiler):
+    def _customize_flags(self, flags):
+        flags = super()._customize_flags(flags)
+        flags.no_cfunc_wrapper = True  # _Body makes its own
+        return flags
+
+
+class _Body(CFunc):
+    """A kernel's function, to be called by address as body(thread, threads, block).
+
+    Numba's CFunc makes a C function of the same arguments, by the name of `llvm_cfunc_wrapper_name`. This one has three
+    integers instead, of which the last is the address of the arguments.
+    """
+
+    def __init__(self, function, arguments: tuple, options: dict, stamp: str):
+        super().__init__(function, ((_SHARE, *arguments), types.void), {}, options)
+        self._compiler = _BodyCompiler(function, self._targetdescr, options, {}, pipeline_class=Compiler)
+        self._cache = DiskCache(function, stamp)
+
+    def _compile_uncached(self):
+        compiled = super()._compile_uncached()
+        _add_door(compiled)
+        return compiled
+
+
+def _add_door(compiled) -> None:
+    """Add the C function that takes the arguments from the block and calls what was compiled."""
+    context, description = compiled.target_context, compiled.fndesc
+    module = context.create_module("door")
+    function = context.declare_function(module, description)
+    door = ir.Function(module, _BODY, description.llvm_cfunc_wrapper_name)
+    builder = ir.IRBuilder(door.append_basic_block("entry"))
+    thread, threads, address = door.args
+    share, *arguments = description.argtypes
+    block = builder.inttoptr(address, _block_type(context, arguments).as_pointer())
+    fields = [builder.load(cgutils.gep_inbounds(builder, block, 0, 1 + i)) for i in range(len(arguments))]
+    values = [context.make_tuple(builder, share, [thread, threads]), *fields]
+    status, _ = context.call_conv.call_function(
+        builder, function, description.restype, description.argtypes, values, attrs=("noinline",)
+    )
+    with builder.if_then(status.is_error, likely=False):
+        builder.store(_WORD(1), cgutils.gep_inbounds(builder, block, 0, 0))
+    builder.ret_void()
+    compiled.library.add_ir_module(module)
+
+
+def _block_type(context, arguments):
+    return ir.LiteralStructType([_WORD, *[context.get_value_type(kind) for kind in arguments]])
+
+
+# --- team --------------------------------------------------------------------------------------------------------
+
+
+@intrinsic
+def _call_body(typingctx, body, thread, threads, block):
+    def codegen(context, builder, signature, args):
+        builder.call(builder.inttoptr(args[0], _BODY.as_pointer()), args[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64, types.int64), codegen
+
+
+def _team(body, threads, block):
+    for thread in numba.prange(threads):
+        _call_body(body, thread, threads, block)
+
+
+_compiled_team: list[CFunc] = []  # one, once it is compiled; kept, since the plans only know its address
+
+
+def _team_address(stamp: str) -> int:
+    if not _compiled_team:
+        team = CFunc(_team, (3 * (types.int64,), types.void), {}, {"parallel": _PRANGE_ONLY, "nogil": True})
+        team._cache = DiskCache(_team, stamp)
+        team.compile()
+        _compiled_team.append(team)
+    return _compiled_team[0].address
+
+
+# --- entry -------------------------------------------------------------------------------------------------------
+
+
+def _entry_for(function, stamp: str):
+    """A copy of `entry`, by a name of its own, under which Numba's cache keeps this kernel's apart from others'."""
+    name = f"{function.__module__}.{function.__qualname__}.entry"
+    copy = FunctionType(entry.__code__, globals(), name)
+    copy.__qualname__, copy.__module__ = name, __name__
+    compiled = numba.njit(nogil=True)(copy)
+    compiled._cache = DiskCache(copy, stamp)
+    return compiled
+
+
+def entry(plan, threads, arguments):
+    return _launch(plan, threads, arguments)
+
+
+@intrinsic
+def _launch(typingctx, plan, threads, arguments):
+    def codegen(context, builder, signature, args):
+        plan, threads, packed = args
+        plan = builder.inttoptr(plan, _WORD.as_pointer())
+        block = cgutils.alloca_once(builder, _block_type(context, arguments))
+        sizes = []
+        for i, (kind, value) in enumerate(zip(arguments, cgutils.unpack_tuple(builder, packed), strict=True)):
+            if isinstance(kind, types.Array):  # the caller owns it: no references are counted while threads run
+                array = context.make_array(kind)(context, builder, value)
+                sizes += cgutils.unpack_tuple(builder, array.shape)
+                array.meminfo = array.meminfo.type(None)
+                array.parent = array.parent.type(None)
+                value = array._getvalue()
+            builder.store(value, cgutils.gep_inbounds(builder, block, 0, 1 + i))
+        failed = cgutils.gep_inbounds(builder, block, 0, 0)
+        builder.store(_WORD(0), failed)
+        status = _first_difference(builder, plan, sizes)
+        with builder.if_then(builder.icmp_signed("==", builder.load(status), _WORD(0))):
+            team, body = _word(builder, plan, _WORD(0)), _word(builder, plan, _WORD(1))
+            address = builder.ptrtoint(block, _WORD)
+            with builder.if_else(builder.icmp_signed("==", threads, _WORD(1))) as (alone, together):
+                with alone:
+                    builder.call(builder.inttoptr(body, _BODY.as_pointer()), [_WORD(0), _WORD(1), address])
+                with together:
+                    builder.call(builder.inttoptr(team, _TEAM.as_pointer()), [body, threads, address])
+            has_failed = builder.icmp_signed("!=", builder.load(failed), _WORD(0))
+            builder.store(builder.select(has_failed, _WORD(FAILED), _WORD(0)), status)
+        return builder.load(status)
+
+    return types.int64(types.int64, types.int64, arguments), codegen
+
+
+def _first_difference(builder, plan, sizes: list):
+    """Where the status is: 0, or the number (from 1) of the first pair in the plan whose sizes differ."""
+    status = cgutils.alloca_once_value(builder, _WORD(0))
+    if not sizes:
+        return status
+    table = cgutils.alloca_once(builder, _WORD, size=len(sizes))
+    for i, size in enumerate(sizes):
+        builder.store(size, builder.gep(table, [_WORD(i)]))
+    with cgutils.for_range(builder, _word(builder, plan, _WORD(2))) as loop:
+        place = builder.add(builder.mul(loop.index, _WORD(2)), _WORD(_PAIRS_FROM))
+        i, j = _word(builder, plan, place), _word(builder, plan, builder.add(place, _WORD(1)))
+        is_number = builder.icmp_signed("<", j, _WORD(0))
+        other = _word(builder, table, builder.select(is_number, _WORD(0), j))
+        wanted = builder.select(is_number, builder.sub(_WORD(-1), j), other)
+        differs = builder.icmp_signed("!=", _word(builder, table, i), wanted)
+        is_first = builder.icmp_signed("==", builder.load(status), _WORD(0))
+        with builder.if_then(builder.and_(differs, is_first)):
+            builder.store(builder.add(loop.index, _WORD(1)), status)
+    return status
+
+
+def _word(builder, start, n):
+    return builder.load(builder.gep(start, [n]))

@@ -1,0 +1,48 @@
+"""Compile all kernels in processes of their own, side by side, into Numba's cache on disk.
+
+A process that needs a kernel which is not on disk yet has all of them made this way (`make_all`) and then loads them,
+instead of compiling the one itself. The cores work side by side, so whoever waits for the first step waits about half
+as long. Each process runs make_kernels.py.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+MAKE_KERNELS = f"{__package__}.make_kernels"
+MOST_PROCESSES = 4  # attention's two kernels take half of the time, and every process some 200 MB
+
+_made: set = set()  # the dtypes for which this process has had it done
+
+
+def make_all(dtype) -> None:
+    """Compile all kernels for `dtype` into the cache. Whoever needs one that fails compiles it, and sees the reason.
+
+    Once for a dtype: where the cache cannot be written to, all would be made again for every kernel.
+    """
+    if not sys.executable or dtype in _made:  # no executable: Python inside another program
+        return
+    _made.add(dtype)
+    processes = min(os.cpu_count() or 1, MOST_PROCESSES)
+    package = str(pathlib.Path(__file__).parents[4])
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    # Away from the terminal's Ctrl-C, which is for the run that waits.
+    apart = {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x200}  # CREATE_NEW_PROCESS_GROUP
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", MAKE_KERNELS, str(dtype), str(i), str(processes)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": path},
+            **apart,
+        )
+        for i in range(processes)
+    ]
+    try:
+        for process in started:
+            process.wait()
+    finally:
+        for process in started:
+            process.kill()  # does nothing to one that has ended

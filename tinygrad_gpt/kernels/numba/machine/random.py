@@ -1,0 +1,27 @@
+"""The bits of array.random_bits, one element at a time, for kernels that drop elements without storing a mask."""
+
+import numpy as np
+
+from tinygrad_gpt.kernels.numba.machine.compile import helper
+from tinygrad_gpt.random_stream import GAMMA, MIX1, MIX2
+
+GAMMA, MIX1, MIX2 = np.uint64(GAMMA), np.uint64(MIX1), np.uint64(MIX2)
+ONE, S30, S27, S31, S40 = np.uint64(1), np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(40)
+
+
+@helper()
+def random_bits(seed, n):
+    """The 24 bits of element n; seed and n are uint64 (with a signed integer, Numba would compute in float64)."""
+    z = seed + (n + ONE) * GAMMA
+    z = (z ^ (z >> S30)) * MIX1
+    z = (z ^ (z >> S27)) * MIX2
+    return (z ^ (z >> S31)) >> S40
+
+
+@helper()
+def drop(row, n, seed, first, step, threshold, scale):
+    """Keep or drop row[:n] in place, whose elements are number `first`, first + step, ...; what is kept is scaled."""
+    zero = row.dtype.type(0)
+    for j in range(n):
+        keep = random_bits(seed, np.uint64(first) + np.uint64(j) * np.uint64(step)) >= threshold
+        row[j] = row[j] * scale if keep else zero

@@ -1,0 +1,119 @@
+"""exp and what is made of it, as plain arithmetic, so that a loop over it is vectorised: 16 float32 at a time on
+AVX-512, where a call into the C library takes them one by one.
+
+    exp(x)            float32 within 1e-7 of the true value (relative), float64 within 3e-16; 0 below
+                      2^-125 (2^-1021), inf where it overflows, nan for nan
+    sigmoid(x)        1 / (1 + exp(-x))
+    row_max(x, n)     the largest of x[:n], without nan
+
+Deriving exp. Split the exponent into a whole number of octaves and a rest,
+
+    x = n ln 2 + r,   n = round(x / ln 2),   |r| <= ln 2 / 2 = 0.347        e^x = 2^n e^r
+
+- r must be exact, or the whole result is off. n ln 2 is up to 88 in float32, which would leave r with a rounding error
+  a hundred times too large. So ln 2 = HIGH + LOW with HIGH short enough (few bits set) that n HIGH is exact, and so is
+  x - n HIGH; n LOW is small, and so is its error. For this the order of the two subtractions matters, and the
+  compiler must not regroup them (EXACT_ORDER).
+- e^r = 1 + r + r²/2! + r³/3! + ... Taken up to r^7 the first term left out is at most 0.347^8 / 8! = 5e-9, up to r^13
+  it is 0.347^14 / 14! = 4e-18: below half a unit in the last place of float32 (6e-8) and float64 (1.1e-16).
+- 2^n is written down rather than computed: a float's bits are its exponent field, n + 127 in float32 (n + 1023), and
+  then 23 (52) bits of fraction, here zeros. So the bits are the integer (n + 127) 2^23, which a float holds exactly,
+  and which is then read as a float.
+"""
+
+import math
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from tinygrad_gpt.kernels.numba.machine.compile import EXACT_ORDER
+
+_EXACT = {"fastmath": EXACT_ORDER, "error_model": "numpy", "nogil": True, "forceinline": True}
+
+
+def exp(x):
+    """e^x of a number; only inside kernels."""
+    raise NotImplementedError("for kernels")
+
+
+@overload(exp, jit_options=_EXACT)
+def _exp(x):
+    if x is types.float32:
+        return _make_exp(np.float32, np.int32, terms=7, bias=127, fraction_bits=23, high_bits=12)
+    if x is types.float64:
+        return _make_exp(np.float64, np.int64, terms=13, bias=1023, fraction_bits=52, high_bits=32)
+    return None
+
+
+def _make_exp(real, integer, terms: int, bias: int, fraction_bits: int, high_bits: int):
+    """exp for one float type; `terms` is 7 or 13, `high_bits` how many bits HIGH may have."""
+    ln2 = math.log(2)
+    high = math.floor(ln2 * 2**high_bits) / 2**high_bits
+    ln2_low = 2.319046813846299616e-17  # ln 2 less its float64 value
+    HIGH, LOW, PER_LN2 = real(high), real((ln2 - high) + ln2_low), real(1 / ln2)
+    BIAS_LESS_1, FRACTION = real(bias - 1), real(2.0**fraction_bits)
+    ZERO, TWO, INFINITE = real(0), real(2), real(np.inf)
+    LEAST, MOST = real((2 - bias) * ln2), real(np.log(np.finfo(real).max))
+    inverse_factorials = tuple(real(1 / math.factorial(k)) for k in range(terms, -1, -1))
+    FIRST, REST = inverse_factorials[0], inverse_factorials[1:]
+
+    def exp(x):
+        inside = LEAST if x < LEAST else x
+        inside = MOST if inside > MOST else inside
+        n = np.rint(inside * PER_LN2)
+        r = (inside - n * HIGH) - n * LOW
+        e_r = FIRST
+        for inverse_factorial in REST:
+            e_r = e_r * r + inverse_factorial
+        # half of 2^n, since n may be 128 and 2^128 is no float32, though the largest one is nearly that
+        half_two_n = integer((n + BIAS_LESS_1) * FRACTION).view(real)
+        y = e_r * half_two_n * TWO
+        y = ZERO if x < LEAST else y
+        return INFINITE if x > MOST else y
+
+    return exp
+
+
+def sigmoid(x):
+    """1 / (1 + e^-x) of a number; only inside kernels."""
+    raise NotImplementedError("for kernels")
+
+
+@overload(sigmoid, jit_options=_EXACT)
+def _sigmoid(x):
+    ONE = np.float32(1) if x is types.float32 else np.float64(1)
+    return lambda x: ONE / (ONE + exp(-x))
+
+
+def row_max(x, n):
+    """The largest of x[:n], for n >= 1; nan if there is a positive one. Only inside kernels.
+
+    The compiler does not vectorise a maximum of floats, but it does one of integers. Read as an integer, the bits of a
+    positive float are in its order: exponent first, then fraction. Those of a negative float are in reverse order,
+    which inverting all but the sign puts right. A positive nan comes after inf.
+    """
+    raise NotImplementedError("for kernels")
+
+
+@overload(row_max, jit_options=_EXACT)
+def _row_max(x, n):
+    if x.dtype is types.float32:
+        return _make_row_max(np.float32, np.int32, 31)
+    if x.dtype is types.float64:
+        return _make_row_max(np.float64, np.int64, 63)
+    return None
+
+
+def _make_row_max(real, integer, sign_bit: int):
+    ALL_BUT_SIGN, LEAST = integer(np.iinfo(integer).max), integer(np.iinfo(integer).min)
+
+    def row_max(x, n):
+        largest = LEAST
+        for i in range(n):
+            bits = real(x[i]).view(integer)
+            ordered = integer(bits ^ (integer(bits >> sign_bit) & ALL_BUT_SIGN))
+            largest = integer(max(largest, ordered))
+        return integer(largest ^ (integer(largest >> sign_bit) & ALL_BUT_SIGN)).view(real)
+
+    return row_max

@@ -1,0 +1,1 @@
+"""Matrix products: the tiles, the registers, and the products that are made of them."""

@@ -1,0 +1,184 @@
+"""The innermost steps of a product of bfloat16 numbers: packing operands, adding up products in registers.
+
+    pack_rows, pack_columns        16 rows or columns of an operand -> a group, packed
+    add_products_1, _2, _3         8 rows of the result by 1, 2 or 3 groups of 16 columns
+
+A bfloat16 is the upper half of a float32: sign, 8 bits of exponent, 7 of fraction. It has float32's range at a relative
+precision of 2⁻⁸, and rounding is all that converting takes; packing does it. Two of them that follow one another along
+the sum are packed as a pair, a word of 32 bits, the first in its lower half. The dot product of AVX512_BF16 adds both
+products of 16 pairs to 16 float32 sums in one instruction, twice the work of a float32 multiply-add.
+
+The packed form is (groups, pairs, LANES): pair p of row (or column) LANES g + l is packed[g, p, l]. The 16 pairs that
+an instruction takes are neighbours, and the sum runs straight through memory. The result's block stays in registers
+meanwhile: 24 of the 32 there are hold its 8 x 48 numbers. Each vector of columns, once loaded, serves 8 instructions.
+(K. Goto and R. van de Geijn, "Anatomy of high-performance matrix multiplication", 2008, explain blocking for registers
+and caches.)
+
+The steps are written in LLVM's own words, through llvmlite, since Numba has none for these instructions, which take
+numbers below 2⁻¹²⁶ for 0. What is no number stays none.
+"""
+
+import llvmlite.ir as ir
+from numba import types
+from numba.extending import intrinsic
+
+from tinygrad_gpt.kernels.numba.product.registers import turned
+
+LANES = 16  # pairs, or float32 sums, in a vector
+ROWS = 8  # of the result, in registers
+MOST_GROUPS = 3  # of LANES columns of the result, in registers
+VECTOR = 4 * LANES  # bytes
+
+_INT64, _INT32 = ir.IntType(64), ir.IntType(32)
+_FLOATS = ir.VectorType(ir.FloatType(), LANES)
+_PAIRS = ir.VectorType(_INT32, LANES)
+_HALVES = ir.VectorType(ir.IntType(16), 2 * LANES)  # bfloat16 numbers, two to a pair
+_ADDRESS = types.int64
+
+
+def _load(builder, type_, address, offset: int = 0):
+    """What lies at an address in memory, which need not be a multiple of its size."""
+    return builder.load(_pointer(builder, type_, address, offset), align=4)
+
+
+def _store(builder, value, address, offset: int = 0) -> None:
+    builder.store(value, _pointer(builder, value.type, address, offset), align=4)
+
+
+def _pointer(builder, type_, address, offset):
+    return builder.inttoptr(builder.add(address, ir.Constant(_INT64, offset)), type_.as_pointer())
+
+
+def _step_on(builder, address, step, count: int):
+    return builder.add(address, builder.mul(step, ir.Constant(_INT64, count)))
+
+
+def _shuffle(builder, first, second, order):
+    """Elements of two vectors in a new order, in which those of the second count on from the first's."""
+    return builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(_INT32, len(order)), list(order)))
+
+
+def _to_bfloat16(builder, first, second):
+    """Two vectors of float32 -> their bfloat16 numbers, one after the other: to the nearest, at a tie to the even."""
+    kind = ir.FunctionType(_HALVES, (_FLOATS, _FLOATS))
+    convert = builder.module.declare_intrinsic("llvm.x86.avx512bf16.cvtne2ps2bf16.512", (), kind)
+    return builder.call(convert, (second, first))  # the instruction takes the upper half first
+
+
+# --- packing -----------------------------------------------------------------------------------------------------
+
+
+@intrinsic
+def pack_columns(typingctx, x, step, packed):
+    """Columns of 32 numbers -> 16 pairs of each: packed[p, l] = x[2p, l] with x[2p + 1, l].
+
+    x, packed  addresses of the first element: x is 32 x 16 floats
+    step       bytes from one row of x to the next
+    """
+
+    def codegen(context, builder, signature, args):
+        x, step, packed = args
+        in_turns = [i for lane in range(LANES) for i in (lane, lane + LANES)]
+        for p in range(LANES):
+            next_row = builder.add(x, step)
+            both = _to_bfloat16(builder, _load(builder, _FLOATS, x), _load(builder, _FLOATS, next_row))
+            _store(builder, _shuffle(builder, both, both, in_turns), packed, VECTOR * p)
+            x = builder.add(next_row, step)
+        return context.get_dummy_value()
+
+    return types.void(_ADDRESS, types.int64, _ADDRESS), codegen
+
+
+@intrinsic
+def pack_rows(typingctx, x, step, packed):
+    """Rows of 32 numbers -> 16 pairs of each: packed[p, l] = x[l, 2p] with x[l, 2p + 1].
+
+    x, packed  addresses of the first element: x is 16 x 32 floats
+    step       bytes from one row of x to the next
+    """
+
+    def codegen(context, builder, signature, args):
+        x, step, packed = args
+        rows = []
+        for _ in range(LANES):
+            both = _to_bfloat16(builder, _load(builder, _FLOATS, x), _load(builder, _FLOATS, x, VECTOR))
+            rows.append(builder.bitcast(both, _PAIRS))
+            x = builder.add(x, step)
+        for p, pairs in enumerate(turned(builder, rows)):
+            _store(builder, pairs, packed, VECTOR * p)
+        return context.get_dummy_value()
+
+    return types.void(_ADDRESS, types.int64, _ADDRESS), codegen
+
+
+# --- the product -------------------------------------------------------------------------------------------------
+
+
+def _add_products(groups: int):
+    """The step for 8 rows by 16 `groups` columns of the result: c = start + Σ_p a[p] b[p].
+
+    pairs              how many there are in a sum, at least 1
+    a                  address of the first of 8 rows in a packed group
+    b, b_step          address of the first packed group of columns; bytes from one group to the next
+    start, start_step  address of what sums begin with, of c itself or of a bias; bytes from one row to the next
+    c, c_step          the same of the result
+    """
+
+    @intrinsic
+    def add_products(typingctx, pairs, a, b, b_step, start, start_step, c, c_step):
+        def codegen(context, builder, signature, args):
+            pairs, a, b, b_step, start, start_step, c, c_step = args
+            block = [(row, group) for row in range(ROWS) for group in range(groups)]
+            begin = [
+                _load(builder, _FLOATS, _step_on(builder, start, start_step, row), VECTOR * group)
+                for row, group in block
+            ]
+            end = builder.mul(pairs, ir.Constant(_INT64, VECTOR))
+            before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
+            builder.branch(loop)
+
+            builder.position_at_end(loop)
+            here = builder.phi(_INT64)  # pair p is a vector of each group, VECTOR p bytes from the first
+            sums = [builder.phi(_FLOATS) for _ in block]
+            columns = [
+                _load(builder, _PAIRS, builder.add(_step_on(builder, b, b_step, group), here))
+                for group in range(groups)
+            ]
+            a_pairs = builder.add(a, here)
+            rows = [_everywhere(builder, _load(builder, _INT32, a_pairs, 4 * row)) for row in range(ROWS)]
+            added = [
+                _add_dot_product(builder, total, rows[row], columns[group])
+                for total, (row, group) in zip(sums, block, strict=True)
+            ]
+            further = builder.add(here, ir.Constant(_INT64, VECTOR))
+            builder.cbranch(builder.icmp_signed("<", further, end), loop, after)
+            starts, nexts = [ir.Constant(_INT64, 0), *begin], [further, *added]
+            for phi, first, following in zip([here, *sums], starts, nexts, strict=True):
+                phi.add_incoming(first, before)
+                phi.add_incoming(following, loop)
+
+            builder.position_at_end(after)
+            for total, (row, group) in zip(added, block, strict=True):
+                _store(builder, total, _step_on(builder, c, c_step, row), VECTOR * group)
+            return context.get_dummy_value()
+
+        return types.void(*8 * (types.int64,)), codegen
+
+    return add_products
+
+
+def _add_dot_product(builder, total, a, b):
+    """total + a₀ b₀ + a₁ b₁ in every lane, for its pairs (a₀, a₁) and (b₀, b₁)."""
+    signature = ir.FunctionType(_FLOATS, (_FLOATS, _PAIRS, _PAIRS))
+    dot = builder.module.declare_intrinsic("llvm.x86.avx512bf16.dpbf16ps.512", (), signature)
+    return builder.call(dot, (total, a, b))
+
+
+def _everywhere(builder, pair):
+    """A vector of 16 times the same pair."""
+    nothing = ir.Constant(_PAIRS, ir.Undefined)
+    first = builder.insert_element(nothing, pair, ir.Constant(_INT32, 0))
+    return _shuffle(builder, first, nothing, LANES * (0,))
+
+
+add_products_1, add_products_2, add_products_3 = (_add_products(groups) for groups in (1, 2, 3))

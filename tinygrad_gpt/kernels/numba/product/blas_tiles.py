@@ -1,0 +1,60 @@
+"""Matrix product on all cores with NumPy's OpenBLAS: the result is cut into one tile for each thread.
+
+The cut is along the longer side: rows for the tall and narrow products of a transformer's block, columns where C_out is
+a vocabulary. A cut along the sum would need partial results and a second pass over them.
+"""
+
+import numpy as np
+from numba import types
+
+from tinygrad_gpt.kernels.numba.machine import threads
+from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
+from tinygrad_gpt.kernels.numba.machine.layout import product_sizes
+from tinygrad_gpt.kernels.numba.product.blas import gemm
+
+
+def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
+    """op(a) @ op(b) + bias, where op transposes if asked to; floats (M, K), (K, N) and (N,) or None -> (M, N)."""
+    m, n, k = product_sizes(a, a_transposed, b, b_transposed, bias)
+    a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
+    c = np.empty((m, n), a.dtype)
+    start = np.zeros(n, a.dtype) if bias is None else np.ascontiguousarray(bias)
+    if k == 0:
+        c[...] = start
+    elif c.size:
+        # Addresses instead of arrays: slicing arrays into tiles inside the kernel takes seconds to compile.
+        a_tiles = a.ctypes.data, a_transposed, a.shape[1]
+        b_tiles = b.ctypes.data, b_transposed, b.shape[1]
+        tiles = min(threads.count(), max(m, n))
+        _product(c, c.ctypes.data, k, *a_tiles, *b_tiles, start, bias is not None, tiles)
+    return c
+
+
+_OPERAND = types.int64, types.boolean, types.int64  # address of the first element, transposed?, elements in a row
+
+
+@kernel(
+    lambda f: (
+        write(f, "M N"), types.int64, types.int64, *_OPERAND, *_OPERAND, read(f, "N"), types.boolean, types.int64
+    )
+)  # fmt: skip
+def _product(share, c, c_start, k, a_start, a_transposed, lda, b_start, b_transposed, ldb, bias, has_bias, tiles):
+    m, n = c.shape
+    size = c.itemsize
+    for tile in my_part(share, tiles):
+        top, bottom, left, right = 0, m, 0, n
+        if m >= n:
+            top, bottom = tile * m // tiles, (tile + 1) * m // tiles
+        else:
+            left, right = tile * n // tiles, (tile + 1) * n // tiles
+        beta = c.dtype.type(0)
+        if has_bias:
+            beta = c.dtype.type(1)
+            for i in range(top, bottom):
+                row = c[i]
+                for j in range(left, right):
+                    row[j] = bias[j]
+        a_tile = a_start + (top if a_transposed else top * lda) * size
+        b_tile = b_start + (left * ldb if b_transposed else left) * size
+        c_tile = c_start + (top * n + left) * size
+        gemm(bottom - top, right - left, k, a_tile, lda, a_transposed, b_tile, ldb, b_transposed, beta, c_tile, n)

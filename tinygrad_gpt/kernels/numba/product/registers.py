@@ -1,0 +1,198 @@
+"""Vector instructions by hand: the two inner loops that a compiler doesn't find by itself.
+
+    multiply(...)     a block of c in registers: c[:4, :n] = start + a[:4, :k] @ b[:k, :n]
+    transpose(...)    LANES rows of LANES numbers, turned in registers
+
+Both are built for LLVM (the compiler behind Numba) as vectors of LANES numbers, so they run on any processor; the size
+of vector and block follow from what this one has. All work on a place (`at`): where an array's element is, and how far
+it is from there to the next row and column.
+
+Why blocks. A processor with AVX-512 multiplies and adds two vectors of 16 numbers in a cycle, but also loads only two.
+In the loop below each step of the sum loads 4 vectors of b and 4 numbers of a for 16 multiply-adds, so that it is the
+arithmetic that is busy. The 16 sums stay in registers from the first step to the last. (Goto and van de Geijn,
+"Anatomy of high-performance matrix multiplication", 2008, section 6; BLIS calls it the micro-kernel.)
+"""
+
+import functools
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+
+@functools.cache
+def _features() -> frozenset[str]:
+    """What the processor that Numba compiles for can do, in LLVM's words."""
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    return frozenset(f.removeprefix("+") for f in features.split(",") if f.startswith("+"))
+
+
+def has(feature: str) -> bool:
+    """Whether that processor has, say, "avx512f" (vectors of 16 floats) or "avx512bf16" (dot products of bfloat16)."""
+    return feature in _features()
+
+
+AVX_512 = has("avx512f")
+VECTOR_BYTES = 64 if AVX_512 else 32 if has("avx") else 16
+REGISTERS = 32 if AVX_512 or has("neon") else 16
+
+ROWS = 4  # of a block
+VECTORS = 4 if REGISTERS == 32 else 2  # of each row of a block, at most
+
+
+@intrinsic
+def lanes(typingctx, x):
+    """How many of the numbers that array or address x holds fill a vector."""
+
+    def codegen(context, builder, signature, args):
+        return ir.Constant(ir.IntType(64), _lanes(context.get_data_type(x.dtype)))
+
+    return types.intp(x), codegen
+
+
+def _lanes(number: ir.Type) -> int:
+    return VECTOR_BYTES // (4 if isinstance(number, ir.FloatType) else 8)
+
+
+@intrinsic
+def at(typingctx, x, i, j):
+    """The place of x[i, j] in a matrix of any strides: (address, numbers to the next row, and to the next column).
+
+    A place does not keep the array alive: use it only of arrays that the function was given, or uses again later.
+    """
+    place = types.Tuple((types.CPointer(x.dtype), types.intp, types.intp))
+
+    def codegen(context, builder, signature, args):
+        array = context.make_array(x)(context, builder, args[0])
+        strides = cgutils.unpack_tuple(builder, array.strides, 2)
+        offset = builder.add(builder.mul(args[1], strides[0]), builder.mul(args[2], strides[1]))
+        start = builder.bitcast(array.data, ir.IntType(8).as_pointer())
+        address = builder.bitcast(builder.gep(start, [offset]), array.data.type)
+        size = ir.Constant(offset.type, context.get_abi_sizeof(array.data.type.pointee))
+        steps = [builder.sdiv(stride, size) for stride in strides]
+        return context.make_tuple(builder, place, [address, *steps])
+
+    return place(x, types.intp, types.intp), codegen
+
+
+@intrinsic
+def offset(typingctx, place, i, j):
+    """The place i rows and j columns further."""
+
+    def codegen(context, builder, signature, args):
+        address, row, column = cgutils.unpack_tuple(builder, args[0], 3)
+        offset = builder.add(builder.mul(args[1], row), builder.mul(args[2], column))
+        return context.make_tuple(builder, place, [builder.gep(address, [offset]), row, column])
+
+    return place(place, types.intp, types.intp), codegen
+
+
+def _multiply_of(vectors: int):
+    """The intrinsic for blocks of so many vectors in a row."""
+
+    @intrinsic
+    def multiply(typingctx, c, start, a, b, k):
+        """c[r, :] = start[r, :] + sum over k of a[r, k] b[k, :] for r < ROWS; rows of c, start and b are contiguous."""
+
+        def codegen(context, builder, signature, args):
+            (c, c_row, _), (start, start_row, _), (a, a_row, a_step), (b, b_step, _) = (
+                cgutils.unpack_tuple(builder, place, 3) for place in args[:4]
+            )
+            vector = ir.VectorType(c.type.pointee, _lanes(c.type.pointee))
+            size = context.get_abi_sizeof(c.type.pointee)
+            zero, one = ir.Constant(ir.IntType(64), 0), ir.Constant(ir.IntType(64), 1)
+            columns = [ir.Constant(ir.IntType(64), v * vector.count) for v in range(vectors)]
+
+            def vectors_at(row):
+                return [builder.bitcast(builder.gep(row, [column]), vector.as_pointer()) for column in columns]
+
+            def rows_from(first, step):
+                return [builder.gep(first, [builder.mul(step, ir.Constant(step.type, r))]) for r in range(ROWS)]
+
+            def load(row):
+                return [builder.load(address, align=size) for address in vectors_at(row)]
+
+            def splat(number):
+                none, zeros = ir.Constant(vector, ir.Undefined), ir.VectorType(ir.IntType(32), vector.count)(None)
+                first = builder.insert_element(none, number, ir.IntType(32)(0))
+                return builder.shuffle_vector(first, none, zeros)
+
+            sums = [value for row in rows_from(start, start_row) for value in load(row)]
+            before, loop, after = builder.block, builder.append_basic_block("sum"), builder.append_basic_block("summed")
+            builder.cbranch(builder.icmp_signed(">", args[4], zero), loop, after)
+
+            builder.position_at_end(loop)
+            step = builder.phi(zero.type)
+            so_far = [builder.phi(vector) for _ in sums]
+            b_blocks = load(builder.gep(b, [builder.mul(step, b_step)]))
+            column_of_a = builder.gep(a, [builder.mul(step, a_step)])
+            a_numbers = [splat(builder.load(address)) for address in rows_from(column_of_a, a_row)]
+            products = [builder.fmul(x, y, flags=("contract",)) for x in a_numbers for y in b_blocks]
+            added = [builder.fadd(s, p, flags=("contract",)) for s, p in zip(so_far, products, strict=True)]
+            next_step = builder.add(step, one)
+            for phi, first, later in zip([step, *so_far], [zero, *sums], [next_step, *added], strict=True):
+                phi.add_incoming(first, before)
+                phi.add_incoming(later, loop)
+            builder.cbranch(builder.icmp_signed("<", next_step, args[4]), loop, after)
+
+            builder.position_at_end(after)
+            results = [builder.phi(vector) for _ in sums]
+            for result, first, later in zip(results, sums, added, strict=True):
+                result.add_incoming(first, before)
+                result.add_incoming(later, loop)
+            addresses = [address for row in rows_from(c, c_row) for address in vectors_at(row)]
+            for result, address in zip(results, addresses, strict=True):
+                builder.store(result, address, align=size)
+            return context.get_dummy_value()
+
+        return types.void(c, start, a, b, types.intp), codegen
+
+    return multiply
+
+
+multiply_1, multiply_2, multiply_3, multiply_4 = (_multiply_of(vectors) for vectors in (1, 2, 3, 4))
+
+
+@intrinsic
+def transpose(typingctx, x, out):
+    """out[j, i] = x[i, j] for i, j < LANES; rows of both are contiguous."""
+
+    def codegen(context, builder, signature, args):
+        (x, x_row, _), (out, out_row, _) = (cgutils.unpack_tuple(builder, place, 3) for place in args)
+        n = _lanes(x.type.pointee)
+        vector = ir.VectorType(x.type.pointee, n)
+        size = context.get_abi_sizeof(x.type.pointee)
+
+        def row(first, step, i):
+            address = builder.gep(first, [builder.mul(step, ir.Constant(step.type, i))])
+            return builder.bitcast(address, vector.as_pointer())
+
+        rows = [builder.load(row(x, x_row, i), align=size) for i in range(n)]
+        for i, column in enumerate(turned(builder, rows)):
+            builder.store(column, row(out, out_row, i), align=size)
+        return context.get_dummy_value()
+
+    return types.void(x, out), codegen
+
+
+def turned(builder, rows: list) -> list:
+    """The columns of a square in registers: n vectors of n numbers, n a power of 2.
+
+    It takes log2(n) rounds. In the round of distance d, each square of 2d rows and columns swaps its two quarters off
+    the diagonal: lanes with bit d of row i change places with lanes without it of row i + d.
+    """
+    rows, n = list(rows), len(rows)
+
+    def pick(a, b, lanes):  # lanes from n on are those of b
+        return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), n), lanes))
+
+    d = 1
+    while d < n:
+        for i in (i for i in range(n) if not i & d):
+            a, b = rows[i], rows[i + d]
+            rows[i] = pick(a, b, [lane if not lane & d else n + (lane - d) for lane in range(n)])
+            rows[i + d] = pick(a, b, [lane + d if not lane & d else n + lane for lane in range(n)])
+        d *= 2
+    return rows
