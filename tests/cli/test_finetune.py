@@ -29,7 +29,7 @@ def test_finetune_and_classify(run, pretrained, tmp_path):
     for row in ("most frequent class", "λ = 0, seed 1", "λ = 0, seed 2", "λ = 0.5, seed 1", "λ = 0.5, seed 2"):
         assert row in said
     assert "λ = 0, mean of 2 ± s.d." in said and "λ = 0.5, mean of 2 ± s.d." in said
-    assert said.count("epoch 1/1") == 4
+    assert said.count("step 4/4") == 4
     assert 'tinygrad-gpt classify runs/own-1 "the ' in said.replace("\\", "/")
     status, said, _ = run("classify", "runs/own-1", "the cat sat", "the dog sat")
     assert status == 0
@@ -40,16 +40,18 @@ def test_finetune_and_classify(run, pretrained, tmp_path):
 
 def test_every_setting_is_an_option_and_reaches_the_run(run, pretrained, tmp_path):
     given = dict(epochs=2, batch_size=30, lr=0.01, warmup_share=0.1, weight_decay=0.2, grad_clip=0.5)
-    given |= dict(head_dropout=0.3, seed=7, pretrained=False, device="auto")
+    given |= dict(head_dropout=0.3, seed=7, pretrained=False, device="auto", accumulate=2, dtype="float64")
+    given |= dict(recompute=True, log_interval=3, eval_interval=2, checkpoint_interval=1, health=False)
     assert set(given) == set(FinetuneConfig.__dataclass_fields__), "a setting is not tested"
-    options = ["--no-pretrained"]
+    options = ["--no-pretrained", "--recompute", "--no-health"]
     for name, value in given.items():
-        options += [] if name == "pretrained" else ["--" + name.replace("_", "-"), str(value)]
+        options += [] if isinstance(value, bool) else ["--" + name.replace("_", "-"), str(value)]
     weights = ["--lm-weight", "0.25", "--lm-weight", "1"]
     assert run("finetune", "own.tsv", "--from", "pre", "--out", "fine", *weights, *options)[0] == 0
     written = json.loads((tmp_path / "fine" / "finetune.json").read_text(encoding="utf-8"))
-    assert written["finetune"] == given | {"lm_weights": [0.25, 1.0], "seeds": [7]}
-    assert written["began_from"] == "pre" and written["classes"] == ["c", "d"]
+    assert written["finetune"] == given
+    assert written["lm_weights"] == [0.25, 1.0] and written["seeds"] == [7]
+    assert written["from"]["name"] == "pre" and written["data"]["classes"] == ["c", "d"]
     results = json.loads((tmp_path / "fine" / "results.json").read_text(encoding="utf-8"))
     assert [result["lm_weight"] for result in results["runs"]] == [0.25, 1.0]
 
@@ -67,25 +69,40 @@ def test_help_says_how_to_get_from_pre_training_to_the_figures(run):
     assert "train sentences --preset gpt1-small" in said and "finetune cola --from" in said
 
 
-def test_ctrl_c(run, pretrained, monkeypatch, tmp_path):
+def test_ctrl_c_and_resume(run, pretrained, monkeypatch, tmp_path):
     import signal
 
-    from tinygrad_gpt.train.finetune import FineTuner
+    from tinygrad_gpt.train.trainer import Trainer
 
-    real, calls = FineTuner.train_step, []
+    real, calls = Trainer.train_step, []
 
-    def step(self, which):
-        calls.append(which)
+    def step(self):
+        calls.append(self.step)
         if len(calls) == 6:
             signal.raise_signal(signal.SIGINT)
-        return real(self, which)
+        return real(self)
 
-    monkeypatch.setattr(FineTuner, "train_step", step)
+    monkeypatch.setattr(Trainer, "train_step", step)
     status, said, _ = run("finetune", "own.tsv", "--from", "pre", "--out", "fine", *QUICK)
-    assert status == 130
-    assert "λ = 0.5, seed 1 (stopped)" in said and said.splitlines()[-1].endswith("is saved in fine")
-    assert len(calls) == 6
+    assert status == 130 and len(calls) == 6
+    assert said.splitlines()[-1] == "stopped and saved; continue with: tinygrad-gpt finetune --resume fine"
     assert run("classify", "fine", "the cat")[0] == 0
+    status, said, _ = run("finetune", "--resume", "fine")
+    assert status == 0 and "λ = 0.5, seed 1" in said and "stopped" not in said
+    assert len(calls) == 8
+
+
+def test_a_pair_of_ones_own(run, pretrained, tmp_path):
+    source = "from tinygrad_gpt.ops.gelu import backward, forward\n"
+    (tmp_path / "my_gelu.py").write_text(source, encoding="utf-8")
+    weights = ["--lm-weight", "0"]
+    status, said, _ = run(
+        "finetune", "own.tsv", "--from", "pre", "--out", "fine", "--with", "my_gelu.py", *weights, *QUICK
+    )
+    assert status == 0 and "my_gelu.py is right for gelu" in said
+    assert_one_line_error(run("finetune", "--resume", "fine"), "--with my_gelu.py")
+    (tmp_path / "my_gelu.py").write_text(source + "# changed\n", encoding="utf-8")
+    assert_one_line_error(run("finetune", "--resume", "fine", "--with", "my_gelu.py"), "has changed since")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +115,9 @@ def test_ctrl_c(run, pretrained, monkeypatch, tmp_path):
         ("finetune own.tsv --from pre --seeds 0", ("--seeds",)),
         ("finetune own.tsv --from pre --out pre", ("pre",)),
         ("finetune own.tsv", ("--from",)),
-        ("classify pre text", ("pre", "finetune.json")),
+        ("finetune", ("name the task", "--resume")),
+        ("finetune --resume pre", ("pre", "finetune.json")),
+        ("classify pre text", ("pre", "next-token", "not a classifier")),
         ("classify nowhere text", ("nowhere",)),
         ("sample fine", ("fine",)),
     ],

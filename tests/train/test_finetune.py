@@ -1,136 +1,139 @@
-"""Fine-tuning: the loop, the run with several λ and seeds, and what is left in its folder."""
+"""Fine-tuning: a run folder for each λ and seed, what is left of them, and going on after kill -9."""
 
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pytest
 
-from tinygrad_gpt import random_stream
+from tests.tasks.conftest import LETTERS, body, data, tokenizer  # noqa: F401 - fixtures
 from tinygrad_gpt.data import CharTokenizer
-from tinygrad_gpt.data.classification import open_task
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.models import GPT, GPTConfig
+from tinygrad_gpt.models import GPT2, GPTConfig
+from tinygrad_gpt.tasks.classification import scores_of
 from tinygrad_gpt.train import finetune
+from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.classifier import Classifier
-from tinygrad_gpt.train.finetune import FinetuneConfig, FineTuner
-from tinygrad_gpt.train.finetune_run import FinetuneRun, means
+from tinygrad_gpt.train.finetune import FinetuneConfig, best_run, means
 from tinygrad_gpt.train.metrics import read_metrics
-
-LETTERS = "abcdefgh"
-
-
-@pytest.fixture
-def task(tmp_path):
-    """Is there an a among the letters? 90 texts of different lengths, of which two thirds have none."""
-    rng = np.random.default_rng(0)
-    lines = []
-    for i in range(100):
-        letters = rng.choice(list("bcdefgh"), size=rng.integers(2, 9))
-        if i % 3 == 0:
-            letters[rng.integers(len(letters))] = "a"
-        lines.append(f"{''.join(letters)}\t{'yes' if i % 3 == 0 else 'no'}\n")
-    (tmp_path / "own.tsv").write_text("".join(lines), encoding="utf-8")
-    return open_task("own.tsv")
-
-
-@pytest.fixture
-def tokenizer():
-    return CharTokenizer(LETTERS)
-
-
-@pytest.fixture
-def body():
-    random_stream.manual_seed(2)
-    return GPT(GPTConfig(len(LETTERS), block_size=16, n_layer=1, n_head=2, n_embd=16, norm="post", dropout=0.1))
-
-
-def rows_of(body, tokenizer, task, lm_weight=0.5, **settings):
-    tuner = FineTuner(body, tokenizer, task, FinetuneConfig(**settings), lm_weight)
-    return list(tuner.run(lambda step, loss: None, lambda: False)), tuner
-
+from tinygrad_gpt.train.reporter import Reporter
+from tinygrad_gpt.train.trained_model import find_model
 
 QUICK = dict(epochs=2, batch_size=8, lr=1e-3)
+TIMES = ("tokens_per_s", "elapsed_s")
 
 
-def test_it_learns(body, tokenizer, task):
-    rows, tuner = rows_of(body, tokenizer, task, epochs=15, batch_size=8, lr=1e-2)
+@pytest.fixture
+def source(body, tokenizer, tmp_path):  # noqa: F811
+    """A Hugging Face folder with a small model and its tokenizer."""
+    config = GPTConfig(len(LETTERS), block_size=16, n_layer=1, n_head=2, n_embd=16, dropout=0.1)
+    GPT2(config).save_pretrained(tmp_path / "pre", tokenizer=tokenizer)
+    return find_model(str(tmp_path / "pre"))
+
+
+@pytest.fixture
+def begin(data, source, tokenizer, tmp_path):  # noqa: F811
+    """A new fine-tuning; `begin(lm_weights=[0.0])` changes some of it."""
+
+    def begin(lm_weights=(0.0, 0.5), seeds=(1, 2), out=None, **settings):
+        config = FinetuneConfig(**(QUICK | settings))
+        return finetune.start(data, source, config, list(lm_weights), list(seeds), out, tokenizer)
+
+    return begin
+
+
+class StopsAt(Reporter):
+    """Presses Ctrl-C after so many steps, of all runs together."""
+
+    def __init__(self, at, stream):
+        super().__init__(stream)
+        self.left = at
+
+    def step(self, step, loss):
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(signal.SIGINT)
+
+
+def weights_of(tuning):
+    """Name of the run -> the arrays of its checkpoint."""
+    return {path.parent.name: load_checkpoint(path)[0] for path in tuning.folder.glob("*/checkpoint.safetensors")}
+
+
+def rows_of(tuning):
+    return {
+        path.parent.name: [{k: v for k, v in row.items() if k not in TIMES} for row in read_metrics(path)]
+        for path in tuning.folder.glob("*/metrics.jsonl")
+    }
+
+
+def assert_same(one, other):
+    a, b = weights_of(one), weights_of(other)
+    assert a.keys() == b.keys()
+    for run in a:
+        assert a[run].keys() == b[run].keys()
+        for name in a[run]:
+            np.testing.assert_array_equal(a[run][name], b[run][name], err_msg=f"{run} {name}")
+    assert rows_of(one) == rows_of(other)
+
+
+def test_it_learns(begin, reporter):
+    tuning = begin([0.5], [1], epochs=15, lr=1e-2)
+    assert tuning.train(reporter)
+    (rows,) = rows_of(tuning).values()
     assert rows[-1]["matthews"] > 0.9 and rows[-1]["task_loss"] < 0.2
-    assert rows[-1]["lm_loss"] < rows[0]["lm_loss"]
-    assert tuner.step == tuner.steps == 15 * 12
+    assert rows[-1]["lm_loss"] < rows[0]["lm_loss"] and rows[-1]["step"] == 15 * 12
 
 
-def test_the_same_seed_gives_the_same_weights(body, tokenizer, task):
-    (_, one), (_, same), (_, other) = (rows_of(body, tokenizer, task, **QUICK, seed=seed) for seed in (1, 1, 2))
-    states = [tuner.model.state_dict() for tuner in (one, same, other)]
-    assert all((states[0][name] == states[1][name]).all() for name in states[0])
-    assert (states[0]["score.weight"] != states[2]["score.weight"]).any()
+def test_a_run_leaves_every_result(begin, reporter, data):  # noqa: F811
+    tuning = begin()
+    assert tuning.train(reporter)
+    results = json.loads((tuning.folder / "results.json").read_text(encoding="utf-8"))
+    assert [(r["lm_weight"], r["seed"]) for r in results["runs"]] == [(0.0, 1), (0.0, 2), (0.5, 1), (0.5, 2)]
+    assert all(result["finished"] and result["epoch"] == 2 for result in results["runs"])
+    assert results["majority"] == {"accuracy": np.mean(data.dev.labels == data.majority), "matthews": 0.0}
+    for result in results["runs"]:
+        rows = read_metrics(tuning.folder / result["run"] / "metrics.jsonl")
+        assert all(("lm_loss" in row) == (result["lm_weight"] > 0) for row in rows)
+        assert [row["step"] for row in rows if "matthews" in row] == [12, 24]
+        assert rows[-1]["matthews"] == result["matthews"] and "block_gradients" in rows[-1]["health"]
+    assert "λ 0.5, seed 2: " in reporter.said.getvalue()
+    assert (tuning.folder / "matthews.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_pre_trained_model_stays_as_it_was(body, tokenizer, task):
-    before = {name: a.copy() for name, a in body.state_dict().items()}
-    _, tuner = rows_of(body, tokenizer, task, **QUICK)
-    assert all((a == before[name]).all() for name, a in body.state_dict().items())
-    started_from = tuner.model.body.token_embedding.weight.data[: len(LETTERS)]
-    assert np.abs(started_from - before["token_embedding.weight"]).max() < 0.05
+def test_runs_do_not_depend_on_their_neighbours(begin, reporter):
+    alone, beside = begin([0.5], [2], out=None), begin()
+    for tuning in (alone, beside):
+        tuning.train(reporter)
+    a, b = (weights_of(tuning)["lm-0.5-seed-2"] for tuning in (alone, beside))
+    assert all((a[name] == b[name]).all() for name in a)
+    other = weights_of(beside)["lm-0.5-seed-1"]
+    assert (a["model.score.weight"] != other["model.score.weight"]).any()
 
 
-def test_not_pretrained_is_new_weights(body, tokenizer, task):
-    body.token_embedding.weight.data += 5
-    with_, without = (
-        finetune.new_classifier(body, task, FinetuneConfig(pretrained=pretrained)) for pretrained in (True, False)
-    )
-    assert with_.body.token_embedding.weight.data[0].mean() > 4
-    assert abs(without.body.token_embedding.weight.data.mean()) < 0.1
+def test_the_learning_rate_rises_and_falls_to_nothing():
+    from tinygrad_gpt.train.trainer import learning_rate
 
-
-def test_every_text_is_read_once_an_epoch_in_another_order(body, tokenizer, task):
-    tuner = FineTuner(body, tokenizer, task, FinetuneConfig(batch_size=8), 0.5)
-    orders = [np.concatenate(tuner._batches(epoch)).tolist() for epoch in (1, 2)]
-    assert all(sorted(order) == list(range(90)) for order in orders) and orders[0] != orders[1]
-    assert np.concatenate(tuner._batches(1)).tolist() == orders[0]
-    assert len(tuner._batches(1)) * 3 == tuner.steps
-
-
-def test_batches_are_of_like_length(body, tokenizer, task):
-    tuner = FineTuner(body, tokenizer, task, FinetuneConfig(batch_size=8), 0.5)
-    lengths = np.array([len(sequence) for sequence in tuner.sequences])
-
-    def padded(batches) -> int:
-        return sum(len(which) * lengths[which].max() for which in batches)
-
-    by_chance = np.split(np.random.default_rng(0).permutation(90), range(8, 90, 8))
-    assert lengths.sum() <= padded(tuner._batches(1)) < 0.85 * padded(by_chance)
-
-
-def test_the_learning_rate_rises_and_falls_to_nothing(body, tokenizer, task):
-    tuner = FineTuner(body, tokenizer, task, FinetuneConfig(batch_size=8, lr=1.0, warmup_share=0.25), 0)
-    rates = []
-    tuner.optimizer.step = lambda scale: rates.append(tuner.optimizer.lr)
-    list(tuner.run(lambda step, loss: None, lambda: False))
-    assert len(rates) == 36
+    config = FinetuneConfig(batch_size=8, lr=1.0, warmup_share=0.25).train_config(12, seed=1)
+    rates = [learning_rate(step, config) for step in range(36)]
     np.testing.assert_allclose(rates[:9], np.arange(1, 10) / 10)
     np.testing.assert_allclose(rates[9:], 1 - np.arange(27) / 27)
 
 
-def test_a_loss_that_is_not_finite_stops_before_the_update(body, tokenizer, task):
-    tuner = FineTuner(body, tokenizer, task, FinetuneConfig(), 0.5)
-    tuner.model.score.weight.data[0, 0] = math.nan
-    before = tuner.model.body.token_embedding.weight.data.copy()
-    with pytest.raises(UserError, match=r"step 1 of fine-tuning: the loss is nan.*--lr") as error:
-        list(tuner.run(lambda step, loss: None, lambda: False))
+def test_a_loss_that_is_not_finite_stops_before_the_update(begin, reporter):
+    tuning = begin([0.5], [1])
+    run = tuning._run(0.5, 1)
+    run.model.score.weight.data[0, 0] = math.nan
+    before = run.model.body.token_embedding.weight.data.copy()
+    with pytest.raises(UserError, match=r"step 1: the loss is nan.*score\.weight were not finite.*--lr") as error:
+        run.train(reporter)
     assert "\n" not in str(error.value)
-    np.testing.assert_array_equal(tuner.model.body.token_embedding.weight.data, before)
-
-
-def test_long_texts_are_cut_and_no_room_is_an_error(tokenizer, task):
-    random_stream.manual_seed(1)
-    short = GPT(GPTConfig(len(LETTERS), block_size=4, n_layer=1, n_head=1, n_embd=4))
-    model = finetune.new_classifier(short, task, FinetuneConfig())
-    assert [len(s) for s in finetune.sequences_of(["abcdefgh", "a"], tokenizer, model)] == [4, 3]
-    tiny = GPT(GPTConfig(len(LETTERS), block_size=2, n_layer=1, n_head=1, n_embd=4))
-    with pytest.raises(UserError, match="block_size is 2"):
-        finetune.new_classifier(tiny, task, FinetuneConfig())
+    np.testing.assert_array_equal(run.model.body.token_embedding.weight.data, before)
 
 
 @pytest.mark.parametrize("settings", [dict(epochs=0), dict(lr=0.0), dict(warmup_share=1.0), dict(head_dropout=-0.1)])
@@ -139,74 +142,128 @@ def test_settings_that_cannot_be(settings):
         FinetuneConfig(**settings)
 
 
-# --- a run --------------------------------------------------------------------------------------------------------
+def test_a_run_that_cannot_be_leaves_no_folder(begin, data, source, tmp_path):  # noqa: F811
+    with pytest.raises(UserError, match="--lm-weight should be a number from 0 on, not -1"):
+        begin([0.0, -1.0])
+    with pytest.raises(UserError, match="not empty"):
+        begin(out=tmp_path)
+    with pytest.raises(UserError, match="character"):
+        finetune.start(data, source, FinetuneConfig(), [0.0], [1], tmp_path / "out", CharTokenizer("abc"))
+    assert not (tmp_path / "runs").exists() and not (tmp_path / "out").exists()
 
 
-@pytest.fixture
-def run(body, tokenizer, task):
-    return FinetuneRun(body, tokenizer, task, FinetuneConfig(**QUICK), [0.0, 0.5], [1, 2])
+# --- stopping and going on ---------------------------------------------------------------------------------------
 
 
-def test_a_run_leaves_every_result(run, reporter):
-    assert run.run(reporter)
-    results = json.loads((run.folder / "results.json").read_text(encoding="utf-8"))
-    assert [(r["lm_weight"], r["seed"]) for r in results["runs"]] == [(0.0, 1), (0.0, 2), (0.5, 1), (0.5, 2)]
-    assert all(result["finished"] and result["epoch"] == 2 for result in results["runs"])
-    dev = run.task.dev.labels
-    assert results["majority"] == {"accuracy": np.mean(dev == run.task.majority), "matthews": 0.0}
-    rows = read_metrics(run.folder / "metrics.jsonl")
-    assert len(rows) == 8 and all(("lm_loss" in row) == (row["lm_weight"] > 0) for row in rows)
-    for result in results["runs"]:
-        last = [row for row in rows if (row["lm_weight"], row["seed"]) == (result["lm_weight"], result["seed"])][-1]
-        assert last["matthews"] == result["matthews"] and last["step"] == 24
-    assert "λ 0.5  seed 2  epoch 2/2  task " in reporter.said.getvalue()
-    assert (run.folder / "matthews.png").read_bytes().startswith(b"\x89PNG")
+@pytest.mark.parametrize("at", [5, 24, 31])
+@pytest.mark.parametrize("settings", [{}, {"accumulate": 2, "recompute": True}], ids=["plain", "accumulate"])
+def test_ctrl_c_saves_and_the_rest_comes_out_the_same(begin, reporter, at, settings):
+    whole, stopped = begin([0.0, 0.5], [1], **settings), begin([0.0, 0.5], [1], **settings)
+    whole.train(reporter)
+    assert not stopped.train(StopsAt(at, reporter.said))
+    again = finetune.resume(stopped.folder, {})
+    assert again.train(reporter)
+    assert_same(whole, stopped)
+    assert again.summary()["means"] == whole.summary()["means"]
 
 
-def test_the_best_model_is_kept(run, reporter, monkeypatch):
-    scores = iter([0.1, 0.3, 0.2, 0.25, 0.0, 0.7, 0.4, 0.6])  # two epochs each
-    monkeypatch.setattr(FineTuner, "evaluate", lambda self: {"accuracy": 0.5, "matthews": next(scores)})
-    kept = {}
-    monkeypatch.setattr(
-        "tinygrad_gpt.train.finetune_run.save_checkpoint",
-        lambda path, arrays, state: kept.update(path=path, state=state),
-    )
-    run.run(reporter)
-    assert kept["state"]["matthews"] == 0.7 and (kept["state"]["lm_weight"], kept["state"]["seed"]) == (0.5, 1)
+SITTING = textwrap.dedent("""
+    import os, sys
+    from tinygrad_gpt.cli import main
+    from tinygrad_gpt.train import trainer
+
+    at, real, calls = int(sys.argv[1]), trainer.Trainer.train_step, []
+
+    def step(self):
+        calls.append(0)
+        if len(calls) == at:
+            os.kill(os.getpid(), 9) if os.name == "posix" else os._exit(9)
+        return real(self)
+
+    trainer.Trainer.train_step = step
+    sys.exit(main(["finetune", *sys.argv[2:]]))
+""")
 
 
-def test_a_classifier_computes_what_was_trained(run, reporter, tokenizer, task):
-    run.variants = run.variants[:1]
-    tuners = []
-    original = run._run_one
-    run._run_one = lambda tuner, *others: (tuners.append(tuner), original(tuner, *others))
-    run.run(reporter)
-    classifier = Classifier(run.folder)
+def test_killed_and_resumed_by_the_command(data, source, begin, reporter):  # noqa: F811
+    """kill -9 in the first epoch of the first run, and in the second run; the doctor reads what came of it."""
+    from tinygrad_gpt.cli import main
+
+    def sitting(at, *arguments):
+        return subprocess.run([sys.executable, "-c", SITTING, str(at), *arguments], capture_output=True, text=True)
+
+    options = ["--epochs", "2", "--batch-size", "8", "--lr", "1e-3", "--checkpoint-interval", "4"]
+    killed = sitting(7, "own.tsv", "--from", "pre", "--out", "fine", *options)
+    assert killed.returncode != 0 and not killed.stderr and load_checkpoint_step("fine/lm-0-seed-1") == 4
+    killed = sitting(24, "--resume", "fine")  # 20 to the end of the first run, and 3 of the second
+    assert killed.returncode != 0 and not os.path.exists("fine/lm-0.5-seed-1/checkpoint.safetensors")
+    done = sitting(0, "own.tsv", "--resume", "fine")
+    assert done.returncode == 0, done.stderr
+    whole = begin([0.0, 0.5], [1], checkpoint_interval=4)
+    whole.train(reporter)
+    assert_same(whole, finetune.resume(whole.folder.parent.parent / "fine", {}))
+    assert main(["doctor", "fine"]) == 0
+    assert main(["doctor", "fine/lm-0.5-seed-1"]) == 0
+
+
+def load_checkpoint_step(folder):
+    from pathlib import Path
+
+    return load_checkpoint(Path(folder) / "checkpoint.safetensors")[1]["step"]
+
+
+@pytest.mark.parametrize("change", ["texts", "model", "settings"])
+def test_resuming_what_has_changed(begin, reporter, tmp_path, change):
+    tuning = begin([0.0], [1])
+    given = {}
+    if change == "texts":
+        with open(tmp_path / "own.tsv", "a", encoding="utf-8") as file:
+            file.write("abc\tyes\n")
+    elif change == "model":
+        (tmp_path / "pre" / "config.json").write_text(
+            (tmp_path / "pre" / "config.json").read_text(encoding="utf-8") + " ", encoding="utf-8"
+        )
+    else:
+        given = {"lr": 0.5}
+    said = {"texts": "have changed since", "model": "has changed since", "settings": "--lr is 0.001, not 0.5"}
+    with pytest.raises(UserError, match=said[change]) as error:
+        finetune.resume(tuning.folder, given).train(reporter)
+    assert "\n" not in str(error.value)
+
+
+def test_what_cannot_change_the_weights_may_change(begin, reporter):
+    whole, stopped = begin([0.5], [1]), begin([0.5], [1])
+    whole.train(reporter)
+    stopped.train(StopsAt(5, reporter.said))
+    finetune.resume(stopped.folder, {"recompute": True, "checkpoint_interval": 3}).train(reporter)
+    a, b = weights_of(whole), weights_of(stopped)
+    assert all((a["lm-0.5-seed-1"][name] == array).all() for name, array in b["lm-0.5-seed-1"].items())
+
+
+# --- what is left to use -----------------------------------------------------------------------------------------
+
+
+def test_a_classifier_computes_what_was_trained(begin, reporter, data):  # noqa: F811
+    tuning = begin([0.0], [1])
+    run = tuning._run(0.0, 1)
+    run.train(reporter)
+    classifier = Classifier(run.folder.path)
     assert classifier.classes == ("no", "yes")
-    probabilities = classifier.probabilities(task.dev.texts)
+    probabilities = classifier.probabilities(data.dev.texts)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
-    scores = finetune.scores_of(tuners[0].model, tuners[0].dev_sequences).astype(np.float64)
+    scores = scores_of(run.model, run.task.dev_sequences).astype(np.float64)
     np.testing.assert_allclose(
         np.log(probabilities[:, 1] / probabilities[:, 0]), scores[:, 1] - scores[:, 0], atol=1e-6
     )
 
 
-def test_ctrl_c_saves_what_was_reached(run, reporter, monkeypatch):
-    import signal
-
-    calls = []
-
-    def step(number, loss):
-        calls.append(number)
-        if len(calls) == 30:  # in the first epoch of the second run
-            signal.raise_signal(signal.SIGINT)
-
-    reporter.step = step
-    assert not run.run(reporter)
-    results = json.loads((run.folder / "results.json").read_text(encoding="utf-8"))
-    assert [result["finished"] for result in results["runs"]] == [True, False]
-    assert [mean["seeds"] for mean in results["means"]] == [1]
-    assert Classifier(run.folder).classes == ("no", "yes")
+def test_the_best_run_is_the_one_to_use(begin, reporter):
+    tuning = begin()
+    tuning.train(reporter)
+    results = json.loads((tuning.folder / "results.json").read_text(encoding="utf-8"))
+    results["runs"][2]["matthews"] = 0.99
+    (tuning.folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
+    assert best_run(tuning.folder).path == tuning.folder / "lm-0.5-seed-1"
 
 
 def test_means_are_over_the_seeds_that_ended():
@@ -221,28 +278,30 @@ def test_means_are_over_the_seeds_that_ended():
     assert rows[1]["matthews_sd"] is None and rows[0]["accuracy_sd"] == 0
 
 
-def test_a_run_that_cannot_be_leaves_no_folder(body, tokenizer, task, tmp_path):
-    with pytest.raises(UserError, match="--lm-weight should be a number from 0 on, not -1"):
-        FinetuneRun(body, tokenizer, task, FinetuneConfig(), [0.0, -1.0], [1])
-    with pytest.raises(UserError, match="not empty"):
-        FinetuneRun(body, tokenizer, task, FinetuneConfig(), [0.0], [1], tmp_path)
-    assert not (tmp_path / "runs").exists()
-
-
-@pytest.mark.parametrize("damage", ["missing", "description", "weights", "tokenizer"])
-def test_a_folder_that_is_damaged(run, reporter, tmp_path, damage):
-    run.variants = run.variants[:1]
-    run.run(reporter)
-    folder = run.folder
+@pytest.mark.parametrize("damage", ["missing", "description", "no results", "weights", "tokenizer", "config"])
+def test_a_folder_that_is_damaged(begin, reporter, tmp_path, damage):
+    tuning = begin([0.0], [1])
+    if damage != "no results":
+        tuning.train(reporter)
+    folder, run = tuning.folder, tuning.folder / "lm-0-seed-1"
     if damage == "missing":
         folder = tmp_path
     elif damage == "description":
         (folder / "finetune.json").write_text("{}", encoding="utf-8")
     elif damage == "weights":
-        (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-9])
-    else:
-        CharTokenizer(LETTERS.upper()).save(folder / "tokenizer.json")
-    said = {"missing": "has no finetune.json", "description": "finetune.json is damaged", "weights": "damaged"}
-    with pytest.raises(UserError, match=said.get(damage, "is not the tokenizer of this run")) as error:
+        (run / "checkpoint.safetensors").write_bytes((run / "checkpoint.safetensors").read_bytes()[:-9])
+    elif damage == "tokenizer":
+        CharTokenizer(LETTERS.upper()).save(run / "tokenizer.json")
+    elif damage == "config":
+        (run / "config.json").write_text("{}", encoding="utf-8")
+    said = {
+        "missing": "has no finetune.json",
+        "description": "finetune.json is damaged",
+        "no results": "has no results yet: continue it with tinygrad-gpt finetune --resume",
+        "weights": "damaged",
+        "tokenizer": "is not the tokenizer that this run was started with",
+        "config": "config.json is damaged",
+    }
+    with pytest.raises(UserError, match=said[damage]) as error:
         Classifier(folder)
     assert "\n" not in str(error.value)

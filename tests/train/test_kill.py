@@ -46,8 +46,8 @@ SITTING = textwrap.dedent("""
     place, at, arguments = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
     if place == "after a step":
         trainer.Trainer.train_step = dies(at, trainer.Trainer.train_step, before=False)
-    elif place == "while validating":
-        trainer.Trainer.validate = dies(at, trainer.Trainer.validate, before=True)
+    elif place == "while evaluating":
+        trainer.Trainer.evaluate = dies(at, trainer.Trainer.evaluate, before=True)
     elif place == "after a checkpoint":
         trainer.save_checkpoint = dies(at, trainer.save_checkpoint, before=False)
     elif place == "halfway through a checkpoint":
@@ -98,7 +98,7 @@ def test_killed_at_the_worst_moments(whole, text, tmp_path):
         ("after a step", 8),
         ("before a checkpoint takes its place", 2),
         ("halfway through a checkpoint", 2),
-        ("while validating", 1),
+        ("while evaluating", 1),
         ("after a checkpoint", 2),
     ]
     arguments = [str(text), "--out", "run", *OPTIONS.split()]

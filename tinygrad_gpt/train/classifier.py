@@ -10,7 +10,7 @@ from tinygrad_gpt.models.gpt import GPT, GPTConfig
 from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification
 from tinygrad_gpt.tasks.classification import scores_of, sequences_of
 from tinygrad_gpt.train.finetune import best_run
-from tinygrad_gpt.train.run_folder import RunFolder
+from tinygrad_gpt.train.run_folder import RunFolder, check_task
 from tinygrad_gpt.train.trained_model import load_weights, tokenizer_of
 
 _WRITTEN = {"task": {"name": str, "classes": [str]}, "tokenizer": str, "vocab_size": int}
@@ -27,6 +27,7 @@ class Classifier:
         compute. Raises UserError for other folders, files that are missing or damaged, and a device that is not there.
         """
         run = RunFolder(folder) if RunFolder(folder).config.is_file() else best_run(folder)
+        check_task(run, "classification", "a classifier")
         written = run.read_config(_WRITTEN)
         self.classes = tuple(written["task"]["classes"])
         try:

@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tinygrad_gpt.errors import UserError, command
+from tinygrad_gpt.errors import UserError, command, in_short
 from tinygrad_gpt.files.json_files import check_fits, read_json, write_json
 from tinygrad_gpt.files.storage import TEMPORARY, reason
 
@@ -83,6 +83,13 @@ class RunFolder:
         for file in self.path.glob(f"*{TEMPORARY}"):
             with suppress(OSError):
                 file.unlink()
+
+
+def check_task(folder: RunFolder, name: str, what: str) -> None:
+    """Raise UserError for a run that learns another task than `name`, and so does not make `what`."""
+    learned = folder.read_config().get("task", {}).get("name", "next-token")  # older versions knew one task
+    if learned != name:
+        raise UserError(f"{folder.path} is a run that learns the task {in_short(learned)}, not {what}")
 
 
 def is_new(folder: Path) -> bool:

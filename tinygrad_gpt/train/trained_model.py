@@ -28,7 +28,7 @@ from tinygrad_gpt.train.checkpoint import load_checkpoint, naming_the_file
 from tinygrad_gpt.train.config import TrainConfig, use_arithmetic
 from tinygrad_gpt.train.places import absolute, places
 from tinygrad_gpt.train.room import check_as_large, check_use
-from tinygrad_gpt.train.run_folder import RunFolder
+from tinygrad_gpt.train.run_folder import RunFolder, check_task
 from tinygrad_gpt.train.text_settings import Settings, resolve, settings_of
 
 # What config.json of a language model's run holds, beside what that of every run does.
@@ -84,6 +84,7 @@ class TrainedRun(TrainedModel):
 
     def __init__(self, path: Path):
         self.name, self.folder = str(path), RunFolder(path)
+        check_task(self.folder, "next-token", "a language model")
         self.written = self.folder.read_config(_TEXT_RUN)
         self.settings = settings_of(self.written, path)
         try:

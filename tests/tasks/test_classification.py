@@ -1,0 +1,153 @@
+"""Classification as a task: what each step reads, what it costs, how it is measured; and the model to begin with."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tests.tasks.conftest import LETTERS
+from tinygrad_gpt import random_stream
+from tinygrad_gpt.data import CharTokenizer
+from tinygrad_gpt.data.gpt1_inputs import TaskTokens
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.models import GPT, GPTConfig
+from tinygrad_gpt.tasks.classification import TextClassification, new_classifier, scores_of, sequences_of
+
+
+@pytest.fixture
+def make(data, tokenizer):
+    """A task with batches of 8; `make(lm_weight=0)` changes some settings."""
+
+    def make(**given):
+        return TextClassification(data, tokenizer, 16, len(LETTERS), **(dict(batch_size=8) | given))
+
+    return make
+
+
+@pytest.fixture
+def task(make):
+    return make()
+
+
+def orders(task, epoch):
+    """The numbers of the texts that each step of an epoch reads."""
+    return task._shuffled(epoch)
+
+
+def test_every_text_is_read_once_an_epoch_in_another_order(task):
+    read = [np.concatenate(orders(task, epoch)).tolist() for epoch in (1, 2)]
+    assert all(sorted(order) == list(range(90)) for order in read) and read[0] != read[1]
+    assert task.steps_per_epoch == 12 == len(orders(task, 1))
+
+
+def test_a_step_follows_from_the_seed_and_its_number(make):
+    forwards, other = make(), make(seed=2)
+    steps = [forwards.batch(step) for step in range(30)]
+    again = make()
+    for step in reversed(range(30)):
+        for a, b in zip(again.batch(step), steps[step], strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert any(not np.array_equal(other.batch(step)[2], steps[step][2]) for step in range(12))
+
+
+def test_a_step_with_accumulated_parts_reads_as_many_texts_as_one_large_batch(make):
+    parts, whole = make(batch_size=4, accumulate=3), make(batch_size=12)
+    for a, b in zip(parts.batch(5), whole.batch(5), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_batches_are_of_like_length(task):
+    lengths = np.array([len(sequence) for sequence in task.sequences])
+
+    def padded(batches) -> int:
+        return sum(len(which) * lengths[which].max() for which in batches)
+
+    by_chance = np.split(np.random.default_rng(0).permutation(90), range(8, 90, 8))
+    assert lengths.sum() <= padded(orders(task, 1)) < 0.85 * padded(by_chance)
+
+
+@pytest.mark.parametrize("lm_weight", [0.0, 0.5, 2.0])
+def test_the_loss_is_the_weighted_sum_of_its_parts(make, body, lm_weight):
+    task, model = make(lm_weight=lm_weight), new_classifier(body, 2, 0.0, seed=1)
+    total, parts = task.loss(model.eval(), *task.batch(0))
+    assert set(parts) == ({"task", "lm"} if lm_weight else {"task"})
+    language = lm_weight * parts["lm"].item() if lm_weight else 0
+    assert total.item() == pytest.approx(parts["task"].item() + language, rel=1e-6)
+
+
+def test_the_loss_to_judge_by_is_that_of_the_answers(task, body):
+    from tinygrad_gpt import functional as F
+
+    model = new_classifier(body, 2, 0.0, seed=1).eval()
+    arrays = task.probe()
+    logits, targets = task.answers(model, *arrays)
+    first_part = next(iter(task.loss(model, *arrays).parts.values()))
+    assert F.cross_entropy(logits, targets).item() == pytest.approx(first_part.item(), rel=1e-6)
+
+
+def test_scores_are_those_of_the_dev_texts(task, body, data):
+    model = new_classifier(body, 2, 0.1, seed=1)
+    found = task.evaluate(model)
+    assert list(found) == list(task.metrics) and next(iter(task.metrics)) == "matthews"
+    scores = scores_of(model, task.dev_sequences).astype(np.float64)
+    right = scores[np.arange(10), data.dev.labels]
+    assert found["accuracy"] == np.mean(scores.argmax(axis=1) == data.dev.labels)
+    loss = np.mean(np.log(np.exp(scores).sum(axis=1)) - right)
+    assert found["val_loss"] == pytest.approx(loss, rel=1e-5)
+    assert model.training, "evaluation leaves the model in training"
+
+
+def test_a_sample_shows_texts_with_their_classes(task, body):
+    lines = "".join(task.sample(new_classifier(body, 2, 0.1, seed=1))).splitlines()
+    assert len(lines) == 5
+    for line, text in zip(lines, task.data.dev.texts, strict=False):
+        given, right, shown = line.split("\t")
+        assert given in ("yes", "no") and right in ("yes", "no") and shown == text
+
+
+def test_facts_are_about_the_classes_and_only_where_the_loss_is_theirs(make, body):
+    model = new_classifier(body, 2, 0.1, seed=1)
+    facts = make(lm_weight=0).facts(model)
+    share = 60 / 90
+    assert facts["choices"] == 2 and facts["commonest_share"] == pytest.approx(share, abs=0.05)
+    p = facts["commonest_share"]
+    assert facts["unigram_entropy"] == pytest.approx(-p * math.log(p) - (1 - p) * math.log(1 - p))
+    assert make(lm_weight=0.5).facts(model) == {}
+
+
+def test_a_variant_has_the_same_texts(task):
+    other = task.variant(0.25, 7)
+    assert (other.lm_weight, other.seed) == (0.25, 7) and (task.lm_weight, task.seed) == (0.5, 1)
+    assert other.sequences is task.sequences
+    assert any(not np.array_equal(task.batch(step)[2], other.batch(step)[2]) for step in range(12))
+
+
+def test_texts_that_the_tokenizer_does_not_know(data):
+    with pytest.raises(UserError, match="character"):
+        TextClassification(data, CharTokenizer("bcdefgh"), 16, 7)
+
+
+# --- the model ---------------------------------------------------------------------------------------------------
+
+
+def test_the_pre_trained_model_stays_as_it_was(body):
+    before = {name: a.copy() for name, a in body.state_dict().items()}
+    model = new_classifier(body, 2, 0.1, seed=1)
+    model.body.token_embedding.weight.data += 1
+    assert all((a == before[name]).all() for name, a in body.state_dict().items())
+
+
+def test_not_pretrained_is_new_weights(body):
+    body.token_embedding.weight.data += 5
+    with_, without = (new_classifier(body, 2, 0.1, 1, pretrained) for pretrained in (True, False))
+    assert with_.body.token_embedding.weight.data[0].mean() > 4
+    assert abs(without.body.token_embedding.weight.data.mean()) < 0.1
+
+
+def test_long_texts_are_cut_and_no_room_is_an_error(tokenizer):
+    tokens = TaskTokens.after(len(LETTERS))
+    assert [len(s) for s in sequences_of(["abcdefgh", "a"], tokenizer, tokens, 4)] == [4, 3]
+    random_stream.manual_seed(1)
+    tiny = GPT(GPTConfig(len(LETTERS), block_size=2, n_layer=1, n_head=1, n_embd=4))
+    with pytest.raises(UserError, match="block_size is 2"):
+        new_classifier(tiny, 2, 0.1, seed=1)
