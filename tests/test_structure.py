@@ -2,17 +2,20 @@
 modules load late, few files know the GPU."""
 
 import ast
+import importlib
+import io
 import re
 import subprocess
 import sys
+import tokenize
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
-import tinygrad_gpt
+import tinygrad_gpt as tg
 
-PACKAGE = Path(tinygrad_gpt.__file__).parent
+PACKAGE = Path(tg.__file__).parent
 ROOT = PACKAGE.parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8") for path in FILES}  # name -> text
@@ -301,6 +304,31 @@ def test_files_that_a_text_names_are_there(name):
     assert not files_that_are_not_there(SOURCES[name])
 
 
+GROUND_FLOOR = [name.removesuffix(".py") for name in NAMES if "/" not in name and not name.startswith("__")]
+
+
+def comments_and_docstrings(source: str) -> list[str]:
+    nodes = [n for n in ast.walk(tree(source)) if isinstance(n, ast.Module | ast.ClassDef | ast.FunctionDef)]
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return [ast.get_docstring(n) or "" for n in nodes] + [t.string for t in tokens if t.type == tokenize.COMMENT]
+
+
+def names_that_are_not_there(text: str) -> list[str]:
+    """What a text calls MODULE.NAME, as in memory.address, without such a NAME in that module of the package. (A tensor
+    has a grad.)"""
+    found = re.findall(rf"(?<![\w./])({'|'.join(GROUND_FLOOR)})\.(?!py\b)([a-zA-Z_]\w+)", text)
+    return [
+        f"{module}.{name}"
+        for module, name in found
+        if not any(hasattr(owner, name) for owner in (importlib.import_module(f"tinygrad_gpt.{module}"), tg.Tensor))
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_text_names_in_a_module_is_there(name):
+    assert not [n for text in comments_and_docstrings(SOURCES[name]) for n in names_that_are_not_there(text)]
+
+
 @pytest.mark.parametrize("path", ["README.md", "benchmarks/README.md"])
 def test_files_and_links_of_a_readme_are_there(path):
     text = (ROOT / path).read_text(encoding="utf-8")
@@ -314,9 +342,10 @@ def test_what_the_ci_script_runs_is_there():
     assert not [path for path in re.findall(r"\btests/[\w/.]+", script) if not (ROOT / path).exists()]
 
 
-def test_a_planted_name_of_no_file_is_seen():
+def test_a_planted_name_of_nothing_is_seen():
     planted = "see linear.py, nn/linear.py, nn/lineal.py and your own my_linear.py, or kernels/NAME.cu; rows.cuh, no.cu"
     assert files_that_are_not_there(planted) == ["nn/lineal.py", "no.cu"]
+    assert names_that_are_not_there("memory.address, memory.addresses, tensor.grad") == ["memory.addresses"]
 
 
 # --- the GPU ---------------------------------------------------------------------------------------------------------
