@@ -1,4 +1,4 @@
-"""tinygrad_gpt: a GPT you can read. Autograd, ops, kernels, models and training from scratch on NumPy.
+"""A GPT you can read. Autograd, ops, kernels, models and training from scratch on NumPy.
 
     import tinygrad_gpt as tg
 
@@ -6,8 +6,8 @@
     (x * x).sum().backward()
     x.grad                                            # [2. 4.]
 
-The rest is in modules that load when first used, so that this import stays quick: tg.nn, tg.optim, tg.models,
-tg.generate, tg.check, tg.data, tg.train.
+The other modules load when first used, so that this import stays quick: tg.nn, tg.optim, tg.models, tg.generate,
+tg.check, tg.data, tg.train.
 """
 
 import importlib

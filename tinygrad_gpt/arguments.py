@@ -1,14 +1,14 @@
-"""Arguments: what a caller gave, as the plain value that the code goes on with, or an error that names it.
+"""Arguments, checked: what a caller gave becomes a plain value, or an error that names it.
 
     integer("generate", "top_k", k, low=1)      # 3, np.int64(3), an array or a Tensor of one integer -> 3
     number("AdamW", "lr", lr, low=0)            # 0.1, np.float32(0.1), ... -> a Python number
     flag("sum", "keepdims", keepdims)           # True, np.True_, 1 -> True
 
-The errors read alike: who asks, for what, what came. TypeError where the value is of another kind, ValueError where it
-is out of range. True and False are no numbers here: in a number's place they are mostly an argument that slipped.
+All errors have one form: who asked, what was expected, what was given. A value of another kind is a TypeError, a value
+out of range a ValueError. True and False are not numbers: in place of a number they are mostly a misplaced argument.
 
-Some of these run a hundred times in a training step, so each begins with the one comparison that lets the plain value
-through.
+Some of these functions run a hundred times in a training step. So each of them begins with the one comparison that lets
+a plain value through.
 """
 
 import math
@@ -24,19 +24,19 @@ _short.maxlevel, _short.maxlist, _short.maxtuple, _short.maxdict, _short.maxset 
 _short.maxstring = _short.maxother = 40
 
 
-# --- what came, in a few words -----------------------------------------------------------------------------------
+# --- a value, in a few words -------------------------------------------------------------------------------------
 
 
 def kind(value) -> str:
-    """The name of a value's type, with its library where that is another one's: "str", "Tensor", "torch.Tensor"."""
+    """The name of a value's type, with its library if it is a foreign one: "str", "Tensor", "torch.Tensor"."""
     root = type(value).__module__.partition(".")[0]
     name = {"ndarray": "array"}.get(type(value).__name__, type(value).__name__)
     return name if root in ("builtins", "numpy", "tinygrad_gpt", "__main__") else f"{root}.{name}"
 
 
 def shown(value) -> str:
-    """A value for an error message: in one short line, whatever it is."""
-    if isinstance(value, int) and value.bit_length() > 100:  # Python itself refuses to print the longest
+    """Any value, in one short line for an error message."""
+    if isinstance(value, int) and value.bit_length() > 100:  # Python refuses to print the longest ones
         return f"an integer of about {value.bit_length() * 3 // 10} digits"
     if callable(value) and hasattr(value, "__qualname__"):
         return f"the {'class' if isinstance(value, type) else 'function'} {value.__name__}"
@@ -47,7 +47,7 @@ def shown(value) -> str:
 
 
 def conversion(value) -> str:
-    """What to write for an array of another library, such as a torch.Tensor, or for a list."""
+    """How to convert an array of another library, such as a torch.Tensor, or a list."""
     if hasattr(value, "numpy"):
         return "convert with tensor(x.numpy())"
     if hasattr(value, "__array__"):
@@ -59,7 +59,7 @@ def conversion(value) -> str:
 
 
 def integer(who: str, name: str, value, low: int | None = None, below: int | None = None, or_none: bool = False):
-    """`value` as an int with low <= value < below; with or_none, None is let through."""
+    """`value` as an int with low <= value < below. With `or_none`, None is allowed too."""
     if type(value) is not int:
         if value is None and or_none:
             return None
@@ -83,8 +83,10 @@ def number(
     or_none: bool = False,
     finite: bool = True,
 ):
-    """`value` as an int or float with low <= value < below, or above < value <= most; with or_none, None is let
-    through, and without `finite` infinity too (and nan, where it has no bounds)."""
+    """`value` as an int or float with low <= value < below, or above < value <= most.
+
+    With `or_none`, None is allowed too; without `finite`, infinity too (and nan, if there are no bounds).
+    """
     if type(value) is not float:
         if value is None and or_none:
             return None
@@ -105,7 +107,7 @@ def number(
 
 
 def as_float(who: str, value) -> float:
-    """A real number as a float. Raises ValueError for an integer that is larger than any float."""
+    """A real number as a float. Raises ValueError for an integer larger than any float."""
     try:
         return float(value)
     except OverflowError:
@@ -113,7 +115,7 @@ def as_float(who: str, value) -> float:
 
 
 def flag(who: str, name: str, value) -> bool:
-    """True or False, for these and for 1 and 0, in NumPy's types too."""
+    """`value` as True or False. It may be 1 or 0 too, and of NumPy's types."""
     if type(value) is not bool:
         plain = _plain(value)
         if not isinstance(plain, numbers.Integral) or plain not in (0, 1):
@@ -123,7 +125,7 @@ def flag(who: str, name: str, value) -> bool:
 
 
 def _plain(value):
-    """The Python number in what holds one: a NumPy scalar, an array or a Tensor without axes. Else the value itself."""
+    """The Python number in a NumPy scalar, or in an array or Tensor without axes. Any other value as it is."""
     if not isinstance(value, type) and getattr(value, "shape", None) == () and hasattr(value, "item"):
         return value.item()
     return value
@@ -134,7 +136,7 @@ def _or(none: bool) -> str:
 
 
 def _range(name: str, low=None, below=None, above=None, most=None) -> str:
-    """In words: "top_k >= 1", "0 <= dropout < 1", "a finite lr >= 0"."""
+    """A range as text: "top_k >= 1", "0 <= dropout < 1", "a finite lr >= 0"."""
     right = f" < {below}" if below is not None else f" <= {most}" if most is not None else ""
     if low is not None:
         return f"{low} <= {name}{right}" if right else f"{name} >= {low}"
@@ -147,7 +149,7 @@ def _range(name: str, low=None, below=None, above=None, most=None) -> str:
 
 
 def axis(who: str, value) -> int:
-    """One axis. (Whether an array has it, the op knows.)"""
+    """`value` as one axis. (Only the op knows whether an array has it.)"""
     if type(value) is not int:
         plain = _plain(value)
         if isinstance(plain, bool) or not isinstance(plain, numbers.Integral):
@@ -157,7 +159,7 @@ def axis(who: str, value) -> int:
 
 
 def axes(who: str, value) -> int | tuple[int, ...] | None:
-    """One axis, a tuple of several, or None for all."""
+    """`value` as one axis, a tuple of axes, or None for all."""
     if value is None or type(value) is int:
         return value
     parts = [_plain(a) for a in (_parts(value) if is_row(value) else (value,))]
@@ -167,7 +169,7 @@ def axes(who: str, value) -> int | tuple[int, ...] | None:
 
 
 def sizes(who: str, value, name: str = "shape") -> tuple[int, ...]:
-    """A shape, or another row of integers: (2, 3), [2, 3], an array of them; 6 is (6,)."""
+    """`value` as a shape, or another tuple of integers: (2, 3) from [2, 3] or an array, (6,) from 6."""
     if type(value) is tuple and all([type(n) is int for n in value]):
         return value
     parts = [_plain(n) for n in (_parts(value) if is_row(value) else (value,))]
@@ -177,7 +179,7 @@ def sizes(who: str, value, name: str = "shape") -> tuple[int, ...]:
 
 
 def is_row(value) -> bool:
-    """Whether a value is a row of values: a list, a tuple, an array or a Tensor with one axis, ..."""
+    """Whether a value holds a row of values: a list, a tuple, an array or a Tensor with one axis, ..."""
     if isinstance(value, list | tuple | set | frozenset | range):
         return True
     shape = getattr(value, "shape", None)  # a property where value is a class
@@ -192,14 +194,14 @@ def _parts(row) -> list:
 
 
 def path(who: str, name: str, value) -> Path:
-    """A path, of a str or of what stands for one."""
+    """`value`, a str or a path, as a Path."""
     if not isinstance(value, str | os.PathLike):
         raise TypeError(f"{who}: expected a path, a str, as {name}, got {shown(value)}")
     return Path(value)
 
 
 def text(who: str, name: str, value) -> str:
-    """A str; for bytes, and for a list of texts, what to do."""
+    """`value`, if it is a str. The errors for bytes and for a list of texts say what to do."""
     if isinstance(value, str):
         return value
     hint = ""
@@ -214,17 +216,17 @@ def text(who: str, name: str, value) -> str:
 
 
 def numeric_array(who: str, values) -> np.ndarray:
-    """A number, a list of numbers, or whatever else NumPy makes an array of. An integer that no int64 holds makes it
-    float64.
+    """An array of a number, a list of numbers, or anything else that NumPy can convert. An integer that no int64 holds
+    makes it float64.
 
-    Raises ValueError for rows of different lengths, TypeError for what is no numbers.
+    Raises ValueError for rows of different lengths, TypeError for values that are not numbers.
     """
     try:
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:  # NumPy's, or of the value's own __array__
         if isinstance(error, ValueError) and "inhomogeneous" in str(error):
             raise ValueError(
-                f"{who}: expected rows of one length, got {shown(values)}, whose rows differ: pad the shorter ones "
+                f"{who}: expected rows of one length, got {shown(values)} with rows of several: pad the shorter ones "
                 "(generate.pad_left does that for prompts)"
             ) from None
         reason = " ".join(str(error).split())
@@ -235,7 +237,7 @@ def numeric_array(who: str, values) -> np.ndarray:
 
 
 def as_dtype(dtype, who: str) -> np.dtype:
-    """np.dtype(dtype). Raises TypeError for what NumPy does not know as one, and for None, which is float64 to it."""
+    """np.dtype(dtype). Raises TypeError if NumPy does not know it, and for None, which NumPy takes for float64."""
     try:
         if dtype is not None:
             return np.dtype(dtype)
@@ -245,12 +247,12 @@ def as_dtype(dtype, who: str) -> np.dtype:
 
 
 def bare(who: str, array: np.ndarray) -> np.ndarray:
-    """NumPy's array itself, without what a subclass makes of it: an np.matrix would multiply as a matrix.
+    """The array as a plain np.ndarray, not of a subclass: an np.matrix would multiply as a matrix.
 
-    Raises TypeError for a masked array, whose hidden values would come to light.
+    Raises TypeError for a masked array: its hidden values would become visible.
     """
     if isinstance(array, np.ma.MaskedArray):
-        raise TypeError(f"{who}: expected an array, got a masked one: fill in what is hidden, with x.filled(value)")
+        raise TypeError(f"{who}: expected an array, got a masked one: fill in the hidden values with x.filled(value)")
     return array if type(array) is np.ndarray else array.view(np.ndarray)
 
 

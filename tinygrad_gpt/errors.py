@@ -1,4 +1,4 @@
-"""What is said to the person at the keyboard: one exception, long texts in short, commands to copy."""
+"""Messages for the user: one exception, long texts cut short, commands to copy."""
 
 import shlex
 import sys
@@ -9,15 +9,15 @@ from typing import Any
 class UserError(Exception):
     """Something the user can put right: a missing file, an unknown name, a damaged checkpoint.
 
-    The message is one line that says what was expected, what came, and what to do. The command prints it without a
-    traceback and exits with status 2. Programming mistakes (wrong shape, wrong dtype) stay ValueError, TypeError or
-    IndexError, raised by the op that met them.
+    The message is one line: what was expected, what was given, what to do. The command prints it without a traceback
+    and exits with status 2. Programming mistakes (wrong shape, wrong dtype) are ValueError, TypeError or IndexError,
+    raised by the op that finds them.
     """
 
 
 def in_short(text: Any, most: int = 200) -> str:
-    """A text, or what an error says, as one line of about `most` characters: cut in the middle where it is longer, and
-    with escapes in place of what a terminal would obey."""
+    """A text, or an error's message, as one line of about `most` characters. A longer one is cut in the middle; escapes
+    replace characters that a terminal would obey."""
     line = " ".join(str(text).split())
     if len(line) > most:
         line = f"{line[: most * 2 // 3]} ... {line[-most // 3 :]}"
@@ -25,13 +25,13 @@ def in_short(text: Any, most: int = 200) -> str:
 
 
 def command(*words: str | PurePath) -> str:
-    """A command to copy: its words, quoted where this system's shell would take them apart.
+    """A command to copy: its words, quoted where this system's shell would split them.
 
-    A path that begins with a dash gets ./ before it, or the command would take it for an option.
+    A path that begins with a dash gets ./ in front, or the command would take it for an option.
     """
     texts = [f"./{word}" if isinstance(word, PurePath) and str(word).startswith("-") else str(word) for word in words]
     if sys.platform == "win32":
-        import subprocess  # here, since it takes longer to load than all else of the ground floor
+        import subprocess  # slow to load, and few need it
 
         return subprocess.list2cmdline(texts)
     return shlex.join(texts)

@@ -366,7 +366,7 @@ def log_softmax(x, axis: int = -1) -> Tensor:
 def dropout(x, p: float = 0.5, training: bool = True) -> Tensor:
     """Zero elements with probability p and scale the rest by 1 / (1 - p). Outside training, or with p = 0, x itself.
 
-    Which elements is decided by the package's stream of random numbers (array.manual_seed).
+    Which elements is decided by the package's stream of random numbers (random_stream.manual_seed).
     """
     x, p = _operand("dropout", x), number("dropout", "p", p)
     if not flag("dropout", "training", training) or p == 0:

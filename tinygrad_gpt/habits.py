@@ -1,4 +1,4 @@
-"""What PyTorch's users write out of habit, and what it is called here: so that an AttributeError says how to go on."""
+"""PyTorch's names for what has another name in this package: an AttributeError says what to write instead."""
 
 TENSOR = {
     "add": "x + y",
@@ -8,7 +8,7 @@ TENSOR = {
     "bool": "x.astype(bool)",
     "clamp": "functional.maximum, and for the other side -functional.maximum(-x, -limit)",
     "clone": "tensor(x), a copy without a graph",
-    "contiguous": "x itself: there is nothing to do",
+    "contiguous": "x itself: every op takes any layout",
     "copy": "tensor(x), a copy without a graph",
     "cpu": 'x.to("cpu")',
     "cuda": 'x.to("cuda")',
@@ -19,7 +19,7 @@ TENSOR = {
     "flatten": "x.reshape(-1)",
     "float": "x.astype(np.float32)",
     "gather": "x[rows, ids]",
-    "half": "float32 or float64: there is no other",
+    "half": "float32 or float64: float16 is not supported",
     "int": "x.astype(np.int32)",
     "is_cuda": "x.device",
     "long": "x.astype(np.int64)",
@@ -115,8 +115,8 @@ PACKAGE = {
 
 
 class Habit:
-    """An attribute that is not there: who asks for it is told what to write. (A __getattr__ would do the same, and make
-    every other attribute slower to get.)"""
+    """An attribute that raises an AttributeError with advice. (A __getattr__ would do the same, but make every other
+    attribute slower.)"""
 
     def __init__(self, name: str, advice: str):
         self.name, self.advice = name, advice
@@ -126,7 +126,7 @@ class Habit:
 
 
 def tells(habits: dict[str, str]):
-    """A decorator of classes, whose instances then tell what to write in place of these habits."""
+    """A decorator of classes: these attributes of their instances then say what to write instead."""
 
     def decorate(cls):
         for name, advice in habits.items():
@@ -137,6 +137,6 @@ def tells(habits: dict[str, str]):
 
 
 def missing(owner: str, name: str, habits: dict[str, str]) -> AttributeError:
-    """The error for an attribute that `owner` does not have, with what to write in its place if it is a habit."""
-    said = f"; PyTorch has it, here write {habits[name]}" if name in habits else ""
-    return AttributeError(f"{owner} has no attribute {name!r}{said}", name=name)
+    """The error for an attribute that `owner` does not have, with advice if it is one of `habits`."""
+    advice = f"; instead, use {habits[name]}" if name in habits else ""
+    return AttributeError(f"{owner} has no attribute {name!r}{advice}", name=name)

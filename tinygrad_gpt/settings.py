@@ -1,4 +1,4 @@
-"""Fields of a dataclass of settings, with what the command and the checks need to know about each.
+"""Fields of a dataclass of settings, with what the command and the checks need to know about each of them.
 
     @dataclass(frozen=True)
     class Config:
@@ -7,8 +7,8 @@
         def __post_init__(self):
             check_settings(self)
 
-Options of the command, their help, and the errors about their values are all read off the fields, so that a new field
-is all that a new setting takes.
+The options of the command, their help and the errors about their values are all read off the fields. A new setting is a
+new field, and nothing else.
 """
 
 import dataclasses
@@ -21,34 +21,37 @@ import numpy as np
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError
 
-_LARGEST = 1 << 127  # a number that floats can be compared with
+_LARGEST = 1 << 127  # larger integers cannot be compared with floats
 
 
-def setting(default, group: str, help: str, *, choices=(), low=None, above=None, below=None, free: bool = False):
+def setting(
+    default, group: str, help: str, *, choices=(), low=None, above=None, below=None, free=False, advanced=False
+):
     """A field with a default (dataclasses.MISSING for none) and metadata:
 
     group              heading under which the command's help shows it
     help               what it sets, in a few words
     choices            the values it may have, if there are only a few
-    low, above, below  the least value; bounds that it must exceed, or stay under
-    free               whether a resumed run may change it: true where it cannot change the weights that come out
+    low, above, below  the least value; a bound that it must exceed; a bound that it must stay under
+    free               whether a resumed run may change it: true if the weights that come out do not depend on it
+    advanced           whether the command's help shows it under "Advanced" instead, after all groups
     """
-    metadata = dict(group=group, help=help, choices=choices, low=low, above=above, below=below, free=free)
-    return dataclasses.field(default=default, metadata=metadata)
+    rules = dict(choices=choices, low=low, above=above, below=below, free=free)
+    return dataclasses.field(default=default, metadata=dict(group=group, help=help, advanced=advanced, **rules))
 
 
 def check_settings(config) -> None:
-    """Raise UserError for the first field of a dataclass whose value is not one that the field allows."""
+    """Raise UserError for the first field of a dataclass with a value that it does not allow."""
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if isinstance(value, np.generic):  # from here on a Python number, which JSON knows too
+        if isinstance(value, np.generic):  # make it a Python number, which JSON can hold
             value = value.item()
             object.__setattr__(config, field.name, value)  # the dataclass may be frozen
         _check(field, value)
 
 
 def value_type(annotation: Any) -> tuple[type, bool]:
-    """(type, whether None is allowed too) of a field's annotation, such as `int` or `int | None`."""
+    """(type, whether None is allowed) of a field's annotation, such as `int` or `int | None`."""
     kinds = typing.get_args(annotation) or (annotation,)
     return kinds[0], type(None) in kinds
 

@@ -111,7 +111,7 @@ def test_what_nvidia_smi_says(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux lets a process forget its peak")
 def test_the_peak_holds_what_was_freed_until_it_is_forgotten():
-    """In a process of its own: one that was told to keep freed memory (array.keep_freed_memory) would keep this."""
+    """In a process of its own: one that was told to keep freed memory (memory.keep_freed_memory) would keep this."""
     code = (
         "import harness, numpy as np\n"
         "block = np.ones(25_000_000)\n"  # 191 MiB, touched

@@ -39,7 +39,7 @@ def test_a_healthy_run(run, trained):
         "validation",
     ):
         assert sign in said
-    assert "\nhealthy: nothing was found\n" in said and "not told" not in said
+    assert "\nhealthy: no problems found\n" in said and "not checked" not in said
     assert said.endswith("drawn in run/doctor.png\n") or said.endswith("drawn in run\\doctor.png\n")
     assert (trained / "doctor.png").read_bytes().startswith(b"\x89PNG")
 
@@ -74,8 +74,8 @@ def test_a_run_of_an_older_version(run, trained):
     change(trained, lambda row: row.pop("health"), older)
     status, said, _ = run("doctor", "run")
     assert status == 0
-    assert "healthy: nothing was found in what can be told" in said
-    assert "not told: no looks into the model" in said and "not told: the unigram entropy" in said
+    assert "healthy: no problems found in what was recorded" in said
+    assert "not checked: no looks into the model" in said and "not checked: the unigram entropy" in said
 
 
 def test_old_runs_are_judged_by_their_losses(run, trained):
@@ -93,7 +93,7 @@ def test_a_run_that_was_killed(run, trained):
     (trained / "checkpoint.safetensors").unlink()
     status, said, _ = run("doctor", "run")
     assert status == 0 and said.startswith("run: 50 of 200 steps\n")
-    assert "not told: whether the loss is stuck: that takes 150 steps after the warm-up, 120 more than made" in said
+    assert "not checked: whether the loss is stuck: that takes 150 steps after the warm-up, 120 more than made" in said
 
 
 def test_without_matplotlib(run, trained, monkeypatch):

@@ -72,7 +72,7 @@ def test_ctrl_c_saves(run, monkeypatch):
         ("train text.txt --preset tiny --tokenizer own", ["--tokenizer own", "--from"]),
         ("train text.txt --from hf --accumulate 0", ["accumulate should be at least 1"]),
         ("train text.txt --from hf --batches sorted", ["batches should be one of random, epochs"]),
-        ("eval hf", ["which text?", "tinygrad-gpt eval hf CORPUS"]),
+        ("eval hf", ["hf does not say which text it was trained on", "tinygrad-gpt eval hf CORPUS"]),
         ("eval hf text.txt --stride 16", ["the stride should be at least 1 and less than the block size, which is 16"]),
         ("eval hf text.txt --stride 0", ["the stride should be at least 1"]),
         ("eval hf text.txt --block-size 99", ["--block-size should be at most the 16 positions"]),

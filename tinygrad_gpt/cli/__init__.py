@@ -22,13 +22,16 @@ from contextlib import suppress
 import typer
 
 from tinygrad_gpt.cli import bench, doctor, finetuning, inspecting, trained, training
+from tinygrad_gpt.cli.options import INTERRUPTED
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import reason
 
-INTERRUPTED, UNREADABLE = 130, 141  # as a shell reports SIGINT and SIGPIPE
-_LONGEST = 800  # characters of an error: what is quoted in it may be of any length
+UNREADABLE = 141  # as a shell reports SIGPIPE
+_LONGEST = 800  # characters of an error, which may quote texts of any length
 
-# Typer brings a click of its own or uses the installed one; this is the base of its usage errors in either case.
+_SMALLER = "take a smaller model, block_size or batch_size"
+
+# The base of usage errors, whether Typer brings its own click or uses the installed one.
 _UsageError = typer.BadParameter.__base__
 
 app = typer.Typer(
@@ -53,52 +56,52 @@ app.command()(bench.bench)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command with these arguments (default: those of the process) and return its exit status."""
     _make_output_safe()
-    warnings.formatwarning = _in_a_line
+    warnings.formatwarning = _warning_line
     try:
-        if any("\0" in argument for argument in arguments or ()):  # from Python: no shell can say it
-            raise UserError("cannot read a path with a zero byte: it is no file's name")
+        if any("\0" in argument for argument in arguments or ()):  # from Python: a shell cannot pass one
+            raise UserError("an argument has a zero byte: no text or file name can have one")
         status = app(args=arguments, prog_name="tinygrad-gpt", standalone_mode=False)
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except (UserError, _UsageError) as error:
         message = error.format_message() if isinstance(error, _UsageError) else str(error)
-        if message:  # there is none when the command was called bare, and its help has been shown
-            _say_error(message)
+        if message:  # "" for the bare command, which has shown its help
+            _print_error(message)
         return 2
     except MemoryError as error:
-        _say_error(f"not enough memory ({error}): take a smaller model, block_size or batch_size")
+        _print_error(f"not enough memory ({error}): {_SMALLER}")
         return 2
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has gone, as in `tinygrad-gpt sample DIR | head`
+    except BrokenPipeError:  # nobody reads our output any more, as in `tinygrad-gpt sample DIR | head`
         _drop_output()
         return UNREADABLE
     except OSError as error:  # the system refuses: a full disk, no permission, a name that is too long
         if error.errno == errno.ENOMEM:
-            _say_error("not enough memory: take a smaller model, block_size or batch_size")
+            _print_error(f"not enough memory: {_SMALLER}")
         elif error.filename is None:
             _drop_output()
-            _say_error(f"cannot write the output: {reason(error)}")
+            _print_error(f"cannot write the output: {reason(error)}")
         else:
-            _say_error(f"cannot use {error.filename}: {reason(error)}")
+            _print_error(f"cannot use {error.filename}: {reason(error)}")
         return 2
 
 
-def _say_error(message: str) -> None:
-    """One line on standard error, if anybody is there."""
+def _print_error(message: str) -> None:
+    """Print one line on standard error; do nothing if it is closed."""
     with suppress(OSError):
         print(f"error: {in_short(message, _LONGEST)}", file=sys.stderr)
 
 
-def _in_a_line(message, category, filename, lineno, line=None) -> str:
-    """A warning as it is shown: what to know, without the place in the source that knew it."""
+def _warning_line(message, category, filename, lineno, line=None) -> str:
+    """A warning as the command prints it: its text, without the line of source that raised it."""
     return f"warning: {in_short(message, _LONGEST)}\n"
 
 
 def _make_output_safe() -> None:
-    """Let text reach standard output whatever it is: a character that its encoding lacks (as when Windows writes to a
-    file) becomes a question mark, and where there is no standard output at all, text goes nowhere."""
+    """Make standard output take any text. A character that its encoding lacks (as in a file on Windows) becomes a
+    question mark. Without a standard output, text is dropped."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (open for as long as the process)
     elif hasattr(sys.stdout, "reconfigure"):
@@ -106,5 +109,5 @@ def _make_output_safe() -> None:
 
 
 def _drop_output() -> None:
-    """Let what is still to be written to standard output go nowhere, so that Python's end does not try again."""
+    """Drop what is still buffered for standard output, or Python would try to write it once more at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,7 +1,6 @@
 """`tinygrad-gpt bench`: how fast this machine trains, in less than a minute.
 
-The benchmarks that compare with other frameworks are scripts of their own, in the folder `benchmarks` of the
-repository.
+The folder `benchmarks` of the repository compares with other frameworks.
 """
 
 import statistics
@@ -24,7 +23,7 @@ CHARACTERS = 65  # of tiny Shakespeare
 
 def bench(
     preset: Annotated[
-        str, typer.Option(help="recipe whose training step is timed; see `tinygrad-gpt presets`")
+        str, typer.Option(help="recipe to time a training step of; see `tinygrad-gpt presets`")
     ] = "nanogpt-char-cpu",
 ):
     """Measure how fast this machine trains a GPT, multiplies matrices, and attends."""
@@ -54,7 +53,7 @@ def bench(
 
 
 def median_ms(function: Callable[[], object], seconds: float | None = None) -> float:
-    """Median milliseconds of calls of `function`, which go on for so long (default SECONDS), after two to warm up."""
+    """Median milliseconds of a call of `function`: two calls to warm up, then calls for this long (default SECONDS)."""
     function()
     function()
     times, end = [], time.perf_counter() + (SECONDS if seconds is None else seconds)
@@ -93,7 +92,7 @@ def matrix_product() -> tuple[str, str, float, str]:
 
 
 def attention() -> tuple[str, str, float, str]:
-    """Causal attention, forward and backward: six products, of which a causal query needs half."""
+    """Causal attention, forward and backward: six matrix products, of each of which a causal query needs half."""
     b, h, t, d = 16, 6, 256, 64
     q, k, v = normal((b, t, 3, h, d)).transpose(2, 0, 3, 1, 4)  # (3, B, H, T, D), as one linear layer makes them
     version = registry.choose("attention", (q, k, v), {"causal": True})

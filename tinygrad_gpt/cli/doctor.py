@@ -9,9 +9,9 @@ from tinygrad_gpt.errors import UserError
 
 
 def doctor(
-    run: Annotated[Path, typer.Argument(metavar="DIR", help="a run folder, as `train` makes it", show_default=False)],
+    run: Annotated[Path, typer.Argument(metavar="DIR", help="a run folder that `train` made", show_default=False)],
 ):
-    """Say what went wrong in a run, or that nothing did; finished or not."""
+    """Report what went wrong in a run, finished or not, and explain why."""
     import numpy as np
 
     from tinygrad_gpt.health.checkup import diagnose
@@ -25,8 +25,8 @@ def doctor(
     plan = Plan.of_config(folder.read_config())
     rows = read_metrics(folder.metrics)
     if not rows:
-        raise UserError(f"{folder.metrics} has no rows yet: the run ended before its first one, or has just begun")
-    with np.errstate(all="ignore"):  # losses may be of any size
+        raise UserError(f"{folder.metrics} has no rows yet: the run ended before its first one, or has just started")
+    with np.errstate(all="ignore"):  # losses may overflow
         checkup = diagnose(plan, rows)
     print(f"{run}: {rows[-1]['step']} of {plan.steps} steps")
     print("\n".join(f"  {line}" for line in signs(checkup)))
@@ -34,9 +34,9 @@ def doctor(
         print(f"\n{finding.kind}, found at step {finding.step}\n{paragraph(finding)}")
     missing = not_checked(checkup)
     if not checkup.findings:
-        print("\nhealthy: nothing was found" + (" in what can be told" if missing else ""))
+        print("\nhealthy: no problems found" + (" in what was recorded" if missing else ""))
     for line in missing:
-        print(f"not told: {line}")
+        print(f"not checked: {line}")
     print()
     if plot_checkup(checkup, folder.doctor_plot):
         print(f"drawn in {folder.doctor_plot}")

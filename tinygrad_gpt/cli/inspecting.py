@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tinygrad_gpt.arguments import shown
-from tinygrad_gpt.cli.trained import DeviceName
+from tinygrad_gpt.cli.options import DeviceName
 from tinygrad_gpt.cli.training import PairFiles
 from tinygrad_gpt.errors import UserError
 
@@ -20,7 +20,7 @@ def gradcheck(
 ):
     """Check the gradients of every op, in every version of it, against finite differences.
 
-    (Not versions that round to bfloat16: their steps are larger than any such difference.)
+    Versions that round to bfloat16 or TF32 are left out: their rounding is larger than the differences.
     """
     import numpy as np
     from rich.console import Console
@@ -47,7 +47,7 @@ def gradcheck(
     with console.status("checking ...") as status:
         for op, version, pair in todo:
             status.update(escape(f"checking {op}[{version}] ..."))
-            with np.errstate(all="ignore"):  # a wrong pair may well divide by zero
+            with np.errstate(all="ignore"):  # a wrong pair may divide by zero
                 report = check_op(op, pair)
             verdict = "[green]right" if report.ok else "[bold red]WRONG" if report.findings else "[red]not checked"
             table.add_row(op, escape(version), str(report.cases), f"{report.worst_error:.1e}", verdict)
@@ -60,7 +60,7 @@ def gradcheck(
 
 
 def info():
-    """Show versions, processor, threads, GPU, and which version of each op runs here."""
+    """Show versions, processor, threads, GPU, and which version of each op runs on this machine."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -77,18 +77,18 @@ def info():
     shown["data folder"] = str(data_folder() or "not set (environment variable TINYGRAD_GPT_DATA)")
     shown["cache"] = str(cache_folder())
     for name, value in shown.items():
-        table.add_row(name, escape(value))  # what [cuda12] stands for is no markup
+        table.add_row(name, escape(value))  # [cuda12] is not markup
     console.print(table)
     for device in usable():
-        table = Table("op", "runs here", "why not the others", title=f"versions, on float32 arrays on {device.title}")
-        with compiling.watched_by(lambda: console.print(COMPILING)):  # to know that kernels run here is to have one
+        table = Table("op", "runs", "why not the others", title=f"versions, on float32 arrays on {device.title}")
+        with compiling.watched_by(lambda: console.print(COMPILING)):  # kernels are compiled to see that they run
             for op, version, why in versions_on(device):
                 table.add_row(op, version, escape(why))
         console.print(table)
 
 
 def facts(*packages: str) -> dict[str, str]:
-    """What there is to know about the machine: system, versions of these packages, processor, BLAS, threads."""
+    """Facts about the machine: system, versions of these packages, processor, BLAS, threads."""
     from tinygrad_gpt.train.run import installed
 
     return {
@@ -96,13 +96,13 @@ def facts(*packages: str) -> dict[str, str]:
         "packages": "  ".join(f"{name} {installed(name) or 'not installed'}" for name in packages),
         "processor": f"{_processor()}, {_cores()} cores",
         "BLAS": _blas(),
-        **threads(),
+        **_threads(),
         "bfloat16": _bfloat16(),
     }
 
 
 def versions_on(device):
-    """(op, version that runs on a typical float32 input there, why those before it do not) for every op."""
+    """(op, version that runs on a typical float32 input on the device, why those before it do not) for every op."""
     import numpy as np
 
     from tinygrad_gpt.cases import cases
@@ -140,15 +140,15 @@ def _blas() -> str:
 
 
 def _bfloat16() -> str:
-    """Whether `train --dtype bfloat16` makes a difference here."""
+    """Whether `train --dtype bfloat16` makes a difference on this processor."""
     from tinygrad_gpt.kernels import registry
 
     reason = registry.cannot_round("bfloat16")
     return f"no: {reason}" if reason else "dot products found (AVX512_BF16), for train --dtype bfloat16"
 
 
-def threads() -> dict[str, str]:
-    """How the kernels use the cores, by name of the fact."""
+def _threads() -> dict[str, str]:
+    """Facts about how the kernels use the cores."""
     from tinygrad_gpt.kernels import registry
 
     reason = registry.no_kernels("cpu")

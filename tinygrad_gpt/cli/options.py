@@ -1,4 +1,7 @@
-"""An option for every setting of the model and of training, read off the dataclasses that hold them."""
+"""Options of the command: those that several commands share, and one for every setting.
+
+The options of settings are read off the dataclasses that hold them (see settings.py): a new field is a new option.
+"""
 
 import dataclasses
 import functools
@@ -10,6 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
+from tinygrad_gpt.arguments import shown
+from tinygrad_gpt.devices import NAMES
+from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPTConfig
 from tinygrad_gpt.settings import option_name
 from tinygrad_gpt.tasks.next_token import NextTokenConfig
@@ -17,19 +23,50 @@ from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.presets import DEFAULT
 from tinygrad_gpt.train.text_settings import SETTINGS, resolve
 
-INTERRUPTED = 130  # exit status of a command that Ctrl-C ended
-ARGUMENTS = ("corpus",)  # settings that are an argument of the command, not an option
+INTERRUPTED = 130  # exit status after Ctrl-C, as a shell reports SIGINT
+ADVANCED = "Advanced"  # the group of options that a first look at the help may skip
+
+
+def check_device_name(name: str) -> str:
+    if name not in NAMES:
+        raise UserError(f"--device should be one of {', '.join(NAMES)}, not {shown(name)}")
+    return name
+
+
+ModelPath = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="a run folder that `train` made, a Hugging Face folder, or the name of a model on the Hugging Face hub",
+        show_default=False,
+    ),
+]
+TokenizerPath = Annotated[
+    str | None, typer.Option("--tokenizer", help="path of a saved tokenizer", show_default="the model's own")
+]
+DeviceName = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="|".join(NAMES),
+        help="where to compute; auto: on the GPU if one can be used",
+        callback=check_device_name,
+    ),
+]
+
+ARGUMENTS = ("corpus",)  # settings that are arguments of the command, not options
 
 
 def with_settings(command: Callable) -> Callable:
-    """`command(..., **given)` with an option for each setting of `train`; `given` holds those that the user gave."""
+    """Give `command(..., **given)` an option for each setting of `train`. `given` holds those that the user gave."""
     return _with_options(command, setting_options())
 
 
 def with_settings_of(config: type) -> Callable[[Callable], Callable]:
-    """The same with an option for each field of a dataclass of settings."""
+    """A decorator that gives a command an option for each field of a dataclass of settings."""
     hints = typing.get_type_hints(config)
-    options = [_option(f.name, hints[f.name], f.metadata, _shown(f.default)) for f in dataclasses.fields(config)]
+    fields = _advanced_last(dataclasses.fields(config))
+    options = [_option(f.name, hints[f.name], f.metadata, _as_text(f.default)) for f in fields]
     return functools.partial(_with_options, options=options)
 
 
@@ -42,46 +79,49 @@ def _with_options(command: Callable, options: list[inspect.Parameter]) -> Callab
         return command(**values, **{name: value for name, value in given.items() if value is not None})
 
     wrapper.__signature__ = inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in own] + options)
-    wrapper.__annotations__ = {}  # the signature says it all
+    wrapper.__annotations__ = {}  # Typer is to read the signature alone
     return wrapper
 
 
 def setting_options() -> list[inspect.Parameter]:
-    """The settings as parameters that Typer makes options of, in groups. Their default, None, means "as the preset"."""
-    hints = {
-        name: hint
-        for kind in (GPTConfig, NextTokenConfig, TrainConfig)
-        for name, hint in typing.get_type_hints(kind).items()
-    }
+    """The settings as parameters that Typer turns into options. Their default, None, means "as in the preset"."""
+    hints = (
+        typing.get_type_hints(GPTConfig) | typing.get_type_hints(NextTokenConfig) | typing.get_type_hints(TrainConfig)
+    )
     defaults = resolve().values()
     options = []
-    for name, field in SETTINGS.items():
-        if name not in ARGUMENTS:
-            default = _shown(defaults[name])
-            shown = f"{DEFAULT}: {default}" if default else None
-            options.append(_option(name, hints[name], field.metadata, shown))
+    for field in _advanced_last(SETTINGS.values()):
+        if field.name not in ARGUMENTS:
+            default = _as_text(defaults[field.name])
+            default = f"{DEFAULT}: {default}" if default else None
+            options.append(_option(field.name, hints[field.name], field.metadata, default))
     return options
 
 
 def _option(name: str, kind: Any, metadata: typing.Mapping, default: str | None) -> inspect.Parameter:
-    """A parameter of which Typer makes an option; `default` is what its help says happens without it."""
-    choices = metadata.get("choices") or (typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ())
+    """A parameter that Typer turns into an option. `default`: what the help shows as its default."""
+    choices = metadata["choices"] or (typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ())
     if isinstance(kind, types.UnionType) or choices:
         kind = str if choices else typing.get_args(kind)[0]
     declaration = f"{option_name(name)}/--no-{name.replace('_', '-')}" if kind is bool else option_name(name)
     option = typer.Option(
         declaration,
-        help=metadata.get("help", ""),
+        help=metadata["help"],
         metavar="|".join(choices) or None,
         show_default=default or False,
-        rich_help_panel=metadata.get("group", "Model"),
+        rich_help_panel=ADVANCED if metadata["advanced"] else metadata["group"],
     )
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
     )
 
 
-def _shown(value: Any) -> str | None:
+def _advanced_last(fields) -> list[dataclasses.Field]:
+    """The fields in their order, but the advanced ones after all others, so that the help shows their group last."""
+    return sorted(fields, key=lambda field: field.metadata["advanced"])
+
+
+def _as_text(value: Any) -> str | None:
     if value in ("", None):
         return None
     if isinstance(value, bool):

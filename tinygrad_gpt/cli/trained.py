@@ -9,58 +9,37 @@ from typing import Annotated
 import typer
 
 from tinygrad_gpt.arguments import shown
-from tinygrad_gpt.devices import NAMES
+from tinygrad_gpt.cli.options import DeviceName, ModelPath, TokenizerPath
 from tinygrad_gpt.errors import UserError, command
 
-ModelPath = Annotated[
-    str,
-    typer.Argument(
-        metavar="DIR",
-        help="a run folder, as `train` makes it; a Hugging Face folder; or the name of a model on their hub",
-        show_default=False,
-    ),
-]
-TokenizerPath = Annotated[
-    str | None, typer.Option("--tokenizer", help="path of a saved tokenizer", show_default="the model's own")
-]
-DeviceName = Annotated[
-    str,
-    typer.Option(
-        "--device",
-        metavar="|".join(NAMES),
-        help="where to compute; auto: on the GPU where one can be used",
-        callback=lambda name: check_device_name(name),
-    ),
-]
-BATCH_SIZE = 4  # of a model that says nothing about it
+BATCH_SIZE = 4  # where the model's own batch size is unknown
 
 
 def sample(
     model: ModelPath,
-    prompt: Annotated[str, typer.Option(help="text to begin with", show_default="a line end, not shown")] = "",
+    prompt: Annotated[str, typer.Option(help="text to start from", show_default="a line end, not shown")] = "",
     tokens: Annotated[int, typer.Option(help="how many tokens to write", min=1)] = 500,
     temperature: Annotated[
-        float, typer.Option(help="0: always the likeliest token; 1: as the model says", min=0.0)
+        float, typer.Option(help="0: always the likeliest token; 1: the model's own probabilities", min=0.0)
     ] = 1.0,
     top_k: Annotated[
-        int | None, typer.Option(help="choose among the k likeliest tokens", min=1, show_default="all")
+        int | None, typer.Option(help="choose among the k likeliest tokens only", min=1, show_default="all")
     ] = None,
     top_p: Annotated[
         float | None,
         typer.Option(
-            help="choose among the likeliest tokens of this total probability", min=0.0, max=1.0, show_default="all"
+            help="choose among the likeliest tokens up to this total probability", min=0.0, max=1.0, show_default="all"
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="for the same text again", min=0, show_default="another each time")
+        int | None,
+        typer.Option(help="seed of the random choices", min=0, show_default="a new one each time"),
     ] = None,
-    stop: Annotated[
-        str | None, typer.Option(help="end after this token, given as its text", show_default="never")
-    ] = None,
+    stop: Annotated[str | None, typer.Option(help="stop after this token, given as text", show_default="never")] = None,
     tokenizer: TokenizerPath = None,
     device: DeviceName = "cpu",
 ):
-    """Let a trained model write."""
+    """Let a trained model write text."""
     from tinygrad_gpt.generate.text import encode_prompt, stream_text
     from tinygrad_gpt.train.trained_model import open_model
 
@@ -81,21 +60,23 @@ def sample(
 def evaluate_model(
     model: ModelPath,
     corpus: Annotated[
-        str | None, typer.Argument(help="the text whose validation part to take", show_default="the one trained on")
+        str | None,
+        typer.Argument(
+            help="corpus, or path of a text, to take the validation part of", show_default="the one trained on"
+        ),
     ] = None,
     stride: Annotated[
         int | None,
         typer.Option(
-            help="let windows overlap: each begins so many tokens after the one before it, and is asked for those "
-            "only that no window before it had",
-            show_default="blocks side by side",
+            help="overlapping windows: advance by this many tokens and score each token once",
+            show_default="windows side by side",
         ),
     ] = None,
     block_size: Annotated[
-        int | None, typer.Option(help="tokens of a window", min=1, show_default="as trained, or all positions")
+        int | None, typer.Option(help="tokens per window", min=1, show_default="as in training, or all positions")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="windows at once", min=1, show_default=f"as trained, or {BATCH_SIZE}")
+        int | None, typer.Option(help="windows per batch", min=1, show_default=f"as in training, or {BATCH_SIZE}")
     ] = None,
     tokenizer: TokenizerPath = None,
     device: DeviceName = "cpu",
@@ -111,7 +92,7 @@ def evaluate_model(
     source, own, trained = open_model(model, tokenizer, device)
     settings = source.settings
     if corpus is None and settings is None:
-        raise UserError(f"which text? {model} was not trained here: {_with_a_text(model)}")
+        raise UserError(f"{model} does not say which text it was trained on: name one, {_with_a_text(model)}")
     positions = trained.config.block_size
     if block_size is not None and block_size > positions:
         raise UserError(f"--block-size should be at most the {positions} positions of the model, not {block_size}")
@@ -123,7 +104,7 @@ def evaluate_model(
     except UserError as error:
         if corpus is not None:
             raise
-        raise UserError(f"{error}: put it back, or name the text to take, {_with_a_text(model)}") from None
+        raise UserError(f"{error}: put it back, or name another text, {_with_a_text(model)}") from None
     tokens = prepare_tokens(opened, own)
     began = time.perf_counter()
     with reading_bar() as progress:
@@ -137,7 +118,7 @@ def evaluate_model(
     print(f"{opened.name}, validation part: {score.tokens:,} of {count:,} tokens in {windows}")
     print(f"loss           {score.loss:.4f} nats per token")
     print(f"perplexity     {score.perplexity:.3f}")
-    if words:  # a text may be all white space
+    if words:  # 0 if the text is all white space
         print(f"per word       {score.perplexity_per_word(count, words):.3f} ({words:,} words)")
     print(f"bits per byte  {score.bits_per_byte(count, tokens.val_bytes):.4f}")
     print(f"speed          {score.tokens / seconds:,.0f} tokens/s")
@@ -147,13 +128,13 @@ def export(
     model: ModelPath,
     folder: Annotated[Path, typer.Argument(help="the folder to make", show_default=False)],
 ):
-    """Write a trained model as a Hugging Face folder, which transformers loads."""
+    """Write a trained model as a Hugging Face folder, which transformers can load."""
     from tinygrad_gpt.models.hf.pretrained import save_pretrained
     from tinygrad_gpt.train.run_folder import is_new
     from tinygrad_gpt.train.trained_model import open_model
 
     if not is_new(folder):
-        raise UserError(f"{folder} exists and is not empty: choose another folder")
+        raise UserError(f"the folder {folder} exists and is not empty: choose another one")
     source, tokenizer, trained = open_model(model)
     if source.hf_config:
         trained.hf_config = source.hf_config
@@ -165,17 +146,11 @@ def _with_a_text(model: str) -> str:
     return f"{command('tinygrad-gpt', 'eval', Path(model))} CORPUS"
 
 
-def check_device_name(name: str) -> str:
-    if name not in NAMES:
-        raise UserError(f"--device should be one of {', '.join(NAMES)}, not {shown(name)}")
-    return name
-
-
 def _stop_token(tokenizer, stop: str | None) -> int | None:
-    """The id of the token whose text is `stop`; \\n stands for a line end. Raises UserError if it isn't one token."""
+    """The id of the token with this text, in which \\n means a line end. Raises UserError if it is not one token."""
     if stop is None:
         return None
     ids = tokenizer.encode(stop.replace("\\n", "\n"))
     if len(ids) != 1:
-        raise UserError(f"--stop takes the text of one token; {shown(stop)} is {len(ids)} tokens of this model")
+        raise UserError(f"--stop should be the text of one token; {shown(stop)} is {len(ids)} tokens of this model")
     return int(ids[0])

@@ -140,8 +140,8 @@ def report_rounding(trainer, reporter) -> None:
     """Say so where products do not round as the setting dtype asks for."""
     from tinygrad_gpt.kernels import registry
 
-    dtype = trainer.config.dtype
-    if dtype in registry.ROUNDING and (reason := registry.cannot_round(dtype, trainer.device.kind)):
+    dtype, where = trainer.config.dtype, trainer.device.kind
+    if dtype in registry.ROUNDING and (reason := registry.cannot_round(dtype, where)):
         reporter.note(f"--dtype {dtype} runs in float32 here: {reason}")
 
 

@@ -39,9 +39,9 @@ def generate_batch(
     num_beams, length_penalty, early_stopping  with num_beams > 1: see beam.py
     eos_token_id    a text ends with this token, or with any of these; None: only after max_new_tokens
     pad_token_id    what stands after the end of a text where another is longer; None: the (first) eos_token_id
-    seed            of the draws; None takes one from the package's stream (array.manual_seed). Each row has a generator
-                    of its own, made from [seed, row], and takes one number from it for each token: what it writes does
-                    not depend on the other rows, and row 0 is what `generate` writes
+    seed            of the draws; None takes one from the package's stream (random_stream.manual_seed). Each row has a
+                    generator of its own, made from [seed, row], and takes one number from it for each token: what it
+                    writes does not depend on the other rows, and row 0 is what `generate` writes
 
     These are transformers' names and meanings, and its tokens but for sampling. It also has settings in effect that
     nobody gave (top_k 50, the checkpoint's eos_token_id); here what isn't given is not done.

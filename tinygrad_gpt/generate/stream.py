@@ -28,7 +28,7 @@ def generate(
     prompt_ids                 (T,) integers, T >= 1
     max_new_tokens             how many tokens to write at most
     temperature, top_k, top_p  what is drawn from: see token_probabilities
-    seed                       of the draws; None takes one from the package's stream (array.manual_seed)
+    seed                       of the draws; None takes one from the package's stream (random_stream.manual_seed)
     stop_token                 end when this token is drawn; it is not given out
 
     The model sees at most its last block_size tokens. It reads the prompt once (the last block_size tokens of a longer

@@ -1,6 +1,5 @@
 """The health check: what a run's numbers say about what goes wrong in it.
 
-    baselines.py    the losses of guesses that need no model, from how often each token occurs in a text
     snapshot.py     a snapshot of the model: gradients by block, its commonest prediction, units that never change
     history.py      what the rules read: rows of metrics, and the plan of the run
     loss_rules.py   rules about the curve of the loss

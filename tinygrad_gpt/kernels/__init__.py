@@ -1,5 +1,11 @@
-"""Fast versions of the ops in `tinygrad_gpt.ops`, and the registry that chooses between versions.
+"""Fast versions of the ops in `tinygrad_gpt.ops`, and the choice between versions.
 
-`kernels/numba/NAME.py` holds the pair for `ops/NAME.py` compiled for the CPU, `kernels/cuda/NAME.py` the pair for the
+    numba/        kernels for the CPU
+    cuda/         kernels for an NVIDIA GPU
+    registry.py   the versions of each op, and the one place that chooses between them
+    recording.py  a training step that a GPU records once and then repeats
+    compiling.py  a line of output while kernels are compiled
+
+`numba/NAME.py` holds the pair for `ops/NAME.py` compiled for the CPU, `cuda/NAME.py` the pair for the
 GPU: the same `forward` and `backward`, and a `why_not` that says which inputs they leave to the reference.
 """

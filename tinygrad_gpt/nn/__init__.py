@@ -11,6 +11,7 @@ computes is in `forward`, which calls the ops through functional.py.
     attention.py     multi-head attention
     feed_forward.py  linear, activation, linear
     block.py         one block of a Transformer: attention and feed-forward, each with a layer norm and a residual
+    watching.py      a look inside a model: outputs, attention weights and their gradients, by module path
     kv_cache.py      keys and values of positions that were read before, for generating
 
 Letters in shapes: B batch, T time, C channels, H heads, D head size, V vocabulary.

@@ -10,10 +10,10 @@ The contract that every version of an op keeps (the reference here, the kernels,
   so that any number of forwards may run before the backwards.
 - `dy` is the gradient of the loss with respect to y: same shape and dtype as y. Backward multiplies it in; it must not
   assume ones. An op that returns a tuple of outputs gets a tuple of gradients.
-- Neither function changes its inputs. A gradient is `dy` itself, a view of it, or a new array; never a saved one.
-- Gradients have the shape and dtype of their inputs: what forward broadcast, backward sums. That of a table of which
-  few rows were used may be given as array.Rows.
-- Where `saved` alone still holds an array (array.nobody_else_holds), backward may use its memory for a gradient.
+- Neither function changes its inputs. A gradient is `dy` itself, a view of it, or a new array. It is never a saved one,
+  unless `saved` alone still holds that array (memory.nobody_else_holds): then backward may use its memory.
+- Gradients have the shape and dtype of their inputs: what forward broadcast, backward sums. If few rows of a table were
+  used, its gradient may be a sparse_rows.SparseRows.
 
 `check(*arrays, **settings)`, where a file has it, raises for inputs that no version can take. It runs before any
 version is chosen, so that versions need not repeat it.

@@ -22,7 +22,7 @@ def check_floats(op: str, *arrays: Array | None) -> None:
 def check_ids(op: str, name: str, ids: Array, vocabulary: int, passed_over: int | None = None) -> None:
     """Raise TypeError unless `ids` are integers, IndexError unless all are in 0 .. vocabulary-1 (or `passed_over`).
 
-    Ids that lie on the GPU are not looked at (see array.at_hand); for one out of range kernels give nan.
+    Ids that lie on the GPU are not looked at (see array.if_on_cpu); for one out of range kernels give nan.
     """
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{op}: expected integer {name}, got {ids.dtype} of shape {tuple(ids.shape)}")

@@ -9,7 +9,7 @@ form.
 The scale keeps each element's mean at x, so that evaluation, which drops nothing, needs no correction. Where an element
 was kept, dy/dx is that same scale, elsewhere 0: backward is forward, applied to dy.
 
-Nothing is saved but the seed: array.keep_mask gives the same mask again.
+Nothing is saved but the seed: random_stream.keep_mask gives the same mask again.
 """
 
 from typing import NamedTuple

@@ -9,7 +9,7 @@ grad_norm     norm of the gradient, before clipping
 tokens_per_s  training speed since the row before, evaluation and saving not counted
 elapsed_s     time spent on the run so far, in all its sittings
 health        with --health: loss_first and loss_max of the steps since the row before; every 50 steps or so also what a
-              look into the model saw (health/observe.py), and "findings" where there were new ones
+              look into the model saw (health/snapshot.py), and "findings" where there were new ones
 """
 
 import os

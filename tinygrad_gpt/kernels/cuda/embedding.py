@@ -1,7 +1,7 @@
 """Looking up rows of a table on the GPU, and adding rows to its gradient (ops/embedding.py).
 
 Forward copies rows, one warp each. Backward adds rows of dy into those of dweight: into the gradient that the table has
-already, where it has one (array.Rows; a GPT's table is its output layer too).
+already, where it has one (sparse_rows.SparseRows; a GPT's table is its output layer too).
 
 Many positions may have the same id. If each added its own row, two would meet at one row of dweight, in an order that
 is another each time, and so is the rounding. So the positions are sorted by their ids first, in their own order where

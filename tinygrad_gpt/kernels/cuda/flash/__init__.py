@@ -1,1 +1,6 @@
-"""Parts of attention.py and attention.cu: the gradients, attention of a few queries, and what all of them share."""
+"""Parts of attention.py and attention.cu.
+
+backward.py   the gradients
+one_query.py  attention of a few queries, for generating
+shared.py     what the three attention kernels share: what forward saves, sizes of tiles, arguments
+"""

@@ -68,7 +68,7 @@ __device__ inline bfloat16 bfloat16_of(float x) {
 // The seed that a kernel is to use: known when it was queued, or (in a recorded step) read when it runs.
 __device__ inline uint64 seed_of(const uint64* place, int64 seed) { return place ? *place : (uint64)seed; }
 
-// The 24 bits that array.random_bits gives element n, where it is derived.
+// The 24 bits that random_stream.random_bits gives element n, where it is derived.
 __device__ inline uint64 random_bits(uint64 seed, uint64 n) {
     uint64 z = seed + (n + 1) * 0x9E3779B97F4A7C15ULL;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;

@@ -12,9 +12,9 @@ What makes a repetition the same as a call:
   empty it then, to make room): the recording writes to the same places each time. Its outputs lie there too, and hold
   the last call's values.
 - Numbers. Whatever Python computed (a learning rate, say) is fixed in the recording. What changes from call to call has
-  to be an input. Random seeds do change: while it is recorded, the function draws promises of seeds (array.LaterSeed),
-  whose values each call puts where the kernels look for them. They are drawn as ever, so that a repeated step drops the
-  same elements as one that Python runs.
+  to be an input. Random seeds do change: while it is recorded, the function draws promises of seeds
+  (random_stream.LaterSeed). Each call puts their values where the kernels look for them, drawn from the same stream, so
+  a repeated step drops the same elements as one that Python runs.
 - No questions. Nothing recorded may wait for a value, since no value is there yet. CUDA refuses to; then the function
   goes on as before, run by Python at every call, and `why_not` says so.
 - No copies from the CPU, other than of the inputs. What Python has computed might be something else at each call, and

@@ -1,1 +1,5 @@
-"""Parts of attention.py: the tiles that it works on, and attention of a single query."""
+"""Parts of attention.py.
+
+tiles.py      the work on one tile: scores, weights, and their gradients
+one_query.py  attention of a single query, for generating
+"""

@@ -66,7 +66,7 @@ def addresses(*lists) -> np.ndarray:
 
 
 def _address(x: np.ndarray) -> int:
-    """array.address, for most arrays four times as quick: there are four for each parameter, at every step."""
+    """memory.address, for most arrays four times as quick: there are four for each parameter, at every step."""
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(x))
     except (TypeError, ValueError):  # no elements, or read-only

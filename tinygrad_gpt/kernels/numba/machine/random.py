@@ -1,4 +1,4 @@
-"""The bits of array.random_bits, one element at a time, for kernels that drop elements without storing a mask."""
+"""The bits of random_stream.random_bits, element by element, for kernels that drop elements without storing a mask."""
 
 import numpy as np
 
