@@ -6,12 +6,23 @@ from typing import Annotated
 import typer
 
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.train.run_folder import RunFolder
 
 
 def doctor(
-    run: Annotated[Path, typer.Argument(metavar="DIR", help="a run folder that `train` made", show_default=False)],
+    run: Annotated[
+        Path, typer.Argument(metavar="DIR", help="a folder that `train` or `finetune` made", show_default=False)
+    ],
 ):
     """Report what went wrong in a run, finished or not, and explain why."""
+    from tinygrad_gpt.train.finetune import runs_of
+
+    for folder in runs_of(run):
+        _examine(folder)
+
+
+def _examine(folder: RunFolder) -> None:
+    """The doctor's report on one run."""
     import numpy as np
 
     from tinygrad_gpt.health.checkup import diagnose
@@ -19,16 +30,14 @@ def doctor(
     from tinygrad_gpt.health.history import Plan
     from tinygrad_gpt.health.plot import plot_checkup
     from tinygrad_gpt.train.metrics import read_metrics
-    from tinygrad_gpt.train.run_folder import RunFolder
 
-    folder = RunFolder(run)
     plan = Plan.of_config(folder.read_config())
     rows = read_metrics(folder.metrics)
     if not rows:
         raise UserError(f"{folder.metrics} has no rows yet: the run ended before its first one, or has just started")
     with np.errstate(all="ignore"):  # losses may overflow
         checkup = diagnose(plan, rows)
-    print(f"{run}: {rows[-1]['step']} of {plan.steps} steps")
+    print(f"{folder.path}: {rows[-1]['step']} of {plan.steps} steps")
     print("\n".join(f"  {line}" for line in signs(checkup)))
     for finding in checkup.findings:
         print(f"\n{finding.kind}, found at step {finding.step}\n{paragraph(finding)}")

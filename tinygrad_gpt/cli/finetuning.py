@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from tinygrad_gpt.cli.options import INTERRUPTED, with_settings_of
-from tinygrad_gpt.cli.trained import DeviceName, TokenizerPath
-from tinygrad_gpt.cli.training import PairFiles, check_and_install, download_progress
-from tinygrad_gpt.errors import UserError, command
+from tinygrad_gpt.cli.options import INTERRUPTED, DeviceName, Force, PairFiles, TokenizerPath, with_settings_of
+from tinygrad_gpt.cli.shared import check_and_install, download_progress, report_rounding
+from tinygrad_gpt.errors import UserError, command, in_short
 from tinygrad_gpt.train.finetune import FinetuneConfig
 
 
@@ -45,7 +44,7 @@ def finetune(
     ] = None,
     tokenizer: TokenizerPath = None,
     with_: PairFiles = None,
-    force: Annotated[bool, typer.Option("--force", help="train even with a pair whose gradient is wrong")] = False,
+    force: Force = False,
     **given,
 ):
     """Fine-tune a pre-trained GPT as a classifier of texts, as GPT-1's paper does.
@@ -60,47 +59,31 @@ def finetune(
     Ctrl-C saves and ends; --resume continues from there, or from the last
     checkpoint of a run that was killed, and ends with the same weights.
     """
-    from tinygrad_gpt.data import load_tokenizer
-    from tinygrad_gpt.data.classification import open_task
     from tinygrad_gpt.train import finetune, user_ops
     from tinygrad_gpt.train.reporter import make_reporter
-    from tinygrad_gpt.train.trained_model import find_model
 
     reporter = make_reporter()
     progress = download_progress(reporter)
+    asked = {"TASK": data, "--from": from_, "--lm-weight": lm_weight, "--seeds": seeds, "--out": out}
+    pairs = user_ops.load_pairs(with_ or [])
     if resume:
-        _check_resumed(
-            resume,
-            {"--from": from_, "--lm-weight": lm_weight, "--seeds": seeds, "--out": out, "--tokenizer": tokenizer},
-            data,
-        )
-        pairs = user_ops.load_pairs(with_ or [])
-        user_ops.check_same_pairs(finetune.read_description(resume)["own_pairs"], pairs)
+        written = finetune.read_description(resume)
+        _check_resumed(resume, written, asked | {"--tokenizer": tokenizer})
+        user_ops.check_same_pairs(written["own_pairs"], pairs)
         check_and_install(pairs, force, reporter)
         tuning = finetune.resume(resume, given, pairs, progress)
     else:
-        if data is None or from_ is None:
-            what = (
-                "name the task, cola or a file of texts and labels"
-                if data is None
-                else "name the pre-trained model with --from"
-            )
-            raise UserError(f"{what}; or continue a fine-tuning with --resume")
-        config = FinetuneConfig(**given)
-        pairs = user_ops.load_pairs(with_ or [])
-        texts, source = open_task(data, progress=progress), find_model(from_)
-        other = load_tokenizer(tokenizer) if tokenizer else None
-        if other:
-            source.check_fits(other)
+        texts, source, own, config = _read(data, from_, tokenizer, given, progress)
         check_and_install(pairs, force, reporter)
         all_seeds = list(range(config.seed, config.seed + (seeds or 1)))
-        tuning = finetune.start(texts, source, config, lm_weight or [0.0, 0.5], all_seeds, out, other, pairs)
+        tuning = finetune.start(texts, source, config, lm_weight or [0.0, 0.5], all_seeds, out, own, pairs)
     labelled = tuning.task.data
     reporter.note(
         f"fine-tuning in {tuning.folder} on {tuning.device.title}: {tuning.parameters:,} parameters, "
         f"{len(labelled.train.texts):,} texts of {labelled.name} in {len(labelled.classes)} classes "
         f"({len(labelled.dev.texts):,} to test on)"
     )
+    report_rounding(tuning, reporter)
     finished = tuning.train(reporter)
     if tuning.results:
         _print_results(tuning.summary())
@@ -114,18 +97,38 @@ def finetune(
     return 0
 
 
-def _check_resumed(folder: Path, given: dict, data: str | None) -> None:
-    """Raise UserError for what --resume takes from the folder itself, where it is given and is something else."""
-    from tinygrad_gpt.train.finetune import read_description
+def _read(data: str | None, from_: str | None, tokenizer: str | None, given: dict, progress) -> tuple:
+    """(texts, pre-trained model, its tokenizer, settings) of a new fine-tuning."""
+    from tinygrad_gpt.data import load_tokenizer
+    from tinygrad_gpt.data.classification import open_task
+    from tinygrad_gpt.train.trained_model import find_model
 
-    written = read_description(folder)
-    if data not in (None, written["data"]["name"]):
-        raise UserError(
-            f"this fine-tuning was started on {written['data']['name']}, not {data}: leave it out, or start a new one"
-        )
-    for option, value in given.items():
-        if value is not None and not (option == "--from" and value == written["from"]["name"]):
-            raise UserError(f"--resume takes {option} from the folder {folder}: leave it out")
+    if data is None:
+        raise UserError("name the task, cola or a file of texts and labels; or continue a fine-tuning with --resume")
+    if from_ is None:
+        raise UserError("name the pre-trained model with --from; or continue a fine-tuning with --resume")
+    config = FinetuneConfig(**given)
+    texts, source = open_task(data, progress=progress), find_model(from_)
+    if tokenizer is None:
+        return texts, source, source.tokenizer(), config
+    other = load_tokenizer(tokenizer)
+    source.check_fits(other)
+    return texts, source, other, config
+
+
+def _check_resumed(folder: Path, written: dict, asked: dict) -> None:
+    """Raise UserError for an option that says something else than the folder of the fine-tuning that is resumed."""
+    was = {
+        "TASK": written["data"]["name"],
+        "--from": written["from"]["name"],
+        "--lm-weight": written["lm_weights"],
+        "--seeds": len(written["seeds"]),
+        "--out": folder,
+    }
+    for option, value in asked.items():
+        if value is not None and value != was.get(option):
+            has = f" {in_short(was[option])}," if option in was else ""
+            raise UserError(f"--resume takes {option} from the folder {folder}:{has} leave it out")
 
 
 def classify(

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from tinygrad_gpt.arguments import shown
-from tinygrad_gpt.cli.options import DeviceName
-from tinygrad_gpt.cli.training import PairFiles
+from tinygrad_gpt.cli.options import DeviceName, PairFiles
 from tinygrad_gpt.errors import UserError
 
 

@@ -9,6 +9,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -53,6 +54,17 @@ DeviceName = Annotated[
         callback=check_device_name,
     ),
 ]
+
+PairFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--with",
+        metavar="FILE.py",
+        help="your own pair: a file with forward and backward; may be repeated",
+        show_default=False,
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="train even with a pair whose gradient is wrong")]
 
 ARGUMENTS = ("corpus",)  # settings that are arguments of the command, not options
 

@@ -82,7 +82,7 @@ def evaluate_model(
     device: DeviceName = "cpu",
 ):
     """Measure a trained model on a validation text: loss, perplexity, bits per byte."""
-    from tinygrad_gpt.cli.training import download_progress
+    from tinygrad_gpt.cli.shared import download_progress
     from tinygrad_gpt.data import open_corpus, prepare_tokens
     from tinygrad_gpt.data.text_files import count_words
     from tinygrad_gpt.tasks.perplexity import evaluate, evaluate_sliding

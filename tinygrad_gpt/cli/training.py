@@ -5,18 +5,9 @@ from typing import Annotated
 
 import typer
 
-from tinygrad_gpt.cli.options import INTERRUPTED, with_settings
+from tinygrad_gpt.cli.options import INTERRUPTED, Force, PairFiles, with_settings
+from tinygrad_gpt.cli.shared import check_and_install, download_progress, report_rounding
 from tinygrad_gpt.errors import UserError, command
-
-PairFiles = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--with",
-        metavar="FILE.py",
-        help="your own pair: a file with forward and backward; may be repeated",
-        show_default=False,
-    ),
-]
 
 
 @with_settings
@@ -39,7 +30,7 @@ def train(
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="go on with the run in this folder", show_default=False)] = None,
     with_: PairFiles = None,
-    force: Annotated[bool, typer.Option("--force", help="train even with a pair whose gradient is wrong")] = False,
+    force: Force = False,
     **given,
 ):
     """Train a GPT on a text, and let it write some.
@@ -100,7 +91,7 @@ def presets():
     table = Table("preset", "what for", show_lines=True)
     for name, preset in PRESETS.items():
         shape, window = "the shape of the model that --from names", f"up to {LONGEST_WINDOW}"
-        train = TrainConfig(**preset.train)
+        train = {"steps": TrainConfig.steps, "batch_size": TrainConfig.batch_size} | preset.train
         if preset.model is not None:
             settings = resolve(name)
             model, window = settings.model, settings.window
@@ -110,52 +101,9 @@ def presets():
             )
         table.add_row(
             f"{name} (default)" if name == DEFAULT else name,
-            f"{preset.purpose}\n{shape}\n{train.steps} steps of {train.batch_size} x {window} tokens",
+            f"{preset.purpose}\n{shape}\n{train['steps']} steps of {train['batch_size']} x {window} tokens",
         )
     Console().print(table)
-
-
-def check_and_install(pairs, force: bool, reporter) -> None:
-    """Let the user's own pairs run, after a report on each. Raises UserError for a wrong one, unless `force`."""
-    import numpy as np
-
-    from tinygrad_gpt.check import check_op
-    from tinygrad_gpt.train import user_ops
-
-    for pair in pairs:
-        with np.errstate(all="ignore"):  # a wrong pair may well divide by zero
-            report = check_op(pair.op, pair)
-        if report.ok:
-            right = f"{report.cases} cases, worst error {report.worst_error:.1e}"
-            reporter.note(f"{pair.file} is right for {pair.op}: {right}")
-            continue
-        reporter.note(str(report))
-        if not force:
-            raise UserError(f"{pair.file} is wrong for {pair.op} (see above): put it right, or force it with --force")
-        reporter.note(f"training with {pair.file} all the same, as --force says")
-    user_ops.install(pairs)
-
-
-def report_rounding(trainer, reporter) -> None:
-    """Say so where products do not round as the setting dtype asks for."""
-    from tinygrad_gpt.kernels import registry
-
-    dtype, where = trainer.config.dtype, trainer.device.kind
-    if dtype in registry.ROUNDING and (reason := registry.cannot_round(dtype, where)):
-        reporter.note(f"--dtype {dtype} runs in float32 here: {reason}")
-
-
-def download_progress(reporter):
-    """A callback for downloads that says how far they are, every tenth."""
-    told = -1
-
-    def progress(done: int, total: int | None) -> None:
-        nonlocal told
-        if total and 10 * done // total > told:
-            told = 10 * done // total
-            reporter.note(f"downloading: {done / 1e6:.1f} of {total / 1e6:.1f} MB")
-
-    return progress
 
 
 def _what_begins(run) -> str:

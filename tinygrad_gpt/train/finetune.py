@@ -283,16 +283,28 @@ def read_description(path: Path) -> dict[str, Any]:
     return read_json(file, _WRITTEN)
 
 
+def runs_of(path: Path) -> list[RunFolder]:
+    """The runs that a folder holds: those of a fine-tuning that have begun, or the folder itself."""
+    if not (path / DESCRIPTION).exists():
+        return [RunFolder(path)]
+    runs = [RunFolder(file.parent) for file in sorted(path.glob("*/config.json"))]
+    if not runs:
+        raise UserError(f"{path} has no runs yet: continue it with {_continue(path)}")
+    return runs
+
+
 def best_run(path: Path) -> RunFolder:
     """The run with the highest correlation on the dev texts. Raises UserError where no run has been evaluated yet."""
     read_description(path)
     file = path / RESULTS
     runs = read_json(file, {"runs": [{"run": str, "matthews": float}]})["runs"] if file.exists() else []
     if not runs:
-        raise UserError(
-            f"{path} has no results yet: continue it with {command('tinygrad-gpt', 'finetune', '--resume', path)}"
-        )
+        raise UserError(f"{path} has no results yet: continue it with {_continue(path)}")
     return RunFolder(path / max(runs, key=lambda row: row["matthews"])["run"])
+
+
+def _continue(path: Path) -> str:
+    return command("tinygrad-gpt", "finetune", "--resume", path)
 
 
 def means(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
