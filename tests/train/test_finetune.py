@@ -155,9 +155,10 @@ def test_a_run_that_cannot_be_leaves_no_folder(begin, data, source, tmp_path):  
 # --- stopping and going on ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("at", [5, 24, 31])
+@pytest.mark.parametrize("beyond", [-7, 0, 5], ids=["first run", "its last step", "second run"])
 @pytest.mark.parametrize("settings", [{}, {"accumulate": 2, "recompute": True}], ids=["plain", "accumulate"])
-def test_ctrl_c_saves_and_the_rest_comes_out_the_same(begin, reporter, at, settings):
+def test_ctrl_c_saves_and_the_rest_comes_out_the_same(begin, reporter, beyond, settings):
+    at = 24 // settings.get("accumulate", 1) + beyond
     whole, stopped = begin([0.0, 0.5], [1], **settings), begin([0.0, 0.5], [1], **settings)
     whole.train(reporter)
     assert not stopped.train(StopsAt(at, reporter.said))

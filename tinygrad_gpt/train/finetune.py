@@ -13,6 +13,7 @@ defaults are the paper's, and the gradient's limit and Adam's other settings tho
 import dataclasses
 import hashlib
 import statistics
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -134,32 +135,33 @@ class Finetuning:
 
     def train(self, reporter: Reporter) -> bool:
         """Train every run to its end. Returns False if Ctrl-C ended one before; what was reached is saved."""
-        finished = True
+        ended = all(self._train(run, reporter) for run in self._runs())
+        plot_matthews(self.folder, self.results, reporter.note)
+        return ended
+
+    def _runs(self) -> Iterator[Run]:
+        """Every run, made when its turn comes."""
         for lm_weight in self.written["lm_weights"]:
             for seed in self.written["seeds"]:
-                finished = finished and self._train(lm_weight, seed, reporter)
-        plot_matthews(self.folder, self.results, reporter.note)
-        return finished
+                yield self._run(lm_weight, seed)
 
-    def _train(self, lm_weight: float, seed: int, reporter: Reporter) -> bool:
-        run = self._run(lm_weight, seed)
-        trainer = run.trainer
-        if trainer.step < trainer.config.steps:
+    def _train(self, run: Run, reporter: Reporter) -> bool:
+        """Train a run to its end and add its result. Returns False where Ctrl-C asks to stop."""
+        trainer, task = run.trainer, run.task
+        steps, finished = trainer.config.steps, True
+        if trainer.step < steps:
             at = f", from step {trainer.step}" if trainer.step else ""
-            reporter.note(f"λ {lm_weight:g}, seed {seed}: {run.folder.path}{at}")
+            reporter.note(f"λ {task.lm_weight:g}, seed {task.seed}: {run.folder.path}{at}")
             finished = run.train(reporter)
-        else:
-            finished = True
         scored = [row for row in read_metrics(run.folder.metrics, _SCORED) if "matthews" in row]
         if scored:
             last = scored[-1]
-            result = {"lm_weight": lm_weight, "seed": seed, "run": run.folder.path.name}
+            result = {"lm_weight": task.lm_weight, "seed": task.seed, "run": run.folder.path.name}
             result |= {name: last[name] for name in _SCORES}
-            epochs = last["step"] / run.task.steps_per_epoch
-            result |= {"epoch": round(epochs, 2), "seconds": last.get("elapsed_s", 0.0), "finished": finished}
-            self.results.append(result)
+            result |= {"epoch": round(last["step"] / task.steps_per_epoch, 2), "seconds": last.get("elapsed_s", 0.0)}
+            self.results.append(result | {"finished": finished})
             write_json(self.folder / RESULTS, self.summary())
-        return finished
+        return finished and not trainer.interrupted
 
     def _run(self, lm_weight: float, seed: int) -> Run:
         """The run of one λ and seed: new, or where it was left."""

@@ -72,7 +72,7 @@ class Trainer:
         )
         where = self.device.kind if task.fixed_shapes else "cpu"
         self._recorded = recording.recorded(self._gradients, where)
-        self.step, self.elapsed = 0, 0.0
+        self.step, self.elapsed, self.interrupted = 0, 0.0, False
         self.losses: list[float] = []
         self.parts: dict[str, list[float]] = {}
         self._began = time.perf_counter()
@@ -136,7 +136,8 @@ class Trainer:
     # --- the loop ------------------------------------------------------------------------------------------------
 
     def run(self, reporter: Reporter) -> bool:
-        """Train to the last step. Returns False if Ctrl-C ended it before; the state is saved in either case."""
+        """Train to the last step. Returns False if Ctrl-C ended it before; the state is saved in either case, and
+        `interrupted` says whether there was a Ctrl-C, be it during the last step."""
         config = self.config
         self._began = time.perf_counter() - self.elapsed
         self.model.train()
@@ -157,6 +158,7 @@ class Trainer:
         finally:
             reporter.end()
             log.close()
+        self.interrupted = interrupt.requested
         return self.step == config.steps
 
     def _watch(self) -> Watch | None:
