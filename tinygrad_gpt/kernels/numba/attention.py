@@ -10,7 +10,7 @@ Their scores against BLOCK keys at a time make a tile that stays in the cache un
 The maximum of a row is not known before its last tile. So forward goes by the largest score so far, and when a tile
 brings a larger one, ΣP and P v are scaled down to it: "online softmax" (Milakov and Gimelshein, 2018).
 
-dy · y stands for the Σ_j P_j dP_j of softmax: y = Σ_j P_j v_j and dP_j = dy · v_j, so the two are one number, and with
+dy · y stands for the Σ_j P_j dP_j of softmax: y = Σ_j P_j v_j and dP_j = dy · v_j, so the two are one number. With
 dropout they still are.
 
 Tiles lie on their side, a row for each key, a column for each query, Sᵀ = k (scale q)ᵀ. Softmax then works down the
@@ -19,13 +19,13 @@ transposing. What a causal query cannot see is not computed: a STRIP of keys sta
 them, and a strip of queries ends at the last key that one of them sees.
 
 q, k and v are read by their strides, where they are: views (B, H, T, D) of the (B, T, 3C) that one linear layer made.
-k and v of a head are first copied side by side, D padded with zeros to whole vectors. The gradients are made as views
-of one (B, T, 3, H, D) in turn, the gradient of that layer's output, and y as a view of (B, T, H, D): splitting and
-joining heads moves nothing.
+k and v of a head are first copied side by side, D padded with zeros to whole vectors. The gradients are views of one
+new (B, T, 3, H, D), the gradient of that layer's output, and y is a view of (B, T, H, D): splitting and joining heads
+moves nothing.
 
 With few heads, the queries of a head are dealt out into chunks, so that all threads have work. Each chunk then has a dk
-and dv of its own, added up at the end in order. The number of chunks depends on the shapes only, so that the result
-never depends on the threads.
+and dv of its own, and these are added in order at the end. The number of chunks depends on the shapes only, so that the
+result never depends on the threads.
 """
 
 import math
@@ -93,7 +93,7 @@ def forward(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0
     if not k.shape == v.shape == (b, h, tk, d):
         raise ValueError(f"attention: expected q, k and v that fit, got {q.shape}, {k.shape} and {v.shape}")
     q, k, v = _adjacent(q), _adjacent(k), _adjacent(v)
-    if mask is None:  # one True that stands for all, a tenth of the time that np.broadcast_to takes
+    if mask is None:  # one True that stands for all; np.broadcast_to takes longer
         shown = np.ndarray((b, h, tq, tk), bool, _TRUE, strides=(0, 0, 0, 0))
     else:  # a copy: backward computes the same scores again, whatever is written into the mask until then
         shown = np.broadcast_to(mask.copy(), (b, h, tq, tk))
@@ -272,7 +272,7 @@ def _backward_head(dy, qkv, y, lse, visible, dropping, scale, part, gradients):
     causal = visible.causal
     depth = rounded_up(d, STRIP)
     k_rows, v_rows = padded(k, depth), padded(v, depth)  # (Tk or a little more, depth)
-    dk_rows, dv_rows = np.zeros(k_rows.shape, q.dtype), np.zeros(k_rows.shape, q.dtype)  # likewise
+    dk_rows, dv_rows = np.zeros(k_rows.shape, q.dtype), np.zeros(k_rows.shape, q.dtype)  # theirs
     q_turned = np.empty((depth, BLOCK), q.dtype)  # scale qᵀ of a block of queries,
     dy_turned = np.empty((depth, BLOCK), q.dtype)  # and its dyᵀ
     q_rows, dy_rows = np.zeros((BLOCK, depth), q.dtype), np.zeros((BLOCK, depth), q.dtype)  # q and dy as they are

@@ -46,7 +46,7 @@ class Tile(NamedTuple):
 
 @helper(inlined=False)
 def padded(x, depth):
-    """x (T, D) copied to (T or a little more, depth), the rest zeros."""
+    """A copy of x (T, D) in (T or a little more, depth), the rest zeros."""
     t, d = x.shape
     out = np.zeros((rounded_up(t, STRIP), depth), x.dtype)
     copy_tile(at(x, 0, 0), t, d, at(out, 0, 0))
@@ -86,7 +86,7 @@ def scale_row(row, factor):
 
 @helper()
 def keys_seen(last, tk, causal):
-    """How many of the keys a query sees whose last one is number `last`."""
+    """How many of the keys a query sees if `last` is the number of the last one that a causal mask shows."""
     return max(0, min(tk, last + 1)) if causal else tk
 
 
@@ -99,7 +99,7 @@ def first_query(j, tile):
 
 @helper(inlined=False)
 def products(s, zeros, k_rows, q_turned, tile):
-    """s[j] = k_rows[first + j] @ q_turned for j < rows, from the first query on that sees the strip of j."""
+    """s[j] = k_rows[first + j] @ q_turned for j < rows, only for queries from the first that may see key j's strip."""
     for j in range(0, tile.rows, STRIP):
         left = first_query(j, tile)
         k_strip, q_part = at(k_rows, tile.first + j, 0), at(q_turned, 0, left)
@@ -110,7 +110,7 @@ def products(s, zeros, k_rows, q_turned, tile):
 
 @helper(inlined=False)
 def scores(s, zeros, k_rows, q_turned, tile):
-    """The same, and -inf where there is no such key or the query doesn't see it."""
+    """s[j] = k_rows[first + j] @ q_turned, and -inf where there is no such key or a causal query doesn't see it."""
     products(s, zeros, k_rows, q_turned, tile)
     for j in range(tile.rows, rounded_up(tile.rows, STRIP)):
         s[j] = -np.inf
