@@ -454,6 +454,34 @@ def test_json_is_read_in_one_place(name):
 # --- what loads when -------------------------------------------------------------------------------------------------
 
 
+KERNELS = sorted(str(path.relative_to(PACKAGE)) for path in (PACKAGE / "kernels").rglob("*.*") if path.suffix != ".pyc")
+SPEED = re.compile(
+    r"\d ?%|\d ?(ms|µs|ns|[GT]B/s|[GT]FLOP)\b|\b(half|third|quarter|tenth) (of )?the (time|speed)\b"
+    r"|\b(\d+|two|three|four|five|six|ten) times (as|faster|quicker|slower)\b"
+)
+
+
+def figures_of_speed(source: str, suffix: str) -> list[str]:
+    """The comments and docstrings of a file of Python or CUDA that have one."""
+    texts = comments_and_docstrings(source) if suffix == ".py" else re.findall(r"//.*", source)
+    return [text for text in texts if SPEED.search(text)]
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_figures_of_speed_are_not_in_the_sources_of_kernels(name):
+    """They go stale there: a command measures them, and benchmarks/results and README.md show them."""
+    path = PACKAGE / name
+    found = figures_of_speed(path.read_text(encoding="utf-8"), path.suffix)
+    assert not found, f"{name}: {found}"
+
+
+@pytest.mark.parametrize("figure", ["packed 87 % of it", "14.5 ms", "42 GB/s", "six times slower", "at half the speed"])
+def test_a_planted_figure_of_speed_is_seen(figure):
+    assert figures_of_speed(f'def f():\n    """{figure}"""\n', ".py")
+    assert figures_of_speed(f"x = 1;  // {figure}", ".cu")
+    assert not figures_of_speed("// 16 bytes of 32 lanes, x % 4, twice", ".cu")
+
+
 HEAVY = ("numba", "llvmlite", "matplotlib", "tokenizers", "rich", "typer", "safetensors", "cupy", "torch", "scipy")
 HEAVY += ("transformers", "huggingface_hub")
 

@@ -18,7 +18,7 @@ FLOAT32 = np.dtype(np.float32)
 def folder(tmp_path, monkeypatch):
     """An empty folder for the cache, in a process that has said nothing yet."""
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(disk_cache, "_told", set())
+    monkeypatch.setattr(disk_cache, "_warned", set())
     monkeypatch.setattr(disk_cache, "could_not_write", [])
     return tmp_path
 

@@ -1,4 +1,4 @@
-"""Telling those who watch that kernels are being compiled: a newcomer's first seconds, when nothing else happens."""
+"""Callbacks for "kernels are being compiled": a newcomer's first seconds, when nothing else happens."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,13 +8,13 @@ _watchers: list[Callable[[], None]] = []
 
 @contextmanager
 def watched_by(notify: Callable[[], None]) -> Iterator[None]:
-    """Inside this block `notify` is called the first time that something is compiled."""
-    told = False
+    """Inside this block call `notify` the first time that something is compiled."""
+    notified = False
 
     def once() -> None:
-        nonlocal told
-        if not told:
-            told = True
+        nonlocal notified
+        if not notified:
+            notified = True
             notify()
 
     _watchers.append(once)
@@ -25,6 +25,6 @@ def watched_by(notify: Callable[[], None]) -> Iterator[None]:
 
 
 def tell() -> None:
-    """For those who compile: say so."""
+    """Notify those who watch. Call it before compiling."""
     for watcher in tuple(_watchers):
         watcher()

@@ -16,9 +16,9 @@ A GPU runs a kernel on a grid of blocks of threads. The threads of a block share
 nothing of each other. So what belongs together (a row of a layer norm, a tile of attention) is one block's, or one
 warp's, work.
 
-Python only queues kernels; the GPU runs them one after the other while Python goes on. Nothing here waits for a result,
-or a GPU would idle while Python makes up its mind; and all sums are added in one order, whatever the threads do, so
-that a run can be repeated bit for bit.
+Python only queues kernels. The GPU runs them one after the other while Python continues. Nothing in this folder waits
+for a result, or the GPU would idle while Python decides what comes next. All sums are added in one order, whatever the
+threads do, so that a run can be repeated bit for bit.
 """
 
 _ROUNDED = ("bfloat16", "tf32")
@@ -26,7 +26,7 @@ PRECISIONS = {"linear": _ROUNDED, "gelu_linear": _ROUNDED, "attention": _ROUNDED
 
 
 def missing() -> None:
-    """No reason why kernels cannot run: whoever has arrays on a GPU has what they take."""
+    """Nothing keeps kernels from running: arrays on a GPU come with all that kernels need."""
 
 
 def cannot_round(precision: str) -> str | None:

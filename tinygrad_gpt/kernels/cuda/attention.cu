@@ -1,5 +1,5 @@
-// Attention, forward, without ever holding the (Tq, Tk) matrix of weights (ops/attention.py derives it, and
-// kernels/numba/attention.py tells the way: Dao et al., "FlashAttention", 2022; Dao, "FlashAttention-2", 2023).
+// Attention, forward, without ever holding the (Tq, Tk) matrix of weights (ops/attention.py derives it;
+// kernels/numba/attention.py explains the method: Dao et al., "FlashAttention", 2022; Dao, "FlashAttention-2", 2023).
 //
 //     S = scale q kᵀ,   P = exp(S - max),   y = P v / ΣP;   log ΣP + max is saved
 //
@@ -22,11 +22,11 @@
 // what was summed is scaled down to it. Powers are of 2, which is what the hardware makes: e^x = 2^(x log₂ e).
 // A row is spread over four lanes (warp_matrix.cuh). Each adds up its own weights, and at the end the four add theirs.
 //
-// To be read before: tensor_core.cuh, what the instructions for products do; warp_matrix.cuh, matrices dealt out to a
+// Read first: tensor_core.cuh, what the instructions for products do; warp_matrix.cuh, matrices dealt out to a
 // warp and their products; flash/scores.cuh, which scores count.
 //
-// What should limit it, and has not been measured: the products, if enough warps are there to hide the latency of
-// reading tiles. Two blocks to a multiprocessor (BLOCKS: each thread then has up to 255 registers) let one compute while
+// The products should limit its speed (not measured yet), if there are enough warps to hide the latency of reading
+// tiles. Two blocks to a multiprocessor (BLOCKS: each thread then has up to 255 registers) let one compute while
 // the other waits. For bfloat16 and D = 64, 128 queries and 64 keys take 2 million operations for 32 KiB of k and v.
 
 #include "machine/tensor_core.cuh"
@@ -43,8 +43,7 @@ __device__ inline real row_sum(real x) {
     return x + __shfl_xor_sync(0xffffffff, x, 2);
 }
 
-constexpr int N = TILE / 32;       // Pieces across the tile's keys
-constexpr int OUT = COLUMNS / 32;  // and across the columns of y that a block makes
+constexpr int N = TILE / 32;  // Pieces across the tile's keys
 
 // One row of scores: its weights in their place; y and total, what was summed before, scaled to the new peak. `scale`
 // is in units of log₂ e.
@@ -80,22 +79,18 @@ __device__ inline void weigh(Piece (&s)[N], Piece (&y)[OUT], int e, real scale, 
 // the log₂ of the sum of 2^(scale log₂ e · score). A block for each tile of queries of each head, and for each COLUMNS
 // columns of y where D is too large for one block.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) forward(
-    const real* q, int64 q_b, int64 q_h, int64 q_t, const real* k, int64 k_b, int64 k_h, int64 k_t, const real* v,
-    int64 v_b, int64 v_h, int64 v_t, SCORES_PARAMETERS, real score_scale, real* y_all, real* lse) {
+    STRIDED(q), STRIDED(k), STRIDED(v), SCORES_PARAMETERS, real score_scale, real* y_all, real* lse) {
     extern __shared__ __align__(16) real shared[];
     Word* const k_tile = (Word*)shared;                       // (TILE, DEPTH)
     Word* const v_turned = k_tile + TILE * row_words(DEPTH);  // (COLUMNS, TILE)
 
-    constexpr int QUERIES = 16 * ROWS * (THREADS / WARP), PARTS = (DEPTH + COLUMNS - 1) / COLUMNS;
-    const int tiles = (tq + QUERIES - 1) / QUERIES;
-    const int start = (tiles - 1 - blockIdx.x % tiles) * QUERIES;  // those that see most keys begin first
-    const int column = blockIdx.x / tiles % PARTS * COLUMNS;
-    const int64 head = blockIdx.x / tiles / PARTS, b = head / heads, h = head % heads;
+    constexpr int QUERIES = 16 * ROWS * (THREADS / WARP);
+    const auto [start, column, head] = this_part(tq, QUERIES, true);  // queries that see most keys begin first
+    const int64 b = head / heads, h = head % heads;
     const Scores scores = SCORES_OF(b, h);
     const int i_first = start + threadIdx.x / WARP * 16 * ROWS;  // this warp's first query
-    const Rows k_rows = {k + b * k_b + h * k_h, (int)k_t, (int)tk, (int)d};
-    const Rows v_rows = {v + b * v_b + h * v_h, (int)v_t, (int)tk, (int)d};
-    const LeftRows<ROWS, KEEP> q_rows(Rows{q + b * q_b + h * q_h, (int)q_t, (int)tq, (int)d}.from(i_first));
+    const Rows k_rows = ROWS_OF(k, tk), v_rows = ROWS_OF(v, tk);
+    const LeftRows<ROWS, KEEP> q_rows(ROWS_OF(q, tq).from(i_first));
     const real scale = score_scale * LOG2_E;
 
     Piece y[ROWS][OUT];

@@ -1,17 +1,17 @@
 """Attention on the GPU, without ever holding the (Tq, Tk) matrix of weights (ops/attention.py derives the gradients).
 
-attention.cu tells how for many queries, flash/one_query.cu for a few, where a token at a time is generated, and
-flash/backward.cu for the gradients; each has a file of Python beside it.
+attention.cu explains the kernel for many queries, flash/one_query.cu those for a few, when one token at a time is
+generated, and flash/backward.cu those for the gradients. Each has a Python file beside it.
 
-float32 is multiplied on tensor cores, each number as the sum of two of TF32 (three products for one, "3xTF32"): what is
-left out is 2⁻²² of a product, where float32 itself rounds by 2⁻²⁴, and it takes less time than the units for float32.
-GPUs without TF32, and float64, multiply by the common units.
+float32 is multiplied on tensor cores, each number as the sum of two TF32 numbers (three products for one, "3xTF32").
+What this leaves out is 2⁻²² of a product, where float32 itself rounds by 2⁻²⁴. float64, and GPUs without TF32, multiply
+on the ordinary cores.
 
 In tf32 and bfloat16, q, k, v and dy are rounded, the weights and dS, each when it goes into a product. All arrays are
 float32, and so are the scores, the sums of weights and what products are added up in.
 
 q, k and v are read by their strides, where they are: views (B, H, T, D) of the (B, T, 3C) that one linear layer made.
-The gradients are made as views of one (B, T, 3, H, D) in turn, the gradient of that layer's output, and y as a view of
+The gradients are views of one new (B, T, 3, H, D), the gradient of that layer's output, and y is a view of
 (B, T, H, D): splitting and joining heads moves nothing.
 """
 
@@ -55,7 +55,7 @@ def way_in(precision, q) -> str:
 
 
 def _no_room(way: str, q) -> str | None:
-    """Why tiles of such heads do not fit into a multiprocessor, or None. (Those of ways that round are no larger.)"""
+    """Why tiles of q's heads do not fit into a multiprocessor, or None. (Ways that round need no larger ones.)"""
     what = way, q.dtype.name, q.shape[3]
     need, have = max(shared_memory(shape_of(*what)), most_shared_memory_of_backward(*what)), most_shared_memory()
     return f"takes {need} bytes of shared memory, of which a block has {have} here" if need > have else None

@@ -4,7 +4,7 @@
 
 __device__ inline bool is_row(int64 id, int64 v) { return id >= 0 && id < v; }
 
-// y[i] = weight[ids[i]]; a row of nan for an id that is none of the table's.
+// y[i] = weight[ids[i]]; a row of nan for an id that the table does not have.
 extern "C" __global__ void forward(const int64* ids, const real* weight, real* y, int64 v, int64 r, int64 channels) {
     const int64 i = row_number();
     if (i >= r) return;

@@ -5,7 +5,7 @@
     h again, and dx = dh * gelu'(x)                 in one pass over memory
     dweight = dy.T @ h                              (C_out, R) @ (R, C_in)
 
-That pass writes dx over dh. For products of bfloat16 numbers it, and forward's, rounds h as it writes it.
+That pass writes dx over dh. For products of bfloat16 numbers, both passes round h as they write it.
 """
 
 from typing import NamedTuple
@@ -63,7 +63,7 @@ def backward(dy, saved):
 
 
 def _gelu(precision, x, *more):
-    """Room for h, how many blocks it takes, and the kernels that write it as products of this precision read it."""
+    """An empty h, how many blocks fill it, and the kernels that write it as products of this precision read it."""
     rounded = precision == "bfloat16"
     h = np.empty_like(x, dtype=BFLOAT16) if rounded else np.empty_like(x)
     at_once = pack(x.size, x, h, *more)

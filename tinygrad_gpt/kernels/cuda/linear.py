@@ -20,7 +20,7 @@ from tinygrad_gpt.kernels.cuda.machine.sum_rows import sum_rows
 
 class Saved(NamedTuple):
     x: Array  # (R, C_in), as products read it
-    weight: Array  # (C_out, C_in), likewise
+    weight: Array  # (C_out, C_in), as products read it
     has_bias: bool
     shape: tuple[int, ...]  # of x
     precision: str

@@ -1,4 +1,4 @@
-"""The logarithm of softmax along the last axis on the GPU: the kernels of softmax.cu, told so (ops/ derives it)."""
+"""The logarithm of softmax along the last axis on the GPU: softmax.cu's kernels with a flag (ops/ derives it)."""
 
 from tinygrad_gpt.kernels.cuda.softmax import Saved, along_rows, backward_along_rows, why_not
 

@@ -4,7 +4,8 @@
     da = dy @ bᵀ    (..., M, N) @ (..., N, K)
     db = aᵀ @ dy    (..., K, M) @ (..., M, N)
 
-CuPy's own product copies what does not lie row by row, as transposed matrices don't; here they are read where they lie.
+CuPy's own product copies a matrix that does not lie row by row, a transposed one for example. This one reads it where
+it lies.
 """
 
 import math

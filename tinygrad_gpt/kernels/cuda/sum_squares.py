@@ -1,6 +1,6 @@
 """The sum of squares on the GPU (ops/sum_squares.py): each piece's in float64, then those added in order.
 
-The sum stays on the GPU. Whoever makes a Python number of it waits for it: once a step, for the norm of the gradient.
+The sum stays on the GPU. Making a Python number of it waits for the GPU: once a step, for the norm of the gradient.
 """
 
 import cupy

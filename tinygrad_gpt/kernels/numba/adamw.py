@@ -1,5 +1,5 @@
 """The AdamW update of all parameters on the CPU, in one pass over memory instead of a dozen (ops/adamw.py has the
-equations). Where arrays share memory, the order of the updates matters, and the reference, which has one, makes them.
+equations). Where arrays share memory, the order of the updates matters, so the reference makes them.
 """
 
 import math

@@ -1,7 +1,7 @@
-"""A sum and its layer norm on the CPU, row by row: a row of the sum is normalised while it is in the cache, and so is
-its gradient when what else reaches it is added (ops/add_layer_norm.py).
+"""A sum and its layer norm on the CPU, row by row (ops/add_layer_norm.py). A row of the sum is normalised while it is
+in the cache, and the two gradients of a row are added while they are.
 
-The bits are those of the sum and then layer_norm.py, whose work on a row this is.
+It gives the bits of a sum followed by layer_norm.py, whose functions it calls for each row.
 """
 
 import numpy as np

@@ -10,7 +10,7 @@ Their scores against BLOCK keys at a time make a tile that stays in the cache un
 The maximum of a row is not known before its last tile. So forward goes by the largest score so far, and when a tile
 brings a larger one, ΣP and P v are scaled down to it: "online softmax" (Milakov and Gimelshein, 2018).
 
-dy · y stands for the Σ_j P_j dP_j of softmax: y = Σ_j P_j v_j and dP_j = dy · v_j, so the two are one number, and with
+dy · y stands for the Σ_j P_j dP_j of softmax: y = Σ_j P_j v_j and dP_j = dy · v_j, so the two are one number. With
 dropout they still are.
 
 Tiles lie on their side, a row for each key, a column for each query, Sᵀ = k (scale q)ᵀ. Softmax then works down the
@@ -19,13 +19,13 @@ transposing. What a causal query cannot see is not computed: a STRIP of keys sta
 them, and a strip of queries ends at the last key that one of them sees.
 
 q, k and v are read by their strides, where they are: views (B, H, T, D) of the (B, T, 3C) that one linear layer made.
-k and v of a head are first copied side by side, D padded with zeros to whole vectors. The gradients are made as views
-of one (B, T, 3, H, D) in turn, the gradient of that layer's output, and y as a view of (B, T, H, D): splitting and
-joining heads moves nothing.
+k and v of a head are first copied side by side, D padded with zeros to whole vectors. The gradients are views of one
+new (B, T, 3, H, D), the gradient of that layer's output, and y is a view of (B, T, H, D): splitting and joining heads
+moves nothing.
 
 With few heads, the queries of a head are dealt out into chunks, so that all threads have work. Each chunk then has a dk
-and dv of its own, added up at the end in order. The number of chunks depends on the shapes only, so that the result
-never depends on the threads.
+and dv of its own, and these are added in order at the end. The number of chunks depends on the shapes only, so that the
+result never depends on the threads.
 """
 
 import math
@@ -39,6 +39,9 @@ from tinygrad_gpt.kernels.numba.flash.one_query import one_query
 from tinygrad_gpt.kernels.numba.flash.tiles import (
     BLOCK,
     STRIP,
+    Dropping,
+    Tile,
+    Visible,
     dot,
     drop_weights,
     exp_of_columns,
@@ -71,8 +74,9 @@ class Saved(NamedTuple):
     v: Array  # (B, H, Tk, D)
     y: Array  # (B, H, Tq, D)
     lse: Array  # (B, H, Tq)
-    visible: tuple  # what decides which scores count, as the kernels take it
-    dropping: tuple  # and which weights are dropped
+    visible: Visible
+    dropping: Dropping
+    scale: float
 
 
 def why_not(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0):
@@ -89,25 +93,26 @@ def forward(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0
     if not k.shape == v.shape == (b, h, tk, d):
         raise ValueError(f"attention: expected q, k and v that fit, got {q.shape}, {k.shape} and {v.shape}")
     q, k, v = _adjacent(q), _adjacent(k), _adjacent(v)
-    if mask is None:  # one True that stands for all, a tenth of the time that np.broadcast_to takes
+    if mask is None:  # one True that stands for all; np.broadcast_to takes longer
         shown = np.ndarray((b, h, tq, tk), bool, _TRUE, strides=(0, 0, 0, 0))
     else:  # a copy: backward computes the same scores again, whatever is written into the mask until then
         shown = np.broadcast_to(mask.copy(), (b, h, tq, tk))
-    visible = (shown, mask is not None, causal, 1 / math.sqrt(d) if scale is None else scale)
-    dropping = (np.uint64(drop_threshold(dropout)), 1 / (1 - dropout), np.uint64(seed))
+    scale = 1 / math.sqrt(d) if scale is None else scale
+    visible = Visible(shown, mask is not None, causal)
+    dropping = Dropping(np.uint64(drop_threshold(dropout)), 1 / (1 - dropout), np.uint64(seed))
     y = _heads_last(q, b, tq, h, d)
     lse = np.empty((b, h, tq), q.dtype)
     if tk == 0:
         y[...] = 0
     elif tq == 1 and dropout == 0:
-        one_query(q, k, v, shown, mask is not None, visible[3], y, lse)
+        one_query(q, k, v, shown, mask is not None, scale, y, lse)
     elif y.size:
-        _forward(q, k, v, *visible, *dropping, _chunks(b * h, tq), y, lse)
-    return y, Saved(q, k, v, y, lse, visible, dropping)
+        _forward(q, k, v, *visible, *dropping, scale, _chunks(b * h, tq), y, lse)
+    return y, Saved(q, k, v, y, lse, visible, dropping, scale)
 
 
 def backward(dy, saved):
-    q, k, v, y, lse, visible, dropping = saved
+    q, k, v, y, lse, visible, dropping, scale = saved
     check_dy("attention", dy, y.shape, y.dtype)
     q, k, v, y = _adjacent(q), _adjacent(k), _adjacent(v), _adjacent(y)  # they were; strides can be set in place
     b, h, tq, d = q.shape
@@ -124,7 +129,7 @@ def backward(dy, saved):
     dk_parts, dv_parts = dk[None], dv[None]
     if chunks > 1:
         dk_parts, dv_parts = _heads_last(k, chunks, b, tk, h, d), _heads_last(k, chunks, b, tk, h, d)
-    _backward(_adjacent(dy), q, k, v, y, lse, *visible, *dropping, dq, dk_parts, dv_parts)
+    _backward(_adjacent(dy), q, k, v, y, lse, *visible, *dropping, scale, dq, dk_parts, dv_parts)
     if chunks > 1:
         dk_parts.sum(axis=0, out=dk)
         dv_parts.sum(axis=0, out=dv)
@@ -147,12 +152,28 @@ def _chunks(heads: int, tq: int) -> int:
     return max(1, min(blocks, ENOUGH // max(1, heads)))
 
 
-# Arguments of both kernels: visible = (shown, has_mask, causal, scale), dropping = (threshold, keep_scale, seed).
-def _visible_and_dropping(f):
-    return read(types.boolean, "B H Tq Tk", "A"), types.boolean, types.boolean, f, types.uint64, f, types.uint64
+class QKV(NamedTuple):
+    """q, k and v of one head, (Tq, D) and twice (Tk, D), or their gradients."""
+
+    q: Array
+    k: Array
+    v: Array
+
+
+class Part(NamedTuple):
+    """A piece of work: blocks chunk, chunk + chunks, ... of the queries of one head."""
+
+    head: int  # counted over all sequences
+    chunk: int
+    chunks: int
 
 
 _QUERIES, _KEYS = "B H Tq D", "B H Tk D"
+
+
+def _visible_dropping_and_scale(f):
+    shown = read(types.boolean, "B H Tq Tk", "A")
+    return *Visible(shown, types.boolean, types.boolean), *Dropping(types.uint64, f, types.uint64), f
 
 
 # --- forward -----------------------------------------------------------------------------------------------------
@@ -160,52 +181,58 @@ _QUERIES, _KEYS = "B H Tq D", "B H Tk D"
 
 @kernel(
     lambda f: (
-        read(f, _QUERIES, "A"), *[read(f, _KEYS, "A")] * 2, *_visible_and_dropping(f), types.int64,
+        read(f, _QUERIES, "A"), *[read(f, _KEYS, "A")] * 2, *_visible_dropping_and_scale(f), types.int64,
         write(f, _QUERIES, "A"), write(f, "B H Tq"),
     )
 )  # fmt: skip
-def _forward(share, q, k, v, shown, has_mask, causal, scale, threshold, keep_scale, seed, chunks, y, lse):
+def _forward(share, q, k, v, shown, has_mask, causal, threshold, keep_scale, seed, scale, chunks, y, lse):
     b, h = q.shape[:2]
+    dropping = Dropping(threshold, keep_scale, seed)
     for item in my_part(share, b * h * chunks):
-        head, chunk = item // chunks, item % chunks
-        bi, hi = head // h, head % h
-        _forward_head(
-            q[bi, hi], k[bi, hi], v[bi, hi], shown[bi, hi], has_mask, causal, scale,
-            threshold, keep_scale, seed, head, chunk, chunks, y[bi, hi], lse[bi, hi],
-        )  # fmt: skip
+        part = Part(item // chunks, item % chunks, chunks)
+        bi, hi = part.head // h, part.head % h
+        visible = Visible(shown[bi, hi], has_mask, causal)
+        qkv = QKV(q[bi, hi], k[bi, hi], v[bi, hi])
+        _forward_head(qkv, visible, dropping, scale, part, y[bi, hi], lse[bi, hi])
 
 
 @pasted
-def _forward_head(q, k, v, shown, has_mask, causal, scale, threshold, keep_scale, seed, head, chunk, chunks, y, lse):
-    """One head: q and y (Tq, D), k and v (Tk, D), shown (Tq, Tk), lse (Tq,); every chunks-th block of its queries."""
+def _forward_head(qkv, visible, dropping, scale, part, y, lse):
+    """A part of one head: writes its rows of y (Tq, D) and lse (Tq,)."""
+    q, k, v = qkv
     (tq, d), tk = q.shape, k.shape[0]
+    causal = visible.causal
     depth = rounded_up(d, STRIP)
-    k_rows, v_rows = padded(k, depth), padded(v, depth)
-    q_turned, y_rows, p = np.empty((depth, BLOCK), q.dtype), np.empty((BLOCK, depth), q.dtype), new_tile(q)
-    zeros = np.zeros((1, BLOCK), q.dtype)
-    peak, total, shrink = np.empty(BLOCK, q.dtype), np.empty(BLOCK, q.dtype), np.empty(BLOCK, q.dtype)
-    for start in range(chunk * BLOCK, tq, chunks * BLOCK):
+    k_rows, v_rows = padded(k, depth), padded(v, depth)  # (Tk or a little more, depth)
+    q_turned = np.empty((depth, BLOCK), q.dtype)  # scale qᵀ of a block of queries
+    y_rows = np.empty((BLOCK, depth), q.dtype)  # its y, not yet divided by ΣP
+    p = new_tile(q)  # (BLOCK keys, BLOCK queries): S, then P
+    zeros = np.zeros((1, BLOCK), q.dtype)  # a row for sums to begin with
+    peak = np.empty(BLOCK, q.dtype)  # of each query: the largest score so far,
+    total = np.empty(BLOCK, q.dtype)  # ΣP so far,
+    shrink = np.empty(BLOCK, q.dtype)  # and e^(peak before the last tile - peak)
+    for start in range(part.chunk * BLOCK, tq, part.chunks * BLOCK):
         count = min(BLOCK, tq - start)
         past = start + tk - tq  # of the block's queries, number i sees the keys up to number past + i
         keys = keys_seen(past + count - 1, tk, causal)
         turn(q, start, count, scale, q_turned)
         peak[:], total[:], y_rows[:] = -np.inf, 0, 0
         for first in range(0, keys, BLOCK):
-            rows = min(BLOCK, keys - first)
+            tile = Tile(first, min(BLOCK, keys - first), past, causal)
             # Sᵀ = k (scale q)ᵀ: (keys, D) @ (D, queries)
-            scores(p, zeros, k_rows, q_turned, first, rows, past, causal)
-            if has_mask:
-                hide_masked(p, shown, start, count, first, rows)
+            scores(p, zeros, k_rows, q_turned, tile)
+            if visible.has_mask:
+                hide_masked(p, visible.shown, start, count, tile)
             # P = exp(S - max), what was summed before scaled to the new maximum
-            raise_peak(p, first, rows, past, causal, peak, shrink)
-            exp_of_columns(p, first, rows, past, causal, peak, total, shrink)
+            raise_peak(p, tile, peak, shrink)
+            exp_of_columns(p, tile, peak, total, shrink)
             for i in range(count):
                 scale_row(y_rows[i], shrink[i])
-            if threshold > 0:
-                drop_weights(p, rows, (head * tq + start) * tk + first, tk, threshold, keep_scale, seed)
+            if dropping.threshold > 0:
+                drop_weights(p, tile, (part.head * tq + start) * tk + first, tk, dropping)
             # y += P v: (queries, keys) @ (keys, D)
             for i in range(0, count, STRIP):
-                seen = min(rows, keys_seen(past + i + STRIP - 1, tk, causal) - first)
+                seen = min(tile.rows, keys_seen(past + i + STRIP - 1, tk, causal) - first)
                 y_strip = at(y_rows, i, 0)
                 multiply(y_strip, y_strip, at(p.T, i, 0), at(v_rows, first, 0), STRIP, seen, depth)
         for i in range(count):
@@ -220,37 +247,41 @@ def _forward_head(q, k, v, shown, has_mask, causal, scale, threshold, keep_scale
 @kernel(
     lambda f: (
         *[read(f, _QUERIES, "A")] * 2, *[read(f, _KEYS, "A")] * 2, read(f, _QUERIES, "A"), read(f, "B H Tq"),
-        *_visible_and_dropping(f), write(f, _QUERIES, "A"), *[write(f, f"chunks {_KEYS}", "A")] * 2,
+        *_visible_dropping_and_scale(f), write(f, _QUERIES, "A"), *[write(f, f"chunks {_KEYS}", "A")] * 2,
     )
 )  # fmt: skip
-def _backward(share, dy, q, k, v, y, lse, shown, has_mask, causal, scale, threshold, keep_scale, seed, dq, dk, dv):
+def _backward(share, dy, q, k, v, y, lse, shown, has_mask, causal, threshold, keep_scale, seed, scale, dq, dk, dv):
     b, h = q.shape[:2]
+    dropping = Dropping(threshold, keep_scale, seed)
     chunks = dk.shape[0]
     for item in my_part(share, b * h * chunks):
-        head, chunk = item // chunks, item % chunks
-        bi, hi = head // h, head % h
-        _backward_head(
-            dy[bi, hi], q[bi, hi], k[bi, hi], v[bi, hi], y[bi, hi], lse[bi, hi], shown[bi, hi], has_mask, causal, scale,
-            threshold, keep_scale, seed, head, chunk, chunks, dq[bi, hi], dk[chunk, bi, hi], dv[chunk, bi, hi],
-        )  # fmt: skip
+        part = Part(item // chunks, item % chunks, chunks)
+        bi, hi = part.head // h, part.head % h
+        visible = Visible(shown[bi, hi], has_mask, causal)
+        qkv = QKV(q[bi, hi], k[bi, hi], v[bi, hi])
+        gradients = QKV(dq[bi, hi], dk[part.chunk, bi, hi], dv[part.chunk, bi, hi])
+        _backward_head(dy[bi, hi], qkv, y[bi, hi], lse[bi, hi], visible, dropping, scale, part, gradients)
 
 
 @pasted
-def _backward_head(
-    dy, q, k, v, y, lse, shown, has_mask, causal, scale, threshold, keep_scale, seed, head, chunk, chunks, dq, dk, dv
-):
-    """One head, as in _forward_head; dq is written for this chunk's queries, dk and dv are what they add to them."""
+def _backward_head(dy, qkv, y, lse, visible, dropping, scale, part, gradients):
+    """A part of one head: writes dq of its queries, and into dk and dv what these queries add to them."""
+    q, k, v = qkv
+    dq, dk, dv = gradients
     (tq, d), tk = q.shape, k.shape[0]
+    causal = visible.causal
     depth = rounded_up(d, STRIP)
-    k_rows, v_rows = padded(k, depth), padded(v, depth)
-    dk_rows, dv_rows = np.zeros(k_rows.shape, q.dtype), np.zeros(k_rows.shape, q.dtype)
-    q_turned, dy_turned = np.empty((depth, BLOCK), q.dtype), np.empty((depth, BLOCK), q.dtype)
-    q_rows, dy_rows = np.zeros((BLOCK, depth), q.dtype), np.zeros((BLOCK, depth), q.dtype)
-    dq_rows, p, ds = np.empty((BLOCK, depth), q.dtype), new_tile(q), new_tile(q)
-    zeros = np.zeros((1, BLOCK), q.dtype)
-    block_lse, along_y = np.zeros(BLOCK, q.dtype), np.zeros(BLOCK, q.dtype)
+    k_rows, v_rows = padded(k, depth), padded(v, depth)  # (Tk or a little more, depth)
+    dk_rows, dv_rows = np.zeros(k_rows.shape, q.dtype), np.zeros(k_rows.shape, q.dtype)  # theirs
+    q_turned = np.empty((depth, BLOCK), q.dtype)  # scale qᵀ of a block of queries,
+    dy_turned = np.empty((depth, BLOCK), q.dtype)  # and its dyᵀ
+    q_rows, dy_rows = np.zeros((BLOCK, depth), q.dtype), np.zeros((BLOCK, depth), q.dtype)  # q and dy as they are
+    dq_rows = np.empty((BLOCK, depth), q.dtype)
+    p, ds = new_tile(q), new_tile(q)  # (BLOCK keys, BLOCK queries): S, then P; dP, then dS
+    zeros = np.zeros((1, BLOCK), q.dtype)  # a row for sums to begin with
+    block_lse, along_y = np.zeros(BLOCK, q.dtype), np.zeros(BLOCK, q.dtype)  # of each query: lse and dy · y
     one = q.dtype.type(1)
-    for start in range(chunk * BLOCK, tq, chunks * BLOCK):
+    for start in range(part.chunk * BLOCK, tq, part.chunks * BLOCK):
         count = min(BLOCK, tq - start)
         past = start + tk - tq
         keys = keys_seen(past + count - 1, tk, causal)
@@ -264,27 +295,28 @@ def _backward_head(
             block_lse[i], along_y[i] = lse[start + i], dot(dy_rows[i], as_contiguous(y[start + i]))
         dq_rows[:] = 0
         for first in range(0, keys, BLOCK):
-            rows = min(BLOCK, keys - first)
+            tile = Tile(first, min(BLOCK, keys - first), past, causal)
+            number = (part.head * tq + start) * tk + first  # of the tile's first weight
             # Sᵀ = k (scale q)ᵀ,  dPᵀ = v dyᵀ
-            scores(p, zeros, k_rows, q_turned, first, rows, past, causal)
-            if has_mask:
-                hide_masked(p, shown, start, count, first, rows)
-            products(ds, zeros, v_rows, dy_turned, first, rows, past, causal)
-            if threshold > 0:
-                drop_weights(ds, rows, (head * tq + start) * tk + first, tk, threshold, keep_scale, seed)
+            scores(p, zeros, k_rows, q_turned, tile)
+            if visible.has_mask:
+                hide_masked(p, visible.shown, start, count, tile)
+            products(ds, zeros, v_rows, dy_turned, tile)
+            if dropping.threshold > 0:
+                drop_weights(ds, tile, number, tk, dropping)
             # P = exp(S - lse),  dS = P (dP - dy . y)
-            weights_and_gradient(p, ds, first, rows, past, causal, block_lse, along_y)
-            if threshold > 0:
-                drop_weights(p, rows, (head * tq + start) * tk + first, tk, threshold, keep_scale, seed)
+            weights_and_gradient(p, ds, tile, block_lse, along_y)
+            if dropping.threshold > 0:
+                drop_weights(p, tile, number, tk, dropping)
             # dv += Pᵀ dy,  dk += dSᵀ q: (keys, queries) @ (queries, D)
-            for j in range(0, rows, STRIP):
-                left = first_query(first + j, past, causal)
+            for j in range(0, tile.rows, STRIP):
+                left = first_query(j, tile)
                 dv_strip, dk_strip = at(dv_rows, first + j, 0), at(dk_rows, first + j, 0)
                 multiply(dv_strip, dv_strip, at(p, j, left), at(dy_rows, left, 0), STRIP, BLOCK - left, depth)
                 multiply(dk_strip, dk_strip, at(ds, j, left), at(q_rows, left, 0), STRIP, BLOCK - left, depth)
             # dq += dS k: (queries, keys) @ (keys, D)
             for i in range(0, count, STRIP):
-                seen = min(rows, keys_seen(past + i + STRIP - 1, tk, causal) - first)
+                seen = min(tile.rows, keys_seen(past + i + STRIP - 1, tk, causal) - first)
                 dq_strip = at(dq_rows, i, 0)
                 multiply(dq_strip, dq_strip, at(ds.T, i, 0), at(k_rows, first, 0), STRIP, seen, depth)
         write_scaled(dq_rows, scale, dq[start : start + count])

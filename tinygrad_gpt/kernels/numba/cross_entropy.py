@@ -1,9 +1,9 @@
 """Softmax cross-entropy on the CPU, fused (ops/cross_entropy.py derives it).
 
-Each row of logits is read twice in forward, for its maximum and for its sum of exponentials, and stays in the cache in
-between: a vocabulary of 50257 takes 200 kB. Saved are two numbers a row, its maximum and that sum; backward writes
-each gradient in one pass, p - q scaled by the row's dy, and over the logits themselves where nobody else holds them any
-more: they are often the largest array of a model.
+Forward reads each row of logits twice, for its maximum and for its sum of exponentials. The row stays in the cache in
+between: a vocabulary of 50257 takes 200 kB. Saved are these two numbers of each row. Backward writes each gradient in
+one pass, p - q scaled by the row's dy, and over the logits themselves where nothing else holds them: they are often the
+largest array of a model.
 """
 
 import math
@@ -44,7 +44,7 @@ def forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reductio
         raise ValueError(
             f"cross_entropy: expected logits (..., V) and targets (...), got {logits.shape}, {targets.shape}"
         )
-    targets = targets.copy()  # an index of compiled code: what nobody else can write to is checked
+    targets = targets.copy()  # compiled code uses them as indices: check a copy that nothing else can write to
     check_ids("cross_entropy", "targets", targets, z.shape[1], passed_over=ignore_index)
     t, counts = counted(targets, ignore_index, ignored=-1)
     loss, peak, total = np.empty((3, len(z)), z.dtype)
@@ -94,7 +94,7 @@ def _forward(share, z, targets, label_smoothing, loss, peaks, totals):
 
 @kernel(lambda f: (write(f, "R V"), read(numba.int64, "R"), *[read(f, "R")] * 3, f))
 def _backward(share, z, targets, peaks, totals, dloss, label_smoothing):
-    """Each row of logits becomes its gradient. (One array, not two that may be the same, else it is not vectorised.)"""
+    """Each row of logits becomes its gradient. (With two arrays that may be one, the loop would not be vectorised.)"""
     r, v = z.shape
     everywhere = label_smoothing / z.dtype.type(v)
     for i in my_part(share, r):

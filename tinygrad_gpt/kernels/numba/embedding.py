@@ -1,12 +1,12 @@
 """Looking up and scattering rows of a table on the CPU (ops/embedding.py).
 
-Forward is a copy of rows, which NumPy does well. Backward adds rows of dy into those of dweight: into the gradient that
-the table has already, if it has one (sparse_rows.SparseRows; a GPT's table is its output layer too). Two threads must
-not add to one row, and the order of the additions decides the rounding, so the threads share out the channels: each
-goes through all ids, in order, for its strip of channels.
+Forward is a copy of rows, which NumPy does well. Backward adds rows of dy into those of dweight, or into the gradient
+that the table already has (sparse_rows.SparseRows; a GPT's table is its output layer too). Two threads must not add to
+one row, and the order of the additions decides the rounding. So the threads share out the channels: each goes through
+all ids, in order, for its strip of channels.
 
-An id is a place in memory that is written to. So the ids are copied, and the copy is checked: what is written into the
-batch between forward and backward does not matter.
+An id decides where in memory a kernel writes. So the ids are copied and the copy is checked: writing into the batch
+between forward and backward changes nothing.
 """
 
 from typing import NamedTuple

@@ -5,7 +5,7 @@
     h again, and dx = dh * gelu'(x)                 in one pass, which share an exp
     dweight = dy.T @ h                              (C_out, R) @ (R, C_in)
 
-That pass writes dx over dh, and h over x if nobody else needs x: then backward asks for one array of x's size.
+That pass writes dx over dh, and h over x if nothing else holds x. Then backward needs only one new array of x's size.
 """
 
 from typing import NamedTuple

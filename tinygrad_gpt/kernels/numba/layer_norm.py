@@ -3,8 +3,8 @@
 Saved are the mean (μ, and ρ, what it lost in rounding) and 1/deviation of each row, three numbers instead of the C of
 x̂, which backward computes again from x.
 
-Where ρ² is nothing beside the variance, as in almost every row, the sums of x - μ and of its squares are made in one
-pass; else the squares are summed once more, about μ + ρ.
+The sums of x - μ and of its squares are made in one pass. Where ρ² counts beside the variance, as in hardly any row,
+the squares are summed once more, about μ + ρ.
 
 Backward goes over the rows in chunks whose number depends on the shape alone; each chunk sums its own part of dweight
 and dbias, and the parts are added in order.

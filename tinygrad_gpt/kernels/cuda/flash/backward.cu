@@ -26,12 +26,11 @@
 #include "flash/scores.cuh"
 
 constexpr int ACROSS = 16 * ROWS * (THREADS / WARP);  // rows of the result that a block makes
-constexpr int PARTS = (DEPTH + COLUMNS - 1) / COLUMNS, OUT = COLUMNS / 32;
 constexpr int STRAIGHT = TILE * row_words(DEPTH), TURNED = COLUMNS * row_words(TILE);  // words of a tile
 
 // dot (B, H, Tq) = Σ dy y over D; a warp for each. y is laid out (B, Tq, H, D).
-extern "C" __global__ void dy_dot_y(const real* dy, int64 dy_b, int64 dy_h, int64 dy_t, const real* y, int64 batch,
-                                    int64 heads, int64 tq, int64 d, real* dot) {
+extern "C" __global__ void dy_dot_y(STRIDED(dy), const real* y, int64 batch, int64 heads, int64 tq, int64 d,
+                                    real* dot) {
     const int64 row = thread_number() / WARP;
     if (row >= batch * heads * tq) return;
     const int64 i = row % tq, h = row / tq % heads, b = row / tq / heads;
@@ -55,9 +54,8 @@ __device__ inline real weight_and_gradient(const Scores& scores, bool all_seen, 
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) dk_dv(
-    const real* q, int64 q_b, int64 q_h, int64 q_t, const real* k, int64 k_b, int64 k_h, int64 k_t, const real* v,
-    int64 v_b, int64 v_h, int64 v_t, const real* dy, int64 dy_b, int64 dy_h, int64 dy_t, SCORES_PARAMETERS,
-    real score_scale, const real* lse, const real* dot, real* dk_all, real* dv_all, int64 row) {
+    STRIDED(q), STRIDED(k), STRIDED(v), STRIDED(dy), SCORES_PARAMETERS, real score_scale, const real* lse,
+    const real* dot, real* dk_all, real* dv_all, int64 row) {
     extern __shared__ __align__(16) real shared[];
     Word* const q_tile = (Word*)shared;
     Word* const dy_tile = q_tile + STRAIGHT;
@@ -66,15 +64,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) dk_dv(
     real* const tile_lse = (real*)(dy_turned + TURNED);
     real* const tile_dot = tile_lse + TILE;
 
-    const int tiles = (tk + ACROSS - 1) / ACROSS, start = blockIdx.x % tiles * ACROSS;
-    const int column = blockIdx.x / tiles % PARTS * COLUMNS;
-    const int64 head = blockIdx.x / tiles / PARTS, b = head / heads, h = head % heads;
+    const auto [start, column, head] = this_part(tk, ACROSS, false);
+    const int64 b = head / heads, h = head % heads;
     const Scores scores = SCORES_OF(b, h);
     const int j_first = start + threadIdx.x / WARP * 16 * ROWS;  // this warp's first key
-    const Rows q_rows = {q + b * q_b + h * q_h, (int)q_t, (int)tq, (int)d};
-    const Rows dy_rows = {dy + b * dy_b + h * dy_h, (int)dy_t, (int)tq, (int)d};
-    const LeftRows<ROWS, KEEP> k_rows(Rows{k + b * k_b + h * k_h, (int)k_t, (int)tk, (int)d}.from(j_first));
-    const LeftRows<ROWS, KEEP> v_rows(Rows{v + b * v_b + h * v_h, (int)v_t, (int)tk, (int)d}.from(j_first));
+    const Rows q_rows = ROWS_OF(q, tq), dy_rows = ROWS_OF(dy, tq);
+    const LeftRows<ROWS, KEEP> k_rows(ROWS_OF(k, tk).from(j_first)), v_rows(ROWS_OF(v, tk).from(j_first));
     const real scale = score_scale * LOG2_E;
 
     Piece dk[ROWS][OUT], dv[ROWS][OUT];
@@ -126,23 +121,19 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) dk_dv(
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) dq(
-    const real* q, int64 q_b, int64 q_h, int64 q_t, const real* k, int64 k_b, int64 k_h, int64 k_t, const real* v,
-    int64 v_b, int64 v_h, int64 v_t, const real* dy, int64 dy_b, int64 dy_h, int64 dy_t, SCORES_PARAMETERS,
-    real score_scale, const real* lse, const real* dot, real* dq_all, int64 row) {
+    STRIDED(q), STRIDED(k), STRIDED(v), STRIDED(dy), SCORES_PARAMETERS, real score_scale, const real* lse,
+    const real* dot, real* dq_all, int64 row) {
     extern __shared__ __align__(16) real shared[];
     Word* const k_tile = (Word*)shared;
     Word* const v_tile = k_tile + STRAIGHT;
     Word* const k_turned = v_tile + STRAIGHT;
 
-    const int tiles = (tq + ACROSS - 1) / ACROSS, start = (tiles - 1 - blockIdx.x % tiles) * ACROSS;
-    const int column = blockIdx.x / tiles % PARTS * COLUMNS;
-    const int64 head = blockIdx.x / tiles / PARTS, b = head / heads, h = head % heads;
+    const auto [start, column, head] = this_part(tq, ACROSS, true);
+    const int64 b = head / heads, h = head % heads;
     const Scores scores = SCORES_OF(b, h);
     const int i_first = start + threadIdx.x / WARP * 16 * ROWS;  // this warp's first query
-    const Rows k_rows = {k + b * k_b + h * k_h, (int)k_t, (int)tk, (int)d};
-    const Rows v_rows = {v + b * v_b + h * v_h, (int)v_t, (int)tk, (int)d};
-    const LeftRows<ROWS, KEEP> q_rows(Rows{q + b * q_b + h * q_h, (int)q_t, (int)tq, (int)d}.from(i_first));
-    const LeftRows<ROWS, KEEP> dy_rows(Rows{dy + b * dy_b + h * dy_h, (int)dy_t, (int)tq, (int)d}.from(i_first));
+    const Rows k_rows = ROWS_OF(k, tk), v_rows = ROWS_OF(v, tk);
+    const LeftRows<ROWS, KEEP> q_rows(ROWS_OF(q, tq).from(i_first)), dy_rows(ROWS_OF(dy, tq).from(i_first));
     const real scale = score_scale * LOG2_E;
 
     real row_lse[ROWS][2], row_dot[ROWS][2];

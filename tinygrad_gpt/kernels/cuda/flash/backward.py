@@ -1,4 +1,4 @@
-"""The gradients of attention, whichever way its forward took: backward.cu tells how."""
+"""The gradients of attention. backward.cu explains the kernels."""
 
 from functools import cache
 
@@ -36,7 +36,7 @@ def backward(dy, saved):
 
 
 def _of_dk_dv(shape: Shape) -> int:
-    """Bytes of shared memory, of which it takes more than dq: tiles of q and dy, and two numbers for each row."""
+    """Bytes of shared memory, more than dq needs: for tiles of q and dy, and two numbers for each row."""
     return 2 * (shape.straight + shape.turned + shape.tile * np.dtype(shape.dtype).itemsize)
 
 

@@ -34,10 +34,9 @@ __device__ void merge_states(const real* states, int count, int d, real* y, real
     else *lse = sum == 0 ? infinity() : largest + log2(sum);
 }
 
-// A block for each `keys` keys of each query of each head; its State to `states`, or y and lse where there is no other.
+// A block for each `keys` keys of each query of each head; its State to `states`, or y and lse where it has all keys.
 extern "C" __global__ void __launch_bounds__(THREADS) attend(
-    const real* q, int64 q_b, int64 q_h, int64 q_t, const real* k, int64 k_b, int64 k_h, int64 k_t, const real* v,
-    int64 v_b, int64 v_h, int64 v_t, SCORES_PARAMETERS, real score_scale, real* y_all, real* lse, real* states,
+    STRIDED(q), STRIDED(k), STRIDED(v), SCORES_PARAMETERS, real score_scale, real* y_all, real* lse, real* states,
     int64 keys) {
     __shared__ real of_groups[GROUPS * STATE];
     const int parts = (tk + keys - 1) / keys;
@@ -45,9 +44,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) attend(
     const int64 head = blockIdx.x / parts / tq, b = head / heads, h = head % heads;
     const Scores scores = SCORES_OF(b, h);
     const int group = threadIdx.x / LANES, lane = threadIdx.x % LANES;
-    const Rows q_rows = {q + b * q_b + h * q_h, (int)q_t, (int)tq, (int)d};
-    const Rows k_rows = {k + b * k_b + h * k_h, (int)k_t, (int)tk, (int)d};
-    const Rows v_rows = {v + b * v_b + h * v_h, (int)v_t, (int)tk, (int)d};
+    const Rows q_rows = ROWS_OF(q, tq), k_rows = ROWS_OF(k, tk), v_rows = ROWS_OF(v, tk);
     const int end = min(scores.tk, int((part + 1) * keys));
 
     real query[SLABS][4], y[SLABS][4] = {}, largest = -infinity(), sum = 0;

@@ -1,4 +1,4 @@
-"""Attention of few queries to many keys, as where a token at a time is generated: one_query.cu tells how."""
+"""Attention of few queries to many keys, for generating one token at a time. one_query.cu explains the kernels."""
 
 import cupy
 
@@ -10,7 +10,7 @@ ENOUGH = 264  # blocks: two for each multiprocessor of the largest GPUs
 
 
 def few_queries(saved: Saved) -> None:
-    """Fills in saved.y and saved.lse. The number of blocks depends on shapes alone, and so does the result."""
+    """Fill in saved.y and saved.lse. The number of blocks depends on shapes alone, and so does the result."""
     q, k, v, y, lse = saved[:5]
     (b, h, tq, d), tk = q.shape, k.shape[2]
     most = max(1, ENOUGH // (b * h * tq))

@@ -1,4 +1,5 @@
-// Which scores of attention count, and which weights are dropped: the same in all its kernels.
+// What attention's kernels share: which scores count, which weights are dropped, and which part of the result a block
+// makes. To be included after warp_matrix.cuh.
 
 constexpr real LOG2_E = 1.4426950408889634;
 
@@ -31,7 +32,7 @@ struct Scores {
     }
 };
 
-// The parameters that make it
+// The parameters that make Scores
 #define SCORES_PARAMETERS                                                                                              \
     const bool *mask, int64 mask_b, int64 mask_h, int64 mask_i, int64 mask_j, int64 causal, int64 threshold,           \
         real keep_scale, const uint64 *seed_place, int64 seed, int64 heads, int64 tq, int64 tk, int64 d
@@ -39,3 +40,22 @@ struct Scores {
 #define SCORES_OF(b, h)                                                                                                \
     {mask ? mask + (b) * mask_b + (h) * mask_h : nullptr, mask_i, mask_j, (int)tq, (int)tk, (bool)causal,              \
      (uint64)threshold, seed_of(seed_place, seed), (uint64)((b) * heads + (h)) * tq * tk, keep_scale}
+
+// An array (B, H, T, D) as parameters: its first element, and how far apart sequences, heads and rows are
+#define STRIDED(x) const real *x, int64 x##_b, int64 x##_h, int64 x##_t
+
+// The `count` rows of head h of sequence b in such an array
+#define ROWS_OF(x, count) Rows{x + b * x##_b + h * x##_h, (int)x##_t, (int)(count), (int)d}
+
+constexpr int PARTS = (DEPTH + COLUMNS - 1) / COLUMNS;  // blocks that share a result's columns
+constexpr int OUT = COLUMNS / 32;                       // Pieces across the columns of one of them
+
+// The part of the result that a block makes: rows from `start` on, columns from `column` on, of one head
+struct Part { int start, column; int64 head; };
+
+// Blocks with `across` of T rows each; the last rows first if `backwards`.
+__device__ inline Part this_part(int64 t, int across, bool backwards) {
+    const int tiles = (t + across - 1) / across, tile = blockIdx.x % tiles;
+    const int column = blockIdx.x / tiles % PARTS * COLUMNS;
+    return {(backwards ? tiles - 1 - tile : tile) * across, column, blockIdx.x / tiles / PARTS};
+}

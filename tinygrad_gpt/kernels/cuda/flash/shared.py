@@ -1,8 +1,8 @@
-"""What the three attention kernels share on the side of Python: what forward saves, sizes of tiles, arguments.
+"""The Python side that attention's three kernels share: what forward saves, sizes of tiles, arguments.
 
-A kernel is compiled for a Shape. The sizes were chosen so that no kernel needs more registers than there are (nvcc
--Xptxas -v), in this order: 32 rows for each warp, since each byte read from shared memory then serves twice as many
-products; two blocks for each multiprocessor; tiles of 64 rows rather than 32; the left operand in registers.
+A kernel is compiled for a Shape. Its sizes are chosen so that no kernel needs more registers than there are (nvcc
+-Xptxas -v), by these wishes in order: 32 rows for each warp, since each byte read from shared memory then serves twice
+as many products; two blocks for each multiprocessor; tiles of 64 rows rather than 32; the left operand in registers.
 """
 
 from typing import NamedTuple
@@ -33,7 +33,7 @@ class Saved(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """What a kernel is compiled for: the macros of warp_matrix.cuh."""
+    """The sizes that a kernel is compiled for: the macros of warp_matrix.cuh."""
 
     way: str
     dtype: str
@@ -57,7 +57,7 @@ class Shape(NamedTuple):
         return up(numbers * np.dtype(self.dtype).itemsize // PER_WORD[self.way], 128)
 
     def blocks(self, t: int) -> int:
-        """For T rows of one head's result."""
+        """How many blocks it takes for the T rows of one head's result."""
         return -(-t // (self.rows * 16 * (THREADS // 32))) * -(-self.depth // self.columns)
 
     def definitions(self, vector: bool) -> dict:
@@ -68,7 +68,7 @@ class Shape(NamedTuple):
         )  # fmt: skip
 
     def kernels(self, name: str, *arrays: Array) -> Kernels:
-        """Those of NAME.cu, for these arrays (B, H, T, D)."""
+        """The kernels of NAME.cu, compiled for these arrays (B, H, T, D)."""
         vector = arrays[0].shape[3] % 4 == 0 and all([_is_aligned(x) for x in arrays])
         return load(name, self.dtype, **self.definitions(vector))
 
@@ -87,7 +87,7 @@ def _is_aligned(x: Array) -> bool:
 
 
 def strided(*arrays: Array) -> list:
-    """Each array (B, H, T, D), and how many elements further the next sequence, head and row begin."""
+    """Each array (B, H, T, D), and how many elements apart sequences, heads and rows are: STRIDED of scores.cuh."""
     return [part for x in arrays for part in (x, *(stride // x.itemsize for stride in x.strides[:3]))]
 
 
@@ -104,8 +104,8 @@ def scores(saved: Saved) -> tuple:
 
 
 def adjacent(x: Array) -> Array:
-    """x (B, H, T, D) itself if the elements of each row are adjacent in memory, and rows not too far apart for 32 bits
-    to count; else a copy."""
+    """x (B, H, T, D) itself if the elements of each row are adjacent in memory, and how far rows are apart fits in 32
+    bits; else a copy."""
     near = abs(x.strides[2]) < 1 << 26
     return x if x.strides[3] == x.itemsize and near else cupy.ascontiguousarray(x)
 
@@ -116,5 +116,5 @@ def heads_last(like: Array, *shape: int) -> Array:
 
 
 def row_length(x: Array) -> int:
-    """From one row of x (B, H, T, D) to the next, in elements."""
+    """How many elements apart the rows of x (B, H, T, D) are."""
     return x.strides[2] // x.itemsize

@@ -32,7 +32,7 @@ template <typename T> __device__ inline T block_sum(T x) {
     __shared__ T of_warp[WARP];
     const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
     x = warp_sum(x);
-    __syncthreads();  // whoever read of_warp in an earlier call has done so
+    __syncthreads();  // all have read of_warp in an earlier call
     if (lane == 0) of_warp[warp] = x;
     __syncthreads();
     return warp_sum(lane < warps ? of_warp[lane] : T(0));

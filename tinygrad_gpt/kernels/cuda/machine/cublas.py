@@ -1,17 +1,17 @@
 """Matrix products on the GPU, by cuBLAS.
 
-cuBLAS counts matrices by columns: an array (M, N) whose rows lie one after the other is, to cuBLAS, its transpose
-(N, M). So for z = x y it is asked for zᵀ = yᵀ xᵀ: y comes first, and what lies in memory needs no turning. An operand
-that is meant transposed is read the other way round where it lies, and so is one whose columns lie one after the other
-(`w.T` of an array w); rows may be apart, as they are in a part of a wider array.
+cuBLAS reads matrices by columns: it takes an array (M, N) whose rows lie one after the other for its transpose (N, M).
+So for z = x y we ask for zᵀ = yᵀ xᵀ: y comes first, and nothing in memory needs transposing. It reads a transposed
+operand where it lies, and also one whose columns lie one after the other (`w.T` of an array w). Rows may be apart, as
+they are in a part of a wider array.
 
-How precisely is decided by the type of computation that cuBLAS is asked for:
+The type of computation decides the precision:
 
-float32   CUBLAS_COMPUTE_32F, which on a handle in its default mode means every bit of float32: the tensor cores have no
-          such products, so these run on the ordinary cores
+float32   CUBLAS_COMPUTE_32F, which on a handle in its default mode means every bit of float32. Tensor cores cannot do
+          that, so these products run on the ordinary cores
 tf32      CUBLAS_COMPUTE_32F_FAST_TF32: the tensor cores read float32 numbers, but 10 bits of their mantissas
-bfloat16  operands that were rounded to bfloat16 before; products of two such numbers are exact in float32, which is
-          what they are added up in
+bfloat16  operands that were rounded to bfloat16 before; their products are exact in float32, and so they are added up
+          in float32
 float64   CUBLAS_COMPUTE_64F
 
 cuBLAS works on CuPy's current stream. It gives the same bits each time on one kind of GPU, as long as one stream at a
@@ -33,7 +33,7 @@ FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 BFLOAT16 = np.dtype(np.uint16)  # NumPy has no bfloat16: an operand of 16 bits is one
 TYPES = {BFLOAT16: runtime.CUDA_R_16BF, FLOAT32: runtime.CUDA_R_32F, FLOAT64: runtime.CUDA_R_64F}
 GROUP = 16  # bytes that tensor cores are fed at a time
-ROWS = 4  # of which a thread rounds numbers at once (rounding.cu)
+ROWS = 4  # that a thread rounds numbers of at once (rounding.cu)
 TENSOR_CORES = (8, 0)  # compute capability of the first GPUs whose tensor cores take TF32 and bfloat16
 
 # cuBLAS computes z = 1 x y + beta z, and reads 1 and beta, 0 or 1, from the CPU's memory: where they stay.
@@ -50,7 +50,7 @@ def missing() -> str | None:
 
 
 def why_not(*arrays) -> str | None:
-    """Why these arrays (None among them is passed over) are not multiplied here, or None if they may be."""
+    """Why cuBLAS does not multiply these arrays, or None if it may. A None among them stands for no bias."""
     dtypes = {str(a.dtype) for a in arrays if a is not None}
     return not_ours(*arrays) or (f"{' and '.join(sorted(dtypes))} in one product" if len(dtypes) > 1 else None)
 
@@ -58,9 +58,9 @@ def why_not(*arrays) -> str | None:
 def operand(x: Array, precision: str) -> Array:
     """x (R, C) as products of this precision read it; made once for as many products as take it.
 
-    For bfloat16 it is rounded. And tensor cores are fed 16 bytes at a time, and slow where rows begin in between. So
-    what is written here has room for whole groups of 16 bytes in each row: that of a vocabulary of 50257 for 50264
-    bfloat16 numbers, the last seven of which nobody reads. For tf32 that is a copy of x, where x does not lie so.
+    For bfloat16 it is rounded. Tensor cores are fed 16 bytes at a time, and slow where rows begin in between. So each
+    row of the result has room for whole groups of 16 bytes: for a vocabulary of 50257, room for 50264 bfloat16 numbers,
+    the last seven unused. For tf32 the result is a copy of x where the rows of x begin in between.
     """
     if precision == "float32" or (precision == "tf32" and _lies_in_groups(x)):
         return x
@@ -82,7 +82,7 @@ def _lies_in_groups(x: Array) -> bool:
 
 
 def _round(x: Array, rounded: Array, rounded_apart: int) -> None:
-    """rounded[...] = x, whose rows are so many elements apart."""
+    """rounded[...] = x. Rows of `rounded` are `rounded_apart` elements apart."""
     if x.strides[1] != x.itemsize:
         x = contiguous(x)
     (r, c), x_apart = x.shape, x.strides[0] // x.itemsize
@@ -97,7 +97,7 @@ def _round(x: Array, rounded: Array, rounded_apart: int) -> None:
 def product(
     x: Array, transposed_x: bool, y: Array, transposed_y: bool, bias: Array | None = None, precision: str = "float32"
 ) -> Array:
-    """x y + bias, with x or y or both transposed: (M, K) @ (K, N) -> (M, N), or a batch of such, (B, M, K) @ (B, K, N)
+    """x y + bias, with x or y or both transposed: (M, K) @ (K, N) -> (M, N), or a batch of these, (B, M, K) @ (B, K, N)
     -> (B, M, N).
 
     x, y       operands for this precision (see `operand`) of one dtype

@@ -1,8 +1,8 @@
-"""Calling cuBLAS while CUDA records a graph.
+"""Call cuBLAS while CUDA records a graph.
 
 cuBLAS lets its matrix products be recorded, and reads their factors from the CPU's memory once, at that time. CuPy
-refuses to call cuBLAS meanwhile (NotImplementedError), since not all of cuBLAS can be recorded. So here the products
-are asked for without it: the same functions with the same arguments, by the handle that CuPy made.
+refuses to call cuBLAS during a recording (NotImplementedError), since not all of cuBLAS can be recorded. So this module
+calls the same functions with the same arguments itself, with the handle that CuPy made.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ PARAMETERS = {
 
 
 def call(name: str, handle: int, *arguments) -> None:
-    """cuBLAS's function CuPy's name for which this is, gemmEx or gemmStridedBatchedEx, with the arguments that CuPy's
+    """Call a function of cuBLAS by CuPy's name for it, gemmEx or gemmStridedBatchedEx, with the arguments that CuPy's
     takes. Raises CUBLASError as CuPy's does."""
     try:
         getattr(cublas, name)(handle, *arguments)
@@ -39,7 +39,7 @@ def _check(status: int) -> None:
 
 @cache
 def _function(name: str):
-    """A function of cuBLAS itself, which is found through the library of CuPy's that is linked with it."""
+    """A function of cuBLAS itself, found through CuPy's library that is linked with it."""
     function = ctypes.PyDLL(cublas.__file__)[name]
     function.argtypes = PARAMETERS[name]
     return function

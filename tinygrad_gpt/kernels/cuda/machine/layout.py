@@ -1,4 +1,4 @@
-"""Bringing arrays into the layout that kernels expect, and the reasons to leave some to the reference."""
+"""Bring arrays into the layout that kernels expect, and say why some are left to the reference."""
 
 import math
 
@@ -8,12 +8,12 @@ import numpy as np
 from tinygrad_gpt.array import FLOATS, Array
 
 WARP = 32  # threads that run in step
-THREADS = 256  # of a block, where nothing speaks for another number: enough to hide the latency of memory
+THREADS = 256  # of a block, unless a kernel needs another number: enough to hide the latency of memory
 MOST_BLOCKS = 65535  # in the second or third direction of a grid
 
 
 def not_ours(*arrays) -> str | None:
-    """Why no kernel takes these arrays (None among them is passed over), or None if it may."""
+    """Why no kernel takes these arrays, or None if it may. A None among them stands for an array that is left out."""
     for a in arrays:
         if a is None:
             continue
@@ -35,8 +35,8 @@ def rows(x: Array, c: int) -> Array:
 
 
 def ids(x: Array) -> Array:
-    """Integers of any dtype, from either side, as a contiguous copy of int64 on the GPU: what is written into them
-    between forward and backward does not matter."""
+    """Integers of any dtype, on the CPU or the GPU, as a contiguous int64 copy on the GPU. Writing into the integers
+    between forward and backward changes nothing."""
     return cupy.asarray(x).astype(np.int64, order="C")
 
 

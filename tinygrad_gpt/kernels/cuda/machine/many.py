@@ -1,4 +1,4 @@
-"""One launch for many arrays, for what is done to every parameter of a model (many.cuh)."""
+"""Launch one kernel for many arrays, for what is done to every parameter of a model (many.cuh)."""
 
 import numpy as np
 
@@ -10,8 +10,7 @@ PIECE = 8192  # elements for one block
 
 
 def launches(kernel: str, *lists: list[Array], numbers: list[float] | None = None):
-    """Yields (kernels of KERNEL.cu, how many blocks, the table to be passed to one of them), for one launch after the
-    other until all arrays have had their turn.
+    """Yields (kernels of KERNEL.cu, how many blocks, the table to pass to one of them) for each launch that it takes.
 
     lists    contiguous arrays of one dtype; those at the same place of each list have one size, which is not 0
     numbers  one for each place

@@ -1,24 +1,24 @@
-"""A function whose work on the GPU is recorded once, and from then on repeated without Python: a CUDA graph.
+"""Record once what a function does on the GPU, and from then on repeat it without Python: a CUDA graph.
 
-A training step of a small model is some hundreds of short kernels. A GPU is through with them sooner than Python can
-queue them, and idles. But every step queues the same kernels, on arrays of the same sizes. So the third call is
-recorded instead of run (the first two compile what there is to compile, and fill the caches): CUDA notes which kernels
-are queued, with which addresses and numbers. From then on a call copies its inputs to where the recording found them
-and has the GPU repeat the whole list by itself, at one launch.
+A training step of a small model is some hundreds of short kernels. A GPU finishes them sooner than Python can queue
+them, and idles. But every step queues the same kernels, on arrays of the same sizes. So the third call is recorded
+instead of run (the first two compile the kernels and fill the caches): CUDA notes which kernels are queued, with which
+addresses and numbers. From then on a call copies its inputs to where the recording found them, and one launch has the
+GPU repeat the whole list.
 
 What makes a repetition the same as a call:
 
-- Addresses. All memory of a recording comes from a pool of its own, from which nobody takes any later (nor does CuPy
-  empty it then, to make room): the recording writes to the same places each time. Its outputs lie there too, and hold
-  the last call's values.
-- Numbers. Whatever Python computed (a learning rate, say) is fixed in the recording. What changes from call to call has
-  to be an input. Random seeds do change: while it is recorded, the function draws promises of seeds
-  (random_stream.LaterSeed). Each call puts their values where the kernels look for them, drawn from the same stream, so
+- Addresses. All memory of a recording comes from a pool of its own, which serves nothing else later and which CuPy does
+  not empty to make room. So the recording writes to the same places each time. Its outputs lie there too, and hold the
+  last call's values.
+- Numbers. Whatever Python computed (a learning rate, say) is fixed in the recording. What changes from call to call
+  must be an input. Random seeds do change: while it is recorded, the function draws promises of seeds
+  (random_stream.LaterSeed). Each call draws the values as usual, and puts them where the kernels look for them, so that
   a repeated step drops the same elements as one that Python runs.
-- No questions. Nothing recorded may wait for a value, since no value is there yet. CUDA refuses to; then the function
-  goes on as before, run by Python at every call, and `why_not` says so.
-- No copies from the CPU, other than of the inputs. What Python has computed might be something else at each call, and
-  CUDA would repeat the copy from where it lay while it was recorded. They are refused just so.
+- No questions. Nothing recorded may wait for a value, since there is no value yet. CUDA refuses to. Then Python
+  continues to run the function at every call, and `why_not` says so.
+- No copies from the CPU, other than of the inputs. Python might have computed something else at each call, and CUDA
+  would repeat the copy from where the values lay while it was recorded. Such copies are refused too.
 """
 
 from collections import Counter, defaultdict
@@ -43,8 +43,8 @@ class CopyRefusedError(RuntimeError):
 class Recorded:
     """`function`, called as before.
 
-    function  takes arrays of integers, on either side, or tuples of them, and gives arrays on the GPU, as it likes.
-              What else its result depends on (weights) it reads from arrays that stay where they are
+    function  takes arrays of integers, on the CPU or the GPU, and returns arrays on the GPU, or tuples or lists of
+              them. What else its result depends on (weights) it reads from arrays that stay where they are
     why_not   None; or why a call could not be recorded
     """
 
@@ -68,14 +68,14 @@ class Recorded:
             return recording.run(inputs)
 
     def _record(self, kind: tuple, inputs: tuple) -> "_Recording | None":
-        """None where it is not time yet, or where it cannot be."""
+        """Record this call. Returns None where it is too early, or where the call cannot be recorded."""
         self._calls[kind] += 1
         if self.why_not is not None or self._calls[kind] <= WARM_UP:
             return None
         try:
             self._recordings[kind] = _Recording(self._function, inputs, self._stream)
-        # CUDA's runtime, its driver, cuBLAS and CuPy have errors of their own each. If it was none of theirs, but the
-        # function's, the call that Python runs now meets it again.
+        # CUDA's runtime, its driver, cuBLAS and CuPy each have errors of their own. If the function raised it instead,
+        # the call that Python now runs raises it again.
         except RuntimeError as error:
             self.why_not = (
                 f"the step cannot be recorded: it seems that something in it waits for the GPU, or the CPU ({error})"
@@ -84,7 +84,7 @@ class Recorded:
 
 
 class _Recording:
-    """What the GPU repeats, for inputs of certain shapes."""
+    """The kernels that the GPU repeats, for inputs of certain shapes."""
 
     SEEDS = 1024  # that one call may draw
 
@@ -134,8 +134,8 @@ def _copy_to(places: tuple, inputs: tuple) -> None:
 
 @contextmanager
 def _no_copies_from_the_cpu() -> Iterator[None]:
-    """Inside this block such a copy raises CopyRefusedError before CuPy begins it: first of all it asks for memory of
-    the CPU's that the GPU can read. (In all threads: none but this one should use the GPU meanwhile.)"""
+    """Inside this block a copy from the CPU raises CopyRefusedError before CuPy begins it: first of all CuPy asks for
+    memory of the CPU that the GPU can read. (In all threads: only this one should use the GPU during it.)"""
 
     def refuse(size: int):
         raise CopyRefusedError(f"{size} bytes were to be copied from the CPU's memory: make them an input")

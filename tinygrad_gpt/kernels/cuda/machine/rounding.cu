@@ -1,5 +1,5 @@
-// float32 to bfloat16, for products of bfloat16 numbers: (R, C) whose rows are `x_apart` elements apart, to rows that are
-// `y_apart` apart. A thread has PACK columns of ROWS rows, all of which it asks for before it rounds the first.
+// float32 to bfloat16, for products of bfloat16 numbers: from (R, C) with rows `x_apart` elements apart to rows `y_apart`
+// apart. A thread has PACK columns of ROWS rows, and loads all of them before it rounds the first.
 
 #include "machine/rows.cuh"
 

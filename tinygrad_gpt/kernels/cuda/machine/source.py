@@ -1,10 +1,10 @@
-"""Compiling kernels/cuda/NAME.cu for a dtype, and calling its kernels.
+"""Compile kernels/cuda/NAME.cu for a dtype, and call its kernels.
 
     kernels = load("gelu", x.dtype)
     kernels.forward(blocks, threads, x, y, x.size)
 
-NVRTC, CUDA's compiler as a library, compiles the source when a kernel of it is first called; CuPy keeps the result on
-disk, so that the next process has it at once.
+NVRTC, CUDA's compiler as a library, compiles the source when one of its kernels is first called. CuPy keeps the result
+on disk for the next process.
 """
 
 import re
@@ -19,7 +19,7 @@ from tinygrad_gpt.kernels import compiling
 from tinygrad_gpt.random_stream import LaterSeed
 
 FOLDER = Path(__file__).parents[1]  # from which sources and what they include are named
-LOADED_WITHIN = 0.2  # seconds in which a source is found that was compiled before; CuPy does not say which it was
+LOADED_WITHIN = 0.2  # seconds: what takes longer to load was compiled. CuPy does not say which it was
 FREE_SHARED = 48 << 10  # bytes of dynamic shared memory that a block may have; for more, its kernel must ask
 C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 
@@ -30,9 +30,8 @@ class Kernels:
     kernels.NAME(blocks, threads, *arguments, shared=0)
 
     blocks, threads  sizes of the grid and of a block: an integer, or a tuple of up to three
-    arguments        arrays, of which the kernel gets the address of the first element (contiguous ones, unless it gets
-                     strides too); None, a null pointer; integers, which arrive as int64; floats, which arrive as
-                     `real`
+    arguments        arrays, which arrive as the address of their first element (contiguous, unless the kernel gets
+                     strides too); None, a null pointer; integers, which arrive as int64; floats, which arrive as `real`
     shared           bytes of dynamic shared memory for each block
     """
 
@@ -69,12 +68,12 @@ def _argument(x, real: np.dtype):
 
 
 def seed_arguments(seed: int | LaterSeed) -> tuple:
-    """A seed as the two arguments that kernels pass on to seed_of (common.cuh): where it will stand, or what it is."""
+    """A seed as the two arguments that kernels pass to seed_of (common.cuh): where its value will be, or its value."""
     return (seed.place, 0) if isinstance(seed, LaterSeed) else (None, seed)
 
 
 def _text(file: str) -> str:
-    """A source with the files that it includes in their places: NVRTC looks for none."""
+    """A source with the files that it includes in their places, since NVRTC looks for none."""
     text = (FOLDER / file).read_text(encoding="utf-8")
     return re.sub(r'^#include "(.+)"$', lambda included: _text(included[1]), text, flags=re.MULTILINE)
 

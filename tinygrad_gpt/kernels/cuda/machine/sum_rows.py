@@ -14,8 +14,8 @@ THREADS = 256
 def sum_rows(x: Array) -> Array:
     """x.sum(axis=0): (R, C) -> (C,).
 
-    Blocks cannot wait for each other, and additions to one place in whatever order they come would give other last
-    bits each time. So each block adds up some rows, and what they leave is added up in the same way.
+    Blocks cannot wait for each other, and if they added to one place in any order, the last bits would differ each
+    time. So each block adds up some rows, and the sums of the blocks are added up in the same way.
     """
     x, (r, c) = contiguous(x), x.shape
     if r == 0:

@@ -1,10 +1,10 @@
-"""Attention of one query per head: a new token that looks at the keys and values in the cache.
+"""Attention of one query per head: a new token looks at the keys and values in the cache.
 
     one_query(q (B, H, 1, D), k (B, H, T, D), v (B, H, T, D), shown (B, H, 1, T), has_mask, scale,
               y (B, H, 1, D), lse (B, H, 1))
 
-The same numbers as in attention.py, with its tiles left out: they pay when many queries share a key, and a single query
-reads every key and value once, where it lies. y and lse are written.
+It computes the numbers of attention.py without tiles, which pay when many queries share a key. A single query reads
+every key and value once, where it lies. y and lse are written.
 
         s_j = scale q·k_j,    p_j = exp(s_j - max s),    y = Σ_j p_j v_j / Σ_j p_j,    lse = max s + log Σ_j p_j
 
@@ -22,7 +22,8 @@ from tinygrad_gpt.kernels.numba.machine.vector_math import exp, row_max
 
 
 def one_query(q, k, v, shown, has_mask, scale, y, lse):
-    """See the top of this file; T >= 1, and rows of q, k, v and y are contiguous. `shown` counts if has_mask."""
+    """Write y and lse; see the top of this file. T >= 1, and rows of q, k, v and y are contiguous. `shown` counts if
+    has_mask."""
     _one_query(k, v, q, shown, has_mask, scale, y, lse)
 
 

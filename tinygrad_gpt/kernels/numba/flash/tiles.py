@@ -1,11 +1,13 @@
 """The work on one tile of attention (attention.py): scores, the weights that they become, and their gradients.
 
-A tile is BLOCK keys by BLOCK queries, a row for each key. `first` is the number of its first key, `rows` how many keys
-it has, and `past` the last key that its first query sees under a causal mask.
+A tile is BLOCK keys by BLOCK queries, a row for each key.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
+from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba.machine.compile import helper
 from tinygrad_gpt.kernels.numba.machine.layout import as_contiguous
 from tinygrad_gpt.kernels.numba.machine.random import drop
@@ -17,9 +19,34 @@ BLOCK = 64  # queries, and keys, of a tile
 STRIP = 16  # how finely the triangle that causal queries see is cut: whole vectors of either dtype
 
 
+class Visible(NamedTuple):
+    """Which keys a query sees."""
+
+    shown: Array  # (B, H, Tq, Tk), or of one head (Tq, Tk): False hides a key. It counts if has_mask
+    has_mask: bool
+    causal: bool  # query i sees the keys up to number i + Tk - Tq
+
+
+class Dropping(NamedTuple):
+    """Which weights dropout drops."""
+
+    threshold: int  # random bits below it drop a weight; 0 keeps all
+    keep_scale: float
+    seed: int
+
+
+class Tile(NamedTuple):
+    """Which keys a tile has, and what its queries see of them."""
+
+    first: int  # the number of its first key
+    rows: int  # how many keys it has
+    past: int  # the last key that its first query sees, where causal
+    causal: bool
+
+
 @helper(inlined=False)
 def padded(x, depth):
-    """x (T, D) copied to (T or a little more, depth), the rest zeros."""
+    """A copy of x (T, D) in (T or a little more, depth), the rest zeros."""
     t, d = x.shape
     out = np.zeros((rounded_up(t, STRIP), depth), x.dtype)
     copy_tile(at(x, 0, 0), t, d, at(out, 0, 0))
@@ -59,55 +86,56 @@ def scale_row(row, factor):
 
 @helper()
 def keys_seen(last, tk, causal):
-    """How many of the keys a query sees whose last one is number `last`."""
+    """How many of the keys a query sees if `last` is the number of the last one that a causal mask shows."""
     return max(0, min(tk, last + 1)) if causal else tk
 
 
 @helper()
-def first_query(key, past, causal):
-    """The first query of a block that sees a key of `key`'s strip, rounded down to whole strips."""
-    return min(BLOCK, max(0, key // STRIP * STRIP - past) // STRIP * STRIP) if causal else 0
+def first_query(j, tile):
+    """The first query of the tile that sees a key of row j's strip, rounded down to whole strips."""
+    key = tile.first + j // STRIP * STRIP
+    return min(BLOCK, max(0, key - tile.past) // STRIP * STRIP) if tile.causal else 0
 
 
 @helper(inlined=False)
-def products(s, zeros, k_rows, q_turned, first, rows, past, causal):
-    """s[j] = k_rows[first + j] @ q_turned for j < rows, from the first query on that sees the strip of j."""
-    for j in range(0, rows, STRIP):
-        left = first_query(first + j, past, causal)
-        k_strip, q_part = at(k_rows, first + j, 0), at(q_turned, 0, left)
+def products(s, zeros, k_rows, q_turned, tile):
+    """s[j] = k_rows[first + j] @ q_turned for j < rows, only for queries from the first that may see key j's strip."""
+    for j in range(0, tile.rows, STRIP):
+        left = first_query(j, tile)
+        k_strip, q_part = at(k_rows, tile.first + j, 0), at(q_turned, 0, left)
         multiply(
             at(s, j, left), broadcast_row(at(zeros, 0, 0)), k_strip, q_part, STRIP, q_turned.shape[0], BLOCK - left
         )
 
 
 @helper(inlined=False)
-def scores(s, zeros, k_rows, q_turned, first, rows, past, causal):
-    """The same, and -inf where there is no such key or the query doesn't see it."""
-    products(s, zeros, k_rows, q_turned, first, rows, past, causal)
-    for j in range(rows, rounded_up(rows, STRIP)):
+def scores(s, zeros, k_rows, q_turned, tile):
+    """s[j] = k_rows[first + j] @ q_turned, and -inf where there is no such key or a causal query doesn't see it."""
+    products(s, zeros, k_rows, q_turned, tile)
+    for j in range(tile.rows, rounded_up(tile.rows, STRIP)):
         s[j] = -np.inf
-    if causal and first + rows - 1 > past:
-        for j in range(rows):
-            for i in range(first_query(first + j, past, causal), min(BLOCK, first + j - past)):
+    if tile.causal and tile.first + tile.rows - 1 > tile.past:
+        for j in range(tile.rows):
+            for i in range(first_query(j, tile), min(BLOCK, tile.first + j - tile.past)):
                 s[j, i] = -np.inf
 
 
 @helper(inlined=False)
-def hide_masked(s, shown, start, count, first, rows):
+def hide_masked(s, shown, start, count, tile):
     """Scores where the mask (Tq, Tk) is False become -inf."""
-    for j in range(rows):
+    for j in range(tile.rows):
         for i in range(count):
-            if not shown[start + i, first + j]:
+            if not shown[start + i, tile.first + j]:
                 s[j, i] = -np.inf
 
 
 @helper(inlined=False)
-def raise_peak(s, first, rows, past, causal, peak, shrink):
+def raise_peak(s, tile, peak, shrink):
     """peak (BLOCK,) becomes the largest score of each column so far; shrink is e^(old - new), 1 if all are hidden."""
     for i in range(BLOCK):
         shrink[i] = peak[i]
-    for j in range(0, rows, ROWS):
-        left = first_query(first + j, past, causal)
+    for j in range(0, tile.rows, ROWS):
+        left = first_query(j, tile)
         s0, s1, s2, s3, best = s[j, left:], s[j + 1, left:], s[j + 2, left:], s[j + 3, left:], peak[left:]
         for i in range(best.size):
             a = s0[i] if s0[i] > s1[i] else s1[i]
@@ -119,15 +147,15 @@ def raise_peak(s, first, rows, past, causal, peak, shrink):
 
 
 @helper(inlined=False)
-def exp_of_columns(s, first, rows, past, causal, peak, total, shrink):
+def exp_of_columns(s, tile, peak, total, shrink):
     """s becomes exp(s - peak), 0 in columns that are all hidden; total is scaled and gets its columns' sums."""
     zero = s.dtype.type(0)
     base = np.empty(BLOCK, s.dtype)
     for i in range(BLOCK):
         base[i] = peak[i] if peak[i] > -np.inf else zero  # (-inf) - (-inf) would be nan
         total[i] *= shrink[i]
-    for j in range(rows):
-        left = first_query(first + j, past, causal)
+    for j in range(tile.rows):
+        left = first_query(j, tile)
         row, bases, totals = s[j, left:], base[left:], total[left:]
         for i in range(row.size):
             e = exp(row[i] - bases[i])
@@ -136,23 +164,23 @@ def exp_of_columns(s, first, rows, past, causal, peak, total, shrink):
 
 
 @helper(inlined=False)
-def weights_and_gradient(p, ds, first, rows, past, causal, lse, along_y):
+def weights_and_gradient(p, ds, tile, lse, along_y):
     """p: from S to P = exp(S - lse); ds: from dP to dS = P (dP - dy . y)."""
-    for j in range(rows):
-        left = first_query(first + j, past, causal)
+    for j in range(tile.rows):
+        left = first_query(j, tile)
         ps, dss, lses, along = p[j, left:], ds[j, left:], lse[left:], along_y[left:]
         for i in range(ps.size):
             ps[i] = exp(ps[i] - lses[i])
             dss[i] = ps[i] * (dss[i] - along[i])
-    for j in range(rows, rounded_up(rows, STRIP)):
+    for j in range(tile.rows, rounded_up(tile.rows, STRIP)):
         p[j], ds[j] = 0, 0
 
 
 @helper(inlined=False)
-def drop_weights(s, rows, first, step, threshold, keep_scale, seed):
-    """Drop weights, whose number is first + j + i step in s[j, i], and scale the others."""
-    for j in range(rows):
-        drop(s[j], BLOCK, seed, first + j, step, threshold, keep_scale)
+def drop_weights(s, tile, first, step, dropping):
+    """Drop weights and scale the others. The weight in s[j, i] has the number first + j + i step."""
+    for j in range(tile.rows):
+        drop(s[j], BLOCK, dropping.seed, first + j, step, dropping.threshold, dropping.keep_scale)
 
 
 @helper()

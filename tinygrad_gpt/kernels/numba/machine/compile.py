@@ -7,21 +7,21 @@
 
     scale_rows(x, y, 0.5)                # all threads run it, each with its own share
 
-Each kernel states its argument types, for a float type `f` that is float32 in training and float64 in gradient checks:
-the same source serves both, and is made ready for the dtype of the first array when that is first used. Stating them
-has a purpose beyond telling the reader. Numba would otherwise compile anew for each combination of layouts that it
+Each kernel states its argument types, for a float type `f` that is float32 in training and float64 in gradient checks.
+One source serves both, and is compiled for the dtype of the first array when a call first brings it. Stated types do
+more than inform the reader. Without them Numba would compile a kernel again for each combination of layouts that it
 meets (a read-only array, an array that happens to be contiguous), and a newcomer would wait for every one.
 
-Sizes that have one letter must be equal. Compiled code follows an index wherever it points: a kernel that met a weight
-of other sizes than it was written for would read and write in memory that belongs to others. So each call compares the
-sizes first (in machine code, where it costs nothing), and one that doesn't fit is a ValueError.
+Sizes that have one letter must be equal. Compiled code follows an index wherever it points: with a weight of other
+sizes than it expects, a kernel would read and write memory that belongs to others. So each call first compares the
+sizes (in machine code, where it costs next to nothing), and raises ValueError if they don't fit.
 
 Floating-point rules. `error_model="numpy"`: division by zero gives inf, since Python's check for it keeps loops from
 being vectorised. Sums may be reordered and products contracted to fused multiply-adds, which vectorising needs. But nan
 and inf are NOT assumed away: a loss that is not finite must stay visible.
 
 Kernels give the same bits whatever the number of threads and their timing: every piece of work writes its own part of
-the result, and partial sums are kept apart and added in a fixed order. (product/blas_tiles.py is the exception: the
+the result, and partial sums stay apart and are added in a fixed order. (product/blas_tiles.py is the exception: the
 bits of BLAS follow its tiles.)
 """
 
@@ -51,7 +51,7 @@ OPTIONS = {"fastmath": REORDERED, "error_model": "numpy", "nogil": True}
 
 KERNELS: list["Kernel"] = []  # all that have been loaded
 
-# Compiling is for one thread at a time, and the others wait: a kernel may be first used by many at once.
+# One thread compiles at a time, and the others wait: many may use a kernel for the first time at once.
 _compiling = threading.RLock()
 threads.hold_while_forking(_compiling)
 
@@ -66,8 +66,7 @@ class Sized(NamedTuple):
 def read(dtype, sizes: str, layout: str = "C") -> Sized:
     """An array that a kernel only reads: C-contiguous, or of any strides with layout "A".
 
-    sizes  a letter, word or number for each axis. In one call what has the same letter is equally long; "_" may be
-           anything
+    sizes  a letter, word or number for each axis. Axes with the same letter are equally long; "_" stands for any length
     """
     return _array(dtype, sizes, layout, readonly=True)
 
@@ -85,20 +84,20 @@ def _array(dtype, sizes: str, layout: str, readonly: bool) -> Sized:
 def helper(*, fastmath: set | bool = REORDERED, inlined: bool = True) -> Callable[[Callable], Callable]:
     """Decorator for a function that kernels call. A small one is inlined, so that the loop around it is vectorised.
 
-    It cannot be called from Python: leaving out what that would need saves a third of its compile time.
+    It cannot be called from Python: it compiles faster without what that would need.
     """
     options = OPTIONS | {"fastmath": fastmath, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     return numba.njit(forceinline=inlined, **options)
 
 
 def pasted(function: Callable) -> Callable:
-    """Decorator for the part of a kernel that is a function for readability only: its source is pasted where it is
-    called. (A helper is compiled on its own, with all it calls, and then again as a part of each caller.)"""
+    """Decorator for a part of a kernel that is a function for readability only: its source is pasted into the caller.
+    (A helper is compiled on its own, with all it calls, and then again as a part of each caller.)"""
     return numba.njit(inline="always", **OPTIONS)(function)
 
 
 class CannotCompile(RuntimeError):  # noqa: N818 - it says what Numba cannot do
-    """Numba could not compile a kernel. It is tried once in a process."""
+    """Numba could not compile a kernel. A process tries once."""
 
 
 class Kernel:
@@ -121,7 +120,7 @@ class Kernel:
         return f"{self.__module__.rpartition('.')[2]}.{self.__name__}"
 
     def __call__(self, *args):
-        """Raises ValueError for sizes that don't fit, TypeError for what the kernel does not state."""
+        """Raises ValueError for sizes that don't fit, TypeError for types that the kernel does not state."""
         # Numba takes the byte order of the first array in a tuple for that of all the others.
         for a in args:
             if type(a) is np.ndarray and not a.dtype.isnative:
@@ -140,9 +139,9 @@ class Kernel:
             raise self._error(status, args)
 
     def compile(self, dtype) -> parallel.Team:
-        """Make ready for float32 or float64: load what is on disk, after having it made if need be.
+        """Load from disk the code for this dtype, float32 or float64, once all kernels are compiled if need be.
 
-        Raises CannotCompile, and TypeError for a dtype that is none of the kernel's.
+        Raises CannotCompile, and TypeError for a dtype that the kernel does not have.
         """
         if dtype not in self.dtypes:
             raise TypeError(f"{self}: expected {' or '.join(map(str, self.dtypes))}, got {dtype}")
@@ -176,8 +175,8 @@ class Kernel:
         return parallel.Team(self.__wrapped__, kinds, pairs, OPTIONS, stamp, parallel=threads.are_available())
 
     def _pairs(self, stated: tuple):
-        """(i, j, arguments) for each size i, counted over all arrays, that should be equal to an earlier size j, or for
-        j < 0 to the number -1 - j; and the numbers of the arguments that they belong to."""
+        """(i, j, arguments) for each size i that should equal an earlier size j, or the number -1 - j where j < 0. All
+        arrays' sizes are counted in order; `arguments` are the numbers of the arguments that i and j belong to."""
         first, i = {}, 0
         for argument, a in enumerate(stated):
             for name in a.sizes if isinstance(a, Sized) else ():
@@ -205,7 +204,7 @@ def kernel(
 ) -> Callable[[Callable], Kernel]:
     """Decorator that makes a Kernel; the first argument after `share` is an array of the type `arguments` is given.
 
-    dtypes       of that array. Kernels for one dtype are made together when the first of them is used: what only some
+    dtypes       of that array. All kernels for one dtype are compiled when the first of them is used. A kernel that few
                  runs need has a dtype of its own, so that others don't wait for it
     alone_below  elements of that array: with fewer, other threads would come too late to help
     """
@@ -219,7 +218,7 @@ _seen: set[np.dtype] = set()  # those for which that is known
 
 
 def cannot_run(dtype) -> str | None:
-    """Why no kernel runs on arrays of this dtype here, or None. The first call compiles one to see."""
+    """Why this machine runs no kernel on arrays of this dtype, or None. The first call compiles one to see."""
     if dtype not in _seen:
         with _compiling:
             if KERNELS and dtype not in _seen:
@@ -240,9 +239,9 @@ def _first_line(error: Exception) -> str:
 def _content_of_all_sources() -> str:
     """A hash of all kernel sources, by which Numba's cache on disk is valid only for these very sources.
 
-    By default a cached kernel is valid while its own file keeps time and size. But its code also comes from the helpers
-    in other files, and packages are installed with times that don't change between releases: an edited helper, or an
-    upgrade, would go on running the old code.
+    By default a cached kernel is valid while its own file keeps its time and size. But its code also comes from helpers
+    in other files, and packages are installed with times that don't change between releases. After an edit of a helper,
+    or an upgrade, the old code would run.
     """
     digest = hashlib.sha256()
     folder = pathlib.Path(__file__).parents[1]

@@ -1,13 +1,13 @@
 """Numba's cache of machine code on disk, made so that it can only help: whatever is wrong with it, kernels run.
 
 Numba keeps an index and the code of each function in a folder (NUMBA_CACHE_DIR, or `__pycache__` beside the source, or
-the user's own). It takes for granted that what it finds there is whole. But a disk fills up, a computer is switched off
-half way, a file is copied in part: then every start would end in an error, or run damaged code. So
+the user's own). It trusts the files in it. But a disk fills up, a computer is switched off half way, a file is copied
+in part: then every start would end in an error, or run damaged code. So
 
-- each file begins with a hash of the rest, and what does not match is compiled anew, and written over;
-- what cannot be written, or has no folder to be written to, stays in memory for this process.
+- each file begins with a hash of the rest; what does not match it is compiled again, and written over;
+- what cannot be written stays in memory for this process.
 
-Either is said in a line, once, with the folder's name.
+A warning says either once, with the folder's name.
 
 What is on disk is valid for one `stamp`, which the caller chooses. By default a cached function is valid while its own
 file stays the same; but kernels are also made of helpers in other files.
@@ -28,29 +28,29 @@ class Damaged(Exception):  # noqa: N818 - it says what a file is
 
 
 class DiskCache:
-    """The cache of one function; answers to what Numba asks of its own.
+    """The cache of one function, with the methods of Numba's own.
 
-    Loading gives None where there is nothing to be had, for whatever reason, and saving does what can be done.
+    Loading gives None where it finds nothing it can use, for whatever reason. Saving does what it can.
     """
 
     def __init__(self, function, stamp: str):
         self._cache, self.cache_path = None, ""
         try:
             self._cache = FunctionCache(function)
-        except Exception as error:  # RuntimeError for no folder; what a setting of Numba's own may raise is not ours
-            _tell("no folder", f"kernels are compiled by every process anew: no folder to keep them in ({error})")
+        except Exception as error:  # RuntimeError for no folder; Numba's settings may raise others
+            _warn("no folder", f"every process compiles the kernels again: no folder to keep them in ({error})")
             return
         self.cache_path = self._cache.cache_path
         base = f"{self._cache._impl.filename_base}.checked"  # apart from files that Numba would write itself
         self._cache._cache_file = _CheckedFiles(self.cache_path, base, stamp)
 
     def has(self, signature) -> bool:
-        """Whether the code for these types is there. True too where there is no cache that could have it."""
+        """Whether the code for these types is on disk. True too where there is no cache at all."""
         if self._cache is None:
             return True
         try:
             return self._cache._cache_file.knows(self._cache, signature)
-        except Exception:  # damaged, or an inside of Numba's that has changed: load_overload will tell
+        except Exception:  # damaged, or another Numba's: load_overload will warn
             return False
 
     def load_overload(self, signature, target_context):
@@ -59,9 +59,8 @@ class DiskCache:
         try:
             return self._cache.load_overload(signature, target_context)
         except Exception as error:  # a damaged file can raise anything
-            _tell(
-                "damaged", f"kernels are compiled anew: files in {self.cache_path} are damaged ({_first_line(error)})"
-            )
+            damage = f"files in {self.cache_path} are damaged ({_first_line(error)})"
+            _warn("damaged", f"kernels are compiled again: {damage}")
             return None
 
     def save_overload(self, signature, compiled) -> None:
@@ -76,7 +75,7 @@ class DiskCache:
         except OSError as error:
             could_not_write.append(error)
             where = f"{self.cache_path} cannot be written to ({error})"
-            _tell("unwritable", f"kernels are compiled by every process anew: {where}")
+            _warn("unwritable", f"every process compiles the kernels again: {where}")
 
 
 could_not_write: list[OSError] = []  # what went wrong in this process when code was to be written
@@ -95,7 +94,7 @@ class _CheckedFiles(IndexDataCacheFile):
             version, stamp, overloads = _read(self._index_path)
         except FileNotFoundError:
             return {}
-        # Unpacked last: another version's may refer to what this one has not.
+        # Unpacked last: another version's may name what this one does not have.
         return pickle.loads(overloads) if (version, stamp) == (self._version, self._source_stamp) else {}
 
     def _save_index(self, overloads: dict) -> None:
@@ -122,13 +121,13 @@ def _read(path: str):
     return pickle.loads(data)  # as Numba does: the folder belongs to the user, and what is in it is run anyway
 
 
-_told = set()
+_warned = set()
 
 
-def _tell(kind: str, message: str) -> None:
-    """Warn, once for each kind of trouble: it is seldom one kernel's alone."""
-    if kind not in _told:
-        _told.add(kind)
+def _warn(kind: str, message: str) -> None:
+    """Warn once for each kind of trouble: it is seldom one kernel's alone."""
+    if kind not in _warned:
+        _warned.add(kind)
         warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 

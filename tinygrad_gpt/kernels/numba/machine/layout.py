@@ -1,4 +1,4 @@
-"""Bringing arrays into the layout that kernels expect, and the reasons to leave some to the reference."""
+"""Bring arrays into the layout that kernels expect, and say why some are left to the reference."""
 
 import math
 
@@ -10,12 +10,12 @@ from tinygrad_gpt.array import FLOATS
 from tinygrad_gpt.kernels.numba.machine.compile import cannot_run, helper
 
 CHUNK = 8192  # elements that an elementwise kernel hands to a thread at a time: they fit in the first-level cache
-ALONE = 1 << 15  # multiplications or so: less work than this one thread has done before others have begun
+ALONE = 1 << 15  # elements: one thread has finished less work than this before others have begun
 STRIP = 64  # columns that a kernel hands to a thread: whole cache lines, few enough that small layers have work for all
 
 
 def not_ours(*arrays) -> str | None:
-    """Why no kernel takes these arrays (None among them is passed over), or None if it may."""
+    """Why no kernel takes these arrays, or None if it may. A None among them stands for an array that is left out."""
     dtype = None
     for a in arrays:
         if a is None:
@@ -31,10 +31,10 @@ def not_ours(*arrays) -> str | None:
 
 
 def check_dy(op: str, dy: np.ndarray, shape: tuple[int, ...], dtype=None) -> None:
-    """Raise ValueError unless dy has the shape of y, TypeError unless it has its dtype; None: that of either float.
+    """Raise ValueError unless dy has the shape of y, TypeError unless it has its dtype (None: either float dtype).
 
-    Kernels go by sizes: what has as many elements, in another shape, would pass for it; and the arrays that y was made
-    from may have been given another shape since. (Of byte orders Numba takes no notice.)
+    Kernels compare sizes only, so an array of another shape with as many elements would pass. And the arrays that y was
+    made from may have another shape by now.
     """
     if dy.shape != shape:
         raise ValueError(f"{op}: expected dy of shape {tuple(shape)}, got {tuple(dy.shape)}")
@@ -73,8 +73,8 @@ def flat(x: np.ndarray) -> np.ndarray:
 def as_contiguous(typingctx, x):
     """Inside a kernel: a vector of any stride taken as one whose elements are adjacent, which the caller must know.
 
-    For rows of views like q, k and v in one array (B, T, 3C): Numba sees only that such an array has some strides, and
-    would load the elements of a row one by one.
+    It is for rows of views like q, k and v in one array (B, T, 3C). Numba sees only that their array has some strides,
+    and would load the elements of a row one by one.
     """
     contiguous = x.copy(layout="C")
 
@@ -89,6 +89,6 @@ def part(x, chunk):
     """Inside a kernel: chunk number `chunk` of the vector x.
 
     Counting from 0 in it, instead of from chunk * CHUNK in x, shows the compiler that no index is negative (which in
-    Python would count from the end); otherwise the loop gathers its elements one by one, six times slower.
+    Python would count from the end). Otherwise the loop would gather its elements one by one.
     """
     return x[chunk * CHUNK : min((chunk + 1) * CHUNK, x.size)]

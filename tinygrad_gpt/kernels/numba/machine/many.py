@@ -1,10 +1,9 @@
-"""One kernel over many arrays, for what is done to every parameter of a model.
+"""Run one kernel over many arrays, for what is done to every parameter of a model.
 
 A launch for each parameter would cost more than the work on a small one, and leave threads idle at the end of each. So
 a kernel gets the addresses of all arrays, and a table of pieces of about equal size, which its threads share out.
 
-An address has no size, no dtype and no lock. So all that is asked of the arrays is checked here, before they become
-addresses.
+An address has no size, dtype or lock. So the arrays are checked before they become addresses.
 """
 
 import ctypes
@@ -66,7 +65,7 @@ def addresses(*lists) -> np.ndarray:
 
 
 def _address(x: np.ndarray) -> int:
-    """memory.address, for most arrays four times as quick: there are four for each parameter, at every step."""
+    """What memory.address gives, faster for most arrays. (Every step asks four times for each parameter.)"""
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(x))
     except (TypeError, ValueError):  # no elements, or read-only

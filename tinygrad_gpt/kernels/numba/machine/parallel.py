@@ -5,19 +5,19 @@ part of the n pieces of work. Three pieces of machine code run it:
 
     body    (thread, threads, block): the function, with a door before it that takes its arguments from memory
     team    (body, threads, block): calls body for each thread, side by side; one for all kernels
-    entry   (plan, threads, arguments) -> status: what Python calls. It sees that the arrays' sizes fit, puts the
-            arguments into memory, and calls team, or for one thread body itself
+    entry   (plan, threads, arguments) -> status: what Python calls. It compares the arrays' sizes, puts the arguments
+            into memory, and calls team, or for one thread body itself
 
-The block of memory that they share is (failed, *arguments). The plan holds what the entry has to know of a kernel:
+The block of memory that they share is (failed, *arguments). The plan holds what the entry needs to know about a kernel:
 
     plan = [team's address, body's address, how many pairs of sizes, pair, pair, ...]
 
-where the sizes of all arrays are counted from 0, in order, and a pair (i, j) says that size i should be size j, or for
-j < 0 that it should be -1 - j. The status is 0 when all is done, n if the n-th pair differs (and nothing was done), and
--1 if the function failed, for which there is one reason: no memory for an array that it works with.
+where the sizes of all arrays are counted from 0, in order, and a pair (i, j) says that size i should be size j, or
+-1 - j where j < 0. The status is 0 when all is done, n if the n-th pair differs (and nothing was done), and -1 if the
+function failed. It fails for one reason only: no memory for an array that it works with.
 
-They find each other by address, not by being linked into one. With a prange in every kernel, Numba would optimise the
-same code about four times on the way from loop to threads, once for each level of its own machinery.
+The three call each other by address instead of being linked into one. With a prange in every kernel, Numba would
+optimise the same code several times on the way from loop to threads, once for each level of its own machinery.
 """
 
 from types import FunctionType
@@ -38,14 +38,14 @@ _BODY = ir.FunctionType(ir.VoidType(), [_WORD] * 3)
 _TEAM = ir.FunctionType(ir.VoidType(), [_WORD] * 3)
 _SHARE = types.UniTuple(types.int64, 2)
 _PAIRS_FROM, FAILED = 3, -1
-# Of Numba's parallel=True only prange is wanted: looking for other things to make parallel costs compile time.
+# Only prange of Numba's parallel=True: a search for other things to run in parallel costs compile time.
 _OTHERS = ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion")
 _PRANGE_ONLY = dict.fromkeys(_OTHERS, False) | {"prange": True}
 
 
 @numba.njit(nogil=True, forceinline=True)
 def my_part(share, n):
-    """This thread's part of range(n), inside a kernel: as good as equal and adjacent parts, in the threads' order."""
+    """This thread's part of range(n), inside a kernel: contiguous, nearly equal parts, in the order of the threads."""
     thread, threads = share
     return range(n * thread // threads, n * (thread + 1) // threads)
 
@@ -58,7 +58,7 @@ class Team:
     pairs      which sizes should be equal (see the top of this file)
     options    Numba's, for compiling it
     stamp      what is on disk is valid while this text stays the same
-    parallel   False where no threads can be had: then `threads` is 1 in every call
+    parallel   False where Numba has no threads to offer: then `threads` is 1 in every call
     """
 
     def __init__(self, function, arguments: tuple, pairs: list, options: dict, stamp: str, parallel: bool = True):
@@ -80,11 +80,11 @@ class Team:
 
     @property
     def compiled_here(self) -> bool:
-        """Whether this process had to compile it, since it was not on disk."""
+        """Whether this process compiled it, since it was not on disk."""
         return sum(self.entry.stats.cache_misses.values()) > 0
 
     def is_on_disk(self) -> bool:
-        """Whether it need only be loaded. True too where there is no place on disk for it."""
+        """Whether loading is enough. True too where there is no folder on disk for it."""
         return self.entry._cache.has(self._signature) and self._body._cache.has(self._body._sig)
 
 
@@ -101,8 +101,8 @@ class _BodyCompiler(_CFuncCompiler):
 class _Body(CFunc):
     """A kernel's function, to be called by address as body(thread, threads, block).
 
-    Numba's CFunc makes a C function of the same arguments, by the name of `llvm_cfunc_wrapper_name`. This one has three
-    integers instead, of which the last is the address of the arguments.
+    Numba's CFunc makes a C function of the same arguments, named `llvm_cfunc_wrapper_name`. This one has three integers
+    instead; the last is the address of the arguments.
     """
 
     def __init__(self, function, arguments: tuple, options: dict, stamp: str):
@@ -117,7 +117,7 @@ class _Body(CFunc):
 
 
 def _add_door(compiled) -> None:
-    """Add the C function that takes the arguments from the block and calls what was compiled."""
+    """Add the C function that takes the arguments from the block and calls the compiled function."""
     context, description = compiled.target_context, compiled.fndesc
     module = context.create_module("door")
     function = context.declare_function(module, description)
@@ -174,7 +174,7 @@ def _team_address(stamp: str) -> int:
 
 
 def _entry_for(function, stamp: str):
-    """A copy of `entry`, by a name of its own, under which Numba's cache keeps this kernel's apart from others'."""
+    """A copy of `entry` under a name of its own, by which Numba's cache tells it from those of other kernels."""
     name = f"{function.__module__}.{function.__qualname__}.entry"
     copy = FunctionType(entry.__code__, globals(), name)
     copy.__qualname__, copy.__module__ = name, __name__
@@ -221,7 +221,7 @@ def _launch(typingctx, plan, threads, arguments):
 
 
 def _first_difference(builder, plan, sizes: list):
-    """Where the status is: 0, or the number (from 1) of the first pair in the plan whose sizes differ."""
+    """The address of the status: 0, or the number (from 1) of the first pair in the plan whose sizes differ."""
     status = cgutils.alloca_once_value(builder, _WORD(0))
     if not sizes:
         return status

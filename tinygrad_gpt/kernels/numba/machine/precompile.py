@@ -1,8 +1,8 @@
 """Compile all kernels in processes of their own, side by side, into Numba's cache on disk.
 
 A process that needs a kernel which is not on disk yet has all of them made this way (`make_all`) and then loads them,
-instead of compiling the one itself. The cores work side by side, so whoever waits for the first step waits about half
-as long. Each process runs make_kernels.py.
+instead of compiling the one itself: the cores work side by side, and the first step comes sooner. Each process runs
+make_kernels.py.
 """
 
 import os
@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 MAKE_KERNELS = f"{__package__}.make_kernels"
-MOST_PROCESSES = 4  # attention's two kernels take half of the time, and every process some 200 MB
+MOST_PROCESSES = 4  # more would wait for attention's two kernels, the slowest, and each takes memory
 
 _made: set = set()  # the dtypes for which this process has had it done
 

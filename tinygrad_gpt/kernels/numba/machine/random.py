@@ -1,4 +1,4 @@
-"""The bits of random_stream.random_bits, element by element, for kernels that drop elements without storing a mask."""
+"""The bits of random_stream.random_bits, one element at a time, for kernels that drop without storing a mask."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def random_bits(seed, n):
 
 @helper()
 def drop(row, n, seed, first, step, threshold, scale):
-    """Keep or drop row[:n] in place, whose elements are number `first`, first + step, ...; what is kept is scaled."""
+    """Drop some of row[:n] and scale the others, in place. Its elements have the numbers first, first + step, ..."""
     zero = row.dtype.type(0)
     for j in range(n):
         keep = random_bits(seed, np.uint64(first) + np.uint64(j) * np.uint64(step)) >= threshold

@@ -1,36 +1,33 @@
 """How the threads of this package and those of NumPy share the cores.
 
-The trouble. NumPy's matrix product runs on a pool of threads of its own (OpenBLAS's), Numba's kernels on another. A
-thread that has finished its part does not sleep at once but spins for a while, waiting for more; so after each matrix
-product one pool spins on the cores that the other wants. A small GPT trained that way is several times slower than it
-should be.
+NumPy's matrix product runs on a pool of threads of its own (OpenBLAS's), Numba's kernels on another. A thread that has
+finished its part spins for a while, waiting for more, before it sleeps. So after each matrix product one pool would
+spin on the cores that the other wants, and a small GPT would train several times slower than it could.
 
-The way out: one pool, Numba's. Matrix products are kernels like all others: our own, or tiles for which each thread
-calls NumPy's OpenBLAS, which computes in the calling thread (packed.py, blas_tiles.py). OpenBLAS's own threads are
-never woken, and sleep.
+So there is one pool, Numba's. Matrix products are kernels like all others: our own, or tiles for which each thread
+calls NumPy's OpenBLAS, which computes in the calling thread (product/). OpenBLAS's own threads never wake.
 
-OpenBLAS has one number of threads for the whole process, and it is set to one when the first kernel loads, unless the
-user set it (OPENBLAS_NUM_THREADS). So from then on `np.matmul` elsewhere in the program, the reference ops included,
-runs on one core; `threadpoolctl.threadpool_limits(n, "blas")` sets it back. (Setting it to one before each product and
-back after it was tried: in some processes both of our threads then shared a core, and products ran at half the speed.)
+OpenBLAS has one number of threads for the whole process. It is set to one when the first kernel loads, unless the user
+set it (OPENBLAS_NUM_THREADS). From then on `np.matmul` elsewhere in the program, the reference ops included, runs on
+one core; `threadpoolctl.threadpool_limits(n, "blas")` sets it back. (Setting it to one for each product and back after
+it is worse: in some processes two of our threads then shared a core.)
 
-How long to wait awake. On Linux Numba's pool is OpenMP's, whose threads by default spin for a while as they wait for
-the next kernel. On a busy machine (a browser, another training run) a thread that spins keeps its partner, which has
-work, off the core. Thirty thousand turns bridge the gap between two kernels; after them a thread sleeps. (Measured for
-a step of char-cpu, alone and beside a busy process on one of two cores: 10,000 turns 15.6 and 75 ms, 30,000 14.5 and
-95, 100,000 14.3 and 280. With a thousand, products ran at half the speed: waking a thread takes longer than a small
-kernel.) OMP_WAIT_POLICY and GOMP_SPINCOUNT, if set, are left as they are.
+How long a thread waits awake. On Linux Numba's pool is OpenMP's, whose threads spin while they wait for the next
+kernel. On a busy machine (a browser, another training run) a thread that spins keeps another, which has work, off the
+core. SPINS turns bridge the gap between most kernels of a training step; after them a thread sleeps. More of them make
+steps a little faster on an idle machine and much slower on a busy one; many fewer, and a thread takes longer to wake
+than a small kernel to run. OMP_WAIT_POLICY and GOMP_SPINCOUNT, if set, stay as they are.
 
 How many threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS, if set, else one for each core that this process may use.
 Numba keeps that number for each of Python's threads, so each begins with it. Kernels give the same bits on any number
 of threads, except OpenBLAS's tiles, which follow that number.
 
-One team at a time. Python's threads may call kernels side by side; the first has the pool, and whoever comes meanwhile
-computes alone, in its own thread. More would not be quicker, as the cores are at work, and one of Numba's pools
-(workqueue, for systems without OpenMP) ends the process when two threads use it at once. Alone is also what is left
+One team at a time. Python's threads may call kernels side by side. The first has the pool; any other computes alone, in
+its own thread. More would not be faster, as the cores are at work, and one of Numba's pools (workqueue, for systems
+without OpenMP) ends the process when two threads use it at once. A thread computes alone also
 
-- in a process that was forked from one with a pool, as multiprocessing's and a DataLoader's workers are on Linux: fork
-  copies memory and one thread, and the rest of the pool that the copy would wait for is not there;
+- in a process that was forked from one with a pool, as multiprocessing's and a DataLoader's workers are on Linux: a
+  fork copies memory and one thread, and the copy would wait for threads that it does not have;
 - where Numba has no threads to offer, as with NUMBA_THREADING_LAYER=tbb and no TBB.
 """
 
@@ -44,25 +41,27 @@ from numba.np.ufunc import parallel
 from tinygrad_gpt.kernels.numba.product import blas
 from tinygrad_gpt.kernels.numba.product.registers import AVX_512
 
+SPINS = 10_000
+
 if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # read when OpenMP loads, which is when Numba's pool starts
+    os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))  # read when OpenMP loads, which is when Numba's pool starts
 
 
 class _Here(threading.local):
-    """What is known of the thread that asks."""
+    """What is known about the current thread."""
 
     has_begun = False
 
 
 _here = _Here()
-_pool = threading.Lock()  # held by whoever has the team
+_pool = threading.Lock()  # held by the thread whose kernel runs on the pool
 _is_started = _is_forked = False
-_why_alone: str | None = None  # why there are no threads to be had
+_why_alone: str | None = None  # why Numba has no threads to offer
 
 
 def start() -> None:
-    """Start the pool, so that the first kernel finds it running. Once: a number set since then by
-    numba.set_num_threads stays, whatever kernels load later."""
+    """Start the pool, so that the first kernel finds it running. Once: a number that numba.set_num_threads sets later
+    stays, whatever kernels load after it."""
     global _is_started, _why_alone
     if _is_started:
         return
@@ -70,7 +69,7 @@ def start() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the pools that it tried and did not find
             numba.get_num_threads()
-    except Exception as error:  # ValueError or ImportError, by what is wrong
+    except Exception as error:  # ValueError or ImportError
         _why_alone = " ".join(str(error).split()) or type(error).__name__
         warnings.warn(f"kernels run on one thread: {_why_alone}", RuntimeWarning, stacklevel=2)
     _is_started = True
@@ -86,22 +85,22 @@ def are_available() -> bool:
 
 
 def count() -> int:
-    """Among how many threads work is to be shared out that this thread asks for (see `take` for how many do it)."""
+    """How many threads share the work of a kernel that this thread calls, if it gets the pool (see `take`)."""
     if _why_alone is not None:
         return 1
     if not _here.has_begun:
-        if _is_forked:  # and numba's locks may be held by a thread that is not here
+        if _is_forked:  # and numba's locks may be held by a thread that this process does not have
             return _wanted()
         _here.has_begun = True
         most = numba.get_num_threads()
-        if most == numba.config.NUMBA_NUM_THREADS and _wanted() < most:  # nobody has chosen another number yet
+        if most == numba.config.NUMBA_NUM_THREADS and _wanted() < most:  # the user chose no other number
             numba.set_num_threads(_wanted())
     # numba.get_num_threads is this after a lock among processes, which takes longer than a small kernel.
     return parallel._get_num_threads()
 
 
 def _wanted() -> int:
-    """Numba's own number, which heeds NUMBA_NUM_THREADS, unless only OMP_NUM_THREADS is set and is less."""
+    """Numba's own number, which follows NUMBA_NUM_THREADS, unless only OMP_NUM_THREADS is set and is less."""
     most = numba.config.NUMBA_NUM_THREADS
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if "NUMBA_NUM_THREADS" in os.environ or not wanted.isdigit():
@@ -110,19 +109,19 @@ def _wanted() -> int:
 
 
 def take() -> int:
-    """How many threads this call may have: all of the pool, or if somebody else has it, one. To be given back."""
+    """How many threads this call may have: all of the pool, or one if the pool is taken. Give them back after it."""
     threads = 1 if _is_forked else count()
     return threads if threads == 1 or _pool.acquire(blocking=False) else 1
 
 
 def give_back(threads: int) -> None:
-    """The call is over that `take` gave so many threads."""
+    """End the call that `take` gave this many threads."""
     if threads > 1:
         _pool.release()
 
 
 def hold_while_forking(lock) -> None:
-    """Fork only while nobody holds this lock: the copy would find it locked, by a thread that it does not have."""
+    """Fork only while no thread holds this lock: the copy would find it locked, by a thread that it does not have."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
@@ -137,7 +136,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def describe() -> dict[str, str]:
-    """Facts for people: which threads run here and how matrix products are made."""
+    """How many threads kernels run on, and how matrix products are made, for people to read."""
     start()
     pool = f"1, since {_why_alone}" if _why_alone else f"{count()} of Numba's ({numba.threading_layer()} layer)"
     return {

@@ -66,7 +66,7 @@ def _make_exp(real, integer, terms: int, bias: int, fraction_bits: int, high_bit
         e_r = FIRST
         for inverse_factorial in REST:
             e_r = e_r * r + inverse_factorial
-        # half of 2^n, since n may be 128 and 2^128 is no float32, though the largest one is nearly that
+        # half of 2^n, since n may be 128, and 2^128 is just above the largest float32
         half_two_n = integer((n + BIAS_LESS_1) * FRACTION).view(real)
         y = e_r * half_two_n * TWO
         y = ZERO if x < LEAST else y

@@ -3,17 +3,16 @@ brought, block by block, into the order in which the processor reads them.
 
     product(a, a_transposed, b, b_transposed, bias)      op(a) @ op(b) + bias
 
-The sum is cut into blocks of DEEP pairs of numbers or fewer. For each, 16 rows of op(a) and 16 columns of op(b) at a
-time are packed (bfloat16_registers.py), and tiles of the result get the products added. An operand that is to be
-transposed is read where it lies. Packing costs as much as reading and writing the operands once more, which a product
-of 64 rows and columns pays for several times over.
+The sum is cut into blocks of DEEP pairs of numbers or fewer. For each block, 16 rows of op(a) and 16 columns of op(b)
+at a time are packed (bfloat16_registers.py), and tiles of the result get the products added. An operand that is
+transposed is read where it lies. Packing costs as much as reading and writing the operands once more; a product of 64
+rows and columns saves several times that.
 
-packed.py packs one operand, anew for each tile. Here both have to be rounded, so both are packed, and all tiles share
-what is packed.
+packed.py packs one operand, again for each tile. Here both are rounded, so both are packed, and all tiles share them.
 
-Three groups of columns, packed, about fill the first-level cache, and serve one row of blocks after another; the rows
-of a tile lie in the second; and no more than WIDE rows and columns are packed at a time, so that memory for it is
-bounded. Where sums are cut follows neither the tiles nor the threads: the bits are the same on any number of them.
+Three groups of packed columns about fill the first-level cache, and serve one row of blocks after another. The rows of
+a tile lie in the second. No more than WIDE rows and columns are packed at a time, which bounds the memory for it. Where
+sums are cut depends on neither tiles nor threads: the bits are the same on any number of threads.
 """
 
 import numpy as np
@@ -86,7 +85,7 @@ _PACKED = f"_ deep {LANES}"
     dtypes=(PAIRS,),
 )
 def _pack(share, a_packed, b_packed, a, a_transposed, b, b_transposed, top, left, first):
-    """Pack what there is room for, from those places on."""
+    """Pack as many rows of a from `top` on, and columns of b from `left` on, as there is room for."""
     m, k = (a.shape[1], a.shape[0]) if a_transposed else a.shape
     n = b.shape[0] if b_transposed else b.shape[1]
     length = min(2 * a_packed.shape[1], k - first)
@@ -120,7 +119,7 @@ def _add(share, a_packed, b_packed, bias, c, top, left, pairs, begins):
 
 @helper()
 def _groups(lines):
-    """How many groups they take."""
+    """How many groups that many lines take."""
     return (lines + LANES - 1) // LANES
 
 

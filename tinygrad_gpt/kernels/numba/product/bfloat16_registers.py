@@ -10,19 +10,19 @@ products of 16 pairs to 16 float32 sums in one instruction, twice the work of a 
 
 The packed form is (groups, pairs, LANES): pair p of row (or column) LANES g + l is packed[g, p, l]. The 16 pairs that
 an instruction takes are neighbours, and the sum runs straight through memory. The result's block stays in registers
-meanwhile: 24 of the 32 there are hold its 8 x 48 numbers. Each vector of columns, once loaded, serves 8 instructions.
+meanwhile: 24 of the 32 registers hold its 8 x 48 numbers. Each vector of columns, once loaded, serves 8 instructions.
 (K. Goto and R. van de Geijn, "Anatomy of high-performance matrix multiplication", 2008, explain blocking for registers
 and caches.)
 
-The steps are written in LLVM's own words, through llvmlite, since Numba has none for these instructions, which take
-numbers below 2⁻¹²⁶ for 0. What is no number stays none.
+The steps are written in LLVM's own words, through llvmlite, since Numba has none for these instructions. They take
+numbers below 2⁻¹²⁶ for 0. A nan stays a nan.
 """
 
 import llvmlite.ir as ir
 from numba import types
 from numba.extending import intrinsic
 
-from tinygrad_gpt.kernels.numba.product.registers import turned
+from tinygrad_gpt.kernels.numba.product.registers import register_loop, splat, turned
 
 LANES = 16  # pairs, or float32 sums, in a vector
 ROWS = 8  # of the result, in registers
@@ -37,7 +37,7 @@ _ADDRESS = types.int64
 
 
 def _load(builder, type_, address, offset: int = 0):
-    """What lies at an address in memory, which need not be a multiple of its size."""
+    """Load from an address in memory that need not be a multiple of the size."""
     return builder.load(_pointer(builder, type_, address, offset), align=4)
 
 
@@ -117,7 +117,7 @@ def pack_rows(typingctx, x, step, packed):
 def _add_products(groups: int):
     """The step for 8 rows by 16 `groups` columns of the result: c = start + Σ_p a[p] b[p].
 
-    pairs              how many there are in a sum, at least 1
+    pairs              how many there are in a sum
     a                  address of the first of 8 rows in a packed group
     b, b_step          address of the first packed group of columns; bytes from one group to the next
     start, start_step  address of what sums begin with, of c itself or of a bias; bytes from one row to the next
@@ -133,31 +133,21 @@ def _add_products(groups: int):
                 _load(builder, _FLOATS, _step_on(builder, start, start_step, row), VECTOR * group)
                 for row, group in block
             ]
+
+            def add(here, sums):  # pair p is a vector of each group, here = VECTOR p bytes from the first
+                columns = [
+                    _load(builder, _PAIRS, builder.add(_step_on(builder, b, b_step, group), here))
+                    for group in range(groups)
+                ]
+                a_pairs = builder.add(a, here)
+                rows = [splat(builder, _load(builder, _INT32, a_pairs, 4 * row), LANES) for row in range(ROWS)]
+                return [
+                    _add_dot_product(builder, total, rows[row], columns[group])
+                    for total, (row, group) in zip(sums, block, strict=True)
+                ]
+
             end = builder.mul(pairs, ir.Constant(_INT64, VECTOR))
-            before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
-            builder.branch(loop)
-
-            builder.position_at_end(loop)
-            here = builder.phi(_INT64)  # pair p is a vector of each group, VECTOR p bytes from the first
-            sums = [builder.phi(_FLOATS) for _ in block]
-            columns = [
-                _load(builder, _PAIRS, builder.add(_step_on(builder, b, b_step, group), here))
-                for group in range(groups)
-            ]
-            a_pairs = builder.add(a, here)
-            rows = [_everywhere(builder, _load(builder, _INT32, a_pairs, 4 * row)) for row in range(ROWS)]
-            added = [
-                _add_dot_product(builder, total, rows[row], columns[group])
-                for total, (row, group) in zip(sums, block, strict=True)
-            ]
-            further = builder.add(here, ir.Constant(_INT64, VECTOR))
-            builder.cbranch(builder.icmp_signed("<", further, end), loop, after)
-            starts, nexts = [ir.Constant(_INT64, 0), *begin], [further, *added]
-            for phi, first, following in zip([here, *sums], starts, nexts, strict=True):
-                phi.add_incoming(first, before)
-                phi.add_incoming(following, loop)
-
-            builder.position_at_end(after)
+            added = register_loop(builder, end, VECTOR, begin, add)
             for total, (row, group) in zip(added, block, strict=True):
                 _store(builder, total, _step_on(builder, c, c_step, row), VECTOR * group)
             return context.get_dummy_value()
@@ -172,13 +162,6 @@ def _add_dot_product(builder, total, a, b):
     signature = ir.FunctionType(_FLOATS, (_FLOATS, _PAIRS, _PAIRS))
     dot = builder.module.declare_intrinsic("llvm.x86.avx512bf16.dpbf16ps.512", (), signature)
     return builder.call(dot, (total, a, b))
-
-
-def _everywhere(builder, pair):
-    """A vector of 16 times the same pair."""
-    nothing = ir.Constant(_PAIRS, ir.Undefined)
-    first = builder.insert_element(nothing, pair, ir.Constant(_INT32, 0))
-    return _shuffle(builder, first, nothing, LANES * (0,))
 
 
 add_products_1, add_products_2, add_products_3 = (_add_products(groups) for groups in (1, 2, 3))

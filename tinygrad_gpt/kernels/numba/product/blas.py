@@ -9,8 +9,8 @@ disk: a cached kernel remembers the name, and each process gives the name its ad
 Where NumPy was built on something else (Accelerate on macOS, MKL in conda), the functions are not found, `AVAILABLE` is
 False, and kernels that need them leave their op to the reference, which is NumPy's `@`.
 
-Which of its kernels OpenBLAS runs, it decides by the processor's model, and for one that it does not know yet it may
-choose an old one's: version 0.3.31 multiplies with half of what AMD's Zen 5 has, in AVX2's vectors. Hence packed.py.
+OpenBLAS chooses among its own kernels by the processor's model, and for a model that it does not know yet it may choose
+those of an old one: version 0.3.31 multiplies in AVX2's vectors on AMD's Zen 5, which has AVX-512's. Hence packed.py.
 """
 
 import ctypes
@@ -56,7 +56,7 @@ for _symbol, _function in zip(_SYMBOLS.values(), _found, strict=False):
 
 
 def use_one_thread() -> None:
-    """From here on, OpenBLAS computes in the thread that calls it (the reason stands in threads.py)."""
+    """Let OpenBLAS compute in the thread that calls it from now on (machine/threads.py says why)."""
     if AVAILABLE:
         _found[2](ctypes.c_int(1))
 

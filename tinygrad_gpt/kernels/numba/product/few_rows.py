@@ -3,14 +3,13 @@
     y = few_rows(x (R, C_in), weight (C_out, C_in), bias (C_out,))      y = x weightᵀ + bias (R, C_out)
 
 With one row, or a few sequences side by side, the time goes into reading the weight from memory, and each of its
-numbers serves R products only. So it is read as it lies, once, and never copied into another order as a large matrix
-product does. It is cut into quarters that are read side by side, each from its first row to its last: a core then waits
-for four places in memory at once, each of which its prefetching can follow. On an Intel Xeon of 2023 that read 42 GB/s
-where one row after the other gave 29, and it loads x a quarter as often. (Four rows that are neighbours do less well:
-36 there, and on an AMD EPYC a sixth less than one row after the other.)
+numbers serves R products only. So the weight is read once, where it lies; a large matrix product copies it into another
+order first. It is cut into quarters that are read side by side, each from its first row to its last. A core then waits
+for four places in memory at once, and its prefetching follows each of them. (It loses track of four neighbouring rows.)
+x is also loaded a quarter as often.
 
-Every number of y is computed by the same instructions whatever R is, so that a sequence gets the same bits alone and
-beside others.
+The same instructions compute every number of y whatever R is, so that a sequence gets the same bits alone and beside
+others.
 """
 
 import numpy as np

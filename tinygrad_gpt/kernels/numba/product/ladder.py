@@ -6,16 +6,16 @@ A product of n x n matrices does 2n³ operations on 3n² numbers. A core can do 
 number takes to arrive from its memory, so nearly all of the ladder is about using a number again while it is near: in
 a register (one step away), in the first-level cache (a few), the second, the third, memory (hundreds).
 
-Figures are for n = 768 in float32 on a core of AMD's Zen 5, whose registers' limit was measured as 264 GFLOP/s
-(`python benchmarks/matmul.py` measures all this on your machine; benchmarks/results/matmul.md holds the whole table):
+    naive         the formula as it stands
+    reordered     the innermost loop runs along rows
+    tiled         a tile of b stays in the second-level cache
+    registers     16 elements of a stay in registers; tiles are packed
+    BLAS tiles    NumPy's BLAS, on every core: one tile for each thread
+    packed        a block of c stays in registers; b is packed for it (packed.py)
+    bfloat16      the same with half the bits: two products in one instruction (train --dtype bfloat16)
 
-    naive            1 %   the formula as it stands
-    reordered       19 %   the innermost loop runs along rows
-    tiled           23 %   a tile of b stays in the second-level cache
-    registers       31 %   16 elements of a stay in registers; tiles are packed
-    BLAS tiles      47 %   NumPy's BLAS, on every core: one tile for each thread
-    packed          87 %   a block of c stays in registers; b is packed for it (packed.py)
-    bfloat16       173 %   the same with half the bits: two products in one instruction (train --dtype bfloat16)
+How fast each of them is, `python benchmarks/matmul.py` measures on your machine; benchmarks/results/matmul.md has the
+table of ours.
 
 Every rung is also a pair of the op `linear`, so that it is checked like any other version, and may run your GPT:
 
@@ -33,7 +33,7 @@ from tinygrad_gpt.kernels.numba.machine.compile import EXACT_ORDER, REORDERED
 from tinygrad_gpt.kernels.numba.machine.layout import not_ours, rows
 from tinygrad_gpt.kernels.numba.product import bfloat16, blas, blas_tiles, packed
 
-# Not @kernel: nobody is to wait for these to compile who doesn't call them.
+# Not @kernel: only who calls these waits until they are compiled.
 _compiled = partial(numba.njit, error_model="numpy", nogil=True)
 
 

@@ -3,9 +3,9 @@
     multiply(...)     a block of c in registers: c[:4, :n] = start + a[:4, :k] @ b[:k, :n]
     transpose(...)    LANES rows of LANES numbers, turned in registers
 
-Both are built for LLVM (the compiler behind Numba) as vectors of LANES numbers, so they run on any processor; the size
-of vector and block follow from what this one has. All work on a place (`at`): where an array's element is, and how far
-it is from there to the next row and column.
+Both are built for LLVM (the compiler behind Numba) as vectors of LANES numbers, so they run on any processor. What the
+processor has decides how large vectors and blocks are. Both work on a place (`at`): where an array's element is, and
+how far it is from there to the next row and column.
 
 Why blocks. A processor with AVX-512 multiplies and adds two vectors of 16 numbers in a cycle, but also loads only two.
 In the loop below each step of the sum loads 4 vectors of b and 4 numbers of a for 16 multiply-adds, so that it is the
@@ -89,8 +89,39 @@ def offset(typingctx, place, i, j):
     return place(place, types.intp, types.intp), codegen
 
 
+def register_loop(builder, end, by: int, values: list, body) -> list:
+    """A loop whose values stay in registers: for i = 0, by, 2 by, ... < end they become body(i, values). Returns what
+    they are at the end."""
+    zero = end.type(0)
+    before, loop, after = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("after")
+    builder.cbranch(builder.icmp_signed(">", end, zero), loop, after)
+
+    builder.position_at_end(loop)
+    i, inside = builder.phi(end.type), [builder.phi(value.type) for value in values]
+    later = body(i, inside)
+    next_i = builder.add(i, end.type(by))
+    for phi, first, following in zip([i, *inside], [zero, *values], [next_i, *later], strict=True):
+        phi.add_incoming(first, before)
+        phi.add_incoming(following, loop)
+    builder.cbranch(builder.icmp_signed("<", next_i, end), loop, after)
+
+    builder.position_at_end(after)
+    results = [builder.phi(value.type) for value in values]
+    for phi, first, following in zip(results, values, later, strict=True):
+        phi.add_incoming(first, before)
+        phi.add_incoming(following, loop)
+    return results
+
+
+def splat(builder, number, n: int):
+    """A vector of n times the same number."""
+    undefined = ir.Constant(ir.VectorType(number.type, n), ir.Undefined)
+    first = builder.insert_element(undefined, number, ir.IntType(32)(0))
+    return builder.shuffle_vector(first, undefined, ir.VectorType(ir.IntType(32), n)(None))
+
+
 def _multiply_of(vectors: int):
-    """The intrinsic for blocks of so many vectors in a row."""
+    """The intrinsic for blocks with this many vectors in a row."""
 
     @intrinsic
     def multiply(typingctx, c, start, a, b, k):
@@ -102,7 +133,6 @@ def _multiply_of(vectors: int):
             )
             vector = ir.VectorType(c.type.pointee, _lanes(c.type.pointee))
             size = context.get_abi_sizeof(c.type.pointee)
-            zero, one = ir.Constant(ir.IntType(64), 0), ir.Constant(ir.IntType(64), 1)
             columns = [ir.Constant(ir.IntType(64), v * vector.count) for v in range(vectors)]
 
             def vectors_at(row):
@@ -114,34 +144,15 @@ def _multiply_of(vectors: int):
             def load(row):
                 return [builder.load(address, align=size) for address in vectors_at(row)]
 
-            def splat(number):
-                none, zeros = ir.Constant(vector, ir.Undefined), ir.VectorType(ir.IntType(32), vector.count)(None)
-                first = builder.insert_element(none, number, ir.IntType(32)(0))
-                return builder.shuffle_vector(first, none, zeros)
+            def add(step, sums):
+                b_blocks = load(builder.gep(b, [builder.mul(step, b_step)]))
+                column_of_a = builder.gep(a, [builder.mul(step, a_step)])
+                a_blocks = [splat(builder, builder.load(x), vector.count) for x in rows_from(column_of_a, a_row)]
+                products = [builder.fmul(x, y, flags=("contract",)) for x in a_blocks for y in b_blocks]
+                return [builder.fadd(s, p, flags=("contract",)) for s, p in zip(sums, products, strict=True)]
 
-            sums = [value for row in rows_from(start, start_row) for value in load(row)]
-            before, loop, after = builder.block, builder.append_basic_block("sum"), builder.append_basic_block("summed")
-            builder.cbranch(builder.icmp_signed(">", args[4], zero), loop, after)
-
-            builder.position_at_end(loop)
-            step = builder.phi(zero.type)
-            so_far = [builder.phi(vector) for _ in sums]
-            b_blocks = load(builder.gep(b, [builder.mul(step, b_step)]))
-            column_of_a = builder.gep(a, [builder.mul(step, a_step)])
-            a_numbers = [splat(builder.load(address)) for address in rows_from(column_of_a, a_row)]
-            products = [builder.fmul(x, y, flags=("contract",)) for x in a_numbers for y in b_blocks]
-            added = [builder.fadd(s, p, flags=("contract",)) for s, p in zip(so_far, products, strict=True)]
-            next_step = builder.add(step, one)
-            for phi, first, later in zip([step, *so_far], [zero, *sums], [next_step, *added], strict=True):
-                phi.add_incoming(first, before)
-                phi.add_incoming(later, loop)
-            builder.cbranch(builder.icmp_signed("<", next_step, args[4]), loop, after)
-
-            builder.position_at_end(after)
-            results = [builder.phi(vector) for _ in sums]
-            for result, first, later in zip(results, sums, added, strict=True):
-                result.add_incoming(first, before)
-                result.add_incoming(later, loop)
+            before = [value for row in rows_from(start, start_row) for value in load(row)]
+            results = register_loop(builder, args[4], 1, before, add)
             addresses = [address for row in rows_from(c, c_row) for address in vectors_at(row)]
             for result, address in zip(results, addresses, strict=True):
                 builder.store(result, address, align=size)
