@@ -15,13 +15,12 @@ from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor
-from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.nn import Block, Dropout, Embedding, KVCache, LayerNorm, Linear, Module
 from tinygrad_gpt.nn.block import NORMS
 from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
 from tinygrad_gpt.nn.watching import show
 from tinygrad_gpt.recompute import recompute
-from tinygrad_gpt.settings import check_settings, setting
+from tinygrad_gpt.settings import SettingError, check_settings, setting
 from tinygrad_gpt.tensor import plain_array, plain_ids
 
 STD = 0.02  # with which a GPT's matrices are drawn
@@ -60,7 +59,7 @@ class GPTConfig:
     def __post_init__(self):
         check_settings(self)
         if self.n_embd % self.n_head:
-            raise UserError(f"n_embd should be a multiple of n_head ({self.n_head}), not {self.n_embd}")
+            raise SettingError("n_embd", f"should be a multiple of n_head ({self.n_head}), not {self.n_embd}")
 
     def attention_scale(self, layer: int) -> float:
         """What block number `layer` (0, 1, ...) multiplies its attention scores by."""

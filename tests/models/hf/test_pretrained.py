@@ -80,7 +80,7 @@ def test_the_folder_decides_between_gpt1_and_gpt2(tmp_path):
     gpt1 = write_checkpoint(tmp_path / "gpt1", GPT1_CONFIG, GPT1_TENSORS)
     assert type(CausalLM.from_pretrained(gpt2)) is type(load_pretrained(gpt2)) is GPT2
     assert type(CausalLM.from_pretrained(gpt1)) is GPT1
-    assert f"{gpt1} holds a GPT1, no GPT2" in refusal(gpt1, GPT2)
+    assert f"{gpt1} holds a GPT1, not a GPT2" in refusal(gpt1, GPT2)
 
     class Mine(GPT2):
         pass
