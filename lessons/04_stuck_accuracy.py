@@ -200,9 +200,8 @@ assert seen["gradients"][-1, 0] < 0.05 * seen["gradients"][-1, -1], "from the la
 # tells where we are: at the unigram entropy. The output layer has learned how often each token comes. The blocks have
 # learned nothing, and the last two columns say why: hardly any gradient arrives at the first one.
 #
-# At step 0 it did, so it is not the depth as such, but what the first updates did. Before any of them and at the end,
-# block by block: the gradient; how large a residual sum is before its norm; and how much of what leaves the block
-# depends on what went into the model at all.
+# At step 0 it did, so the cause is not the depth but the first updates. Here is each block before them and at the end:
+# its gradient; the size of a residual sum before its norm; how much of the block's output depends on the model's input.
 
 
 # %%
@@ -211,11 +210,10 @@ def look_inside(model):
     with model.watching("blocks.*", "blocks.*.attention_norm", "blocks.*.feed_forward") as seen:
         model.features(inputs[:16])
     for i in range(len(model.blocks)):
-        x, f_of_x = (seen[f"blocks.{i}.{part}"].output for part in ("attention_norm", "feed_forward"))
-        sums.append((x + f_of_x).numpy().std(axis=-1).mean())
-        leaving = seen[f"blocks.{i}"].output.numpy().reshape(-1, x.shape[-1])  # (B, T, C) -> (B T, C)
-        depends.append(leaving.std(axis=0).mean() / leaving.std())
-    return np.array(sums), np.array(depends)
+        x, f_of_x, y = (seen[f"blocks.{i}{part}"].output.numpy() for part in (".attention_norm", ".feed_forward", ""))
+        sums.append((x + f_of_x).std(axis=-1).mean())  # of (B, T, C)
+        depends.append(y.std(axis=(0, 1)).mean() / y.std())
+    return sums, depends
 
 
 for name, model, step in (("as drawn", make_model(once), 0), ("trained", seen["model"], -1)):

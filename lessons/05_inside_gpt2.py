@@ -20,8 +20,8 @@ from safetensors import safe_open
 
 import tinygrad_gpt as tg
 from tinygrad_gpt.generate import token_probabilities
+from tinygrad_gpt.generate.prompts import position_ids
 from tinygrad_gpt.models import GPT2, GPTConfig
-from tinygrad_gpt.models.causal_lm import position_ids
 from tinygrad_gpt.optim import AdamW
 
 text = "the cat sat on the mat. the dog sat on the log. the cow ran to the sea. " * 20

@@ -24,11 +24,10 @@ import numpy as np
 
 from tinygrad_gpt.arguments import bare, conversion, kind
 from tinygrad_gpt.array import FLOATS, Array, as_array, is_array, on_one_device
+from tinygrad_gpt.gradients import Pending, accumulate, is_gradient
 from tinygrad_gpt.kernels import registry
-from tinygrad_gpt.memory import is_view_of_all, owner
 from tinygrad_gpt.modes import debug, is_debugging, is_grad_enabled, no_grad
 from tinygrad_gpt.read_only import ReadOnly
-from tinygrad_gpt.sparse_rows import SparseRows
 from tinygrad_gpt.tensor import Tensor
 
 __all__ = ["Edge", "Node", "Step", "Tensor", "apply", "debug", "no_grad"]  # Tensor and modes: where one looks for them
@@ -218,39 +217,36 @@ def _walk(root: Tensor, grad: Array, in_place: bool) -> Iterator[Step]:
     in_place  whether sums may be made in the arrays of the gradients that came first, which the Steps hold
     """
     if root.node is None:
-        _accumulate(root, grad, is_new=False)
+        accumulate(root, grad)
         return
-    waiting = _count_uses(root.node)  # Node -> how many of its users are still to come
-    pending = {root.node: {root.output: (grad, False)}}  # Node -> output -> (sum so far, whether it is ours to add to)
-    ready = [root.node]
+    pending, waiting, ready = Pending(in_place), _count_uses(root.node), [root.node]
+    pending.start(root.node, root.output, grad)
     while ready:
-        node = ready.pop()
-        sums = pending.pop(node, None)
-        if sums is None:  # every user sent None: nothing to pass on, but those below may be waiting for this Node
-            dys = dy = None
-            grads = (None,) * len(node.edges)
-        else:
-            node.freed = True  # already: a backward that fails halfway may have used up what forward saved
-            dys = _complete(node, sums)
-            dy = dys if node.many else dys[0]
-            grads = _run_backward(node, dy, in_place)
-        for edge, dx in zip(node.edges, grads, strict=True):
-            if isinstance(edge, Tensor) and dx is not None:
-                _accumulate(edge, dx, in_place and _is_new(dx, dys, grads))
-            elif isinstance(edge, Edge):
-                if dx is not None:
-                    sums = pending.setdefault(edge.node, {})
-                    is_new = in_place and _is_new(dx, dys, grads)
-                    sums[edge.output] = _add(sums.get(edge.output), dx, is_new)
-                waiting[edge.node] -= 1
-                if waiting[edge.node] == 0:
-                    ready.append(edge.node)
-        inputs = tuple([e.node.version.op if isinstance(e, Edge) else e for e in node.edges])
-        step = Step(node.version.op, node.version.name, dy, grads, inputs)
-        node.free()
-        del node, sums, dys, dy, grads, edge, dx, inputs  # across the yield, hold nothing but the Step
-        yield step
-        del step
+        yield _visit(ready.pop(), pending, waiting, ready)  # between two turns nothing is held but the Step
+
+
+def _visit(node: Node, pending: Pending, waiting: dict[Node, int], ready: list[Node]) -> Step:
+    """A Node's turn: take the gradients of its outputs, run its backward, and add what comes out to its inputs' sums.
+
+    waiting  Node -> how many of its users are still to come
+    ready    Nodes with none left; this turn may add some
+    """
+    dys = pending.take(node)  # (): every user sent None, but those below may be waiting for this Node
+    dy = (dys if node.many else dys[0]) if dys else None
+    grads = _run_backward(node, dy, pending) if dys else (None,) * len(node.edges)
+    for edge, dx in zip(node.edges, grads, strict=True):
+        if isinstance(edge, Edge):
+            if dx is not None:
+                pending.add(*edge, dx, dys, grads)
+            waiting[edge.node] -= 1
+            if waiting[edge.node] == 0:
+                ready.append(edge.node)
+        elif edge is not None and dx is not None:
+            pending.add_to_leaf(edge, dx, dys, grads)
+    inputs = tuple([e.node.version.op if isinstance(e, Edge) else e for e in node.edges])
+    step = Step(node.version.op, node.version.name, dy, grads, inputs)
+    node.free()
+    return step
 
 
 def _count_uses(root: Node) -> dict[Node, int]:
@@ -273,21 +269,9 @@ def _count_uses(root: Node) -> dict[Node, int]:
     return uses
 
 
-def _complete(node: Node, sums: dict[int, tuple]) -> tuple:
-    """The gradient of every output of `node`: zeros for an output that the loss did not use."""
-    some, _ = next(iter(sums.values()))
-    dys = []
-    for i, (shape, dtype) in enumerate(node.outputs):
-        dys.append(sums[i][0] if i in sums else np.zeros(shape, dtype, like=some))
-        watcher = node.watched[i]() if i in node.watched else None
-        if watcher is not None:
-            _accumulate(watcher, dys[i], is_new=False)
-    return tuple(dys)
-
-
-def _run_backward(node: Node, dy, in_place: bool) -> tuple:
-    """Run the pair's backward and hold it to the contract. SparseRows stay as they are
-    only where they can be added in place."""
+def _run_backward(node: Node, dy, pending: Pending) -> tuple:
+    """Run the pair's backward and hold it to the contract."""
+    node.freed = True  # already: a backward that fails halfway may have used up what forward saved
     grads = node.version.backward(dy, node.saved)
     if not isinstance(grads, tuple):
         grads = (grads,)
@@ -303,61 +287,12 @@ def _run_backward(node: Node, dy, in_place: bool) -> tuple:
         shape, dtype = (edge.shape, edge.dtype) if isinstance(edge, Tensor) else edge.node.outputs[edge.output]
         if isinstance(dx, Tensor):
             raise TypeError(f"{node.version}: backward works on arrays and returned a Tensor (no second derivatives)")
-        if not is_array(dx) and not isinstance(dx, SparseRows):
+        if not is_gradient(dx):
             raise TypeError(f"{node.version}: gradient {i} should be an array, backward returned {type(dx).__name__}")
         if dx.shape != shape or dx.dtype != dtype:
             raise ValueError(
                 f"{node.version}: gradient {i} should be {dtype}{tuple(shape)} like input {i}, "
                 f"backward returned {dx.dtype}{tuple(dx.shape)}"
             )
-        if isinstance(dx, SparseRows) and not (in_place and isinstance(edge, Tensor) and edge.grad is not None):
-            grads[i] = dx.dense()
+        grads[i] = pending.dense(dx, edge if isinstance(edge, Tensor) else None)
     return tuple(grads)
-
-
-def _is_new(dx: Array, dys: tuple, grads: tuple) -> bool:
-    """Whether nobody else can hold the memory of this gradient, so that it may be kept or added to in place.
-
-    The contract lets a backward return `dy` itself or a view of it, and memory that two inputs share; any other
-    memory that it returns is new, in whatever shape (a linear layer makes rows, and returns them as (B, T, C)). But a
-    view must be all of its memory: a part would keep the rest alive, and one number broadcast to many cannot be added
-    to.
-    """
-    memory = owner(dx)
-    if memory is not dx and not is_view_of_all(dx):
-        return False
-    return all([owner(dy) is not memory for dy in dys]) and [owner(g) is memory for g in grads].count(True) == 1
-
-
-def _add(so_far: tuple | None, dx: Array, is_new: bool) -> tuple:
-    """(sum, whether the sum is ours to add to in place) after one more gradient has arrived."""
-    if so_far is None:
-        return dx, is_new
-    total, is_ours = so_far
-    if is_ours:
-        total += dx
-        return total, True
-    if is_new:
-        dx += total
-        return dx, True
-    return np.add(total, dx, out=np.empty_like(total)), True  # total + dx of arrays without axes is no array
-
-
-def _accumulate(tensor: Tensor, dx: Array, is_new: bool) -> None:
-    """tensor.grad += dx, without ever sharing memory with another gradient.
-
-    Raises ValueError for a gradient of another shape or dtype that is there already: NumPy might broadcast to it.
-    """
-    there = tensor.grad
-    if there is not None and not (is_array(there) and there.shape == dx.shape and there.dtype == dx.dtype):
-        given = f"{there.dtype}{tuple(there.shape)}" if is_array(there) else type(there).__name__
-        raise ValueError(
-            f"backward: expected .grad to be None or {dx.dtype}{tuple(dx.shape)} like the data, found {given}: "
-            "call zero_grad() when .data is replaced"
-        )
-    if isinstance(dx, SparseRows):
-        dx.add_to(tensor.grad)
-    elif tensor.grad is not None:
-        tensor.grad += dx
-    else:
-        tensor.grad = dx if is_new else dx.copy()

@@ -13,53 +13,15 @@ import operator
 import numpy as np
 
 from tinygrad_gpt import arguments, habits
-from tinygrad_gpt.arguments import as_float, conversion, flag, integer, kind, number, numeric_array, shown, sizes
+from tinygrad_gpt.arguments import as_float, flag, integer, number, shown, sizes
 from tinygrad_gpt.array import Array, as_array, cast_or_move, is_array
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.operands import operand, pair
 from tinygrad_gpt.ops import attention as attention_op
 from tinygrad_gpt.ops._shapes import check_floats, normalize_axis
 from tinygrad_gpt.random_stream import next_seed
 from tinygrad_gpt.tensor import plain_array, plain_ids
-
-_SIDES = (Tensor, np.ndarray, int, float, list, tuple, np.generic)
-
-
-def _pair(op: str, a, b) -> tuple:
-    """Both sides of a binary op; a Python number becomes an array of the other side's kind and dtype."""
-    for side in (a, b):
-        if not isinstance(side, _SIDES) and not is_array(side):
-            raise TypeError(f"{op}: expected Tensors, arrays or numbers, got {kind(side)}{how_to_convert(side)}")
-    for side in (a, b):
-        if _is_operand(side):
-            like = side.data if isinstance(side, Tensor) else side
-            return tuple([x if _is_operand(x) else _array_like(x, like, op) for x in (a, b)])
-    return _operand(op, a), _operand(op, b)
-
-
-def how_to_convert(side) -> str:
-    return f": {conversion(side)}" if hasattr(side, "__array__") else ""
-
-
-_HOLDS = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}  # kind of dtype -> kinds that it can take in without loss
-
-
-def _array_like(x, like, op: str):
-    """A number or list as an array of the kind and dtype of `like`; but 0.5 does not become an integer."""
-    values = numeric_array(op, x)
-    if not is_array(like):  # somebody's own .data: `apply` refuses it
-        return Tensor(values)
-    fits = values.dtype.kind in _HOLDS.get(like.dtype.kind, "")
-    return np.asarray(values, dtype=like.dtype if fits else None, like=like)
-
-
-def _is_operand(x) -> bool:
-    return isinstance(x, Tensor) or is_array(x)
-
-
-def _operand(op: str, x):
-    """`x` itself if it is a Tensor or an array, else (a number, a list) a Tensor of it."""
-    return x if _is_operand(x) else Tensor(as_array(x, who=op))
 
 
 def tensor(data, requires_grad: bool = False, dtype=None) -> Tensor:
@@ -80,91 +42,91 @@ def to(x, dtype_or_device) -> Tensor:
 
 def add(a, b) -> Tensor:
     """a + b, with broadcasting."""
-    return apply("add", *_pair("add", a, b))
+    return apply("add", *pair("add", a, b))
 
 
 def sub(a, b) -> Tensor:
     """a - b, with broadcasting."""
-    return apply("sub", *_pair("sub", a, b))
+    return apply("sub", *pair("sub", a, b))
 
 
 def mul(a, b) -> Tensor:
     """a * b, with broadcasting."""
-    return apply("mul", *_pair("mul", a, b))
+    return apply("mul", *pair("mul", a, b))
 
 
 def div(a, b) -> Tensor:
     """a / b, with broadcasting."""
-    return apply("div", *_pair("div", a, b))
+    return apply("div", *pair("div", a, b))
 
 
 def maximum(a, b) -> Tensor:
     """The larger of a and b, elementwise with broadcasting; a tie shares the gradient half and half."""
-    return apply("maximum", *_pair("maximum", a, b))
+    return apply("maximum", *pair("maximum", a, b))
 
 
 def where(condition, a, b) -> Tensor:
     """a where the boolean condition holds, else b, with broadcasting."""
-    return apply("where", _operand("where", condition), *_pair("where", a, b))
+    return apply("where", operand("where", condition), *pair("where", a, b))
 
 
 def neg(x) -> Tensor:
     """-x."""
-    return apply("neg", _operand("neg", x))
+    return apply("neg", operand("neg", x))
 
 
 def pow(x, exponent: int | float) -> Tensor:
     """x ** exponent, for a Python number as exponent."""
     if isinstance(exponent, int) and exponent.bit_length() > 63:
         exponent = as_float("pow", exponent)
-    return apply("pow", _operand("pow", x), exponent=exponent)
+    return apply("pow", operand("pow", x), exponent=exponent)
 
 
 def exp(x) -> Tensor:
     """e ** x."""
-    return apply("exp", _operand("exp", x))
+    return apply("exp", operand("exp", x))
 
 
 def log(x) -> Tensor:
     """Natural logarithm."""
-    return apply("log", _operand("log", x))
+    return apply("log", operand("log", x))
 
 
 def sqrt(x) -> Tensor:
     """Square root."""
-    return apply("sqrt", _operand("sqrt", x))
+    return apply("sqrt", operand("sqrt", x))
 
 
 def tanh(x) -> Tensor:
     """Hyperbolic tangent."""
-    return apply("tanh", _operand("tanh", x))
+    return apply("tanh", operand("tanh", x))
 
 
 def sigmoid(x) -> Tensor:
     """1 / (1 + exp(-x))."""
-    return apply("sigmoid", _operand("sigmoid", x))
+    return apply("sigmoid", operand("sigmoid", x))
 
 
 def abs(x) -> Tensor:
     """|x| = max(x, -x). The gradient at 0 is 0, as in PyTorch: a tie gives 1/2 of it to x and 1/2 to -x."""
-    x = _operand("abs", x)
+    x = operand("abs", x)
     check_floats("abs", x.data if isinstance(x, Tensor) else x)
     return maximum(x, neg(x))
 
 
 def relu(x) -> Tensor:
     """max(x, 0); the gradient at 0 is 0."""
-    return apply("relu", _operand("relu", x))
+    return apply("relu", operand("relu", x))
 
 
 def silu(x) -> Tensor:
     """x σ(x), with σ the logistic function."""
-    return apply("silu", _operand("silu", x))
+    return apply("silu", operand("silu", x))
 
 
 def gelu(x, approximate: str = "tanh") -> Tensor:
     """x Φ(x), with Φ the normal distribution's: approximate="tanh" as in GPT-2, "none" for the exact form."""
-    return apply("gelu", _operand("gelu", x), approximate=approximate)
+    return apply("gelu", operand("gelu", x), approximate=approximate)
 
 
 # --- reductions --------------------------------------------------------------------------------------------------
@@ -190,7 +152,7 @@ def _says_axis(function):
 
 def _reduce(op: str, x, axis, keepdims, **settings) -> Tensor:
     axis, keepdims = arguments.axes(op, axis), flag(op, "keepdims", keepdims)
-    return apply(op, _operand(op, x), axis=axis, keepdims=keepdims, **settings)
+    return apply(op, operand(op, x), axis=axis, keepdims=keepdims, **settings)
 
 
 @_says_axis
@@ -222,18 +184,18 @@ def var(x, axis=None, keepdims: bool = False, correction: int | float = 0) -> Te
 
 def reshape(x, shape: int | tuple[int, ...]) -> Tensor:
     """The same elements in another shape; one size may be -1 and is worked out."""
-    return apply("reshape", _operand("reshape", x), shape=sizes("reshape", shape))
+    return apply("reshape", operand("reshape", x), shape=sizes("reshape", shape))
 
 
 def transpose(x, axes: tuple[int, ...] | None = None) -> Tensor:
     """Axis i of the result is axis axes[i] of x; None reverses them. (NumPy's transpose, PyTorch's permute.)"""
-    x = _operand("transpose", x)
+    x = operand("transpose", x)
     return apply("transpose", x, axes=tuple(range(x.ndim))[::-1] if axes is None else sizes("transpose", axes, "axes"))
 
 
 def swapaxes(x, a: int, b: int) -> Tensor:
     """x with two axes exchanged. (PyTorch's transpose.)"""
-    x = _operand("swapaxes", x)
+    x = operand("swapaxes", x)
     a, b = [normalize_axis("swapaxes", arguments.axis("swapaxes", i), x.ndim) for i in (a, b)]
     axes = list(range(x.ndim))
     axes[a], axes[b] = axes[b], axes[a]
@@ -242,12 +204,12 @@ def swapaxes(x, a: int, b: int) -> Tensor:
 
 def broadcast_to(x, shape: tuple[int, ...]) -> Tensor:
     """x repeated to `shape` along axes of size 1 and new leading ones, without copying."""
-    return apply("broadcast_to", _operand("broadcast_to", x), shape=sizes("broadcast_to", shape))
+    return apply("broadcast_to", operand("broadcast_to", x), shape=sizes("broadcast_to", shape))
 
 
 def getitem(x, index) -> Tensor:
     """x[index], with all of NumPy's indexing; Tensors of integers or booleans may be part of the index."""
-    x = _operand("getitem", x)
+    x = operand("getitem", x)
     like = x.data if isinstance(x, Tensor) else x
     return apply("getitem", x, index=_plain_index(index, like))
 
@@ -294,7 +256,7 @@ def concatenate(tensors, axis: int = 0) -> Tensor:
     if not hasattr(tensors, "__iter__") and not is_array(tensors):
         raise TypeError(f"concatenate: expected a sequence of Tensors, got {shown(tensors)}")
     axis = arguments.axis("concatenate", axis)
-    return apply("concatenate", *[_operand("concatenate", t) for t in tensors], axis=axis)
+    return apply("concatenate", *[operand("concatenate", t) for t in tensors], axis=axis)
 
 
 @_says_axis
@@ -303,7 +265,7 @@ def split(x, sections: int | tuple[int, ...], axis: int = -1) -> tuple[Tensor, .
     if type(sections) is not int:
         how = sizes if arguments.is_row(sections) else integer
         sections = how("split", value=sections, name="sections")
-    return apply("split", _operand("split", x), sections=sections, axis=arguments.axis("split", axis))
+    return apply("split", operand("split", x), sections=sections, axis=arguments.axis("split", axis))
 
 
 # --- layers ------------------------------------------------------------------------------------------------------
@@ -311,12 +273,12 @@ def split(x, sections: int | tuple[int, ...], axis: int = -1) -> tuple[Tensor, .
 
 def matmul(a, b) -> Tensor:
     """(..., M, K) @ (..., K, N) -> (..., M, N), the leading axes broadcast; vectors (K,) on either side."""
-    return apply("matmul", _operand("matmul", a), _operand("matmul", b))
+    return apply("matmul", operand("matmul", a), operand("matmul", b))
 
 
 def linear(x, weight, bias=None) -> Tensor:
     """x (..., C_in) times weight (C_out, C_in) transposed, plus bias (C_out,) -> (..., C_out)."""
-    return apply("linear", _operand("linear", x), weight, bias)
+    return apply("linear", operand("linear", x), weight, bias)
 
 
 def gelu_linear(x, weight, bias=None, approximate: str = "tanh") -> Tensor:
@@ -326,7 +288,7 @@ def gelu_linear(x, weight, bias=None, approximate: str = "tanh") -> Tensor:
     """
     if registry.user_chose_a_part("gelu_linear"):
         return linear(gelu(x, approximate), weight, bias)
-    return apply("gelu_linear", _operand("gelu_linear", x), weight, bias, approximate=approximate)
+    return apply("gelu_linear", operand("gelu_linear", x), weight, bias, approximate=approximate)
 
 
 def embedding(ids, weight) -> Tensor:
@@ -336,7 +298,7 @@ def embedding(ids, weight) -> Tensor:
 
 def layer_norm(x, weight, bias=None, eps: float = 1e-5) -> Tensor:
     """Normalise the last axis of x (..., C), then scale by weight (C,) and shift by bias (C,)."""
-    return apply("layer_norm", _operand("layer_norm", x), weight, bias, eps=number("layer_norm", "eps", eps, low=0))
+    return apply("layer_norm", operand("layer_norm", x), weight, bias, eps=number("layer_norm", "eps", eps, low=0))
 
 
 def add_layer_norm(x, residual, weight, bias=None, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
@@ -347,20 +309,20 @@ def add_layer_norm(x, residual, weight, bias=None, eps: float = 1e-5) -> tuple[T
     if registry.user_chose_a_part("add_layer_norm"):
         s = add(x, residual)
         return s, layer_norm(s, weight, bias, eps)
-    x, residual = _operand("add_layer_norm", x), _operand("add_layer_norm", residual)
+    x, residual = operand("add_layer_norm", x), operand("add_layer_norm", residual)
     return apply("add_layer_norm", x, residual, weight, bias, eps=number("add_layer_norm", "eps", eps, low=0))
 
 
 @_says_axis
 def softmax(x, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along `axis`."""
-    return apply("softmax", _operand("softmax", x), axis=arguments.axis("softmax", axis))
+    return apply("softmax", operand("softmax", x), axis=arguments.axis("softmax", axis))
 
 
 @_says_axis
 def log_softmax(x, axis: int = -1) -> Tensor:
     """log(softmax(x)) along `axis`, without underflow."""
-    return apply("log_softmax", _operand("log_softmax", x), axis=arguments.axis("log_softmax", axis))
+    return apply("log_softmax", operand("log_softmax", x), axis=arguments.axis("log_softmax", axis))
 
 
 def dropout(x, p: float = 0.5, training: bool = True) -> Tensor:
@@ -368,7 +330,7 @@ def dropout(x, p: float = 0.5, training: bool = True) -> Tensor:
 
     Which elements is decided by the package's stream of random numbers (random_stream.manual_seed).
     """
-    x, p = _operand("dropout", x), number("dropout", "p", p)
+    x, p = operand("dropout", x), number("dropout", "p", p)
     if not flag("dropout", "training", training) or p == 0:
         return x if isinstance(x, Tensor) else Tensor(x)
     return apply("dropout", x, p=p, seed=next_seed())
@@ -420,7 +382,7 @@ def cross_entropy(
         "label_smoothing": number("cross_entropy", "label_smoothing", label_smoothing),
         "reduction": reduction,
     }
-    return apply("cross_entropy", _operand("cross_entropy", logits), targets, **settings)
+    return apply("cross_entropy", operand("cross_entropy", logits), targets, **settings)
 
 
 def __getattr__(name: str):

@@ -7,6 +7,7 @@ import numpy as np
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import as_float, kind, shown
 from tinygrad_gpt.array import as_array, device_of, is_array
+from tinygrad_gpt.operands import how_to_convert
 from tinygrad_gpt.ops._shapes import check_broadcast
 from tinygrad_gpt.tensor import Tensor
 
@@ -38,7 +39,7 @@ def _compare(symbol: str, ufunc):
         elif not isinstance(other, int | float | np.generic):
             if symbol in ("==", "!=") and not hasattr(other, "__array__"):
                 return NotImplemented
-            how = F.how_to_convert(other)
+            how = how_to_convert(other)
             raise TypeError(f"{symbol}: expected Tensors, arrays or numbers, got {kind(other)}{how}")
         return ufunc(x.data, other)
 

@@ -96,17 +96,16 @@ def uninitialised() -> Iterator[None]:
         _is_initialising = before
 
 
-def is_initialising() -> bool:
-    """False inside `uninitialised`, where there is nothing to scale either."""
-    return _is_initialising
+def normal(shape: tuple[int, ...], std: float = 1.0, dtype=None, *, scale: float = 1.0) -> np.ndarray:
+    """Normally distributed array of mean 0 and the given standard deviation, from the package's stream.
 
-
-def normal(shape: tuple[int, ...], std: float = 1.0, dtype=None) -> np.ndarray:
-    """Normally distributed array of mean 0 and the given standard deviation, from the package's stream."""
+    scale  a factor for the array in its dtype: the same seed gives the same numbers, `scale` times as large
+    """
     if not _is_initialising:
         return np.empty(shape, dtype or default_dtype())
-    draw = np.random.default_rng(next_seed()).standard_normal(shape)
-    return (std * draw).astype(dtype or default_dtype())
+    draw = (std * np.random.default_rng(next_seed()).standard_normal(shape)).astype(dtype or default_dtype())
+    draw *= scale
+    return draw
 
 
 def random_bits(seed: "int | LaterSeed", shape: tuple[int, ...], like: Array) -> Array:

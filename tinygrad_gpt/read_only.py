@@ -7,10 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinygrad_gpt.array import Array, is_array
 
-def arrays_in(saved) -> list[np.ndarray]:
+
+def arrays_in(saved) -> list[Array]:
     """The arrays in whatever a forward saved: tuples, lists, dicts and dataclasses of arrays, nested."""
-    if isinstance(saved, np.ndarray):
+    if is_array(saved):
         return [saved]
     if isinstance(saved, dict):
         saved = saved.values()
@@ -37,6 +39,8 @@ class ReadOnly:
     def __init__(self, saved):
         self.owners = []
         for array in arrays_in(saved):
+            if not isinstance(array, np.ndarray):
+                continue
             family = [array]
             while isinstance(family[-1].base, np.ndarray):
                 family.append(family[-1].base)

@@ -24,6 +24,17 @@ from tinygrad_gpt.errors import UserError
 _LARGEST = 1 << 127  # larger integers cannot be compared with floats
 
 
+class SettingError(UserError):
+    """A setting has a value that it cannot have: "n_layer should be at least 1, not 0" is setting, and problem."""
+
+    def __init__(self, setting: str, problem: str):
+        super().__init__(setting, problem)
+        self.setting, self.problem = setting, problem
+
+    def __str__(self) -> str:
+        return f"{self.setting} {self.problem}"
+
+
 def setting(
     default, group: str, help: str, *, choices=(), low=None, above=None, below=None, free=False, advanced=False
 ):
@@ -41,7 +52,7 @@ def setting(
 
 
 def check_settings(config) -> None:
-    """Raise UserError for the first field of a dataclass with a value that it does not allow."""
+    """Raise SettingError for the first field of a dataclass whose value the field does not allow."""
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if isinstance(value, np.generic):  # make it a Python number, which JSON can hold
@@ -63,19 +74,19 @@ def _check(field: dataclasses.Field, value: Any) -> None:
         return
     wanted = (int, float) if kind is float else (kind,)
     if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
-        raise UserError(f"{name} should be {kind.__name__}, not {shown(value)}")
+        raise SettingError(name, f"should be {kind.__name__}, not {shown(value)}")
     if kind in (int, float) and isinstance(value, int) and abs(value) > _LARGEST:
-        raise UserError(f"{name} should be a number of at most {len(str(_LARGEST))} digits, not {shown(value)}")
+        raise SettingError(name, f"should be a number of at most {len(str(_LARGEST))} digits, not {shown(value)}")
     if kind is float and not math.isfinite(value):
-        raise UserError(f"{name} should be a finite number, not {value}")
+        raise SettingError(name, f"should be a finite number, not {value}")
     if rule["choices"] and value not in rule["choices"]:
-        raise UserError(f"{name} should be one of {', '.join(rule['choices'])}, not {shown(value)}")
+        raise SettingError(name, f"should be one of {', '.join(rule['choices'])}, not {shown(value)}")
     if rule["low"] is not None and value < rule["low"]:
-        raise UserError(f"{name} should be at least {rule['low']}, not {value}")
+        raise SettingError(name, f"should be at least {rule['low']}, not {value}")
     if rule["above"] is not None and value <= rule["above"]:
-        raise UserError(f"{name} should be greater than {rule['above']}, not {value}")
+        raise SettingError(name, f"should be greater than {rule['above']}, not {value}")
     if rule["below"] is not None and value >= rule["below"]:
-        raise UserError(f"{name} should be less than {rule['below']}, not {value}")
+        raise SettingError(name, f"should be less than {rule['below']}, not {value}")
 
 
 def option_name(setting_name: str) -> str:

@@ -178,6 +178,24 @@ def test_new_layers_keep_the_variance_and_follow_the_seed():
     assert norm.weight.data.tolist() == [1, 1, 1] and norm.bias.data.tolist() == [0, 0, 0]
 
 
+def test_a_standard_deviation_changes_the_size_of_the_numbers_only():
+    def drawn(make):
+        tg.manual_seed(4)
+        return make().weight.data
+
+    usual = drawn(lambda: Linear(16, 300))
+    assert (drawn(lambda: Linear(16, 300, std=0.125)) == usual * np.float32(0.5)).all()  # usual: 1/√16
+    assert (drawn(lambda: Embedding(30, 40, std=0.5)) == drawn(lambda: Embedding(30, 40)) * np.float32(0.5)).all()
+
+
+def test_what_a_block_adds_to_the_residual_stream_has_its_own_standard_deviation():
+    tg.manual_seed(4)
+    block = Block(64, 2, std=0.02, residual_std=0.005)
+    wide, narrow = (block.attention.qkv, block.feed_forward.up), (block.attention.out, block.feed_forward.down)
+    for layers, std in ((wide, 0.02), (narrow, 0.005)):
+        assert all(abs(layer.weight.data.std() / std - 1) < 0.05 for layer in layers)
+
+
 def test_no_bias_means_none_anywhere():
     assert Linear(2, 3, bias=False).bias is None and LayerNorm(3, bias=False).bias is None
     names = [name for name, _ in Block(6, 2, bias=False).named_parameters()]

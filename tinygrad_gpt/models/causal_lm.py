@@ -19,6 +19,8 @@ from tinygrad_gpt.generate import generate_batch
 from tinygrad_gpt.generate.prompts import position_ids
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.models.hf.folder import MAX_SHARD_SIZE
+from tinygrad_gpt.models.hf.layout import FAMILIES, Layout
+from tinygrad_gpt.models.hf.pretrained import load_pretrained, save_pretrained
 from tinygrad_gpt.tensor import plain_array, plain_ids
 
 IGNORED = -100  # a label that counts for nothing
@@ -41,7 +43,14 @@ class CausalLMOutput:
 
 
 class CausalLM(GPT):
-    """A GPT that is called as transformers' models are. Base of GPT1 and GPT2."""
+    """A GPT that is called as transformers' models are. Base of GPT1 and GPT2, each with the `layout` of its files."""
+
+    layout: Layout
+
+    def __init_subclass__(cls, **settings):
+        super().__init_subclass__(**settings)
+        if "layout" in vars(cls):
+            FAMILIES.setdefault(cls.layout.model_type, cls)
 
     generate = generate_batch  # model.generate(input_ids, ...): greedy, sampling, beam search
 
@@ -96,14 +105,10 @@ class CausalLM(GPT):
     @classmethod
     def from_pretrained(cls, path_or_hub_id, *, dtype=None, revision: str | None = None, ignore: tuple[str, ...] = ()):
         """The model in a Hugging Face folder, in the cache, or on the hub; see pretrained.load_pretrained."""
-        from tinygrad_gpt.models.hf.pretrained import load_pretrained  # which knows the subclasses of this class
-
         return load_pretrained(path_or_hub_id, cls, dtype=dtype, revision=revision, ignore=ignore)
 
     def save_pretrained(self, folder, tokenizer=None, max_shard_size: int = MAX_SHARD_SIZE) -> None:
         """Write a folder that transformers loads as the same model; see pretrained.save_pretrained."""
-        from tinygrad_gpt.models.hf.pretrained import save_pretrained
-
         save_pretrained(self, folder, tokenizer, max_shard_size)
 
 

@@ -15,15 +15,15 @@ from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor
-from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.nn import Block, Dropout, Embedding, KVCache, LayerNorm, Linear, Module
 from tinygrad_gpt.nn.block import NORMS
 from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
 from tinygrad_gpt.nn.watching import show
-from tinygrad_gpt.random_stream import is_initialising
 from tinygrad_gpt.recompute import recompute
-from tinygrad_gpt.settings import check_settings, setting
+from tinygrad_gpt.settings import SettingError, check_settings, setting
 from tinygrad_gpt.tensor import plain_array, plain_ids
+
+STD = 0.02  # with which a GPT's matrices are drawn
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,6 @@ class GPTConfig:
     n_embd: int = setting(128, "Model", "channels of each position; n_head divides it", low=1)
     n_inner: int | None = setting(None, "Model", "channels inside the feed-forward; by default 4 n_embd", low=1)
     dropout: float = setting(0.0, "Model", "part of the activations that training drops at random", low=0, below=1)
-    embd_pdrop: float | None = setting(None, "Model", "the same for the embeddings; by default dropout", low=0, below=1)
-    attn_pdrop: float | None = setting(
-        None, "Model", "the same for the attention weights; by default dropout", low=0, below=1
-    )
     bias: bool = setting(True, "Model", "whether linear layers and layer norms have biases")
     norm: str = setting(
         "pre", "Model", "layer norms before each half of a block (GPT-2) or after it (GPT-1)", choices=NORMS
@@ -50,6 +46,11 @@ class GPTConfig:
     activation: str = setting(
         "gelu_tanh", "Model", "between the linear layers of the feed-forward", choices=tuple(ACTIVATIONS)
     )
+    # What only transformers' files set:
+    embd_pdrop: float | None = setting(None, "Model", "dropout of the embeddings; by default dropout", low=0, below=1)
+    attn_pdrop: float | None = setting(
+        None, "Model", "dropout of the attention weights; by default dropout", low=0, below=1
+    )
     scale_attn_weights: bool = setting(True, "Model", "whether attention divides its scores by the root of D")
     scale_attn_by_inverse_layer_idx: bool = setting(
         False, "Model", "whether block 1, 2, ... divides its attention scores by 1, 2, ..."
@@ -58,7 +59,7 @@ class GPTConfig:
     def __post_init__(self):
         check_settings(self)
         if self.n_embd % self.n_head:
-            raise UserError(f"n_embd should be a multiple of n_head ({self.n_head}), not {self.n_embd}")
+            raise SettingError("n_embd", f"should be a multiple of n_head ({self.n_head}), not {self.n_embd}")
 
     def attention_scale(self, layer: int) -> float:
         """What block number `layer` (0, 1, ...) multiplies its attention scores by."""
@@ -90,6 +91,11 @@ def count_parameters(config: GPTConfig) -> int:
 class GPT(Module):
     """ids (B, T) of integers -> logits (B, T, V): at each position, scores for the token that comes next.
 
+    Matrices start as normal with standard deviation 0.02 (2018, section 4.1), biases as 0 and norms as 1. Each block
+    adds to the residual stream twice. With norm="pre" nothing brings its variance down again, so the two matrices that
+    write to it start smaller by 1/√(2 n_layer) (2019, section 2.3). With norm="post" each sum is normalised at once,
+    and GPT-1 has no such factor.
+
     recompute  whether training keeps only what goes into each block, and runs the block again in backward
     """
 
@@ -98,8 +104,9 @@ class GPT(Module):
     def __init__(self, config: GPTConfig):
         self.config = check_config(config)
         eps, embd_pdrop = config.layer_norm_epsilon, config.embd_pdrop
-        self.token_embedding = Embedding(config.vocab_size, config.n_embd)
-        self.position_embedding = Embedding(config.block_size, config.n_embd)
+        residual_std = STD / math.sqrt(2 * config.n_layer) if config.norm == "pre" else STD
+        self.token_embedding = Embedding(config.vocab_size, config.n_embd, std=STD)
+        self.position_embedding = Embedding(config.block_size, config.n_embd, std=STD)
         self.dropout = Dropout(config.dropout if embd_pdrop is None else embd_pdrop)
         self.blocks = [
             Block(
@@ -114,30 +121,14 @@ class GPT(Module):
                 attn_dropout=config.attn_pdrop,
                 scale=config.attention_scale(layer),
                 eps=eps,
+                std=STD,
+                residual_std=residual_std,
             )
             for layer in range(config.n_layer)
         ]
         self.final_norm = LayerNorm(config.n_embd, config.bias, eps) if config.norm == "pre" else None
         shared = self.token_embedding.weight if config.tied else None
-        self.head = Linear(config.n_embd, config.vocab_size, bias=False, weight=shared)
-        if is_initialising():
-            self._initialise()
-
-    def _initialise(self) -> None:
-        """Matrices normal with standard deviation 0.02 (2018, section 4.1); biases 0 and norms 1, as their layers made
-        them.
-
-        Each block adds to the residual stream twice. With norm="pre" nothing brings its variance down again, so the two
-        matrices that write to it start smaller by 1/√(2 n_layer) (2019, section 2.3). With norm="post" each sum is
-        normalised at once, and GPT-1 has no such factor.
-        """
-        residual_std = 0.02 / math.sqrt(2 * self.config.n_layer) if self.config.norm == "pre" else 0.02
-        for name, parameter in self.named_parameters():
-            if parameter.ndim == 2:
-                drawn_with = 1 if "embedding" in name else parameter.shape[1] ** -0.5  # by Embedding and by Linear
-                writes_to_residual = name.endswith(("attention.out.weight", "feed_forward.down.weight"))
-                std = residual_std if writes_to_residual else 0.02
-                parameter.data *= std / drawn_with
+        self.head = Linear(config.n_embd, config.vocab_size, bias=False, weight=shared, std=STD)
 
     def forward(self, ids, cache: KVCache | None = None) -> Tensor:
         """ids (B, T) -> logits (B, T, V).

@@ -24,12 +24,10 @@ from tinygrad_gpt.arguments import integer, number, shown
 from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.models.causal_lm import IGNORED, next_tokens, signed_ids
-from tinygrad_gpt.models.gpt import GPT, GPTConfig
+from tinygrad_gpt.models.gpt import GPT, STD, GPTConfig
 from tinygrad_gpt.nn import Dropout, Linear, Module
 from tinygrad_gpt.random_stream import normal, uninitialised
 from tinygrad_gpt.tensor import plain_ids
-
-INITIAL_STD = 0.02  # of every matrix that fine-tuning adds, as of those of GPT-1 (section 4.1)
 
 
 class TaskLoss(NamedTuple):
@@ -54,7 +52,7 @@ class _GPT1Head(Module):
         self.body = body
         self.dropout = Dropout(dropout)
         self.score = Linear(body.config.n_embd, n_outputs)
-        self.score.weight.data[...] = normal(self.score.weight.shape, INITIAL_STD)
+        self.score.weight.data[...] = normal(self.score.weight.shape, STD)
 
     @property
     def config(self) -> GPTConfig:
@@ -158,5 +156,5 @@ def with_new_tokens(body: GPT, count: int) -> GPT:
         p.data = np.empty_like(before, shape=p.shape)  # (V, C) -> (V + count, C); the others keep their shape
         p.data[: len(before)] = before
         added = p.data[len(before) :]
-        added[...] = np.asarray(normal(added.shape, INITIAL_STD, before.dtype), like=before)
+        added[...] = np.asarray(normal(added.shape, STD, before.dtype), like=before)
     return larger.train(body.training)

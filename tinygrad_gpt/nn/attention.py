@@ -22,6 +22,7 @@ class MultiHeadAttention(Module):
     causal    whether a position sees only those up to itself
     dropout   on the attention weights
     scale     what the scores are multiplied by; None: 1/√D
+    std, residual_std  of the weights of q, k, v and of out, as Linear draws them
     """
 
     def __init__(
@@ -34,6 +35,8 @@ class MultiHeadAttention(Module):
         causal: bool = False,
         dropout: float = 0.0,
         scale: float | None = None,
+        std: float | None = None,
+        residual_std: float | None = None,
     ):
         me = "MultiHeadAttention"
         c, n_head = integer(me, "c", c, low=1), integer(me, "n_head", n_head, low=1)
@@ -43,11 +46,11 @@ class MultiHeadAttention(Module):
         self.causal, self.dropout = flag(me, "causal", causal), number(me, "dropout", dropout, low=0, below=1)
         self.scale = number(me, "scale", scale, or_none=True)
         if c_source is None:
-            self.qkv = Linear(c, 3 * c, bias)  # one product for all three: the same numbers, one larger matmul
+            self.qkv = Linear(c, 3 * c, bias, std=std)  # one product for all three: the same numbers, one larger matmul
         else:
-            self.q = Linear(c, c, bias)
-            self.kv = Linear(c_source, 2 * c, bias)
-        self.out = Linear(c, c, bias)
+            self.q = Linear(c, c, bias, std=std)
+            self.kv = Linear(c_source, 2 * c, bias, std=std)
+        self.out = Linear(c, c, bias, std=residual_std)
 
     def forward(
         self,

@@ -22,6 +22,8 @@ class Block(Module):
     dropout       on what each half adds to the residual stream
     attn_dropout  on the attention weights; None: as `dropout`
     scale         what the attention's scores are multiplied by; None: 1/√D
+    std           standard deviation of the matrices; None: each as Linear draws it
+    residual_std  that of the two whose results are added to the residual stream; None: likewise
 
     The other settings are those of MultiHeadAttention, FeedForward and LayerNorm.
     """
@@ -40,15 +42,20 @@ class Block(Module):
         attn_dropout: float | None = None,
         scale: float | None = None,
         eps: float = 1e-5,
+        std: float | None = None,
+        residual_std: float | None = None,
     ):
         if norm not in NORMS:
             raise ValueError(f"Block: expected norm {' or '.join(NORMS)}, got {shown(norm)}")
         self.norm = norm
         self.attention_norm = LayerNorm(c, bias, eps)
         attn_dropout = dropout if attn_dropout is None else attn_dropout
-        self.attention = MultiHeadAttention(c, n_head, bias=bias, causal=causal, dropout=attn_dropout, scale=scale)
+        drawn = {"std": std, "residual_std": residual_std}
+        self.attention = MultiHeadAttention(
+            c, n_head, bias=bias, causal=causal, dropout=attn_dropout, scale=scale, **drawn
+        )
         self.feed_forward_norm = LayerNorm(c, bias, eps)
-        self.feed_forward = FeedForward(c, hidden, activation=activation, bias=bias)
+        self.feed_forward = FeedForward(c, hidden, activation=activation, bias=bias, **drawn)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, *, mask=None, cache: LayerCache | None = None) -> Tensor:

@@ -23,16 +23,26 @@ class FeedForward(Module):
 
     hidden      4C by default, as in every model since Vaswani et al. (2017, section 3.3)
     activation  "gelu_tanh" (GPT-1 and GPT-2), "gelu" (exact; BERT), "relu" (the first Transformer), "silu" or "tanh"
+    std, residual_std  of the weights of up and down, as Linear draws them
     """
 
-    def __init__(self, c: int, hidden: int | None = None, *, activation: str = "gelu_tanh", bias: bool = True):
+    def __init__(
+        self,
+        c: int,
+        hidden: int | None = None,
+        *,
+        activation: str = "gelu_tanh",
+        bias: bool = True,
+        std: float | None = None,
+        residual_std: float | None = None,
+    ):
         if not isinstance(activation, str) or activation not in ACTIVATIONS:
             raise ValueError(f"FeedForward: expected activation {', '.join(ACTIVATIONS)}, got {shown(activation)}")
         c, hidden = integer("FeedForward", "c", c, low=1), integer("FeedForward", "hidden", hidden, low=1, or_none=True)
         hidden = 4 * c if hidden is None else hidden
-        self.up = Linear(c, hidden, bias)
+        self.up = Linear(c, hidden, bias, std=std)
         self.activation = activation
-        self.down = Linear(hidden, c, bias)
+        self.down = Linear(hidden, c, bias, std=residual_std)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.up(x)  # (..., C) -> (..., hidden)

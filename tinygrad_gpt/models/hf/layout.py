@@ -16,6 +16,7 @@ import numpy as np
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
+from tinygrad_gpt.settings import SettingError
 
 PREFIX = (
     "transformer."  # of all tensors but the head's; files of the bare model, such as openai-community/gpt2, lack it
@@ -73,6 +74,8 @@ _IGNORED = {
     "n_positions, once": "n_ctx",
 }
 
+FAMILIES: dict[str, type[GPT]] = {}  # model_type -> the class with that `layout`; such classes enter themselves
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -127,9 +130,9 @@ class Layout:
         values["activation"] = self.activations[theirs]
         try:
             return GPTConfig(**values, **self.fixed)
-        except UserError as error:
-            field, _, problem = str(error).partition(" ")
-            raise UserError(f"{where}: {self._names().get(field, field)} {problem}") from None
+        except SettingError as error:
+            name_of = {field: name for name, (field, _) in self.settings.items()}
+            raise UserError(f"{where}: {name_of.get(error.setting, error.setting)} {error.problem}") from None
 
     def written_from(self, config: GPTConfig, original: dict[str, Any]) -> dict[str, Any]:
         """What config.json says of a GPTConfig: `original`, what it said when the model was loaded, brought up to date.
@@ -152,10 +155,6 @@ class Layout:
         before = original.get(self.activation)
         written[self.activation] = before if before in meant else meant[0]
         return original | written | {"model_type": self.model_type, "architectures": [self.architecture]}
-
-    def _names(self) -> dict[str, str]:
-        """Field of GPTConfig -> config.json's name."""
-        return {field: name for name, (field, _) in self.settings.items()}
 
     # --- tensors ---
 

@@ -11,31 +11,27 @@ from tinygrad_gpt.array import FLOATS, default_dtype
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.files.tensor_file import FLOAT_CODES, TensorFile
-from tinygrad_gpt.models.causal_lm import CausalLM
 from tinygrad_gpt.models.gpt import GPT, GPTConfig, count_parameters
-from tinygrad_gpt.models.gpt1 import GPT1
-from tinygrad_gpt.models.gpt2 import GPT2
 from tinygrad_gpt.models.hf.folder import MAX_SHARD_SIZE, open_weights, write_folder
 from tinygrad_gpt.models.hf.hub import CONFIG, find_folder
-from tinygrad_gpt.models.hf.layout import full_name, is_mask
+from tinygrad_gpt.models.hf.layout import FAMILIES, full_name, is_mask
 from tinygrad_gpt.random_stream import uninitialised
 
-FAMILIES = {family.layout.model_type: family for family in (GPT1, GPT2)}
 _LISTED = 5  # tensors that a message spells out
 _NEARLY = 10_000_000  # parameters more than the weights have: made in no time
 
 
 def load_pretrained(
-    path_or_hub_id, model_class: type = CausalLM, *, dtype=None, revision: str | None = None, ignore: tuple = ()
-) -> CausalLM:
+    path_or_hub_id, model_class: type = GPT, *, dtype=None, revision: str | None = None, ignore: tuple = ()
+) -> GPT:
     """The model in a Hugging Face folder, in evaluation mode.
 
-    path_or_hub_id  see hf_hub.find_folder
-    model_class     GPT1, GPT2 or a class made from them; CausalLM: whichever of them the folder holds
+    path_or_hub_id  see hub.find_folder
+    model_class     GPT1, GPT2 or a subclass of one of them; GPT or CausalLM: whichever of them the folder holds
     dtype           float32 or float64, whatever the file has; None: the default dtype
-    ignore          settings of config.json that are to be passed over
+    ignore          settings of config.json to pass over
 
-    No weights are drawn, and besides the model's own memory only some megabytes are needed.
+    Draws no weights, and needs only some megabytes beside the model's own memory.
 
     Raises UserError, in one line, for whatever is wrong with the folder.
     """
@@ -46,7 +42,7 @@ def load_pretrained(
     written = read_json(folder / CONFIG)
     family = family_of(written, folder / CONFIG)
     if not issubclass(family, model_class) and not issubclass(model_class, family):
-        raise UserError(f"{folder} holds a {family.__name__}, no {model_class.__name__}")
+        raise UserError(f"{folder} holds a {family.__name__}, not a {model_class.__name__}")
     config = family.layout.config_from(written, folder / CONFIG, ignore)
     weights = open_weights(folder)
     model = _empty(model_class if issubclass(model_class, family) else family, config, folder / CONFIG, weights)
@@ -55,8 +51,8 @@ def load_pretrained(
     return model.eval()
 
 
-def family_of(written: dict[str, Any], where: Path) -> type[CausalLM]:
-    """GPT1 or GPT2, as a config.json, read from `where`, says. Raises UserError where it is another one's."""
+def family_of(written: dict[str, Any], where: Path) -> type[GPT]:
+    """GPT1 or GPT2, as config.json, read from `where`, says. Raises UserError if it is another architecture's."""
     family = FAMILIES.get(str(written.get("model_type")))
     if family is None:
         got = shown(written["model_type"]) if "model_type" in written else "missing"
@@ -87,7 +83,7 @@ def save_pretrained(model: GPT, folder, tokenizer=None, max_shard_size: int = MA
     write_folder(folder, config, layout.tensors_of(model), max_shard_size)
 
 
-def _empty(model_class: type[CausalLM], config: GPTConfig, where: Path, weights: dict[str, TensorFile]) -> CausalLM:
+def _empty(model_class: type[GPT], config: GPTConfig, where: Path, weights: dict[str, TensorFile]) -> GPT:
     """A model without weights. Raises UserError where config.json is so wrong that there can be none."""
     if config.n_layer > len(weights):
         raise UserError(f"{where}: n_layer is {config.n_layer}, but the weights are {len(weights)} tensors in all")
@@ -101,7 +97,7 @@ def _empty(model_class: type[CausalLM], config: GPTConfig, where: Path, weights:
         return model_class(config)
 
 
-def _load(model: CausalLM, folder: Path, weights: dict[str, TensorFile], dtype: np.dtype) -> None:
+def _load(model: GPT, folder: Path, weights: dict[str, TensorFile], dtype: np.dtype) -> None:
     """Fill the model's parameters with the tensors of `weights`, which are all there and fit, or raise UserError."""
     layout = model.layout
     parameters = dict(model.named_parameters())
