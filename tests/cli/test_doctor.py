@@ -101,7 +101,7 @@ def test_without_matplotlib(run, trained, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
     status, said, _ = run("doctor", "run")
-    assert status == 0 and "no doctor.png: it takes matplotlib" in said and not (trained / "doctor.png").exists()
+    assert status == 0 and "no doctor.png: plots need matplotlib" in said and not (trained / "doctor.png").exists()
 
 
 def damage(folder, name, content):

@@ -153,7 +153,7 @@ def test_paths_that_are_no_task(tmp_path, monkeypatch, name, said):
 
 def test_cola_that_is_neither_here_nor_to_be_had(monkeypatch):
     monkeypatch.setattr(corpora, "download", fail)
-    with pytest.raises(UserError, match="cola is not here and cannot be downloaded") as error:
+    with pytest.raises(UserError, match="cola was not found and cannot be downloaded") as error:
         open_task("cola")
     assert "cola/in_domain_train.tsv" in one_line(error)
 

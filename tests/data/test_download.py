@@ -77,7 +77,7 @@ def test_whole_file(server, tmp_path, page, total):
     [
         ("missing", "404"),
         ("other", "not the expected one"),
-        ("large", f"{LIMIT + 1} bytes where at most {LIMIT}"),
+        ("large", f"{LIMIT + 1} bytes, and at most {LIMIT}"),
         ("large-unannounced", f"more than the {LIMIT} bytes"),
         ("cut", f"cut off after {LIMIT // 2} of {LIMIT} bytes"),
     ],

@@ -261,7 +261,7 @@ def test_tokenizer_json_with_a_special_token_truncation_and_padding(small_bpe, t
         (lambda c: c["model"].update(dropout=0.1), "leave the text as it is"),
         (lambda c: c["model"].update(vocab={"a": 0}, merges=[]), "no token for 255 of the 256 bytes"),
         (lambda c: c.update(model={"type": "nonsense"}), "tokenizers library"),
-        (lambda c: c.pop("model"), "holds no tokenizer"),
+        (lambda c: c.pop("model"), "is not a tokenizer"),
     ],
 )
 def test_tokenizer_json_of_another_kind(small_bpe, tmp_path, change, says):

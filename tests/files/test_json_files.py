@@ -79,7 +79,7 @@ def test_another_kind_of_json():
         ("{}".encode("utf-16"), "codec can't decode"),
         ("[" * 100_000, "brackets within brackets"),
         ("[" * (DEEPEST + 1) + "]" * (DEEPEST + 1), f"more than {DEEPEST} deep"),
-        ('{"a": {"a": 1, "a": 2}}', "the name 'a' comes twice in one object"),
+        ('{"a": {"a": 1, "a": 2}}', "the name 'a' stands twice in one object"),
         ("9" * 41, "an integer of 41 digits"),
         ("9" * 10_000, "an integer of 10000 digits"),
         ("NaN", "a number that is not finite (NaN)"),
@@ -119,20 +119,20 @@ def cannot_read(path, most=100) -> str:
 
 
 def test_what_is_no_file(tmp_path):
-    assert "it is no file" in cannot_read(tmp_path)
+    assert "it is not a file" in cannot_read(tmp_path)
     assert "No such file" in cannot_read(tmp_path / "none")
     assert "too long" in cannot_read(tmp_path / ("x" * 300)).lower()
     assert "null" in cannot_read(tmp_path / "a\0b")
     (tmp_path / "large").write_bytes(bytes(101))
-    assert "more than the 100 bytes" in cannot_read(tmp_path / "large")
+    assert "larger than 100 bytes" in cannot_read(tmp_path / "large")
     assert read_file(tmp_path / "large", 101) == bytes(101)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
 def test_a_pipe_that_nobody_writes_to(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    assert "it is no file" in cannot_read(tmp_path / "pipe")
-    assert "it is no file" in cannot_read(os.devnull)
+    assert "it is not a file" in cannot_read(tmp_path / "pipe")
+    assert "it is not a file" in cannot_read(os.devnull)
 
 
 def test_a_home_that_nobody_has():

@@ -58,7 +58,7 @@ def test_a_config_folder_that_cannot_be_written(tmp_path):
 def test_a_broken_installation(tmp_path, content, why):
     (tmp_path / "matplotlib.py").write_text(content, encoding="utf-8")
     said = drawn_by_another_process(tmp_path, before=f"import sys; sys.path.insert(0, {str(tmp_path)!r})")
-    assert said.startswith("no loss.png: matplotlib fails here (") and why in said and said.count("\n") == 2
+    assert said.startswith("no loss.png: matplotlib fails (") and why in said and said.count("\n") == 2
     assert "not drawn" in said
 
 

@@ -112,7 +112,7 @@ def test_a_malformed_file_is_named_in_one_line(path, content):
     path.write_bytes(content)
     with pytest.raises(UserError) as error:
         TensorFile(path)
-    assert str(path) in one_line(error) and "damaged, cut short, or no safetensors file" in one_line(error)
+    assert str(path) in one_line(error) and "damaged, cut short, or not a safetensors file" in one_line(error)
 
 
 @pytest.mark.parametrize("length", [0, 4, 8, 60, -1])

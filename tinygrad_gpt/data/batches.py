@@ -1,13 +1,13 @@
-"""Batches: windows of a token stream, each token's target being the token after it.
+"""Batches: windows of a token stream. The target of each token is the next one.
 
     stream   t0 t1 t2 t3 t4 ...
     x        t0 t1 t2 t3          (B, T) int64
     y           t1 t2 t3 t4       (B, T) int64: y[b, t] is what the model should expect after x[b, :t+1]
 
-Training reads random windows, so that neighbouring batches have little in common; or, as is usual where a text is gone
-over a few times only, blocks that lie side by side, each once before any comes again. Evaluation reads the stream once,
-from end to end. No window has padding: the texts of a corpus follow one another in one stream. A window is T + 1
-tokens, so a stream must have at least that many.
+Training reads random windows, so that neighbouring batches have little in common. Or it reads blocks that lie side by
+side, each once per epoch, as is usual for a few passes over a text. Evaluation reads the stream once, from end to end.
+No window has padding: the texts of a corpus follow one another in one stream. A window has T + 1 tokens, so a stream
+must have at least as many.
 """
 
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ def random_batch(
 
     tokens  (N,) of any integer dtype; may be memory-mapped: only the windows are read
 
-    The windows begin at independent, uniformly drawn places, and may overlap. The batch depends on its arguments alone,
-    not on the batches drawn before it, so a resumed run reads just what an uninterrupted one would.
+    The windows begin at independent, uniformly drawn places, and may overlap. The batch depends on the arguments alone,
+    not on batches drawn before, so a resumed run reads exactly what an uninterrupted one would.
 
     Raises UserError for a stream shorter than block_size + 1.
     """
@@ -39,10 +39,10 @@ def random_batch(
 def epoch_batch(
     tokens: np.ndarray, batch_size: int, block_size: int, seed: int, step: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same, but of blocks that the stream is cut into, in another order for each pass over it (an epoch).
+    """Batch number `step` of blocks that lie side by side: (x, y), each (batch_size, block_size) int64.
 
-    Every block comes once in each epoch; one batch may hold the end of an epoch and the beginning of the next. What is
-    left after the last whole block is not read. As with `random_batch`, the arguments alone decide.
+    Each pass over the stream (an epoch) reads every block once, in a new order. One batch may hold the end of an epoch
+    and the start of the next. The rest after the last whole block is not read. The arguments alone decide.
     """
     check_length(tokens, block_size)
     blocks = (len(tokens) - 1) // block_size
@@ -51,10 +51,10 @@ def epoch_batch(
     return _windows(tokens, np.array(starts), block_size)
 
 
-ORDERS = {"random": random_batch, "epochs": epoch_batch}  # ways to read a training text
+ORDERS = {"random": random_batch, "epochs": epoch_batch}  # the orders in which a training text may be read
 
 
-@lru_cache(maxsize=2)  # a batch lies in one epoch, or in two
+@lru_cache(maxsize=2)  # a batch is part of one epoch or of two
 def _shuffled(blocks: int, seed: int, epoch: int) -> np.ndarray:
     """The order of the blocks in an epoch, (blocks,) int64."""
     return np.random.default_rng([seed, epoch]).permutation(blocks)
@@ -65,9 +65,8 @@ def sequential_batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The stream cut into neighbouring blocks, each predicted once: pairs (x, y), each (B, block_size) int64.
 
-    B is batch_size, less in the last batch if the blocks don't come out even. What is left after the last whole block
-    (fewer than block_size targets) is not read. With `limit`, at most that many batches, whose blocks are spread evenly
-    over the stream, so that a quick look sees all of it.
+    B is batch_size, or less in the last batch. The rest after the last whole block (fewer than block_size targets) is
+    not read. With `limit`, there are at most that many batches, and their blocks are spread evenly over the stream.
 
     Raises UserError for a stream shorter than block_size + 1, at the call and not at the first batch.
     """
@@ -83,7 +82,7 @@ def sequential_batches(
 
 
 def check_length(tokens: np.ndarray, block_size: int, what: str = "text") -> None:
-    """Raise UserError unless `tokens` has room for one window. `what` names the text in the message."""
+    """Raise UserError unless `tokens` holds at least one window. `what` names the text in the message."""
     if len(tokens) < block_size + 1:
         raise UserError(
             f"the {what} has {len(tokens)} tokens, but block_size {block_size} needs at least {block_size + 1}: "

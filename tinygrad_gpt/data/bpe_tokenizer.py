@@ -1,5 +1,5 @@
-"""Byte-level BPE, as GPT-2 has it (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019, section
-2.2): any text becomes bytes, and frequent neighbours among them longer tokens."""
+"""Byte-level BPE, as in GPT-2 (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019, section
+2.2): text becomes bytes, and frequent neighbours among them are merged into longer tokens."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tinygrad_gpt.data.library_tokenizer import (
 from tinygrad_gpt.data.tokenizers import UNNAMED_CLASS
 from tinygrad_gpt.errors import UserError
 
-END_OF_TEXT = "<|endoftext|>"  # GPT-2's one token that no text is merged into: it stands between texts
+END_OF_TEXT = "<|endoftext|>"  # GPT-2's special token, which stands between texts
 
 
 class BPETokenizer(LibraryTokenizer):
@@ -27,8 +27,8 @@ class BPETokenizer(LibraryTokenizer):
     def train(cls, corpus, vocab_size: int) -> "BPETokenizer":
         """Learn `vocab_size` tokens (256 or more: the single bytes come first) from the training part of a corpus.
 
-        Raises UserError where `tokenizers` is not installed. A small corpus may have fewer pairs worth merging; the
-        tokenizer's vocab_size is then smaller than asked for.
+        Raises UserError if the library `tokenizers` is not installed. A small corpus may have too few pairs to merge;
+        the tokenizer's vocab_size is then smaller than requested.
         """
         if vocab_size < 256:
             raise UserError(f"a byte-level BPE needs a vocabulary of at least 256 (one per byte), not {vocab_size}")
@@ -44,11 +44,11 @@ class BPETokenizer(LibraryTokenizer):
 
     @classmethod
     def from_files(cls, vocab: str | Path, merges: str | Path) -> "BPETokenizer":
-        """GPT-2's own format: vocab.json (token -> id) and merges.txt (a pair a line, best first).
+        """Read GPT-2's own format: vocab.json (token -> id) and merges.txt (one pair per line, best first).
 
-        If the vocabulary has <|endoftext|>, those characters in a text are that one token.
+        If the vocabulary has <|endoftext|>, these characters in a text become that one token.
 
-        Raises UserError for files that are missing or damaged, and where `tokenizers` is not installed.
+        Raises UserError if a file is missing or damaged, or the library `tokenizers` is not installed.
         """
         backend = _byte_level(load_library(), read_bpe_files(vocab, merges))
         if backend.token_to_id(END_OF_TEXT) is not None:
@@ -57,7 +57,7 @@ class BPETokenizer(LibraryTokenizer):
 
     @property
     def end_of_text(self) -> int | None:
-        """The id of <|endoftext|>, or None where the vocabulary does not have it."""
+        """The id of <|endoftext|>, or None if the vocabulary does not have it."""
         return self._backend.token_to_id(END_OF_TEXT)
 
     def _for_transformers(self) -> dict[str, str]:
@@ -78,8 +78,8 @@ def _byte_level(library, model):
 
 
 def _check_byte_level(content: dict) -> None:
-    """Raise UserError unless encoding keeps the text as it is (no lower case, no space put in front) and is the same
-    each time (no dropout)."""
+    """Raise UserError unless encoding leaves the text as it is (no lower case, no space in front) and gives the same
+    ids each time (no dropout)."""
     before = content.get("pre_tokenizer") or {}
     steps = [before, *before.get("pretokenizers", ())]
     byte_steps = [step for step in steps if step.get("type") == "ByteLevel"]
@@ -94,9 +94,9 @@ def _check_byte_level(content: dict) -> None:
 
 
 def _printable_bytes() -> dict[str, int]:
-    """GPT-2's way to write bytes in a vocabulary: character -> byte.
+    """How GPT-2 writes bytes in a vocabulary: character -> byte.
 
-    Bytes that Latin-1 prints stand for themselves; the others, in their order, are the characters from U+0100 on.
+    Bytes that Latin-1 prints are written as themselves, the others, in order, as the characters from U+0100 on.
     """
     printed = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
     others = [byte for byte in range(256) if byte not in printed]
@@ -110,7 +110,7 @@ def _bytes_of_tokens(backend, vocab_size: int) -> list[bytes]:
     for token in range(vocab_size):
         written = backend.id_to_token(token)
         if written is None:
-            raise UserError(f"the tokenizer has {vocab_size} tokens but none with id {token}")
+            raise UserError(f"the tokenizer has {vocab_size} tokens, but none with id {token}")
         if token in added or any(character not in byte_of for character in written):
             table.append(written.encode("utf-8"))
         else:

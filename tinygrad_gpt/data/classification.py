@@ -1,14 +1,14 @@
-"""Texts with labels, by name or path: what fine-tuning a classifier reads.
+"""Texts with labels, by name or path: the data for fine-tuning a classifier.
 
 Names:
     cola   the Corpus of Linguistic Acceptability (Warstadt, Singh and Bowman, "Neural network acceptability judgments",
            2019): 8,551 English sentences to train on and 527 to test on, each 1 (acceptable) or 0. Found or downloaded
-           as the files of corpora.py are.
+           like the files of corpora.py.
 
-Anything else is a path, of a file or of a folder with train.tsv and dev.tsv (or .csv). Each line is a text and its
-label, two columns: tab-separated and without quotes in a .tsv, as spreadsheets write them in a .csv. A first line whose
-second column says "label" is a heading. A single file is cut: of its lines, in the order of their SHA-256 (a shuffle
-that comes out alike everywhere), the first 90 % train and the rest are kept to test on.
+Anything else is a path, of a file or of a folder with train.tsv and dev.tsv (or .csv). Each line holds a text and its
+label in two columns: tab-separated and without quotes in a .tsv, as spreadsheets write them in a .csv. A first line
+with "label" in its second column is a heading. A single file is split: its lines are put in the order of their SHA-256
+(a shuffle that is the same everywhere); the first 90 % train, and the rest are kept to test on.
 """
 
 import csv
@@ -31,14 +31,14 @@ from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.progress import Progress
 
 ENDINGS = (".tsv", ".csv")
-_HEADING = "label"  # what the second column is called
-_LONGEST_FIELD = (1 << 31) - 1  # characters: the most that csv can be told on every system
+_HEADING = "label"  # name of the second column
+_LONGEST_FIELD = (1 << 31) - 1  # characters: the largest limit that csv takes on every system
 _limit_is_lifted = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """texts and their labels, as places in the task's list of classes: (N,) int64"""
+    """Texts, and their labels as indices into the list of classes: (N,) int64."""
 
     texts: list[str]
     labels: np.ndarray
@@ -46,11 +46,13 @@ class Labelled:
 
 @dataclass(frozen=True)
 class ClassificationTask:
-    """name     as it was asked for
+    """Labelled texts to train and to test on.
+
+    name     the name or path that open_task was called with
     classes  the labels as they are written, sorted
     train    what to learn from
     dev      what to test on
-    path     where it was read from, absolute; None for a named task
+    path     the absolute path it was read from; None for a named task
     """
 
     name: str
@@ -66,10 +68,10 @@ class ClassificationTask:
 
 
 def open_task(name_or_path: str | Path, *, progress: Progress | None = None) -> ClassificationTask:
-    """The task with that name, or in that file or folder.
+    """The task with this name, or in this file or folder.
 
-    Raises UserError for a path that isn't there, a line that is not a text and a label, a text of class that training
-    never shows, fewer than two classes, and a named task that is neither here nor to be had from the network.
+    Raises UserError for a path that does not exist, a line that is not a text and a label, a class that occurs in the
+    test texts only, fewer than two classes, and a named task that can neither be found nor downloaded.
     """
     name = str(name_or_path)
     if name == "cola":
@@ -80,10 +82,10 @@ def open_task(name_or_path: str | Path, *, progress: Progress | None = None) -> 
         return _task(name, *(_rows(_part(path, part), _own_row) for part in ("train", "dev")), path)
     if not path.is_file():
         raise UserError(
-            f"there is no task, file or folder {in_short(name)!r}: expected cola, or the path of texts with labels"
+            f"there is no task, file or folder {in_short(name)!r}: expected cola, or a path of texts with labels"
         )
     if path.suffix.lower() not in ENDINGS:
-        raise UserError(f"{path} should be a file of texts and labels whose name ends in {' or '.join(ENDINGS)}")
+        raise UserError(f"{path} should be a file of texts and labels with a name that ends in {' or '.join(ENDINGS)}")
     rows = sorted(_rows(path, _own_row), key=lambda row: hashlib.sha256("\t".join(row).encode()).digest())
     cut = int(TRAIN_SHARE * len(rows))
     return _task(name, rows[:cut], rows[cut:], path)
@@ -97,12 +99,12 @@ def _part(folder: Path, part: str) -> Path:
 
 
 def _rows(path: Path, row_of) -> list[tuple[str, str]]:
-    """(text, label) of each line. Raises UserError, naming file and line, for one that has no such two."""
+    """(text, label) of each line. Raises UserError, naming file and line, for a line without these two."""
     # Spreadsheets begin a UTF-8 file with a byte order mark.
     lines = list(io.StringIO("".join(read_text(path)).removeprefix("\ufeff")))
     how = {} if path.suffix.lower() == ".csv" else {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
     table, rows = csv.reader(lines, **how), []
-    number, begin = 1, 1  # of the line where the next row begins, and where this one did: a .csv's may have several
+    number, begin = 1, 1  # the lines where the next row and this one begin: a .csv's row may have several
     with _fields_of_any_length():
         try:
             for cells in table:
@@ -113,7 +115,7 @@ def _rows(path: Path, row_of) -> list[tuple[str, str]]:
                 if row and (rows or row[1].strip().lower() != _HEADING):
                     rows.append(row)
             for _ in csv.reader(lines[begin - 1 :], strict=True, **how):
-                pass  # the last row, which ends with the file even where a quotation mark is left open
+                pass  # strict: the last row, too, closes its quotation marks
         except csv.Error as error:
             raise UserError(f"{path}, line {begin}: {error}") from None
     return rows
@@ -121,8 +123,8 @@ def _rows(path: Path, row_of) -> list[tuple[str, str]]:
 
 @contextmanager
 def _fields_of_any_length() -> Iterator[None]:
-    """Inside this block, csv takes fields of more than its 131,072 characters. The limit is one for the whole process:
-    it is set back afterwards."""
+    """Inside this block, csv takes fields of more than its default of 131,072 characters. The limit belongs to the
+    whole process, so it is reset afterwards."""
     with _limit_is_lifted:
         before = csv.field_size_limit(_LONGEST_FIELD)
         try:
@@ -149,12 +151,12 @@ def _task(
     classes = tuple(sorted({label for _, label in train}))
     if len(classes) < 2:
         raise UserError(
-            f"every training text of {name} has the label {shown(classes[0])}: there is nothing to tell apart"
+            f"every training text of {name} has the label {shown(classes[0])}: at least two classes are needed"
         )
     for text, label in dev:
         if label not in classes:
             raise UserError(
-                f"{name}: the label {shown(label)} of the test text {shown(text)} is none of those trained on: "
+                f"{name}: the label {shown(label)} of the test text {shown(text)} is not among those of training: "
                 f"{in_short(', '.join(classes))}"
             )
     where = None if path is None else os.path.abspath(path)

@@ -1,22 +1,22 @@
-"""Corpora by name or path: a text, and where it is cut into a training and a validation part.
+"""Corpora by name or path: a text, split into a training and a validation part.
 
 Names:
     python-docs   Python's language reference, inside every CPython: no network, the default
     shakespeare   1.1 MB of Shakespeare's plays; the corpus of char-rnn and nanoGPT
-    names         32,033 first names, one a line; the corpus of makemore
-    wikitext-2    Wikipedia articles, word by word. Its validation file is trained on and its test file evaluated on:
-                  the two together are small enough to keep and to fetch, and nothing is compared with results that
-                  were trained on the (ten times larger) training file, which is not used even where it is at hand.
+    names         32,033 first names, one per line; the corpus of makemore
+    wikitext-2    Wikipedia articles, word by word. Training reads its validation file, evaluation its test file: both
+                  are small enough to keep and to fetch. The training file, ten times as large, is never used, so
+                  results are not comparable with those of models that were trained on it
     sentences     plain English sentences for pre-training, 39,841 lines in all: the training sentences of CoLA (without
                   their labels), the training captions of Multi30k, and WikiText-2's validation file
-A file with one of the last four names is looked for in the folder that TINYGRAD_GPT_DATA names, then in the cache, and
-then downloaded into the cache.
+The files of the last four are looked for in the folder that TINYGRAD_GPT_DATA names, then in the cache, and then
+downloaded into the cache.
 
-Anything else is a path: a UTF-8 text file, or a folder, of which every text file is read (see `text_files`).
+Anything else is a path: a UTF-8 text file, or a folder; every text file in it is read (see `text_files`).
 
-The cut: the first 90 % of the characters train and the rest validate, as in nanoGPT. Only `names` and `sentences`
-differ, whose end is unlike their beginning (names are sorted from the most frequent to the least). Their lines are put
-in the order of their SHA-256, a shuffle that comes out alike everywhere, and the cut is between two lines.
+The split: the first 90 % of the characters train and the rest validate, as in nanoGPT. `names` and `sentences` differ,
+since their end is unlike their beginning (names are sorted by frequency). Their lines are put in the order of their
+SHA-256, a shuffle that is the same everywhere, and the split is between two lines.
 """
 
 import difflib
@@ -38,7 +38,7 @@ TRAIN_SHARE = 0.9
 
 @dataclass(frozen=True)
 class Remote:
-    """A file of a named corpus: its place below a data folder, where it is published, its size and SHA-256."""
+    """A file of a named corpus: its path in a data folder, its URL, its size in bytes and its SHA-256."""
 
     place: str
     url: str
@@ -95,12 +95,12 @@ FILES = {
 
 
 class Corpus:
-    """A text in two parts, read in chunks as often as wanted; never wholly in memory unless it came from there.
+    """A text in two parts that can be read in chunks, any number of times. A text from files is never wholly in memory.
 
-    name             as it was asked for
-    sha256           of both parts and of where the cut is: equal for equal content, wherever it was read from
-    characters       how many both parts have together
-    train_characters how many of them are in the training part
+    name              the name or path that open_corpus was called with
+    sha256            of both parts and of the place of the split: equal for equal content, wherever it was read from
+    characters        number of characters of both parts
+    train_characters  number of characters of the training part
     """
 
     def __init__(
@@ -110,9 +110,9 @@ class Corpus:
         validation: Callable[[], Iterator[str]] | None = None,
         train_characters: int | None = None,
     ):
-        """`text` gives the chunks of the text anew at each call. `validation`, if given, is the validation part; else
-        the text is cut after `train_characters`, or after 90 %. Reads everything once. Raises UserError for a text that
-        can't be read, is empty, or is too short to be cut."""
+        """`text` is called for the chunks of the text, as often as they are read. `validation` does the same for the
+        validation part; without it, the text is split after `train_characters`, or after 90 %. Reads everything once.
+        Raises UserError for a text that cannot be read, is empty, or is too short to be split."""
         self.name = name
         self._text, self._validation = text, validation
         digest = hashlib.sha256()
@@ -125,7 +125,7 @@ class Corpus:
         if not 0 < train_characters < length:
             raise UserError(
                 f"the corpus {name} is {'too short' if length else 'empty'} ({length} characters): "
-                "it takes some thousand characters to learn anything"
+                "a model needs some thousand characters to learn anything"
             )
         self.characters = length
         self.train_characters = train_characters
@@ -158,12 +158,12 @@ def _measure(chunks: Iterator[str], digest) -> int:
 
 
 def open_corpus(name_or_path: str | Path, *, progress: Progress | None = None) -> Corpus:
-    """The Corpus with that name, or made from that file or folder. A name goes first: write ./names for a path.
+    """The Corpus with this name, or of this file or folder. Names come first: write ./names for a path.
 
-    progress  called with (bytes so far, bytes in all or None) while a file is downloaded
+    progress  called with (bytes so far, total bytes or None) while a file is downloaded
 
-    Raises UserError for a name or path that isn't there, a file that is not UTF-8 text, an empty or too short text, and
-    a corpus that is neither here nor to be had from the network.
+    Raises UserError for a name or path that does not exist, a file that is not UTF-8 text, an empty or too short text,
+    and a named corpus that can neither be found nor downloaded.
     """
     name = str(name_or_path)
     if not name:
@@ -184,7 +184,7 @@ def open_corpus(name_or_path: str | Path, *, progress: Progress | None = None) -
     if path.is_dir():
         return _from_files(name, text_files(path))
     if path.exists() and not path.is_file():
-        raise UserError(f"{path} is neither a file nor a folder (a corpus is read more than once): save the text first")
+        raise UserError(f"{path} is neither a file nor a folder, and a corpus is read twice: save the text to a file")
     if path.exists():
         return _from_files(name, [path])
     close = difflib.get_close_matches(name, CORPORA, n=1)
@@ -204,7 +204,7 @@ def _from_files(name: str, paths: list[Path]) -> Corpus:
 
 
 def _sentences(progress: Progress | None) -> set[str]:
-    """The different lines of the three files; one that comes twice is kept once."""
+    """The distinct lines of the three files."""
     files = (FILES[file] for file in ("cola train", "multi30k train en", "wikitext-2 valid"))
     cola, captions, articles = (find_file("sentences", file, progress) for file in files)
     judged = [line.split("\t")[-1] for line in _lines(read_all([cola]))]
@@ -212,20 +212,20 @@ def _sentences(progress: Progress | None) -> set[str]:
 
 
 def _lines(chunks: Iterable[str]) -> list[str]:
-    """The lines of a text, without white space around them; blank ones are left out."""
+    """The lines of a text that are not blank, without white space around them."""
     lines = (line.strip() for line in "".join(chunks).split("\n"))
     return [line for line in lines if line]
 
 
 def _shuffled(name: str, lines: Iterable[str]) -> Corpus:
-    """A corpus of lines, put in the order of their SHA-256 and cut between two of them."""
+    """A corpus of lines, put in the order of their SHA-256 and split between two of them."""
     ordered = sorted(lines, key=lambda line: hashlib.sha256(line.encode()).digest())
     train = "".join(line + "\n" for line in ordered[: int(TRAIN_SHARE * len(ordered))])
     return _from_string(name, "".join(line + "\n" for line in ordered), len(train))
 
 
 def find_file(name: str, remote: Remote, progress: Progress | None) -> Path:
-    """The file's place: in the data folder, in the cache, or in the cache after a download."""
+    """The file's path: in the data folder, in the cache, or in the cache after a download."""
     folder = data_folder()
     if folder is not None and (folder / remote.place).is_file():
         return folder / remote.place
@@ -239,7 +239,7 @@ def find_file(name: str, remote: Remote, progress: Progress | None) -> Path:
         download(remote.url, cached, remote.sha256, remote.size, progress)
     except DownloadError as error:
         raise UserError(
-            f"the corpus {name} is not here and cannot be downloaded ({in_short(error)}): put {remote.url} at "
+            f"the corpus {name} was not found and cannot be downloaded ({in_short(error)}): put {remote.url} at "
             f"{cached}, or set {DATA_VARIABLE} to a folder that has {remote.place}"
         ) from None
     return cached

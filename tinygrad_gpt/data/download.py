@@ -1,4 +1,4 @@
-"""Fetching a file of known content over HTTPS: whole and right, or not at all."""
+"""Downloads of files of known content, over HTTPS: whole and right, or not at all."""
 
 import hashlib
 from pathlib import Path
@@ -11,7 +11,7 @@ _CHUNK = 1 << 16
 
 
 class DownloadError(Exception):
-    """Why a download failed, in a few words. The caller knows what to tell the user to do about it."""
+    """Why a download failed, in a few words. The caller adds what the user can do."""
 
 
 def sha256_of(path: Path) -> str:
@@ -21,13 +21,13 @@ def sha256_of(path: Path) -> str:
 
 
 def download(url: str, path: Path, sha256: str, max_bytes: int, progress: Progress | None = None) -> None:
-    """Fetch `url` into `path`, calling progress(done_bytes, total_bytes or None) as it goes.
+    """Download `url` into `path`, calling progress(done_bytes, total_bytes or None) meanwhile.
 
-    `path` appears only when every byte has come and the SHA-256 is right. Raises DownloadError for everything that can
-    go wrong on the way (no network, HTTP error, cut off, larger than `max_bytes`, other content than expected), and
-    UserError when the file can't be written.
+    `path` appears only when every byte has arrived and the SHA-256 is right. Raises DownloadError if the download fails
+    (no network, HTTP error, cut off, more than `max_bytes`, wrong content), and UserError if the file cannot be
+    written.
     """
-    import http.client  # here, since few runs download and these take longer to load than the rest of `data`
+    import http.client  # slow to load, and few runs download
     import urllib.error
     import urllib.request
 
@@ -49,13 +49,13 @@ def _receive(answer, file, sha256: str, max_bytes: int, progress: Progress) -> N
     length = answer.headers.get("Content-Length")
     total = int(length) if length and length.isdigit() else None
     if total is not None and total > max_bytes:
-        raise DownloadError(f"the file has {total} bytes where at most {max_bytes} were expected")
+        raise DownloadError(f"the file has {total} bytes, and at most {max_bytes} were expected")
     digest, done = hashlib.sha256(), 0
     while True:
         progress(done, total)
         try:
             data = answer.read(_CHUNK)
-        except OSError as error:  # or `replacing` would take it for a failure of the disk
+        except OSError as error:  # which `replacing` would report as a failure of the disk
             raise DownloadError(f"cut off after {done} bytes: {error}") from None
         if not data:
             break

@@ -1,14 +1,14 @@
-"""GPT-1's input transformations: how a task's texts become the one kind of thing a language model reads, a sequence.
+"""GPT-1's input transformations: how the texts of a task become sequences, which a language model can read.
 
     classification    start  text                          extract
     entailment        start  premise  delimiter hypothesis extract
     similarity        start  a        delimiter b          extract    and the same with a and b exchanged
     multiple choice   start  context  delimiter answer     extract    once for each answer
 
-(Radford et al., "Improving language understanding by generative pre-training", 2018, section 3.3 and Figure 1.) What
-the model makes of the extract token, which has seen all the others, is what the task's head reads.
+(Radford et al., "Improving language understanding by generative pre-training", 2018, section 3.3 and Figure 1.) The
+task's head reads the features at the extract token, which has attended to all others.
 
-Texts are ids, (N,) integers. A sequence that would be longer than `length` has its texts cut at their ends.
+Texts are ids, (N,) integers. If a sequence would be longer than `length`, its texts are cut at their ends.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_PADDING = 0  # any id does: a causal model's earlier positions never see what stands after them
+_PADDING = 0  # any id will do: in a causal model, earlier positions never attend to later ones
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Batch(NamedTuple):
     """Sequences side by side, padded on the right.
 
     ids   (..., T) int64
-    last  (...) int64: where each sequence ends, the place of its extract token
+    last  (...) int64: the position of each sequence's last token, the extract token
     """
 
     ids: np.ndarray
@@ -60,18 +60,18 @@ def entailment(premise, hypothesis, tokens: TaskTokens, length: int) -> np.ndarr
 
 
 def similarity(a, b, tokens: TaskTokens, length: int) -> list[np.ndarray]:
-    """Two sequences, since neither text comes first by nature: a before b, and b before a."""
+    """Two sequences, since the two texts have no natural order: a before b, and b before a."""
     return [entailment(a, b, tokens, length), entailment(b, a, tokens, length)]
 
 
 def multiple_choice(context, answers: Sequence, tokens: TaskTokens, length: int) -> list[np.ndarray]:
-    """One sequence for each answer: start context delimiter answer extract. (Of a document and a question, the context
-    is both, one after the other.)"""
+    """One sequence for each answer: start context delimiter answer extract. (The context may be a document followed by
+    a question.)"""
     return [entailment(context, answer, tokens, length) for answer in answers]
 
 
 def pad(sequences: Sequence[np.ndarray]) -> Batch:
-    """Sequences of any lengths >= 1 as one Batch: ids (B, T) with T the longest of them, last (B,)."""
+    """Sequences of any lengths >= 1 as one Batch: ids (B, T) with T the greatest length, last (B,)."""
     lengths = np.array([len(sequence) for sequence in sequences])
     ids = np.full((len(sequences), lengths.max()), _PADDING, dtype=np.int64)
     for row, sequence in zip(ids, sequences, strict=True):
@@ -80,10 +80,10 @@ def pad(sequences: Sequence[np.ndarray]) -> Batch:
 
 
 def pad_groups(groups: Sequence[Sequence[np.ndarray]]) -> Batch:
-    """Examples of N sequences each, two for similarity and one per answer for multiple choice, as one Batch:
+    """Examples of N sequences each (two for similarity, one per answer for multiple choice) as one Batch:
     ids (B, N, T), last (B, N).
 
-    Raises ValueError for examples that don't have equally many sequences.
+    Raises ValueError if the examples do not all have the same number of sequences.
     """
     ids, last = pad([sequence for group in groups for sequence in group])  # (B N, T), (B N,)
     if any(len(group) != len(groups[0]) for group in groups):
@@ -92,6 +92,6 @@ def pad_groups(groups: Sequence[Sequence[np.ndarray]]) -> Batch:
 
 
 def _cut(a, b, room: int) -> tuple:
-    """Both texts, with at most `room` tokens together: the longer one is cut first, down to half the room."""
+    """Both texts, cut to at most `room` tokens together. The longer one is cut first, down to half the room."""
     kept_b = min(len(b), max(room // 2, room - len(a)))
     return a[: room - kept_b], b[:kept_b]

@@ -1,10 +1,10 @@
-"""GPT-1's tokenizer: lower-case words and punctuation marks, in pieces of which the last one says that the word ends.
+"""GPT-1's tokenizer: lower-case words and punctuation marks, in pieces. The last piece of a word marks its end.
 
     "The cats sat, didn't they?"  ->  the</w> cat s</w> sat</w> ,</w> didn</w> '</w> t</w> they</w> ?</w>
 
 (Radford et al., 2018, section 4.1: a byte-pair encoding, Sennrich et al., 2016, with 40,000 merges.) It keeps less of
-the text than GPT-2's: case, accents and the kind of white space are gone, and a character that the vocabulary lacks is
-the token <unk>. So decode(encode(text)) is a normalised text, with a space after every word and mark.
+the text than GPT-2's: it drops case, accents and the kind of white space, and a character that the vocabulary lacks
+becomes the token <unk>. So decode(encode(text)) is a normalised text, with a space after every word and mark.
 
 The splitting is that of transformers' OpenAIGPTTokenizer, which is BERT's: between words and around every punctuation
 mark. (The code published with the paper split with spaCy instead, which keeps "n't" together.)
@@ -20,13 +20,13 @@ UNKNOWN = "<unk>"
 
 
 class GPT1Tokenizer(LibraryTokenizer):
-    """BPE on lower-case words: every text has ids, but not the text itself comes back, only a normalised one."""
+    """BPE on lower-case words: every text has ids, and decoding them gives a normalised text."""
 
     @classmethod
     def train(cls, corpus, vocab_size: int) -> "GPT1Tokenizer":
         """Learn at most `vocab_size` tokens from the training part of a corpus: <unk>, the characters, and merges.
 
-        Raises UserError where `tokenizers` is not installed.
+        Raises UserError if the library `tokenizers` is not installed.
         """
         library = load_library()
         model = library.models.BPE(unk_token=UNKNOWN, end_of_word_suffix=END_OF_WORD)
@@ -43,9 +43,9 @@ class GPT1Tokenizer(LibraryTokenizer):
 
     @classmethod
     def from_files(cls, vocab: str | Path, merges: str | Path) -> "GPT1Tokenizer":
-        """The published format: vocab.json (token -> id) and merges.txt (a pair a line, best first).
+        """Read the published format: vocab.json (token -> id) and merges.txt (one pair per line, best first).
 
-        Raises UserError for files that are missing or damaged, and where `tokenizers` is not installed.
+        Raises UserError if a file is missing or damaged, or the library `tokenizers` is not installed.
         """
         settings = {"unk_token": UNKNOWN, "end_of_word_suffix": END_OF_WORD}
         return cls(_backend(load_library(), read_bpe_files(vocab, merges, **settings)))
@@ -58,7 +58,7 @@ class GPT1Tokenizer(LibraryTokenizer):
         _check_kind(content)
         written = [self._backend.id_to_token(token) for token in range(self.vocab_size)]
         if None in written:
-            raise UserError(f"the tokenizer has {self.vocab_size} tokens but none with id {written.index(None)}")
+            raise UserError(f"the tokenizer has {self.vocab_size} tokens, but none with id {written.index(None)}")
         return [_text_of(token).encode("utf-8") for token in written]
 
 
@@ -76,7 +76,7 @@ def _text_of(token: str) -> str:
 
 
 def _check_kind(content: dict) -> None:
-    """Raise UserError for what is not GPT-1's kind, or would not encode the same text alike each time."""
+    """Raise UserError for a tokenizer that is not of GPT-1's kind, or that gives a text different ids each time."""
     model = content.get("model") or {}
     kinds = [(content.get(part) or {}).get("type") for part in ("normalizer", "pre_tokenizer")]
     right = kinds == ["BertNormalizer", "BertPreTokenizer"] and model.get("end_of_word_suffix") == END_OF_WORD

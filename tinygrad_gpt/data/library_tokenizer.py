@@ -1,6 +1,6 @@
-"""What tokenizers share that merge frequent neighbours into longer tokens.
+"""What the tokenizers share that merge frequent neighbours into longer tokens.
 
-The merging is done by the Hugging Face library `tokenizers`, an optional dependency that is loaded when one is made.
+The Hugging Face library `tokenizers` does the merging. It is an optional dependency, and loaded when used.
 """
 
 import re
@@ -23,19 +23,19 @@ from tinygrad_gpt.files.storage import read_file
 
 VOCABULARY, MERGES = "vocab.json", "merges.txt"
 LARGEST = 256 << 20  # bytes of a file of a tokenizer
-_LONG_WORD = re.compile(r"\S{1000}|\s{1000}")  # what is learned from at a time where no word ends before
-_PATIENCE = 0.1  # seconds in which Ctrl-C may wait
+_LONG_WORD = re.compile(r"\S{1000}|\s{1000}")  # a piece of a word that is too long to learn from as a whole
+_PATIENCE = 0.1  # seconds that Ctrl-C may wait
 _CUT = re.compile(r"(?<=[^\W_])[ \n]")  # before a space or line end after a letter or digit
-_AT_A_TIME = 4096  # characters in which the last such place is looked for at a time
+_AT_A_TIME = 4096  # characters that are searched at once for the last such place
 
 
 class LibraryTokenizer(Tokenizer):
-    """What tokenizers that the library `tokenizers` runs have in common."""
+    """A tokenizer that the library `tokenizers` runs."""
 
     def __init__(self, backend):
-        """`backend`: a `tokenizers.Tokenizer`. Raises UserError for one that is not of this class's kind."""
+        """`backend`: a `tokenizers.Tokenizer`. Raises UserError if it is not of this class's kind."""
         self._backend = backend
-        backend.no_truncation()  # a tokenizer.json may ask for both; a corpus wants neither
+        backend.no_truncation()  # a tokenizer.json may ask for both; a corpus needs neither
         backend.no_padding()
         self.vocab_size = backend.get_vocab_size(with_added_tokens=True)
         self._bytes_of = self._read_backend()
@@ -46,13 +46,13 @@ class LibraryTokenizer(Tokenizer):
 
     @classmethod
     def from_json(cls, text: str) -> "LibraryTokenizer":
-        """From the text of a tokenizer.json in the library's format. Raises UserError if it is damaged."""
+        """Read the text of a tokenizer.json in the library's format. Raises UserError if it is damaged."""
         library = load_library()
         with refusing("not a tokenizer of the tokenizers library"):
             return cls(library.Tokenizer.from_str(text))
 
     def encode(self, text: str) -> np.ndarray:
-        """The ids of a text, (N,) int64. Raises UserError for lone surrogates, which are no text."""
+        """The ids of a text, (N,) int64. Raises UserError for lone surrogates, which are not text."""
         text = a_text("encode", "the text", text)
         try:
             encoding = self._backend.encode(text, add_special_tokens=False)
@@ -70,8 +70,8 @@ class LibraryTokenizer(Tokenizer):
         return self._backend.to_str()
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the files with which transformers' AutoTokenizer loads it from a model's folder: tokenizer.json,
-        tokenizer_config.json and, for a kind that transformers has a name for, vocab.json and merges.txt."""
+        """Write the files from which transformers' AutoTokenizer loads it: tokenizer.json, tokenizer_config.json and,
+        for a kind that transformers has a name for, vocab.json and merges.txt."""
         folder, config = a_path("save_pretrained", "folder", folder), self._for_transformers()
         super().save_pretrained(folder)
         write_json(folder / CONFIG_NAME, config)
@@ -82,16 +82,16 @@ class LibraryTokenizer(Tokenizer):
             write_text(folder / MERGES, "".join(f"{line}\n" for line in ("#version: 0.2", *pairs)))
 
     def _content(self) -> dict[str, Any]:
-        """What tokenizer.json says."""
+        """The content of tokenizer.json."""
         return parse_json(self.to_json(), "the tokenizer")
 
     @abstractmethod
     def _for_transformers(self) -> dict[str, str]:
-        """tokenizer_config.json: the name of its kind, and its special tokens."""
+        """The content of tokenizer_config.json: the name of its kind, and its special tokens."""
 
 
 def load_library():
-    """The module `tokenizers`. Raises UserError where it is not installed."""
+    """The module `tokenizers`. Raises UserError if it is not installed."""
     try:
         import tokenizers
     except ImportError:
@@ -101,8 +101,8 @@ def load_library():
 
 @contextmanager
 def refusing(what: str) -> Iterator[None]:
-    """Inside this block, whatever the library has against a file is a UserError that begins with `what`. (It raises
-    plain Exception; and where it gave up in a way that its authors did not expect, a PanicException that is none.)"""
+    """Inside this block, any error of the library becomes a UserError that begins with `what`. (The library raises
+    plain Exceptions, and PanicExceptions, which are not Exceptions.)"""
     try:
         yield
     except UserError:
@@ -124,20 +124,20 @@ def read_bpe_files(vocab: str | Path, merges: str | Path, **settings):
 
 
 def learnable(vocab_size: int, given: int, corpus) -> int:
-    """`vocab_size`, or as many tokens as a corpus can have where that is less: those `given`, its characters, and a
-    merge for each of its bytes. The library takes memory for all that it is asked for."""
+    """`vocab_size`, or the greatest number of tokens that a corpus can give, if that is less: those `given`, its
+    characters, and one merge for each of its bytes. The library takes memory for all that it is asked for."""
     return min(vocab_size, given + 5 * corpus.train_characters)
 
 
 def train_backend(backend, trainer, chunks: Iterable[str]) -> None:
-    """Let the library learn from a text in chunks, in a time that its length decides and not that of its words.
+    """Let the library learn from a text in chunks, in a time that is linear in the text's length.
 
-    Each merge that the library learns goes through every word that has the pair, and moves what lies behind it. That is
-    quick for words. A genome, base64 or minified code is one word from end to end, and takes time by the square of its
-    length: such a word is learned from in pieces. (Encoding has no such trouble, and cuts nothing.)
+    For each merge that it learns, the library visits every word with the pair and moves the rest of the word. That is
+    quick for ordinary words. A genome, base64 or minified code is one word from end to end, and takes time quadratic in
+    its length. So long words are cut for learning. (Encoding is linear anyway, and cuts nothing.)
 
-    The library does not look up from its work when Ctrl-C is pressed. So another thread does the work, and this one
-    waits, where Ctrl-C is heard at once.
+    The library does not react to Ctrl-C. So another thread does the work, and this one waits, where Ctrl-C is handled
+    at once.
     """
     failed: list[BaseException] = []
     stopped = threading.Event()
@@ -155,7 +155,7 @@ def train_backend(backend, trainer, chunks: Iterable[str]) -> None:
         except BaseException as error:
             failed.append(error)
 
-    thread = threading.Thread(target=work, daemon=True)  # the process may end before it does
+    thread = threading.Thread(target=work, daemon=True)  # the process may end before the thread
     thread.start()
     try:
         while thread.is_alive():
@@ -167,7 +167,7 @@ def train_backend(backend, trainer, chunks: Iterable[str]) -> None:
 
 
 def _cut_long_words(text: str) -> Iterator[str]:
-    """The same text, cut at the end of each _LONG_WORD."""
+    """A text in pieces, cut at the end of each _LONG_WORD."""
     begin = 0
     for long in _LONG_WORD.finditer(text):
         yield text[begin : long.end()]
@@ -176,13 +176,13 @@ def _cut_long_words(text: str) -> Iterator[str]:
 
 
 def cut_between_words(chunks: Iterable[str], longest: int = CHUNK_CHARS) -> Iterator[str]:
-    """The same text, cut only where no token lies across the cut: before a space or line end after a letter or digit.
+    """A text in other chunks, cut only where no token crosses the cut: before a space or line end that follows a letter
+    or digit.
 
-    There the patterns that GPT-2 and its successors split text with begin a new piece, whatever comes later, so the ids
-    of the parts are those of the whole. (After a full stop would not do: some patterns take the line end with it.) What
-    lies after the last such place waits for the next chunk. A stretch of more than `longest` characters with no such
-    place is cut anyhow: one seam in a hundred thousand tokens, where memory would be at stake, and the time in which
-    Ctrl-C is not heard.
+    At these places, the patterns by which GPT-2 and its successors split text begin a new piece, whatever follows. So
+    the ids of the parts are the ids of the whole. (After a full stop, some patterns take the line end too.) The text
+    after the last such place waits for the next chunk. A stretch of more than `longest` characters without such a place
+    is cut anyway: one seam in a hundred thousand tokens, or memory would run short and Ctrl-C would wait.
     """
     waiting = ""
     for chunk in chunks:
@@ -200,7 +200,7 @@ def cut_between_words(chunks: Iterable[str], longest: int = CHUNK_CHARS) -> Iter
 
 
 def _last_cut(text: str, begin: int) -> int | None:
-    """The last place to cut, from `begin` on; None where there is none. Before it there is none, but at 0."""
+    """The last place to cut at or after `begin`, or None. (0 is not such a place.)"""
     for end in range(len(text), begin, -_AT_A_TIME):
         found = [match.start() for match in _CUT.finditer(text, max(begin, end - _AT_A_TIME, 1), end)]
         if found:

@@ -1,10 +1,10 @@
-"""The text that is always there: Python's own language reference, which every CPython carries for `help()`.
+"""A text that needs no download: Python's own language reference, which every CPython carries for `help()`.
 
 `pydoc_data.topics` maps topic names to English text, about half a million characters. Two things would spoil it for
-training. Many topics are sections of others ("for" and "if" are in "compound"): the same paragraphs would stand in the
+training. Many topics are sections of others ("for" and "if" are in "compound"): the same paragraphs would be in the
 training part and in the validation part, and the validation loss would reward learning by heart. And its tables are
-drawings in ASCII. So topics that are wholly part of a longer one are left out, and so are tables; typographic
-characters become plain ones. About 350,000 characters remain; they differ a little between versions of Python.
+ASCII drawings. So topics that are part of a longer one are left out, and so are tables; typographic characters become
+plain ones. About 350,000 characters remain; they differ a little between versions of Python.
 """
 
 import re
@@ -17,7 +17,7 @@ _PLAIN = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "–": "
 
 
 def python_docs() -> str:
-    """The text, topics in alphabetical order. Raises UserError where this Python comes without it."""
+    """The text, topics in alphabetical order. Raises UserError if this Python comes without it."""
     try:
         from pydoc_data.topics import topics
     except ImportError:

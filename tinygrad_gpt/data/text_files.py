@@ -1,4 +1,4 @@
-"""Reading text files a chunk at a time, and saying where a file isn't text."""
+"""Text files, read a chunk at a time; an error says where a file is not text."""
 
 import codecs
 import io
@@ -11,13 +11,13 @@ from tinygrad_gpt.files.storage import reason
 
 CHUNK_CHARS = 1 << 18  # characters in a chunk: small beside a model, large beside the cost of a loop
 _READ_BYTES = 1 << 18
-_LOOK_BYTES = 8192  # how far into a file a zero byte is looked for
+_LOOK_BYTES = 8192  # bytes at the start of a file in which a zero byte makes it binary
 
 
 def read_text(path: Path) -> Iterator[str]:
     """The text of a UTF-8 file in chunks of at most about 256 Ki characters, with line ends as "\\n" and no BOM.
 
-    Raises UserError that names the file and the offset of the first byte that is not UTF-8, or why it can't be read.
+    Raises UserError, naming the file, with the offset of the first byte that is not UTF-8, or why it cannot be read.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     line_ends = io.IncrementalNewlineDecoder(None, translate=True)
@@ -44,12 +44,12 @@ def read_text(path: Path) -> Iterator[str]:
                     yield text
                 if not data:
                     return
-    except (OSError, ValueError) as error:  # the latter for a path with a zero byte
+    except (OSError, ValueError) as error:  # ValueError for a path with a zero byte
         raise UserError(f"cannot read {path}: {reason(error)}") from error
 
 
 def read_all(paths: list[Path]) -> Iterator[str]:
-    """The texts of several files one after the other, a line end between two where the first lacks its own."""
+    """The texts of several files, one after the other. A missing line end between two files is added."""
     last = "\n"
     for path in paths:
         if last != "\n":
@@ -61,7 +61,7 @@ def read_all(paths: list[Path]) -> Iterator[str]:
 
 def read_gzip(path: Path) -> str:
     """The text of a gzipped UTF-8 file. Raises UserError, naming the file, if it can't be read or is damaged."""
-    import gzip  # here, since few corpora are compressed
+    import gzip  # few corpora are compressed
     import zlib
 
     try:
@@ -75,7 +75,7 @@ def text_files(folder: Path) -> list[Path]:
     """Every text file in `folder` and the folders in it, in the order of their paths (the same on every system).
 
     Hidden files and folders (names that begin with a dot) and binary files (a zero byte near the beginning, git's rule)
-    are left out. Raises UserError when nothing is left.
+    are left out. Raises UserError if no file is left.
     """
     found = []
     for where, folders, names in os.walk(folder):
@@ -96,14 +96,14 @@ def _is_binary(path: Path) -> bool:
 
 
 def rechunk(chunks: Iterator[str], size: int) -> Iterator[str]:
-    """The same text in chunks of at most `size` characters."""
+    """A text in other chunks, of at most `size` characters."""
     for chunk in chunks:
         for start in range(0, len(chunk), size):
             yield chunk[start : start + size]
 
 
 def count_words(chunks: Iterable[str]) -> int:
-    """How many words a text has: stretches between white space. They may be cut between two chunks."""
+    """The number of words of a text: stretches between white space. Two chunks may share one."""
     words, inside = 0, False
     for chunk in chunks:
         if chunk:
@@ -113,7 +113,7 @@ def count_words(chunks: Iterable[str]) -> int:
 
 
 def section(chunks: Iterator[str], start: int, stop: int) -> Iterator[str]:
-    """Characters start .. stop-1 of the text that `chunks` make up."""
+    """Characters start .. stop-1 of a text in chunks."""
     position = 0
     for chunk in chunks:
         if position >= stop:

@@ -1,4 +1,4 @@
-"""Reading a saved tokenizer: which kind is it?"""
+"""Saved tokenizers, of whatever kind."""
 
 import json
 from pathlib import Path
@@ -14,10 +14,10 @@ from tinygrad_gpt.files.storage import user_path
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
-    """The tokenizer saved at `path`: a tokenizer.json, a folder that has one, or one with vocab.json and merges.txt (or
-    that vocab.json).
+    """The tokenizer saved at `path`: a tokenizer.json, a folder with one, a folder with vocab.json and merges.txt, or
+    that vocab.json.
 
-    Raises UserError, naming the file, for one that is missing, damaged or of a kind that isn't known.
+    Raises UserError, naming the file, if it is missing, damaged or of an unknown kind.
     """
     path = user_path(arguments.path("load_tokenizer", "path", path))
     if path.is_dir():
@@ -37,4 +37,4 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
             return (GPT1Tokenizer if is_gpt1 else BPETokenizer).from_json(json.dumps(content))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    raise UserError(f'{path} holds no tokenizer: expected "type": "char" and characters, or the library\'s format')
+    raise UserError(f'{path} is not a tokenizer: expected "type": "char" and characters, or the library\'s format')

@@ -1,12 +1,12 @@
 """Tokenizers: text to ids and back.
 
-CharTokenizer, here, gives each character of the corpus an id. The others merge frequent neighbours into longer tokens
-(Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units", 2016) and leave the merging
-to a library: BPETokenizer (bpe_tokenizer.py) as GPT-2 does, GPT1Tokenizer (gpt1_tokenizer.py) as GPT-1 did.
+CharTokenizer (in this file) gives each character of the corpus an id. The others merge frequent neighbours into longer
+tokens (Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units", 2016), by a library:
+BPETokenizer (bpe_tokenizer.py) as in GPT-2, GPT1Tokenizer (gpt1_tokenizer.py) as in GPT-1.
 
-All are saved as one JSON file. Ours has the entry "type": "char"; the library's own format, which others can read too,
-has none, but has "model". tokenizer_files.py tells them apart. Beside an exported model, characters are written in the
-library's format, too: as words of one character each.
+Each is saved as one JSON file. CharTokenizer's has the entry "type": "char"; the library's format, which other programs
+can read too, has "model" instead. tokenizer_files.py tells them apart. With an exported model, a CharTokenizer is
+written in the library's format too, as words of one character each.
 """
 
 import codecs
@@ -30,7 +30,7 @@ UNNAMED_CLASS = "PreTrainedTokenizerFast"  # transformers' for any tokenizer.jso
 
 
 class Tokenizer(ABC):
-    """What all kinds can do.
+    """A tokenizer of any kind: text to ids and back.
 
     vocab_size  number of ids: 0 .. vocab_size - 1
     """
@@ -39,25 +39,25 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def encode(self, text: str) -> np.ndarray:
-        """The ids of a text, (N,) int64. Raises UserError for text that has none."""
+        """The ids of a text, (N,) int64. Raises UserError for a text that cannot be encoded."""
 
     @abstractmethod
     def token_bytes(self, token: int) -> bytes:
-        """The UTF-8 bytes that a token stands for; a BPE token may begin or end within a character.
+        """The UTF-8 bytes of a token. A BPE token may begin or end within a character.
 
         Raises IndexError for an id outside 0 .. vocab_size - 1.
         """
 
     @abstractmethod
     def to_json(self) -> str:
-        """Everything that `load_tokenizer` needs to make this tokenizer again."""
+        """The JSON from which `load_tokenizer` restores this tokenizer."""
 
     def encode_chunks(self, chunks: Iterable[str]) -> Iterator[np.ndarray]:
-        """The ids of a text that comes in chunks: together the same as those of the whole text."""
+        """The ids of a text in chunks. Joined, they are the ids of the whole text."""
         return (self.encode(chunk) for chunk in chunks)
 
     def decode(self, ids) -> str:
-        """The text of ids (N,). Bytes that are no UTF-8, such as half a character, become U+FFFD."""
+        """The text of ids (N,). Bytes that are not UTF-8, such as half a character, become U+FFFD."""
         if isinstance(ids, str | bytes) or not hasattr(ids, "__iter__"):
             raise TypeError(f"decode: expected a sequence of ids, got {shown(ids)}")
         if hasattr(ids, "tolist"):  # NumPy's integers as Python's, many at once
@@ -70,31 +70,31 @@ class Tokenizer(ABC):
         return StreamDecoder(self)
 
     def fingerprint(self) -> str:
-        """A SHA-256 in hexadecimal, equal for tokenizers that encode alike."""
+        """A SHA-256 in hexadecimal. Tokenizers with the same fingerprint encode alike."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def save(self, path: str | Path) -> None:
-        """Write the tokenizer to a JSON file, atomically. Raises UserError when that fails."""
+        """Write the tokenizer to a JSON file, atomically. Raises UserError if that fails."""
         write_text(a_path("save", "path", path), self.to_json())
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the tokenizer to a folder that holds a model, as tokenizer.json. Raises UserError when that fails."""
+        """Write the tokenizer to a model's folder, as tokenizer.json. Raises UserError if that fails."""
         self.save(a_path("save_pretrained", "folder", folder) / FILE_NAME)
 
 
 class StreamDecoder:
-    """Turns tokens into text one at a time, holding back bytes until they make up a whole character."""
+    """Turns tokens into text one at a time. Holds bytes back until they form a whole character."""
 
     def __init__(self, tokenizer: Tokenizer):
         self._tokenizer = tokenizer
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def feed(self, token: int) -> str:
-        """The characters that this token completes; maybe none."""
+        """The characters that this token completes, if any."""
         return self._decoder.decode(self._tokenizer.token_bytes(token))
 
     def finish(self) -> str:
-        """What was held back: U+FFFD if the text ends within a character, else nothing."""
+        """The rest of the text: U+FFFD if it ends within a character, else ""."""
         return self._decoder.decode(b"", final=True)
 
 
@@ -102,7 +102,7 @@ class CharTokenizer(Tokenizer):
     """One id per character, in the order of their code points."""
 
     def __init__(self, characters: Iterable[str]):
-        """`characters`: those the tokenizer is to know; order and repetitions don't matter."""
+        """`characters`: those that the tokenizer knows. Order and repetitions don't matter."""
         if not hasattr(characters, "__iter__") or isinstance(characters, bytes | bytearray):
             raise TypeError(f"CharTokenizer: expected a text or an iterable of characters, got {shown(characters)}")
         self.characters = "".join(sorted({a_text("CharTokenizer", "a character", c) for c in characters}))
@@ -110,7 +110,7 @@ class CharTokenizer(Tokenizer):
         if not self.characters:
             raise UserError("a character tokenizer needs at least one character")
         if any("\ud800" <= character <= "\udfff" for character in self.characters):
-            raise UserError("a character tokenizer cannot know lone surrogates, which are no characters")
+            raise UserError("a character tokenizer cannot know lone surrogates, which are not characters")
         codes = _code_points(self.characters)
         self._id_of = np.full(int(codes.max()) + 1, -1, dtype=np.int32)  # code point -> id, -1 for none
         self._id_of[codes] = np.arange(self.vocab_size)
@@ -135,8 +135,8 @@ class CharTokenizer(Tokenizer):
         if len(ids) and ids.min() < 0:
             first = int(np.argmin(ids))
             raise UserError(
-                f"character {text[first]!r} (U+{codes[first]:04X}) at position {position + first} of the text is none "
-                f"of the {self.vocab_size} that this model knows: {self._characters_shown()}"
+                f"character {text[first]!r} (U+{codes[first]:04X}) at position {position + first} of the text is not "
+                f"one of the {self.vocab_size} that this model knows: {self._characters_shown()}"
             )
         return ids.astype(np.int64)
 
@@ -157,8 +157,8 @@ class CharTokenizer(Tokenizer):
         return json.dumps({"type": "char", "characters": self.characters})
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the files with which transformers' AutoTokenizer loads it from a model's folder: the same ids, the same
-        text back, and an error for an unknown character, for which the model has no id."""
+        """Write the files from which transformers' AutoTokenizer loads it. It gives the same ids and the same text
+        back, and an error for an unknown character, for which the model has no id."""
         vocabulary = {character: i for i, character in enumerate(self.characters)}
         model = {"type": "WordLevel", "vocab": vocabulary, "unk_token": "<unk>"}
         write_json(Path(folder) / FILE_NAME, {"version": "1.0", "added_tokens": [], **_BY_CHARACTER, "model": model})
@@ -168,7 +168,7 @@ class CharTokenizer(Tokenizer):
 
     @classmethod
     def from_library(cls, content: dict) -> "CharTokenizer":
-        """From a tokenizer.json that `save_pretrained` wrote, or transformers after it. Raises UserError for another
+        """Read a tokenizer.json that `save_pretrained` wrote, or transformers after it. Raises UserError for any other
         tokenizer of words."""
         vocabulary = content["model"].get("vocab")
         as_written = all(
@@ -181,7 +181,7 @@ class CharTokenizer(Tokenizer):
         raise UserError("only tokenizers of words that are single characters are supported, as `export` writes them")
 
 
-# In the library's format: every code point is a word, a line end and a space too; decoding puts nothing in between.
+# In the library's format: every code point is a word, line ends and spaces too; decoding puts nothing in between.
 _BY_CHARACTER = {
     "truncation": None,
     "padding": None,
@@ -193,12 +193,12 @@ _BY_CHARACTER = {
 
 
 def _code_points(text: str) -> np.ndarray:
-    """(N,) uint32. Lone surrogates pass, so that they are met as unknown characters."""
+    """The code points of a text, (N,) uint32. Lone surrogates pass, and are then unknown characters."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
 def check_id(token: int, vocab_size: int) -> int:
-    """The id as a Python integer. Raises TypeError for what is no integer, IndexError for one that is out of range."""
+    """The id as a Python integer. Raises TypeError if it is not an integer, IndexError if it is out of range."""
     token = integer("decode", "a token id", token)
     if not 0 <= token < vocab_size:
         raise IndexError(f"token id {shown(token)} is outside 0 .. {vocab_size - 1}")
@@ -206,6 +206,6 @@ def check_id(token: int, vocab_size: int) -> int:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file atomically. Raises UserError when that fails."""
+    """Write a file atomically. Raises UserError if that fails."""
     with replacing(path) as file:
         file.write(text.encode())

@@ -1,12 +1,12 @@
-"""Token streams on disk: a corpus is tokenised once, and read through memory-mapped .npy files ever after.
+"""Token streams on disk: a corpus is tokenised once, and then read through memory-mapped .npy files.
 
-The ids of each part are one array (N,) of uint16, or of uint32 where the vocabulary has more than 65,536 tokens. The
-names of the files hold a key of what they were made from (the corpus's SHA-256 and the tokenizer's fingerprint), so a
-changed text or tokenizer never meets old tokens, and an existing whole file is always the right one:
+The ids of each part are one array (N,) of uint16, or of uint32 if the vocabulary has more than 65,536 tokens. The names
+of the files hold a key of their origin (the corpus's SHA-256 and the tokenizer's fingerprint). So a changed text or
+tokenizer never gets old tokens, and a file that exists and is whole is the right one:
 
-    KEY-train.npy   KEY-val.npy   KEY.json (lengths and sizes; written last, so it vouches for the other two)
+    KEY-train.npy   KEY-val.npy   KEY.json (lengths and sizes; written last, so if it exists, the others are whole)
 
-A process killed halfway leaves unfinished files that nobody reads; two processes at once write the same content.
+A killed process leaves unfinished files, which are never read. Two processes at once write the same content.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import json_bytes, read_json
 from tinygrad_gpt.files.storage import cache_folder, remove_abandoned, replacing
 
-_FORMAT = 1  # of the files here; part of the key
+_FORMAT = 1  # of these files; part of the key
 PARTS = ("train", "val")
 _SIZES = {"train_tokens": int, "val_tokens": int, "train_bytes": int, "val_bytes": int}
 
@@ -34,7 +34,7 @@ class TokenSet:
     """A tokenised corpus.
 
     train, val              (N,) uint16 or uint32, memory-mapped and read-only
-    train_bytes, val_bytes  how many bytes of UTF-8 the texts have, for bits per byte
+    train_bytes, val_bytes  number of bytes of the texts in UTF-8, for bits per byte
     """
 
     train: np.ndarray
@@ -51,12 +51,12 @@ def token_dtype(vocab_size: int) -> np.dtype:
 def prepare_tokens(
     corpus: Corpus, tokenizer: Tokenizer, folder: str | Path | None = None, *, chunk_chars: int = CHUNK_CHARS
 ) -> TokenSet:
-    """The token streams of a corpus, made now or found in `folder` (default: "tokens" in the cache folder).
+    """The token streams of a corpus, found in `folder` (default: "tokens" in the cache folder) or made now.
 
-    Text is read, tokenised and written `chunk_chars` characters at a time. Files that are missing or don't have the
-    length they should are made again.
+    Text is read, tokenised and written `chunk_chars` characters at a time. Files that are missing or have the wrong
+    length are made again.
 
-    Raises UserError when the text has characters that the tokenizer doesn't know, or the files can't be written.
+    Raises UserError if the text has characters that the tokenizer does not know, or the files cannot be written.
     """
     folder = cache_folder() / "tokens" if folder is None else Path(folder)
     key = hashlib.sha256(f"{_FORMAT} {corpus.sha256} {tokenizer.fingerprint()}".encode()).hexdigest()[:32]
@@ -92,9 +92,9 @@ def _write(folder: Path, key: str, dtype: np.dtype, corpus: Corpus, tokenizer: T
 def write_npy(file: BinaryIO, arrays: Iterable[np.ndarray], dtype: np.dtype) -> int:
     """Write one-dimensional arrays of integers, one after the other, as one .npy file of `dtype`. Returns the length.
 
-    Raises ValueError for a number that is none of this dtype, instead of wrapping it round.
+    Raises ValueError for a number that does not fit this dtype.
 
-    The header comes first but holds the length, which is known last: NumPy pads the header so that any length fits, and
+    The header comes first and holds the length, which is known last. NumPy pads the header so that any length fits, and
     it is written again at the end.
     """
     length = 0
@@ -114,14 +114,14 @@ def write_npy(file: BinaryIO, arrays: Iterable[np.ndarray], dtype: np.dtype) -> 
 
 
 def _write_header(file: BinaryIO, dtype: np.dtype, length: int) -> int:
-    """Write the header of an array (length,) and return where the data begin."""
+    """Write the header of an array (length,), and return the offset of the data."""
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (length,)}
     np.lib.format.write_array_header_1_0(file, header)
     return file.tell()
 
 
 class _Counted:
-    """Chunks of text, counting their bytes as they pass."""
+    """Chunks of text, whose bytes are counted as they pass."""
 
     def __init__(self, chunks: Iterable[str]):
         self.bytes = 0
@@ -134,7 +134,7 @@ class _Counted:
 
 
 def _open(folder: Path, key: str, dtype: np.dtype) -> TokenSet | None:
-    """The token set with that key, or None where a file is missing, cut off, or not what its name says."""
+    """The token set with this key, or None if a file is missing, cut off, or not what its name says."""
     try:
         sizes = read_json(folder / f"{key}.json", _SIZES)
         parts = {part: _map(folder / f"{key}-{part}.npy") for part in PARTS}
@@ -147,7 +147,7 @@ def _open(folder: Path, key: str, dtype: np.dtype) -> TokenSet | None:
 
 
 def _map(path: Path) -> np.ndarray:
-    tokens = np.load(path, mmap_mode="r", allow_pickle=False)  # ValueError or EOFError where cut off
+    tokens = np.load(path, mmap_mode="r", allow_pickle=False)  # ValueError or EOFError if cut off
     if isinstance(tokens, np.memmap) and path.stat().st_size != tokens.offset + tokens.nbytes:
         raise ValueError(f"{path} is longer than it says")
     return tokens

@@ -1,19 +1,19 @@
-"""JSON that comes from a file: read in one way, whatever file it is, so that what is damaged is one clear error.
+"""JSON from files, all read in one way: damage of any kind is one clear error.
 
     config = read_json(path, {"vocab_size": int, "corpus": {"sha256": str}, "from?": dict})
 
 The second argument, a schema, says what must be there:
 
-    int, float, str, bool, dict, list    a value of that kind: 1 is a float too, true is no number
-    (int, None)                          one of several; None is JSON's null
-    [float]                              a list of such values
-    {"step": int, "val_loss?": float}    an object with these names, the last of which may be missing, and any others
-    {...: int}                           an object with any names and such values
+    int, float, str, bool, dict, list    a value of that kind. 1 is a float too; true is not a number
+    (int, None)                          one of several kinds; None is JSON's null
+    [float]                              a list of floats
+    {"step": int, "val_loss?": float}    an object with these names and any others; a name with ? may be missing
+    {...: int}                           an object with any names and integers as values
 
-Limits come before the schema. A file has a size that it may have at most. Nesting has a depth: Python's own limit is
-met by deep brackets at one place or another, here when reading, or later when what was read is written out or compared.
-An integer has a size: float(10**400) is an OverflowError at the far end of a program. A name comes once in an object,
-since readers do not agree on which of two counts. Numbers are finite where `finite` says so.
+Limits come before the schema. A file has a greatest size. Nesting has a greatest depth, or Python's own limit would
+strike when the content is read, written or compared. An integer has a greatest length: float(10**400) is an
+OverflowError at the far end of a program. A name stands once in an object, since readers do not agree on which of two
+counts. Numbers are finite, unless `finite` is False.
 """
 
 import json
@@ -35,15 +35,15 @@ _NAMES |= {list: "a list", None: "null"}
 
 
 def read_json(path: Path, schema: Any = dict, *, most: int = LARGEST, finite: bool = True) -> Any:
-    """What is in a JSON file of at most `most` bytes.
+    """The content of a JSON file of at most `most` bytes.
 
-    Raises UserError that names the file: it cannot be read, is no JSON, goes beyond a limit, or does not fit `schema`.
+    Raises UserError, naming the file, if it cannot be read, is not JSON, exceeds a limit, or does not fit `schema`.
     """
     return parse_json(read_file(path, most), path, schema, finite=finite)
 
 
 def parse_json(text: str | bytes, where: Any, schema: Any = dict, *, finite: bool = True) -> Any:
-    """The same for JSON that is in memory already, and comes from `where`; `text` is UTF-8 if it is bytes."""
+    """The content of a JSON text that is already in memory; `where` names its origin in errors. Bytes are UTF-8."""
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8-sig")  # some editors begin a file with a byte order mark
@@ -60,20 +60,20 @@ def parse_json(text: str | bytes, where: Any, schema: Any = dict, *, finite: boo
 
 
 def check_fits(content: Any, schema: Any, where: Any) -> Any:
-    """Return `content`, which comes from `where`. Raises UserError if it does not fit `schema`."""
+    """Return `content`. Raises UserError, naming its origin `where`, if it does not fit `schema`."""
     if problem := _misfit(content, schema, ""):
         raise UserError(f"{where} is damaged: {problem}")
     return content
 
 
 def json_bytes(content: Any, **how) -> bytes:
-    """The bytes of a JSON file. Letters of all alphabets stand for themselves; what is no letter but half of one, as in
-    file names that are not UTF-8, is escaped."""
+    """The bytes of a JSON file. Letters of all alphabets stay as they are; lone surrogates (of file names that are not
+    UTF-8) are escaped."""
     return json.dumps(content, ensure_ascii=False, **how).encode("utf-8", "backslashreplace")
 
 
 def write_json(path: Path, content: Any, **how) -> None:
-    """Write a JSON file to be read by people too, atomically. Raises UserError when the system refuses."""
+    """Write a JSON file that people can read too, atomically. Raises UserError if the system refuses."""
     with replacing(path) as file:
         file.write(json_bytes(content, indent=2, **how) + b"\n")
 
@@ -86,7 +86,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(content) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise ValueError(f"the name {shown(twice)} comes twice in one object")
+        raise ValueError(f"the name {shown(twice)} stands twice in one object")
     return content
 
 
@@ -104,7 +104,7 @@ def _finite(text: str) -> float:
 
 
 def _check_depth(content: Any) -> None:
-    """Raise RecursionError for more than DEEPEST levels of lists and objects, level by level."""
+    """Raise RecursionError for more than DEEPEST levels of lists and objects. Does not recurse itself."""
     level = [content]
     for _ in range(DEEPEST + 1):
         level = [x for x in level if isinstance(x, dict | list)]
@@ -118,7 +118,7 @@ def _check_depth(content: Any) -> None:
 
 
 def _misfit(value: Any, schema: Any, place: str) -> str:
-    """What is wrong with a value, in words; "" if nothing is. `place`: where it stands, such as corpus.sha256."""
+    """What is wrong with a value, as text; "" if nothing is. `place`: where it stands, such as corpus.sha256."""
     if isinstance(schema, tuple):
         if all(_misfit(value, kind, place) for kind in schema):
             return _not_a(" or ".join(_name(kind) for kind in schema), value, place)

@@ -1,4 +1,4 @@
-"""Plots as PNG files. A run whose plot cannot be drawn is still a run: a line says why, and it goes on."""
+"""Plots as PNG files. If a plot cannot be drawn, a line says why, and the run goes on."""
 
 import importlib.util
 import os
@@ -12,13 +12,13 @@ from typing import Any
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import replacing
 
-Say = Callable[[str], None]  # is told a line
-NOT_INSTALLED = "it takes matplotlib (pip install 'tinygrad-gpt[plot]')"
-_BACKEND = "MPLBACKEND"  # the variable that names what matplotlib.pyplot shows figures with
+Say = Callable[[str], None]  # called with a line for the user
+NOT_INSTALLED = "plots need matplotlib (pip install 'tinygrad-gpt[plot]')"
+_BACKEND = "MPLBACKEND"  # the environment variable that names matplotlib.pyplot's backend
 
 
 def plot(path: Path, draw: Callable[[Any], None], say: Say = print) -> bool:
-    """A plot as a PNG file: `draw` gets matplotlib's axes. See save_figure."""
+    """Write a plot as a PNG file. `draw` gets matplotlib's axes. Returns and reports as save_figure does."""
 
     def fill(figure) -> None:
         axes = figure.subplots()
@@ -30,10 +30,10 @@ def plot(path: Path, draw: Callable[[Any], None], say: Say = print) -> bool:
 
 
 def save_figure(path: Path, fill: Callable[[Any], None], size: tuple[float, float], say: Say = print) -> bool:
-    """A figure of that size (in inches, width first) as a PNG file, atomically: `fill` gets matplotlib's Figure.
+    """Write a figure of this size (width, height in inches) as a PNG file, atomically. `fill` gets matplotlib's Figure.
 
-    Returns whether it was drawn. Where not, `say` is told why: matplotlib is not installed, does not load, cannot draw
-    these numbers, or the file cannot be written. Nothing of that is raised.
+    Returns whether it was drawn. If not, nothing is raised, and `say` gets the reason: matplotlib is missing, does not
+    load or cannot draw the numbers, or the file cannot be written.
     """
     try:
         with warnings.catch_warnings(action="ignore"):
@@ -42,7 +42,7 @@ def save_figure(path: Path, fill: Callable[[Any], None], size: tuple[float, floa
             with replacing(path) as file:
                 figure.savefig(file, format="png", dpi=120)
         return True
-    except Exception as error:  # matplotlib's are of all kinds, and its installations and settings fail in all ways
+    except Exception as error:  # matplotlib raises errors of all kinds
         say(f"no {path.name}: {_why(error)}")
         return False
 
@@ -52,11 +52,11 @@ def _why(error: Exception) -> str:
         return str(error)
     if isinstance(error, ImportError) and importlib.util.find_spec("matplotlib") is None:
         return NOT_INSTALLED
-    return f"matplotlib fails here ({type(error).__name__}: {in_short(error)})"
+    return f"matplotlib fails ({type(error).__name__}: {in_short(error)})"
 
 
 def _figure(size: tuple[float, float]) -> Any:
-    """An empty Figure that is drawn in memory, by Agg: no display, and no pyplot, which would ask for one."""
+    """An empty Figure that Agg draws in memory. pyplot is left out, since it would ask for a display."""
     _load_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -67,8 +67,11 @@ def _figure(size: tuple[float, float]) -> Any:
 
 
 def _load_matplotlib() -> None:
-    """Import matplotlib, which refuses to load at all where the variable names a backend that it does not know, such as
-    that of a notebook which started this process. Agg does not need it: it is set afterwards, for pyplot, if it can."""
+    """Import matplotlib without MPLBACKEND, and set it afterwards, for pyplot, if possible.
+
+    matplotlib refuses to load if the variable names a backend that it does not know, such as that of a notebook which
+    started this process. Agg does not need it.
+    """
     if "matplotlib" in sys.modules:
         return
     backend = os.environ.pop(_BACKEND, None)

@@ -4,10 +4,10 @@
     N bytes           the header, JSON: name -> {"dtype", "shape", "data_offsets": [begin, end]}, and "__metadata__"
     the rest          the arrays' bytes, in C order, little-endian, without gaps
 
-https://huggingface.co/docs/safetensors describes it, and any reader of safetensors opens what is written here. We write
-it ourselves so that a full disk is an ordinary OSError, and no second copy of a model is made in memory. We read the
-arrays ourselves so that a model is loaded into the memory it will train in, without passing through other memory of its
-size. Whether the offsets are right is left to the safetensors library; what is in the header, json_files.py judges.
+https://huggingface.co/docs/safetensors describes the format, and any reader of safetensors opens these files. We write
+them ourselves so that a full disk is an ordinary OSError, and no second copy of a model is made in memory. We read the
+arrays ourselves so that a model is loaded straight into the memory that it will train in. The safetensors library
+checks the offsets, json_files.py the rest of the header.
 """
 
 import math
@@ -22,15 +22,15 @@ from tinygrad_gpt.files.json_files import check_fits, json_bytes, parse_json
 from tinygrad_gpt.files.storage import reason
 
 _CODES = {"float32": "F32", "float64": "F64", "int64": "I64", "int32": "I32", "bool": "BOOL", "uint8": "U8"}
-# The floats that can be read, and the NumPy dtype that their bytes are looked at with. NumPy knows no bfloat16.
+# The floats that can be read, and the NumPy dtype of their bytes. NumPy has no bfloat16.
 FLOAT_CODES = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
-_PIECE = 8 << 20  # bytes of a file that are mapped at a time
+_PIECE = 8 << 20  # bytes of a file that are mapped at once
 _LARGEST_HEADER = 32 << 20  # bytes: hundreds of thousands of tensors
 _ENTRIES = {...: {"dtype": str, "shape": [int], "data_offsets": [int]}}
 
 
 def write_arrays(file: BinaryIO, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
-    """Write `arrays` to an open file. Arrays that are not in C order are copied one at a time.
+    """Write `arrays` to an open file. Those that are not in C order are copied one at a time.
 
     Raises KeyError for a dtype other than float32, float64, int64, int32, bool and uint8.
     """
@@ -47,21 +47,21 @@ def write_arrays(file: BinaryIO, arrays: dict[str, np.ndarray], metadata: dict[s
 
 
 def bytes_of(array: np.ndarray) -> memoryview:
-    """The bytes of an array as they stand in a file."""
+    """The bytes of an array as they are in a file."""
     array = np.asarray(array, order="C")
     swapped = array if sys.byteorder == "little" else array.byteswap()
     return memoryview(swapped.reshape(-1)).cast("B")
 
 
 class TensorFile:
-    """A safetensors file that is there to be read.
+    """A safetensors file, open for reading.
 
     shapes    name -> shape
     dtypes    name -> the format's code: "F32", "BF16", "I64", ...
     metadata  name -> text
 
-    Raises UserError, naming the file, for one that is missing, cut short, or whose header is wrong in any way: it is no
-    JSON, it is longer than the file, its offsets overlap, leave gaps, or don't fit the shapes, a name comes twice.
+    Raises UserError, naming the file, if it is missing or cut short, or if anything is wrong with its header: it is not
+    JSON, it is longer than the file, a name stands twice, or offsets overlap, leave gaps or do not fit the shapes.
     """
 
     def __init__(self, path: Path):
@@ -72,23 +72,23 @@ class TensorFile:
         self._begin = {name: entry["data_offsets"][0] for name, entry in header.items()}
 
     def copy(self, name: str, target: np.ndarray) -> None:
-        """Copy one tensor of floats into `target`, which has its shape and converts it to its own dtype.
+        """Copy one tensor of floats into `target`, an array of its shape, and convert it to target's dtype.
 
-        The file is mapped into memory a few rows at a time, and let go of again: mapped pages that were read count as
-        memory in use. `target` may be a transposed view.
+        The file is mapped into memory a few rows at a time, since mapped pages that were read count as memory in use.
+        `target` may be a transposed view.
         """
         for rows, values in self._pieces(name):
             target[rows] = values
 
     def equals(self, name: str, array: np.ndarray) -> bool:
-        """Whether one tensor of floats, converted to the dtype of `array`, is the same as it in every element."""
+        """Whether one tensor of floats, converted to the dtype of `array`, equals it in every element."""
         same_shape = self.shapes[name] == array.shape
         return same_shape and all(
             np.array_equal(array[rows], values.astype(array.dtype, copy=False)) for rows, values in self._pieces(name)
         )
 
     def _pieces(self, name: str):
-        """(rows, values) for a few rows after the other of one tensor; of a number, (..., the number)."""
+        """(rows, values) for one tensor, a few rows at a time; for a tensor without axes, (..., the number)."""
         shape, dtype = self.shapes[name], FLOAT_CODES[self.dtypes[name]]
         begin = self._start + self._begin[name]
         if 0 in shape:
@@ -106,7 +106,7 @@ class TensorFile:
         dtype = FLOAT_CODES[self.dtypes[name]]
         try:
             values = np.memmap(self.path, dtype, "r", offset, shape)
-        except (OSError, ValueError) as error:  # it was there a moment ago
+        except (OSError, ValueError) as error:  # though its header was read
             raise UserError(f"cannot read {self.path}: {error}") from None
         if self.dtypes[name] == "BF16":  # bfloat16 is the upper half of a float32
             values = (values.astype(np.uint32) << 16).view(np.float32)
@@ -128,8 +128,8 @@ def _read_header(path: Path) -> tuple[dict[str, Any], dict[str, str], int]:
         metadata = check_fits(header.pop("__metadata__", {}), {...: str}, "__metadata__")
         check_fits(header, _ENTRIES, "the header")
         with safe_open(str(path), framework="numpy"):
-            pass  # it has checked that shapes, offsets and the file's length agree
+            pass  # opening it checks that shapes, offsets and the file's length agree
     except (SafetensorError, UserError, ValueError, OSError) as error:
         why = in_short(reason(error))
-        raise UserError(f"{path} is damaged, cut short, or no safetensors file ({why})") from None
+        raise UserError(f"{path} is damaged, cut short, or not a safetensors file ({why})") from None
     return header, metadata, 8 + length
