@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_gpt.arguments import shown
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.errors import UserError, in_short
 
+_LISTED = 3  # differences that are spelled out
 _LARGEST = 1 << 127  # larger integers cannot be compared with floats
 
 
@@ -92,3 +93,26 @@ def _check(field: dataclasses.Field, value: Any) -> None:
 def option_name(setting_name: str) -> str:
     """How a setting is written on the command line: min_lr is --min-lr, and from_, a word of Python's, is --from."""
     return "--" + setting_name.rstrip("_").replace("_", "-")
+
+
+def made_from(kind: type, values: dict[str, Any]) -> Any:
+    """A dataclass of settings from those of `values` that it has a field for; the others have their defaults."""
+    return kind(**{f.name: values[f.name] for f in dataclasses.fields(kind) if f.name in values})
+
+
+def kept_settings(
+    before: dict[str, Any], given: dict[str, Any], fields: dict[str, dataclasses.Field]
+) -> dict[str, Any]:
+    """The settings of a resumed run by name: those before, with the given ones that cannot change the outcome.
+
+    Raises UserError, naming the setting and both values, for a given one that would make it another run.
+    """
+    changed = {name: value for name, value in given.items() if value != before[name]}
+    refused = [name for name in changed if not fields[name].metadata["free"]]
+    if refused:
+        listed = [f"{option_name(n)} is {in_short(before[n])}, not {in_short(changed[n])}" for n in refused[:_LISTED]]
+        more = f" (and {len(refused) - _LISTED} more)" if len(refused) > _LISTED else ""
+        raise UserError(
+            f"a resumed run keeps its settings: {', '.join(listed)}{more}; leave it out, or start a new run"
+        )
+    return before | changed

@@ -19,7 +19,7 @@ from tinygrad_gpt.tasks.classification import scores_of
 from tinygrad_gpt.train import finetune
 from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.classifier import Classifier
-from tinygrad_gpt.train.finetune import FinetuneConfig, best_run, means
+from tinygrad_gpt.train.finetune import best_run, means, open_run, runs_of, train
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.trained_model import find_model
@@ -38,11 +38,10 @@ def source(body, tokenizer, tmp_path):  # noqa: F811
 
 @pytest.fixture
 def begin(data, source, tokenizer, tmp_path):  # noqa: F811
-    """A new fine-tuning; `begin(lm_weights=[0.0])` changes some of it."""
+    """The folder of a new fine-tuning; `begin(lm_weights=[0.0])` changes some of it."""
 
     def begin(lm_weights=(0.0, 0.5), seeds=(1, 2), out=None, **settings):
-        config = FinetuneConfig(**(QUICK | settings))
-        return finetune.start(data, source, config, list(lm_weights), list(seeds), out, tokenizer)
+        return finetune.start(data, source, tokenizer, QUICK | settings, list(lm_weights), list(seeds), out)
 
     return begin
 
@@ -60,15 +59,15 @@ class StopsAt(Reporter):
             signal.raise_signal(signal.SIGINT)
 
 
-def weights_of(tuning):
+def weights_of(path):
     """Name of the run -> the arrays of its checkpoint."""
-    return {path.parent.name: load_checkpoint(path)[0] for path in tuning.folder.glob("*/checkpoint.safetensors")}
+    return {file.parent.name: load_checkpoint(file)[0] for file in path.glob("*/checkpoint.safetensors")}
 
 
-def rows_of(tuning):
+def rows_of(path):
     return {
-        path.parent.name: [{k: v for k, v in row.items() if k not in TIMES} for row in read_metrics(path)]
-        for path in tuning.folder.glob("*/metrics.jsonl")
+        file.parent.name: [{k: v for k, v in row.items() if k not in TIMES} for row in read_metrics(file)]
+        for file in path.glob("*/metrics.jsonl")
     }
 
 
@@ -83,51 +82,52 @@ def assert_same(one, other):
 
 
 def test_it_learns(begin, reporter):
-    tuning = begin([0.5], [1], epochs=15, lr=1e-2)
-    assert tuning.train(reporter)
-    (rows,) = rows_of(tuning).values()
+    path = begin([0.5], [1], epochs=15, lr=1e-2)
+    assert train(path, reporter)
+    (rows,) = rows_of(path).values()
     assert rows[-1]["matthews"] > 0.9 and rows[-1]["task_loss"] < 0.2
     assert rows[-1]["lm_loss"] < rows[0]["lm_loss"] and rows[-1]["step"] == 15 * 12
 
 
 def test_a_run_leaves_every_result(begin, reporter, data):  # noqa: F811
-    tuning = begin()
-    assert tuning.train(reporter)
-    results = json.loads((tuning.folder / "results.json").read_text(encoding="utf-8"))
+    path = begin()
+    assert train(path, reporter)
+    results = json.loads((path / "results.json").read_text(encoding="utf-8"))
     assert [(r["lm_weight"], r["seed"]) for r in results["runs"]] == [(0.0, 1), (0.0, 2), (0.5, 1), (0.5, 2)]
     assert all(result["finished"] and result["epoch"] == 2 for result in results["runs"])
     assert results["majority"] == {"accuracy": np.mean(data.dev.labels == data.majority), "matthews": 0.0}
     for result in results["runs"]:
-        rows = read_metrics(tuning.folder / result["run"] / "metrics.jsonl")
+        rows = read_metrics(path / result["run"] / "metrics.jsonl")
         assert all(("lm_loss" in row) == (result["lm_weight"] > 0) for row in rows)
         assert [row["step"] for row in rows if "matthews" in row] == [12, 24]
         assert rows[-1]["matthews"] == result["matthews"] and "block_gradients" in rows[-1]["health"]
     assert "λ 0.5, seed 2: " in reporter.said.getvalue()
-    assert (tuning.folder / "matthews.png").read_bytes().startswith(b"\x89PNG")
+    assert (path / "matthews.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_runs_do_not_depend_on_their_neighbours(begin, reporter):
     alone, beside = begin([0.5], [2], out=None), begin()
-    for tuning in (alone, beside):
-        tuning.train(reporter)
-    a, b = (weights_of(tuning)["lm-0.5-seed-2"] for tuning in (alone, beside))
+    for path in (alone, beside):
+        train(path, reporter)
+    a, b = (weights_of(path)["lm-0.5-seed-2"] for path in (alone, beside))
     assert all((a[name] == b[name]).all() for name in a)
     other = weights_of(beside)["lm-0.5-seed-1"]
     assert (a["model.score.weight"] != other["model.score.weight"]).any()
 
 
-def test_the_learning_rate_rises_and_falls_to_nothing():
+def test_the_learning_rate_rises_and_falls_to_nothing(begin):
     from tinygrad_gpt.train.trainer import learning_rate
 
-    config = FinetuneConfig(batch_size=8, lr=1.0, warmup_share=0.25).train_config(12, seed=1)
-    rates = [learning_rate(step, config) for step in range(36)]
+    path = begin([0.0], [1], epochs=3, lr=1.0, warmup_share=0.25)
+    config = open_run(runs_of(path)[0]).trainer.config
+    rates = [learning_rate(step, config) for step in range(config.steps)]
     np.testing.assert_allclose(rates[:9], np.arange(1, 10) / 10)
     np.testing.assert_allclose(rates[9:], 1 - np.arange(27) / 27)
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(begin, reporter):
-    tuning = begin([0.5], [1])
-    run = tuning._run(0.5, 1)
+    path = begin([0.5], [1])
+    run = open_run(runs_of(path)[0])
     run.model.score.weight.data[0, 0] = math.nan
     before = run.model.body.token_embedding.weight.data.copy()
     with pytest.raises(UserError, match=r"step 1: the loss is nan.*score\.weight were not finite.*--lr") as error:
@@ -137,18 +137,18 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(begin, reporter):
 
 
 @pytest.mark.parametrize("settings", [dict(epochs=0), dict(lr=0.0), dict(warmup_share=1.0), dict(head_dropout=-0.1)])
-def test_settings_that_cannot_be(settings):
+def test_settings_that_cannot_be(begin, settings):
     with pytest.raises(UserError, match=next(iter(settings))):
-        FinetuneConfig(**settings)
+        begin(**settings)
 
 
 def test_a_run_that_cannot_be_leaves_no_folder(begin, data, source, tmp_path):  # noqa: F811
-    with pytest.raises(UserError, match="--lm-weight should be a number from 0 on, not -1"):
+    with pytest.raises(UserError, match="lm_weight should be at least 0, not -1"):
         begin([0.0, -1.0])
     with pytest.raises(UserError, match="not empty"):
         begin(out=tmp_path)
     with pytest.raises(UserError, match="character"):
-        finetune.start(data, source, FinetuneConfig(), [0.0], [1], tmp_path / "out", CharTokenizer("abc"))
+        finetune.start(data, source, CharTokenizer("abc"), {}, [0.0], [1], tmp_path / "out")
     assert not (tmp_path / "runs").exists() and not (tmp_path / "out").exists()
 
 
@@ -160,12 +160,12 @@ def test_a_run_that_cannot_be_leaves_no_folder(begin, data, source, tmp_path):  
 def test_ctrl_c_saves_and_the_rest_comes_out_the_same(begin, reporter, beyond, settings):
     at = 24 // settings.get("accumulate", 1) + beyond
     whole, stopped = begin([0.0, 0.5], [1], **settings), begin([0.0, 0.5], [1], **settings)
-    whole.train(reporter)
-    assert not stopped.train(StopsAt(at, reporter.said))
-    again = finetune.resume(stopped.folder, {})
-    assert again.train(reporter)
+    train(whole, reporter)
+    assert not train(stopped, StopsAt(at, reporter.said))
+    assert train(stopped, reporter)
     assert_same(whole, stopped)
-    assert again.summary()["means"] == whole.summary()["means"]
+    one, other = (finetune.summary(path) for path in (whole, stopped))
+    assert one["means"] == other["means"] and all(result["finished"] for result in other["runs"])
 
 
 SITTING = textwrap.dedent("""
@@ -201,8 +201,8 @@ def test_killed_and_resumed_by_the_command(data, source, begin, reporter):  # no
     done = sitting(0, "own.tsv", "--resume", "fine")
     assert done.returncode == 0, done.stderr
     whole = begin([0.0, 0.5], [1], checkpoint_interval=4)
-    whole.train(reporter)
-    assert_same(whole, finetune.resume(whole.folder.parent.parent / "fine", {}))
+    train(whole, reporter)
+    assert_same(whole, whole.parent.parent / "fine")
     assert main(["doctor", "fine"]) == 0
     assert main(["doctor", "fine/lm-0.5-seed-1"]) == 0
 
@@ -215,7 +215,7 @@ def load_checkpoint_step(folder):
 
 @pytest.mark.parametrize("change", ["texts", "model", "settings"])
 def test_resuming_what_has_changed(begin, reporter, tmp_path, change):
-    tuning = begin([0.0], [1])
+    path = begin([0.0], [1])
     given = {}
     if change == "texts":
         with open(tmp_path / "own.tsv", "a", encoding="utf-8") as file:
@@ -228,15 +228,15 @@ def test_resuming_what_has_changed(begin, reporter, tmp_path, change):
         given = {"lr": 0.5}
     said = {"texts": "have changed since", "model": "has changed since", "settings": "--lr is 0.001, not 0.5"}
     with pytest.raises(UserError, match=said[change]) as error:
-        finetune.resume(tuning.folder, given).train(reporter)
+        train(path, reporter, given)
     assert "\n" not in str(error.value)
 
 
 def test_what_cannot_change_the_weights_may_change(begin, reporter):
     whole, stopped = begin([0.5], [1]), begin([0.5], [1])
-    whole.train(reporter)
-    stopped.train(StopsAt(5, reporter.said))
-    finetune.resume(stopped.folder, {"recompute": True, "checkpoint_interval": 3}).train(reporter)
+    train(whole, reporter)
+    train(stopped, StopsAt(5, reporter.said))
+    train(stopped, reporter, {"recompute": True, "checkpoint_interval": 3})
     a, b = weights_of(whole), weights_of(stopped)
     assert all((a["lm-0.5-seed-1"][name] == array).all() for name, array in b["lm-0.5-seed-1"].items())
 
@@ -245,8 +245,8 @@ def test_what_cannot_change_the_weights_may_change(begin, reporter):
 
 
 def test_a_classifier_computes_what_was_trained(begin, reporter, data):  # noqa: F811
-    tuning = begin([0.0], [1])
-    run = tuning._run(0.0, 1)
+    path = begin([0.0], [1])
+    run = open_run(runs_of(path)[0])
     run.train(reporter)
     classifier = Classifier(run.folder.path)
     assert classifier.classes == ("no", "yes")
@@ -259,12 +259,21 @@ def test_a_classifier_computes_what_was_trained(begin, reporter, data):  # noqa:
 
 
 def test_the_best_run_is_the_one_to_use(begin, reporter):
-    tuning = begin()
-    tuning.train(reporter)
-    results = json.loads((tuning.folder / "results.json").read_text(encoding="utf-8"))
-    results["runs"][2]["matthews"] = 0.99
-    (tuning.folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
-    assert best_run(tuning.folder).path == tuning.folder / "lm-0.5-seed-1"
+    path = begin()
+    train(path, reporter)
+    metrics = path / "lm-0.5-seed-1" / "metrics.jsonl"
+    *rows, last = metrics.read_text(encoding="utf-8").splitlines()
+    last = json.dumps(json.loads(last) | {"matthews": 0.99})
+    metrics.write_text("\n".join([*rows, last, ""]), encoding="utf-8")
+    assert best_run(path).path == path / "lm-0.5-seed-1"
+
+
+def test_a_fine_tuning_that_is_not_whole(begin, reporter):
+    """As when it was killed while its folders were being made."""
+    path = begin()
+    (path / "lm-0.5-seed-2" / "config.json").unlink()
+    with pytest.raises(UserError, match=r"has no run lm-0\.5-seed-2: it was stopped while it was being made"):
+        train(path, reporter)
 
 
 def test_means_are_over_the_seeds_that_ended():
@@ -279,16 +288,14 @@ def test_means_are_over_the_seeds_that_ended():
     assert rows[1]["matthews_sd"] is None and rows[0]["accuracy_sd"] == 0
 
 
-@pytest.mark.parametrize("damage", ["missing", "description", "no results", "weights", "tokenizer", "config"])
+@pytest.mark.parametrize("damage", ["missing", "no checkpoint", "weights", "tokenizer", "config"])
 def test_a_folder_that_is_damaged(begin, reporter, tmp_path, damage):
-    tuning = begin([0.0], [1])
-    if damage != "no results":
-        tuning.train(reporter)
-    folder, run = tuning.folder, tuning.folder / "lm-0-seed-1"
+    path = begin([0.0], [1])
+    if damage != "no checkpoint":
+        train(path, reporter)
+    folder, run = path, path / "lm-0-seed-1"
     if damage == "missing":
         folder = tmp_path
-    elif damage == "description":
-        (folder / "finetune.json").write_text("{}", encoding="utf-8")
     elif damage == "weights":
         (run / "checkpoint.safetensors").write_bytes((run / "checkpoint.safetensors").read_bytes()[:-9])
     elif damage == "tokenizer":
@@ -296,9 +303,8 @@ def test_a_folder_that_is_damaged(begin, reporter, tmp_path, damage):
     elif damage == "config":
         (run / "config.json").write_text("{}", encoding="utf-8")
     said = {
-        "missing": "has no finetune.json",
-        "description": "finetune.json is damaged",
-        "no results": "has no results yet: continue it with tinygrad-gpt finetune --resume",
+        "missing": "is no run folder|is not a run folder",
+        "no checkpoint": "has no trained run yet: continue it with tinygrad-gpt finetune --resume",
         "weights": "damaged",
         "tokenizer": "is not the tokenizer that this run was started with",
         "config": "config.json is damaged",

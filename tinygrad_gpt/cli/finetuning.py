@@ -5,13 +5,19 @@ from typing import Annotated
 
 import typer
 
-from tinygrad_gpt.cli.options import INTERRUPTED, DeviceName, Force, PairFiles, TokenizerPath, with_settings_of
-from tinygrad_gpt.cli.shared import check_and_install, download_progress, report_rounding
+from tinygrad_gpt.cli.options import INTERRUPTED, DeviceName, Force, PairFiles, TokenizerPath, with_settings
+from tinygrad_gpt.cli.shared import check_and_install, download_progress
 from tinygrad_gpt.errors import UserError, command, in_short
-from tinygrad_gpt.train.finetune import FinetuneConfig
+from tinygrad_gpt.tasks.classification import ClassificationConfig
+from tinygrad_gpt.train.config import TrainConfig
+from tinygrad_gpt.train.finetune import DEFAULTS
 
 
-@with_settings_of(FinetuneConfig)
+@with_settings(
+    (ClassificationConfig, TrainConfig),
+    DEFAULTS | dict.fromkeys(("eval_interval", "checkpoint_interval"), "an epoch"),
+    ("data", "from_", "lm_weight", "steps", "warmup"),
+)
 def finetune(
     data: Annotated[
         str | None,
@@ -64,41 +70,40 @@ def finetune(
 
     reporter = make_reporter()
     progress = download_progress(reporter)
-    asked = {"TASK": data, "--from": from_, "--lm-weight": lm_weight, "--seeds": seeds, "--out": out}
     pairs = user_ops.load_pairs(with_ or [])
     if resume:
-        written = finetune.read_description(resume)
-        _check_resumed(resume, written, asked | {"--tokenizer": tokenizer})
+        path, written = resume, finetune.read_classifier(finetune.runs_of(resume)[0])
+        asked = {"TASK": data, "--from": from_, "--lm-weight": lm_weight, "--seeds": seeds, "--out": out}
+        _check_resumed(path, written, asked | {"--tokenizer": tokenizer})
         user_ops.check_same_pairs(written["own_pairs"], pairs)
         check_and_install(pairs, force, reporter)
-        tuning = finetune.resume(resume, given, pairs, progress)
     else:
-        texts, source, own, config = _read(data, from_, tokenizer, given, progress)
+        texts, source, own = _read(data, from_, tokenizer, progress)
         check_and_install(pairs, force, reporter)
-        all_seeds = list(range(config.seed, config.seed + (seeds or 1)))
-        tuning = finetune.start(texts, source, config, lm_weight or [0.0, 0.5], all_seeds, out, own, pairs)
-    labelled = tuning.task.data
+        first = given.get("seed", TrainConfig.seed)
+        all_seeds = list(range(first, first + (seeds or 1)))
+        path = finetune.start(texts, source, own, given, lm_weight or [0.0, 0.5], all_seeds, out, pairs)
+        given, written = {}, finetune.read_classifier(finetune.runs_of(path)[0])
+    corpus = written["corpus"]
     reporter.note(
-        f"fine-tuning in {tuning.folder} on {tuning.device.title}: {tuning.parameters:,} parameters, "
-        f"{len(labelled.train.texts):,} texts of {labelled.name} in {len(labelled.classes)} classes "
-        f"({len(labelled.dev.texts):,} to test on)"
+        f"fine-tuning in {path}: {written['parameters']:,} parameters, {corpus['train_texts']:,} texts of "
+        f"{corpus['name']} in {len(written['task']['classes'])} classes ({corpus['dev_texts']:,} to test on)"
     )
-    report_rounding(tuning, reporter)
-    finished = tuning.train(reporter)
-    if tuning.results:
-        _print_results(tuning.summary())
+    finished = finetune.train(path, reporter, given, pairs, progress)
+    results = finetune.summary(path)
+    if results["runs"]:
+        _print_results(results)
     if not finished:
         files = [word for file in with_ or [] for word in ("--with", file)]
-        again = command("tinygrad-gpt", "finetune", "--resume", tuning.folder, *files)
+        again = command("tinygrad-gpt", "finetune", "--resume", path, *files)
         reporter.note(f"stopped and saved; continue with: {again}")
         return INTERRUPTED
-    example = command("tinygrad-gpt", "classify", tuning.folder)
-    reporter.note(f"{tuning.folder}: try  {example} {_in_quotes(labelled.dev.texts[0])}")
+    reporter.note(f'{path}: try  {command("tinygrad-gpt", "classify", path)} "a text"')
     return 0
 
 
-def _read(data: str | None, from_: str | None, tokenizer: str | None, given: dict, progress) -> tuple:
-    """(texts, pre-trained model, its tokenizer, settings) of a new fine-tuning."""
+def _read(data: str | None, from_: str | None, tokenizer: str | None, progress) -> tuple:
+    """(texts, pre-trained model, its tokenizer) of a new fine-tuning."""
     from tinygrad_gpt.data import load_tokenizer
     from tinygrad_gpt.data.classification import open_task
     from tinygrad_gpt.train.trained_model import find_model
@@ -107,24 +112,17 @@ def _read(data: str | None, from_: str | None, tokenizer: str | None, given: dic
         raise UserError("name the task, cola or a file of texts and labels; or continue a fine-tuning with --resume")
     if from_ is None:
         raise UserError("name the pre-trained model with --from; or continue a fine-tuning with --resume")
-    config = FinetuneConfig(**given)
     texts, source = open_task(data, progress=progress), find_model(from_)
     if tokenizer is None:
-        return texts, source, source.tokenizer(), config
+        return texts, source, source.tokenizer()
     other = load_tokenizer(tokenizer)
     source.check_fits(other)
-    return texts, source, other, config
+    return texts, source, other
 
 
 def _check_resumed(folder: Path, written: dict, asked: dict) -> None:
     """Raise UserError for an option that says something else than the folder of the fine-tuning that is resumed."""
-    was = {
-        "TASK": written["data"]["name"],
-        "--from": written["from"]["name"],
-        "--lm-weight": written["lm_weights"],
-        "--seeds": len(written["seeds"]),
-        "--out": folder,
-    }
+    was = {"TASK": written["corpus"]["name"], "--from": written["from"]["name"], "--out": folder}
     for option, value in asked.items():
         if value is not None and value != was.get(option):
             has = f" {in_short(was[option])}," if option in was else ""
@@ -146,13 +144,6 @@ def classify(
     for text, probabilities in zip(texts, classifier.probabilities(texts), strict=True):
         best = int(probabilities.argmax())
         print(f"{classifier.classes[best]}\t{probabilities[best]:.3f}\t{text}")
-
-
-def _in_quotes(text: str) -> str:
-    """A text as an argument to copy: in the quotes that every shell knows, where it has nothing that a shell would look
-    for within them; and after -- where it looks like an option."""
-    quoted = f'"{text}"' if text.isprintable() and not set(text) & set('"$`\\!%') else command(text)
-    return f"-- {quoted}" if text.startswith("-") else quoted
 
 
 def _print_results(summary: dict) -> None:

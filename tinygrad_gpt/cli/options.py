@@ -17,12 +17,7 @@ import typer
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.devices import NAMES
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.models.gpt import GPTConfig
 from tinygrad_gpt.settings import option_name
-from tinygrad_gpt.tasks.next_token import NextTokenConfig
-from tinygrad_gpt.train.config import TrainConfig
-from tinygrad_gpt.train.presets import DEFAULT
-from tinygrad_gpt.train.text_settings import SETTINGS, resolve
 
 INTERRUPTED = 130  # exit status after Ctrl-C, as a shell reports SIGINT
 ADVANCED = "Advanced"  # the group of options that a first look at the help may skip
@@ -66,19 +61,22 @@ PairFiles = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="train even with a pair whose gradient is wrong")]
 
-ARGUMENTS = ("corpus",)  # settings that are arguments of the command, not options
 
+def with_settings(
+    kinds: tuple[type, ...], defaults: dict[str, Any], leave_out: tuple[str, ...], note: str = ""
+) -> Callable[[Callable], Callable]:
+    """A decorator that gives `command(..., **given)` an option for each field of these dataclasses of settings; `given`
+    holds those that the user gave.
 
-def with_settings(command: Callable) -> Callable:
-    """Give `command(..., **given)` an option for each setting of `train`. `given` holds those that the user gave."""
-    return _with_options(command, setting_options())
-
-
-def with_settings_of(config: type) -> Callable[[Callable], Callable]:
-    """A decorator that gives a command an option for each field of a dataclass of settings."""
-    hints = typing.get_type_hints(config)
-    fields = _advanced_last(dataclasses.fields(config))
-    options = [_option(f.name, hints[f.name], f.metadata, _as_text(f.default)) for f in fields]
+    defaults   by name, for the help, which shows `note` before each
+    leave_out  settings that are no options of this command
+    """
+    hints = {name: hint for kind in kinds for name, hint in typing.get_type_hints(kind).items()}
+    fields = [field for kind in kinds for field in dataclasses.fields(kind) if field.name not in leave_out]
+    options = []
+    for field in sorted(fields, key=lambda field: field.metadata["advanced"]):  # whose group the help shows last
+        default = _as_text(defaults.get(field.name, field.default))
+        options.append(_option(field.name, hints[field.name], field.metadata, f"{note}{default}" if default else None))
     return functools.partial(_with_options, options=options)
 
 
@@ -93,21 +91,6 @@ def _with_options(command: Callable, options: list[inspect.Parameter]) -> Callab
     wrapper.__signature__ = inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in own] + options)
     wrapper.__annotations__ = {}  # Typer is to read the signature alone
     return wrapper
-
-
-def setting_options() -> list[inspect.Parameter]:
-    """The settings as parameters that Typer turns into options. Their default, None, means "as in the preset"."""
-    hints = (
-        typing.get_type_hints(GPTConfig) | typing.get_type_hints(NextTokenConfig) | typing.get_type_hints(TrainConfig)
-    )
-    defaults = resolve().values()
-    options = []
-    for field in _advanced_last(SETTINGS.values()):
-        if field.name not in ARGUMENTS:
-            default = _as_text(defaults[field.name])
-            default = f"{DEFAULT}: {default}" if default else None
-            options.append(_option(field.name, hints[field.name], field.metadata, default))
-    return options
 
 
 def _option(name: str, kind: Any, metadata: typing.Mapping, default: str | None) -> inspect.Parameter:
@@ -126,11 +109,6 @@ def _option(name: str, kind: Any, metadata: typing.Mapping, default: str | None)
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
     )
-
-
-def _advanced_last(fields) -> list[dataclasses.Field]:
-    """The fields in their order, but the advanced ones after all others, so that the help shows their group last."""
-    return sorted(fields, key=lambda field: field.metadata["advanced"])
 
 
 def _as_text(value: Any) -> str | None:

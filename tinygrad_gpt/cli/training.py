@@ -8,9 +8,14 @@ import typer
 from tinygrad_gpt.cli.options import INTERRUPTED, Force, PairFiles, with_settings
 from tinygrad_gpt.cli.shared import check_and_install, download_progress, report_rounding
 from tinygrad_gpt.errors import UserError, command
+from tinygrad_gpt.models.gpt import GPTConfig
+from tinygrad_gpt.tasks.next_token import NextTokenConfig
+from tinygrad_gpt.train.config import TrainConfig
+from tinygrad_gpt.train.presets import DEFAULT, LONGEST_WINDOW, PRESETS
+from tinygrad_gpt.train.text_settings import resolve
 
 
-@with_settings
+@with_settings((GPTConfig, NextTokenConfig, TrainConfig), resolve().values(), ("corpus", "vocab_size"), f"{DEFAULT}: ")
 def train(
     corpus: Annotated[
         str | None,
@@ -83,10 +88,7 @@ def presets():
     from rich.console import Console
     from rich.table import Table
 
-    from tinygrad_gpt.train.config import TrainConfig
-    from tinygrad_gpt.train.presets import DEFAULT, LONGEST_WINDOW, PRESETS
     from tinygrad_gpt.train.reporter import thousands
-    from tinygrad_gpt.train.text_settings import resolve
 
     table = Table("preset", "what for", show_lines=True)
     for name, preset in PRESETS.items():

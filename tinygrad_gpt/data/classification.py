@@ -66,6 +66,16 @@ class ClassificationTask:
         """The class with the most training examples."""
         return int(np.bincount(self.train.labels).argmax())
 
+    @property
+    def sha256(self) -> str:
+        """Of all texts with their labels, in their order."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.dev):
+            for text, label in zip(part.texts, part.labels, strict=True):
+                digest.update(f"{self.classes[label]}\t{text}\n".encode())
+            digest.update(b"\0")
+        return digest.hexdigest()
+
 
 def open_task(name_or_path: str | Path, *, progress: Progress | None = None) -> ClassificationTask:
     """The task with this name, or in this file or folder.

@@ -7,9 +7,9 @@
 (Radford et al., "Improving language understanding by generative pre-training", 2018, sections 3.2 and 3.3.)
 """
 
-import copy
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,9 +22,10 @@ from tinygrad_gpt.data.classification import ClassificationTask
 from tinygrad_gpt.data.gpt1_inputs import TaskTokens
 from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.models.gpt import GPT
+from tinygrad_gpt.models.gpt import GPT, GPTConfig
 from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification, with_new_tokens
 from tinygrad_gpt.progress import Progress, no_progress
+from tinygrad_gpt.settings import check_settings, setting
 from tinygrad_gpt.tasks.baselines import text_facts
 from tinygrad_gpt.tasks.scores import accuracy, matthews
 from tinygrad_gpt.tasks.task import Loss, Task
@@ -34,13 +35,31 @@ _POOL = 16  # batches whose texts are sorted by length together
 _SAMPLE = 5  # dev texts
 
 
+@dataclass(frozen=True)
+class ClassificationConfig:
+    """What to fine-tune on which texts. Raises UserError for a value that is not allowed."""
+
+    data: str = setting("cola", "Fine-tuning", "name of the task, or path of texts with labels")
+    from_: str = setting("", "Fine-tuning", "the pre-trained model")
+    lm_weight: float = setting(0.5, "Fine-tuning", "λ: weight of the language model's loss beside the task's", low=0)
+    epochs: int = setting(3, "Fine-tuning", "how often all training texts are read", low=1)
+    warmup_share: float = setting(
+        0.002, "Fine-tuning", "part of the steps over which the learning rate rises from 0", low=0, below=1
+    )
+    head_dropout: float = setting(0.1, "Fine-tuning", "dropout on what the linear layer reads", low=0, below=1)
+    pretrained: bool = setting(
+        True, "Fine-tuning", "whether to start from the trained weights; if not, random ones show what they are worth"
+    )
+
+    def __post_init__(self):
+        check_settings(self)
+
+
 class TextClassification(Task):
     """Which class is a text of?
 
     data        texts with their labels, to train on and to test on (dev)
-    block_size  of the model; longer sequences are cut
-    vocab_size  of the pre-trained model: the ids of start and extract follow it
-    lm_weight   λ
+    shape       of the pre-trained model: sequences are cut to its block_size, start and extract follow its vocabulary
     batch_size  texts that go through the model at once, of which a step has `accumulate` times as many
     seed        decides the order of the texts
 
@@ -53,31 +72,24 @@ class TextClassification(Task):
 
     def __init__(
         self,
+        config: ClassificationConfig,
         data: ClassificationTask,
         tokenizer: Tokenizer,
-        block_size: int,
-        vocab_size: int,
-        lm_weight: float = 0.5,
+        shape: GPTConfig,
         batch_size: int = 32,
         accumulate: int = 1,
         seed: int = 1,
     ):
-        self.data, self.lm_weight, self.rows, self.seed = data, lm_weight, accumulate * batch_size, seed
-        tokens = TaskTokens.after(vocab_size)
+        self.config, self.data, self.rows, self.seed = config, data, accumulate * batch_size, seed
+        tokens = TaskTokens.after(shape.vocab_size)
         self.sequences, self.dev_sequences = (
-            sequences_of(part.texts, tokenizer, tokens, block_size) for part in (data.train, data.dev)
+            sequences_of(part.texts, tokenizer, tokens, shape.block_size) for part in (data.train, data.dev)
         )
         self._epoch: tuple[int, list[np.ndarray]] = (-1, [])  # the last one that was shuffled
 
     @property
     def steps_per_epoch(self) -> int:
         return -(-len(self.sequences) // self.rows)
-
-    def variant(self, lm_weight: float, seed: int) -> "TextClassification":
-        """The same texts with another λ and seed."""
-        other = copy.copy(self)
-        other.lm_weight, other.seed, other._epoch = lm_weight, seed, (-1, [])
-        return other
 
     def batch(self, step):
         epoch, number = divmod(step, self.steps_per_epoch)
@@ -88,7 +100,7 @@ class TextClassification(Task):
         return batch.ids, batch.last, self.data.train.labels[which]
 
     def loss(self, model, ids, last, labels) -> Loss:
-        total, task, language = model.loss(ids, last, labels, self.lm_weight)
+        total, task, language = model.loss(ids, last, labels, self.config.lm_weight)
         return Loss(total, {"task": task} | ({} if language is None else {"lm": language}))
 
     def evaluate(self, model, last: bool = False, progress: Progress = no_progress) -> dict[str, float]:
@@ -114,12 +126,12 @@ class TextClassification(Task):
             yield f"{classes[best]}\t{classes[label]}\t{text}\n"
 
     def facts(self, model):
-        if self.lm_weight:
+        if self.config.lm_weight:
             return {}  # the loss is a sum, which nothing is to be compared with
         return {"choices": len(self.data.classes)} | dataclasses.asdict(text_facts(self.data.train.labels))
 
     def settings(self):
-        return {"data": self.data.name, "classes": list(self.data.classes), "lm_weight": self.lm_weight}
+        return dataclasses.asdict(self.config) | {"classes": list(self.data.classes)}
 
     def _shuffled(self, epoch: int) -> list[np.ndarray]:
         """The numbers of all training texts, in an order of this epoch (1, 2, ...), cut into batches of texts of like
@@ -133,19 +145,17 @@ class TextClassification(Task):
         return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def new_classifier(body: GPT, classes: int, head_dropout: float, seed: int, pretrained: bool = True):
+def new_classifier(body: GPT, classes: int, config: ClassificationConfig, seed: int) -> GPT1ForClassification:
     """The classifier before its first step; `body` itself stays as it is.
-
-    pretrained  whether to start from the weights of `body`, or from random ones
 
     Raises UserError for a body whose sequences have no room for a text between start and extract.
     """
     if body.config.block_size < TaskTokens.COUNT:
         raise UserError(f"the model's block_size is {body.config.block_size}: start, a text and extract take 3 places")
     random_stream.manual_seed(seed)
-    if not pretrained:
+    if not config.pretrained:
         body = type(body)(body.config)
-    return GPT1ForClassification(with_new_tokens(body, TaskTokens.COUNT), classes, head_dropout)
+    return GPT1ForClassification(with_new_tokens(body, TaskTokens.COUNT), classes, config.head_dropout)
 
 
 def sequences_of(texts: list[str], tokenizer: Tokenizer, tokens: TaskTokens, block_size: int) -> list[np.ndarray]:

@@ -18,6 +18,7 @@ config.json holds every setting and what the run was made from, enough to see wh
 
 import dataclasses
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -72,12 +73,6 @@ class RunFolder:
             raise UserError(f"{self.path} is a Hugging Face folder, not a run folder: it has the weights, not the run")
         return check_fits(config, _SCHEMA | (also or {}), self.config)
 
-    def clear(self) -> None:
-        """Delete the files of a folder whose run was killed while it was being made, before it had a config.json."""
-        for file in self.path.glob("*"):
-            with suppress(OSError):
-                file.unlink()
-
     def remove_unfinished(self) -> None:
         """Delete the files that a killed run was still writing."""
         for file in self.path.glob(f"*{TEMPORARY}"):
@@ -123,9 +118,9 @@ def creating(out: Path | None, corpus: str) -> Iterator[RunFolder]:
         try:
             yield folder
         except BaseException:
-            for file in folder.path.iterdir():
+            for file in folder.path.iterdir():  # all of it is ours: the folder was new, or empty
                 with suppress(OSError):
-                    file.unlink()
+                    shutil.rmtree(file) if file.is_dir() else file.unlink()
             raise
     except BaseException as error:
         for path in reversed(made):

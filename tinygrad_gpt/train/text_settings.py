@@ -8,7 +8,7 @@ from typing import Any
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.models.gpt import GPTConfig, count_parameters
-from tinygrad_gpt.settings import option_name
+from tinygrad_gpt.settings import kept_settings, made_from, option_name
 from tinygrad_gpt.tasks.next_token import NextTokenConfig
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.presets import DEFAULT, DEFAULT_FROM, LONGEST_WINDOW, PRESETS
@@ -20,7 +20,6 @@ TASK_FIELDS, TRAIN_FIELDS = dataclasses.fields(NextTokenConfig), dataclasses.fie
 SETTINGS = {f.name: f for f in (*MODEL_FIELDS, *TASK_FIELDS, *TRAIN_FIELDS)}
 # The settings of the model that may be given with --from: they change what training does, not the shape.
 _DROPOUTS = ("dropout", "embd_pdrop", "attn_pdrop")
-_LISTED = 3  # differences that are spelled out
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,8 @@ class Settings:
 
     def with_values(self, changed: dict[str, Any]) -> "Settings":
         """The same with some settings of the task and of training changed, by name."""
-        task, train = _task_and_training(self.values() | changed)
-        return dataclasses.replace(self, task=task, train=train)
+        values = self.values() | changed
+        return dataclasses.replace(self, task=made_from(NextTokenConfig, values), train=made_from(TrainConfig, values))
 
     @property
     def window(self) -> int:
@@ -85,7 +84,8 @@ def resolve(
     else:
         model = {f.name: f.default for f in MODEL_FIELDS if f.default is not dataclasses.MISSING} | PRESETS[name].model
         model |= {f.name: given[f.name] for f in MODEL_FIELDS if f.name in given}
-    settings = Settings(name, model, *_task_and_training(train | given))
+    values = train | given
+    settings = Settings(name, model, made_from(NextTokenConfig, values), made_from(TrainConfig, values))
     settings.gpt_config(vocab_size=1)  # raises for a model that cannot be
     check_together(settings)
     return settings
@@ -122,14 +122,6 @@ def check_together(settings: Settings) -> None:
         raise UserError("--tokenizer own is the tokenizer of the model that --from names: name one")
 
 
-def _task_and_training(values: dict[str, Any]) -> tuple[NextTokenConfig, TrainConfig]:
-    """Both from settings by name, among others; those that are missing have their defaults."""
-    return tuple(
-        kind(**{f.name: values[f.name] for f in dataclasses.fields(kind) if f.name in values})
-        for kind in (NextTokenConfig, TrainConfig)
-    )
-
-
 def settings_of(config: dict[str, Any], folder: Path) -> Settings:
     """The settings in a config.json. Those that are newer than it have their defaults, which mean what went without
     saying before. Raises UserError for one that this version does not know, and for values that cannot be."""
@@ -141,7 +133,8 @@ def settings_of(config: dict[str, Any], folder: Path) -> Settings:
         )
     defaults = {f.name: f.default for f in MODEL_FIELDS}
     try:
-        settings = Settings(config["preset"], defaults | model, *_task_and_training(written))
+        task, train = made_from(NextTokenConfig, written), made_from(TrainConfig, written)
+        settings = Settings(config["preset"], defaults | model, task, train)
         check_together(settings)
     except UserError as error:
         raise UserError(f"{RunFolder(folder).config} is damaged: {error}") from None
@@ -157,13 +150,4 @@ def resumed_settings(saved: Settings, preset: str | None, given: dict[str, Any])
         raise UserError(f"this run was started with --preset {saved.preset}, not {preset}: leave it out, or start anew")
     if saved.task.from_:
         given = window_for_block_size(given)
-    before = saved.values()
-    changed = {name: value for name, value in given.items() if value != before[name]}
-    refused = [name for name in changed if not SETTINGS[name].metadata.get("free")]
-    if refused:
-        listed = [f"{option_name(n)} is {in_short(before[n])}, not {in_short(changed[n])}" for n in refused[:_LISTED]]
-        more = f" (and {len(refused) - _LISTED} more)" if len(refused) > _LISTED else ""
-        raise UserError(
-            f"a resumed run keeps its settings: {', '.join(listed)}{more}; leave it out, or start a new run"
-        )
-    return saved.with_values(changed)
+    return saved.with_values(kept_settings(saved.values(), given, SETTINGS))
