@@ -8,7 +8,7 @@ import pytest
 
 import tinygrad_gpt as tg
 from tinygrad_gpt.autograd import Tensor, apply
-from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.kernels import recording, registry
 from tinygrad_gpt.ops import exp
 
 X = np.ones((2, 3), np.float32)
@@ -222,6 +222,10 @@ def test_explain_inside_using_and_with_tensors_and_none():
 
 def test_versions_print_as_op_and_name():
     assert str(registry.versions("exp")[0]) == "exp[reference]"
+
+
+def test_on_the_cpu_nothing_is_recorded():
+    assert recording.recorded(exp.forward, "cpu") is exp.forward
 
 
 # --- what the package ships --------------------------------------------------------------------------------------

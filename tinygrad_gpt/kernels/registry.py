@@ -1,17 +1,17 @@
 """Which version of an op runs: the one place of choice.
 
-A version is a pair (forward, backward) that keeps the contract of `tinygrad_gpt/ops/__init__.py`. The candidates for an
-op, in the order in which they are asked:
+A version is a pair (forward, backward) that keeps the contract of `tinygrad_gpt/ops/__init__.py`. The registry asks the
+candidates for an op in this order:
 
     1. pairs that a user registered (`register`), the latest first;
     2. the kernels that the package brings for arrays of this kind: kernels/numba/NAME.py for NumPy's,
-       kernels/cuda/NAME.py for CuPy's; and before it the same file's `forward_in` for the precisions that the folder's
-       PRECISIONS lists, which round, and run only where that was asked for (tinygrad_gpt/precision.py);
+       kernels/cuda/NAME.py for CuPy's. Before it comes the same file's `forward_in`, for each precision that the folder
+       lists in PRECISIONS: it rounds, and runs only if the user asks for that (tinygrad_gpt/precision.py);
     3. the reference, ops/NAME.py, which takes everything that the op allows, on arrays of either kind.
 
-The first whose `why_not(*arrays, **settings)` returns None runs. Modules load on first use, so that importing the
-package stays quick and a machine without Numba, or without a GPU, never notices. A version that rounds computes another
-function, near the op's, whose derivative no finite difference can measure: it has tolerances and tests of its own.
+The first whose `why_not(*arrays, **settings)` returns None runs. Modules load on first use, so importing the package
+is quick, and a machine without Numba or a GPU never notices. A version that rounds computes a function near the op's.
+Finite differences cannot measure its derivative, so it has tolerances and tests of its own.
 
 Besides the ops there are routines, which work outside the tape and may write in place (the AdamW update, the sum of
 squares of a gradient). Their files hold one function `run` instead of a pair; `registry.run` chooses and calls it.
@@ -35,7 +35,7 @@ from tinygrad_gpt.array import as_array, is_array, place
 from tinygrad_gpt.precision import matmul_precision
 
 PACKAGE = __name__.split(".")[0]
-FOLDERS = {"cpu": "numba", "cuda": "cuda"}  # where arrays lie -> the folder of kernels for them, a version's name
+FOLDERS = {"cpu": "numba", "cuda": "cuda"}  # where arrays lie -> folder of their kernels, and the version's name
 LIBRARIES = {"numba": "numba", "cuda": "cupy"}  # what each folder's kernels take
 ROUNDING = ("bfloat16", "tf32")  # names of versions that round
 ROUTINES = ("adamw", "sum_squares")
@@ -66,7 +66,7 @@ _forced: ContextVar[tuple[dict[str, str], ...]] = ContextVar("forced", default=(
 
 @cache
 def op_names() -> tuple[str, ...]:
-    """Every op there is: the files of `tinygrad_gpt/ops`, less routines and names that begin with an underscore."""
+    """All ops: the files of `tinygrad_gpt/ops`, less routines and names that begin with an underscore."""
     names = (m.name for m in pkgutil.iter_modules(ops.__path__))
     return tuple(sorted(n for n in names if not n.startswith("_") and n not in ROUTINES))
 
@@ -119,9 +119,9 @@ def _is_installed(library: str) -> bool:
 
 @cache
 def no_kernels(where: str) -> str | None:
-    """Why no kernel runs on arrays of this place, "cpu" or "cuda", or None. Where the library that they take is there
-    but does not load, that is said, once, since what runs instead is slower. (Numba refuses a NumPy that is newer than
-    it knows, and can be switched off.)"""
+    """Why no kernel runs on arrays of this place, "cpu" or "cuda", or None. Warns once if their library is installed
+    but does not load, since the reference is slower. (Numba refuses a NumPy newer than it knows, and can be switched
+    off.)"""
     folder = FOLDERS[where]
     library = LIBRARIES[folder]
     if not _is_installed(library):
@@ -169,15 +169,14 @@ def _always(*arrays, **settings) -> None:
 
 
 def versions(op: str, where: str = "cpu") -> tuple[Version, ...]:
-    """All versions of `op` that can be loaded here for arrays of this place ("cpu", "cuda"), in the order in which they
-    are asked."""
+    """All versions of `op` for arrays of this place ("cpu", "cuda") that this machine can load, best first."""
     own = _registered.get(op)
     return (*own, *_shipped(op, where)[0]) if own else _shipped(op, where)[0]
 
 
 def _where(arrays: tuple) -> str:
-    """The place of the arrays that a version is to take: the GPU if one of them lies there, as integers may lie on the
-    CPU all the same. (A routine takes lists of arrays, each of one place.)"""
+    """Where the arrays lie: on the GPU if one of them does, as integers may lie on the CPU anyway. (A routine takes
+    lists of arrays, each on one device.)"""
     found = "cpu"
     for a in arrays:
         if type(a) is np.ndarray or a is None:
@@ -193,14 +192,14 @@ def register(op: str, forward: Callable, backward: Callable, *, name: str = "you
 
     Check the pair first, with `tinygrad_gpt.check.check_op`. Undo it with `unregister(version)`.
     """
-    reference(op)  # raises for a name that is no op
+    reference(op)  # raises for an unknown name
     version = Version(op, name, forward, backward, why_not)
     _registered.setdefault(op, []).insert(0, version)
     return version
 
 
 def unregister(version: Version) -> None:
-    """Take back what `register` returned."""
+    """Remove the version that `register` returned."""
     if not isinstance(version, Version) or version not in _registered.get(version.op, ()):
         raise ValueError(f"unregister: expected what register() returned, and once, got {shown(version)}")
     _registered[version.op].remove(version)
