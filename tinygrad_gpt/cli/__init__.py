@@ -7,6 +7,7 @@
     inspecting.py  gradcheck, info
     bench.py       bench
     options.py     options that several commands share, and an option for every setting
+    shared.py      what several commands do: check --with files, report downloads
 
 Exit status: 0 done; 1 a gradient check failed; 2 something the user can put right, in one line on standard error; 130
 ended by Ctrl-C; 141 whoever read the output has gone, as in `tinygrad-gpt sample DIR | head`. Anything else that goes

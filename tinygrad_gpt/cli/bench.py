@@ -92,7 +92,7 @@ def matrix_product() -> tuple[str, str, float, str]:
 
 
 def attention() -> tuple[str, str, float, str]:
-    """Causal attention, forward and backward: six matrix products, of each of which a causal query needs half."""
+    """Causal attention, forward and backward: six matrix products, of which causal attention needs half."""
     b, h, t, d = 16, 6, 256, 64
     q, k, v = normal((b, t, 3, h, d)).transpose(2, 0, 3, 1, 4)  # (3, B, H, T, D), as one linear layer makes them
     version = registry.choose("attention", (q, k, v), {"causal": True})
