@@ -33,9 +33,9 @@ def test_a_healthy_run(run, trained):
     assert status == 0 and error == ""
     assert said.startswith("run: 200 of 200 steps\n  loss ")
     for sign in (
-        "guessing blindly log 28 = 3.332, by counting tokens",
+        "guessing blindly log 28 = 3.332, by counting answers",
         "gradient by block",
-        "of the text",
+        "of the data",
         "validation",
     ):
         assert sign in said
@@ -53,7 +53,7 @@ def test_a_sick_run(run, trained):
             row["health"] |= {"predicted": 3, "prediction_share": 1.0}
 
     def entropy(config):
-        config["corpus"]["unigram_entropy"] = 2.9
+        config["facts"]["unigram_entropy"] = 2.9
 
     change(trained, stuck, entropy)
     status, said, error = run("doctor", "run")
@@ -68,14 +68,14 @@ def test_a_run_of_an_older_version(run, trained):
     """No looks, no facts about the text, settings that are unknown today: it says what it can."""
 
     def older(config):
-        del config["corpus"]["unigram_entropy"], config["corpus"]["commonest_share"], config["train"]["health"]
+        del config["facts"], config["train"]["health"]
         config["train"]["forgotten"] = 1
 
     change(trained, lambda row: row.pop("health"), older)
     status, said, _ = run("doctor", "run")
     assert status == 0
     assert "healthy: no problems found in what was recorded" in said
-    assert "not checked: no looks into the model" in said and "not checked: the unigram entropy" in said
+    assert "rows have no snapshots" in said and "config.json has no unigram entropy" in said
 
 
 def test_old_runs_are_judged_by_their_losses(run, trained):
@@ -83,7 +83,7 @@ def test_old_runs_are_judged_by_their_losses(run, trained):
         row.pop("health")
         row["train_loss"] = 3.33
 
-    change(trained, older, lambda config: config["corpus"].pop("unigram_entropy"))
+    change(trained, older, lambda config: config["facts"].pop("unigram_entropy"))
     assert "untrained, found at step " in run("doctor", "run")[1]
 
 
@@ -93,7 +93,7 @@ def test_a_run_that_was_killed(run, trained):
     (trained / "checkpoint.safetensors").unlink()
     status, said, _ = run("doctor", "run")
     assert status == 0 and said.startswith("run: 50 of 200 steps\n")
-    assert "not checked: whether the loss is stuck: that takes 150 steps after the warm-up, 120 more than made" in said
+    assert "not checked: whether the loss is stuck: this needs 150 steps after the warm-up, 120 more than made" in said
 
 
 def test_without_matplotlib(run, trained, monkeypatch):
@@ -171,7 +171,7 @@ LOOK |= {name: [0.5] for name in ("block_gradients", "flat_units", "saturated_at
         ({"health": 3}, "health should be an object"),
         ({"health": [1]}, "health should be an object"),
         ({"health": {"loss_max": "1"}}, "health.loss_max should be a number"),
-        ({"health": {"prediction_share": 0.5}}, "lacks "),
+        ({"health": {"block_gradients": [0.5]}}, "lacks "),
         ({"health": LOOK | {"predicted": [1]}}, "predicted should be an integer"),
         ({"health": LOOK | {"block_gradients": 3}}, "block_gradients should be a list"),
         ({"health": LOOK | {"block_gradients": []}}, "a number for each of"),

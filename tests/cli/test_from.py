@@ -38,7 +38,7 @@ def test_train_goes_on_from_a_folder(run, tmp_path):
     assert status == 0
     assert said.startswith("training in run from hf: preset finetune, ")
     config = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
-    assert config["model"]["block_size"] == 16 and config["train"]["window"] == 8
+    assert config["model"]["block_size"] == 16 and config["task"]["window"] == 8
     assert config["train"]["recompute"] is True and config["train"]["accumulate"] == 2
     assert config["from"]["name"] == "hf" and config["from"]["hf_config"]["model_type"] == "gpt2"
     assert run("sample", "run", "--tokens", "5")[0] == 0
@@ -51,7 +51,7 @@ def test_ctrl_c_saves(run, monkeypatch):
     monkeypatch.setattr(Reporter, "step", lambda self, step, loss: step == 2 and signal.raise_signal(signal.SIGINT))
     status, said, error = run("train", "text.txt", *SHORT)
     assert status == 130 and error == ""
-    assert said.endswith("stopped and saved at step 2; go on with: tinygrad-gpt train --resume run\n")
+    assert said.endswith("stopped and saved at step 2; continue with: tinygrad-gpt train --resume run\n")
     monkeypatch.setattr(Reporter, "step", lambda self, step, loss: None)
     status, said, _ = run("train", "--resume", "run", "--block-size", "16")
     assert status == 0 and said.startswith("resuming run at step 2 from hf: ")

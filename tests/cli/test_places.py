@@ -166,7 +166,7 @@ def test_commands_to_copy_are_quoted(run, tmp_path):
     assert said.endswith("my run: try  tinygrad-gpt sample 'my run'\n")
     assert run(*shlex.split(said.splitlines()[-1].partition("try  ")[2])[1:])[0] == 0
     assert_one_line_error(run("train", "text.txt", "--out", "my run", *SMALL), "go on with --resume 'my run'")
-    assert_one_line_error(run("train", "my run"), "go on with --resume 'my run'")
+    assert_one_line_error(run("train", "my run"), "continue it with --resume 'my run'")
 
 
 def test_a_stopped_run_says_how_to_go_on_in_quotes(run, monkeypatch, tmp_path):
@@ -180,7 +180,7 @@ def test_a_stopped_run_says_how_to_go_on_in_quotes(run, monkeypatch, tmp_path):
     status, said, _ = run("train", "text.txt", "--out", "my run", "--with", "my pair.py", *SMALL)
     assert status == 130
     monkeypatch.setattr(Reporter, "step", lambda self, step, loss: None)
-    command = said.splitlines()[-1].partition("go on with: ")[2]
+    command = said.splitlines()[-1].partition("continue with: ")[2]
     assert run(*shlex.split(command)[1:])[0] == 0
 
 
