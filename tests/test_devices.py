@@ -69,7 +69,7 @@ NO_DEVICE = CudaError("cudaErrorNoDevice: no CUDA-capable device is detected")
 NO_NVRTC = RuntimeError('CuPy is lost\n\nFailure finding "libnvrtc.so.12"\n')
 BROKEN = {
     "no CuPy": (None, ("CuPy is not installed", "tinygrad-gpt[cuda12]' for CUDA 12", "[cuda13]' for CUDA 13")),
-    "no driver": (fake_cupy(driver=0, count=INSUFFICIENT), ("there is no NVIDIA driver here", "--gpus all")),
+    "no driver": (fake_cupy(driver=0, count=INSUFFICIENT), ("there is no NVIDIA driver", "--gpus all")),
     "a driver for CUDA 12 and CuPy for 13": (
         fake_cupy(driver=12080, built_for=13000, count=INSUFFICIENT),
         ("takes CUDA up to 12.8", "is for CUDA 13.0", "install a newer driver, or", "tinygrad-gpt[cuda12]"),

@@ -1,8 +1,8 @@
 """Arrays: which ones Tensors may hold, where they lie, and how they get to another device or dtype.
 
 Everything above this file works on "an array" and lets the array decide: `np.exp(x)` runs NumPy's code for a NumPy
-array and CuPy's for a CuPy array. What cannot be decided that way (which dtype a new array has, on which device the
-inputs of an op meet) is here; random numbers are in random_stream.py, and who owns memory in memory.py.
+array and CuPy's for a CuPy array. This file holds what cannot be decided that way: which dtype a new array has, on
+which device the inputs of an op meet. Random numbers are in random_stream.py, and who owns memory in memory.py.
 """
 
 from contextlib import suppress
@@ -87,14 +87,14 @@ def device_of(x: Array) -> Device:
 
 
 def to_numpy(x: Array) -> np.ndarray:
-    """`x` as a NumPy array: itself, or a copy brought home from the GPU."""
+    """`x` as a NumPy array: itself, or a copy from the GPU."""
     return Device("cpu").move_here(x)
 
 
 def cast_or_move(x: Array, to) -> Array:
     """x on another device ("cpu", "cuda", "auto", a Device), or of another dtype (float32, float64).
 
-    Raises TypeError for what is neither, ValueError and UserError as `device` does.
+    Raises TypeError for anything else, ValueError and UserError as `device` does.
     """
     if is_device_name(to):
         return device(to).move_here(x)
@@ -105,19 +105,19 @@ def cast_or_move(x: Array, to) -> Array:
 
 
 def if_on_cpu(x: Array) -> Array:
-    """x, if its values can be looked at for nothing; else none of it, a view without elements.
+    """x itself if it is on the CPU; else an empty view of it.
 
-    To look at an array on the GPU is to wait until all is computed that was asked for so far. So the checks of ids,
-    which look at values, look at this: ids that come from the CPU, as batches do, are checked, others are not.
+    Reading values on the GPU means to wait until it has computed everything asked for so far. So the checks of ids,
+    which read values, read this: ids from the CPU, as batches are, are checked, others are not.
     """
     return x[np.newaxis][:0] if place(x) == "cuda" else x
 
 
 def on_one_device(op: str, arrays: tuple) -> tuple:
-    """The inputs of an op, all of them where its floats are: integers and booleans follow from the CPU to the GPU, as
-    batches do to the model. None stays None.
+    """The inputs of an op on the device of its floats: integers and booleans move from the CPU to the GPU, as batches
+    move to the model. None stays None.
 
-    Raises TypeError for floats on both, of which one side should have been moved long before.
+    Raises TypeError for floats on both devices: the program should have moved one side long before.
     """
     away = None
     for a in arrays:

@@ -2,7 +2,7 @@
 
 `apply("mul", a, b)` runs an op's forward on plain arrays and wraps the result in a Tensor. If a gradient may be asked
 for, the Tensor keeps a Node: which version of the op ran, what it saved, and where its inputs came from. Those edges
-point from outputs to inputs only, so a graph nobody looks at any more is freed at once by reference counting.
+point from outputs to inputs only, so reference counting frees a graph at once when its outputs are gone.
 
     a ──┐
         ├─ Node(mul) ── y ── Node(sum) ── loss
@@ -59,7 +59,7 @@ class Node:
         return f"Node({self.version})"
 
     def free(self) -> None:
-        """Let go of everything that only backward needed."""
+        """Release everything that only backward needed."""
         self.saved, self.edges, self.watched, self.lock, self.freed = None, (), {}, None, True
 
 
@@ -76,7 +76,7 @@ class Step(NamedTuple):
     op       the op's name
     version  which version's backward ran
     dy       the gradient that came in (a tuple for an op with several outputs)
-    grads    the gradients that went out, one per input of the op, None where there is none
+    grads    the gradients that went out, one per input of the op; None for an input without one
     inputs   for each input the leaf Tensor that it was, or the name of the op that made it, or None
     """
 
@@ -143,8 +143,8 @@ def _arrays(op: str, inputs: tuple) -> tuple:
 
 
 def _as_it_should_be(op: str, i: int, a):
-    """An input that is not just a NumPy array: an array of another kind as it is, one of a subclass without what that
-    adds, None where the op allows it."""
+    """An input that is not a plain NumPy array: another kind of array as it is, an instance of a subclass as a plain
+    array, None if the op allows it."""
     if isinstance(a, np.ndarray):
         return bare(op, a)
     if is_array(a):
@@ -159,11 +159,11 @@ def _as_it_should_be(op: str, i: int, a):
 
 @cache
 def _parameters(op: str) -> tuple[list[str], float]:
-    """The names of the arrays that an op takes, and how many of them it cannot do without."""
+    """The names of the arrays that an op takes, and how many of them it requires."""
     module = registry.reference(op)
     found = inspect.signature(getattr(module, "check", module.forward)).parameters.values()
     given = [p for p in found if p.kind is not p.KEYWORD_ONLY]
-    if given[-1].kind is given[-1].VAR_POSITIONAL:  # as many as one likes
+    if given[-1].kind is given[-1].VAR_POSITIONAL:  # any number of arrays
         return [given[-1].name], math.inf
     return [p.name for p in given], sum(p.default is p.empty for p in given)
 
@@ -183,8 +183,8 @@ def backward(self: Tensor, grad=None) -> None:
 def backward_steps(self: Tensor, grad=None) -> Iterator[Step]:
     """Backward, one Node at a time: yields a Step after each Node's backward has run, before the next one does.
 
-    `backward()` is this walk run to its end. (Only that here gradients are added up in new arrays, so that what a
-    Step holds stays as it was.) A walk that is left halfway leaves the graph half freed.
+    `backward()` is this walk run to its end, except that this walk adds gradients up in new arrays, so that what a Step
+    holds never changes. If you leave a walk halfway, the graph stays half freed.
     """
     return _walk(self, _starting_gradient(self, grad), in_place=False)
 
@@ -214,7 +214,7 @@ def _starting_gradient(root: Tensor, grad) -> Array:
 def _walk(root: Tensor, grad: Array, in_place: bool) -> Iterator[Step]:
     """Visit the Nodes below `root`, each once, each after every Node that used one of its outputs.
 
-    in_place  whether sums may be made in the arrays of the gradients that came first, which the Steps hold
+    in_place  whether to add up in the arrays of the gradients that came first, which the Steps hold
     """
     if root.node is None:
         accumulate(root, grad)

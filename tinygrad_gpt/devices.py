@@ -1,11 +1,11 @@
-"""Devices: the CPU, the GPU, and what stands in the way of computing on it.
+"""Devices: the CPU and the GPU, and why the GPU cannot be used.
 
     device("cpu")     # where arrays are NumPy's
-    device("cuda")    # where they are CuPy's; a UserError that says what is missing where no GPU can be used
+    device("cuda")    # where they are CuPy's; if no GPU can be used, a UserError that says what is missing
     device("auto")    # the GPU if one can be used, else the CPU
 
-Beside the kernels in kernels/cuda this is the only file that imports CuPy, which takes a second: not before somebody
-has asked for a GPU.
+Beside the kernels in kernels/cuda this is the only file that imports CuPy. The import takes a second, so it waits until
+a GPU is asked for.
 """
 
 import importlib.util
@@ -24,7 +24,7 @@ EXTRAS = {12: "tinygrad-gpt[cuda12]", 13: "tinygrad-gpt[cuda13]"}  # CUDA's vers
 
 @dataclass(frozen=True)
 class Device:
-    """A place for arrays. As PyTorch's, but there is one GPU: CUDA_VISIBLE_DEVICES says which.
+    """A place for arrays, like PyTorch's device, but with one GPU: CUDA_VISIBLE_DEVICES says which.
 
     kind  "cpu" or "cuda"
     """
@@ -36,37 +36,37 @@ class Device:
 
     @property
     def title(self) -> str:
-        """What it is called: "the CPU", "NVIDIA H200"."""
+        """The device's name: "the CPU", "NVIDIA H200"."""
         return "the CPU" if self.kind == "cpu" else _properties()["name"].decode()
 
     def move_here(self, x):
-        """The array x where this device computes: itself if it is there already, else a copy."""
+        """The array x on this device: itself if it is there already, else a copy."""
         if self.kind == "cpu":
             return x.get() if hasattr(x, "get") else x
         return _cupy().asarray(x)
 
     def as_strided(self, x, shape, strides):
-        """NumPy's as_strided, for an array that lies here: a view of its memory, in which elements lie as one says."""
+        """A view of the memory of x, an array on this device, with the given shape and strides (NumPy's as_strided)."""
         if self.kind == "cpu":
             return np.lib.stride_tricks.as_strided(x, shape, strides)
         return _cupy().lib.stride_tricks.as_strided(x, shape, strides)
 
     def synchronize(self) -> None:
-        """Wait until it has done what it was told, on whatever stream. (The GPU computes while Python goes on.)"""
+        """Wait for all work of the device, on every stream. (The GPU computes while Python continues.)"""
         if self.kind == "cuda":
             _cupy().cuda.Device().synchronize()
 
     def memory(self) -> int | None:
-        """Bytes that it has in all, or that this process may have of them; None where nobody says."""
+        """Bytes of the device's memory, or this process's share of them; None if the system does not say."""
         return _memory_of_the_cpu() if self.kind == "cpu" else _properties()["totalGlobalMem"]
 
     def memory_in_use(self) -> int:
-        """Bytes that arrays take on the GPU; of the CPU's memory nobody keeps count: 0."""
+        """Bytes of the GPU's memory that arrays use; 0 for the CPU, which does not keep count."""
         return _cupy().get_default_memory_pool().used_bytes() if self.kind == "cuda" else 0
 
     def memory_kept(self) -> int:
-        """Bytes of the GPU that are taken: what CuPy has ever had to take for arrays at once, and keeps for the next
-        ones (the memory of recorded steps, too), CUDA's own, and what other processes have."""
+        """Bytes of the GPU's memory in use: CuPy's pool (the most that arrays ever needed at once, and the memory of
+        recorded steps), CUDA's own, and other processes'."""
         if self.kind == "cpu":
             return 0
         free, total = _cupy().cuda.runtime.memGetInfo()
@@ -97,17 +97,17 @@ def device(name: "str | Device") -> Device:
 
 
 def usable() -> tuple[Device, ...]:
-    """The CPU, and the GPU where one can be used."""
+    """The CPU, and the GPU if one can be used."""
     return tuple(dict.fromkeys((device("cpu"), device("auto"))))
 
 
 def is_device_name(name) -> bool:
-    """Whether this is a Device or reads like one's name; `device` may still have something against it."""
+    """Whether this is a Device or reads like a device's name. (`device()` may still reject it.)"""
     return isinstance(name, Device) or (isinstance(name, str) and name.partition(":")[0] in NAMES)
 
 
 def _memory_of_the_cpu() -> int | None:
-    """What is built in, or the container's share of it (https://docs.kernel.org/admin-guide/cgroup-v2.html)."""
+    """The computer's memory, or the container's share of it (https://docs.kernel.org/admin-guide/cgroup-v2.html)."""
     try:
         built_in = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows, or a system that does not say
@@ -124,20 +124,20 @@ def _memory_of_the_cpu() -> int | None:
 
 @cache
 def why_no_gpu() -> str | None:
-    """What stands in the way of computing on a GPU, and what to do about it, in a line; None if nothing does."""
+    """Why no GPU can be used, and what to do about it, in a line; None if one can be used."""
     if importlib.util.find_spec("cupy") is None:
         extras = " or ".join(f"pip install '{extra}' for CUDA {version}" for version, extra in EXTRAS.items())
         return f"CuPy is not installed: {extras} (nvidia-smi shows which CUDA the driver takes)"
     try:
         cupy = _cupy()
     except Exception as error:  # whatever a broken installation raises
-        return f"CuPy does not load ({_in_a_line(error)}): install it anew, pip install '{EXTRAS[12]}'"
+        return f"CuPy does not load ({_in_a_line(error)}): install it again, pip install '{EXTRAS[12]}'"
     runtime = cupy.cuda.runtime
     try:
         runtime.getDeviceCount()
     except Exception as error:
         return _why_none_is_found(runtime.driverGetVersion(), runtime.runtimeGetVersion(), error)
-    try:  # what every model needs: kernels that are compiled here, and a matrix product
+    try:  # what every model needs: kernels compiled on the spot, and a matrix product
         x = cupy.arange(4, dtype=np.float32).reshape(2, 2)
         float((x @ x).sum())
     except Exception as error:
@@ -150,9 +150,9 @@ def why_no_gpu() -> str | None:
 
 
 def _why_none_is_found(driver: int, built_for: int, error: Exception) -> str:
-    """driver, built_for: the newest CUDA that the driver takes (0: there is no driver), and the one of CuPy."""
+    """driver, built_for: the newest CUDA version that the driver supports (0: no driver), and CuPy's version."""
     if driver == 0:
-        return "there is no NVIDIA driver here (in a container: start it with the GPU, as docker's --gpus all does)"
+        return "there is no NVIDIA driver (in a container: start it with the GPU, as docker's --gpus all does)"
     if driver < built_for and "InsufficientDriver" in str(error):
         extra = EXTRAS.get(driver // 1000, "") if driver // 1000 < built_for // 1000 else ""
         return (
@@ -163,7 +163,7 @@ def _why_none_is_found(driver: int, built_for: int, error: Exception) -> str:
 
 
 def describe_gpu() -> str:
-    """The GPU with its memory, what it can, its driver and CuPy; or why there is none."""
+    """The GPU's name, memory, compute capability, driver and CuPy; or why there is none."""
     reason = why_no_gpu()
     if reason is not None:
         return f"none: {reason}"
@@ -177,7 +177,7 @@ def describe_gpu() -> str:
 
 
 def compute_capability() -> tuple[int, int]:
-    """What the GPU's instructions are: (8, 0) for an A100, (9, 0) for an H100 or H200."""
+    """The GPU's compute capability: (8, 0) for an A100, (9, 0) for an H100 or H200."""
     gpu = _properties()
     return gpu["major"], gpu["minor"]
 
@@ -204,6 +204,6 @@ def _version(number: int) -> str:
 
 
 def _in_a_line(error: Exception) -> str:
-    """An error's name and its last line, where CuPy's long ones come to the point."""
+    """An error's name and its last line, which holds the point of CuPy's long ones."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__

@@ -32,8 +32,8 @@ def tensor(data, requires_grad: bool = False, dtype=None) -> Tensor:
 
 
 def to(x, dtype_or_device) -> Tensor:
-    """A leaf with x's data as float32 or float64, or on a device ("cuda", "cpu", "auto"); the same data, not a copy, if
-    it is so already. As with `astype`, gradients don't flow through it."""
+    """A leaf with x's data as float32 or float64, or on a device ("cuda", "cpu", "auto"); it shares x's memory if
+    nothing has to change. As with `astype`, gradients don't flow through it."""
     return Tensor(cast_or_move(plain_array(x, "to"), dtype_or_device))
 
 
@@ -136,7 +136,7 @@ _PYTORCHS = {"dim": "axis", "keepdim": "keepdims"}
 
 
 def _says_axis(function):
-    """The function, with a word for those who write PyTorch's dim= and keepdim=, which are axis= and keepdims= here."""
+    """Decorate a function so that PyTorch's dim= and keepdim= raise an error that says axis= and keepdims=."""
 
     @functools.wraps(function)
     def called(*args, **settings):
@@ -215,7 +215,7 @@ def getitem(x, index) -> Tensor:
 
 
 def _plain_index(index, like: Array):
-    """An index without Tensors, whose arrays lie where `like` does. Raises IndexError for what is no index."""
+    """An index without Tensors, with its arrays on the device of `like`. Raises IndexError for anything else."""
     if type(index) is int or index is None or index is ...:
         return index
     if isinstance(index, tuple):
@@ -356,7 +356,7 @@ def attention(
 def attention_weights(q, k, mask=None, causal: bool = False, scale: float | None = None) -> Tensor:
     """How much each query of `attention` looks at each key, before dropout: (B, H, Tq, Tk), rows that sum to 1.
 
-    To look at: they have no gradient. `attention` itself may never hold them all at once, so they are computed anew.
+    For inspection only (no gradient); recomputed, since `attention` may never hold them all at once.
     """
     q, k, mask = [None if x is None else plain_array(x, "attention_weights") for x in (q, k, mask)]
     if q is None or k is None:
@@ -374,7 +374,7 @@ def cross_entropy(
 ) -> Tensor:
     """Softmax cross-entropy of logits (..., V) with integer targets (...). (The classes are the LAST axis.)
 
-    Rows whose target is ignore_index count for nothing. reduction: "mean" over the rows that count, "sum", or "none".
+    Rows with the target ignore_index are left out. reduction: "mean" over the other rows, "sum", or "none".
     """
     targets = plain_ids(targets, "cross_entropy", "targets")
     settings = {

@@ -1,8 +1,8 @@
 """Sums of gradients during a backward, and who owns their memory.
 
 Where an array was used k times, its gradient is the sum of k gradients (the chain rule over all paths). Adding in place
-saves memory and time, but is right only in memory that nothing else shows: an op may hand on `dy` itself, or give two
-inputs views of one array. Everything about that is in this file, so that the walk in autograd.py need not know of it.
+saves memory and time, but is right only in memory that nothing else shows: an op may pass on `dy` itself, or give two
+inputs views of one array. This file decides that, so that the walk in autograd.py need not know about it.
 """
 
 import numpy as np

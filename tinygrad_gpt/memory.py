@@ -13,22 +13,22 @@ from tinygrad_gpt.array import Array, place
 
 
 def owner(x):
-    """The array whose memory x shows: x itself, or what x is a view of. (None for None.)"""
+    """The array that owns the memory of x: x itself, or the array that x is a view of. (None for None.)"""
     while getattr(x, "base", None) is not None:
         x = x.base
     return x
 
 
 def is_view_of_all(x: Array) -> bool:
-    """Whether x, or the array that it is a view of, is NumPy's or CuPy's and x shows each of its elements once, so that
-    to write to x is to write to the whole."""
+    """Whether x is a NumPy or CuPy array that shows each element of its owner's memory once: then writing to x writes
+    to all of it."""
     mine = owner(x)
     return place(mine) != "elsewhere" and mine.size == x.size and _is_writeable(x)
 
 
 def _is_writeable(x: Array) -> bool:
-    """False where elements of x may be one in memory, as where one number is broadcast to many. NumPy marks those as
-    read-only, CuPy leaves it to their strides to tell."""
+    """False if several elements of x may share memory, as after broadcasting. NumPy marks these arrays as read-only;
+    CuPy shows it in their strides only."""
     return x.flags.writeable if isinstance(x, np.ndarray) else 0 not in x.strides
 
 
@@ -37,11 +37,12 @@ _ONE_HOLDER = sys.getrefcount(_example[0])  # the tuple, and what the call itsel
 
 
 def nobody_else_holds(saved: tuple, i: int) -> bool:
-    """Whether the memory of saved[i] can be reached through the tuple `saved` alone, so that it may be written over.
+    """Whether only the tuple `saved` can reach the memory of saved[i], so that backward may write over it.
 
-    Python counts the references to every object, and views, NumPy's and CuPy's, refer to the array that owns their
-    memory. So a Tensor, a view or another op that still has this memory shows in the counts. Ask before taking saved[i]
-    out of the tuple, which is one more reference. False for other arrays.
+    BEWARE: this asks Python's reference counts. Python counts the references to every object, and NumPy's and CuPy's
+    views refer to the array that owns their memory. So a Tensor, a view or another op that still has this memory shows
+    in the counts. Any further reference, such as a debugger's or a variable that holds saved[i], makes the answer
+    False, which costs memory. Other kinds of arrays: False.
     """
     if place(saved[i]) == "elsewhere" or sys.getrefcount(saved[i]) != _ONE_HOLDER:
         return False

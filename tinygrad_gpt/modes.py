@@ -14,7 +14,7 @@ from contextvars import ContextVar
 
 from tinygrad_gpt.arguments import shown
 
-# Of each thread: one that generates text inside no_grad must not take the tape from another that trains.
+# For each thread: one that generates text inside no_grad must not stop another's tape that trains.
 _grad_enabled = ContextVar("grad_enabled", default=True)
 _debug = ContextVar("debug", default=False)
 watches = ContextVar("watches", default=())  # those who look inside a model now (nn/watching.py)
@@ -85,7 +85,7 @@ class _Mode(metaclass=_Kind):
 
 
 class no_grad(_Mode):  # noqa: N801 - called like a function, as in PyTorch
-    """Inside this block nothing is put on this thread's tape: for evaluation, generation and parameter updates."""
+    """Inside this block nothing goes on this thread's tape: for evaluation, generation and parameter updates."""
 
     variable, value = _grad_enabled, False
 
@@ -93,9 +93,9 @@ class no_grad(_Mode):  # noqa: N801 - called like a function, as in PyTorch
 class debug(_Mode):  # noqa: N801
     """Inside this block, arrays that a backward will need cannot be written to until that backward has run.
 
-    Changing one in place (`x.data *= 2` between forward and backward) would give a wrong gradient without a word; here
-    it is NumPy's "ValueError: assignment destination is read-only" on the very line. Costs a little time per op. CuPy
-    arrays have no such lock and are left as they are.
+    Changing one in place (`x.data *= 2` between forward and backward) would silently give a wrong gradient. Inside this
+    block that line raises NumPy's "ValueError: assignment destination is read-only". It costs a little time per op.
+    CuPy arrays cannot be locked and stay writeable.
     """
 
     variable, value = _debug, True

@@ -8,8 +8,8 @@
         norm = grad_norm(optimizer.parameters())
         optimizer.step(clip_scale(norm, 1.0))
 
-g is a parameter's gradient, θ its value. A parameter without a gradient is left alone, running means and step count
-included, as if it were not there.
+g is a parameter's gradient, θ its value. A parameter without a gradient keeps its value, its running means and its step
+count.
 """
 
 import math
@@ -60,9 +60,9 @@ class Optimizer:
         raise NotImplementedError
 
     def step(self, grad_scale: float = 1.0) -> None:
-        """Update every parameter that has a gradient, as if that were grad_scale times what it is (see clip_scale).
+        """Update every parameter that has a gradient, with grad_scale times that gradient (see clip_scale).
 
-        Raises ValueError if their data have been replaced since, by another shape or dtype or on another device.
+        Raises ValueError if their data have another shape, dtype or device than when this optimiser was made.
         """
         grad_scale = number("step", "grad_scale", grad_scale)
         names = [name for name, p in self.params.items() if p.grad is not None]
@@ -74,7 +74,7 @@ class Optimizer:
         try:
             self.update(names, grad_scale)
         except Exception:
-            self.steps = before  # an update that is refused counts for nothing
+            self.steps = before  # a refused update does not count
             raise
 
     def _check_place(self, names: list[str]) -> None:
@@ -86,7 +86,7 @@ class Optimizer:
                 )
 
     def _check_alike(self, names: list[str]) -> None:
-        """What updates a parameter is like it: NumPy might broadcast, and a kernel goes by addresses."""
+        """Check that arrays fit their parameters: NumPy might broadcast, and a kernel works on addresses."""
         slots = list(self.slots.values())
         for name in names:
             p = self.params[name]
@@ -107,19 +107,19 @@ class Optimizer:
             p.grad = None
 
     def parameters(self) -> list[Tensor]:
-        """The Tensors that it updates."""
+        """The Tensors that this optimiser updates."""
         return list(self.params.values())
 
     def state_dict(self) -> dict[str, Array]:
-        """All that the next step depends on, besides the parameters and the settings: `SLOT.NAME` for each array, and
+        """Everything that the next step depends on besides parameters and settings: `SLOT.NAME` for each array, and
         `steps`, the number of updates of each parameter. On the CPU these are the optimiser's own arrays: copy them to
         keep a snapshot."""
         arrays = {f"{slot}.{n}": to_numpy(a) for slot, named in self.slots.items() for n, a in named.items()}
         return {**arrays, "steps": np.array(list(self.steps.values()), dtype=np.int64)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned. Raises ValueError that lists what is missing, unexpected or of another
-        shape; nothing is loaded then."""
+        """Continue from what `state_dict` returned. Raises ValueError that lists what is missing, unexpected or of
+        another shape, and loads nothing then."""
         expected, state = self.state_dict(), plain_state(state)
         check_state(type(self).__name__, expected, state)
         for slot, named in self.slots.items():
@@ -230,12 +230,12 @@ def grad_norm(params: Iterable[Tensor]) -> float:
 
 
 def clip_scale(norm: float, max_norm: float) -> float:
-    """By what to multiply gradients of this common norm, so that it becomes at most `max_norm`:
+    """The factor for gradients of this common norm that brings it down to at most `max_norm`:
 
         max_norm / (norm + 1e-6) where that is a reduction, else 1
 
     (Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013, section 3.2; the
-    1e-6 is PyTorch's.) The gradients keep their direction. It is 1 for a norm that is not finite too.
+    1e-6 is PyTorch's.) The gradients keep their direction. For a norm that is not finite, too, the factor is 1.
 
     Raises ValueError for a max_norm that is not positive.
     """
@@ -248,8 +248,8 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
     """Scale all gradients down, in place, so that their common norm is at most `max_norm`. Returns the norm before.
 
     `optimizer.step(clip_scale(grad_norm(params), max_norm))` makes the same update without writing to the gradients:
-    one pass over them less. When the norm is not finite they are left as they are, so that one can still see which of
-    them is to blame.
+    one pass over them less. If the norm is not finite, they stay as they are, so that you can still see which of them
+    is to blame.
     """
     params = [p for p in _tensors("clip_grad_norm", params) if p.grad is not None]
     norm = grad_norm(params)
@@ -338,7 +338,7 @@ def _named(me: str, params: Iterable) -> dict[str, Tensor]:
 
 
 def _several(me: str, params: Iterable) -> Iterable:
-    """`params` itself, if one can go through it for parameters."""
+    """`params` itself. Raises TypeError if iterating over it would not give parameters."""
     if hasattr(params, "parameters") or callable(params):
         raise TypeError(f"{me}: expected the parameters of a model, got {shown(params)}: write model.parameters()")
     if isinstance(params, Mapping):

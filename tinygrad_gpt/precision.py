@@ -1,4 +1,4 @@
-"""How precisely float32 matrix products are computed, in the whole process.
+"""The precision of float32 matrix products, in the whole process.
 
     set_matmul_precision("bfloat16")             # from here on
     with using_matmul_precision("bfloat16"): ... # in a block
@@ -9,8 +9,8 @@ tf32      operands cut to TF32 (11 significant bits, float32's range) by the ten
 bfloat16  operands rounded to bfloat16 (8 significant bits, float32's range), products added up in float32: what
           PyTorch's set_float32_matmul_precision("medium") allows
 
-It is a permission: linear layers follow it where the processor or the GPU has instructions for it, and else run in
-float32 (`tinygrad_gpt.explain` says why). Arrays are float32 either way. float64 is never touched.
+It is a permission: linear layers use it if the processor or the GPU has instructions for it, and else run in float32
+(`tinygrad_gpt.explain` says why). Arrays are float32 either way. float64 does not change.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ def set_matmul_precision(precision: str) -> None:
 
 @contextlib.contextmanager
 def using_matmul_precision(precision: str) -> Iterator[None]:
-    """The same inside a `with` block."""
+    """Set the precision inside a `with` block, and restore the earlier one after it."""
     before = _precision
     set_matmul_precision(precision)
     try:

@@ -30,21 +30,21 @@ def manual_seed(seed: int) -> None:
 
 
 def random_state() -> dict[str, int]:
-    """The whole state of the package's random numbers: the seed, and how many were drawn. Two integers, so that a
-    checkpoint can hold it as JSON."""
+    """The state of the package's random numbers: the seed, and how many numbers were drawn. These are two integers,
+    which a checkpoint can hold as JSON."""
     return dict(_random_state)
 
 
 def set_random_state(state: dict[str, int]) -> None:
-    """Go on from a state that `random_state` returned."""
+    """Continue from a state that `random_state` returned."""
     _random_state.update(seed=int(state["seed"]), drawn=int(state["drawn"]))
 
 
 class LaterSeed(NamedTuple):
-    """A seed that is not drawn yet, for work on a GPU that is recorded now and done later
+    """A seed that is drawn later, for work on a GPU that is recorded now and runs later
     (kernels/cuda/machine/record.py).
 
-    place  (1,) uint64 on the GPU, where it will stand by then
+    place  (1,) uint64 on the GPU, which will hold the seed by then
     """
 
     place: Array
@@ -86,8 +86,8 @@ def next_seed() -> "int | LaterSeed":
 
 @contextmanager
 def uninitialised() -> Iterator[None]:
-    """Inside this block `normal` draws nothing, and what its arrays hold is left to chance: for a model whose weights
-    come from a file. Memory that is not written to takes no room yet."""
+    """Inside this block `normal` draws nothing and leaves its arrays uninitialised: for a model with weights from a
+    file. Memory that nobody has written to takes no room yet."""
     global _is_initialising
     before, _is_initialising = _is_initialising, False
     try:

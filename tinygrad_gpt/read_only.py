@@ -1,4 +1,4 @@
-"""Write protection for arrays that are still needed as they are: what `autograd.debug` is made of."""
+"""Write protection for arrays that backward still needs: the machinery of `autograd.debug`."""
 
 import threading
 from dataclasses import is_dataclass
@@ -11,7 +11,7 @@ from tinygrad_gpt.array import Array, is_array
 
 
 def arrays_in(saved) -> list[Array]:
-    """The arrays in whatever a forward saved: tuples, lists, dicts and dataclasses of arrays, nested."""
+    """The arrays in anything that a forward saved: tuples, lists, dicts and dataclasses of arrays, nested."""
     if is_array(saved):
         return [saved]
     if isinstance(saved, dict):
@@ -24,11 +24,11 @@ def arrays_in(saved) -> list[Array]:
 
 
 class ReadOnly:
-    """Keeps the arrays in `saved`, and the arrays that they are views of, read-only for as long as it lives.
+    """Keep the NumPy arrays in `saved`, and the arrays that they are views of, read-only while this object lives.
 
-    A view can be made writeable only where its base is, so arrays are locked and unlocked in families (an owner of
-    memory with the views of it that were saved), each when its last lock goes. Another view that exists already stays
-    writeable: NumPy does not tell an array what views of it there are.
+    A view can be writeable only if its base is, so arrays are locked and unlocked in families (an owner of memory, and
+    the views of it that were saved), each when its last lock goes. Other views that exist already stay writeable: NumPy
+    does not list the views of an array.
     """
 
     _families: ClassVar[dict[int, list]] = {}  # id of the owner -> [how many locks, arrays to make writeable again]

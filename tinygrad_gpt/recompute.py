@@ -2,15 +2,15 @@
 
     y = recompute(block, x)       # the same y, and the same gradients, as block(x)
 
-Backward needs what every op of the forward saved. In a deep model at long sequences that is most of the memory: it
-grows with the number of layers. `recompute` lets go of all that `block` saved as soon as y is there, and keeps x alone;
-when the gradient of y arrives, it runs `block(x)` a second time and walks that small graph. With one `recompute` around
-each of n layers a training step holds n inputs and the insides of one layer, instead of the insides of all n, and pays
-with one more forward, which is about a third more time. (Chen, Xu, Zhang and Guestrin, "Training deep nets with
+Backward needs what every op of the forward saved. In a deep model at long sequences that is most of the memory, and it
+grows with the number of layers. Once y is computed, `recompute` frees everything that `block` saved and keeps only x.
+When the gradient of y arrives, it runs `block(x)` a second time and walks that small graph. With one `recompute`
+around each of n layers, a training step holds n inputs and the insides of one layer, instead of the insides of all n.
+It pays with one more forward, about a third more arithmetic. (Chen, Xu, Zhang and Guestrin, "Training deep nets with
 sublinear memory cost", 2016, section 3 and algorithm 1, with the layers as segments. PyTorch calls it checkpointing.)
 
-The second run is to be the first one again, bit for bit. So it takes place in the conditions of the first: the same
-random numbers (dropout drops the same elements), modes, versions of the ops and precision of products.
+The second run must repeat the first bit for bit. So it has the same random numbers (dropout drops the same elements),
+modes, versions of the ops and precision of products. Inside `watching` (nn/watching.py) nothing is recomputed.
 """
 
 from collections.abc import Callable
@@ -29,20 +29,20 @@ from tinygrad_gpt.precision import matmul_precision, using_matmul_precision
 class Saved(NamedTuple):
     function: Callable
     inputs: tuple  # arrays of those inputs that were Tensors, the others as they are
-    wanted: tuple  # for each input, whether its gradient is; None for those that were no Tensors
+    wanted: tuple  # for each input, whether it requires a gradient; None if it was not a Tensor
     context: Context  # modes of the thread: the tape, debug, forced versions
     random_state: dict
     precision: str
 
 
 def recompute(function: Callable, *inputs) -> Tensor:
-    """function(*inputs), of whose graph only the inputs are kept: backward runs it again.
+    """Run function(*inputs) and keep only its inputs; backward runs it again.
 
     function  returns one Tensor, the same at every call with these inputs and random numbers. The parameters that it
-              uses get their gradients as ever. Any other Tensor whose gradient is wanted must be among the inputs
+              uses get their gradients as usual. Any other Tensor that needs a gradient must be among the inputs
     inputs    Tensors, or anything else that it takes
 
-    Raises TypeError if function returns something else than one Tensor, and for what is no function.
+    Raises TypeError if `function` is not a function, or does not return one Tensor.
     """
     if not callable(function):
         raise TypeError(f"recompute: expected a function, and then its inputs, got {shown(function)}")
@@ -52,15 +52,15 @@ def recompute(function: Callable, *inputs) -> Tensor:
     arrays = tuple(_kept(x.data if isinstance(x, Tensor) else x) for x in inputs)
     saved = Saved(function, arrays, wanted, copy_context(), random_stream.random_state(), matmul_precision())
     y = _call(saved)[0]
-    if not y.requires_grad:  # inside no_grad, or nothing in it is trained
+    if not y.requires_grad:  # inside no_grad, or without anything to train
         return y
-    result = y.detach()  # and with y goes all that its graph had saved
+    result = y.detach()  # y goes, and with it everything that its graph saved
     result.node, result.requires_grad = Node(_VERSION, inputs, (y.data,), False, saved), True
     return result
 
 
 def _kept(x):
-    """Ids and masks as copies, as the ops save them: the second run reads what the first one read."""
+    """x, copied if it holds ids or a mask, so that the second run reads what the first one read."""
     return x.copy() if is_array(x) and x.dtype.kind in "iub" else x
 
 
@@ -74,7 +74,7 @@ def _call(saved: Saved) -> tuple[Tensor, list]:
 
 
 def _backward(dy, saved: Saved) -> tuple:
-    """The gradients of the inputs. Those of parameters are added to the parameters on the way."""
+    """The gradients of the inputs. On the way, those of parameters are added to their .grad."""
     state = random_stream.random_state()
     random_stream.set_random_state(saved.random_state)
     try:

@@ -29,14 +29,14 @@ def scatter_add(target: Array, index, values: Array) -> None:
 
 
 class SparseRows:
-    """An array (N, C) that is zero but for a few rows: what a table's gradient is when few of its rows were looked up.
+    """A sparse gradient: an array (n, C) that is zero except in a few rows, as for a table with few rows looked up.
 
-    ids     integers (R,): which row each of `values` belongs to; one that comes k times gets the sum of its k values
+    ids     integers (R,): the row of each of `values`; a row that comes k times gets the sum of its k values
     values  (R, C)
-    n       how many rows the whole array has; every id is below it
+    n       how many rows the dense array has; every id is below it
 
-    Where there is a gradient already, it is added to that without making the whole array: a vocabulary of 50257 rows
-    of 768 is 154 MB of zeros, to be written and read again.
+    It is added to an existing gradient without making the dense array: a vocabulary of 50257 rows of 768 float32
+    numbers would be 154 MB, mostly zeros, to write and read again.
     """
 
     def __init__(self, ids: Array, values: Array, n: int, scatter_add=scatter_add):
@@ -52,7 +52,7 @@ class SparseRows:
         self.scatter_add(target, self.ids, self.values)
 
     def dense(self) -> Array:
-        """The array itself, zeros and all."""
+        """The dense array, with its zeros."""
         target = np.zeros_like(self.values, shape=self.shape)
         self.add_to(target)
         return target

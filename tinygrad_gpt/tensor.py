@@ -13,7 +13,7 @@ from tinygrad_gpt.habits import TENSOR, tells
 
 
 class Size(int):
-    """How many elements, an integer. In PyTorch size is a method, so one that is called says what to write here."""
+    """The number of elements, an integer. In PyTorch size is a method: a call raises an error with the right word."""
 
     def __call__(self, *axes):
         raise TypeError("size is the number of elements here, and not a method: PyTorch's x.size() is x.shape")
@@ -25,8 +25,8 @@ class Tensor:
 
     data           the array: float32 or float64, or integers or booleans (which never have gradients)
     grad           None, or an array like `data` that backward has added to
-    requires_grad  whether backward should bring a gradient here, or through here
-    node           the Node whose output this is; None for a leaf (an input, a parameter)
+    requires_grad  whether backward should compute a gradient of it
+    node           the Node that made it; None for a leaf (an input, a parameter)
     """
 
     __slots__ = ("__weakref__", "data", "grad", "node", "output", "requires_grad")
@@ -60,7 +60,7 @@ class Tensor:
         return Tensor(as_array(self.data, as_dtype(dtype, "astype"), "astype"))
 
     def retain_grad(self) -> "Tensor":
-        """Keep the gradient of this intermediate Tensor in `.grad` instead of freeing it once used. Returns self."""
+        """Keep the gradient of this intermediate Tensor in `.grad` instead of freeing it after use. Returns self."""
         if self.node is not None:
             self.node.watched[self.output] = weakref.ref(self)  # weak: the Node must not own its own output
         elif not self.requires_grad:
@@ -150,8 +150,8 @@ def plain_array(x, who: str = "Tensor") -> Array:
 
 
 def plain_ids(x, who: str, name: str = "ids") -> Array:
-    """The same for integers. Raises TypeError for what is none, IndexError for one that is larger than any id; an empty
-    list passes for one of integers."""
+    """A Tensor's data, an array or a list of integers, as an array; an empty list counts as one of integers. Raises
+    TypeError for anything but integers, IndexError for one that int64 cannot hold."""
     given = _without_tensors(x)
     ids = bare(who, given) if isinstance(given, np.ndarray) else given if is_array(given) else numeric_array(who, given)
     if ids.dtype.kind in "iu":
@@ -168,7 +168,7 @@ def plain_ids(x, who: str, name: str = "ids") -> Array:
 
 
 def _without_tensors(x):
-    """The arrays of Tensors, where they go on without a graph: of one, or of those in a list."""
+    """x with arrays in place of Tensors: one Tensor, or those in a list."""
     if isinstance(x, list | tuple):
         return [part.data if isinstance(part, Tensor) else part for part in x]
     return x.data if isinstance(x, Tensor) else x

@@ -349,5 +349,5 @@ def test_a_gpt1_run(settings, reporter, tmp_path):
     assert isinstance(run.task.tokenizer, GPT1Tokenizer)
     assert run.model.config.vocab_size == run.task.tokenizer.vocab_size <= 256
     assert "".join(run.task.sample(run.model))
-    with pytest.raises(UserError, match="the prompt ' ' is no token of this model"):
+    with pytest.raises(UserError, match="this model has no token for the prompt ' '"):
         encode_prompt(run.task.tokenizer, " ")

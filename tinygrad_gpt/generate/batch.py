@@ -1,4 +1,4 @@
-"""`generate_batch`, which models call `generate`, as transformers does: what follows each prompt of a batch."""
+"""`generate_batch`, the method `generate` of models, as in transformers: continue each prompt of a batch."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -31,23 +31,23 @@ def generate_batch(
     """The prompts and what the model writes after each: (B, T + new) int64, with new <= max_new_tokens.
 
     input_ids       (B, T) integers; prompts of different lengths are padded on the left (generate.pad_left)
-    attention_mask  (B, T): 1 for a token, 0 for padding. None: there is no padding; or, with a pad_token_id that is no
-                    eos_token_id, wherever it stands
+    attention_mask  (B, T): 1 for a token, 0 for padding. None: padding is wherever pad_token_id stands, if that is
+                    given and not an eos_token_id; else there is none
     max_new_tokens  how many tokens to write at most
-    do_sample       draw tokens; otherwise the likeliest token is taken, or the likeliest text searched for (num_beams)
-    temperature, top_k, top_p  with do_sample, what is drawn from: see token_probabilities
+    do_sample       draw tokens; otherwise take the likeliest token, or search for the likeliest text (num_beams)
+    temperature, top_k, top_p  with do_sample, the distribution to draw from: see token_probabilities
     num_beams, length_penalty, early_stopping  with num_beams > 1: see beam.py
     eos_token_id    a text ends with this token, or with any of these; None: only after max_new_tokens
-    pad_token_id    what stands after the end of a text where another is longer; None: the (first) eos_token_id
+    pad_token_id    fills up texts that end before the longest one; None: the (first) eos_token_id
     seed            of the draws; None takes one from the package's stream (random_stream.manual_seed). Each row has a
                     generator of its own, made from [seed, row], and takes one number from it for each token: what it
                     writes does not depend on the other rows, and row 0 is what `generate` writes
 
-    These are transformers' names and meanings, and its tokens but for sampling. It also has settings in effect that
-    nobody gave (top_k 50, the checkpoint's eos_token_id); here what isn't given is not done.
+    Names and meanings are transformers', and so are the tokens, except for sampling. transformers also applies settings
+    that you did not give (top_k 50, the checkpoint's eos_token_id); this function does not.
 
-    Raises ValueError for values that cannot be, for padding that is not on the left, and if there are more tokens than
-    the model has positions (`generate` goes on past them); TypeError and IndexError for ids that are none.
+    Raises ValueError for impossible values, for padding that is not on the left, and for more tokens than the model has
+    positions (generate.generate continues past them); TypeError and IndexError for invalid ids.
     """
     check_model(model)
     ends, pad_token_id = _tokens(eos_token_id, pad_token_id)
@@ -63,7 +63,7 @@ def generate_batch(
     capacity = _positions(prompts.shape[1], max_new_tokens, model.config.block_size)
     reader = DecodingSession(model, len(prompts), capacity)
     if pad_token_id is None:
-        pad_token_id = ends[0] if ends.size else -1  # which is not seen: no text ends before the others
+        pad_token_id = ends[0] if ends.size else -1  # never used: all texts end together
     if num_beams == 1:
         choose = _drawing(len(prompts), seed, temperature, top_k, top_p) if do_sample else _likeliest_token
         written = _write(reader, prompts, mask, max_new_tokens, choose, ends, pad_token_id)
@@ -76,7 +76,7 @@ def generate_batch(
 
 
 def _write(reader: DecodingSession, prompts, mask, max_new_tokens: int, choose: Callable, ends, pad: int) -> np.ndarray:
-    """(B, new): what is written after each of the prompts (B, T), a token a step for every text that has not ended.
+    """(B, new): the tokens written after each of the prompts (B, T), one per step for every text that has not ended.
 
     choose(logits (R, V), rows (R,)) -> tokens (R,), the next ones of those rows
     """
@@ -123,7 +123,7 @@ def _tokens(eos_token_id, pad_token_id) -> tuple[np.ndarray, int | None]:
 
 
 def _positions(prompt: int, new: int, block_size: int) -> int:
-    """How many positions the model has to read. Raises ValueError if it doesn't have them."""
+    """How many positions the model has to read. Raises ValueError if it does not have that many."""
     positions = prompt + new - 1  # the last token is written, but not read
     if positions > block_size:
         raise ValueError(

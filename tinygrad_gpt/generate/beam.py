@@ -1,23 +1,23 @@
-"""Beam search: looking for the likeliest text, not only for the likeliest next token.
+"""Beam search: look for the likeliest text, not only for the likeliest next token.
 
-The likeliest token may lead where nothing likely follows. So each prompt has `num_beams` texts that are being written,
-its beams. In each step every beam is continued by every token, and of all these the likeliest go on.
+The likeliest token may lead where nothing likely follows. So each prompt has `num_beams` unfinished texts, its beams.
+Each step continues every beam by every token, and keeps the likeliest of all these continuations.
 
-    sum of a text    Σ log p(token | before), over what is written
+    sum of a text    Σ log p(token | before), over the tokens written
     its score        sum / length ** length_penalty, where length counts the tokens written, the end token too: sums
                      only fall, so that without the division (length_penalty 0) short texts win
 
-A step takes the 2 num_beams continuations of the largest sums, so that num_beams are left to go on even if every beam
-could end; with E end tokens (1 + E) num_beams. Among the first num_beams of them, those that end are finished texts. A
-prompt keeps the num_beams finished texts of the best scores, and is done
+Each step takes the best 2·num_beams continuations, so that num_beams survive even if every beam ends (with E end
+tokens: (1+E)·num_beams). Among the first num_beams of them, those that end are finished texts. A prompt keeps the
+num_beams finished texts with the best scores. It is done
 
-    early_stopping=True     as soon as there are num_beams of them
-    early_stopping=False    when moreover the best beam, if it ended now, would not be better than the worst of them
-    early_stopping="never"  the same, but the beam is thought to have the best length that it can still get. With
-                            length_penalty >= 0 nothing better is missed but what fell out of the beams
+    early_stopping=True     as soon as it has num_beams of them
+    early_stopping=False    when, besides, the best beam would not beat the worst of them if it ended now
+    early_stopping="never"  when, besides, the best beam would not beat the worst of them at the best length that it can
+                            still get. With length_penalty >= 0 this misses only texts that fell out of the beams
 
-This is the search of transformers' `generate`, choice for choice: the same tokens come out. (But for what follows the
-end of a text where pad_token_id is 0, which it takes for none: the first end token there, padding here.)
+This is the search of transformers' `generate`, choice for choice: the same tokens come out. (One exception: after the
+end of a text this package writes pad_token_id; transformers takes a 0 for None and writes the first end token.)
 """
 
 import numpy as np
@@ -41,10 +41,10 @@ def beam_search(
 ) -> np.ndarray:
     """The best text for each prompt (B, T), without the prompt: (B, new), filled up with `pad`; see above.
 
-    reader  of as many sequences as there are prompts
+    reader  a session with one sequence per prompt
     ends    (E,), the end tokens
 
-    Raises ValueError for num_beams below 1 and for an early_stopping that is none of the three.
+    Raises ValueError for num_beams below 1 and for another early_stopping than these three.
     """
     num_beams = integer("generate", "num_beams", num_beams, low=1)
     length_penalty = number("generate", "length_penalty", length_penalty)
@@ -57,7 +57,7 @@ def beam_search(
     still_open = np.arange(len(prompts))  # the prompts that are not done, P of them
     texts = np.full((len(prompts), n, max_new_tokens), pad)
     sums = np.full((len(prompts), n), -np.inf)
-    sums[:, 0] = 0.0  # at first a prompt's beams are all alike: one of them goes on
+    sums[:, 0] = 0.0  # at first a prompt's beams are all alike: continue one of them
 
     logits = np.repeat(reader.read(prompts, mask), n, axis=0)  # (P, T) -> (P, V) -> (P n, V)
     reader.select(np.repeat(still_open, n))
@@ -69,7 +69,7 @@ def beam_search(
         scores = np.where(ended, sums, -np.inf) / length**length_penalty
         finished.add(still_open, texts[:, :n], scores[:, :n], length)
 
-        # The best n of those that have not ended go on. If there are fewer, others fill their places with sums of -inf.
+        # Continue the best n that have not ended. If there are fewer, others fill the places with sums of -inf.
         sums = np.where(ended, -np.inf, sums)
         going = np.argsort(ended, axis=1, kind="stable")[:, :n]  # (P, n)
         beams, tokens, sums, texts = (_take(x, going) for x in (beams, tokens, sums, texts))
@@ -80,7 +80,7 @@ def beam_search(
             done |= finished.worst(still_open) > -np.inf
         if done.all():
             break
-        rows = np.arange(len(done))[:, np.newaxis] * n + beams  # (P, n), what the beams are among the sequences read
+        rows = np.arange(len(done))[:, np.newaxis] * n + beams  # (P, n), the beams' rows in the session
         still_open, rows, tokens, sums, texts = (x[~done] for x in (still_open, rows, tokens, sums, texts))
         reader.select(rows.ravel())
         logits = reader.read(tokens.reshape(-1, 1))  # (P n, 1) -> (P n, V)
@@ -90,7 +90,7 @@ def beam_search(
 def _best_continuations(logits: np.ndarray, sums: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """logits (P n, V), sums (P, n) -> beams, tokens and sums of each prompt's k best continuations, (P, k), best first.
 
-    The k best are among the k best of each beam: only those are sorted. If there are fewer than k, so are given.
+    The k best are among the k best of each beam, so only those are sorted. If fewer than k exist, K is smaller.
     """
     p, n = sums.shape
     each = min(k, logits.shape[1])
@@ -102,7 +102,7 @@ def _best_continuations(logits: np.ndarray, sums: np.ndarray, k: int) -> tuple[n
 
 
 def _log_sum_exp(logits: np.ndarray) -> np.ndarray:
-    """(R, V) -> (R, 1) float64: what is to be taken from logits to make them log-probabilities."""
+    """logits (R, V) -> (R, 1) float64: log Σ exp(logits), which subtracted from logits gives log-probabilities."""
     peak = logits.max(axis=1, keepdims=True)
     return peak + np.log(np.exp(logits - peak).sum(axis=1, keepdims=True, dtype=np.float64))
 
@@ -117,7 +117,7 @@ class Finished:
 
     def __init__(self, prompts: int, n: int, max_new_tokens: int, pad: int):
         self._texts = np.full((prompts, n, max_new_tokens), pad)
-        self._scores = np.full((prompts, n), -np.inf)  # where there is none yet
+        self._scores = np.full((prompts, n), -np.inf)  # -inf: no text yet
         self._lengths = np.zeros((prompts, n), np.int64)
 
     def add(self, prompts: np.ndarray, texts: np.ndarray, scores: np.ndarray, length: int) -> None:

@@ -1,11 +1,11 @@
-"""Prompts of different lengths side by side: padding on the left, and the mask that tells it from tokens.
+"""Prompts of different lengths side by side: padding on the left, and the mask that marks it.
 
     input_ids       attention_mask
     [[0, 0, 7, 4],  [[0, 0, 1, 1],
      [5, 1, 3, 9]]   [1, 1, 1, 1]]
 
-A model writes after the last column, so a shorter prompt has its padding before it: padding after it would stand
-between the prompt and what is written.
+A model writes after the last column. So padding comes before a shorter prompt: after it, padding would stand between
+the prompt and what the model writes.
 """
 
 import numpy as np
@@ -17,8 +17,7 @@ from tinygrad_gpt.tensor import plain_array, plain_ids
 
 def pad_left(prompts, pad_id: int) -> tuple[np.ndarray, np.ndarray]:
     """Lists of ids -> input_ids (B, T) int64, filled up on the left with pad_id to the length T of the longest, and
-    attention_mask (B, T) int64, 1 for a token and 0 for padding. Raises ValueError where there is no prompt, or an
-    empty one."""
+    attention_mask (B, T) int64, 1 for a token and 0 for padding. Raises ValueError for an empty list or prompt."""
     if isinstance(prompts, str) or not hasattr(prompts, "__iter__"):
         raise TypeError(f"pad_left: expected a list of prompts, each a list of ids, got {shown(prompts)}")
     prompts = [to_numpy(plain_ids(prompt, "pad_left", "ids in each prompt")) for prompt in prompts]
@@ -39,41 +38,41 @@ def pad_left(prompts, pad_id: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def without_shared_padding(input_ids: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """The columns (B, T) from the first on in which any prompt has a token, and None for a mask that hides nothing."""
+    """The prompts and the mask without leading columns that are padding in every row; None for a mask of ones."""
     first = np.argmax(mask.any(axis=0))
     input_ids, mask = input_ids[:, first:], mask[:, first:]
     return input_ids, None if mask.all() else mask
 
 
 def position_ids(attention_mask) -> Array:
-    """attention_mask (B, T) -> the place of each token among the real ones of its row, (B, T); 0 for padding."""
+    """attention_mask (B, T) -> (B, T): how many tokens of its row stand before each token; 0 for padding."""
     mask = plain_array(attention_mask).astype(np.int64)
     return np.where(mask == 1, np.cumsum(mask, axis=1) - 1, 0)
 
 
 def prompt_ids(ids) -> np.ndarray:
-    """The ids of a prompt, or of several, on the CPU. Raises TypeError for what is no integers."""
+    """The ids of a prompt, or of several, on the CPU. Raises TypeError for anything but integers."""
     return to_numpy(plain_ids(ids, "generate", "ids in the prompt"))
 
 
 def check_ids(ids: np.ndarray, vocab_size: int) -> None:
-    """Raises IndexError for an id that is not in the vocabulary."""
+    """Raise IndexError for an id that is not in the vocabulary."""
     if ids.min() < 0 or ids.max() >= vocab_size:
         bad = ids[(ids < 0) | (ids >= vocab_size)][0]
         raise IndexError(f"generate: expected ids in 0 .. {vocab_size - 1} in the prompt, got {bad}")
 
 
 def check_model(model) -> None:
-    """Raises TypeError for what cannot write."""
+    """Raise TypeError for anything but a language model."""
     if not (hasattr(model, "config") and hasattr(model, "next_logits")):
         raise TypeError(f"generate: expected a language model, such as GPT, got {shown(model)}")
 
 
 def check_prompts(input_ids, attention_mask, padding: int | None, vocab_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """input_ids (B, T) as int64, and attention_mask (B, T) as booleans: where None is given, False for id `padding`.
+    """input_ids (B, T) as int64, and attention_mask (B, T) as booleans; None becomes a mask of False at id `padding`.
 
-    Raises what check_ids does, and ValueError for other shapes, for a mask of other values than 0 and 1, and for
-    padding anywhere but on the left.
+    Raises what check_ids raises, and ValueError for other shapes, for mask values other than 0 and 1, and for padding
+    anywhere but on the left.
     """
     input_ids = prompt_ids(input_ids)
     if input_ids.ndim != 2 or input_ids.size == 0:

@@ -1,4 +1,4 @@
-"""Which token comes next: the distribution that it is drawn from, and the draw."""
+"""Choose the next token: the distribution to draw it from, and the draw."""
 
 import numpy as np
 
@@ -14,10 +14,10 @@ def token_probabilities(
 
     temperature  divides the logits: below 1 surer, above 1 wilder; 0 always takes the likeliest token
     top_k        keep the k likeliest tokens only
-    top_p        keep, of those, the fewest likeliest whose probabilities sum to p or more (Holtzman et al., "The
-                 curious case of neural text degeneration", 2020, section 3.1)
+    top_p        of those, keep the smallest number of likeliest tokens that have probability p or more together
+                 (Holtzman et al., "The curious case of neural text degeneration", 2020, section 3.1)
 
-    What is kept is scaled to sum to 1. Between equals the lower id is the likelier one.
+    The probabilities of the tokens kept are scaled to sum to 1. Of two equal ones the lower id counts as likelier.
 
     Raises ValueError for logits that are not finite, or of another shape.
     """
@@ -33,7 +33,7 @@ def token_probabilities(
 
 
 def draw_token(logits: np.ndarray, rng: np.random.Generator, temperature: float, top_k, top_p) -> int:
-    """One token, each with its probability from `token_probabilities`; it takes one number from rng."""
+    """Draw a token by the probabilities of `token_probabilities`; this takes one number from rng."""
     ids, probabilities = _kept_tokens(logits, temperature, top_k, top_p)
     return int(ids[_draw(probabilities, rng)])
 
@@ -53,7 +53,7 @@ def check_finite(logits: np.ndarray) -> None:
 
 
 def check_sampling(who: str, temperature, top_k, top_p) -> tuple[float, int | None, float | None]:
-    """The three as Python numbers. Raises TypeError and ValueError for what cannot be."""
+    """The three as Python numbers. Raises TypeError and ValueError for impossible values."""
     return (
         number(who, "temperature", temperature, low=0),
         integer(who, "top_k", top_k, low=1, or_none=True),
@@ -62,9 +62,9 @@ def check_sampling(who: str, temperature, top_k, top_p) -> tuple[float, int | No
 
 
 def _kept_tokens(logits: np.ndarray, temperature: float, top_k: int | None, top_p: float | None) -> tuple:
-    """The tokens that `token_probabilities` keeps, as a rising index, and their probabilities, which sum to 1.
+    """The ids that `token_probabilities` keeps, rising, and their probabilities, which sum to 1.
 
-    Sorting the whole vocabulary would take as long as a good part of the model, so only what is kept is sorted.
+    Sorting the whole vocabulary would take as long as a good part of the model, so this sorts only what it keeps.
     """
     if temperature == 0:
         return np.argmax(logits, keepdims=True), np.ones(1)
@@ -81,9 +81,9 @@ def _kept_tokens(logits: np.ndarray, temperature: float, top_k: int | None, top_
 
 def _weights(logits: np.ndarray, temperature: float) -> np.ndarray:
     """exp(logits / temperature) in float64, up to a factor that makes the largest 1."""
-    weights = logits.astype(np.float64)  # and then in place: new memory for the whole vocabulary takes longer to get
+    weights = logits.astype(np.float64)  # then in place: new memory for the whole vocabulary takes longer
     weights -= weights.max()
-    with np.errstate(over="ignore"):  # a temperature near 0 takes all but the likeliest to -inf, as it should
+    with np.errstate(over="ignore"):  # a temperature near 0 sends all but the likeliest to -inf, as it should
         weights /= temperature
     return np.exp(weights, out=weights)
 
@@ -92,16 +92,16 @@ def _nucleus(logits: np.ndarray, temperature: float, k: int, p: float) -> np.nda
     """The ids of the fewest likeliest tokens that have probability p together, among the k likeliest."""
     total = _weights(logits if k == len(logits) else logits[likeliest(logits, k)], temperature).sum()
     tried = 256
-    while True:  # mostly the first few will do
+    while True:  # mostly the first few suffice
         ids = likeliest(logits, min(tried, k))
         shares = _weights(logits[ids], temperature) / total
-        before = np.cumsum(shares) - shares  # what the likelier ones have together; below p, one more is needed
+        before = np.cumsum(shares) - shares  # the sum of the likelier ones; below p, one more is needed
         if tried >= k or before[-1] >= p:
             return ids[before < p]
         tried *= 8
 
 
 def _draw(probabilities: np.ndarray, rng: np.random.Generator) -> int:
-    """One index, each with its probability: where a uniform number falls among the cumulative sums."""
+    """Draw an index by its probability: where a uniform number falls among the cumulative sums."""
     sums = np.cumsum(probabilities)
     return int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))

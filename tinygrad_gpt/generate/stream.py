@@ -1,4 +1,4 @@
-"""`generate`: one sequence, given out token by token."""
+"""`generate`: one sequence, token by token."""
 
 from collections.abc import Iterator
 
@@ -23,22 +23,21 @@ def generate(
     seed: int | None = None,
     stop_token: int | None = None,
 ) -> Iterator[int]:
-    """Token ids that the model writes after the prompt, each as soon as it is drawn.
+    """Yield the token ids that the model writes after the prompt, each as soon as it is drawn.
 
     prompt_ids                 (T,) integers, T >= 1
     max_new_tokens             how many tokens to write at most
-    temperature, top_k, top_p  what is drawn from: see token_probabilities
+    temperature, top_k, top_p  the distribution to draw from: see token_probabilities
     seed                       of the draws; None takes one from the package's stream (random_stream.manual_seed)
-    stop_token                 end when this token is drawn; it is not given out
+    stop_token                 end when this token is drawn; it is not yielded
 
-    The model sees at most its last block_size tokens. It reads the prompt once (the last block_size tokens of a longer
-    one) and keeps the keys and values in a cache, so that a new token costs one position. Positions are learned, which
-    means that a full cache cannot slide by one: then the model starts over from the last block_size // 2 tokens. So the
-    context that a token is drawn from is between half and all of block_size, and starting over costs no more, per
-    token, than one more position.
+    The model sees at most the last block_size tokens. It reads the prompt once (the last block_size tokens of a longer
+    one) and keeps the keys and values in a cache, so that a new token costs one position. Positions are learned, so a
+    full cache cannot slide by one: the model starts over from the last block_size // 2 tokens. The context of a token
+    is therefore between half and all of block_size, and starting over costs no more, per token, than one more position.
 
-    Dropout is off. Raises ValueError at once, not at the first token, for values that cannot be, and later for logits
-    that are not finite.
+    Dropout is off. Raises ValueError at once, not at the first token, for impossible values, and later for logits that
+    are not finite.
     """
     check_model(model)
     prompt = ids_of(prompt_ids)
@@ -54,9 +53,9 @@ def generate(
 
 
 def _write(model, context: list[int], max_new_tokens: int, temperature, top_k, top_p, rng, stop_token) -> Iterator[int]:
-    """The generator behind `generate`, whose arguments have been checked."""
+    """The generator behind `generate`, for checked arguments."""
     block_size = model.config.block_size
-    context = context[-block_size:]  # what the model looks at: it has read it, but for the last `unread` tokens
+    context = context[-block_size:]  # the model has read all of it but the last `unread` tokens
     unread = len(context)
     reader = DecodingSession(model, rows=1)
     for _ in range(max_new_tokens):

@@ -1,4 +1,4 @@
-"""Text from a trained model."""
+"""Text from a trained model: prompts as ids, and tokens as text."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ NO_TEXT = "\N{REPLACEMENT CHARACTER}"
 
 
 def encode_prompt(tokenizer: Tokenizer, prompt: str, fallback: int = 0) -> np.ndarray:
-    """The ids to begin with, (N,) int64: those of `prompt`, or, if it is empty, of a line end.
+    """The ids to begin with, (N,) int64: those of `prompt`, or of a line end if it is empty.
 
     A tokenizer that has no line end gets the id `fallback`. Raises UserError for a prompt that has no ids.
     """
@@ -25,14 +25,14 @@ def encode_prompt(tokenizer: Tokenizer, prompt: str, fallback: int = 0) -> np.nd
             raise
         ids = np.array([], dtype=np.int64)
     if prompt and not len(ids):
-        raise UserError(f"the prompt {shown(prompt)} is no token of this model")
+        raise UserError(f"this model has no token for the prompt {shown(prompt)}")
     return ids if len(ids) else np.array([fallback])
 
 
 def stream_text(model, tokenizer: Tokenizer, prompt: np.ndarray, tokens: int, **how) -> Iterator[str]:
-    """What the model writes after the prompt, piece by piece as it comes. `how`: the settings of `generate`."""
+    """Yield the text that the model writes after the prompt, piece by piece. `how`: the settings of `generate`."""
     decoder = tokenizer.decoder()
     for token in generate(model, prompt, tokens, **how):
-        # A model may have more ids than its tokenizer, which nobody has trained: they have no text.
+        # A model may have more ids than its tokenizer. Those are untrained and have no text.
         yield decoder.feed(token) if token < tokenizer.vocab_size else NO_TEXT
     yield decoder.finish()

@@ -1,4 +1,4 @@
-"""CausalLM: a GPT with the manners of Hugging Face transformers, for real checkpoints and for what is done with them.
+"""CausalLM: a GPT with the interface of Hugging Face transformers, for real checkpoints and work with them.
 
     model = GPT2.from_pretrained("openai-community/gpt2")
     output = model(input_ids, labels=input_ids, output_hidden_states=True)
@@ -23,7 +23,7 @@ from tinygrad_gpt.models.hf.layout import FAMILIES, Layout
 from tinygrad_gpt.models.hf.pretrained import load_pretrained, save_pretrained
 from tinygrad_gpt.tensor import plain_array, plain_ids
 
-IGNORED = -100  # a label that counts for nothing
+IGNORED = -100  # a label that the loss leaves out
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class CausalLMOutput:
 
     logits         (B, T, V): at each position, scores for the token that comes next
     loss           mean cross-entropy in nats of the labels; None without them
-    hidden_states  n_layer + 1 of (B, T, C): the embeddings, what each block but the last made, what the head reads
-    attentions     n_layer of (B, H, T, T), before dropout and without gradients; computed for this once
+    hidden_states  n_layer + 1 of (B, T, C): the embeddings, the outputs of all blocks but the last, the head's input
+    attentions     n_layer of (B, H, T, T), before dropout and without gradients; computed only to be returned
     """
 
     logits: Tensor
@@ -43,7 +43,10 @@ class CausalLMOutput:
 
 
 class CausalLM(GPT):
-    """A GPT that is called as transformers' models are. Base of GPT1 and GPT2, each with the `layout` of its files."""
+    """A GPT that you call as you call transformers' models. Base of GPT1 and GPT2.
+
+    layout  how a subclass's files are laid out; config.json's model_type leads from a file to the subclass
+    """
 
     layout: Layout
 
@@ -63,17 +66,17 @@ class CausalLM(GPT):
         output_hidden_states: bool = False,
         output_attentions: bool = False,
     ) -> CausalLMOutput:
-        """Logits for the next token at every position, and what else is asked for.
+        """Logits for the next token at every position; on request the loss, hidden states and attention weights.
 
         input_ids       (B, T) integers
         attention_mask  (B, T): 1 for a token to look at, 0 for padding. What comes out at padding means nothing
         position_ids    (B, T) or (1, T) integers; None: 0 .. T-1, on padding too. A batch that is padded on the left
                         wants `position_ids(attention_mask)`
-        labels          (B, T) integers, mostly input_ids themselves: they are shifted here, so that position t predicts
-                        label t + 1. -100 counts for nothing: give it to padding, which the mask alone does not take
-                        out of the loss, and to the first token after padding, which would be predicted from it
+        labels          (B, T) integers, mostly input_ids themselves: this method shifts them, so that position t
+                        predicts label t + 1. The label -100 is ignored. Give it to padding, which the mask alone does
+                        not take out of the loss, and to the first token after padding: padding would predict it
 
-        Raises what GPT.features raises, and ValueError for labels of another shape or of which none counts.
+        Raises what GPT.features raises, and ValueError for labels of another shape or if all are ignored.
         """
         blocks = [f"blocks.{i}" for i in range(self.config.n_layer)]
         states = ["dropout", *blocks[:-1]] if output_hidden_states else []
@@ -89,7 +92,7 @@ class CausalLM(GPT):
     def log_prob(self, input_ids, attention_mask=None) -> np.ndarray:
         """log p(text) in nats of each row, (B,): the sum of log p(token | tokens before it) over all but the first.
 
-        attention_mask  (B, T): 0 for padding, on either side, which counts for nothing
+        attention_mask  (B, T): 0 for padding, on either side, which is ignored
         """
         ids = to_numpy(signed_ids(input_ids))
         mask = np.ones_like(ids) if attention_mask is None else to_numpy(plain_array(attention_mask, "attention_mask"))
@@ -113,9 +116,9 @@ class CausalLM(GPT):
 
 
 def next_tokens(labels) -> Array:
-    """labels (B, T) -> what each position is to predict, (B, T): the label to its right, and nothing at the end.
+    """labels (B, T) -> targets (B, T), the label to the right of each position, and IGNORED at the end.
 
-    Shifting the labels spares a copy of the logits, which are V times as large.
+    Shifting the labels saves a copy of the logits, which are V times as large.
     """
     labels = signed_ids(labels, "labels")
     if labels.ndim != 2:
@@ -126,9 +129,9 @@ def next_tokens(labels) -> Array:
 
 
 def signed_ids(ids, name: str = "ids") -> Array:
-    """ids as a plain array in which IGNORED has a place: token files keep them in unsigned integers.
+    """ids as a plain array that can hold IGNORED; token files keep them in unsigned integers, which cannot.
 
-    Raises IndexError for one that is no int64, and might become IGNORED as one.
+    Raises IndexError for an id that int64 cannot hold: it might wrap round to IGNORED.
     """
     ids = plain_ids(ids, "GPT", name)
     if ids.dtype.kind != "u":

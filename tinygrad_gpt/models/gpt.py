@@ -23,7 +23,7 @@ from tinygrad_gpt.recompute import recompute
 from tinygrad_gpt.settings import SettingError, check_settings, setting
 from tinygrad_gpt.tensor import plain_array, plain_ids
 
-STD = 0.02  # with which a GPT's matrices are drawn
+STD = 0.02  # standard deviation of a GPT's initial matrices
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class GPTConfig:
 
 
 def check_config(config) -> GPTConfig:
-    """`config` itself. Raises TypeError for what is no GPTConfig."""
+    """`config` itself. Raises TypeError if it is not a GPTConfig."""
     if not isinstance(config, GPTConfig):
         hint = ": write GPTConfig(**settings)" if isinstance(config, dict) else ""
         raise TypeError(f"GPT: expected a GPTConfig, got {shown(config)}{hint}")
@@ -76,7 +76,7 @@ def check_config(config) -> GPTConfig:
 
 
 def count_parameters(config: GPTConfig) -> int:
-    """The parameters of a GPT, without making it."""
+    """The number of parameters of a GPT, without making it."""
     c = config.n_embd
     norm = c * (1 + config.bias)
     attention = 4 * c * c + 4 * c * config.bias  # q, k, v, out
@@ -96,7 +96,7 @@ class GPT(Module):
     write to it start smaller by 1/√(2 n_layer) (2019, section 2.3). With norm="post" each sum is normalised at once,
     and GPT-1 has no such factor.
 
-    recompute  whether training keeps only what goes into each block, and runs the block again in backward
+    recompute  whether training keeps only each block's input, and runs the block again in backward
     """
 
     recompute = False
@@ -133,7 +133,7 @@ class GPT(Module):
     def forward(self, ids, cache: KVCache | None = None) -> Tensor:
         """ids (B, T) -> logits (B, T, V).
 
-        With a cache, `ids` are the positions that follow those it holds, and it holds them too afterwards.
+        With a cache, `ids` are the positions after those that it holds; then it holds these too.
 
         Raises ValueError for more positions than block_size, IndexError for an id that is not in 0 .. vocab_size-1.
         """
@@ -147,15 +147,15 @@ class GPT(Module):
         attention_mask=None,
         position_ids=None,
     ) -> Tensor:
-        """ids (B, T) -> (B, T, C), what the head makes its logits from.
+        """ids (B, T) -> (B, T, C), from which the head makes its logits.
 
-        attention_mask  (B, T), those in the cache included: 1 for a token to look at, 0 for padding
-        position_ids    (B, T) or (1, T) integers: the place of each token; None: one after the other, from those in
-                        the cache on
+        attention_mask  (B, T), positions in the cache included: 1 for a token to look at, 0 for padding
+        position_ids    (B, T) or (1, T) integers: the position of each token; None: consecutive, after those in the
+                        cache
 
         Raises ValueError for ids or a mask of another shape, for other values in the mask, and for more positions than
         block_size; TypeError for ids that are not integers; IndexError for an id that is not in 0 .. vocab_size - 1 or
-        a place not in 0 .. block_size - 1.
+        a position that is not in 0 .. block_size - 1.
         """
         ids = _as_ids(ids)
         if not isinstance(cache, KVCache | None):
@@ -182,11 +182,11 @@ class GPT(Module):
         return x if self.final_norm is None else self.final_norm(x)
 
     def loss(self, ids, targets) -> Tensor:
-        """Mean cross-entropy in nats per token: ids (B, T), and at each position the token that follows it."""
+        """Mean cross-entropy in nats per token; `targets` (B, T) holds the token that follows each of `ids` (B, T)."""
         return F.cross_entropy(self.head(self.features(ids)), _as_ids(targets, "targets"))
 
     def next_logits(self, ids, cache: KVCache | None = None, *, attention_mask=None, position_ids=None) -> Tensor:
-        """ids (B, T) -> logits (B, V) of the token that follows the last position: all that generation asks for."""
+        """ids (B, T) -> logits (B, V) of the token after the last position, which is all that generation needs."""
         x = self.features(ids, cache, attention_mask=attention_mask, position_ids=position_ids)
         return self.head(x[:, -1])  # (B, T, C) -> (B, C) -> (B, V)
 
@@ -199,7 +199,7 @@ class GPT(Module):
 
 
 def _as_ids(ids, name: str = "ids") -> Array:
-    """(B, T) integers as a plain array, whatever they came in."""
+    """Integers (B, T), given as a Tensor, an array or lists, as a plain array."""
     ids = plain_ids(ids, "GPT", name)
     if ids.ndim != 2 or ids.shape[1] == 0:
         raise ValueError(f"GPT: expected {name} of shape (B, T) with T >= 1, got {ids.shape}")
@@ -207,9 +207,9 @@ def _as_ids(ids, name: str = "ids") -> Array:
 
 
 def _as_mask(attention_mask, shape: tuple[int, int], like: Array) -> Array | None:
-    """(B, T) of ones and zeros -> (B, 1, 1, T) of booleans, as attention takes them; None where nothing is masked.
+    """(B, T) of ones and zeros -> (B, 1, 1, T) of booleans, as attention takes them; None if nothing is masked.
 
-    Its values are looked at on the CPU, where masks come from; then it goes where `like` is.
+    Its values are checked on the CPU, where masks come from; then it moves to the device of `like`.
     """
     if attention_mask is None:
         return None

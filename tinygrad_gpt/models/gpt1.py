@@ -39,7 +39,7 @@ LAYOUT = Layout(
     modules={
         "token_embedding": "transformer.tokens_embed",
         "position_embedding": "transformer.positions_embed",
-        **BLOCK_MODULES,  # ln_1 stands after attention here, ln_2 after the feed-forward; there is no norm at the end
+        **BLOCK_MODULES,  # ln_1 stands after attention, ln_2 after the feed-forward; no norm follows the last
         "head": "lm_head",
     },
 )

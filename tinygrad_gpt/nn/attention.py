@@ -12,7 +12,7 @@ from tinygrad_gpt.nn.watching import is_watched, show
 class MultiHeadAttention(Module):
     """Every position of x gathers what it looks for from the positions of a source: H heads, D = C/H channels each.
 
-    Self-attention, where x is its own source, is the default:  attention(x)          x (B, T, C) -> (B, T, C)
+    Self-attention, the default, in which x is its own source:  attention(x)          x (B, T, C) -> (B, T, C)
     Cross-attention, with c_source given:                       attention(x, source)  source (B, Ts, c_source)
 
     c         channels C of x and of the result
@@ -22,7 +22,7 @@ class MultiHeadAttention(Module):
     causal    whether a position sees only those up to itself
     dropout   on the attention weights
     scale     what the scores are multiplied by; None: 1/√D
-    std, residual_std  of the weights of q, k, v and of out, as Linear draws them
+    std, residual_std  standard deviations of the initial weights of q, k, v and of out; None: that of Linear
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class MultiHeadAttention(Module):
 
 
 def _split_heads(x: Tensor, n_head: int) -> Tensor:
-    """(B, T, H D) -> (B, H, T, D), as a view: nothing moves."""
+    """(B, T, H D) -> (B, H, T, D), as a view: nothing is copied."""
     if x.ndim != 3:
         raise ValueError(f"MultiHeadAttention: expected x, and a source, of shape (B, T, C), got {x.ndim} axes")
     b, t, c = x.shape
@@ -95,6 +95,6 @@ def _split_heads(x: Tensor, n_head: int) -> Tensor:
 
 
 def _join_heads(x: Tensor) -> Tensor:
-    """(B, H, T, D) -> (B, T, H D); a view where the memory is laid out as (B, T, H, D), which kernels see to."""
+    """(B, H, T, D) -> (B, T, H D); a view if the memory is laid out as (B, T, H, D), as kernels make it."""
     b, h, t, d = x.shape
     return F.reshape(F.transpose(x, (0, 2, 1, 3)), (b, t, h * d))

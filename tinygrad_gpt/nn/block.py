@@ -1,4 +1,4 @@
-"""Block: one layer of a Transformer, attention between positions and then thought at each of them."""
+"""Block: one layer of a Transformer, attention across positions, then a feed-forward net at each of them."""
 
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.autograd import Tensor
@@ -16,14 +16,14 @@ class Block(Module):
     """x (B, T, C) -> (B, T, C).
 
     norm     where the layer norms stand. "post": after each residual sum, as in the first Transformer, GPT-1 and BERT.
-             "pre": before attention and feed-forward, as in GPT-2 and since; the residual stream then runs from input
-             to output untouched by any norm, which makes deep models easier to train (Xiong et al., "On layer
-             normalization in the Transformer architecture", 2020), and needs one norm after the last block.
+             "pre": before attention and feed-forward, as in GPT-2 and since. The residual stream then runs from input
+             to output untouched by any norm. Deep models train more easily so (Xiong et al., "On layer normalization
+             in the Transformer architecture", 2020), and need one norm after the last block.
     dropout       on what each half adds to the residual stream
     attn_dropout  on the attention weights; None: as `dropout`
     scale         what the attention's scores are multiplied by; None: 1/√D
-    std           standard deviation of the matrices; None: each as Linear draws it
-    residual_std  that of the two whose results are added to the residual stream; None: likewise
+    std           standard deviation of the initial weights; None: that of Linear
+    residual_std  standard deviation for the two matrices that write to the residual stream; None: that of Linear
 
     The other settings are those of MultiHeadAttention, FeedForward and LayerNorm.
     """

@@ -1,4 +1,4 @@
-"""Dropout: forget a random part of the activations in training, so that no unit relies on one other alone."""
+"""Dropout: zero a random part of the activations in training, so that no unit relies on a single other one."""
 
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import number

@@ -1,4 +1,4 @@
-"""FeedForward: what a Transformer block does to every position by itself."""
+"""FeedForward: the part of a Transformer block that works on every position by itself."""
 
 from functools import partial
 
@@ -19,11 +19,11 @@ ACTIVATIONS = {
 
 
 class FeedForward(Module):
-    """x (..., C) -> (..., C) by way of `hidden` channels: up, an activation, down.
+    """x (..., C) -> (..., C) through `hidden` channels: up, an activation, down.
 
     hidden      4C by default, as in every model since Vaswani et al. (2017, section 3.3)
     activation  "gelu_tanh" (GPT-1 and GPT-2), "gelu" (exact; BERT), "relu" (the first Transformer), "silu" or "tanh"
-    std, residual_std  of the weights of up and down, as Linear draws them
+    std, residual_std  standard deviations of the initial weights of up and of down; None: that of Linear
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class FeedForward(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.up(x)  # (..., C) -> (..., hidden)
-        if self.activation == "gelu_tanh":  # with `down` in one op, to keep one array of this size and not two
+        if self.activation == "gelu_tanh":  # one op with `down`, to keep one array of this size, not two
             y = F.gelu_linear(x, self.down.weight, self.down.bias)  # -> (..., C)
             show(self.down, output=y)
             return y

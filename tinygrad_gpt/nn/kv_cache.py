@@ -1,7 +1,7 @@
 """KVCache: the keys and values of the positions that a causal model has already seen.
 
-They do not change when positions follow them, since a causal model's past never looks at its future. Kept, they spare
-generation from running the whole sequence through the model again for each new token: a new position computes its own
+They do not change when positions follow, since a causal model's past never looks at its future. So generation keeps
+them, and need not run the whole sequence through the model again for each new token: a new position computes its own
 query, key and value, and attends to the cache.
 """
 
@@ -33,10 +33,10 @@ class LayerCache:
         return self._append(k.data, v.data)
 
     def extend_by_qkv(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same for queries, keys and values as one linear layer makes them, (B, T, 3 H D); returns the new
-        queries (B, H, T, D) and all keys and values so far.
+        """Append new positions, given as one linear layer makes queries, keys and values: qkv (B, T, 3 H D). Returns
+        the new queries (B, H, T, D), and all keys and values so far.
 
-        It works on plain arrays, which spares every layer three ops for each new token.
+        This works on plain arrays, which saves every layer three ops for each new token.
         """
         _refuse_gradients(qkv)
         b, t, c = qkv.shape
@@ -63,7 +63,7 @@ def _refuse_gradients(*new: Tensor) -> None:
 
 
 class KVCache:
-    """One LayerCache per layer, all in one array that is made once: a new token writes its row, and nothing is moved.
+    """One LayerCache per layer, all in one array that is made once: a new token writes its row, and nothing moves.
 
     like  an array of the model's kind and dtype
     """
@@ -82,15 +82,15 @@ class KVCache:
         return self.layers[0].length
 
     def clear(self) -> None:
-        """Forget them all; the memory stays."""
+        """Forget all positions; the memory stays."""
         for layer in self.layers:
             layer.length = 0
 
     def select(self, rows: np.ndarray) -> None:
-        """From now on, hold these of the B sequences: rows (R,), in this order; one that comes twice is held twice.
+        """Keep these of the B sequences: rows (R,), in this order; one that comes twice is kept twice.
 
-        Beam search goes on with one beam several times and with another not at all, and a batch goes on without the
-        sequences that have ended. What stays where it is is not copied; only more than B need new memory.
+        Beam search continues one beam several times and drops another; a batch drops the sequences that have ended.
+        Sequences that keep their place are not copied, and only more than B need new memory.
         """
         before, places = self._everything, np.arange(len(rows))
         layers, two, b, h, capacity, d = before.shape

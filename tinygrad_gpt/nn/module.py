@@ -7,9 +7,9 @@
         def forward(self, x):
             return x + self.by
 
-There is nothing to register. What a Module holds is found by walking over its attributes, in the order in which they
-were set, and through lists, tuples and dictionaries among them. The way to a Parameter is its name: in
-`blocks.0.norm.bias`, `blocks` is an attribute of the model, a list, and `norm` an attribute of its first element.
+There is nothing to register. A Module finds what it holds by walking over its attributes, in the order in which they
+were set, and through lists, tuples and dictionaries among them. The path to a Parameter is its name: in
+`blocks.0.norm.bias`, `blocks` is an attribute of the model, a list, and `norm` is an attribute of its first element.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from tinygrad_gpt.state_dict import check_state, plain_state
 
 
 class Parameter(Tensor):
-    """A Tensor that is trained: its gradient is wanted, and a Module that holds it counts it as its own."""
+    """A Tensor that is trained: it requires a gradient, and the Module that holds it finds it."""
 
     __slots__ = ()
 
@@ -58,8 +58,8 @@ class Module:
     # --- what it holds ---
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """(name, Parameter) for each Parameter in the order of the walk; one with several names comes once, under the
-        first of them."""
+        """(name, Parameter) for each Parameter in the order of the walk. One with several names comes once, under the
+        first."""
         seen = set()
         for name, leaf in _walk(self, "", set()):
             if isinstance(leaf, Parameter) and id(leaf) not in seen:
@@ -86,8 +86,8 @@ class Module:
         raise ValueError(f"{type(self).__name__}: this {type(module).__name__} is not inside")
 
     def watching(self, *patterns: str) -> AbstractContextManager[Watch]:
-        """Inside this block, look at the modules whose paths fit one of the patterns, or at all if there are none:
-        see nn/watching.py. Raises ValueError for a pattern that fits no path."""
+        """Inside this block, watch the modules with paths that fit one of the patterns; without patterns, all of them.
+        See nn/watching.py. Raises ValueError for a pattern that fits no path."""
         return watching(dict(self.named_modules()), patterns)
 
     def num_parameters(self) -> int:
@@ -97,7 +97,7 @@ class Module:
     # --- what it does to all of them ---
 
     def train(self, mode: bool = True) -> "Module":
-        """Set training mode (dropout drops) here and in every Module inside, or evaluation mode. Returns self."""
+        """Set training mode (dropout drops), or evaluation mode, on this Module and on all inside it. Returns self."""
         mode = flag("train", "mode", mode)
         for module in self.modules():
             module.training = mode
@@ -109,7 +109,7 @@ class Module:
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Inside this block evaluation mode is set; after it, every Module has the mode again that it had before."""
+        """Inside this block evaluation mode is set; after it, every Module has its earlier mode again."""
         before = [(module, module.training) for module in self.modules()]
         self.eval()
         try:
@@ -127,8 +127,8 @@ class Module:
         """Convert all Parameters to float32 or float64, or move them to a device ("cuda", "cpu", "auto"), in place;
         their gradients are forgotten. Returns self.
 
-        They stay the same Parameters, so tied weights stay tied. Do it before making an optimiser: its running means
-        have the dtype, and the place, that the Parameters had.
+        They stay the same Parameters, so tied weights stay tied. Do it before you make an optimiser: its running means
+        have the dtype and the device that the Parameters had.
         """
         for p in self.parameters():
             p.data, p.grad = cast_or_move(p.data, dtype_or_device), None
@@ -137,16 +137,16 @@ class Module:
     # --- saving and loading ---
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Name -> array for every Parameter. On the CPU these are the Parameters' own arrays, which the next update
-        will change: copy them to keep a snapshot."""
+        """Name -> array for every Parameter. On the CPU these are the Parameters' own arrays. The next update changes
+        them: copy them to keep a snapshot."""
         return {name: to_numpy(p.data) for name, p in self.named_parameters()}
 
     def load_state_dict(self, state: dict[str, Any], strict: bool = True) -> None:
-        """Copy the arrays of `state` into the Parameters of those names, which keep their dtype and their place in
-        memory (an optimiser that holds them goes on).
+        """Copy the arrays of `state` into the Parameters of those names. These keep their dtype and their memory, so an
+        optimiser that holds them still works.
 
-        Raises ValueError that lists every name that is missing, unexpected, or has another shape; nothing is loaded
-        then. With strict=False missing and unexpected names are passed over; other shapes are still an error.
+        Raises ValueError that lists every name that is missing, unexpected, or has another shape, and loads nothing
+        then. strict=False skips missing and unexpected names; another shape is still an error.
         """
         parameters, state = dict(self.named_parameters()), plain_state(state)
         check_state(type(self).__name__, {name: p.data for name, p in parameters.items()}, state, strict)
@@ -156,10 +156,10 @@ class Module:
 
 
 def _walk(thing: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """(name, thing) for every Module and Parameter that can be reached from `thing`, itself first. What holds others is
-    walked through once, under its first name: so a Module may hold its parent, or share a part with another.
+    """(name, thing) for every Module and Parameter inside `thing`, itself first. Each Module, list or dictionary is
+    visited once, under its first name: so a Module may hold its parent, or share a part with another.
 
-    seen  ids of what was walked through
+    seen  ids of what was visited
     """
     if isinstance(thing, Parameter):
         yield name, thing

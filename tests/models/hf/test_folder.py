@@ -133,12 +133,12 @@ def test_a_shard_that_is_cut_short(sharded):
 def test_an_index_that_names_an_absent_shard(sharded):
     shard = sorted(sharded.glob("model-*.safetensors"))[1]
     shard.unlink()
-    assert f"{sharded / INDEX} names {shard.name}, which is not there" in refusal(sharded)
+    assert f"{sharded / INDEX} names {shard.name}, which is missing" in refusal(sharded)
 
 
 def test_an_index_that_names_a_tensor_its_shard_lacks(sharded):
     edit_index(sharded, lambda weight_map: weight_map.update(extra="model-00001-of-00009.safetensors"))
-    assert "names model-00001-of-00009.safetensors, which is not there" in refusal(sharded)
+    assert "names model-00001-of-00009.safetensors, which is missing" in refusal(sharded)
     shard = sorted(sharded.glob("model-*.safetensors"))[0].name
     edit_index(sharded, lambda weight_map: weight_map.update(extra=shard))
     assert f"says that extra is in {shard}, which does not have it" in refusal(sharded)

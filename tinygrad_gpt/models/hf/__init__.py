@@ -1,4 +1,4 @@
-"""What reads and writes the files of Hugging Face transformers.
+"""Read and write the files of Hugging Face transformers.
 
 pretrained.py  a model from a folder, a folder from a model
 layout.py      the names of settings and tensors, and how the tensors lie

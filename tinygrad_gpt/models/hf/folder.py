@@ -23,9 +23,9 @@ _LARGEST_INDEX = 32 << 20  # bytes
 
 
 def open_weights(folder: Path) -> dict[str, TensorFile]:
-    """Name of each tensor in the folder -> the file that it is in.
+    """Name -> file for each tensor in the folder.
 
-    Raises UserError, naming the file, for one that is missing or damaged, and for an index that does not fit.
+    Raises UserError that names the file if one is missing or damaged, or if the index does not fit.
     """
     if (folder / WEIGHTS).exists():
         file = TensorFile(folder / WEIGHTS)
@@ -37,7 +37,7 @@ def open_weights(folder: Path) -> dict[str, TensorFile]:
         if file_name in ("", ".", "..") or {"/", "\\"} & set(file_name):
             raise UserError(f"{index} names the file {shown(file_name)}, which is not in the same folder: refused")
         if not (folder / file_name).is_file():
-            raise UserError(f"{index} names {file_name}, which is not there")
+            raise UserError(f"{index} names {file_name}, which is missing")
         shard = TensorFile(folder / file_name)
         for tensor in shard.shapes:
             if tensor in weights:
@@ -52,9 +52,9 @@ def open_weights(folder: Path) -> dict[str, TensorFile]:
 def write_folder(
     folder: Path, config: dict[str, Any], tensors: dict[str, np.ndarray], max_shard_size: int = MAX_SHARD_SIZE
 ) -> None:
-    """Write `tensors` and config.json, which comes last, each file atomically; files of earlier weights go.
+    """Write `tensors`, then config.json, each file atomically, and remove files of earlier weights.
 
-    max_shard_size  bytes of tensors in one file, where a tensor is not larger by itself
+    max_shard_size  bytes of tensors in one file; a larger tensor gets a file of its own
 
     Raises UserError when the system refuses.
     """
@@ -63,7 +63,7 @@ def write_folder(
     earlier = {folder / WEIGHTS, folder / INDEX, *folder.glob("model-*-of-*.safetensors")}
     for name, shard in zip(names, shards, strict=True):
         with replacing(folder / name) as file:
-            write_arrays(file, shard, {"format": "pt"})  # what transformers asks for: PyTorch's layout of the tensors
+            write_arrays(file, shard, {"format": "pt"})  # transformers requires it: PyTorch's layout of tensors
     if len(shards) > 1:
         total = sum(array.nbytes for array in tensors.values())
         file_name_of = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}

@@ -1,8 +1,8 @@
-"""Where a checkpoint is: in a folder, in the cache that Hugging Face's libraries share, or on the hub.
+"""Find a checkpoint: in a folder, in the cache that Hugging Face's libraries share, or on the hub.
 
-The cache is read here without those libraries (https://huggingface.co/docs/huggingface_hub/guides/manage-cache):
+This file reads the cache without those libraries (https://huggingface.co/docs/huggingface_hub/guides/manage-cache):
 
-    CACHE/models--OWNER--NAME/refs/REVISION        text: the commit that a branch or tag was at when it was downloaded
+    CACHE/models--OWNER--NAME/refs/REVISION        text: the commit of a branch or tag when it was downloaded
     CACHE/models--OWNER--NAME/snapshots/COMMIT/    the files of that commit
 """
 
@@ -17,7 +17,7 @@ from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.files.storage import read_file, user_path
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-# What is downloaded: no pickles, and no weights for other libraries.
+# Files to download: no pickles, and no weights for other libraries.
 _WANTED = (CONFIG, WEIGHTS, INDEX, "model-*.safetensors", "tokenizer.json", "vocab.json", "merges.txt")
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
@@ -27,12 +27,12 @@ _GPT_OWNER = "openai-community"  # where the hub looks for gpt2, gpt2-medium, ..
 
 
 def find_folder(path_or_hub_id: str | os.PathLike, revision: str | None = None) -> Path:
-    """The folder of a checkpoint with config.json and safetensors weights: a local one of this path, or else the
-    snapshot of a hub id ("gpt2", "openai-community/gpt2") in the cache, or else one that is downloaded into the cache.
+    """The folder of a checkpoint with config.json and safetensors weights: the local folder of this path; else the
+    snapshot of a hub id ("gpt2", "openai-community/gpt2") in the cache; else one that is downloaded into the cache.
 
     revision  branch, tag or commit on the hub; None: main
 
-    Raises UserError that says what was looked for and where, and for weights that are pickled.
+    Raises UserError that says what was not found and where, and for pickled weights.
     """
     path = user_path(arguments.path("from_pretrained", "folder or name", path_or_hub_id))
     if path.is_dir():
@@ -46,12 +46,12 @@ def find_folder(path_or_hub_id: str | os.PathLike, revision: str | None = None) 
         raise UserError(f"there is no folder {path}")
     revision = revision or "main"
     if not _REVISION.fullmatch(revision):
-        raise UserError(f"{shown(revision)} is no name of a revision on the hub")
+        raise UserError(f"{shown(revision)} is not a valid revision name")
     return _in_cache(name, revision) or _checked(_download(name, revision))
 
 
 def _checked(folder: Path) -> Path:
-    """`folder`, which has config.json and safetensors weights. Raises UserError."""
+    """`folder` itself. Raises UserError if it lacks config.json or safetensors weights."""
     if not (folder / CONFIG).is_file():
         raise UserError(f"{folder} has no {CONFIG}: expected a folder as transformers' save_pretrained writes it")
     if not _has_weights(folder):
@@ -66,8 +66,8 @@ def _has_weights(folder: Path) -> bool:
 
 def _pickled(file: Path) -> str:
     return (
-        f"{file} is a pickle, which is not read, since that runs whatever code the file brings: if you trust it, "
-        f"load it with transformers and write it with its save_pretrained, which makes {WEIGHTS}"
+        f"{file} is a pickle; reading it could run any code, so it is refused: if you trust it, load it with "
+        f"transformers and write it with its save_pretrained, which makes {WEIGHTS}"
     )
 
 
@@ -84,7 +84,7 @@ def cache_of_the_hub() -> Path:
 
 
 def _in_cache(name: str, revision: str) -> Path | None:
-    """The snapshot of a hub id, if the cache has one with all that is needed."""
+    """The snapshot of a hub id in the cache; None if it is missing or incomplete."""
     names = [name] if "/" in name else [name, f"{_GPT_OWNER}/{name}"]
     for repository in (cache_of_the_hub() / f"models--{name.replace('/', '--')}" for name in names):
         reference = repository / "refs" / revision
@@ -96,7 +96,7 @@ def _in_cache(name: str, revision: str) -> Path | None:
 
 
 def _has_all_weights(snapshot: Path) -> bool:
-    """Whether no download broke off between the index and the last of its files."""
+    """Whether all weights are present: a download may have broken off after the index."""
     if (snapshot / WEIGHTS).exists():
         return True
     try:
@@ -118,5 +118,5 @@ def _download(name: str, revision: str) -> Path:
         raise UserError(f"{looked}; to download them: pip install 'tinygrad-gpt[hub]'") from None
     try:
         return Path(huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=list(_WANTED)))
-    except Exception as error:  # it has many, of several libraries: not found, no access, offline, no connection
+    except Exception as error:  # of many kinds, from several libraries: not found, no access, offline, no connection
         raise UserError(f"{looked}; the download failed: {type(error).__name__}: {in_short(error, 300)}") from None

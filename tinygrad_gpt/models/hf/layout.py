@@ -1,6 +1,6 @@
-"""How Hugging Face transformers writes a GPT down: the settings in its config.json, the names and shapes of tensors.
+"""How Hugging Face transformers stores a GPT: the settings in its config.json, the names and shapes of tensors.
 
-gpt1.py and gpt2.py hold one Layout each, a table. This file reads and writes by such tables.
+gpt1.py and gpt2.py hold one Layout each, a table. This file reads and writes by these tables.
 
 Conv1D. transformers' GPTs keep the matrices of their blocks as OpenAI's TensorFlow code had them, for y = x W: shape
 (C_in, C_out). Linear computes y = x Wᵀ from (C_out, C_in), as PyTorch's does. So these matrices are transposed on the
@@ -18,12 +18,11 @@ from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
 from tinygrad_gpt.settings import SettingError
 
-PREFIX = (
-    "transformer."  # of all tensors but the head's; files of the bare model, such as openai-community/gpt2, lack it
-)
-REQUIRED = object()  # in place of a default: config.json must have it
+# Of all tensors but the head's; files of the bare model, such as openai-community/gpt2, lack it.
+PREFIX = "transformer."
+REQUIRED = object()  # stands for a default where config.json must have the setting
 
-# Modules of a block: ours, and transformers', which are the same in GPT-1 and GPT-2. N is the number of the block.
+# Modules of a block: our name -> transformers' name, in GPT-1 and GPT-2 alike. N is the number of the block.
 BLOCK_MODULES = {
     "blocks.N.attention_norm": "transformer.h.N.ln_1",
     "blocks.N.attention.qkv": "transformer.h.N.attn.c_attn",
@@ -34,7 +33,7 @@ BLOCK_MODULES = {
 }
 _CONV1D = re.compile(r"\.(c_attn|c_proj|c_fc)\.weight$")
 _WITHOUT_BIAS = ("token_embedding", "position_embedding", "head")
-# The causal mask, which older versions of transformers saved as if it were trained: nothing to load.
+# The causal mask. Older versions of transformers saved it as if it were trained; it is not loaded.
 _MASK = re.compile(r"transformer\.h\.\d+\.attn\.(bias|masked_bias)")
 
 # Names that config.json may use for the same setting.
@@ -44,21 +43,21 @@ _OTHER_NAMES = {
     "num_hidden_layers": "n_layer",
     "max_position_embeddings": "n_positions",
 }
-# Settings with which a GPT computes something else than here, and the values that say "not used".
+# Settings that make a GPT compute something that this package does not, and the values that mean "not used".
 _NOT_SUPPORTED = {
     "add_cross_attention": (False,),
     "is_encoder_decoder": (False,),
     "pruned_heads": ({}, None),
     "quantization_config": (None,),
 }
-# Settings of transformers, past and present, that touch no logits, hidden states or attention weights, by subject.
+# Settings of transformers, past and present, that change no logits, hidden states or attention weights, by subject.
 _IGNORED = {
     "where the file comes from": "model_type architectures transformers_version _name_or_path _commit_hash",
     "the dtype of the file": "dtype torch_dtype use_bfloat16",
     "how it was or will be trained": "initializer_range finetuning_task gradient_checkpointing tf_legacy_loss",
     "the code that runs": """use_cache chunk_size_feed_forward torchscript attn_implementation _attn_implementation
         _attn_implementation_autoset""",
-    "whether half precision stops short of attention's softmax; there is none here": "reorder_and_upcast_attn",
+    "whether half precision stops short of attention's softmax (GPT has no half precision)": "reorder_and_upcast_attn",
     "heads for other tasks": """summary_type summary_use_proj summary_activation summary_proj_to_labels
         summary_first_dropout id2label label2id num_labels _num_labels problem_type task_specific_params""",
     "pairs of an encoder and a decoder": "is_decoder tie_encoder_decoder cross_attention_hidden_size",
@@ -66,15 +65,15 @@ _IGNORED = {
         output_scores return_dict_in_generate""",
     "the tokenizer": """tokenizer_class prefix n_special predict_special_tokens bos_token_id eos_token_id pad_token_id
         sep_token_id decoder_start_token_id""",
-    "how text is generated, which `generate` is told by its arguments": """max_length min_length do_sample
+    "how text is generated; `generate` has arguments for it": """max_length min_length do_sample
         early_stopping num_beams num_beam_groups diversity_penalty temperature top_k top_p typical_p
         repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids
         num_return_sequences forced_bos_token_id forced_eos_token_id remove_invalid_values
         exponential_decay_length_penalty suppress_tokens begin_suppress_tokens""",
-    "n_positions, once": "n_ctx",
+    "an old name of n_positions": "n_ctx",
 }
 
-FAMILIES: dict[str, type[GPT]] = {}  # model_type -> the class with that `layout`; such classes enter themselves
+FAMILIES: dict[str, type[GPT]] = {}  # model_type -> the class with that `layout`; CausalLM's subclasses register here
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,8 @@ class Layout:
     architecture  transformers' class
     settings      config.json's name -> (field of GPTConfig, default of transformers or REQUIRED)
     activation    config.json's name for the activation
-    activations   its values -> ours; of several that mean the same, the first is written
-    fixed         fields of GPTConfig that have one value in this architecture
+    activations   its values -> ours; if several mean the same, the first is written
+    fixed         fields of GPTConfig that have only one value in this architecture
     modules       our modules -> theirs
     """
 
@@ -101,13 +100,13 @@ class Layout:
     # --- settings ---
 
     def config_from(self, written: dict[str, Any], where: Any, ignore: tuple[str, ...] = ()) -> GPTConfig:
-        """The GPTConfig that a config.json, read from `where`, asks for.
+        """The GPTConfig for the settings `written` in a config.json; `where` is its path, for errors.
 
-        Raises UserError that names the setting: one that is missing, has a value that cannot be or that is not
-        supported, or is not known, since it may change what the model computes; those in `ignore` are passed over.
+        Raises UserError that names the setting if one is missing, has an impossible or unsupported value, or is
+        unknown: it may change what the model computes. Settings in `ignore` are skipped.
         """
         given = {_OTHER_NAMES.get(name, name): value for name, value in written.items() if name not in ignore}
-        if "n_ctx" in given:  # what n_positions was called once
+        if "n_ctx" in given:  # an old name of n_positions
             given.setdefault("n_positions", given["n_ctx"])
         for name, harmless in _NOT_SUPPORTED.items():
             if given.pop(name, harmless[0]) not in harmless:
@@ -119,7 +118,7 @@ class Layout:
         unknown = sorted(set(given) - set(self.settings) - ignored)
         if unknown:
             raise UserError(
-                f"{where} has settings that are not known here and may change what the model computes: "
+                f"{where} has unknown settings, which may change what the model computes: "
                 f"{in_short(', '.join(unknown))}; if they do not, name them in `ignore`"
             )
         values = {field: given.get(name, default) for name, (field, default) in self.settings.items()}
@@ -135,7 +134,7 @@ class Layout:
             raise UserError(f"{where}: {name_of.get(error.setting, error.setting)} {error.problem}") from None
 
     def written_from(self, config: GPTConfig, original: dict[str, Any]) -> dict[str, Any]:
-        """What config.json says of a GPTConfig: `original`, what it said when the model was loaded, brought up to date.
+        """The settings to write to config.json: `original`, with which the model was loaded, updated from `config`.
 
         Raises UserError for a setting that this architecture of transformers does not have.
         """

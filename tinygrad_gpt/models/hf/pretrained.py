@@ -1,4 +1,4 @@
-"""Models from Hugging Face folders, and back: what `from_pretrained` and `save_pretrained` do."""
+"""From a Hugging Face folder to a model, and back: what `from_pretrained` and `save_pretrained` do."""
 
 import math
 from pathlib import Path
@@ -18,7 +18,7 @@ from tinygrad_gpt.models.hf.layout import FAMILIES, full_name, is_mask
 from tinygrad_gpt.random_stream import uninitialised
 
 _LISTED = 5  # tensors that a message spells out
-_NEARLY = 10_000_000  # parameters more than the weights have: made in no time
+_NEARLY = 10_000_000  # so many parameters too many are still made quickly
 
 
 def load_pretrained(
@@ -66,14 +66,14 @@ def save_pretrained(model: GPT, folder, tokenizer=None, max_shard_size: int = MA
     model      any GPT: with norm="pre" it becomes a gpt2, with norm="post" an openai-gpt
     tokenizer  a Tokenizer of `tinygrad_gpt.data`, whose files are written too
 
-    What config.json said when the model was loaded, and the model does not use, is written back.
+    Settings that the model was loaded with and does not use are written back.
 
     Raises UserError for a setting that transformers' model does not have, and when the system refuses.
     """
     folder = path("save_pretrained", "folder", folder)
     layout = next(f.layout for f in FAMILIES.values() if f.layout.fixed["norm"] == model.config.norm)
     end = getattr(tokenizer, "end_of_text", None)
-    # For a model that was made here. Without a value, transformers would take GPT-2's.
+    # For a model that this package made. Without a value, transformers would take GPT-2's.
     original = getattr(model, "hf_config", {"bos_token_id": end, "eos_token_id": end})
     config = layout.written_from(model.config, original)
     config.pop("torch_dtype", None)  # what dtype was called once
@@ -84,11 +84,11 @@ def save_pretrained(model: GPT, folder, tokenizer=None, max_shard_size: int = MA
 
 
 def _empty(model_class: type[GPT], config: GPTConfig, where: Path, weights: dict[str, TensorFile]) -> GPT:
-    """A model without weights. Raises UserError where config.json is so wrong that there can be none."""
+    """A model without weights. Raises UserError if config.json asks for one that is far too large."""
     if config.n_layer > len(weights):
         raise UserError(f"{where}: n_layer is {config.n_layer}, but the weights are {len(weights)} tensors in all")
     asked, there = count_parameters(config), sum(math.prod(file.shapes[tensor]) for tensor, file in weights.items())
-    if asked > 2 * there + _NEARLY:  # no small mistake, which would be listed: do not even try
+    if asked > 2 * there + _NEARLY:  # do not even try; a small mistake passes, and `_check` lists it
         raise UserError(
             f"{where} asks for a model that is too large for the memory of this computer or for its weights: "
             f"{in_short(f'{asked:,}')} parameters, where the weights are {there:,} numbers"
@@ -98,7 +98,7 @@ def _empty(model_class: type[GPT], config: GPTConfig, where: Path, weights: dict
 
 
 def _load(model: GPT, folder: Path, weights: dict[str, TensorFile], dtype: np.dtype) -> None:
-    """Fill the model's parameters with the tensors of `weights`, which are all there and fit, or raise UserError."""
+    """Fill the model's parameters with the tensors of `weights`. Raises UserError if one is missing or does not fit."""
     layout = model.layout
     parameters = dict(model.named_parameters())
     wanted = {layout.name_of(name): layout.as_written(name, p.data).shape for name, p in parameters.items()}
@@ -120,12 +120,12 @@ def _load(model: GPT, folder: Path, weights: dict[str, TensorFile], dtype: np.dt
 
 
 def _check(folder: Path, wanted: dict, may_have: dict, found: dict[str, str], weights: dict[str, TensorFile]) -> None:
-    """Raise UserError with all that is wrong with the tensors of a folder.
+    """Raise UserError that lists everything wrong with the tensors of a folder.
 
     wanted, may_have  name -> shape of the tensors that must be there, and of those that may be
     found             name -> name in the file
     """
-    kept = set(found.values())  # of two tensors of one name, with and without the prefix, one
+    kept = set(found.values())  # if a name comes twice, with and without the prefix, only one of the two
     unexpected = [t for t in weights if not is_mask(t) and (t not in kept or full_name(t) not in may_have)]
     wrong_shape, wrong_dtype = [], []
     for name, tensor in found.items():
