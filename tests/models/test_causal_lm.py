@@ -1,5 +1,7 @@
 """CausalLM: transformers' manners, held to the plain GPT beneath. tests/reference holds them to transformers itself."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models import GPT, GPT1, GPT2, GPTConfig
 from tinygrad_gpt.models.causal_lm import next_tokens, position_ids
+from tinygrad_gpt.models.hf.layout import FAMILIES
 
 V = 11
 
@@ -205,3 +208,18 @@ def test_everything_runs_on_arrays_that_are_not_numpys(model):
             results.append([output.loss.item(), model.log_prob(kind(x), kind(mask)), to_numpy(grad)])
     for ours, strict in zip(*results, strict=True):
         np.testing.assert_allclose(strict, ours, rtol=1e-10, atol=1e-12)
+
+
+def test_a_class_with_a_layout_of_its_own_is_found_by_its_model_type():
+    assert (FAMILIES["gpt2"], FAMILIES["openai-gpt"]) == (GPT2, GPT1)
+
+    class Mine(GPT2):
+        """Has its parent's layout."""
+
+    class Other(GPT2):
+        layout = dataclasses.replace(GPT2.layout, model_type="other")
+
+    try:
+        assert FAMILIES["gpt2"] is GPT2 and FAMILIES["other"] is Other
+    finally:
+        del FAMILIES["other"]
