@@ -73,7 +73,7 @@ def test_what_a_look_sees(settings, reporter, tmp_path):
     x, y = run.task.probe()
     logits = model(x).numpy()
     predicted = logits.argmax(-1)
-    seen = snapshot(model, x, y)
+    seen = snapshot(model, run.task)
     norms = [np.sqrt(sum((p.grad**2).sum() for p in block.parameters())) for block in model.blocks]
     np.testing.assert_allclose(seen["block_gradients"], norms, rtol=1e-3)
     assert seen["prediction_share"] == pytest.approx((predicted == seen["predicted"]).mean(), abs=1e-4)
@@ -83,7 +83,7 @@ def test_what_a_look_sees(settings, reporter, tmp_path):
     up = model.blocks[1].feed_forward.up
     up.bias.data[:8] = -100.0  # a quarter of 32 units
     model.blocks[1].attention.qkv.weight.data *= 1e4
-    after = snapshot(model, x, y)
+    after = snapshot(model, run.task)
     assert after["flat_units"][1] == pytest.approx(seen["flat_units"][1] * 0.75 + 0.25, abs=0.1)
     assert after["flat_units"][0] == seen["flat_units"][0]
     assert after["saturated_attention"][1] > 0.9 > 0.5 > seen["saturated_attention"][1]
