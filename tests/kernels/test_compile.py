@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numba import types
 
-from tests.kernels.small_kernel import a_kernel
+from tests.kernels.small_kernel import a_kernel, run
 from tinygrad_gpt.kernels import compiling
 from tinygrad_gpt.kernels.numba.machine import compile
 from tinygrad_gpt.kernels.numba.machine.compile import CannotCompile, my_part, read, write
@@ -32,6 +32,16 @@ def test_sizes_that_fit_run_and_others_are_an_error_before_anything_is_written(k
             with pytest.raises(ValueError, match=wanted):
                 kernel(*arrays)
         assert (arrays[3] == 1).all()
+
+
+@pytest.mark.parametrize("alone_below, calls", [(0, 1), (12, 1), (13, 0)])
+def test_the_calling_thread_does_little_work_alone(alone_below, calls, monkeypatch):
+    taken = []
+    monkeypatch.setattr(compile.threads, "take", lambda: taken.append("the pool") or 1)
+    with a_kernel() as kernel:
+        kernel.alone_below = alone_below
+        assert run(kernel)  # on 12 elements
+    assert len(taken) == calls
 
 
 def test_whatever_the_arrays_are_one_machine_code_serves_them(kernel):
