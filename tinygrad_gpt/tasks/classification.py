@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygrad_gpt import functional as F
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.autograd import no_grad
@@ -27,7 +26,7 @@ from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification, with_new_token
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.settings import check_settings, setting
 from tinygrad_gpt.tasks.baselines import text_facts
-from tinygrad_gpt.tasks.scores import accuracy, matthews
+from tinygrad_gpt.tasks.scores import accuracy, cross_entropy, matthews
 from tinygrad_gpt.tasks.task import Loss, Task
 
 _EVAL_BATCH = 64
@@ -106,7 +105,7 @@ class TextClassification(Task):
     def evaluate(self, model, last: bool = False, progress: Progress = no_progress) -> dict[str, float]:
         labels, scores = self.data.dev.labels, scores_of(model, self.dev_sequences, progress)
         predicted = scores.argmax(axis=1)
-        loss = F.cross_entropy(F.tensor(scores), labels).item()
+        loss = cross_entropy(labels, scores)
         return {"matthews": matthews(labels, predicted), "accuracy": accuracy(labels, predicted), "val_loss": loss}
 
     def probe(self):

@@ -10,6 +10,13 @@ def accuracy(labels, predicted) -> float:
     return float(np.mean(np.asarray(labels) == np.asarray(predicted)))
 
 
+def cross_entropy(labels, scores) -> float:
+    """Mean of -log softmax(scores) at the right answers, in nats; labels (N,) integers, scores (N, K) floats."""
+    scores = np.asarray(scores, dtype=np.float64)
+    scores = scores - scores.max(axis=1, keepdims=True)
+    return float(np.mean(np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(labels)), labels]))
+
+
 def matthews(labels, predicted) -> float:
     """The correlation between the right answers and those given: 1 all right, 0 no better than chance or than always
     the same answer, -1 (of two classes) all wrong.
