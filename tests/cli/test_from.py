@@ -51,7 +51,7 @@ def test_ctrl_c_saves(run, monkeypatch):
     monkeypatch.setattr(Reporter, "step", lambda self, step, loss: step == 2 and signal.raise_signal(signal.SIGINT))
     status, said, error = run("train", "text.txt", *SHORT)
     assert status == 130 and error == ""
-    assert said.endswith("stopped and saved at step 2; go on with: tinygrad-gpt train --resume run\n")
+    assert said.endswith("stopped and saved at step 2; continue with: tinygrad-gpt train --resume run\n")
     monkeypatch.setattr(Reporter, "step", lambda self, step, loss: None)
     status, said, _ = run("train", "--resume", "run", "--block-size", "16")
     assert status == 0 and said.startswith("resuming run at step 2 from hf: ")
@@ -65,10 +65,10 @@ def test_ctrl_c_saves(run, monkeypatch):
         ("train text.txt --from hf --block-size 17", ["a window of 17 tokens", "the 16 positions"]),
         ("train text.txt --from nowhere/at/all", ["there is no folder nowhere/at/all"]),
         ("train text.txt --from text.txt", ["text.txt is a file: give its folder"]),
-        ("train text.txt --from empty", ["empty is no run folder: it has no config.json"]),
+        ("train text.txt --from empty", ["empty is not a run folder: it has no config.json"]),
         ("train text.txt --from hf --tokenizer nope", ["there is no tokenizer 'nope'"]),
         ("train text.txt --from hf --tokenizer bpe --bpe-vocab 300", ["the tokenizer has", "but hf only"]),
-        ("train text.txt --preset finetune", ["the preset finetune goes on from a trained model", "--from"]),
+        ("train text.txt --preset finetune", ["the preset finetune starts from a trained model", "--from"]),
         ("train text.txt --preset tiny --tokenizer own", ["--tokenizer own", "--from"]),
         ("train text.txt --from hf --accumulate 0", ["accumulate should be at least 1"]),
         ("train text.txt --from hf --batches sorted", ["batches should be one of random, epochs"]),
