@@ -12,6 +12,7 @@ new field, and nothing else.
 """
 
 import dataclasses
+import functools
 import math
 import typing
 from typing import Any
@@ -50,6 +51,9 @@ def setting(
     """
     rules = dict(choices=choices, low=low, above=above, below=below, free=free)
     return dataclasses.field(default=default, metadata=dict(group=group, help=help, advanced=advanced, **rules))
+
+
+advanced = functools.partial(setting, advanced=True)  # a setting that a first-time user does not need
 
 
 def check_settings(config) -> None:

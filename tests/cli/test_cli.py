@@ -93,7 +93,7 @@ def test_ctrl_c_says_how_to_go_on(run, monkeypatch, tmp_path):
     monkeypatch.setattr(Reporter, "step", lambda self, step, loss: step == 3 and signal.raise_signal(signal.SIGINT))
     status, said, error = run("train", "text.txt", "--out", "run", *SMALL)
     assert status == 130 and error == ""
-    assert said.endswith("stopped and saved at step 3; go on with: tinygrad-gpt train --resume run\n")
+    assert said.endswith("stopped and saved at step 3; continue with: tinygrad-gpt train --resume run\n")
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     status, said, _ = run("train", "--resume", "run", "--log-interval", "1")
@@ -127,11 +127,11 @@ def test_ctrl_c_elsewhere(run, monkeypatch):
         ("train --frobnicate", ["--frobnicate"]),
         ("train text.txt --preset tiny --block-size 5000", ["the training text has 792 tokens", "5001"]),
         ("train empty.txt", ["empty.txt", "empty"]),
-        ("train --with none.py", ["cannot read --with none.py"]),
-        ("train --resume none", ["there is no run folder none"]),
+        ("train --with none.py", ["cannot read none.py"]),
+        ("train --resume none", ["there is not a run folder none"]),
         ("train --resume none --out other", ["leave --out away"]),
         ("sample none", ["there is no folder none"]),
-        ("sample . ", ["is no run folder: it has no config.json"]),
+        ("sample . ", ["is not a run folder: it has no config.json"]),
         ("eval none", ["there is no folder none"]),
         ("gradcheck frob", ["there is no op 'frob'; the ops are add, add_layer_norm, attention"]),
         ("frobnicate", ["frobnicate"]),

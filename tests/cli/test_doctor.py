@@ -65,7 +65,7 @@ def test_a_sick_run(run, trained):
 
 
 def test_a_run_of_an_older_version(run, trained):
-    """No looks, no facts about the text, settings that are unknown today: it says what it can."""
+    """No snapshots, no facts about the text, settings that are unknown today: it says what it can."""
 
     def older(config):
         del config["facts"], config["train"]["health"]
@@ -114,12 +114,12 @@ def damage(folder, name, content):
 @pytest.mark.parametrize(
     ("name", "content", "part"),
     [
-        ("config.json", None, "is no run folder"),
+        ("config.json", None, "is not a run folder"),
         ("config.json", "{", "is damaged"),
         ("config.json", '{"model_type": "gpt2"}', "is a Hugging Face folder, not a run folder"),
         ("metrics.jsonl", None, "has no rows yet"),
         ("metrics.jsonl", "", "has no rows yet"),
-        ("metrics.jsonl", "nothing\n{}\n", "line 1: this is no row of metrics"),
+        ("metrics.jsonl", "nothing\n{}\n", "line 1: this is not a row of metrics"),
     ],
 )
 def test_folders_that_cannot_be_read(run, trained, name, content, part):
@@ -152,8 +152,8 @@ def made_by_hand(tmp_path, rows, vocab_size=28, corpus=MappingProxyType({})):
     (tmp_path / "run" / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
 
 
-LOOK = {"prediction_share": 0.5, "predicted": 1, "accuracy": 0.5, "double_softmax": False}
-LOOK |= {name: [0.5] for name in ("block_gradients", "flat_units", "saturated_attention")}
+SNAPSHOT = {"prediction_share": 0.5, "predicted": 1, "accuracy": 0.5, "double_softmax": False}
+SNAPSHOT |= {name: [0.5] for name in ("block_gradients", "flat_units", "saturated_attention")}
 
 
 @pytest.mark.parametrize(
@@ -172,12 +172,12 @@ LOOK |= {name: [0.5] for name in ("block_gradients", "flat_units", "saturated_at
         ({"health": [1]}, "health should be an object"),
         ({"health": {"loss_max": "1"}}, "health.loss_max should be a number"),
         ({"health": {"block_gradients": [0.5]}}, "lacks "),
-        ({"health": LOOK | {"predicted": [1]}}, "predicted should be an integer"),
-        ({"health": LOOK | {"block_gradients": 3}}, "block_gradients should be a list"),
-        ({"health": LOOK | {"block_gradients": []}}, "a number for each of"),
-        ({"health": LOOK | {"flat_units": [0.5, 0.5]}}, "a number for each of 1 blocks"),
-        ({"health": LOOK | {"flat_units": [[0.5]]}}, "flat_units[0] should be a number"),
-        ({"health": LOOK | {"accuracy": "high"}}, "accuracy should be a number"),
+        ({"health": SNAPSHOT | {"predicted": [1]}}, "predicted should be an integer"),
+        ({"health": SNAPSHOT | {"block_gradients": 3}}, "block_gradients should be a list"),
+        ({"health": SNAPSHOT | {"block_gradients": []}}, "a number for each of"),
+        ({"health": SNAPSHOT | {"flat_units": [0.5, 0.5]}}, "a number for each of 1 blocks"),
+        ({"health": SNAPSHOT | {"flat_units": [[0.5]]}}, "flat_units[0] should be a number"),
+        ({"health": SNAPSHOT | {"accuracy": "high"}}, "accuracy should be a number"),
     ],
     ids=lambda x: str(x)[:50],
 )
@@ -188,7 +188,7 @@ def test_rows_made_by_hand(run, tmp_path, undrawn, row, part):
     made_by_hand(tmp_path, [*rows[:4], rows[4] | row, *rows[5:]])
     status, said, error = run("doctor", "run")
     assert status == 2 and said == "" and error.count("\n") == 1 and len(error) < 500
-    assert "metrics.jsonl, line 5: this is no row of metrics" in error and part in error
+    assert "metrics.jsonl, line 5: this is not a row of metrics" in error and part in error
 
 
 @pytest.mark.parametrize("steps", [[3, 1, 2, 2, 1, 9, 4, 400], [0] * 8, [-5, 10**18, 3, 4, 5, 6, 7, 8]], ids=str)
@@ -196,7 +196,7 @@ def test_rows_made_by_hand(run, tmp_path, undrawn, row, part):
 def test_rows_in_any_order_and_of_any_size(run, tmp_path, undrawn, steps, loss):
     """What the doctor makes of them is of little use; but it ends."""
     numbers = dict.fromkeys(("train_loss", "val_loss", "lr", "grad_norm"), loss)
-    made_by_hand(tmp_path, [{"step": step, "health": LOOK} | numbers for step in steps] * 30)
+    made_by_hand(tmp_path, [{"step": step, "health": SNAPSHOT} | numbers for step in steps] * 30)
     status, _, error = run("doctor", "run")
     assert status == 0 and error == ""
 
@@ -217,7 +217,7 @@ def test_a_text_of_one_character(run, tmp_path, undrawn):
 
 def test_no_folder(run):
     status, _, error = run("doctor", "nowhere")
-    assert status == 2 and error == "error: there is no run folder nowhere\n"
+    assert status == 2 and error == "error: there is not a run folder nowhere\n"
 
 
 def test_a_config_without_what_is_needed(run, trained):

@@ -71,8 +71,8 @@ def test_softmax_twice(train):
     assert "100% of all predictions are token" in line_of(trained, "collapse")
     assert trained.rows[-1]["health"]["block_gradients"][0] < 1e-4, "the softmax of a sure prediction passes nothing"
     plan = Plan.of_config(RunFolder(trained.folder).read_config())
-    without_looks = [{k: v for k, v in row.items() if k != "health"} for row in trained.rows]
-    assert [f.kind for f in diagnose(plan, without_looks).findings] == ["double-softmax"], "the loss alone tells it"
+    without_snapshots = [{k: v for k, v in row.items() if k != "health"} for row in trained.rows]
+    assert [f.kind for f in diagnose(plan, without_snapshots).findings] == ["double-softmax"], "the loss alone tells it"
 
 
 def test_a_head_that_returns_probabilities(train):
@@ -216,11 +216,11 @@ def test_every_finding_is_explained():
 
 def test_thresholds_are_what_the_text_says():
     """The floor of a double softmax, by the definition and by the formula."""
-    from tinygrad_gpt.tasks.baselines import double_softmax_constant, double_softmax_floor
+    from tinygrad_gpt.tasks.baselines import double_softmax_loss
 
     sure = np.zeros((1, 65), np.float32)
     sure[0, 3] = 1.0
     right = F.cross_entropy(sure, np.array([3])).item()
     wrong = F.cross_entropy(sure, np.array([4])).item()
-    assert math.isclose(right, double_softmax_floor(65), rel_tol=1e-6)
-    assert math.isclose(0.15 * right + 0.85 * wrong, double_softmax_constant(65, 0.15), rel_tol=1e-6)
+    assert math.isclose(right, double_softmax_loss(65), rel_tol=1e-6)
+    assert math.isclose(0.15 * right + 0.85 * wrong, double_softmax_loss(65, 0.15), rel_tol=1e-6)

@@ -51,7 +51,7 @@ def test_weights_are_the_same_without_it(settings, reporter, tmp_path, others):
         np.testing.assert_array_equal(weights[0][name], weights[1][name], err_msg=name)
 
 
-def test_a_look_draws_no_random_number_and_leaves_no_trace(settings, reporter, tmp_path):
+def test_a_snapshot_draws_no_random_number_and_leaves_no_trace(settings, reporter, tmp_path):
     run = start(settings(dropout=0.3), tmp_path / "run")
     run.train(reporter)
     model, before = run.model, random_stream.random_state()
@@ -65,7 +65,7 @@ def test_a_look_draws_no_random_number_and_leaves_no_trace(settings, reporter, t
         np.testing.assert_array_equal(p.grad, gradient)
 
 
-def test_what_a_look_sees(settings, reporter, tmp_path):
+def test_what_a_snapshot_holds(settings, reporter, tmp_path):
     """Each number, computed another way."""
     run = start(settings(n_layer=2, activation="relu"), tmp_path / "run")
     run.train(reporter)
@@ -89,11 +89,11 @@ def test_what_a_look_sees(settings, reporter, tmp_path):
     assert after["saturated_attention"][1] > 0.9 > 0.5 > seen["saturated_attention"][1]
 
 
-def test_looks_come_every_fifty_steps_and_at_the_end(settings, reporter, tmp_path):
+def test_snapshots_come_every_fifty_steps_and_at_the_end(settings, reporter, tmp_path):
     run = start(settings(steps=130, log_interval=20, n_embd=4), tmp_path / "run")
     run.train(reporter)
-    looked = [row["step"] for row in rows_of(run) if "predicted" in row["health"]]
-    assert looked == [40, 80, 120, 130]  # 26 steps apart at least: five looks at a short run
+    steps = [row["step"] for row in rows_of(run) if "predicted" in row["health"]]
+    assert steps == [40, 80, 120, 130]  # 26 steps apart at least: five snapshots in a short run
     long = start(settings(steps=600, log_interval=20, n_embd=4), tmp_path / "long")
     long.train(reporter)
     assert [row["step"] for row in rows_of(long) if "predicted" in row["health"]][:3] == [60, 120, 180]

@@ -58,7 +58,7 @@ def test_where_it_cannot_be_the_command_says_so_once_and_trains(dtype, text, tmp
     assert main([*arguments, "--dtype", dtype]) == 0
     assert (precision.matmul_precision(), array.default_dtype()) == (dtype, np.float32)
     said = "".join(capsys.readouterr())
-    assert said.count(f"--dtype {dtype} runs in float32 here: this processor is from a museum") == 1
+    assert said.count(f"--dtype {dtype} runs in float32 on this machine: this processor is from a museum") == 1
     assert main([*arguments[:2], "--out", str(tmp_path / "other"), *arguments[4:]]) == 0
     assert "museum" not in "".join(capsys.readouterr())
 

@@ -110,7 +110,7 @@ def test_foreign_files(tmp_path, content):
 def test_safetensors_of_somebody_else(tmp_path):
     path = tmp_path / "checkpoint.safetensors"
     save_file({"x": np.zeros(3)}, path)
-    with pytest.raises(UserError, match="no checkpoint of tinygrad-gpt"):
+    with pytest.raises(UserError, match="not a checkpoint of tinygrad-gpt"):
         load_checkpoint(path)
 
 

@@ -8,17 +8,10 @@ import pytest
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPT, GPTConfig, count_parameters
 from tinygrad_gpt.settings import option_name
+from tinygrad_gpt.tasks.next_token import NextTokenConfig
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.presets import PRESETS
-from tinygrad_gpt.train.text_settings import (
-    MODEL_FIELDS,
-    SETTINGS,
-    TASK_FIELDS,
-    TRAIN_FIELDS,
-    resolve,
-    resumed_settings,
-    settings_of,
-)
+from tinygrad_gpt.train.text_settings import MODEL_FIELDS, SETTINGS, resolve, resumed_settings, settings_of
 from tinygrad_gpt.train.trainer import learning_rate
 
 
@@ -47,9 +40,10 @@ def test_min_lr_above_lr():
 
 
 def test_every_setting_has_a_help_and_a_group():
-    for field in (*MODEL_FIELDS, *TASK_FIELDS, *TRAIN_FIELDS):
+    fields = (*MODEL_FIELDS, *dataclasses.fields(NextTokenConfig), *dataclasses.fields(TrainConfig))
+    for field in fields:
         assert field.metadata["help"] and field.metadata["group"] in ("Model", "Data", "Optimiser", "Run"), field.name
-    assert len(SETTINGS) == len(MODEL_FIELDS) + len(TASK_FIELDS) + len(TRAIN_FIELDS), "a name is used for two settings"
+    assert len(SETTINGS) == len(fields), "a name is used for two settings"
 
 
 def test_nothing_that_changes_the_weights_is_free():
@@ -153,8 +147,9 @@ def test_a_resumed_run_may_change_only_what_is_free():
 def test_settings_of_another_version(tmp_path):
     saved = resolve("tiny")
     config = {"preset": "tiny", "model": dict(saved.model), "train": dataclasses.asdict(saved.train)}
+    config["task"] = dataclasses.asdict(saved.task)
     assert settings_of(config, tmp_path) == saved
-    for part, name in (("train", "accumulate"), ("train", "from_"), ("model", "n_inner")):
+    for part, name in (("train", "accumulate"), ("task", "from_"), ("model", "n_inner")):
         del config[part][name]  # an older version, which did not have them
     assert settings_of(config, tmp_path) == saved
     config["train"]["frob"] = 1
@@ -176,13 +171,13 @@ def test_the_shape_comes_from_the_source_and_the_recipe_from_finetune():
     assert settings.task.tokenizer == "own" and settings.window == settings.task.window == 16
     recipe = dict(lr=5e-5, min_lr=0.0, schedule="linear", warmup=0, beta1=0.9, beta2=0.999, eps=1e-8, grad_clip=1.0)
     recipe |= dict(weight_decay=0.0, batch_size=8, batches="epochs")  # of transformers' Trainer
-    assert {name: getattr(settings.train, name) for name in recipe} == recipe
+    assert {name: settings.values()[name] for name in recipe} == recipe
 
 
 def test_a_source_with_another_preset_and_tokenizer():
     settings = resolve("tiny", {"from_": "somewhere", "tokenizer": "char"}, SHAPE)
     assert settings.preset == "tiny" and settings.train.batch_size == 8 and settings.task.tokenizer == "char"
-    assert resolve("tiny", {"from_": "somewhere"}, SHAPE).train.tokenizer == "own"
+    assert resolve("tiny", {"from_": "somewhere"}, SHAPE).task.tokenizer == "own"
 
 
 def test_block_size_is_the_window_of_a_source():
@@ -208,7 +203,7 @@ def test_dropouts_may_be_given():
 @pytest.mark.parametrize(
     ("preset", "given", "message"),
     [
-        (None, {"n_layer": 2}, "--n-layer cannot be given with --from: the model that is named there has n_layer 1"),
+        (None, {"n_layer": 2}, "--n-layer cannot be given with --from: the model that it names has n_layer 1"),
         (None, {"block_size": 17}, "a window of 17 tokens is more than the 16 positions of the model"),
         ("nope", {}, "there is no preset 'nope'"),
     ],
@@ -220,7 +215,7 @@ def test_what_does_not_go_with_a_source(preset, given, message):
 
 
 def test_what_needs_a_source():
-    with pytest.raises(UserError, match="the preset finetune goes on from a trained model: name one with --from"):
+    with pytest.raises(UserError, match="the preset finetune starts from a trained model: name one with --from"):
         resolve("finetune")
     with pytest.raises(UserError, match="--tokenizer own is the tokenizer of the model that --from names"):
         resolve("tiny", {"tokenizer": "own"})

@@ -152,4 +152,4 @@ def test_ctrl_c_from_outside(text, tmp_path):
     said, complained = process.communicate(timeout=60)
     assert process.returncode == 130 and complained == ""
     step = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors")[1]["step"]
-    assert f"stopped and saved at step {step}; go on with: tinygrad-gpt train --resume run" in said
+    assert f"stopped and saved at step {step}; continue with: tinygrad-gpt train --resume run" in said

@@ -52,7 +52,7 @@ def test_half_a_row_at_the_end_is_left_out(path, half):
 def test_any_other_damage_is_an_error(path, garbage):
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join([lines[0], garbage, *lines[1:]]), encoding="utf-8")
-    with pytest.raises(UserError, match=r"metrics\.jsonl, line 2: this is no row of metrics"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl, line 2: this is not a row of metrics"):
         read_metrics(path)
 
 

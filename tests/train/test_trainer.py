@@ -283,7 +283,7 @@ def test_a_prompt_that_the_model_cannot_read(settings, tmp_path):
 def test_a_run_folder_that_exists(settings, tmp_path):
     (tmp_path / "empty").mkdir()
     start(settings(), tmp_path / "empty")
-    with pytest.raises(UserError, match=r"the run folder .*empty exists: go on with --resume"):
+    with pytest.raises(UserError, match=r"the run folder .*empty exists: continue it with --resume"):
         start(settings(), tmp_path / "empty")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()

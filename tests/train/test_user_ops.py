@@ -38,10 +38,10 @@ def test_which_op_a_file_is_for(write, name, content, op):
     [
         ("mine.py", PAIR, "is for the op 'mine', which doesn't exist: name the file my_OP.py, or set OP in it"),
         ("my_adamw.py", PAIR, "is for the op 'adamw', which doesn't exist"),
-        ("relu.py", "def forward(x):\n    return x, x\n", r"defines no backward\(\)"),
-        ("relu.py", "forward = 3\n", r"defines no forward\(\)"),
+        ("relu.py", "def forward(x):\n    return x, x\n", r"does not define backward\(\)"),
+        ("relu.py", "forward = 3\n", r"does not define forward\(\)"),
         ("relu.py", "def forward(x)\n", r"relu\.py, line 1: expected ':'"),
-        ("relu.py", "\0", r"relu\.py(, line| is no Python)"),
+        ("relu.py", "\0", r"relu\.py(, line| is not valid Python)"),
     ],
 )
 def test_files_that_hold_no_pair(write, name, content, message):
@@ -50,7 +50,7 @@ def test_files_that_hold_no_pair(write, name, content, message):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(UserError, match=r"cannot read --with .*my_relu\.py"):
+    with pytest.raises(UserError, match=r"cannot read .*my_relu\.py"):
         load_pair(tmp_path / "my_relu.py")
 
 

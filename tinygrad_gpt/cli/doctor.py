@@ -22,7 +22,7 @@ def doctor(
 
 
 def _examine(folder: RunFolder) -> None:
-    """The doctor's report on one run."""
+    """Print the report on one run."""
     import numpy as np
 
     from tinygrad_gpt.health.checkup import diagnose

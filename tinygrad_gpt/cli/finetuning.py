@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tinygrad_gpt.cli.options import INTERRUPTED, DeviceName, Force, PairFiles, TokenizerPath, with_settings
-from tinygrad_gpt.cli.shared import check_and_install, download_progress
+from tinygrad_gpt.cli.shared import check_and_install, download_progress, resume_command
 from tinygrad_gpt.errors import UserError, command, in_short
 from tinygrad_gpt.tasks.classification import ClassificationConfig
 from tinygrad_gpt.train.config import TrainConfig
@@ -55,8 +55,8 @@ def finetune(
 ):
     """Fine-tune a pre-trained GPT as a classifier of texts, as GPT-1's paper does.
 
-    The task is learned with and without the paper's auxiliary loss, side by
-    side. Two commands pre-train a small GPT-1 and fine-tune it:
+    It trains once with the paper's auxiliary loss and once without. Two
+    commands pre-train a small GPT-1 and fine-tune it:
 
         tinygrad-gpt train sentences --preset gpt1-small --out runs/gpt1
 
@@ -94,17 +94,14 @@ def finetune(
     if results["runs"]:
         _print_results(results)
     if not finished:
-        files = [word for file in with_ or [] for word in ("--with", file)]
-        again = command("tinygrad-gpt", "finetune", "--resume", path, *files)
-        reporter.note(f"stopped and saved; continue with: {again}")
+        reporter.note(f"stopped and saved; continue with: {resume_command('finetune', path, with_)}")
         return INTERRUPTED
     reporter.note(f'{path}: try  {command("tinygrad-gpt", "classify", path)} "a text"')
     return 0
 
 
 def _read(data: str | None, from_: str | None, tokenizer: str | None, progress) -> tuple:
-    """(texts, pre-trained model, its tokenizer) of a new fine-tuning."""
-    from tinygrad_gpt.data import load_tokenizer
+    """(texts, pre-trained model, tokenizer) of a new fine-tuning."""
     from tinygrad_gpt.data.classification import open_task
     from tinygrad_gpt.train.trained_model import find_model
 
@@ -113,20 +110,16 @@ def _read(data: str | None, from_: str | None, tokenizer: str | None, progress) 
     if from_ is None:
         raise UserError("name the pre-trained model with --from; or continue a fine-tuning with --resume")
     texts, source = open_task(data, progress=progress), find_model(from_)
-    if tokenizer is None:
-        return texts, source, source.tokenizer()
-    other = load_tokenizer(tokenizer)
-    source.check_fits(other)
-    return texts, source, other
+    return texts, source, source.tokenizer_at(tokenizer)
 
 
 def _check_resumed(folder: Path, written: dict, asked: dict) -> None:
-    """Raise UserError for an option that says something else than the folder of the fine-tuning that is resumed."""
+    """Raise UserError for an option that differs from the fine-tuning in this folder."""
     was = {"TASK": written["corpus"]["name"], "--from": written["from"]["name"], "--out": folder}
     for option, value in asked.items():
         if value is not None and value != was.get(option):
-            has = f" {in_short(was[option])}," if option in was else ""
-            raise UserError(f"--resume takes {option} from the folder {folder}:{has} leave it out")
+            has = f" it is {in_short(was[option])};" if option in was else ""
+            raise UserError(f"--resume takes {option} from the folder {folder}:{has} leave out {option}")
 
 
 def classify(
@@ -137,7 +130,7 @@ def classify(
     texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="what to classify", show_default=False)],
     device: DeviceName = "cpu",
 ):
-    """Classify texts with a fine-tuned model: the likeliest class, how likely it is, the text."""
+    """Classify texts with a fine-tuned model: prints the likeliest class, its probability and the text."""
     from tinygrad_gpt.train.classifier import Classifier
 
     classifier = Classifier(folder, device)

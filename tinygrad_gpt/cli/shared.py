@@ -1,19 +1,20 @@
-"""What several commands do: checking the user's own pairs, reporting downloads and what runs otherwise than asked."""
+"""Shared by several commands: checking the user's own pairs, reporting downloads, how to resume."""
 
-from collections.abc import Callable
+from pathlib import Path
 
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.errors import UserError, command
+from tinygrad_gpt.progress import Progress
 
 
 def check_and_install(pairs, force: bool, reporter) -> None:
-    """Let the user's own pairs run, after a report on each. Raises UserError for a wrong one, unless `force`."""
+    """Check each of the user's own pairs, then use them. Raises UserError for a wrong one, unless `force`."""
     import numpy as np
 
     from tinygrad_gpt.check import check_op
     from tinygrad_gpt.train import user_ops
 
     for pair in pairs:
-        with np.errstate(all="ignore"):  # a wrong pair may well divide by zero
+        with np.errstate(all="ignore"):  # a wrong pair may divide by zero
             report = check_op(pair.op, pair)
         if report.ok:
             right = f"{report.cases} cases, worst error {report.worst_error:.1e}"
@@ -21,28 +22,34 @@ def check_and_install(pairs, force: bool, reporter) -> None:
             continue
         reporter.note(str(report))
         if not force:
-            raise UserError(f"{pair.file} is wrong for {pair.op} (see above): put it right, or force it with --force")
-        reporter.note(f"training with {pair.file} all the same, as --force says")
+            raise UserError(f"{pair.file} is wrong for {pair.op} (see above): correct it, or force it with --force")
+        reporter.note(f"training with {pair.file} anyway, as --force says")
     user_ops.install(pairs)
 
 
 def report_rounding(trainer, reporter) -> None:
-    """Say so where products do not round as the setting dtype asks for."""
+    """Print a line if matrix products do not round as the setting dtype asks for."""
     from tinygrad_gpt.kernels import registry
 
     dtype, where = trainer.config.dtype, trainer.device.kind
     if dtype in registry.ROUNDING and (reason := registry.cannot_round(dtype, where)):
-        reporter.note(f"--dtype {dtype} runs in float32 here: {reason}")
+        reporter.note(f"--dtype {dtype} runs in float32 on this machine: {reason}")
 
 
-def download_progress(reporter) -> Callable:
+def resume_command(name: str, path: Path, pair_files: list[Path] | None) -> str:
+    """The command that continues the run in this folder."""
+    files = [word for file in pair_files or [] for word in ("--with", file)]
+    return command("tinygrad-gpt", name, "--resume", path, *files)
+
+
+def download_progress(reporter) -> Progress:
     """A progress callback for downloads: a line for every tenth."""
-    told = -1
+    shown = -1
 
     def progress(done: int, total: int | None) -> None:
-        nonlocal told
-        if total and 10 * done // total > told:
-            told = 10 * done // total
+        nonlocal shown
+        if total and 10 * done // total > shown:
+            shown = 10 * done // total
             reporter.note(f"downloading: {done / 1e6:.1f} of {total / 1e6:.1f} MB")
 
     return progress

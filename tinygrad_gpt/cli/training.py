@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tinygrad_gpt.cli.options import INTERRUPTED, Force, PairFiles, with_settings
-from tinygrad_gpt.cli.shared import check_and_install, download_progress, report_rounding
+from tinygrad_gpt.cli.shared import check_and_install, download_progress, report_rounding, resume_command
 from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.models.gpt import GPTConfig
 from tinygrad_gpt.tasks.next_token import NextTokenConfig
@@ -33,19 +33,19 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="run folder to make", show_default="runs/CORPUS-1, runs/CORPUS-2, ...")
     ] = None,
-    resume: Annotated[Path | None, typer.Option(help="go on with the run in this folder", show_default=False)] = None,
+    resume: Annotated[Path | None, typer.Option(help="continue the run in this folder", show_default=False)] = None,
     with_: PairFiles = None,
     force: Force = False,
     **given,
 ):
     """Train a GPT on a text, and let it write some.
 
-    With --from it goes on from a trained model: a run folder, a Hugging Face
-    folder, or the name of a model on the Hugging Face hub. It keeps its shape;
-    --block-size is then how many tokens it reads at once in training.
+    With --from, training starts from a trained model: a run folder, a Hugging
+    Face folder, or the name of a model on the Hugging Face hub. The model keeps
+    its shape; --block-size then sets how many tokens it reads at once.
 
     Settings that are not given come from the preset. Ctrl-C saves and ends;
-    --resume goes on from there, or from the last checkpoint of a run that was
+    --resume continues from there, or from the last checkpoint of a run that was
     killed, and ends with the same weights as a run that was never stopped.
     """
     from tinygrad_gpt.train import text_run, user_ops
@@ -61,7 +61,7 @@ def train(
             raise UserError(f"{corpus} is a run folder, not a text: continue it with {again}, or name a text first")
         given["corpus"] = corpus
     reporter = make_reporter()
-    settings = None if resume else choose_settings(preset, given)  # complain about options before doing any work
+    settings = None if resume else choose_settings(preset, given)  # report wrong options before any work
     pairs = user_ops.load_pairs(with_ or [])
     if resume:
         user_ops.check_same_pairs(RunFolder(resume).read_config()["own_pairs"], pairs)
@@ -74,8 +74,7 @@ def train(
     report_rounding(run.trainer, reporter)
     path = run.folder.path
     if not run.train(reporter):
-        files = [word for file in with_ or [] for word in ("--with", file)]
-        again = command("tinygrad-gpt", "train", "--resume", path, *files)
+        again = resume_command("train", path, with_)
         reporter.note(f"stopped and saved at step {run.trainer.step}; continue with: {again}")
         return INTERRUPTED
     _write_sample(run, reporter)

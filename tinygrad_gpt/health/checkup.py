@@ -10,35 +10,33 @@ RULES = (*model_rules.RULES, *loss_rules.RULES)
 
 
 class Checkup:
-    """Fed with the rows of metrics.jsonl in their order; the same rows give the same findings, whenever they come.
+    """Takes the rows of metrics.jsonl in their order. The same rows give the same findings, at once or one by one.
 
-    findings  what has been found so far, each kind once
+    findings  the symptoms found so far, each kind once
     """
 
-    def __init__(self, plan: Plan, looks_only: bool = True):
-        """looks_only: apply the rules only where a row has a look into the model; all rows of runs without any."""
-        self.plan, self.looks_only = plan, looks_only
+    def __init__(self, plan: Plan, snapshots_only: bool = True):
+        """snapshots_only: whether to apply the rules only at rows with a snapshot."""
+        self.plan, self.snapshots_only = plan, snapshots_only
         self.rows: list[dict[str, Any]] = []
         self.findings: list[Symptom] = []
 
     def add(self, row: dict[str, Any]) -> list[Symptom]:
-        """Take the next row. Returns the findings that it brought."""
+        """Take the next row. Returns its new findings."""
         self.rows.append(row)
-        if self.looks_only and not has_snapshot(row):
+        if self.snapshots_only and not has_snapshot(row):
             return []
-        history = History(self.plan, self.rows)
-        new = []
+        history, known = History(self.plan, self.rows), len(self.findings)
         for rule in RULES:
             finding = rule(history)
             if finding is not None and finding.kind not in {f.kind for f in self.findings}:
                 self.findings.append(finding)
-                new.append(finding)
-        return new
+        return self.findings[known:]
 
 
 def diagnose(plan: Plan, rows: list[dict[str, Any]]) -> Checkup:
-    """The checkup of a run as it went."""
-    checkup = Checkup(plan, looks_only=any(has_snapshot(row) for row in rows))
+    """The checkup of all rows of a run. In a run without snapshots, the rules apply at each row."""
+    checkup = Checkup(plan, snapshots_only=any(has_snapshot(row) for row in rows))
     for row in rows:
         checkup.add(row)
     return checkup

@@ -1,4 +1,4 @@
-"""What the rules are given to judge by, and what they return."""
+"""The input of the rules, a History, and their result, a Symptom."""
 
 import dataclasses
 import math
@@ -14,20 +14,19 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.health.snapshot import has_snapshot
 from tinygrad_gpt.settings import value_type
 
-# Losses are judged over the last 150 steps, or a tenth of the run where that is more. Small models on characters pass
-# the unigram entropy in about 100 steps, so a plateau that is shorter means nothing; and a run planned to be long is
-# entitled to a longer one.
+# Losses are judged over the last 150 steps, or over a tenth of the run if that is more. Small models on characters pass
+# the unigram entropy in about 100 steps, so a shorter plateau means nothing; a long run may have a longer one.
 LEAST_WINDOW = 150
 WINDOW_SHARE = 0.1
-LOOKS = 3  # what a look sees counts if this many in a row saw it: a single batch may be odd ...
-FIRST_LOOK = 50  # ... and not before this step: the first steps are odd in healthy runs too
-RECENT_ROWS = 500  # rows that all rules look at at each check, so that a check stays quick in long runs
-HIGH_LR = 0.01  # for Adam, whatever the model: advice never goes above it
-STOPPED = 0.01  # a loss that fell by less than this part of itself, from the window's one half to the other, stands
+IN_A_ROW = 3  # snapshots that must agree: a single batch may be odd ...
+FIRST_SNAPSHOT = 50  # ... and the steps before this one are odd in healthy runs too
+RECENT_ROWS = 500  # rows that the rules read, so that a check stays quick in long runs
+HIGH_LR = 0.01  # for Adam, whatever the model; no advice exceeds it
+STOPPED = 0.01  # a loss stands still if it falls by less than this share from one half of the window to the other
 
 
 def settings_of_model(model) -> dict[str, Any]:
-    """The fields of the model's config, if it has a dataclass of settings."""
+    """The fields of the model's config, if that is a dataclass."""
     config = getattr(model, "config", None)
     return dataclasses.asdict(config) if dataclasses.is_dataclass(config) else {}
 
@@ -49,9 +48,8 @@ class Symptom:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the rules need to know of a run's settings and of its data; the last three are explained in Task.facts. A
-    model that does not say, or a task that has no such thing, leaves the defaults.
-    """
+    """What the rules need to know of a run's settings and of its data; Task.facts explains the last three. Fields that
+    a model or a task does not have keep their defaults."""
 
     steps: int
     lr: float
@@ -66,20 +64,18 @@ class Plan:
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> "Plan":
-        """From a dictionary that has these settings among others. Raises UserError that names one that is missing."""
+        """A plan from settings that include these fields. Raises UserError for a missing or impossible one."""
         found = {f.name: settings.get(f.name, f.default) for f in dataclasses.fields(cls)}
         for field in dataclasses.fields(cls):
-            kind, may_be_none = value_type(field.type)
-            fits = isinstance(found[field.name], (int, float) if kind is float else kind)
-            if not fits and not (may_be_none and found[field.name] is None):
-                raise UserError(f"the run's config.json has no usable {field.name}: {shown(found[field.name])}")
-        if found["choices"] is not None and found["choices"] < 1:
-            raise UserError(f"the run's config.json has no usable choices: {found['choices']}")
+            value, (kind, may_be_none) = found[field.name], value_type(field.type)
+            fits = isinstance(value, (int, float) if kind is float else kind) or (may_be_none and value is None)
+            if not fits or (field.name == "choices" and value is not None and value < 1):
+                raise UserError(f"the run's config.json has no usable {field.name}: {shown(value)}")
         return cls(**found)
 
     @classmethod
     def of_config(cls, config: dict[str, Any]) -> "Plan":
-        """From what config.json holds (train/run_folder.py), also that of an older version."""
+        """A plan from the content of config.json (train/run_folder.py), of this version or an older one."""
         facts = {"choices": config.get("vocab_size")} | config.get("corpus", {}) | config.get("facts", {})
         return cls.of(config["model"] | config["train"] | facts)
 
@@ -96,7 +92,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class History:
-    """A run so far: its plan, and its rows of metrics.jsonl, of which there is at least one."""
+    """A run so far: its plan, and its rows of metrics.jsonl, at least one."""
 
     plan: Plan
     rows: list[dict[str, Any]]
@@ -110,10 +106,10 @@ class History:
         return self.rows[-RECENT_ROWS:]
 
     @cached_property
-    def looks(self) -> list[dict[str, Any]]:
-        """What the last looks into the model saw; [] where there were not enough of them."""
-        looks = [row["health"] for row in self.recent if has_snapshot(row) and row["step"] >= FIRST_LOOK]
-        return looks[-LOOKS:] if len(looks) >= LOOKS else []
+    def snapshots(self) -> list[dict[str, Any]]:
+        """The last IN_A_ROW snapshots; [] if there are fewer."""
+        taken = [row["health"] for row in self.recent if has_snapshot(row) and row["step"] >= FIRST_SNAPSHOT]
+        return taken[-IN_A_ROW:] if len(taken) >= IN_A_ROW else []
 
     @cached_property
     def losses(self) -> np.ndarray:
@@ -122,35 +118,35 @@ class History:
 
     @cached_property
     def noise(self) -> float:
-        """Standard deviation of a row's loss, as the differences of neighbours tell it (robustly: by their median)."""
+        """Standard deviation of a row's loss, estimated robustly from the median of the differences of neighbours."""
         differences = np.diff(self.losses)
         if len(differences) < 4:
             return 0.0
         return float(1.4826 * np.median(np.abs(differences - np.median(differences))) / np.sqrt(2))
 
     def rows_in(self, steps: int) -> int:
-        """How many of the recent rows it takes to cover that many steps."""
+        """How many of the recent rows cover `steps` steps."""
         covered = self.step - self.recent[0]["step"]
         return max(1, math.ceil(steps * (len(self.recent) - 1) / covered)) if covered else 1
 
     @cached_property
     def window(self) -> list[dict[str, Any]]:
-        """The rows of the last steps over which a loss is judged; [] before that many lie behind the warm-up."""
+        """The rows of the last `plan.window` steps; [] before that many steps have followed the warm-up."""
         start = self.step - self.plan.window
         rows = self.rows[bisect_right(self.rows, start, key=lambda row: row["step"]) :]
         return rows if start >= self.plan.warmup and len(rows) >= 4 else []
 
     @cached_property
     def halves(self) -> tuple[float, float] | None:
-        """Mean loss in the two halves of the window; None where there is none."""
+        """Mean loss in the two halves of the window; None if that is empty."""
         losses = [row["train_loss"] for row in self.window]
         middle = len(losses) // 2
         return (float(np.mean(losses[:middle])), float(np.mean(losses[middle:]))) if losses else None
 
     @property
     def plateau(self) -> float | None:
-        """The level at which the loss stands; None while it falls, or where that cannot be told: before there is a
-        window, or where batches are so small that chance alone moves the mean of half a window as much."""
+        """The level at which the loss stands still. None while it falls, before there is a window, and for batches so
+        small that chance alone moves the mean of half a window as much."""
         if self.halves is None:
             return None
         moved = STOPPED * self.halves[1]

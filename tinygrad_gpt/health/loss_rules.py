@@ -4,27 +4,27 @@ import math
 
 import numpy as np
 
-from tinygrad_gpt.health.history import HIGH_LR, LOOKS, History, Symptom
-from tinygrad_gpt.tasks.baselines import double_softmax_constant, double_softmax_floor
+from tinygrad_gpt.health.history import HIGH_LR, IN_A_ROW, History, Symptom
+from tinygrad_gpt.tasks.baselines import double_softmax_loss
 
-ABOVE_UNIGRAM = 0.03  # parts of the entropy: weights that are kept in motion by a high learning rate cost that much
-BELOW_UNIGRAM = 0.015  # parts of the entropy: a model that is further below it uses some context
-NEAR_CONSTANT = 0.02  # nats: what a double softmax stands at is known to the third digit
-UNTRAINED = 0.98  # parts of log V: a guess that knows nothing at all
-JUMP = 0.5  # nats: a rise of the loss that no batch of ordinary text makes by itself ...
+ABOVE_UNIGRAM = 0.03  # share of the entropy: the cost of weights that a high learning rate keeps moving
+BELOW_UNIGRAM = 0.015  # share of the entropy: a model further below it uses some context
+NEAR_CONSTANT = 0.02  # nats: the level of a double softmax is known to the third digit
+UNTRAINED = 0.98  # share of log V: a guess that knows nothing
+JUMP = 0.5  # nats: no batch of ordinary text makes the loss rise by this much ...
 NOISY = 6  # ... nor by this many standard deviations of a row's loss
-SPIKES = 3  # that many are a habit
-LASTING = 5  # steps: a single batch of odd text raises the loss for one step, a step that was too long for several
-CLIPPED = 0.9  # of the steps: clipping is there for the odd one
-STEADY = 0.02  # parts of the loss: a rise by less is a matter of batches
-LITTLE_WARMUP = 10  # steps: Adam's mean of g² is one of fewer gradients than this while they are made
-LOW_LR = 1e-4  # of small models: below it Adam takes hundreds of steps to move a weight by its own size
-FIRST_STEPS = 100  # when a missing warm-up shows
+SPIKES = 3  # fewer may be chance
+LASTING = 5  # steps: a batch of odd text raises the loss for one step, an update that was too large for several
+CLIPPED = 0.9  # share of the steps: clipping is meant for rare ones
+STEADY = 0.02  # share of the loss: batches alone make it rise by less
+LITTLE_WARMUP = 10  # steps: during them, Adam's mean of g² is over fewer gradients than this
+LOW_LR = 1e-4  # for small models: below it Adam takes hundreds of steps to move a weight by its own size
+FIRST_STEPS = 100  # in which a missing warm-up shows
 OVERFITTED = 1.03  # times the best validation loss
 
 
 def unigram(history: History) -> Symptom | None:
-    """The loss stands at the unigram entropy: the model knows how often each token comes, and uses no context."""
+    """The loss stands at the unigram entropy: the model knows how often each token occurs, and uses no context."""
     level, entropy = history.plateau, history.plan.unigram_entropy
     if level is None or entropy is None or not is_unigram(level, entropy):
         return None
@@ -32,24 +32,24 @@ def unigram(history: History) -> Symptom | None:
         f"the loss has stood at {level:.3f} for {history.plan.window} steps, the unigram entropy of the text "
         f"({entropy:.3f}): predictions make no use of context"
     )
-    if history.looks and "prediction_share" in history.looks[-1]:
-        seen += f", and {history.looks[-1]['prediction_share']:.0%} of them are the same token"
+    if history.snapshots and "prediction_share" in history.snapshots[-1]:
+        seen += f", and {history.snapshots[-1]['prediction_share']:.0%} of them are the same token"
     return Symptom("unigram", history.step, seen, *_stuck(history))
 
 
 def is_unigram(level: float, entropy: float) -> bool:
-    """Whether a loss is that of a model which knows how often each token comes, and nothing else."""
+    """Whether a model has this loss that knows how often each token occurs, and nothing else."""
     return -BELOW_UNIGRAM * entropy <= level - entropy <= ABOVE_UNIGRAM * entropy
 
 
 def double_softmax_level(history: History) -> Symptom | None:
-    """The loss stands where a softmax of probabilities puts a model that always says the commonest token."""
+    """The loss stands where a softmax of probabilities has it if the model always predicts the commonest token."""
     plan, level = history.plan, history.plateau
     if None in (level, plan.choices, plan.unigram_entropy, plan.commonest_share):
         return None
-    expected = double_softmax_constant(plan.choices, plan.commonest_share)
-    told_apart = min(abs(expected - plan.unigram_entropy), math.log(plan.choices) - expected) > 2 * NEAR_CONSTANT
-    if abs(level - expected) > NEAR_CONSTANT or not told_apart:
+    expected = double_softmax_loss(plan.choices, plan.commonest_share)
+    distance = min(abs(expected - plan.unigram_entropy), math.log(plan.choices) - expected)  # from other explanations
+    if abs(level - expected) > NEAR_CONSTANT or distance <= 2 * NEAR_CONSTANT:
         return None
     seen = (
         f"the loss has stood at {level:.3f} for {plan.window} steps, which is log(e + V - 1) less the share of the "
@@ -59,10 +59,10 @@ def double_softmax_level(history: History) -> Symptom | None:
 
 
 def double_softmax_finding(history: History, seen: str) -> Symptom:
-    """Softmax twice, however it was seen."""
+    """The symptom of softmax taken twice, with what was seen of it."""
     choices = history.plan.choices
-    floor = f" below log(1 + (V-1)/e) = {double_softmax_floor(choices):.3f}" if choices else ""
-    cause = f"softmax twice: the loss cannot fall{floor or ' to 0'}, and its gradient vanishes"
+    floor = f"below log(1 + (V-1)/e) = {double_softmax_loss(choices):.3f}" if choices else "to 0"
+    cause = f"softmax twice: the loss cannot fall {floor}, and its gradient vanishes"
     return Symptom("double-softmax", history.step, seen, cause, "give cross_entropy the logits, without a softmax")
 
 
@@ -72,46 +72,45 @@ def untrained(history: History) -> Symptom | None:
     if level is None or plan.choices is None or level < UNTRAINED * (blind := math.log(plan.choices)):
         return None
     if plan.unigram_entropy is not None and plan.unigram_entropy > UNTRAINED * blind:
-        return None  # a text whose tokens all come equally often: a blind guess and counting are the same
+        return None  # all tokens occur equally often: a blind guess and counting are the same
     if level > blind + JUMP:
         seen = f"the loss has stood at {level:.2f} for {plan.window} steps, above log V = {blind:.2f}"
-        return Symptom("lr-too-high", history.step, f"{seen}, that of a blind guess", *_too_high(history))
+        return _lr_too_high(history, f"{seen}, that of a blind guess")
     seen = f"the loss has stood at {level:.3f} for {plan.window} steps, log V = {blind:.3f}: nothing is learned"
-    return Symptom(
-        "untrained", history.step, seen, "a learning rate far too small, or gradients that vanish", "raise --lr tenfold"
-    )
+    cause = "a learning rate far too small, or gradients that vanish"
+    return Symptom("untrained", history.step, seen, cause, "raise --lr tenfold")
 
 
 def diverging(history: History) -> Symptom | None:
     """The loss has risen far above its best, and stays there."""
     losses = history.losses
-    smooth = _medians(losses, max(LOOKS, history.rows_in(LASTING)))
-    if len(smooth) < 2 * LOOKS:
+    smooth = _medians(losses, max(IN_A_ROW, history.rows_in(LASTING)))
+    if len(smooth) < 2 * IN_A_ROW:
         return None
-    best = smooth[:-LOOKS].min()
-    if losses[-LOOKS:].min() < best + max(JUMP, NOISY * history.noise):
+    best = smooth[:-IN_A_ROW].min()
+    if losses[-IN_A_ROW:].min() < best + max(JUMP, NOISY * history.noise):
         return None
-    seen = f"the loss had come down to {best:.2f} and has risen to {smooth[-1]:.2f}"
-    return Symptom("lr-too-high", history.step, seen, *_too_high(history))
+    seen = f"the loss had fallen to {best:.2f} and has risen to {smooth[-1]:.2f}"
+    return _lr_too_high(history, seen)
 
 
 def spikes(history: History) -> Symptom | None:
-    """The loss has jumped up time and again."""
-    together = history.rows_in(LASTING)
-    losses = _medians(history.losses, together)
-    if len(losses) < 3 * LOOKS:
+    """The loss has jumped up several times."""
+    lasting = history.rows_in(LASTING)
+    losses = _medians(history.losses, lasting)
+    if len(losses) < 3 * IN_A_ROW:
         return None
     jumps = losses[5:] - _medians(losses[:-1], 5)  # over the five before
-    high = jumps > max(JUMP, NOISY * history.noise / math.sqrt(together))
+    high = jumps > max(JUMP, NOISY * history.noise / math.sqrt(lasting))
     number = np.count_nonzero(high[1:] & ~high[:-1]) + int(high[0])
     if number < SPIKES:
         return None
     seen = f"the loss has jumped up {number} times, by {jumps.max():.1f} nats at most"
-    return Symptom("lr-too-high", history.step, seen, *_too_high(history))
+    return _lr_too_high(history, seen)
 
 
 def clipped_and_rising(history: History) -> Symptom | None:
-    """Nearly every gradient is clipped, and the loss rises all the same."""
+    """Nearly every gradient is clipped, and the loss still rises."""
     plan, halves = history.plan, history.halves
     if halves is None or not plan.grad_clip:
         return None
@@ -123,13 +122,13 @@ def clipped_and_rising(history: History) -> Symptom | None:
         f"the gradient was clipped to {plan.grad_clip:g} at {clipped:.0%} of the last {plan.window} steps, and the "
         f"loss rose from {halves[0]:.2f} to {halves[1]:.2f}"
     )
-    return Symptom("lr-too-high", history.step, seen, *_too_high(history))
+    return _lr_too_high(history, seen)
 
 
 def no_warmup(history: History) -> Symptom | None:
-    """The very first steps threw the loss up, and no warm-up was there to keep them small."""
+    """The first steps raised the loss, since no warm-up kept them small."""
     plan, first = history.plan, history.rows[0]
-    if plan.warmup >= LITTLE_WARMUP or len(history.rows) < 2 * LOOKS or history.step < FIRST_STEPS:
+    if plan.warmup >= LITTLE_WARMUP or len(history.rows) < 2 * IN_A_ROW or history.step < FIRST_STEPS:
         return None
     begins = first.get("health", {}).get("loss_first", first["train_loss"])
     early = [_highest(row) for row in history.rows[: FIRST_STEPS + 1] if row["step"] <= FIRST_STEPS]
@@ -141,22 +140,18 @@ def no_warmup(history: History) -> Symptom | None:
     if peak < begins + max(JUMP, 4 * spread, NOISY * history.noise):
         return None
     seen = f"the loss jumped from {begins:.2f} to {peak:.2f} in the first steps, which had the full learning rate"
-    return Symptom(
-        "no-warmup",
-        history.step,
-        seen,
-        f"the warm-up of {plan.warmup} steps is missing or too short for Adam",
-        f"--warmup {_usual_warmup(plan)}" + (f", {plan.lower_lr}" if plan.lr > HIGH_LR else ""),
-    )
+    cause = f"the warm-up of {plan.warmup} steps is missing or too short for Adam"
+    remedy = f"--warmup {_usual_warmup(plan)}" + (f", {plan.lower_lr}" if plan.lr > HIGH_LR else "")
+    return Symptom("no-warmup", history.step, seen, cause, remedy)
 
 
 def overfitting(history: History) -> Symptom | None:
     """The validation loss rises while the training loss falls."""
     measured = [(i, row["val_loss"]) for i, row in enumerate(history.recent) if "val_loss" in row]
-    if len(measured) <= LOOKS:
+    if len(measured) <= IN_A_ROW:
         return None
-    at, best = min(measured[:-LOOKS], key=lambda m: m[1])
-    if min(v for _, v in measured[-LOOKS:]) < OVERFITTED * best:
+    at, best = min(measured[:-IN_A_ROW], key=lambda m: m[1])
+    if min(v for _, v in measured[-IN_A_ROW:]) < OVERFITTED * best:
         return None
     then, now = history.losses[max(0, at - 4) : at + 1].mean(), history.losses[-5:].mean()
     if now >= then:
@@ -171,14 +166,14 @@ def overfitting(history: History) -> Symptom | None:
 
 
 def _medians(losses: np.ndarray, n: int) -> np.ndarray:
-    """losses (R,) -> (R - n + 1,): the median of each n neighbours; (0,) where there are fewer."""
+    """losses (R,) -> (R - n + 1,): the median of each n neighbours; (0,) if R < n."""
     if len(losses) < n:
         return losses[:0]
     return np.median(np.lib.stride_tricks.sliding_window_view(losses, n), axis=1)
 
 
 def _highest(row) -> float:
-    """The loss of the worst step since the row before; its mean loss, where that was not recorded."""
+    """The highest loss of a row's steps; their mean loss if it was not recorded."""
     return row.get("health", {}).get("loss_max", row["train_loss"])
 
 
@@ -196,26 +191,18 @@ def _stuck(history: History) -> tuple[str, str]:
     return cause, f"{plan.lower_lr}{pre}"
 
 
-def _too_high(history: History) -> tuple[str, str]:
-    """(cause, remedy) of a learning rate that is too high."""
+def _lr_too_high(history: History, seen: str) -> Symptom:
+    """The symptom of a learning rate that is too high, with what was seen of it."""
     plan = history.plan
     warmup = f", --warmup {_usual_warmup(plan)}" if plan.warmup < LITTLE_WARMUP else ""
     clip = "" if plan.grad_clip else ", --grad-clip 1"
-    return f"the learning rate {plan.lr:g} is too high", f"{plan.lower_lr}{warmup}{clip}"
+    cause = f"the learning rate {plan.lr:g} is too high"
+    return Symptom("lr-too-high", history.step, seen, cause, f"{plan.lower_lr}{warmup}{clip}")
 
 
 def _usual_warmup(plan) -> int:
-    """A twentieth of the run, as recipes have it, but 20 steps at least and 2000 at most."""
+    """A twentieth of the run, as usual in recipes, but at least 20 steps and at most 2000."""
     return min(2000, max(20, round(plan.steps / 20)))
 
 
-RULES = (
-    unigram,
-    double_softmax_level,
-    untrained,
-    diverging,
-    spikes,
-    clipped_and_rising,
-    no_warmup,
-    overfitting,
-)
+RULES = (unigram, double_softmax_level, untrained, diverging, spikes, clipped_and_rising, no_warmup, overfitting)

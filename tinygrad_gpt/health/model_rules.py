@@ -1,4 +1,4 @@
-"""Rules about what the looks into the model saw. Each takes a History and returns a Symptom, or None."""
+"""Rules about the snapshots of the model. Each takes a History and returns a Symptom, or None."""
 
 import numpy as np
 
@@ -6,33 +6,34 @@ from tinygrad_gpt.health.history import History, Symptom
 from tinygrad_gpt.health.loss_rules import double_softmax_finding, is_unigram
 
 COLLAPSED = 0.95  # of all predictions are one token ...
-COMMON = 0.5  # ... which is less than this share of the text: a text of spaces may well be predicted so
+COMMON = 0.5  # ... which has less than this share of the text: a text of spaces may be predicted so
 VANISHED = 1e-3  # gradient of one block over that of another: in healthy models it is above 1/100
-EXPLODED = 100.0  # norm of the whole gradient: with a mean loss in nats it is of the order of 1
-FLAT = 0.5  # of a block's feed-forward units; ReLU models live well with a tenth
-SATURATED = 0.95  # of a block's heads and positions; single heads that look at one token each are useful and usual
+EXPLODED = 100.0  # norm of the whole gradient: with a mean loss in nats it is usually about 1
+FLAT = 0.5  # of a block's feed-forward units; for ReLU models a tenth is harmless
+SATURATED = 0.95  # of a block's heads and positions; single heads that attend to one token each are useful and usual
 
 
 def double_softmax(history: History) -> Symptom | None:
-    """The loss is that of a softmax of probabilities. One look is enough: there is no chance in it."""
+    """The loss takes a softmax of probabilities. One snapshot is enough, since chance plays no part in it."""
     if not any(row.get("health", {}).get("double_softmax") for row in history.recent):
         return None
-    return double_softmax_finding(history, "the model's loss takes a softmax of what are probabilities already")
+    return double_softmax_finding(history, "the model's loss takes a softmax of probabilities")
 
 
 def collapse(history: History) -> Symptom | None:
-    """The model says the same token everywhere, and its loss has stopped to fall (on the way to its first words every
-    model says the commonest token for a while)."""
-    plan, looks, level = history.plan, history.looks, history.plateau
-    if not looks or level is None or min(look.get("prediction_share", 0.0) for look in looks) < COLLAPSED:
+    """The model predicts the same token everywhere, and its loss has stopped falling. (Every model predicts the
+    commonest token for a while at first.)"""
+    plan, snapshots, level = history.plan, history.snapshots, history.plateau
+    if not snapshots or level is None or min(s.get("prediction_share", 0.0) for s in snapshots) < COLLAPSED:
         return None
-    if len({look["predicted"] for look in looks}) > 1 or (plan.commonest_share or 0.0) >= COMMON:
+    if len({s["predicted"] for s in snapshots}) > 1 or (plan.commonest_share or 0.0) >= COMMON:
         return None
     if plan.unigram_entropy is not None and is_unigram(level, plan.unigram_entropy):
-        return None  # which is said of it already
+        return None  # the rule `unigram` reports it
     share = "" if plan.commonest_share is None else f" (the commonest is {plan.commonest_share:.0%} of the data)"
-    seen = f"{looks[-1]['prediction_share']:.0%} of all predictions are token {looks[-1]['predicted']}{share}"
-    if any(look["double_softmax"] for look in looks):
+    last = snapshots[-1]
+    seen = f"{last['prediction_share']:.0%} of all predictions are token {last['predicted']}{share}"
+    if any(s["double_softmax"] for s in snapshots):
         return Symptom("collapse", history.step, seen, "softmax twice", "give cross_entropy the logits")
     cause = f"updates so large that the output no longer depends on the input (lr {plan.lr:g})"
     return Symptom("collapse", history.step, seen, cause, f"{plan.lower_lr}, a longer --warmup")
@@ -40,26 +41,26 @@ def collapse(history: History) -> Symptom | None:
 
 def gradients_by_layer(history: History) -> Symptom | None:
     """The gradient grows or fades on its way through the blocks."""
-    looks = history.looks
-    if not looks or not looks[0]["block_gradients"]:
+    snapshots = history.snapshots
+    if not snapshots or not snapshots[0]["block_gradients"]:
         return None
-    gradients = np.array([look["block_gradients"] for look in looks])  # (LOOKS, layers)
+    gradients = np.array([s["block_gradients"] for s in snapshots])  # (IN_A_ROW, layers)
     least, most = gradients.argmin(axis=1), gradients.argmax(axis=1)
     ratio = gradients.min(axis=1) / np.maximum(gradients.max(axis=1), np.finfo(float).tiny)
     if (ratio > VANISHED).any() or not (np.sign(most - least) == np.sign(most - least)[0]).all():
         return None
     weak, strong = int(least[-1]), int(most[-1])
     norms = f"{gradients[-1, weak]:.1e} in block {weak + 1} and {gradients[-1, strong]:.1e} in block {strong + 1}"
+    changes = "fades" if weak < strong else "grows"
+    seen = f"the gradient {changes} on its way to the input: its norm is {norms} of {gradients.shape[1]}"
     if weak < strong:
-        seen = f"the gradient fades on its way to the input: its norm is {norms} of {gradients.shape[1]}"
         return Symptom("vanishing", history.step, seen, *_vanishing(history))
-    seen = f"the gradient grows on its way to the input: its norm is {norms} of {gradients.shape[1]}"
     cause, remedy = "weights of very different size from block to block", "one initialisation for all blocks"
     return Symptom("exploding", history.step, seen, cause, remedy)
 
 
 def exploding(history: History) -> Symptom | None:
-    """The whole gradient is far too long, look after look."""
+    """The whole gradient is far too long in nearly every row."""
     norms = [row.get("grad_norm", 0.0) for row in history.window]
     if not norms or np.quantile(norms, 0.1) < EXPLODED:
         return None
@@ -69,18 +70,18 @@ def exploding(history: History) -> Symptom | None:
 
 
 def flat_units(history: History) -> Symptom | None:
-    """Most of a block's feed-forward units stand where their activation has no slope."""
+    """Most of a block's feed-forward units are where their activation has no slope."""
     block = _block_above(history, "flat_units", FLAT)
     if block is None:
         return None
-    share, activation = history.looks[-1]["flat_units"][block], history.plan.activation
+    share, activation = history.snapshots[-1]["flat_units"][block], history.plan.activation
     if activation == "tanh":
         seen = f"{share:.0%} of the feed-forward units of block {block + 1} are saturated (tanh near -1 or 1)"
         cause = "weights that are too large: too high a learning rate, or too wide an initialisation"
         return Symptom("saturated-units", history.step, seen, cause, f"{history.plan.lower_lr}, smaller weights")
     seen = f"{share:.0%} of the feed-forward units of block {block + 1} are dead ({activation} never active)"
     cause = "an update threw their biases or weights far below zero, where no gradient brings them back"
-    remedy = f"start anew with {history.plan.lower_lr} and a warm-up"
+    remedy = f"start a new run with {history.plan.lower_lr} and a warm-up"
     return Symptom("dead-units", history.step, seen, cause, remedy + (", or with gelu" * (activation == "relu")))
 
 
@@ -89,7 +90,7 @@ def saturated_attention(history: History) -> Symptom | None:
     block = _block_above(history, "saturated_attention", SATURATED)
     if block is None:
         return None
-    share = history.looks[-1]["saturated_attention"][block]
+    share = history.snapshots[-1]["saturated_attention"][block]
     seen = f"attention in block {block + 1} is saturated: {share:.0%} of its weights are 0 or 1"
     cause = "queries and keys grew so large that the softmax passes no gradient to them"
     remedy = f"{history.plan.lower_lr}, a longer --warmup, more --weight-decay"
@@ -97,23 +98,22 @@ def saturated_attention(history: History) -> Symptom | None:
 
 
 def _block_above(history: History, name: str, limit: float) -> int | None:
-    """The first block in which the share `name` was above the limit in each of the last looks."""
-    if not history.looks:
+    """The first block whose share `name` was above the limit in each of the last snapshots."""
+    if not history.snapshots:
         return None
-    least = np.array([look[name] for look in history.looks]).min(axis=0)  # (LOOKS, layers) -> (layers,)
+    least = np.array([s[name] for s in history.snapshots]).min(axis=0)  # (IN_A_ROW, layers) -> (layers,)
     above = np.flatnonzero(least > limit)
     return int(above[0]) if len(above) else None
 
 
 def _vanishing(history: History) -> tuple[str, str]:
-    if any(look.get("double_softmax") for look in history.looks):
+    """(cause, remedy) of a gradient that vanishes."""
+    if any(s.get("double_softmax") for s in history.snapshots):
         return "softmax twice: sure predictions pass no gradient", "give cross_entropy the logits"
     if history.plan.norm == "post":
-        return (
-            "layer norms after the residual sums, each of which divides what passes, and too hot a start",
-            "--norm pre, or a longer --warmup and a smaller --lr",
-        )
-    return "activations or attention that have no slope any more", "a smaller --lr, a longer --warmup"
+        cause = "layer norms after the residual sums, each of which divides the gradient, and first steps too large"
+        return cause, "--norm pre, or a longer --warmup and a smaller --lr"
+    return "activations or attention without slope", "a smaller --lr, a longer --warmup"
 
 
 RULES = (double_softmax, collapse, gradients_by_layer, exploding, flat_units, saturated_attention)

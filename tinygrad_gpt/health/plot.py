@@ -1,7 +1,8 @@
-"""doctor.png: what the rules looked at, over the steps."""
+"""doctor.png: the numbers that the rules read, over the steps."""
 
 import math
 from pathlib import Path
+from typing import Any
 
 from tinygrad_gpt.files.plots import save_figure
 from tinygrad_gpt.health.checkup import Checkup
@@ -9,8 +10,8 @@ from tinygrad_gpt.health.snapshot import has_snapshot
 
 
 def plot_checkup(checkup: Checkup, path: Path) -> bool:
-    """Draw a run's losses, learning rate, gradients by block and predictions. Returns False, and says why, where that
-    cannot be."""
+    """Draw a run's losses, learning rate, gradients by block and predictions. Returns False, and says why, if it
+    cannot."""
 
     def fill(figure) -> None:
         loss, gradients, predictions, rate = figure.subplots(2, 2, sharex=True).flat
@@ -25,11 +26,16 @@ def plot_checkup(checkup: Checkup, path: Path) -> bool:
     return save_figure(path, fill, (11, 7))
 
 
-def _plot_losses(axes, checkup: Checkup) -> None:
-    plan, rows = checkup.plan, checkup.rows
+def draw_losses(axes, rows: list[dict[str, Any]]) -> None:
+    """Draw the training and validation loss over the steps."""
     axes.plot([row["step"] for row in rows], [row["train_loss"] for row in rows], linewidth=1, label="training")
     measured = [row for row in rows if "val_loss" in row]
     axes.plot([r["step"] for r in measured], [r["val_loss"] for r in measured], marker="o", label="validation")
+
+
+def _plot_losses(axes, checkup: Checkup) -> None:
+    plan = checkup.plan
+    draw_losses(axes, checkup.rows)
     if plan.choices is not None:
         axes.axhline(math.log(plan.choices), color="grey", linestyle=":", label="log V: a blind guess")
     if plan.unigram_entropy is not None:
@@ -43,13 +49,13 @@ def _plot_losses(axes, checkup: Checkup) -> None:
 
 
 def _plot_gradients(axes, checkup: Checkup) -> None:
-    """A line for the whole gradient, and one for each block, from the first (dark) to the last (light)."""
-    looks = [row for row in checkup.rows if has_snapshot(row)]
-    steps = [row["step"] for row in looks]
-    layers = len(looks[0]["health"]["block_gradients"]) if looks else 0
+    """Draw a line for the whole gradient, and one for each block, from the first (dark) to the last (light)."""
+    snapshots = [row for row in checkup.rows if has_snapshot(row)]
+    steps = [row["step"] for row in snapshots]
+    layers = len(snapshots[0]["health"]["block_gradients"]) if snapshots else 0
     for i in range(layers):
         label = f"block {i + 1}" if i in (0, layers - 1) else None
-        norms = [row["health"]["block_gradients"][i] for row in looks]
+        norms = [row["health"]["block_gradients"][i] for row in snapshots]
         axes.plot(steps, norms, color=(0.1, 0.2 + 0.7 * i / layers, 0.5), linewidth=1, label=label)
     norms = [row.get("grad_norm", math.nan) for row in checkup.rows]
     axes.plot([row["step"] for row in checkup.rows], norms, color="black", linewidth=0.7, alpha=0.5, label="all")
@@ -58,9 +64,9 @@ def _plot_gradients(axes, checkup: Checkup) -> None:
 
 
 def _plot_predictions(axes, checkup: Checkup) -> None:
-    looks = [row for row in checkup.rows if "accuracy" in row.get("health", {})]
+    snapshots = [row for row in checkup.rows if "accuracy" in row.get("health", {})]
     for name, label in (("prediction_share", "are the commonest prediction"), ("accuracy", "are right")):
-        axes.plot([row["step"] for row in looks], [row["health"][name] for row in looks], label=label)
+        axes.plot([row["step"] for row in snapshots], [row["health"][name] for row in snapshots], label=label)
     if checkup.plan.commonest_share is not None:
         share = checkup.plan.commonest_share
         axes.axhline(share, color="grey", linestyle="--", label="the commonest answer's share of the data")

@@ -1,15 +1,15 @@
-"""A look into the model: a few numbers that tell whether it learns, at little cost.
+"""A snapshot of a model: a few numbers that show whether it learns, at little cost.
 
     block_gradients     norm of the last step's gradient in each block, first block first
-    prediction_share    of a piece of validation text: at how much of it the model predicts the token it predicts most
-    predicted           that token
-    accuracy            at how much of it the likeliest token is the right one
+    prediction_share    on a piece of held-out data: the share of the commonest prediction
+    predicted           this prediction
+    accuracy            the share of predictions that are right
     flat_units          in each block, the share of feed-forward units whose activation has no slope on that piece: dead
                         ones, silent everywhere on it, and saturated ones, at an end of the tanh nearly everywhere
-    saturated_attention in each block, the share of heads and positions where one weight is all but 1
-    double_softmax      whether the loss is that of a softmax of probabilities: softmax twice
+    saturated_attention in each block, the share of heads and positions where one weight is nearly 1
+    double_softmax      whether the loss takes a softmax of probabilities: softmax twice
 
-A look runs the model once, forwards, in evaluation mode: it draws no random number and changes no weight.
+A snapshot runs the model forwards once, in evaluation mode. It draws no random number and changes no weight.
 """
 
 from typing import Any
@@ -21,19 +21,17 @@ from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import check_fits
-from tinygrad_gpt.nn import Block, Module
-from tinygrad_gpt.nn.watching import Watch
+from tinygrad_gpt.nn import Block
 from tinygrad_gpt.optim import grad_norm
 from tinygrad_gpt.tasks.task import Task
 
 ONE_WEIGHT = 0.999  # an attention weight from here on: the softmax's slope p(1 - p) is below 1/1000
-# Where activations are flat: ReLU is exactly so; the others' slopes are below 1e-3 there, and tanh's is below 0.01.
+# Where activations are flat: ReLU's slope is 0 there, tanh's is below 0.01, and the others' are below 1e-3.
 FLAT_BELOW = {"relu": 0.0, "gelu": -5.0, "gelu_tanh": -5.0, "silu": -10.0}
 FLAT_BEYOND = {"tanh": 3.0}
-# At how many positions a unit must be there. One that is rarely active is as useful as a rare word, but a tanh that
-# changes between its two ends has hardly a slope either way.
+# The share of positions at which a flat unit is there. A unit that is rarely active is as useful as a rare word, but a
+# tanh that jumps between its two ends has hardly any slope.
 DEAD_AT, SATURATED_AT = 1.0, 0.9
-
 
 _BY_BLOCK = ("block_gradients", "flat_units", "saturated_attention")
 _SCHEMA = {"prediction_share?": float, "predicted?": int, "accuracy?": float, "double_softmax?": bool}
@@ -42,12 +40,13 @@ _SCHEMA |= {name: [float] for name in _BY_BLOCK}
 
 def has_snapshot(row: dict[str, Any]) -> bool:
     """Whether a row of metrics holds a snapshot of the model."""
-    return "block_gradients" in row.get("health", {})
+    health = row.get("health", {})
+    return "block_gradients" in health or "prediction_share" in health
 
 
 def check_snapshot(row: dict[str, Any], blocks: int | None) -> int:
-    """How many blocks the snapshot in a row of metrics is of. Raises UserError for a damaged one, and where that number
-    is not `blocks`, unless that is None."""
+    """The number of blocks in a row's snapshot. Raises UserError if the snapshot is damaged, or the number is not
+    `blocks` (None: any)."""
     seen = check_fits(row["health"], _SCHEMA, "it")
     blocks = blocks or len(seen["block_gradients"])
     if not all(len(seen[name]) == blocks for name in _BY_BLOCK):
@@ -56,49 +55,35 @@ def check_snapshot(row: dict[str, Any], blocks: int | None) -> int:
 
 
 def snapshot(model, task: Task) -> dict[str, Any]:
-    """What a model that holds the gradients of its last step does on the task's probe; see above."""
-    blocks, arrays = _blocks(model), task.probe()
-    seen_in_model = {"block_gradients": [_significant(grad_norm(block.parameters())) for block in blocks.values()]}
+    """A snapshot of a model that holds the gradients of its last step, on the task's probe."""
+    blocks = {path: module for path, module in model.named_modules() if isinstance(module, Block)}
+    gradients = {"block_gradients": [float(f"{grad_norm(b.parameters()):.4g}") for b in blocks.values()]}
+    arrays = task.probe()
     if arrays is None:
-        return seen_in_model | {"flat_units": [], "saturated_attention": []}
+        return gradients | {"flat_units": [], "saturated_attention": []}
+    watched = [f"{path}.{part}" for path in blocks for part in ("attention", "feed_forward.up")]
     with model.evaluating(), no_grad():
-        with model.watching(*_looked_at(blocks)) as seen:
+        with model.watching(*watched) as seen:
             logits, targets = task.answers(model, *arrays)  # (N, ..., K), (N, ...)
         first = [a[:1] for a in arrays]
         total, parts = task.loss(model, *first)
         double_softmax = _is_double_softmax(next(iter(parts.values()), total).item(), logits[:1], targets[:1])
     predicted = to_numpy(np.argmax(logits.data, axis=-1))  # (N, ...)
     counts = np.bincount(predicted.reshape(-1))
-    return seen_in_model | {
+    ups = [(seen[f"{path}.feed_forward.up"].output.data, b.feed_forward.activation) for path, b in blocks.items()]
+    return gradients | {
         "prediction_share": round(float(counts.max() / predicted.size), 4),
         "predicted": int(counts.argmax()),
         "accuracy": round(float(np.mean(predicted == targets)), 4),
-        **_seen_in_blocks(blocks, seen),
+        "flat_units": [_flat_share(u, activation) for u, activation in ups],  # u (B, T, hidden)
+        "saturated_attention": [_saturated_share(seen[f"{path}.attention"].weights.data) for path in blocks],
         "double_softmax": double_softmax,
     }
 
 
-def _blocks(model: Module) -> dict[str, Block]:
-    """Path -> Block for every Block of a model, wherever it holds them."""
-    return {path: module for path, module in model.named_modules() if isinstance(module, Block)}
-
-
-def _looked_at(blocks: dict[str, Block]) -> list[str]:
-    """The paths of the modules to watch: attention for its weights, and the layer before each activation."""
-    return [f"{path}.{part}" for path in blocks for part in ("attention", "feed_forward.up")]
-
-
-def _seen_in_blocks(blocks: dict[str, Block], seen: Watch) -> dict[str, list[float]]:
-    ups = [(seen[f"{path}.feed_forward.up"].output.data, block.feed_forward) for path, block in blocks.items()]
-    return {
-        "flat_units": [_flat_share(u, feed_forward.activation) for u, feed_forward in ups],  # u (B, T, hidden)
-        "saturated_attention": [_saturated_share(seen[f"{path}.attention"].weights.data) for path in blocks],
-    }
-
-
 def _is_double_softmax(own: float, logits, y) -> bool:
-    """Whether the loss that the model computes itself, `own`, fits a softmax of softmax(logits), and not one of the
-    logits; or whether the head itself returns probabilities."""
+    """Whether the model's own loss fits softmax(softmax(logits)) rather than softmax(logits), or the head returns
+    probabilities."""
     z = logits.data
     if (z >= 0).all() and np.allclose(z.sum(axis=-1), 1, atol=1e-3):
         return True
@@ -117,10 +102,6 @@ def _flat_share(u: Array, activation: str) -> float:
 
 
 def _saturated_share(p: Array) -> float:
-    """p (B, H, T, T) -> the share of heads and positions with one weight above ONE_WEIGHT. The first quarter of the
-    positions, which have little to choose from, are left out."""
+    """p (B, H, T, T) -> the share of heads and positions with one weight above ONE_WEIGHT, without the first quarter of
+    the positions, which have little to choose from."""
     return round(float((p[:, :, p.shape[2] // 4 :].max(axis=-1) > ONE_WEIGHT).mean()), 4)
-
-
-def _significant(x: float) -> float:
-    return float(f"{x:.4g}")

@@ -1,4 +1,4 @@
-"""The health check as the trainer uses it: adds a snapshot to rows of metrics and reports new findings."""
+"""The health check inside the trainer: adds snapshots to rows of metrics and reports new findings."""
 
 import dataclasses
 from typing import Any
@@ -8,35 +8,32 @@ from tinygrad_gpt.health.history import Plan, settings_of_model
 from tinygrad_gpt.health.snapshot import has_snapshot, snapshot
 from tinygrad_gpt.tasks.task import Task
 
-# Steps between snapshots. One takes a third of a step of a small model, and a tenth of a step of a larger one.
-INTERVAL = 50
-LEAST_LOOKS = 5  # that a short run gets all the same
+INTERVAL = 50  # steps between snapshots; one takes a fraction of a step
+LEAST_SNAPSHOTS = 5  # in a short run
 
 
 class Watch:
-    """Watches a run. What it reports follows from the rows alone, so a resumed run goes on as if it had not stopped.
+    """Watches a run. Its findings follow from the rows alone, so a resumed run reports what an uninterrupted one does.
 
     config  a dataclass with the trainer's settings
+    rows    those that the run wrote before it was stopped; their findings are not reported again
     """
 
-    def __init__(self, task: Task, model, config):
+    def __init__(self, task: Task, model, config, rows: list[dict[str, Any]]):
         self._task, self._model, self._steps = task, model, config.steps
         self._checkup = Checkup(Plan.of(settings_of_model(model) | dataclasses.asdict(config) | task.facts(model)))
-        self._interval = max(1, min(INTERVAL, config.steps // LEAST_LOOKS))
-        self._looked_at = 0
-
-    def catch_up(self, rows: list[dict[str, Any]]) -> None:
-        """Take the rows that the run wrote before it was stopped; it reports nothing about them again."""
+        self._interval = max(1, min(INTERVAL, config.steps // LEAST_SNAPSHOTS))
+        self._last_snapshot = 0
         for row in rows:
             self._take(row)
 
     def examine(self, row: dict[str, Any], losses: list[float]) -> list[str]:
         """Add "health" to a row of metrics, and return a line for each new finding.
 
-        losses  of the steps since the row before. The model holds the gradients of the last of them.
+        losses  of the steps since the row before; the model holds the gradients of the last one
         """
         row["health"] = {"loss_first": losses[0], "loss_max": max(losses)}
-        if row["step"] - self._looked_at >= self._interval or row["step"] == self._steps:
+        if row["step"] - self._last_snapshot >= self._interval or row["step"] == self._steps:
             row["health"] |= snapshot(self._model, self._task)
         findings = self._take(row)
         if findings:
@@ -45,5 +42,5 @@ class Watch:
 
     def _take(self, row: dict[str, Any]) -> list:
         if has_snapshot(row):
-            self._looked_at = row["step"]
+            self._last_snapshot = row["step"]
         return self._checkup.add(row)

@@ -24,7 +24,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
 from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification, with_new_tokens
 from tinygrad_gpt.progress import Progress, no_progress
-from tinygrad_gpt.settings import check_settings, setting
+from tinygrad_gpt.settings import advanced, check_settings, setting
 from tinygrad_gpt.tasks.baselines import text_facts
 from tinygrad_gpt.tasks.scores import accuracy, cross_entropy, matthews
 from tinygrad_gpt.tasks.task import Loss, Task
@@ -36,18 +36,18 @@ _SAMPLE = 5  # dev texts
 
 @dataclass(frozen=True)
 class ClassificationConfig:
-    """What to fine-tune on which texts. Raises UserError for a value that is not allowed."""
+    """Which model is fine-tuned on which texts. Raises UserError for a value that is not allowed."""
 
-    data: str = setting("cola", "Fine-tuning", "name of the task, or path of texts with labels")
+    data: str = setting("cola", "Fine-tuning", "name of a task, or path of texts with labels")
     from_: str = setting("", "Fine-tuning", "the pre-trained model")
     lm_weight: float = setting(0.5, "Fine-tuning", "λ: weight of the language model's loss beside the task's", low=0)
-    epochs: int = setting(3, "Fine-tuning", "how often all training texts are read", low=1)
-    warmup_share: float = setting(
-        0.002, "Fine-tuning", "part of the steps over which the learning rate rises from 0", low=0, below=1
+    epochs: int = setting(3, "Fine-tuning", "times that all training texts are read", low=1)
+    warmup_share: float = advanced(
+        0.002, "Fine-tuning", "share of the steps over which the learning rate rises from 0", low=0, below=1
     )
-    head_dropout: float = setting(0.1, "Fine-tuning", "dropout on what the linear layer reads", low=0, below=1)
-    pretrained: bool = setting(
-        True, "Fine-tuning", "whether to start from the trained weights; if not, random ones show what they are worth"
+    head_dropout: float = advanced(0.1, "Fine-tuning", "dropout on the input of the last linear layer", low=0, below=1)
+    pretrained: bool = advanced(
+        True, "Fine-tuning", "start from the trained weights; if not, from random ones, for comparison"
     )
 
     def __post_init__(self):
@@ -55,11 +55,11 @@ class ClassificationConfig:
 
 
 class TextClassification(Task):
-    """Which class is a text of?
+    """Prediction of the class of a text.
 
     data        texts with their labels, to train on and to test on (dev)
     shape       of the pre-trained model: sequences are cut to its block_size, start and extract follow its vocabulary
-    batch_size  texts that go through the model at once, of which a step has `accumulate` times as many
+    rows        texts of a step
     seed        decides the order of the texts
 
     Raises UserError for texts that the tokenizer cannot encode.
@@ -75,11 +75,10 @@ class TextClassification(Task):
         data: ClassificationTask,
         tokenizer: Tokenizer,
         shape: GPTConfig,
-        batch_size: int = 32,
-        accumulate: int = 1,
+        rows: int = 32,
         seed: int = 1,
     ):
-        self.config, self.data, self.rows, self.seed = config, data, accumulate * batch_size, seed
+        self.config, self.data, self.rows, self.seed = config, data, rows, seed
         tokens = TaskTokens.after(shape.vocab_size)
         self.sequences, self.dev_sequences = (
             sequences_of(part.texts, tokenizer, tokens, shape.block_size) for part in (data.train, data.dev)
@@ -118,7 +117,7 @@ class TextClassification(Task):
         return model(ids, last), labels
 
     def sample(self, model) -> Iterator[str]:
-        """Some of the dev texts: the class that the model gives, the right one, the text."""
+        """Some of the dev texts: the predicted class, the right one, the text."""
         classes, dev = self.data.classes, self.data.dev
         scores = scores_of(model, self.dev_sequences[:_SAMPLE])
         for best, label, text in zip(scores.argmax(axis=1), dev.labels, dev.texts, strict=False):
@@ -126,15 +125,15 @@ class TextClassification(Task):
 
     def facts(self, model):
         if self.config.lm_weight:
-            return {}  # the loss is a sum, which nothing is to be compared with
-        return {"choices": len(self.data.classes)} | dataclasses.asdict(text_facts(self.data.train.labels))
+            return {}  # the loss is a weighted sum, which has no baseline
+        return {"choices": len(self.data.classes)} | text_facts(self.data.train.labels)
 
     def settings(self):
         return dataclasses.asdict(self.config) | {"classes": list(self.data.classes)}
 
     def _shuffled(self, epoch: int) -> list[np.ndarray]:
-        """The numbers of all training texts, in an order of this epoch (1, 2, ...), cut into batches of texts of like
-        length: a batch is padded to its longest text, and with texts put together by chance half of it is padding."""
+        """The indices of all training texts in the order of this epoch (1, 2, ...), in batches of texts of similar
+        length: a batch is padded to its longest text, and in batches of random texts half would be padding."""
         rng, size = np.random.default_rng([self.seed, epoch]), self.rows
         order = rng.permutation(len(self.sequences))
         batches = []
@@ -145,9 +144,9 @@ class TextClassification(Task):
 
 
 def new_classifier(body: GPT, classes: int, config: ClassificationConfig, seed: int) -> GPT1ForClassification:
-    """The classifier before its first step; `body` itself stays as it is.
+    """The classifier before its first step; `body` is not changed.
 
-    Raises UserError for a body whose sequences have no room for a text between start and extract.
+    Raises UserError if the body's block_size leaves no room for a text between start and extract.
     """
     if body.config.block_size < TaskTokens.COUNT:
         raise UserError(f"the model's block_size is {body.config.block_size}: start, a text and extract take 3 places")
@@ -158,7 +157,7 @@ def new_classifier(body: GPT, classes: int, config: ClassificationConfig, seed: 
 
 
 def sequences_of(texts: list[str], tokenizer: Tokenizer, tokens: TaskTokens, block_size: int) -> list[np.ndarray]:
-    """start text extract, as ids, of each text; cut to block_size."""
+    """The ids of "start text extract" for each text, cut to block_size."""
     return [gpt1_inputs.classification(tokenizer.encode(text), tokens, block_size) for text in texts]
 
 

@@ -1,4 +1,4 @@
-"""Next token: at every position of a text, which token follows? The task of a language model.
+"""The task of a language model: at every position of a text, which token follows?
 
 x  (B, T)   windows of the training text
 y  (B, T)   the token after each: y[b, t] follows x[b, :t+1]
@@ -14,45 +14,42 @@ from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.data.tokens import TokenSet
 from tinygrad_gpt.generate.text import encode_prompt, stream_text
 from tinygrad_gpt.progress import Progress, no_progress
-from tinygrad_gpt.settings import check_settings, setting
+from tinygrad_gpt.settings import advanced, check_settings, setting
 from tinygrad_gpt.tasks.baselines import text_facts
 from tinygrad_gpt.tasks.perplexity import evaluate
 from tinygrad_gpt.tasks.task import Loss, Task
 
-# The piece of validation text that the health check looks at: a sixth of a training step at most.
-PROBE_TOKENS = 512
-PROBE_LENGTH = 128  # of each window; it bounds the memory that the attention weights of all layers take
+PROBE_TOKENS = 512  # of validation text for the health check: little work compared with a training step
+PROBE_LENGTH = 128  # tokens of each window; it limits the memory of all layers' attention weights
 
 
 @dataclass(frozen=True)
 class NextTokenConfig:
-    """Which text, in which tokens, in which order. Raises UserError for a value that is not allowed."""
+    """The text, its tokens and their order. Raises UserError for a value that is not allowed."""
 
-    corpus: str = setting("python-docs", "Data", "name of a corpus, or path of a text file or of a folder of them")
+    corpus: str = setting("python-docs", "Data", "name of a corpus, or path of a text file or a folder of text files")
     tokenizer: str = setting(
         "char",
         "Data",
-        "char, bpe or gpt1 (trained on the corpus), own (of the model that --from names), or the path of a saved "
-        "tokenizer or of GPT-2's or GPT-1's vocabulary",
+        "char, bpe or gpt1 (trained on the corpus), own (that of the --from model), or the path of a saved tokenizer "
+        "or of GPT-2's or GPT-1's vocabulary",
     )
     bpe_vocab: int = setting(4096, "Data", "tokens that a bpe or gpt1 tokenizer learns", low=256)
     from_: str = setting(
         "",
         "Data",
-        "trained model to start from, whose shape is kept: a run folder, a Hugging Face folder, or a name on their hub",
+        "trained model to start from, keeping its shape: a run folder, a Hugging Face folder, or a name on their hub",
     )
-    window: int | None = setting(
+    window: int | None = advanced(
         None, "Data", "tokens of a training window; by default block_size, with --from at most 1024", low=1
     )
-    batches: str = setting(
-        "random", "Data", "windows at random places, or side by side and each once an epoch", choices=tuple(ORDERS)
+    batches: str = advanced(
+        "random", "Data", "windows at random places, or side by side, each once an epoch", choices=tuple(ORDERS)
     )
-    eval_tokens: int = setting(
+    eval_tokens: int = advanced(
         20_000, "Run", "validation tokens per evaluation (the last evaluation uses all)", low=1, free=True
     )
-    prompt: str = setting(
-        "", "Run", "text that the sample at the end begins with; by default a line end, not shown", free=True
-    )
+    prompt: str = advanced("", "Run", "beginning of the sample at the end; by default a line end, not shown", free=True)
     sample_tokens: int = setting(500, "Run", "length of the sample at the end", low=0, free=True)
 
     def __post_init__(self):
@@ -60,11 +57,11 @@ class NextTokenConfig:
 
 
 class NextToken(Task):
-    """The next token of a text.
+    """Prediction of the next token of a text.
 
     tokens      the text
     window      T, tokens that the model reads at once
-    batch_size  windows that go through the model at once, of which a step has `accumulate` times as many
+    batch_size  windows that go through the model at once; a step has `accumulate` times as many
     seed        decides the windows of each step, and the sample
 
     Raises UserError for texts shorter than a window, and for a prompt that the tokenizer cannot encode.
@@ -105,7 +102,7 @@ class NextToken(Task):
             yield from stream_text(model, self.tokenizer, self.prompt, self.config.sample_tokens, seed=self.seed)
 
     def probe(self):
-        """x and y (B, T) of a small piece of the validation text, spread evenly over it."""
+        """x and y (B, T) from windows spread evenly over the validation text."""
         length = min(self.window, PROBE_LENGTH)
         return next(sequential_batches(self.tokens.val, -(-PROBE_TOKENS // length), length, limit=1))
 
@@ -116,4 +113,4 @@ class NextToken(Task):
         return dataclasses.asdict(self.config)
 
     def facts(self, model):
-        return {"choices": model.config.vocab_size} | dataclasses.asdict(text_facts(self.tokens.train))
+        return {"choices": model.config.vocab_size} | text_facts(self.tokens.train)

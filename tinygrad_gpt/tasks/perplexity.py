@@ -1,7 +1,7 @@
-"""How good is the model: mean loss over text that it was not trained on.
+"""The mean loss of a language model on a text that it was not trained on.
 
-evaluate          block after block. Quick, but the first tokens of each block are predicted from little
-evaluate_sliding  windows that overlap, so that every token is predicted from much: what published perplexities are
+evaluate          in neighbouring blocks. Quick, but the first tokens of each block are predicted from little context
+evaluate_sliding  in overlapping windows, so every token is predicted from much context, as for published perplexities
 """
 
 import math
@@ -22,7 +22,7 @@ from tinygrad_gpt.progress import Progress, no_progress
 @dataclass(frozen=True)
 class Score:
     """loss    mean cross-entropy in nats per token
-    tokens  how many tokens it is the mean of
+    tokens  number of tokens in the mean
     """
 
     loss: float
@@ -30,7 +30,7 @@ class Score:
 
     @property
     def perplexity(self) -> float:
-        """e^loss: as unsure as a fair choice among that many tokens."""
+        """e^loss: the model is as unsure as in a fair choice among this many tokens."""
         return math.exp(self.loss) if self.loss < 700 else math.inf
 
     def perplexity_per_word(self, tokens: int, words: int) -> float:
@@ -38,7 +38,7 @@ class Score:
         return Score(self.loss * tokens / words, words).perplexity
 
     def bits_per_byte(self, tokens: int, text_bytes: int) -> float:
-        """The loss as bits per byte of a text with `tokens` tokens; comparable between tokenizers."""
+        """The loss in bits per byte of a text with `tokens` tokens; comparable between tokenizers."""
         return self.loss / math.log(2) * tokens / text_bytes
 
 
@@ -53,7 +53,7 @@ def evaluate(
     """The model's mean loss on a token stream, cut into neighbouring blocks.
 
     tokens      (N,) integers
-    limit       about how many tokens to look at, spread evenly over the stream; None means all
+    limit       about how many tokens to score, spread evenly over the stream; None means all
     block_size  tokens in a block; by default the model's block_size
 
     Deterministic: no dropout, no random choice of blocks. Raises UserError for a stream shorter than one block.
@@ -64,14 +64,14 @@ def evaluate(
     total, count = 0.0, 0
     with model.evaluating(), no_grad():
         for x, y in sequential_batches(tokens, batch_size, block_size, limit=batches):
-            total += model.loss(x, y).item() * y.size  # blocks of equal length, but the last batch may have fewer
+            total += model.loss(x, y).item() * y.size  # the last batch may have fewer blocks
             count += y.size
             progress(count, in_all)
     return Score(total / count, count)
 
 
 class Window(NamedTuple):
-    """The model reads tokens[begin:end], and is asked for tokens[first:end]: begin < first < end."""
+    """The model reads tokens[begin:end], and predicts tokens[first:end]: begin < first < end."""
 
     begin: int
     end: int
@@ -79,10 +79,10 @@ class Window(NamedTuple):
 
 
 def sliding_windows(length: int, block_size: int, stride: int) -> Iterator[Window]:
-    """Windows of `block_size` tokens, each beginning `stride` after the one before it, the last one shorter.
+    """Windows of `block_size` tokens, each `stride` tokens after the previous one; the last one may be shorter.
 
-    Each token of the stream but the very first, which follows nothing, is asked for in one of them: the first window
-    that has it, where it follows block_size - stride tokens at least (in the first window: all there are).
+    Each token of the stream except the first is predicted once, in the first window that contains it. There it follows
+    at least block_size - stride tokens (in the first window: all tokens before it).
     """
     first = 1
     for begin in range(0, length, stride):
@@ -98,13 +98,13 @@ def evaluate_sliding(
 ) -> Score:
     """The model's mean loss on a token stream, in overlapping windows (see sliding_windows).
 
-    The windows are those of https://huggingface.co/docs/transformers/perplexity, with which GPT-2's perplexities are
-    published. (What differs: there the mean over windows stands for the mean over tokens.)
+    The windows are those of https://huggingface.co/docs/transformers/perplexity, which computes GPT-2's published
+    perplexities. (That page takes the mean over windows; this one is over tokens.)
 
     tokens      (N,) integers, N >= 2
     batch_size  windows that go through the model at once
 
-    Raises UserError for a stride that leaves a token without any before it, and for a stream too short.
+    Raises UserError for a stride that leaves a token without context, and for a stream that is too short.
     """
     if not 1 <= stride < block_size:
         raise UserError(
@@ -117,7 +117,7 @@ def evaluate_sliding(
         for windows in _alike(sliding_windows(len(tokens), block_size, stride), batch_size):
             ids = np.stack([tokens[w.begin : w.end] for w in windows]).astype(np.int64)  # (B, T)
             first = windows[0].first - windows[0].begin
-            x = model.features(ids[:, :-1])[:, first - 1 :]  # position t predicts token t + 1: (B, asked for, C)
+            x = model.features(ids[:, :-1])[:, first - 1 :]  # position t predicts token t + 1: (B, predicted, C)
             targets = ids[:, first:]
             total += F.cross_entropy(model.head(x), targets, reduction="sum").item()
             count += targets.size
@@ -126,7 +126,7 @@ def evaluate_sliding(
 
 
 def _alike(windows: Iterator[Window], most: int) -> Iterator[list[Window]]:
-    """Neighbours that have the same length and are asked for as many tokens, at most so many together."""
+    """Groups of at most `most` neighbouring windows that have the same length and predict as many tokens."""
     for _, group in groupby(windows, key=lambda w: (w.end - w.begin, w.end - w.first)):
-        while together := list(islice(group, most)):
-            yield together
+        while batch := list(islice(group, most)):
+            yield batch

@@ -1,4 +1,4 @@
-"""How well a classifier does: accuracy, and Matthews' correlation, which a constant answer cannot flatter."""
+"""The scores of a classifier: accuracy, and Matthews' correlation, which is 0 for a constant answer."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def accuracy(labels, predicted) -> float:
-    """Part of the answers that are right; labels and predicted (N,) integers, N >= 1."""
+    """The share of right answers; labels and predicted (N,) integers, N >= 1."""
     return float(np.mean(np.asarray(labels) == np.asarray(predicted)))
 
 
@@ -18,8 +18,8 @@ def cross_entropy(labels, scores) -> float:
 
 
 def matthews(labels, predicted) -> float:
-    """The correlation between the right answers and those given: 1 all right, 0 no better than chance or than always
-    the same answer, -1 (of two classes) all wrong.
+    """The correlation between the right answers and those given: 1 if all are right, 0 if they are no better than
+    chance or a constant answer, -1 (for two classes) if all are wrong.
 
     labels, predicted  (N,) integers: classes
 
@@ -28,13 +28,13 @@ def matthews(labels, predicted) -> float:
 
         (TP TN - FP FN) / √((TP + FP) (TP + FN) (TN + FP) (TN + FN))
 
-    which is Pearson's correlation of two vectors of 0 and 1. For any number of classes, of which that is the case K = 2
-    (Gorodkin, "Comparing two K-category assignments by a K-category correlation coefficient", 2004):
+    which is Pearson's correlation of two vectors of 0 and 1. For K classes, two being a special case (Gorodkin,
+    "Comparing two K-category assignments by a K-category correlation coefficient", 2004):
 
         (c s - Σ_k p_k t_k) / √((s² - Σ_k p_k²) (s² - Σ_k t_k²))
 
-    with s examples, c of them right, t_k of class k and p_k called k. Where a root is 0 (all are of one class, or all
-    are called one), the correlation is 0 by convention.
+    with s examples, c of them right, t_k of class k and p_k predicted as k. If the root is 0 (only one class occurs,
+    or only one is predicted), the correlation is 0 by convention.
     """
     labels, predicted = np.asarray(labels), np.asarray(predicted)
     classes = int(max(labels.max(), predicted.max())) + 1

@@ -1,11 +1,11 @@
-"""Task: what is learned from what. All that training knows of a model's purpose.
+"""Task: what is learned from what. The trainer knows a model's purpose only through it.
 
-    arrays = task.batch(step)                  what update number `step` reads
+    arrays = task.batch(step)                  the batch of update number `step`
     total, parts = task.loss(model, *arrays)   how badly the model does on it, as Tensors
-    task.evaluate(model, last=False)           {"val_loss": 1.47, ...} on data that it does not learn from
-    "".join(task.sample(model))                what its work looks like
+    task.evaluate(model, last=False)           {"val_loss": 1.47, ...} on held-out data
+    "".join(task.sample(model))                an example of the model's work
 
-A task that has these four can be trained, resumed, drawn and diagnosed as any other.
+A task with these four methods can be trained, resumed, drawn and diagnosed like any other.
 """
 
 from abc import ABC, abstractmethod
@@ -21,8 +21,8 @@ Arrays = tuple[np.ndarray, ...]
 
 
 class Loss(NamedTuple):
-    """total  what training makes smaller, a Tensor ()
-    parts  the terms that it is the weighted sum of, by name: rows of metrics hold NAME_loss. {} for a single term
+    """total  the loss that training minimises, a Tensor ()
+    parts  the terms of its weighted sum by name: rows of metrics hold NAME_loss. {} for a single term
     """
 
     total: Tensor
@@ -33,8 +33,8 @@ class Task(ABC):
     """What is learned from what.
 
     name          of the kind of task, for config.json
-    metrics       name -> whether more is better, of each number that `evaluate` returns; the first one decides which of
-                  two models is the better one
+    metrics       name -> whether more is better, for each number that `evaluate` returns; the first one decides which
+                  of two models is better
     fixed_shapes  whether the arrays of all steps have the same shapes (a GPU may then record a step)
     """
 
@@ -44,9 +44,9 @@ class Task(ABC):
 
     @abstractmethod
     def batch(self, step: int) -> Arrays:
-        """What update number `step` (0, 1, ...) reads: arrays (B, ...), the model's input first.
+        """The batch of update number `step` (0, 1, ...): arrays (B, ...), the model's input first.
 
-        The seed and `step` alone decide what that is, so a resumed run reads what an uninterrupted one would.
+        It depends on the seed and `step` alone, so a resumed run reads what an uninterrupted one would.
         """
 
     @abstractmethod
@@ -55,27 +55,27 @@ class Task(ABC):
 
     @abstractmethod
     def evaluate(self, model, last: bool = False, progress: Progress = no_progress) -> dict[str, float]:
-        """The numbers that `metrics` names, in evaluation mode; the `last` time in a run on all held-out data."""
+        """The numbers that `metrics` names, in evaluation mode; on all held-out data if it is the run's `last` time."""
 
     def sample(self, model) -> Iterator[str]:
-        """What the model's work looks like, piece by piece; the same at each call. By default nothing."""
+        """An example of the model's work, piece by piece; the same at each call. By default nothing."""
         yield from ()
 
     def probe(self) -> Arrays | None:
-        """A small, fixed piece of held-out data, in the arrays of `batch`, that the health check looks at the model
-        with; None for a task that has no `answers`."""
+        """A small, fixed piece of held-out data for the health check, as arrays like those of `batch`; None for a task
+        that has no `answers`."""
         return None
 
     def answers(self, model, *arrays) -> tuple[Tensor, np.ndarray]:
-        """(logits (B, ..., K), targets (B, ...)): the scores of K answers to choose from, and the right ones. The mean
-        cross-entropy of the two is the first part of `loss`, or all of it."""
+        """(logits (B, ..., K), targets (B, ...)): the scores of K possible answers, and the right ones. Their mean
+        cross-entropy is the first part of `loss`, or all of it."""
         raise NotImplementedError(f"{type(self).__name__} has no answers to choose from")
 
     def facts(self, model) -> dict[str, Any]:
-        """What the health check compares the loss with, as far as that makes sense: `choices`, how many answers there
-        are to choose from, and the unigram_entropy and commonest_share of the right ones (tasks/baselines.py)."""
+        """What the health check compares the loss with, as far as it makes sense: `choices`, the number of possible
+        answers, and the unigram_entropy and commonest_share of the right ones (tasks/baselines.py)."""
         return {}
 
     def settings(self) -> dict[str, Any]:
-        """What the task was made from, as JSON values for config.json."""
+        """The task's settings, as JSON values for config.json."""
         return {}

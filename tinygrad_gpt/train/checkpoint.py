@@ -1,11 +1,11 @@
-"""Checkpoints: one safetensors file with all that training needs to go on as if it had never stopped.
+"""Checkpoints: one safetensors file with all that training needs to continue as if it had never stopped.
 
     model.NAME, optimizer.NAME       the arrays
     metadata "tinygrad_gpt"          JSON: format, CRC-32 of the arrays, the trainer's state (step, random numbers, ...)
 
-There is one checkpoint per run, the latest. It is written beside the old one, flushed to the disk and renamed, so a
-crash at any moment (power cut, kill -9, full disk) leaves the old one or the new one, whole. The CRC is there because
-disks and copies fail too: the format alone notices a file that was cut short, but not one whose weights have changed.
+A run has one checkpoint, the latest. It is written beside the old one, flushed to the disk and renamed, so a crash at
+any moment (power cut, kill -9, full disk) leaves the old one or the new one, whole. The CRC finds damage by disks and
+copies: safetensors itself notices a file that was cut short, but not one whose weights have changed.
 """
 
 import json
@@ -31,41 +31,39 @@ _HEADER = {"format": int, "crc32": int, "state": dict}
 def save_checkpoint(path: Path, arrays: dict[str, Any], state: dict[str, Any]) -> None:
     """Write `arrays` and `state` (JSON values) to `path`, atomically.
 
-    Raises UserError when the system refuses, and for weights that are not finite, which are no state to go back to; in
-    both cases the old checkpoint stays.
+    Raises UserError when the system refuses, and for weights that are not finite; the old checkpoint stays then.
     """
     arrays = {name: to_numpy(a) for name, a in arrays.items()}
-    for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise UserError(f"{name} has values that are not finite: not saved, {path} stays as it was")
     crc = 0
     for name in sorted(arrays):
-        crc = _crc32(arrays[name], crc)
+        if arrays[name].dtype.kind == "f" and not np.isfinite(arrays[name]).all():
+            raise UserError(f"{name} has values that are not finite: not saved, {path} stays as it was")
+        crc = zlib.crc32(bytes_of(arrays[name]), crc)
     with replacing(path) as file:
         write_arrays(file, arrays, {KEY: json.dumps({"format": FORMAT, "crc32": crc, "state": state})})
 
 
 def load_checkpoint(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> tuple[dict, dict]:
-    """(arrays, state) as they were saved. Arrays whose name is not `wanted` are read only to verify them, one
-    at a time: to use a model, its optimiser's running means, twice its size, need not be in memory.
+    """(arrays, state) as they were saved. Arrays whose name is not `wanted` are read one at a time, for the checksum
+    only: using a model does not take memory for its optimiser's running means.
 
-    Raises UserError, naming the file, for one that is missing, cut short, damaged, or no checkpoint of ours.
+    Raises UserError, naming the file, if it is missing, cut short, damaged, or not a checkpoint of tinygrad-gpt.
     """
     from safetensors import safe_open
 
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path}: the run ended before its first one was saved, or it was moved")
-    with _reading(path):
+    with _naming_damage(path):
         metadata = TensorFile(path).metadata
     if KEY not in metadata:
-        raise UserError(f"{path} is a safetensors file, but no checkpoint of tinygrad-gpt")
-    with _reading(path):
-        header = parse_json(metadata[KEY], "what it says of itself", _HEADER, finite=False)
+        raise UserError(f"{path} is a safetensors file, but not a checkpoint of tinygrad-gpt")
+    with _naming_damage(path):
+        header = parse_json(metadata[KEY], "its header", _HEADER, finite=False)
         arrays, crc = {}, 0
         with safe_open(str(path), framework="numpy") as file:
             for name in sorted(file.keys()):
                 array = file.get_tensor(name)
-                crc = _crc32(array, crc)
+                crc = zlib.crc32(bytes_of(array), crc)
                 if wanted(name):
                     arrays[name] = array
     if header["format"] != FORMAT:
@@ -76,7 +74,7 @@ def load_checkpoint(path: Path, wanted: Callable[[str], bool] = lambda name: Tru
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _naming_damage(path: Path) -> Iterator[None]:
     from safetensors import SafetensorError
 
     try:
@@ -88,7 +86,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 @contextmanager
 def naming_the_file(path: Path) -> Iterator[None]:
-    """Inside this block, contents of a checkpoint that do not fit are a UserError that names its file."""
+    """Inside this block, a checkpoint whose contents do not fit is a UserError that names its file."""
     try:
         yield
     except (UserError, ValueError, KeyError, TypeError) as error:
@@ -96,8 +94,3 @@ def naming_the_file(path: Path) -> Iterator[None]:
             f"the checkpoint {path} does not fit this run ({in_short(error)}): "
             "was it, config.json or tokenizer.json taken from another one?"
         ) from None
-
-
-def _crc32(array: np.ndarray, crc: int) -> int:
-    """That of the arrays so far, in the order of their names, and this one."""
-    return zlib.crc32(bytes_of(array), crc)

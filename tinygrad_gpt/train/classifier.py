@@ -1,4 +1,4 @@
-"""Using what a fine-tuning has learned."""
+"""A fine-tuned classifier, in use."""
 
 from pathlib import Path
 
@@ -19,8 +19,10 @@ class Classifier:
     """
 
     def __init__(self, folder: Path, device: str = "cpu"):
-        """`folder`: one that `finetune` made, whose best run is taken, or that of a single run; `device`: where to
-        compute. Raises UserError for other folders, files that are missing or damaged, and a device that is not there.
+        """folder  that `finetune` made, of which the best run is taken, or the folder of a single run
+        device  where to compute
+
+        Raises UserError for other folders, for files that are missing or damaged, and for a missing device.
         """
         run = best_run(folder)
         written = read_classifier(run)

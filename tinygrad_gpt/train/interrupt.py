@@ -8,7 +8,7 @@ from contextlib import suppress
 class GracefulInterrupt:
     """Inside this block, the first Ctrl-C sets `.requested` (and calls `notify`); the second is a KeyboardInterrupt.
 
-    Python can only listen for Ctrl-C in its main thread; elsewhere the block changes nothing.
+    Python handles Ctrl-C in its main thread only; in other threads the block changes nothing.
     """
 
     def __init__(self, notify=lambda: None):
@@ -29,5 +29,5 @@ class GracefulInterrupt:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        with suppress(RuntimeError):  # raised where Ctrl-C fell into another print to the same stream
+        with suppress(RuntimeError):  # raised where Ctrl-C interrupted another print to the same stream
             self._notify()

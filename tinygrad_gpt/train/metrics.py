@@ -2,18 +2,19 @@
 
 step          how many updates had been made
 train_loss    mean over the steps since the row before
-NAME_loss     the same for each named part of the task's loss
-val_loss      and what else the task measures (Task.metrics), only where it was measured
+NAME_loss     mean of each named part of the task's loss over these steps
+val_loss      and the task's other metrics (Task.metrics), in rows with an evaluation
 lr            learning rate of the step
 grad_norm     norm of the gradient, before clipping
-tokens_per_s  training speed since the row before, evaluation and saving not counted
-elapsed_s     time spent on the run so far, in all its sittings
-health        with --health: loss_first and loss_max of the steps since the row before; every 50 steps or so also what a
-              look into the model saw (health/snapshot.py), and "findings" where there were new ones
+tokens_per_s  training speed since the row before, without evaluation and saving
+elapsed_s     time spent on the run so far, stops not counted
+health        with --health: loss_first and loss_max of the steps since the row before; every 50 steps or so also a
+              snapshot of the model (health/snapshot.py); "findings" if there are new ones
 """
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.json_files import json_bytes, parse_json
 from tinygrad_gpt.files.plots import Say, plot
 from tinygrad_gpt.files.storage import read_file, reason, replacing
+from tinygrad_gpt.health.plot import draw_losses
 from tinygrad_gpt.health.snapshot import check_snapshot, has_snapshot
 
 _LARGEST = 1 << 30  # bytes of a metrics.jsonl
@@ -30,47 +32,41 @@ _ROW |= {f"{name}?": float for name in _NUMBERS}
 
 
 class MetricsLog:
-    """The open metrics.jsonl of a run. Rows reach the file at once, so that it can be watched."""
+    """The open metrics.jsonl of a run. Rows reach the file at once, so it can be watched."""
 
     def __init__(self, path: Path, step: int):
-        """Go on after the rows of steps 1 .. step. Later rows, left by a run that was killed, will be made again.
-        Raises UserError when the system refuses, and for damaged rows."""
+        """Continue after the rows of steps 1 .. step. Later rows, left by a run that was killed, are deleted: they will
+        be made again. Raises UserError when the system refuses, and for damaged rows."""
         self.path = path
         rows = [row for row in read_metrics(path) if row["step"] <= step]
         with replacing(path) as file:
             file.write(b"".join(json_bytes(row) + b"\n" for row in rows))
-        try:
+        with _writing(path):
             self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (open for as long as the run)
-        except OSError as error:
-            raise _refused(path, error) from error
 
     def append(self, row: dict[str, Any]) -> None:
         """Write one row. Raises UserError when the system refuses."""
-        try:
+        with _writing(self.path):
             self._file.write(json_bytes(row).decode() + "\n")
             self._file.flush()
-        except OSError as error:
-            raise _refused(self.path, error) from error
 
     def sync(self) -> None:
-        """Make sure that the rows are on the disk, not only on their way."""
-        try:
+        """Wait until the rows are on the disk."""
+        with _writing(self.path):
             os.fsync(self._file.fileno())
-        except OSError as error:
-            raise _refused(self.path, error) from error
 
     def close(self) -> None:
-        with suppress(OSError):  # what could not be flushed has been told already
+        with suppress(OSError):  # `append` has reported it already
             self._file.close()
 
 
 def read_metrics(path: Path, also: dict[str, Any] | None = None) -> list[dict[str, Any]]:
     """The rows of a metrics.jsonl, [] if there is none. A last line that was only half written is left out.
 
-    also  a schema (see json_files.py) of what each row has besides
+    also  a schema (see json_files.py) of further fields of each row
 
-    Raises UserError for any other line that is no row, and for a file that cannot be read. All looks into a model have
-    as many blocks.
+    Raises UserError for any other line that is not a row, for snapshots of different numbers of blocks, and for a file
+    that cannot be read.
     """
     if not path.exists():
         return []
@@ -83,23 +79,26 @@ def read_metrics(path: Path, also: dict[str, Any] | None = None) -> list[dict[st
                 layers = check_snapshot(row, layers)
             rows.append(row)
         except UserError as error:
-            if number < len(lines):  # else nothing follows the last line end, or half a row
+            if number < len(lines):  # after the last line end stands nothing, or half a row
                 what = in_short(line[:60].decode("utf-8", "backslashreplace"))
-                raise UserError(f"{path}, line {number}: this is no row of metrics: {what!r}: {error}") from None
+                raise UserError(f"{path}, line {number}: this is not a row of metrics: {what!r}: {error}") from None
     return rows
 
 
 def plot_losses(rows: list[dict[str, Any]], path: Path, say: Say = print) -> bool:
-    """Draw the training and validation loss over the steps. Returns False, and says why, where that cannot be."""
+    """Draw the training and validation loss over the steps. Returns False, and says why, if it cannot."""
 
     def draw(axes) -> None:
-        axes.plot([row["step"] for row in rows], [row["train_loss"] for row in rows], linewidth=1, label="training")
-        measured = [row for row in rows if "val_loss" in row]
-        axes.plot([r["step"] for r in measured], [r["val_loss"] for r in measured], marker="o", label="validation")
+        draw_losses(axes, rows)
         axes.set(xlabel="step", ylabel="loss")
 
     return plot(path, draw, say)
 
 
-def _refused(path: Path, error: OSError) -> UserError:
-    return UserError(f"cannot write {path}: {reason(error)}")
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Inside this block, the system's refusal is a UserError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {reason(error)}") from error

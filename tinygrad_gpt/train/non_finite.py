@@ -1,4 +1,4 @@
-"""Where did the first number that is not finite come from?"""
+"""Find where the first number that is not finite came from."""
 
 from collections.abc import Iterator
 
@@ -9,20 +9,16 @@ from tinygrad_gpt.autograd import Step, Tensor
 from tinygrad_gpt.tasks.task import Arrays, Task
 
 
-def is_finite(x) -> bool:
-    return bool(np.isfinite(x).all())
-
-
 def first_non_finite(model, task: Task, batches: list[Arrays], random_state: dict) -> str:
-    """In words: which parameter's gradient, in the order in which backward makes them, was the first with nan or inf.
+    """Say which parameter's gradient was the first with nan or inf, in the order in which backward makes them.
 
     batches  what the step read
 
-    Runs the step's forwards and backwards again, from the random numbers that the step began with, one node at a time,
-    all of them in sight (`recompute` would hide those of a block). Leaves the model's gradients empty.
+    Runs the step's forwards and backwards again, one node at a time, from the random numbers that the step began with.
+    `recompute` is off, since it would hide the nodes of a block. Leaves the model's gradients empty.
     """
     for name, parameter in model.named_parameters():
-        if not is_finite(parameter.data):
+        if not np.isfinite(parameter.data).all():
             return f"the weights {name} were not finite before the step"
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     random_stream.set_random_state(random_state)
@@ -40,11 +36,14 @@ def first_non_finite(model, task: Task, batches: list[Arrays], random_state: dic
 
 
 def _first_in(steps: Iterator[Step], names: dict[int, str]) -> str:
-    """The same for one walk; names: id of each parameter -> its name. "" where there is none."""
+    """Say which gradient was the first that is not finite in one backward pass, "" if all are finite.
+
+    names  id of each parameter -> its name
+    """
     origin = ""
     for step in steps:
         for gradient, source in zip(step.grads, step.inputs, strict=True):
-            if gradient is None or is_finite(gradient):
+            if gradient is None or np.isfinite(gradient).all():
                 continue
             origin = origin or f"{step.op}[{step.version}]"
             if isinstance(source, Tensor) and id(source) in names:

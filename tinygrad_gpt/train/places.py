@@ -1,31 +1,57 @@
-"""What a run was made from, found again: its text, or the model that it began with.
+"""Find again what a run was made from: its text, or the model that it began with.
 
-A relative path means one thing where a run is started, and another where it is used. So config.json keeps the absolute
-path beside what was given, and the SHA-256 of what was there, and whatever is found again is compared with that.
+A relative path means another file in another working directory. So config.json keeps the absolute path beside what was
+given, and the SHA-256 of what was there; whatever is found again is compared with that.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
+from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.storage import user_path
 
-_AROUND = 4  # folders around a run in which its text is looked for
+PUT_BACK = ": put it back, or start a new run"  # what to do, for a run that is resumed
+_AROUND = 4  # folders around a run that are searched
+T = TypeVar("T")
 
 
 def absolute(given: str | Path) -> str:
-    """The absolute path of what the user wrote, links as they are."""
+    """The absolute path of what the user wrote, with links kept."""
     return os.path.abspath(user_path(given))
 
 
-def places(given: str, recorded: str | None, folder: Path) -> list[Path]:
-    """Where there is something that may be what a run in `folder` was made from, most likely first: where it was; what
-    its name means here; what it means in one of the folders around the run, with which it may have been moved.
+def find_again(
+    what: str, given: str, known: dict[str, Any], folder: Path, read: Callable[[str], T], remedy: str = PUT_BACK
+) -> T:
+    """What a run in `folder` was made from, read again.
 
-    given, recorded  what the user wrote, and the absolute path that it meant then, if that was recorded
+    what   "corpus", for messages
+    given  what the user wrote: a path, or a name of something to download
+    known  its absolute path (None for a name) and SHA-256, from config.json
+    read   returns what is at a place, with an attribute `sha256`
+
+    Raises UserError where it cannot be found, or has changed.
     """
-    found = [recorded] if recorded else []
-    found.append(absolute(given))
+    recorded = known.get("path")
+    is_name = "path" in known and recorded is None
+    found = [] if is_name else _places(given, recorded, folder)
+    if recorded and not found:
+        raise UserError(f"the {what} that this run was started with is not at {recorded} any more{remedy}")
+    for place in found or [given]:
+        thing = read(place)
+        if thing.sha256 == known.get("sha256"):
+            return thing
+    raise UserError(f"the {what} {(found or [given])[0]} has changed since this run was started{remedy}")
+
+
+def _places(given: str, recorded: str | None, folder: Path) -> list[str]:
+    """The existing places that a path may mean, likeliest first: where it was; the path from here; the path from one
+    of the folders around the run, with which it may have been moved."""
     name = os.path.normpath(user_path(given))
-    found += [os.path.join(around, name) for around in Path(absolute(folder)).parents[:_AROUND]]
-    found += [os.path.join(os.path.dirname(absolute(folder)), os.path.basename(name))]
-    return [Path(place) for place in dict.fromkeys(found) if os.path.exists(place)]
+    places = [recorded] if recorded else []
+    places += [absolute(given)]
+    places += [os.path.join(around, name) for around in Path(absolute(folder)).parents[:_AROUND]]
+    places += [os.path.join(os.path.dirname(absolute(folder)), os.path.basename(name))]
+    return [place for place in dict.fromkeys(places) if os.path.exists(place)]

@@ -1,6 +1,6 @@
-"""Presets: whole recipes by name. Options on the command line change single settings of one."""
+"""Presets: whole recipes by name. Options on the command line change single settings."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -9,14 +9,14 @@ class Preset:
     """A named recipe.
 
     purpose  what it is for, in a line
-    model    GPTConfig's fields, all but vocab_size; None where the model that --from names has them
-    train    the fields of NextTokenConfig and TrainConfig that differ from their defaults
+    model    fields of GPTConfig that differ from their defaults; None if the model that --from names decides
+    train    fields of NextTokenConfig and TrainConfig that differ from their defaults
     """
 
     name: str
     purpose: str
     model: dict[str, Any] | None
-    train: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any]
 
 
 def _shape(layers: int, heads: int, channels: int, block: int, **others) -> dict[str, Any]:
@@ -32,8 +32,8 @@ PRESETS = {
         Preset(
             "quick",
             "the most that 90 seconds on two cores can learn: start here",
-            # In so short a time a small model that reads much learns more than a large one that reads little, and at a
-            # learning rate several times nanoGPT's.
+            # In a short time, a small model that reads much learns more than a large one that reads little. Its
+            # learning rate is several times nanoGPT's.
             _shape(3, 3, 96, 64, bias=False),
             dict(steps=3000, batch_size=16, lr=5e-3, min_lr=1e-4, warmup=100, beta2=0.99, weight_decay=0.1),
         ),
@@ -59,54 +59,32 @@ PRESETS = {
             "gpt2-124m",
             "the shape of the smallest GPT-2; for measuring speed, not for training on a CPU",
             _shape(12, 12, 768, 1024),
-            dict(
-                tokenizer="bpe",
-                bpe_vocab=50257,
-                batch_size=4,
-                steps=600_000,
-                lr=6e-4,
-                min_lr=6e-5,
-                warmup=2000,
-                beta2=0.95,
-                checkpoint_interval=1000,
-            ),
+            dict(tokenizer="bpe", bpe_vocab=50257, steps=600_000, batch_size=4, checkpoint_interval=1000)
+            | dict(lr=6e-4, min_lr=6e-5, warmup=2000, beta2=0.95),
         ),
         Preset(
             "gpt1",
             "GPT-1 as the paper pre-trains it (section 4.1); on a CPU: years",
             _shape(12, 12, 768, 512, dropout=0.1, norm="post"),
-            # 100 epochs of the paper's corpus, of about a billion tokens. 40,000 merges, and the characters they join.
+            # 100 epochs of the paper's corpus of about a billion tokens. 40,000 merges, and the characters they join.
             _GPT1 | dict(bpe_vocab=40_478, steps=3_000_000, batch_size=64, lr=2.5e-4, warmup=2000),
         ),
         Preset(
             "gpt1-small",
-            "GPT-1 in small, some eight minutes on two cores: to fine-tune afterwards",
+            "a small GPT-1, about eight minutes on two cores: to fine-tune afterwards",
             _shape(4, 4, 128, 64, dropout=0.1, norm="post"),
             _GPT1 | dict(bpe_vocab=4096, steps=4000, batch_size=32, lr=1e-3, warmup=200),
         ),
         Preset(
             "finetune",
-            "going on from a trained model; the default with --from",
+            "continues from a trained model; the default with --from",
             None,
-            # What transformers' run_clm example does by default, but for the number of steps (there: three epochs).
-            dict(
-                tokenizer="own",
-                batches="epochs",
-                steps=100,
-                batch_size=8,
-                lr=5e-5,
-                min_lr=0.0,
-                warmup=0,
-                schedule="linear",
-                beta2=0.999,
-                weight_decay=0.0,
-                log_interval=1,
-                eval_interval=0,
-                checkpoint_interval=50,
-                sample_tokens=100,
-            ),
+            # The defaults of transformers' run_clm example, except the number of steps (there: three epochs).
+            dict(tokenizer="own", batches="epochs", steps=100, batch_size=8, schedule="linear", sample_tokens=100)
+            | dict(lr=5e-5, min_lr=0.0, warmup=0, beta2=0.999, weight_decay=0.0)
+            | dict(log_interval=1, eval_interval=0, checkpoint_interval=50),
         ),
     )
 }
 DEFAULT, DEFAULT_FROM = "quick", "finetune"
-LONGEST_WINDOW = 1024  # tokens, where a run with --from does not say
+LONGEST_WINDOW = 1024  # tokens, the default limit of a run with --from

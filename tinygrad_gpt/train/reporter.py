@@ -1,10 +1,12 @@
-"""What a run tells the person at the keyboard: a live bar in a terminal, plain lines in a file or a pipe."""
+"""What a run prints while it trains: a live bar in a terminal, plain lines in a file or a pipe."""
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from tinygrad_gpt import progress
 
 COMPILING = "compiling the kernels for this machine (once, ten seconds or more) ..."
 _SECONDS_BETWEEN_LINES = 10.0
@@ -18,18 +20,18 @@ def make_reporter(stream=None) -> "Reporter":
 
 
 class Reporter:
-    """Plain lines: a row where the model was evaluated, and else one every ten seconds."""
+    """Plain lines: one for each evaluation, and otherwise one every ten seconds."""
 
     def __init__(self, stream=None):
         self._stream = stream or sys.stdout
         self._last_line = time.monotonic()
 
     def note(self, text: str) -> None:
-        """Say something."""
+        """Print a line."""
         print(text, file=self._stream, flush=True)
 
     def begin(self, steps: int, done: int) -> None:
-        """Training begins: `done` of `steps` steps lie behind."""
+        """Training begins; `done` of `steps` steps have been made already."""
         self.steps, self._first = steps, None
 
     def compiling(self) -> None:
@@ -37,26 +39,26 @@ class Reporter:
         self.note(COMPILING)
 
     def step(self, step: int, loss: float) -> None:
-        """Step number `step` has been made. Called every step: must be quick."""
-        if self._first is None:  # what came before was compilation, too, and tells little about the steps to come
+        """Step number `step` has been made. Called every step, so it must be quick."""
+        if self._first is None:  # the first step also compiles kernels, so its time says little about the others
             self._first = step, time.monotonic()
 
     def row(self, row: dict[str, Any], scores: dict[str, float]) -> None:
-        """A row of metrics has been written; `scores`: what of it an evaluation found, {} where there was none."""
+        """A row of metrics has been written; `scores`: the results of its evaluation, {} without one."""
         now = time.monotonic()
         if scores or now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
             self.note(describe(row, scores, self.steps) + self._time_left(row["step"], now))
 
     def validating(self, done: int, total: int) -> None:
-        """Of the validation text, `done` of `total` tokens have been read: with a large model that takes minutes."""
+        """An evaluation has read `done` of `total`: with a large model it takes minutes."""
         now = time.monotonic()
         if now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
             self.note(_validating(done, total))
 
     def end(self) -> None:
-        """Training has ended, well or not."""
+        """Training has ended, with or without an error."""
 
     def _time_left(self, step: int, now: float) -> str:
         first, began = self._first or (step, now)
@@ -66,7 +68,7 @@ class Reporter:
 
 
 class LiveReporter(Reporter):
-    """A bar that moves, with lines above it where the model was evaluated."""
+    """A live bar, with a line above it for each evaluation."""
 
     def __init__(self, console=None):
         """`console`: a rich Console; by default one on standard output."""
@@ -121,12 +123,12 @@ class LiveReporter(Reporter):
 
 
 @contextmanager
-def reading_bar(stream=None) -> Iterator[Callable[[int, int], None]]:
-    """Inside this block, a bar in a terminal that shows how far a text has been read: what it gives is to be called
-    with (tokens so far, tokens in all). Nothing is shown where `stream` (default: standard error) is no terminal."""
+def reading_bar(stream=None) -> Iterator[progress.Progress]:
+    """A callback (tokens so far, tokens in all) that shows in a bar how far a text has been read. It shows nothing if
+    `stream` (default: standard error) is not a terminal."""
     stream = stream or sys.stderr
     if not stream.isatty():
-        yield lambda done, total: None
+        yield progress.no_progress
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -149,7 +151,7 @@ def _validating(done: int, total: int) -> str:
 
 
 def describe(row: dict[str, Any], scores: dict[str, float], steps: int) -> str:
-    """A row of metrics in a line: all losses and scores."""
+    """A row of metrics as a line with all losses and scores."""
     losses = {name: row[name] for name in row if name.endswith("_loss")} | scores
     shown = "".join(f"  {name.removesuffix('_loss')} {value:.3f}" for name, value in losses.items())
     return f"step {row['step']:>{len(str(steps))}}/{steps}{shown}  {thousands(row['tokens_per_s'])} tokens/s"

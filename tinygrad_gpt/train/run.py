@@ -1,4 +1,4 @@
-"""Runs: a model that learns a task in a folder of its own. Starting one, and taking one up again.
+"""Runs: a model that learns a task in a folder of its own. How a run starts, and how it is resumed.
 
 run = begin(task, model, TrainConfig(steps=500), Path("runs/mine"))
 run.train(reporter)                       # to the end, or until Ctrl-C
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_gpt.data.tokenizers import Tokenizer
+from tinygrad_gpt.files.json_files import write_json
 from tinygrad_gpt.health.history import settings_of_model
 from tinygrad_gpt.tasks.task import Task
 from tinygrad_gpt.train import run_folder
@@ -28,7 +29,7 @@ RECORDED = ("tinygrad-gpt", "numpy", "numba")  # packages whose versions config.
 
 @dataclass
 class Run:
-    """A run that is ready to train, at its first step or wherever it was left."""
+    """A run that is ready to train, from its first step or from its checkpoint."""
 
     folder: RunFolder
     trainer: Trainer
@@ -42,7 +43,7 @@ class Run:
         return self.trainer.task
 
     def train(self, reporter: Reporter) -> bool:
-        """Train to the end and draw the losses. Returns False if Ctrl-C ended it before."""
+        """Train to the end, or until Ctrl-C, and draw the losses. Returns whether it reached the end."""
         finished = self.trainer.run(reporter)
         plot_losses(read_metrics(self.folder.metrics), self.folder.loss_plot, reporter.note)
         return finished
@@ -61,23 +62,23 @@ def begin(
     """A new run, at step 0, in the folder `out`; None: runs/NAME-1, runs/NAME-2, ...
 
     pairs      the user's own pairs, already checked and installed
-    tokenizer  is saved with the run, if there is one
-    more       what config.json is to say besides
+    tokenizer  saved with the run
+    more       further entries of config.json
 
-    Raises UserError for a folder that holds something already, and when the system refuses; no folder is left then.
+    Raises UserError for a folder that is not empty, and when the system refuses; no folder is left then.
     """
     with run_folder.creating(out, name or task.name) as folder:
         trainer = Trainer(config, model, task, folder)
         if tokenizer is not None:
             tokenizer.save(folder.tokenizer)
-        folder.write_config(_description(trainer, pairs) | (more or {}))  # last: it makes the folder a run folder
+        write_json(folder.config, _description(trainer, pairs) | (more or {}))  # last: now it is a run folder
     return Run(folder, trainer)
 
 
 def reopen(folder: RunFolder, task: Task, model, config: TrainConfig) -> Run:
-    """The run in a folder, where its checkpoint left it; at step 0 if it was stopped before the first one.
+    """The run in a folder, where its checkpoint left it; at step 0 if it has none yet.
 
-    task, model  made as for `begin`: the weights are the checkpoint's, if there is one
+    task, model  made as for `begin`; the checkpoint replaces the weights
 
     Raises UserError for a checkpoint that is damaged, or does not fit.
     """
@@ -89,7 +90,7 @@ def reopen(folder: RunFolder, task: Task, model, config: TrainConfig) -> Run:
 
 
 def _description(trainer: Trainer, pairs) -> dict[str, Any]:
-    """What config.json holds of every run; see run_folder.py."""
+    """The entries of config.json that every run has; see run_folder.py."""
     task, model = trainer.task, trainer.model
     return {
         "task": {"name": task.name} | task.settings(),

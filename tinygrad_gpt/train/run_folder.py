@@ -1,19 +1,19 @@
-"""The folder of a run: what lies in it, how it is made, and what config.json says.
+"""The folder of a run: its files, how it is made, and the content of config.json.
 
-config.json holds every setting and what the run was made from, enough to see whether a resumed run is the same run:
+config.json holds every setting and what the run was made from, enough to check that a resumed run is the same run:
 
     task                   its name and its settings
     model, train           the settings of the model (without vocab_size, see below) and of the trainer
-    parameters, facts      what came out of them: see Task.facts
-    device                 what it was begun on: "the CPU", or the GPU's name
+    parameters, facts      how many parameters the model has; see Task.facts
+    device                 where the run began: "the CPU", or the GPU's name
     own_pairs              op, file name and SHA-256 of each pair given with --with
     versions               of this package, Python, NumPy and Numba
 
     tokenizer              of a text: the SHA-256 of tokenizer.json
-    corpus                 of a text: its absolute path, its SHA-256, how many tokens and bytes each part has
+    corpus                 of a text: its absolute path, its SHA-256, the tokens and bytes of each part
     preset, vocab_size     of a language model
-    from                   with --from: the model's name, its absolute path, the SHA-256 of its files, what its own
-                           config.json said
+    from                   with --from: the model's name, its absolute path, the SHA-256 of its files, its own
+                           config.json
 """
 
 import dataclasses
@@ -25,14 +25,14 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_gpt.errors import UserError, command, in_short
-from tinygrad_gpt.files.json_files import check_fits, read_json, write_json
+from tinygrad_gpt.files.json_files import check_fits, read_json
 from tinygrad_gpt.files.storage import TEMPORARY, reason
 
 RUNS = Path("runs")
-_LONGEST = 100  # bytes of a corpus's name in that of a folder: a system takes 255
-# What a config.json must have, and how the rest is where it is there (see json_files.py).
+_LONGEST = 100  # bytes of a corpus's name in the name of a folder; systems allow 255
+# The schema of config.json (see json_files.py).
 _SCHEMA = {
-    "task?": {"name": str},  # older versions knew one task
+    "task?": {"name": str},  # older versions had only next-token
     "model": dict,
     "train": dict,
     "own_pairs": [{"op": str, "file": str, "sha256": str}],
@@ -56,57 +56,56 @@ class RunFolder:
     checkpoint = property(lambda self: self.path / "checkpoint.safetensors")
     sample = property(lambda self: self.path / "sample.txt")
 
-    def write_config(self, config: dict[str, Any]) -> None:
-        write_json(self.config, config)
+    def read_config(self, task: str = "", model: str = "", also: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The content of config.json.
 
-    def read_config(self, also: dict[str, Any] | None = None) -> dict[str, Any]:
-        """What `write_config` wrote. `also`: a schema of what must be there besides.
+        task, model  for one task only: its name, and what its model is
+        also         a schema of further entries
 
-        Raises UserError for a folder that is not a run, and for a damaged file.
+        Raises UserError for a folder that is not a run folder, for a run of another task, and for a damaged file.
         """
         if not self.path.is_dir():
             raise UserError(f"there is no run folder {self.path}")
         if not self.config.exists():
-            raise UserError(f"{self.path} is no run folder: it has no {self.config.name}")
+            raise UserError(f"{self.path} is not a run folder: it has no {self.config.name}")
         config = read_json(self.config)
         if "model_type" in config:
             raise UserError(f"{self.path} is a Hugging Face folder, not a run folder: it has the weights, not the run")
-        return check_fits(config, _SCHEMA | (also or {}), self.config)
+        check_fits(config, _SCHEMA, self.config)
+        learned = config.get("task", {}).get("name", "next-token")
+        if task and learned != task:
+            raise UserError(f"{self.path} is a run that learns the task {in_short(learned)}, not {model}")
+        return check_fits(config, also or {}, self.config)
 
     def remove_unfinished(self) -> None:
-        """Delete the files that a killed run was still writing."""
+        """Delete the unfinished files of a killed run."""
         for file in self.path.glob(f"*{TEMPORARY}"):
             with suppress(OSError):
                 file.unlink()
 
 
-def check_task(folder: RunFolder, name: str, what: str) -> None:
-    """Raise UserError for a run that learns another task than `name`, and so does not make `what`."""
-    learned = folder.read_config().get("task", {}).get("name", "next-token")  # older versions knew one task
-    if learned != name:
-        raise UserError(f"{folder.path} is a run that learns the task {in_short(learned)}, not {what}")
-
-
 def is_new(folder: Path) -> bool:
-    """Whether there is nothing, or an empty folder."""
+    """Whether this is an empty folder, or does not exist."""
     return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 
 def check_is_new(out: Path) -> None:
-    """Raise UserError if `out` holds something already."""
+    """Raise UserError if `out` is a file or a folder that is not empty."""
     if is_new(out):
         return
     if RunFolder(out).config.exists():
-        raise UserError(f"the run folder {out} exists: go on with {command('--resume', out)}, or choose another --out")
+        raise UserError(
+            f"the run folder {out} exists: continue it with {command('--resume', out)}, or choose another --out"
+        )
     raise UserError(f"{out} exists and is not empty: choose another --out")
 
 
 @contextmanager
 def creating(out: Path | None, corpus: str) -> Iterator[RunFolder]:
-    """A new run folder: `out`, or the first of runs/CORPUS-1, runs/CORPUS-2, ... that is not there yet. Where the block
-    ends by an exception, Ctrl-C included, it goes again, with what was written to it and the folders made for it.
+    """A new run folder: `out`, or the first of runs/CORPUS-1, runs/CORPUS-2, ... that does not exist. If the block ends
+    with an exception, Ctrl-C included, the folder is deleted with its content and the folders made for it.
 
-    Raises UserError if `out` holds something already, or when the system refuses.
+    Raises UserError if `out` is not empty, or when the system refuses.
     """
     made: list[Path] = []  # outermost first
     try:
@@ -118,13 +117,13 @@ def creating(out: Path | None, corpus: str) -> Iterator[RunFolder]:
         try:
             yield folder
         except BaseException:
-            for file in folder.path.iterdir():  # all of it is ours: the folder was new, or empty
+            for file in folder.path.iterdir():  # all of them are ours: the folder was new, or empty
                 with suppress(OSError):
                     shutil.rmtree(file) if file.is_dir() else file.unlink()
             raise
     except BaseException as error:
         for path in reversed(made):
-            with suppress(OSError):  # somebody else has put something there
+            with suppress(OSError):  # another program has put something there
                 path.rmdir()
         if isinstance(error, OSError):
             raise UserError(f"cannot make the run folder {out or RUNS}: {reason(error)}") from error
@@ -132,7 +131,7 @@ def creating(out: Path | None, corpus: str) -> Iterator[RunFolder]:
 
 
 def _next_run(corpus: str, made: list[Path]) -> Path:
-    """Make the next folder in RUNS; what was made is added to `made`."""
+    """Make the next folder in RUNS, and add the folders made to `made`."""
     if not RUNS.exists():
         made.append(RUNS)
     RUNS.mkdir(exist_ok=True)

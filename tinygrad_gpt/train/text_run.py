@@ -1,9 +1,9 @@
-"""Runs of a language model on a text: from settings to a run, and from a folder back to it."""
+"""Runs of a language model on a text: started from settings, and resumed from a folder."""
 
 from pathlib import Path
 from typing import Any
 
-from tinygrad_gpt import array, devices, random_stream
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import (
     CORPORA,
     BPETokenizer,
@@ -18,15 +18,15 @@ from tinygrad_gpt.data import (
 )
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import user_path
-from tinygrad_gpt.models.gpt import GPT, GPTConfig
+from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.tasks.next_token import NextToken
 from tinygrad_gpt.train import run_folder
 from tinygrad_gpt.train.config import use_arithmetic
-from tinygrad_gpt.train.places import absolute
+from tinygrad_gpt.train.places import PUT_BACK, absolute, find_again
 from tinygrad_gpt.train.room import check_training
 from tinygrad_gpt.train.run import Run, begin, reopen
 from tinygrad_gpt.train.text_settings import Settings, resumed_settings
-from tinygrad_gpt.train.trained_model import TrainedModel, TrainedRun, find_model, unchanged_model
+from tinygrad_gpt.train.trained_model import TrainedModel, TrainedRun, find_model
 from tinygrad_gpt.train.user_ops import UserPair, check_same_pairs
 
 _LONG_TEXT = 1_000_000  # characters: about a second of learning tokens
@@ -35,11 +35,11 @@ _LONG_TEXT = 1_000_000  # characters: about a second of learning tokens
 def start(
     settings: Settings, out: Path | None = None, pairs: tuple[UserPair, ...] = (), progress=None, say=None
 ) -> Run:
-    """A new run, at step 0. The run folder is made last, so that what goes wrong here leaves none.
+    """A new run, at step 0. The run folder is made last, so an error leaves none.
 
     pairs     the user's own pairs, already checked and installed
     progress  called with (bytes so far, bytes in all) if the corpus is downloaded
-    say       called with a line about what takes long, before it is done
+    say       called with a line before a slow part begins
 
     Raises UserError for settings, a corpus or a folder that cannot be used.
     """
@@ -51,13 +51,21 @@ def start(
     tokens = prepare_tokens(corpus, tokenizer)
     task = _task(settings, tokens, tokenizer)
     use_arithmetic(settings.train)
-    _check_room(settings, source.config if source else settings.gpt_config(tokenizer.vocab_size))
+    shape = source.config if source else settings.gpt_config(tokenizer.vocab_size)
+    check_training(shape, settings.train, settings.window)
     model = _first_model(settings, tokenizer.vocab_size, source)
     more = {
         "preset": settings.preset,
         "vocab_size": model.config.vocab_size,
         "tokenizer": tokenizer.fingerprint(),  # the hash of tokenizer.json as it is saved
-        "corpus": _corpus_record(corpus, tokens),
+        "corpus": {
+            "path": None if corpus.name in CORPORA else absolute(corpus.name),
+            "sha256": corpus.sha256,
+            "train_tokens": len(tokens.train),
+            "val_tokens": len(tokens.val),
+            "train_bytes": tokens.train_bytes,
+            "val_bytes": tokens.val_bytes,
+        },
     } | ({"from": source.record()} if source else {})
     return begin(task, model, settings.train, out, pairs, tokenizer, settings.task.corpus, more)
 
@@ -71,27 +79,22 @@ def resume(
 ) -> Run:
     """The run in a folder, where its checkpoint left it (at step 0 if it was killed before the first).
 
-    Raises UserError for a folder that is not a run, damaged files, a corpus that has changed since, and for settings or
-    pairs that would make it another run.
+    Raises UserError for a folder that is not a run, for damaged files, for a corpus that has changed, and for settings
+    or pairs that would make it another run.
     """
     own = TrainedRun(path)
     settings = resumed_settings(own.settings, preset, given or {})
     check_same_pairs(own.written["own_pairs"], list(pairs))
     tokenizer = own.tokenizer()
-    try:
-        corpus = own.corpus(progress)
-    except UserError as error:
-        raise UserError(f"{error}: put it back, or start a new run") from None
-    task = _task(settings, prepare_tokens(corpus, tokenizer), tokenizer)
+    task = _task(settings, prepare_tokens(own.corpus(progress, PUT_BACK), tokenizer), tokenizer)
     use_arithmetic(settings.train)
-    _check_room(settings, own.config)
+    check_training(own.config, settings.train, settings.window)
     if own.folder.checkpoint.exists():
         with random_stream.uninitialised():
             model = GPT(own.config)
     else:
-        source = (
-            unchanged_model(settings.task.from_, own.written.get("from", {}), path) if settings.task.from_ else None
-        )
+        name, known = settings.task.from_, own.written.get("from", {})
+        source = find_again("model", name, known, path, find_model) if name else None
         model = _first_model(settings, own.config.vocab_size, source)
     return reopen(own.folder, task, model, settings.train)
 
@@ -124,34 +127,13 @@ def _make_tokenizer(settings: Settings, corpus: Corpus, source: TrainedModel | N
     return tokenizer
 
 
-def _check_room(settings: Settings, config: GPTConfig) -> None:
-    train = settings.train
-    itemsize, device = array.default_dtype().itemsize, devices.device(train.device)
-    check_training(config, train.batch_size, train.accumulate, settings.window, itemsize, device)
-
-
 def _first_model(settings: Settings, vocab_size: int, source: TrainedModel | None) -> GPT:
-    """The model as it is before the first step: new, or with the weights of `source`.
-
-    vocab_size  of the tokenizer
-    """
+    """The model before the first step: new, with the tokenizer's vocab_size, or with the weights of `source`."""
     random_stream.manual_seed(settings.train.seed)
     if source is None:
         return GPT(settings.gpt_config(vocab_size))
     with random_stream.uninitialised():
-        model = GPT(settings.gpt_config(source.config.vocab_size))  # its shape, and the dropouts that were chosen
+        model = GPT(settings.gpt_config(source.config.vocab_size))  # its shape, with the chosen dropouts
     for parameter, loaded in zip(model.parameters(), source.load().parameters(), strict=True):
         parameter.data = loaded.data
     return model
-
-
-def _corpus_record(corpus: Corpus, tokens: TokenSet) -> dict[str, Any]:
-    """What config.json says about the text, enough to know it again."""
-    return {
-        "path": None if corpus.name in CORPORA else absolute(corpus.name),
-        "sha256": corpus.sha256,
-        "train_tokens": len(tokens.train),
-        "val_tokens": len(tokens.val),
-        "train_bytes": tokens.train_bytes,
-        "val_bytes": tokens.val_bytes,
-    }

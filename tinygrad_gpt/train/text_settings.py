@@ -1,4 +1,4 @@
-"""The settings of a language model's run: from a preset and what was given, from config.json, changed on resuming."""
+"""The settings of a language model's run: a new one's, those in config.json, and those of a resumed one."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -16,17 +16,16 @@ from tinygrad_gpt.train.run_folder import RunFolder
 
 # GPTConfig's vocab_size is not a setting: the tokenizer decides it.
 MODEL_FIELDS = tuple(f for f in dataclasses.fields(GPTConfig) if f.name != "vocab_size")
-TASK_FIELDS, TRAIN_FIELDS = dataclasses.fields(NextTokenConfig), dataclasses.fields(TrainConfig)
-SETTINGS = {f.name: f for f in (*MODEL_FIELDS, *TASK_FIELDS, *TRAIN_FIELDS)}
-# The settings of the model that may be given with --from: they change what training does, not the shape.
+SETTINGS = {f.name: f for f in (*MODEL_FIELDS, *dataclasses.fields(NextTokenConfig), *dataclasses.fields(TrainConfig))}
+# The model's settings that may be given with --from: they change training, not the shape.
 _DROPOUTS = ("dropout", "embd_pdrop", "attn_pdrop")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that was chosen for a run, before any data has been read.
+    """All settings of a run, before any data is read.
 
-    model  GPTConfig's fields, all but vocab_size, which the tokenizer decides, or the model that from_ names
+    model  GPTConfig's fields without vocab_size, which the tokenizer decides, or the model that from_ names
     """
 
     preset: str
@@ -38,22 +37,17 @@ class Settings:
         """All settings, by name."""
         return self.model | dataclasses.asdict(self.task) | dataclasses.asdict(self.train)
 
-    def with_values(self, changed: dict[str, Any]) -> "Settings":
-        """The same with some settings of the task and of training changed, by name."""
-        values = self.values() | changed
-        return dataclasses.replace(self, task=made_from(NextTokenConfig, values), train=made_from(TrainConfig, values))
-
     @property
     def window(self) -> int:
-        """How many tokens the model reads at once in training."""
+        """Tokens that the model reads at once in training."""
         return self.task.window or self.model["block_size"]
 
     def gpt_config(self, vocab_size: int) -> GPTConfig:
-        """The model's settings. Raises UserError for values that don't go together."""
+        """The model's settings. Raises UserError for values that do not go together."""
         return GPTConfig(vocab_size=vocab_size, **self.model)
 
     def parameters(self, characters: int = 65) -> int:
-        """How many numbers the model trains; with a character tokenizer, if the text has that many different ones."""
+        """The number of parameters; with a character tokenizer, for a text of that many different characters."""
         vocab_size = self.task.bpe_vocab if self.task.tokenizer in ("bpe", "gpt1") else characters
         return count_parameters(self.gpt_config(vocab_size))
 
@@ -61,11 +55,11 @@ class Settings:
 def resolve(
     preset: str | None = None, given: dict[str, Any] | None = None, source: GPTConfig | None = None
 ) -> Settings:
-    """The settings of a preset (None: the default one), with those that were given by name in place of its own.
+    """The settings of a preset (None: the default one), overridden by those given by name.
 
     source  the shape of the model that the setting from_ names; see trained_model.choose_settings
 
-    Raises UserError for a name that is no preset or no setting, and for values that cannot be.
+    Raises UserError for an unknown preset or setting, and for values that are not allowed.
     """
     given = given or {}
     name = preset or (DEFAULT_FROM if source else DEFAULT)
@@ -76,55 +70,56 @@ def resolve(
         raise UserError(f"there is no setting {shown(unknown[0])}; the settings are {', '.join(SETTINGS)}")
     train = dict(PRESETS[name].train)
     if source is not None:
-        given = window_for_block_size(given)
+        given = _window_for_block_size(given)
         model = _model_from(source, given)
         train |= {"tokenizer": "own", "window": min(source.block_size, LONGEST_WINDOW)}
     elif PRESETS[name].model is None:
-        raise UserError(f"the preset {name} goes on from a trained model: name one with --from")
+        raise UserError(f"the preset {name} starts from a trained model: name one with --from")
     else:
-        model = {f.name: f.default for f in MODEL_FIELDS if f.default is not dataclasses.MISSING} | PRESETS[name].model
-        model |= {f.name: given[f.name] for f in MODEL_FIELDS if f.name in given}
+        model = {f.name: given.get(f.name, PRESETS[name].model.get(f.name, f.default)) for f in MODEL_FIELDS}
     values = train | given
     settings = Settings(name, model, made_from(NextTokenConfig, values), made_from(TrainConfig, values))
-    settings.gpt_config(vocab_size=1)  # raises for a model that cannot be
-    check_together(settings)
+    settings.gpt_config(vocab_size=1)  # raises for a model that is not allowed
+    _check_together(settings)
     return settings
 
 
-def window_for_block_size(given: dict[str, Any]) -> dict[str, Any]:
-    """Settings given with --from, where block_size means the training window: the model keeps all its positions."""
+def _window_for_block_size(given: dict[str, Any]) -> dict[str, Any]:
+    """The settings given with --from. Their block_size is the training window: the model keeps all its positions."""
     window = {"window": given["block_size"]} if "block_size" in given else {}
     return window | {name: value for name, value in given.items() if name != "block_size"}
 
 
 def _model_from(source: GPTConfig, given: dict[str, Any]) -> dict[str, Any]:
-    """The model's settings: the source's, with the dropouts that are given."""
+    """The model's settings: those of the source, with the dropouts that are given."""
     model = {f.name: getattr(source, f.name) for f in MODEL_FIELDS}
     fixed = [f.name for f in MODEL_FIELDS if f.name in given and f.name not in _DROPOUTS]
     if fixed:
         raise UserError(
-            f"{option_name(fixed[0])} cannot be given with --from: the model that is named there has "
-            f"{fixed[0]} {model[fixed[0]]}: leave it out"
+            f"{option_name(fixed[0])} cannot be given with --from: the model that it names has "
+            f"{fixed[0]} {model[fixed[0]]}; leave out {option_name(fixed[0])}"
         )
     if "dropout" in given:
-        model |= dict.fromkeys(_DROPOUTS[1:])  # as dropout says, unless they are given, too
+        model |= dict.fromkeys(_DROPOUTS[1:])  # None: the same as dropout
     return model | {name: given[name] for name in _DROPOUTS if name in given}
 
 
-def check_together(settings: Settings) -> None:
-    """Raise UserError for settings that are right each by itself."""
+def _check_together(settings: Settings) -> None:
+    """Raise UserError for settings that contradict each other."""
     if settings.window > settings.model["block_size"]:
         raise UserError(
             f"a window of {settings.window} tokens is more than the {settings.model['block_size']} positions "
             "of the model: take a smaller one"
         )
     if settings.task.tokenizer == "own" and not settings.task.from_:
-        raise UserError("--tokenizer own is the tokenizer of the model that --from names: name one")
+        raise UserError("--tokenizer own is the tokenizer of the model that --from names: give --from")
 
 
 def settings_of(config: dict[str, Any], folder: Path) -> Settings:
-    """The settings in a config.json. Those that are newer than it have their defaults, which mean what went without
-    saying before. Raises UserError for one that this version does not know, and for values that cannot be."""
+    """The settings in a config.json. Settings that an older version did not have get their defaults.
+
+    Raises UserError for a setting that this version does not know, and for values that are not allowed.
+    """
     model, written = config["model"], config.get("task", {}) | config["train"]
     unknown = sorted((model.keys() | written.keys()) - SETTINGS.keys() - {"name"})
     if unknown:
@@ -135,19 +130,22 @@ def settings_of(config: dict[str, Any], folder: Path) -> Settings:
     try:
         task, train = made_from(NextTokenConfig, written), made_from(TrainConfig, written)
         settings = Settings(config["preset"], defaults | model, task, train)
-        check_together(settings)
+        _check_together(settings)
     except UserError as error:
         raise UserError(f"{RunFolder(folder).config} is damaged: {error}") from None
     return settings
 
 
 def resumed_settings(saved: Settings, preset: str | None, given: dict[str, Any]) -> Settings:
-    """The settings of a resumed run: the saved ones, with given ones that cannot change the outcome.
+    """The settings of a resumed run: the saved ones, overridden by given ones that cannot change the outcome.
 
     Raises UserError, naming the setting and both values, for a given one that would make it another run.
     """
     if preset is not None and preset != saved.preset:
-        raise UserError(f"this run was started with --preset {saved.preset}, not {preset}: leave it out, or start anew")
+        raise UserError(
+            f"this run was started with --preset {saved.preset}, not {preset}: leave it out, or start a new run"
+        )
     if saved.task.from_:
-        given = window_for_block_size(given)
-    return saved.with_values(kept_settings(saved.values(), given, SETTINGS))
+        given = _window_for_block_size(given)
+    values = kept_settings(saved.values(), given, SETTINGS)
+    return dataclasses.replace(saved, task=made_from(NextTokenConfig, values), train=made_from(TrainConfig, values))

@@ -1,18 +1,19 @@
-"""Trained models, by where they are: a run folder of ours, a Hugging Face folder, or a model of the Hugging Face hub.
+"""Trained models by place: a run folder of ours, a Hugging Face folder, or a name on the Hugging Face hub.
 
 source = find_model("runs/shakespeare-1")     # or "../gpt2", or "openai-community/gpt2"
-source.config                                  # the model's shape; no weights have been read
+source.config                                  # the model's shape; the weights are not read yet
 model, tokenizer = source.load(), source.tokenizer()
 """
 
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tinygrad_gpt import array, devices, random_stream
-from tinygrad_gpt.data import CORPORA, Corpus, Tokenizer, load_tokenizer, open_corpus
+from tinygrad_gpt import devices, random_stream
+from tinygrad_gpt.data import Corpus, Tokenizer, load_tokenizer, open_corpus
 from tinygrad_gpt.data.download import sha256_of
 from tinygrad_gpt.data.tokenizers import FILE_NAME
 from tinygrad_gpt.errors import UserError
@@ -26,22 +27,22 @@ from tinygrad_gpt.nn import Module
 from tinygrad_gpt.progress import Progress
 from tinygrad_gpt.train.checkpoint import load_checkpoint, naming_the_file
 from tinygrad_gpt.train.config import TrainConfig, use_arithmetic
-from tinygrad_gpt.train.places import absolute, places
+from tinygrad_gpt.train.places import absolute, find_again
 from tinygrad_gpt.train.room import check_as_large, check_use
-from tinygrad_gpt.train.run_folder import RunFolder, check_task
+from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.text_settings import Settings, resolve, settings_of
 
-# What config.json of a language model's run holds, beside what that of every run does.
+# What config.json of a language model's run must hold besides.
 _TEXT_RUN = {"preset": str, "vocab_size": int, "tokenizer": str, "corpus": dict}
 
 
 class TrainedModel(ABC):
-    """A trained model that may be loaded.
+    """A trained model that can be loaded.
 
-    name       as it was asked for
+    name       as the user wrote it
     config     the model's shape
-    settings   how it was trained here; None for a model from elsewhere
-    hf_config  what a Hugging Face config.json says of it, which is more than its shape; {} where there is none
+    settings   of its training; None for a model that another program trained
+    hf_config  the content of its Hugging Face config.json; {} if it has none
     """
 
     name: str
@@ -55,10 +56,18 @@ class TrainedModel(ABC):
 
     @abstractmethod
     def tokenizer(self) -> Tokenizer:
-        """The model's own. Raises UserError where it has none."""
+        """The model's own tokenizer. Raises UserError if it has none."""
+
+    def tokenizer_at(self, path: str | None) -> Tokenizer:
+        """The tokenizer saved at `path`; None: the model's own. Raises UserError if it does not fit the model."""
+        if path is None:
+            return self.tokenizer()
+        tokenizer = load_tokenizer(path)
+        self.check_fits(tokenizer)
+        return tokenizer
 
     def check_fits(self, tokenizer: Tokenizer) -> None:
-        """Raise UserError for a tokenizer that has ids which the model does not know."""
+        """Raise UserError for a tokenizer with more tokens than the model."""
         if tokenizer.vocab_size > self.config.vocab_size:
             raise UserError(
                 f"the tokenizer has {tokenizer.vocab_size} tokens, but {self.name} only {self.config.vocab_size}: "
@@ -67,14 +76,19 @@ class TrainedModel(ABC):
 
     @abstractmethod
     def files(self) -> list[Path]:
-        """Those that the model's shape and weights are read from."""
+        """The files that hold the model's shape and weights."""
+
+    @property
+    def sha256(self) -> dict[str, str]:
+        """The SHA-256 of each of these files, by name."""
+        return {file.name: sha256_of(file) for file in self.files()}
 
     def record(self) -> dict[str, Any]:
         """What config.json of a run says about the model that it began with."""
         return {
             "name": self.name,
             "path": absolute(self.name) if user_path(self.name).is_dir() else None,
-            "sha256": {file.name: sha256_of(file) for file in self.files()},
+            "sha256": self.sha256,
             "hf_config": self.hf_config,
         }
 
@@ -84,8 +98,7 @@ class TrainedRun(TrainedModel):
 
     def __init__(self, path: Path):
         self.name, self.folder = str(path), RunFolder(path)
-        check_task(self.folder, "next-token", "a language model")
-        self.written = self.folder.read_config(_TEXT_RUN)
+        self.written = self.folder.read_config("next-token", "a language model", _TEXT_RUN)
         self.settings = settings_of(self.written, path)
         try:
             self.config = self.settings.gpt_config(self.written["vocab_size"])
@@ -94,8 +107,7 @@ class TrainedRun(TrainedModel):
         counted, written = count_parameters(self.config), self.written.get("parameters")
         if written is not None and written != counted:
             raise UserError(
-                f"{self.folder.config} is damaged: its settings make a model of {counted:,} parameters, but it says "
-                f"that there are {written:,}"
+                f"{self.folder.config} is damaged: its settings make a model of {counted:,} parameters, not {written:,}"
             )
         self.hf_config = self.written.get("from", {}).get("hf_config", {})
 
@@ -105,28 +117,22 @@ class TrainedRun(TrainedModel):
     def tokenizer(self) -> Tokenizer:
         return tokenizer_of(self.folder, self.written)
 
-    def corpus(self, progress: Progress | None = None) -> Corpus:
-        """The text that the run was trained on, by the name that it was given.
+    def corpus(self, progress: Progress | None = None, remedy: str = "") -> Corpus:
+        """The text that the run was trained on, under the name that the user gave it.
 
-        Raises UserError where it cannot be found, or has changed.
+        Raises UserError, which ends with `remedy`, if it cannot be found or has changed.
         """
-        given, known = self.settings.task.corpus, self.written["corpus"]
-        found = [] if given in CORPORA else places(given, known.get("path"), self.folder.path)
-        if not found and given not in CORPORA:
-            raise UserError(f"the text that this run was started with is not at {known.get('path', given)} any more")
-        for place in found or [given]:
-            corpus = open_corpus(place, progress=progress)
-            if corpus.sha256 == known.get("sha256"):
-                corpus.name = given
-                return corpus
-        raise UserError(f"the corpus {(found or [given])[0]} has changed since this run was started")
+        given, read = self.settings.task.corpus, partial(open_corpus, progress=progress)
+        corpus = find_again("corpus", given, self.written["corpus"], self.folder.path, read, remedy)
+        corpus.name = given
+        return corpus
 
     def files(self) -> list[Path]:
         return [self.folder.config, self.folder.checkpoint]
 
 
 class HuggingFaceModel(TrainedModel):
-    """A folder as transformers writes it, wherever it is found."""
+    """A folder as transformers writes it, on this disk or from the hub."""
 
     settings = None
 
@@ -142,9 +148,7 @@ class HuggingFaceModel(TrainedModel):
     def tokenizer(self) -> Tokenizer:
         if not any((self.folder / name).exists() for name in (FILE_NAME, "vocab.json")):
             raise UserError(f"{self.name} has no tokenizer: give one with --tokenizer PATH")
-        tokenizer = load_tokenizer(self.folder)
-        self.check_fits(tokenizer)
-        return tokenizer
+        return self.tokenizer_at(str(self.folder))
 
     def files(self) -> list[Path]:
         return [self.folder / CONFIG, *sorted({file.path for file in open_weights(self.folder).values()})]
@@ -153,7 +157,8 @@ class HuggingFaceModel(TrainedModel):
 def load_weights(folder: RunFolder, config: GPTConfig, make: Callable[[], Module]) -> Module:
     """The model of a run with the weights of its checkpoint, in evaluation mode.
 
-    config, make  the shape of its GPT, and what makes the whole model
+    config  the shape of its GPT
+    make    makes the whole model
 
     Raises UserError for a checkpoint that is missing, damaged or of another model.
     """
@@ -166,7 +171,7 @@ def load_weights(folder: RunFolder, config: GPTConfig, make: Callable[[], Module
 
 
 def tokenizer_of(folder: RunFolder, written: dict[str, Any]) -> Tokenizer:
-    """The tokenizer of a run whose config.json says `written`. Raises UserError if the file holds another one, whose
+    """The tokenizer of a run, whose config.json is `written`. Raises UserError if the file holds another tokenizer: its
     ids would mean other texts."""
     tokenizer = load_tokenizer(folder.tokenizer)
     if hashlib.sha256(folder.tokenizer.read_bytes()).hexdigest() != written["tokenizer"]:
@@ -175,56 +180,36 @@ def tokenizer_of(folder: RunFolder, written: dict[str, Any]) -> Tokenizer:
 
 
 def find_model(name: str) -> TrainedModel:
-    """The model of this name: a run folder's, if it is one, else what `find_folder` finds.
+    """The model with this name: a run folder's, or what `find_folder` finds. Its weights are not read yet.
 
-    Raises UserError for what is none, or whose description is damaged; weights have not been read yet.
+    Raises UserError if there is no model, or its description is damaged.
     """
     path = user_path(name)
-    if path.is_dir() and not _is_hugging_faces(path):
-        return TrainedRun(path)
-    return HuggingFaceModel(name)
-
-
-def _is_hugging_faces(folder: Path) -> bool:
+    if not path.is_dir():
+        return HuggingFaceModel(name)
     try:
-        return "model_type" in read_json(folder / CONFIG)
+        is_hugging_face = "model_type" in read_json(path / CONFIG)
     except UserError:
-        return False
+        is_hugging_face = False
+    return HuggingFaceModel(name) if is_hugging_face else TrainedRun(path)
 
 
 def open_model(name: str, tokenizer: str | None = None, device: str = "cpu") -> tuple[TrainedModel, Tokenizer, GPT]:
-    """What there is at this place, for sampling and evaluation: where it is from, its tokenizer, the model.
+    """(the trained model, its tokenizer, the loaded GPT), for sampling and evaluation.
 
     tokenizer  path of another tokenizer than the model's own
-    device     where the model is to compute
+    device     where the model computes
 
-    Raises UserError where there is no such device, for a place that has no model, a run that has no checkpoint yet, or
-    damaged files.
+    Raises UserError for a missing device, model or checkpoint, and for damaged files.
     """
     source = find_model(name)
     use_arithmetic(source.settings.train if source.settings else TrainConfig())
     chosen = devices.device(device)
-    check_use(source.config, array.default_dtype().itemsize, chosen)
-    if tokenizer is None:
-        return source, source.tokenizer(), source.load().to(chosen)
-    other = load_tokenizer(tokenizer)
-    source.check_fits(other)
-    return source, other, source.load().to(chosen)
-
-
-def unchanged_model(given: str, known: dict[str, Any], folder: Path) -> TrainedModel:
-    """The model that a run in `folder` began with. Raises UserError if it is not the same any more.
-
-    given, known  what the user called it, and what `record` said of it then
-    """
-    for place in places(given, known.get("path"), folder) or [given]:
-        source = find_model(str(place))
-        if source.record()["sha256"] == known.get("sha256"):
-            return source
-    raise UserError(f"{source.name} has changed since this run was started: start a new run")
+    check_use(source.config, chosen)
+    return source, source.tokenizer_at(tokenizer), source.load().to(chosen)
 
 
 def choose_settings(preset: str | None, given: dict[str, Any]) -> Settings:
-    """`resolve`, with the shape of the model that the setting from_ names, if any."""
+    """The settings of a new run; see `resolve`. The setting from_, if given, decides the shape of the model."""
     source = given.get("from_")
     return resolve(preset, given, find_model(source).config if source else None)

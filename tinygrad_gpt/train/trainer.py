@@ -1,14 +1,14 @@
 """The training loop: one for every model and every task.
 
     for each step:
-        take what the task says that this step reads      task.batch
-        loss = how badly the model does on it             forward
-        how the loss depends on each weight               backward; gradients of several parts add up
+        read the step's batch                             task.batch
+        loss: how badly the model does on it              forward
+        gradient: how the loss depends on each weight     backward; gradients of several parts add up
         shorten the gradient if it is too long            clip
         move each weight against its gradient             AdamW
 
-Everything random about step n follows from the seed and n (the batch) or is part of the checkpoint (dropout), so a run
-that was stopped, killed or interrupted goes on exactly as if it had not been: same batches, same weights, bit for bit.
+Everything random in step n follows from the seed and n (the batch) or from the checkpoint (dropout). So a run that was
+stopped or killed continues as if it had not been: same batches, same weights, bit for bit.
 """
 
 import math
@@ -45,20 +45,19 @@ _STATE = {  # of a checkpoint; see Trainer.save
 
 def learning_rate(step: int, config: TrainConfig) -> float:
     """The learning rate of step 0, 1, ..., steps - 1: up from 0 in the warm-up, then down to min_lr."""
-    plan = dict(lr=config.lr, warmup=config.warmup, total=config.steps)
-    if config.schedule == "constant":
-        return warmup_linear(step, min_lr=config.lr, **plan)
-    return {"cosine": warmup_cosine, "linear": warmup_linear}[config.schedule](step, min_lr=config.min_lr, **plan)
+    schedule = warmup_cosine if config.schedule == "cosine" else warmup_linear
+    lowest = config.lr if config.schedule == "constant" else config.min_lr
+    return schedule(step, lr=config.lr, warmup=config.warmup, total=config.steps, min_lr=lowest)
 
 
 class Trainer:
-    """A model that learns a task, and where it stands.
+    """A model that learns a task, and its state.
 
     device   where it computes
-    step     how many updates have been made
-    elapsed  seconds that the run had taken when this process took it up
+    step     updates made so far
+    elapsed  seconds that the run had taken before this process
     losses   of the steps since the last row of metrics
-    parts    the same for each named part of the loss
+    parts    losses of these steps, for each named part of the loss
     """
 
     def __init__(self, config: TrainConfig, model, task: Task, folder: RunFolder):
@@ -96,26 +95,26 @@ class Trainer:
         return losses, norm
 
     def batches(self) -> list[Arrays]:
-        """What the next update reads, cut into `accumulate` parts, whose gradients together are that of the whole."""
+        """The batch of the next update, cut into `accumulate` parts. Their gradients add up to that of the whole."""
         arrays = self.task.batch(self.step)
         parts = min(self.config.accumulate, len(arrays[0]))
         return list(zip(*(np.array_split(a, parts) for a in arrays), strict=True))
 
     def forward_and_backward(self, batches: list[Arrays]) -> dict[str, float]:
-        """The mean losses of a step; its gradient is in each parameter's `grad`."""
+        """The mean losses of a step. Its gradient is then in each parameter's `grad`."""
         losses, grads = self._recorded(*batches)
         for p, grad in zip(self.optimizer.parameters(), grads, strict=True):
-            p.grad = grad  # a recorded step writes to the same arrays each time, and runs no Python that says so
-        # Here, and nowhere else, a step waits for the GPU.
+            p.grad = grad  # a step that a GPU replays runs no Python, so backward has not set it
+        # Only here does a step wait for the GPU.
         return {
             name: sum(s * float(loss[name]) for s, loss in zip(_shares(batches), losses, strict=True))
             for name in losses[0]
         }
 
     def _gradients(self, *batches: Arrays) -> tuple[list[dict[str, Any]], list]:
-        """(The losses of each batch, the gradient of their mean for each parameter, or None.) Nothing in here waits for
-        a value, so that a GPU can record it (kernels/recording.py)."""
-        self.optimizer.zero_grad()  # not at the end of a step: until here, whoever wants to can look at the gradients
+        """(the losses of each batch, the gradient of their mean for each parameter). Nothing in here waits for a value,
+        so a GPU can record it (kernels/recording.py)."""
+        self.optimizer.zero_grad()  # not at the end of a step: until here, the gradients can be inspected
         losses = []
         for share, batch in zip(_shares(batches), batches, strict=True):
             total, parts = self.task.loss(self.model, *batch)
@@ -124,7 +123,7 @@ class Trainer:
         return losses, [p.grad for p in self.optimizer.parameters()]
 
     def _check_finite(self, loss: float, norm: float, batches: list[Arrays], random_state: dict) -> None:
-        """Raise UserError, saying where the trouble began, unless the loss and the gradient's norm are finite."""
+        """Raise UserError, which says where it began, if the loss or the gradient's norm is not finite."""
         if math.isfinite(loss) and math.isfinite(norm):
             return
         reason = first_non_finite(self.model, self.task, batches, random_state)
@@ -136,17 +135,17 @@ class Trainer:
     # --- the loop ------------------------------------------------------------------------------------------------
 
     def run(self, reporter: Reporter) -> bool:
-        """Train to the last step. Returns False if Ctrl-C ended it before; the state is saved in either case, and
-        `interrupted` says whether there was a Ctrl-C, be it during the last step."""
+        """Train to the last step, or until Ctrl-C, and save the state. Returns whether the last step was reached;
+        `interrupted` is true after Ctrl-C, even during the last step."""
         config = self.config
         self._began = time.perf_counter() - self.elapsed
         self.model.train()
         log = MetricsLog(self.folder.metrics, self.step)
         interrupt = GracefulInterrupt(lambda: reporter.note("finishing this step, then saving; Ctrl-C again: stop now"))
         try:
-            watch = self._watch()
+            watch = Watch(self.task, self.model, config, read_metrics(self.folder.metrics)) if config.health else None
             reporter.begin(config.steps, self.step)
-            with interrupt, compiling.watched_by(reporter.compiling), np.errstate(all="ignore"):  # train_step looks
+            with interrupt, compiling.watched_by(reporter.compiling), np.errstate(all="ignore"):  # train_step checks
                 while self.step < config.steps and not interrupt.requested:
                     self._step(reporter)
                     if self._is_due(config.log_interval) or self._is_due(config.eval_interval):
@@ -161,14 +160,6 @@ class Trainer:
         self.interrupted = interrupt.requested
         return self.step == config.steps
 
-    def _watch(self) -> Watch | None:
-        """The health check, where the settings ask for it, with the rows that the run has written so far."""
-        if not self.config.health:
-            return None
-        watch = Watch(self.task, self.model, self.config)
-        watch.catch_up(read_metrics(self.folder.metrics))
-        return watch
-
     def _step(self, reporter: Reporter) -> None:
         """One update, timed."""
         began = time.perf_counter()
@@ -180,7 +171,7 @@ class Trainer:
         reporter.step(self.step, self.losses[-1])
 
     def _report(self, log: MetricsLog, watch: Watch | None, reporter: Reporter) -> None:
-        """Write a row of metrics about the steps since the one before, and say what is new."""
+        """Write a row of metrics about the steps since the row before, and report new findings."""
         row = {"step": self.step, "train_loss": _mean(self.losses)}
         row |= {f"{name}_loss": _mean(losses) for name, losses in self.parts.items()}
         scores = self.evaluate(reporter.validating) if self._is_due(self.config.eval_interval) else {}
@@ -196,7 +187,7 @@ class Trainer:
         self.losses, self.parts, self._tokens, self._seconds = [], {}, 0, 0.0
 
     def evaluate(self, progress: Progress = no_progress) -> dict[str, float]:
-        """The task's metrics: on part of the held-out data along the way, on all of it at the last step."""
+        """The task's metrics on held-out data: on part of it during the run, on all of it at the last step."""
         return self.task.evaluate(self.model, self.step == self.config.steps, progress)
 
     def _is_due(self, interval: int) -> bool:
@@ -205,12 +196,12 @@ class Trainer:
     # --- state ---------------------------------------------------------------------------------------------------
 
     def _save_with(self, log: MetricsLog) -> None:
-        """The checkpoint, and before it all rows that it says are there."""
+        """Write the rows to the disk, then the checkpoint, which relies on them."""
         log.sync()
         self.save()
 
     def save(self) -> None:
-        """Write the checkpoint. Raises UserError when that fails; the one before is then still there."""
+        """Write the checkpoint. Raises UserError if that fails; the previous one is kept then."""
         optimizer = self.optimizer.state_dict()
         arrays = {f"model.{name}": a for name, a in self.model.state_dict().items()}
         arrays |= {f"optimizer.{name}": a for name, a in optimizer.items() if array.is_array(a)}
@@ -229,10 +220,10 @@ class Trainer:
         self._saved_step = self.step
 
     def load(self) -> None:
-        """Take up the state that `save` wrote last. Raises UserError for one that is damaged or of another run."""
+        """Load the state that `save` wrote last. Raises UserError if it is damaged or of another run."""
         arrays, state = load_checkpoint(self.folder.checkpoint)
         with naming_the_file(self.folder.checkpoint):
-            check_fits(state, _STATE, "what it says of the trainer")
+            check_fits(state, _STATE, "the trainer's state")
             parts = {"model": {}, "optimizer": dict(state["optimizer"])}
             for name, a in arrays.items():
                 part, _, rest = name.partition(".")
@@ -243,7 +234,7 @@ class Trainer:
             self.step, self.elapsed = state["step"], state["elapsed"]
             self.losses, self.parts = state["losses"], state.get("parts", {})
             if not 0 <= self.step <= self.config.steps:
-                raise ValueError(f"it is of step {self.step}, but the run has {self.config.steps} steps")
+                raise ValueError(f"it is at step {self.step}, but the run has {self.config.steps} steps")
         self._saved_step = self.step
 
     def _what_is_saved(self) -> str:
@@ -253,7 +244,7 @@ class Trainer:
 
 
 def _shares(batches) -> list[float]:
-    """The part that each batch has of the rows of all."""
+    """The share of each batch in the rows of all batches."""
     rows = [len(arrays[0]) for arrays in batches]
     return [n / sum(rows) for n in rows]
 

@@ -1,8 +1,8 @@
 """Pairs that the user wrote: `tinygrad-gpt train --with my_layer_norm.py`.
 
-The file defines `forward` and `backward` as the contract in tinygrad_gpt/ops/__init__.py says, and `why_not` if there
-are inputs that they cannot take (see kernels/registry.py). Which op they are for is the file's variable OP, or else the
-file's name, without "my_".
+The file defines `forward` and `backward` as the contract in tinygrad_gpt/ops/__init__.py says, and `why_not` if they
+cannot take some inputs (see kernels/registry.py). Its variable OP names their op; without it, the file's name does,
+without "my_".
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.files.storage import read_file
 from tinygrad_gpt.kernels import registry
 
-_LARGEST = 16 << 20  # bytes of a file of Python
+_LARGEST = 16 << 20  # bytes of a Python file
 
 
 @dataclass(frozen=True)
@@ -39,30 +39,25 @@ class UserPair:
 def load_pair(file: Path) -> UserPair:
     """Run the file and take its pair.
 
-    Raises UserError for a file that is missing, is no Python, has no such functions, or is for no op. What the file's
-    own code raises when run passes through: its author wants the traceback.
+    Raises UserError for a file that is missing, is not valid Python, lacks a function, or is for an unknown op. An
+    exception of the file's own code passes through: its author wants the traceback.
     """
-    try:
-        source = read_file(file, _LARGEST)
-    except UserError as error:
-        raise UserError(str(error).replace("cannot read", "cannot read --with", 1)) from None
+    source = read_file(file, _LARGEST)
     try:
         code = compile(source, str(file), "exec")
-    except SyntaxError as error:
-        if error.lineno is not None:
-            raise UserError(f"{file}, line {error.lineno}: {error.msg}") from None
-        raise UserError(f"{file} is no Python: {error.msg}") from None
-    except ValueError as error:  # zero bytes, in some versions of Python
-        raise UserError(f"{file} is no Python: {error}") from None
+    except (SyntaxError, ValueError) as error:  # ValueError for zero bytes, in some versions of Python
+        if line := getattr(error, "lineno", None):
+            raise UserError(f"{file}, line {line}: {error.msg}") from None
+        raise UserError(f"{file} is not valid Python: {error}") from None
     module = ModuleType(f"own_pair_{file.stem}")
     module.__file__ = str(file)
     sys.modules[module.__name__] = module  # where dataclasses and pickle look for it
-    # Not by import, which may take an older file's bytecode from its cache: what is hashed is what runs.
+    # Not by import, which may run cached bytecode of an older file: what runs must be what is hashed.
     exec(code, vars(module))
     for function in ("forward", "backward"):
         if not callable(getattr(module, function, None)):
             raise UserError(
-                f"{file} defines no {function}(): a pair is forward(*arrays, **settings), backward(dy, saved)"
+                f"{file} does not define {function}(): a pair is forward(*arrays, **settings), backward(dy, saved)"
             )
     op = getattr(module, "OP", file.stem.removeprefix("my_"))
     if op not in registry.op_names():
@@ -75,17 +70,17 @@ def load_pair(file: Path) -> UserPair:
 
 
 def load_pairs(files: list[Path]) -> list[UserPair]:
-    """The pairs of all files. Raises UserError as `load_pair` does, and for two files for one op."""
+    """The pair of each file. Raises UserError as `load_pair` does, and for two files for one op."""
     pairs: dict[str, UserPair] = {}
     for pair in map(load_pair, files):
         if pair.op in pairs:
-            raise UserError(f"{pairs[pair.op].file} and {pair.file} are both for {pair.op}: give one of them")
+            raise UserError(f"{pairs[pair.op].file} and {pair.file} are both for {pair.op}: give only one of them")
         pairs[pair.op] = pair
     return list(pairs.values())
 
 
 def check_same_pairs(saved: list[dict[str, str]], pairs: list[UserPair]) -> None:
-    """Raise UserError unless a resumed run was given just the files that it was started with."""
+    """Raise UserError unless a resumed run is given exactly the files that it was started with."""
     before, now = {r["op"]: r for r in saved}, {p.op: p for p in pairs}
     for op, record in before.items():
         if op not in now:
@@ -99,5 +94,5 @@ def check_same_pairs(saved: list[dict[str, str]], pairs: list[UserPair]) -> None
 
 
 def install(pairs: list[UserPair]) -> list[registry.Version]:
-    """Let the pairs run wherever their ops are used. Returns what `registry.unregister` takes to undo it."""
+    """Use the pairs wherever their ops run. Returns their versions, which `registry.unregister` takes away again."""
     return [registry.register(p.op, p.forward, p.backward, name=p.file.stem, why_not=p.why_not) for p in pairs]
