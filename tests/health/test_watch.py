@@ -5,38 +5,17 @@ import io
 import numpy as np
 import pytest
 
+from tests.train.runs import StopsAt, arrays_of, assert_same_arrays, rows_of
 from tinygrad_gpt import functional as F
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.health.snapshot import snapshot
-from tinygrad_gpt.train.checkpoint import load_checkpoint
-from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.text_run import resume, start
-
-TIMES = ("tokens_per_s", "elapsed_s")
-
-
-def rows_of(run):
-    return [{k: v for k, v in row.items() if k not in TIMES} for row in read_metrics(run.folder.metrics)]
-
-
-def weights_of(run):
-    return load_checkpoint(run.folder.checkpoint)[0]
 
 
 def softmax_twice(model):
     model.loss = lambda x, y: F.cross_entropy(F.softmax(model.head(model.features(x))), y)
-
-
-class StopsAt(Reporter):
-    def __init__(self, step, stream):
-        super().__init__(stream)
-        self.stops_at = step
-
-    def step(self, step, loss):
-        if step == self.stops_at:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("others", [dict(dropout=0.3), dict(recompute=True, dropout=0.3), dict(accumulate=2)], ids=str)
@@ -45,10 +24,9 @@ def test_weights_are_the_same_without_it(settings, reporter, tmp_path, others):
     for health in (True, False):
         run = start(settings(health=health, log_interval=1, eval_interval=2, **others), tmp_path / str(health))
         run.train(reporter)
-        assert all(("health" in row) == health for row in rows_of(run))
-        weights.append(weights_of(run))
-    for name in weights[0]:
-        np.testing.assert_array_equal(weights[0][name], weights[1][name], err_msg=name)
+        assert all(("health" in row) == health for row in rows_of(run.folder))
+        weights.append(arrays_of(run.folder))
+    assert_same_arrays(*weights)
 
 
 def test_a_snapshot_draws_no_random_number_and_leaves_no_trace(settings, reporter, tmp_path):
@@ -92,11 +70,11 @@ def test_what_a_snapshot_holds(settings, reporter, tmp_path):
 def test_snapshots_come_every_fifty_steps_and_at_the_end(settings, reporter, tmp_path):
     run = start(settings(steps=130, log_interval=20, n_embd=4), tmp_path / "run")
     run.train(reporter)
-    steps = [row["step"] for row in rows_of(run) if "predicted" in row["health"]]
+    steps = [row["step"] for row in rows_of(run.folder) if "predicted" in row["health"]]
     assert steps == [40, 80, 120, 130]  # 26 steps apart at least: five snapshots in a short run
     long = start(settings(steps=600, log_interval=20, n_embd=4), tmp_path / "long")
     long.train(reporter)
-    assert [row["step"] for row in rows_of(long) if "predicted" in row["health"]][:3] == [60, 120, 180]
+    assert [row["step"] for row in rows_of(long.folder) if "predicted" in row["health"]][:3] == [60, 120, 180]
 
 
 @pytest.mark.parametrize("at", [30, 47, 61])
@@ -109,11 +87,11 @@ def test_a_stopped_run_goes_on_and_repeats_nothing(settings, tmp_path, at):
     stopped = start(chosen, tmp_path / "stopped")
     softmax_twice(stopped.model)
     with pytest.raises(KeyboardInterrupt):
-        stopped.train(StopsAt(at, said["stopped"]))
+        stopped.train(StopsAt(at, said["stopped"], times=2))
     resumed = resume(tmp_path / "stopped")
     softmax_twice(resumed.model)
     resumed.train(Reporter(said["stopped"]))
-    assert rows_of(whole) == rows_of(resumed)
+    assert rows_of(whole.folder) == rows_of(resumed.folder)
     lines = {
         name: [li for li in text.getvalue().splitlines() if li.startswith("health")] for name, text in said.items()
     }
@@ -123,9 +101,9 @@ def test_a_stopped_run_goes_on_and_repeats_nothing(settings, tmp_path, at):
 def test_it_can_be_switched_off_and_on(settings, reporter, tmp_path):
     run = start(settings(steps=12, log_interval=2, health=False), tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
-        run.train(StopsAt(7, io.StringIO()))
+        run.train(StopsAt(7, times=2))
     resume(tmp_path / "run", given={"health": True}).train(reporter)
-    assert ["health" in row for row in rows_of(run)] == [False] * 3 + [True] * 3
+    assert ["health" in row for row in rows_of(run.folder)] == [False] * 3 + [True] * 3
 
 
 def test_a_plan_that_lacks_a_setting():

@@ -28,7 +28,7 @@ def make(data, tokenizer):
 
     def make(lm_weight=0.5, **given):
         return TextClassification(
-            ClassificationConfig(lm_weight=lm_weight), data, tokenizer, SHAPE, **(dict(batch_size=8) | given)
+            ClassificationConfig(lm_weight=lm_weight), data, tokenizer, SHAPE, **(dict(rows=8) | given)
         )
 
     return make

@@ -1,15 +1,13 @@
 """Several batches for one update, blocks recomputed, windows and the order of the text: what each may change."""
 
 import itertools
-import signal
 
 import numpy as np
 import pytest
 
+from tests.train.runs import StopsAt, arrays_of, assert_same_arrays
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.metrics import read_metrics
-from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.text_run import resume, start
 from tinygrad_gpt.train.user_ops import install, load_pair
 
@@ -25,29 +23,6 @@ def backward(dy, saved):
 """
 
 
-class StopsAt(Reporter):
-    """Ends the run as Ctrl-C would, after a step."""
-
-    def __init__(self, at, stream):
-        super().__init__(stream)
-        self.at = at
-
-    def step(self, step, loss):
-        if step == self.at:
-            signal.raise_signal(signal.SIGINT)
-
-
-def weights_of(run):
-    return load_checkpoint(run.folder.checkpoint)[0]
-
-
-def assert_same(run, other):
-    a, b = weights_of(run), weights_of(other)
-    assert set(a) == set(b)
-    for name in a:
-        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
-
-
 def test_parts_of_a_batch_make_the_update_of_the_whole(settings, reporter, tmp_path):
     runs = []
     for number, (accumulate, batch_size) in enumerate([(1, 6), (2, 3), (6, 1)]):
@@ -55,7 +30,7 @@ def test_parts_of_a_batch_make_the_update_of_the_whole(settings, reporter, tmp_p
         run = start(settings(**given), tmp_path / str(number))
         run.train(reporter)
         assert sum(arrays[0].size for arrays in run.trainer.batches()) == 6 * 8
-        runs.append((weights_of(run), [row["train_loss"] for row in read_metrics(run.folder.metrics)]))
+        runs.append((arrays_of(run.folder), [row["train_loss"] for row in read_metrics(run.folder.metrics)]))
     whole, losses = runs[0]
     for parts, their_losses in runs[1:]:
         np.testing.assert_allclose(their_losses, losses, rtol=1e-12)
@@ -84,7 +59,7 @@ def test_a_run_that_was_stopped_comes_out_the_same(settings, reporter, tmp_path,
     stopped = start(chosen, tmp_path / "stopped")
     assert stopped.train(StopsAt(3, reporter.said)) is False
     resume(tmp_path / "stopped").train(reporter)
-    assert_same(whole, stopped)
+    assert_same_arrays(arrays_of(whole.folder), arrays_of(stopped.folder))
 
 
 def test_recomputation_changes_no_bit_and_may_be_switched_on_later(settings, reporter, tmp_path):
@@ -93,13 +68,14 @@ def test_recomputation_changes_no_bit_and_may_be_switched_on_later(settings, rep
         runs.append(start(settings(dropout=0.2, recompute=on), tmp_path / str(on)))
         runs[-1].train(reporter)
     assert runs[1].model.recompute and not runs[0].model.recompute
-    assert_same(*runs)
+    expected = arrays_of(runs[0].folder)
+    assert_same_arrays(expected, arrays_of(runs[1].folder))
     third = start(settings(dropout=0.2), tmp_path / "third")
     third.train(StopsAt(2, reporter.said))
     again = resume(tmp_path / "third", None, {"recompute": True})
     assert again.model.recompute
     again.train(reporter)
-    assert_same(runs[0], third)
+    assert_same_arrays(expected, arrays_of(third.folder))
 
 
 @pytest.mark.parametrize("given", [{"accumulate": 2}, {"recompute": True}, {"accumulate": 2, "recompute": True}])

@@ -7,11 +7,11 @@ import statistics
 import numpy as np
 import pytest
 
+from tests.train.runs import arrays_of
 from tinygrad_gpt import array, precision
 from tinygrad_gpt.cli import main
 from tinygrad_gpt.files.storage import data_folder
 from tinygrad_gpt.kernels import registry
-from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.text_run import resume, start
@@ -22,17 +22,13 @@ needs_dot_products = pytest.mark.skipif(
 )
 
 
-def arrays_of(run):
-    return load_checkpoint(run.folder.checkpoint)[0]
-
-
 @needs_dot_products
 def test_weights_are_float32_and_a_resumed_run_rounds_on(settings, reporter, tmp_path):
     wide = dict(n_embd=16, batch_size=4)
     whole = start(settings(dtype="bfloat16", **wide), tmp_path / "whole")
     assert precision.matmul_precision() == "bfloat16"
     whole.train(reporter)
-    assert all(a.dtype == np.float32 for name, a in arrays_of(whole).items() if name.startswith("model."))
+    assert all(a.dtype == np.float32 for name, a in arrays_of(whole.folder).items() if name.startswith("model."))
 
     parted = start(settings(dtype="bfloat16", **wide), tmp_path / "parted")
     for _ in range(3):
@@ -46,8 +42,8 @@ def test_weights_are_float32_and_a_resumed_run_rounds_on(settings, reporter, tmp
     assert precision.matmul_precision() == "float32"
     in_float32.train(reporter)
     name = "model.token_embedding.weight"
-    assert np.array_equal(arrays_of(resumed)[name], arrays_of(whole)[name])
-    assert not np.array_equal(arrays_of(in_float32)[name], arrays_of(whole)[name]), "nothing was rounded"
+    assert np.array_equal(arrays_of(resumed.folder)[name], arrays_of(whole.folder)[name])
+    assert not np.array_equal(arrays_of(in_float32.folder)[name], arrays_of(whole.folder)[name]), "nothing was rounded"
 
 
 @pytest.mark.parametrize("dtype", registry.ROUNDING)

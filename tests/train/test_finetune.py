@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.tasks.conftest import LETTERS, body, data, tokenizer  # noqa: F401 - fixtures
+from tests.train.runs import StopsAt, arrays_of, assert_same_arrays, rows_of
 from tinygrad_gpt.data import CharTokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models import GPT2, GPTConfig
@@ -21,11 +21,9 @@ from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.classifier import Classifier
 from tinygrad_gpt.train.finetune import best_run, means, open_run, runs_of, train
 from tinygrad_gpt.train.metrics import read_metrics
-from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.trained_model import find_model
 
 QUICK = dict(epochs=2, batch_size=8, lr=1e-3)
-TIMES = ("tokens_per_s", "elapsed_s")
 
 
 @pytest.fixture
@@ -46,45 +44,18 @@ def begin(data, source, tokenizer, tmp_path):  # noqa: F811
     return begin
 
 
-class StopsAt(Reporter):
-    """Presses Ctrl-C after so many steps, of all runs together."""
-
-    def __init__(self, at, stream):
-        super().__init__(stream)
-        self.left = at
-
-    def step(self, step, loss):
-        self.left -= 1
-        if self.left == 0:
-            signal.raise_signal(signal.SIGINT)
-
-
-def weights_of(path):
-    """Name of the run -> the arrays of its checkpoint."""
-    return {file.parent.name: load_checkpoint(file)[0] for file in path.glob("*/checkpoint.safetensors")}
-
-
-def rows_of(path):
-    return {
-        file.parent.name: [{k: v for k, v in row.items() if k not in TIMES} for row in read_metrics(file)]
-        for file in path.glob("*/metrics.jsonl")
-    }
-
-
 def assert_same(one, other):
-    a, b = weights_of(one), weights_of(other)
-    assert a.keys() == b.keys()
-    for run in a:
-        assert a[run].keys() == b[run].keys()
-        for name in a[run]:
-            np.testing.assert_array_equal(a[run][name], b[run][name], err_msg=f"{run} {name}")
-    assert rows_of(one) == rows_of(other)
+    """The same runs, the same weights in each, the same rows."""
+    pairs = list(zip(runs_of(one), runs_of(other), strict=True))
+    for a, b in pairs:
+        assert a.path.name == b.path.name and rows_of(a) == rows_of(b)
+        assert_same_arrays(arrays_of(a), arrays_of(b))
 
 
 def test_it_learns(begin, reporter):
     path = begin([0.5], [1], epochs=15, lr=1e-2)
     assert train(path, reporter)
-    (rows,) = rows_of(path).values()
+    (rows,) = map(rows_of, runs_of(path))
     assert rows[-1]["matthews"] > 0.9 and rows[-1]["task_loss"] < 0.2
     assert rows[-1]["lm_loss"] < rows[0]["lm_loss"] and rows[-1]["step"] == 15 * 12
 
@@ -109,9 +80,9 @@ def test_runs_do_not_depend_on_their_neighbours(begin, reporter):
     alone, beside = begin([0.5], [2], out=None), begin()
     for path in (alone, beside):
         train(path, reporter)
-    a, b = (weights_of(path)["lm-0.5-seed-2"] for path in (alone, beside))
-    assert all((a[name] == b[name]).all() for name in a)
-    other = weights_of(beside)["lm-0.5-seed-1"]
+    a, b = arrays_of(runs_of(alone)[0]), arrays_of(runs_of(beside)[3])
+    assert_same_arrays(a, b)
+    other = arrays_of(runs_of(beside)[2])
     assert (a["model.score.weight"] != other["model.score.weight"]).any()
 
 
@@ -241,8 +212,7 @@ def test_what_cannot_change_the_weights_may_change(begin, reporter):
     train(whole, reporter)
     train(stopped, StopsAt(5, reporter.said))
     train(stopped, reporter, {"recompute": True, "checkpoint_interval": 3})
-    a, b = weights_of(whole), weights_of(stopped)
-    assert all((a["lm-0.5-seed-1"][name] == array).all() for name, array in b["lm-0.5-seed-1"].items())
+    assert_same_arrays(*(arrays_of(runs_of(path)[0]) for path in (whole, stopped)))
 
 
 # --- what is left to use -----------------------------------------------------------------------------------------

@@ -1,20 +1,18 @@
 """A task that the package does not know: reversing a string. Trained, stopped, resumed and diagnosed like any other."""
 
-import signal
 from pathlib import Path
 
 import numpy as np
 
+from tests.train.runs import StopsAt, arrays_of, assert_same_arrays
 from tinygrad_gpt import functional as F
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.cli import main
 from tinygrad_gpt.models import GPT, GPTConfig
 from tinygrad_gpt.tasks.task import Loss, Task
-from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.metrics import read_metrics
-from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.run import begin, reopen
 
 LETTERS, LENGTH, ROWS = "abcd|", 3, 64
@@ -61,16 +59,6 @@ def new_model():
     return GPT(GPTConfig(len(LETTERS), block_size=2 * LENGTH, n_layer=2, n_head=2, n_embd=32))
 
 
-class StopsAt(Reporter):
-    def __init__(self, at):
-        super().__init__(open("said.txt", "w", encoding="utf-8"))  # noqa: SIM115
-        self.at = at
-
-    def step(self, step, loss):
-        if step == self.at:
-            signal.raise_signal(signal.SIGINT)
-
-
 def test_it_is_trained_resumed_and_diagnosed(tmp_path, reporter, capsys):
     whole = begin(Reversing(), new_model(), CONFIG, tmp_path / "whole")
     assert whole.train(reporter)
@@ -83,9 +71,7 @@ def test_it_is_trained_resumed_and_diagnosed(tmp_path, reporter, capsys):
     assert not stopped.train(StopsAt(90))
     again = reopen(stopped.folder, Reversing(), new_model(), CONFIG)
     assert again.trainer.step == 90 and again.train(reporter)
-    a, b = (load_checkpoint(run.folder.checkpoint)[0] for run in (whole, again))
-    for name in a:
-        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+    assert_same_arrays(arrays_of(whole.folder), arrays_of(again.folder))
 
     assert main(["doctor", str(stopped.folder.path)]) == 0
     said = capsys.readouterr().out

@@ -7,33 +7,17 @@ import signal
 import numpy as np
 import pytest
 
+from tests.train.runs import TIMES, StopsAt, arrays_of, assert_same_arrays, rows_of
 from tinygrad_gpt.data import GPT1Tokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.generate.text import encode_prompt
 from tinygrad_gpt.train import trainer as trainer_module
 from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.metrics import read_metrics
-from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.text_run import resume, start
 from tinygrad_gpt.train.trained_model import open_model
 from tinygrad_gpt.train.user_ops import install, load_pair
-
-TIMES = ("tokens_per_s", "elapsed_s")
-
-
-def arrays_of(folder):
-    return load_checkpoint(folder.checkpoint)[0]
-
-
-def assert_same_arrays(a, b):
-    assert set(a) == set(b)
-    for name in a:
-        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
-
-
-def rows_of(folder):
-    return [{k: v for k, v in row.items() if k not in TIMES} for row in read_metrics(folder.metrics)]
 
 
 def test_it_learns(settings, reporter, tmp_path):
@@ -118,28 +102,15 @@ def test_float64_throughout(settings, reporter, tmp_path):
 # --- stopping and going on -----------------------------------------------------------------------------------------
 
 
-class Stops(Reporter):
-    """Presses Ctrl-C after a step, as often as it is told."""
-
-    def __init__(self, at, times=1):
-        super().__init__(open("said.txt", "w", encoding="utf-8"))  # noqa: SIM115
-        self.at, self.times = at, times
-
-    def step(self, step, loss):
-        if step == self.at:
-            for _ in range(self.times):
-                signal.raise_signal(signal.SIGINT)
-
-
 @pytest.mark.parametrize("at", [1, 2, 5])
 def test_ctrl_c_saves_and_the_rest_comes_out_the_same(settings, reporter, tmp_path, at):
     chosen = settings(steps=6, log_interval=2, eval_interval=3, dropout=0.2)
     whole = start(chosen, tmp_path / "whole")
     whole.train(reporter)
     stopped = start(chosen, tmp_path / "stopped")
-    assert stopped.train(Stops(at)) is False
+    assert stopped.train(StopsAt(at, reporter.said)) is False
     assert load_checkpoint(stopped.folder.checkpoint)[1]["step"] == at
-    assert "finishing this step" in (tmp_path / "said.txt").read_text(encoding="utf-8")
+    assert "finishing this step" in reporter.said.getvalue()
     resumed = resume(tmp_path / "stopped")
     assert resumed.trainer.step == at
     assert resumed.train(reporter) is True
@@ -151,14 +122,14 @@ def test_ctrl_c_twice_stops_at_once_and_loses_nothing(settings, tmp_path):
     run = start(settings(steps=6, checkpoint_interval=2), tmp_path / "run")
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        run.train(Stops(5, times=2))
+        run.train(StopsAt(5, times=2))
     assert signal.getsignal(signal.SIGINT) is before
     assert load_checkpoint(run.folder.checkpoint)[1]["step"] == 4
 
 
 def test_time_goes_on_where_it_was(settings, reporter, tmp_path):
     run = start(settings(log_interval=1), tmp_path / "run")
-    run.train(Stops(3))
+    run.train(StopsAt(3))
     elapsed = [row["elapsed_s"] for row in read_metrics(run.folder.metrics)]
     resume(tmp_path / "run").train(reporter)
     elapsed = [row["elapsed_s"] for row in read_metrics(run.folder.metrics)]

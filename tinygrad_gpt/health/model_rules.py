@@ -111,7 +111,7 @@ def _vanishing(history: History) -> tuple[str, str]:
     if any(s.get("double_softmax") for s in history.snapshots):
         return "softmax twice: sure predictions pass no gradient", "give cross_entropy the logits"
     if history.plan.norm == "post":
-        cause = "layer norms after the residual sums, each of which divides the gradient, and first steps too large"
+        cause = "layer norms after the residual sums, which divide the gradient, and first steps that were too large"
         return cause, "--norm pre, or a longer --warmup and a smaller --lr"
     return "activations or attention without slope", "a smaller --lr, a longer --warmup"
 

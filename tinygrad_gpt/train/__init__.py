@@ -28,13 +28,5 @@ Language models and classifiers:
     finetune.py       fine-tuning a classifier: several runs side by side
     classifier.py     a fine-tuned classifier, in use
 
-A run folder holds everything about a run. `sample`, `eval` and `--resume` need nothing else:
-
-    config.json             every setting, and what the run was made from
-    tokenizer.json
-    metrics.jsonl           one row per log interval, with the findings of the health check
-    loss.png                the losses, drawn
-    doctor.png              the health check's measurements, drawn by `tinygrad-gpt doctor`
-    checkpoint.safetensors  the latest state
-    sample.txt              text that the model wrote at the end
+A run folder holds everything about a run. `sample`, `eval` and `--resume` need nothing else.
 """

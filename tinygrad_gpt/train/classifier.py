@@ -19,7 +19,7 @@ class Classifier:
     """
 
     def __init__(self, folder: Path, device: str = "cpu"):
-        """folder  that `finetune` made, of which the best run is taken, or the folder of a single run
+        """folder  made by `finetune`, for its best run, or the folder of a single run
         device  where to compute
 
         Raises UserError for other folders, for files that are missing or damaged, and for a missing device.

@@ -45,7 +45,7 @@ DEFAULTS = dict(batch_size=32, lr=6.25e-5, min_lr=0.0, schedule="linear", beta2=
 FIELDS = {f.name: f for kind in (ClassificationConfig, TrainConfig) for f in dataclasses.fields(kind)}
 RESULTS = "results.json"
 _SCORES = ("accuracy", "matthews")
-# What config.json of a classifier's run must hold besides; `group` names all runs of the fine-tuning.
+# What config.json of a classifier's run must also hold; `group` names all runs of the fine-tuning.
 _WRITTEN = {
     "task": {"classes": [str], "lm_weight": float, "epochs": int},
     "train": {"seed": int, "steps": int},
@@ -192,8 +192,7 @@ def runs_of(path: Path) -> list[RunFolder]:
 def best_run(path: Path) -> RunFolder:
     """The run with the highest correlation on the dev texts. Raises UserError if none has a checkpoint yet."""
     all_runs = runs_of(path)
-    for folder in all_runs:
-        read_classifier(folder)
+    read_classifier(all_runs[0])  # raises for other folders
     runs = [folder for folder in all_runs if folder.checkpoint.exists()]
     if not runs:
         again = command("tinygrad-gpt", "finetune", "--resume", path)

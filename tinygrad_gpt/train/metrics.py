@@ -26,9 +26,8 @@ from tinygrad_gpt.health.plot import draw_losses
 from tinygrad_gpt.health.snapshot import check_snapshot, has_snapshot
 
 _LARGEST = 1 << 30  # bytes of a metrics.jsonl
-_NUMBERS = ("val_loss", "lr", "grad_norm", "tokens_per_s", "elapsed_s")
 _ROW = {"step": int, "train_loss": float, "health?": {"loss_first?": float, "loss_max?": float, "findings?": [dict]}}
-_ROW |= {f"{name}?": float for name in _NUMBERS}
+_ROW |= dict.fromkeys(("val_loss?", "lr?", "grad_norm?", "tokens_per_s?", "elapsed_s?"), float)
 
 
 class MetricsLog:

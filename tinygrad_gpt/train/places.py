@@ -32,7 +32,7 @@ def find_again(
     known  its absolute path (None for a name) and SHA-256, from config.json
     read   returns what is at a place, with an attribute `sha256`
 
-    Raises UserError where it cannot be found, or has changed.
+    Raises UserError if it cannot be found, or has changed.
     """
     recorded = known.get("path")
     is_name = "path" in known and recorded is None
@@ -47,8 +47,8 @@ def find_again(
 
 
 def _places(given: str, recorded: str | None, folder: Path) -> list[str]:
-    """The existing places that a path may mean, likeliest first: where it was; the path from here; the path from one
-    of the folders around the run, with which it may have been moved."""
+    """The existing places that a path may mean, likeliest first: the recorded one; relative to the working directory;
+    relative to a folder around the run, with which it may have been moved."""
     name = os.path.normpath(user_path(given))
     places = [recorded] if recorded else []
     places += [absolute(given)]

@@ -48,13 +48,13 @@ _SCHEMA = {
 class RunFolder:
     path: Path
 
-    config = property(lambda self: self.path / "config.json")
+    config = property(lambda self: self.path / "config.json")  # see above; it makes the folder a run folder
     tokenizer = property(lambda self: self.path / "tokenizer.json")
-    metrics = property(lambda self: self.path / "metrics.jsonl")
+    metrics = property(lambda self: self.path / "metrics.jsonl")  # a row per log interval, with the health check's
     loss_plot = property(lambda self: self.path / "loss.png")
-    doctor_plot = property(lambda self: self.path / "doctor.png")
-    checkpoint = property(lambda self: self.path / "checkpoint.safetensors")
-    sample = property(lambda self: self.path / "sample.txt")
+    doctor_plot = property(lambda self: self.path / "doctor.png")  # drawn by `tinygrad-gpt doctor`
+    checkpoint = property(lambda self: self.path / "checkpoint.safetensors")  # the latest state
+    sample = property(lambda self: self.path / "sample.txt")  # text that the model wrote at the end
 
     def read_config(self, task: str = "", model: str = "", also: dict[str, Any] | None = None) -> dict[str, Any]:
         """The content of config.json.

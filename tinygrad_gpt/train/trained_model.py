@@ -32,7 +32,7 @@ from tinygrad_gpt.train.room import check_as_large, check_use
 from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.text_settings import Settings, resolve, settings_of
 
-# What config.json of a language model's run must hold besides.
+# What config.json of a language model's run must also hold.
 _TEXT_RUN = {"preset": str, "vocab_size": int, "tokenizer": str, "corpus": dict}
 
 
@@ -171,7 +171,7 @@ def load_weights(folder: RunFolder, config: GPTConfig, make: Callable[[], Module
 
 
 def tokenizer_of(folder: RunFolder, written: dict[str, Any]) -> Tokenizer:
-    """The tokenizer of a run, whose config.json is `written`. Raises UserError if the file holds another tokenizer: its
+    """The tokenizer of a run with the config.json `written`. Raises UserError if the file holds another tokenizer: its
     ids would mean other texts."""
     tokenizer = load_tokenizer(folder.tokenizer)
     if hashlib.sha256(folder.tokenizer.read_bytes()).hexdigest() != written["tokenizer"]:

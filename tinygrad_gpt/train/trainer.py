@@ -151,9 +151,9 @@ class Trainer:
                     if self._is_due(config.log_interval) or self._is_due(config.eval_interval):
                         self._report(log, watch, reporter)
                     if self._is_due(config.checkpoint_interval):
-                        self._save_with(log)
+                        self.save(log)
             if self._saved_step != self.step:
-                self._save_with(log)
+                self.save(log)
         finally:
             reporter.end()
             log.close()
@@ -195,13 +195,11 @@ class Trainer:
 
     # --- state ---------------------------------------------------------------------------------------------------
 
-    def _save_with(self, log: MetricsLog) -> None:
-        """Write the rows to the disk, then the checkpoint, which relies on them."""
-        log.sync()
-        self.save()
-
-    def save(self) -> None:
-        """Write the checkpoint. Raises UserError if that fails; the previous one is kept then."""
+    def save(self, log: MetricsLog | None = None) -> None:
+        """Write the checkpoint, after the rows of metrics that it relies on are on the disk. Raises UserError if that
+        fails; the previous checkpoint is kept then."""
+        if log is not None:
+            log.sync()
         optimizer = self.optimizer.state_dict()
         arrays = {f"model.{name}": a for name, a in self.model.state_dict().items()}
         arrays |= {f"optimizer.{name}": a for name, a in optimizer.items() if array.is_array(a)}

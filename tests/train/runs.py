@@ -1,0 +1,42 @@
+"""What tests of runs share: stopping them, and comparing what they leave."""
+
+import io
+import signal
+
+import numpy as np
+
+from tinygrad_gpt.train.checkpoint import load_checkpoint
+from tinygrad_gpt.train.metrics import read_metrics
+from tinygrad_gpt.train.reporter import Reporter
+
+TIMES = ("tokens_per_s", "elapsed_s")
+
+
+class StopsAt(Reporter):
+    """Presses Ctrl-C, once or twice, after the n-th step that it sees."""
+
+    def __init__(self, at, stream=None, times=1):
+        super().__init__(stream or io.StringIO())
+        self.left, self.times = at, times
+
+    def step(self, step, loss):
+        self.left -= 1
+        if self.left == 0:
+            for _ in range(self.times):
+                signal.raise_signal(signal.SIGINT)
+
+
+def arrays_of(folder):
+    """Those of a run's checkpoint, by name."""
+    return load_checkpoint(folder.checkpoint)[0]
+
+
+def rows_of(folder):
+    """The rows of a run's metrics, without what depends on the clock."""
+    return [{k: v for k, v in row.items() if k not in TIMES} for row in read_metrics(folder.metrics)]
+
+
+def assert_same_arrays(a, b):
+    assert set(a) == set(b)
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
