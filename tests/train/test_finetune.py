@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -166,7 +167,11 @@ def test_killed_and_resumed_by_the_command(data, source, begin, reporter):  # no
 
     options = ["--epochs", "2", "--batch-size", "8", "--lr", "1e-3", "--checkpoint-interval", "4"]
     killed = sitting(7, "own.tsv", "--from", "pre", "--out", "fine", *options)
-    assert killed.returncode != 0 and not killed.stderr and load_checkpoint_step("fine/lm-0-seed-1") == 4
+    assert (
+        killed.returncode != 0
+        and not killed.stderr
+        and load_checkpoint(Path("fine/lm-0-seed-1/checkpoint.safetensors"))[1]["step"] == 4
+    )
     killed = sitting(24, "--resume", "fine")  # 20 to the end of the first run, and 3 of the second
     assert killed.returncode != 0 and not os.path.exists("fine/lm-0.5-seed-1/checkpoint.safetensors")
     done = sitting(0, "own.tsv", "--resume", "fine")
@@ -176,12 +181,6 @@ def test_killed_and_resumed_by_the_command(data, source, begin, reporter):  # no
     assert_same(whole, whole.parent.parent / "fine")
     assert main(["doctor", "fine"]) == 0
     assert main(["doctor", "fine/lm-0.5-seed-1"]) == 0
-
-
-def load_checkpoint_step(folder):
-    from pathlib import Path
-
-    return load_checkpoint(Path(folder) / "checkpoint.safetensors")[1]["step"]
 
 
 @pytest.mark.parametrize("change", ["texts", "model", "settings"])

@@ -18,7 +18,7 @@ def plot_checkup(checkup: Checkup, path: Path) -> bool:
         _plot_losses(loss, checkup)
         _plot_gradients(gradients, checkup)
         _plot_predictions(predictions, checkup)
-        rate.plot([row["step"] for row in checkup.rows], [row.get("lr", math.nan) for row in checkup.rows])
+        _curve(rate, checkup.rows, "lr")
         rate.set(title="learning rate", xlabel="step")
         for axes in (loss, gradients, predictions, rate):
             axes.grid(alpha=0.3)
@@ -28,9 +28,13 @@ def plot_checkup(checkup: Checkup, path: Path) -> bool:
 
 def draw_losses(axes, rows: list[dict[str, Any]]) -> None:
     """Draw the training and validation loss over the steps."""
-    axes.plot([row["step"] for row in rows], [row["train_loss"] for row in rows], linewidth=1, label="training")
-    measured = [row for row in rows if "val_loss" in row]
-    axes.plot([r["step"] for r in measured], [r["val_loss"] for r in measured], marker="o", label="validation")
+    _curve(axes, rows, "train_loss", linewidth=1, label="training")
+    _curve(axes, [row for row in rows if "val_loss" in row], "val_loss", marker="o", label="validation")
+
+
+def _curve(axes, rows: list[dict[str, Any]], name: str, **style) -> None:
+    """Draw one number of each row over the steps, with gaps where it is missing."""
+    axes.plot([row["step"] for row in rows], [row.get(name, math.nan) for row in rows], **style)
 
 
 def _plot_losses(axes, checkup: Checkup) -> None:
@@ -57,16 +61,15 @@ def _plot_gradients(axes, checkup: Checkup) -> None:
         label = f"block {i + 1}" if i in (0, layers - 1) else None
         norms = [row["health"]["block_gradients"][i] for row in snapshots]
         axes.plot(steps, norms, color=(0.1, 0.2 + 0.7 * i / layers, 0.5), linewidth=1, label=label)
-    norms = [row.get("grad_norm", math.nan) for row in checkup.rows]
-    axes.plot([row["step"] for row in checkup.rows], norms, color="black", linewidth=0.7, alpha=0.5, label="all")
+    _curve(axes, checkup.rows, "grad_norm", color="black", linewidth=0.7, alpha=0.5, label="all")
     axes.set(title="norm of the gradient", yscale="log")
     axes.legend(fontsize="small")
 
 
 def _plot_predictions(axes, checkup: Checkup) -> None:
-    snapshots = [row for row in checkup.rows if "accuracy" in row.get("health", {})]
-    for name, label in (("prediction_share", "are the commonest prediction"), ("accuracy", "are right")):
-        axes.plot([row["step"] for row in snapshots], [row["health"][name] for row in snapshots], label=label)
+    rows = [row | row["health"] for row in checkup.rows if "accuracy" in row.get("health", {})]
+    _curve(axes, rows, "prediction_share", label="are the commonest prediction")
+    _curve(axes, rows, "accuracy", label="are right")
     if checkup.plan.commonest_share is not None:
         share = checkup.plan.commonest_share
         axes.axhline(share, color="grey", linestyle="--", label="the commonest answer's share of the data")

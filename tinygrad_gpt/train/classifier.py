@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinygrad_gpt import functional as F
 from tinygrad_gpt.data.gpt1_inputs import TaskTokens
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification
@@ -32,10 +33,8 @@ class Classifier:
         self.model.to(device)
 
     def probabilities(self, texts: list[str]) -> np.ndarray:
-        """(N, classes) float64: how likely each class is for each text."""
+        """(N, classes) float64: the probability of each class for each text."""
         config = self.model.config
         tokens = TaskTokens.after(config.vocab_size - TaskTokens.COUNT)
         sequences = sequences_of(texts, self.tokenizer, tokens, config.block_size)
-        scores = scores_of(self.model, sequences).astype(np.float64)
-        likely = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return likely / likely.sum(axis=1, keepdims=True)
+        return F.softmax(F.tensor(scores_of(self.model, sequences).astype(np.float64))).numpy()
