@@ -128,7 +128,7 @@ def test_ctrl_c_elsewhere(run, monkeypatch):
         ("train text.txt --preset tiny --block-size 5000", ["the training text has 792 tokens", "5001"]),
         ("train empty.txt", ["empty.txt", "empty"]),
         ("train --with none.py", ["cannot read none.py"]),
-        ("train --resume none", ["there is not a run folder none"]),
+        ("train --resume none", ["there is no run folder none"]),
         ("train --resume none --out other", ["leave --out away"]),
         ("sample none", ["there is no folder none"]),
         ("sample . ", ["is not a run folder: it has no config.json"]),

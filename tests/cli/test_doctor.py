@@ -217,7 +217,7 @@ def test_a_text_of_one_character(run, tmp_path, undrawn):
 
 def test_no_folder(run):
     status, _, error = run("doctor", "nowhere")
-    assert status == 2 and error == "error: there is not a run folder nowhere\n"
+    assert status == 2 and error == "error: there is no run folder nowhere\n"
 
 
 def test_a_config_without_what_is_needed(run, trained):

@@ -60,12 +60,6 @@ def test_a_step_follows_from_the_seed_and_its_number(make):
     assert any(not np.array_equal(other.batch(step)[2], steps[step][2]) for step in range(12))
 
 
-def test_a_step_with_accumulated_parts_reads_as_many_texts_as_one_large_batch(make):
-    parts, whole = make(batch_size=4, accumulate=3), make(batch_size=12)
-    for a, b in zip(parts.batch(5), whole.batch(5), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 def test_batches_are_of_like_length(task):
     lengths = np.array([len(sequence) for sequence in task.sequences])
 

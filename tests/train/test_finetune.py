@@ -97,6 +97,13 @@ def test_the_learning_rate_rises_and_falls_to_nothing(begin):
     np.testing.assert_allclose(rates[9:], 1 - np.arange(27) / 27)
 
 
+def test_a_step_with_accumulated_parts_reads_as_many_texts_as_one_large_batch(begin):
+    sizes = {"batch_size": 4, "accumulate": 3}, {"batch_size": 12}
+    parts, whole = (open_run(runs_of(begin([0.0], [1], **size))[0]).task for size in sizes)
+    for a, b in zip(parts.batch(5), whole.batch(5), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_a_loss_that_is_not_finite_stops_before_the_update(begin, reporter):
     path = begin([0.5], [1])
     run = open_run(runs_of(path)[0])
