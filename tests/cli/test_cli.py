@@ -129,7 +129,7 @@ def test_ctrl_c_elsewhere(run, monkeypatch):
         ("train empty.txt", ["empty.txt", "empty"]),
         ("train --with none.py", ["cannot read none.py"]),
         ("train --resume none", ["there is no run folder none"]),
-        ("train --resume none --out other", ["leave --out away"]),
+        ("train --resume none --out other", ["leave out --out"]),
         ("sample none", ["there is no folder none"]),
         ("sample . ", ["is not a run folder: it has no config.json"]),
         ("eval none", ["there is no folder none"]),

@@ -67,7 +67,7 @@ def test_softmax_twice(train):
     assert trained.kinds == {"double-softmax", "collapse"}
     line = line_of(trained, "double-softmax")
     assert "the loss cannot fall below log(1 + (V-1)/e) = 3.5" in line and "give cross_entropy the logits" in line
-    assert line.startswith("health, step 40:"), "the first look should have seen it"
+    assert line.startswith("health, step 40:"), "the first snapshot should show it"
     assert "100% of all predictions are token" in line_of(trained, "collapse")
     assert trained.rows[-1]["health"]["block_gradients"][0] < 1e-4, "the softmax of a sure prediction passes nothing"
     plan = Plan.of_config(RunFolder(trained.folder).read_config())

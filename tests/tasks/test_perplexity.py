@@ -139,7 +139,7 @@ def test_blocks_shorter_than_the_model_takes():
     assert model.batches == [(2, 4), (2, 4), (1, 4)] and said == [(8, 23), (16, 23), (20, 23)]
     said.clear()
     evaluate(model, np.arange(24), 2, limit=16, block_size=4, progress=lambda *done: said.append(done))
-    assert said == [(8, 16), (16, 16)], "of those that are looked at"
+    assert said == [(8, 16), (16, 16)], "of those that are scored"
 
 
 def test_perplexity_per_word():

@@ -65,7 +65,7 @@ def test_each_step_has_its_own_learning_rate(settings, reporter, tmp_path):
     assert [row["lr"] for row in read_metrics(run.folder.metrics)] == expected and len(set(expected)) == 6
 
 
-def test_the_last_look_takes_the_whole_validation_text(settings, reporter, tmp_path):
+def test_the_last_evaluation_reads_the_whole_validation_text(settings, reporter, tmp_path):
     run = start(settings(eval_tokens=16), tmp_path / "run")
     run.train(reporter)
     total, count = 0.0, 0
