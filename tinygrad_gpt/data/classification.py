@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from tinygrad_gpt.arguments import shown
-from tinygrad_gpt.data.corpora import FILES, TRAIN_SHARE, find_file
+from tinygrad_gpt.data.corpora import TRAIN_SHARE, find_file
 from tinygrad_gpt.data.text_files import read_text
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import user_path
@@ -85,7 +85,9 @@ def open_task(name_or_path: str | Path, *, progress: Progress | None = None) -> 
     """
     name = str(name_or_path)
     if name == "cola":
-        train, dev = (_rows(find_file(name, FILES[f"cola {part}"], progress), _cola_row) for part in ("train", "dev"))
+        train, dev = (
+            _rows(find_file(name, f"cola/in_domain_{part}.tsv", progress), _cola_row) for part in ("train", "dev")
+        )
         return _task(name, train, dev)
     path = user_path(name)
     if path.is_dir():
