@@ -49,8 +49,8 @@ def setting(
     free               whether a resumed run may change it: true if the weights that come out do not depend on it
     advanced           whether the command's help shows it under "Advanced" instead, after all groups
     """
-    rules = dict(choices=choices, low=low, above=above, below=below, free=free)
-    return dataclasses.field(default=default, metadata=dict(group=group, help=help, advanced=advanced, **rules))
+    metadata = dict(group=group, help=help, choices=choices, low=low, above=above, below=below)
+    return dataclasses.field(default=default, metadata=metadata | dict(free=free, advanced=advanced))
 
 
 advanced = functools.partial(setting, advanced=True)  # a setting that a first-time user does not need
