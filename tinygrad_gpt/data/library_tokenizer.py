@@ -25,8 +25,7 @@ VOCABULARY, MERGES = "vocab.json", "merges.txt"
 LARGEST = 256 << 20  # bytes of a file of a tokenizer
 _LONG_WORD = re.compile(r"\S{1000}|\s{1000}")  # a piece of a word that is too long to learn from as a whole
 _PATIENCE = 0.1  # seconds that Ctrl-C may wait
-_CUT = re.compile(r"(?<=[^\W_])[ \n]")  # before a space or line end after a letter or digit
-_AT_A_TIME = 4096  # characters that are searched at once for the last such place
+_LAST_CUT = re.compile(r".*(?<=[^\W_])(?=[ \n])", re.DOTALL)  # to the last space or line end after a letter or digit
 
 
 class LibraryTokenizer(Tokenizer):
@@ -222,22 +221,10 @@ def cut_between_words(chunks: Iterable[str], longest: int = CHUNK_CHARS) -> Iter
     waiting = ""
     for chunk in chunks:
         text = waiting + chunk
-        cut = _last_cut(text, len(waiting))
-        if cut is None and len(text) >= longest:
-            cut = len(text)
-        if cut is None:
-            waiting = text
-        else:
+        found = _LAST_CUT.match(text, len(waiting))
+        cut = found.end() if found else len(text) if len(text) >= longest else 0
+        if cut:
             yield text[:cut]
-            waiting = text[cut:]
+        waiting = text[cut:]
     if waiting:
         yield waiting
-
-
-def _last_cut(text: str, begin: int) -> int | None:
-    """The last place to cut at or after `begin`, or None. (0 is not such a place.)"""
-    for end in range(len(text), begin, -_AT_A_TIME):
-        found = [match.start() for match in _CUT.finditer(text, max(begin, end - _AT_A_TIME, 1), end)]
-        if found:
-            return found[-1]
-    return None
