@@ -24,9 +24,6 @@ _short.maxlevel, _short.maxlist, _short.maxtuple, _short.maxdict, _short.maxset 
 _short.maxstring = _short.maxother = 40
 
 
-# --- a value, in a few words -------------------------------------------------------------------------------------
-
-
 def kind(value) -> str:
     """The name of a value's type, with its library if it is a foreign one: "str", "Tensor", "torch.Tensor"."""
     root = type(value).__module__.partition(".")[0]
@@ -63,10 +60,9 @@ def integer(who: str, name: str, value, low: int | None = None, below: int | Non
     if type(value) is not int:
         if value is None and or_none:
             return None
-        plain = _plain(value)
-        if isinstance(plain, bool) or not isinstance(plain, numbers.Integral):
+        if (whole := _whole(value)) is None:
             raise TypeError(f"{who}: expected an integer{_or(or_none)} as {name}, got {shown(value)}")
-        value = int(plain)
+        value = whole
     if (low is not None and value < low) or (below is not None and value >= below):
         raise ValueError(f"{who}: expected {_range(name, low, below)}{_or(or_none)}, got {shown(value)}")
     return value
@@ -131,6 +127,14 @@ def _plain(value):
     return value
 
 
+def _whole(value) -> int | None:
+    """The Python integer in a value, or None if it does not hold an integer."""
+    if type(value) is int:
+        return value
+    plain = _plain(value)
+    return int(plain) if isinstance(plain, numbers.Integral) and not isinstance(plain, bool) else None
+
+
 def _or(none: bool) -> str:
     return " or None" if none else ""
 
@@ -150,32 +154,29 @@ def _range(name: str, low=None, below=None, above=None, most=None) -> str:
 
 def axis(who: str, value) -> int:
     """`value` as one axis. (Only the op knows whether an array has it.)"""
-    if type(value) is not int:
-        plain = _plain(value)
-        if isinstance(plain, bool) or not isinstance(plain, numbers.Integral):
-            raise TypeError(f"{who}: expected one axis, an integer, got axis={shown(value)}")
-        value = int(plain)
-    return value
+    if (whole := _whole(value)) is None:
+        raise TypeError(f"{who}: expected one axis, an integer, got axis={shown(value)}")
+    return whole
 
 
 def axes(who: str, value) -> int | tuple[int, ...] | None:
     """`value` as one axis, a tuple of axes, or None for all."""
     if value is None or type(value) is int:
         return value
-    parts = [_plain(a) for a in (_parts(value) if is_row(value) else (value,))]
-    if any(isinstance(a, bool) or not isinstance(a, numbers.Integral) for a in parts):
+    parts = _whole_parts(value)
+    if None in parts:
         raise TypeError(f"{who}: expected an integer, a tuple of integers or None as axis, got {shown(value)}")
-    return tuple([int(a) for a in parts]) if is_row(value) else int(parts[0])
+    return parts if is_row(value) else parts[0]
 
 
 def sizes(who: str, value, name: str = "shape") -> tuple[int, ...]:
     """`value` as a shape, or another tuple of integers: (2, 3) from [2, 3] or an array, (6,) from 6."""
     if type(value) is tuple and all([type(n) is int for n in value]):
         return value
-    parts = [_plain(n) for n in (_parts(value) if is_row(value) else (value,))]
-    if any(isinstance(n, bool) or not isinstance(n, numbers.Integral) for n in parts):
+    parts = _whole_parts(value)
+    if None in parts:
         raise TypeError(f"{who}: expected integers as {name}, got {shown(value)}")
-    return tuple([int(n) for n in parts])
+    return parts
 
 
 def is_row(value) -> bool:
@@ -186,8 +187,11 @@ def is_row(value) -> bool:
     return isinstance(shape, tuple) and len(shape) == 1 and hasattr(value, "__getitem__")
 
 
-def _parts(row) -> list:
-    return [row[i] for i in range(row.shape[0])] if hasattr(row, "shape") else list(row)
+def _whole_parts(value) -> tuple[int | None, ...]:
+    """The integers of a row, or the one that is not in a row; None for each part that is not an integer."""
+    row = value if is_row(value) else (value,)
+    parts = [row[i] for i in range(row.shape[0])] if hasattr(row, "shape") else row
+    return tuple([_whole(part) for part in parts])
 
 
 # --- texts and paths ---------------------------------------------------------------------------------------------
@@ -231,7 +235,8 @@ def numeric_array(who: str, values) -> np.ndarray:
             ) from None
         reason = " ".join(str(error).split())
         raise TypeError(f"{who}: cannot make an array of {shown(values)}: {reason}") from None
-    if array.dtype == object and array.size and all(_is_real(x) for x in array.flat):
+    are_real = (isinstance(x, numbers.Real) and not isinstance(x, bool) for x in array.flat)
+    if array.dtype == object and array.size and all(are_real):
         array = np.array([as_float(who, x) for x in array.flat]).reshape(array.shape)
     return bare(who, array)
 
@@ -254,7 +259,3 @@ def bare(who: str, array: np.ndarray) -> np.ndarray:
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(f"{who}: expected an array, got a masked one: fill in the hidden values with x.filled(value)")
     return array if type(array) is np.ndarray else array.view(np.ndarray)
-
-
-def _is_real(value) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)

@@ -86,13 +86,12 @@ def device(name: "str | Device") -> Device:
         other_gpu = isinstance(name, str) and name.startswith("cuda:")
         hint = "; another GPU than the first is chosen by CUDA_VISIBLE_DEVICES" if other_gpu else ""
         raise ValueError(f"device: expected one of {', '.join(NAMES)}, got {name!r}{hint}")
-    if name == "cpu":
-        return Device("cpu")
-    reason = why_no_gpu()
-    if reason is None:
-        return Device("cuda")
-    if name == "cuda":
-        raise UserError(f"the device cuda cannot be used, cpu can: {reason}")
+    if name != "cpu":
+        reason = why_no_gpu()
+        if reason is None:
+            return Device("cuda")
+        if name == "cuda":
+            raise UserError(f"the device cuda cannot be used, cpu can: {reason}")
     return Device("cpu")
 
 

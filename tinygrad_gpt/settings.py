@@ -49,8 +49,8 @@ def setting(
     free               whether a resumed run may change it: true if the weights that come out do not depend on it
     advanced           whether the command's help shows it under "Advanced" instead, after all groups
     """
-    rules = dict(choices=choices, low=low, above=above, below=below, free=free)
-    return dataclasses.field(default=default, metadata=dict(group=group, help=help, advanced=advanced, **rules))
+    metadata = dict(group=group, help=help, choices=choices, low=low, above=above, below=below)
+    return dataclasses.field(default=default, metadata=metadata | dict(free=free, advanced=advanced))
 
 
 advanced = functools.partial(setting, advanced=True)  # a setting that a first-time user does not need
@@ -63,35 +63,31 @@ def check_settings(config) -> None:
         if isinstance(value, np.generic):  # make it a Python number, which JSON can hold
             value = value.item()
             object.__setattr__(config, field.name, value)  # the dataclass may be frozen
-        _check(field, value)
+        rule, name = field.metadata, field.name
+        kind, may_be_none = value_type(field.type)
+        if value is None and may_be_none:
+            continue
+        wanted = (int, float) if kind is float else (kind,)
+        if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
+            raise SettingError(name, f"should be {kind.__name__}, not {shown(value)}")
+        if kind in (int, float) and isinstance(value, int) and abs(value) > _LARGEST:
+            raise SettingError(name, f"should be a number of at most {len(str(_LARGEST))} digits, not {shown(value)}")
+        if kind is float and not math.isfinite(value):
+            raise SettingError(name, f"should be a finite number, not {value}")
+        if rule["choices"] and value not in rule["choices"]:
+            raise SettingError(name, f"should be one of {', '.join(rule['choices'])}, not {shown(value)}")
+        if rule["low"] is not None and value < rule["low"]:
+            raise SettingError(name, f"should be at least {rule['low']}, not {value}")
+        if rule["above"] is not None and value <= rule["above"]:
+            raise SettingError(name, f"should be greater than {rule['above']}, not {value}")
+        if rule["below"] is not None and value >= rule["below"]:
+            raise SettingError(name, f"should be less than {rule['below']}, not {value}")
 
 
 def value_type(annotation: Any) -> tuple[type, bool]:
     """(type, whether None is allowed) of a field's annotation, such as `int` or `int | None`."""
     kinds = typing.get_args(annotation) or (annotation,)
     return kinds[0], type(None) in kinds
-
-
-def _check(field: dataclasses.Field, value: Any) -> None:
-    rule, name = field.metadata, field.name
-    kind, may_be_none = value_type(field.type)
-    if value is None and may_be_none:
-        return
-    wanted = (int, float) if kind is float else (kind,)
-    if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
-        raise SettingError(name, f"should be {kind.__name__}, not {shown(value)}")
-    if kind in (int, float) and isinstance(value, int) and abs(value) > _LARGEST:
-        raise SettingError(name, f"should be a number of at most {len(str(_LARGEST))} digits, not {shown(value)}")
-    if kind is float and not math.isfinite(value):
-        raise SettingError(name, f"should be a finite number, not {value}")
-    if rule["choices"] and value not in rule["choices"]:
-        raise SettingError(name, f"should be one of {', '.join(rule['choices'])}, not {shown(value)}")
-    if rule["low"] is not None and value < rule["low"]:
-        raise SettingError(name, f"should be at least {rule['low']}, not {value}")
-    if rule["above"] is not None and value <= rule["above"]:
-        raise SettingError(name, f"should be greater than {rule['above']}, not {value}")
-    if rule["below"] is not None and value >= rule["below"]:
-        raise SettingError(name, f"should be less than {rule['below']}, not {value}")
 
 
 def option_name(setting_name: str) -> str:

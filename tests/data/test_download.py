@@ -58,9 +58,7 @@ def no_proxy(monkeypatch):
 @pytest.fixture
 def shakespeare_at(monkeypatch):
     """Make the corpus `shakespeare` a file of that URL."""
-    return lambda url: monkeypatch.setitem(
-        corpora.FILES, "shakespeare", Remote("tinyshakespeare/input.txt", url, LIMIT, SHA256)
-    )
+    return lambda url: monkeypatch.setitem(corpora.FILES, "tinyshakespeare/input.txt", Remote(url, LIMIT, SHA256))
 
 
 @pytest.mark.parametrize("page, total", [("whole", LIMIT), ("unannounced", None)])
@@ -143,7 +141,7 @@ def test_offline_says_which_file_to_put_where(shakespeare_at, own_cache):
 
 
 def test_published_places_are_https_and_sizes_and_hashes_are_those_of_the_files(real_data):
-    for remote in corpora.FILES.values():
-        content = (real_data / remote.place).read_bytes()
+    for place, remote in corpora.FILES.items():
+        content = (real_data / place).read_bytes()
         assert remote.url.startswith("https://")
         assert (len(content), hashlib.sha256(content).hexdigest()) == (remote.size, remote.sha256)

@@ -48,6 +48,7 @@ from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.cases import cases as cases_of
 from tinygrad_gpt.check.case import CaseCheck
 from tinygrad_gpt.check.layouts import as_float
+from tinygrad_gpt.check.measure import as_tuple
 from tinygrad_gpt.check.on_device import OnDevice
 from tinygrad_gpt.check.report import Finding, GradcheckError, Report
 from tinygrad_gpt.kernels import registry
@@ -104,7 +105,7 @@ def gradcheck(fn: Callable, *inputs, seed: int = 0) -> Report:
         random_stream.set_random_state(random_state)
         leaves = [Tensor(a, requires_grad=array.is_float(a)) for a in arrays]
         result = fn(*leaves)
-        outputs = result if isinstance(result, tuple) else (result,)
+        outputs = as_tuple(result)
         if not all(isinstance(y, Tensor) for y in outputs):
             raise TypeError("gradcheck: fn should return a Tensor or a tuple of Tensors")
         ys = tuple(y.data for y in outputs)
@@ -113,14 +114,10 @@ def gradcheck(fn: Callable, *inputs, seed: int = 0) -> Report:
     def backward(dy, saved):
         leaves, outputs = saved
         if len(outputs) == 1:
-            outputs[0].backward(dy[0] if isinstance(dy, tuple) else dy)
+            outputs[0].backward(as_tuple(dy)[0])
         else:
-            total = F.sum(outputs[0] * dy[0])
-            for y, d in zip(outputs[1:], dy[1:], strict=True):
-                total = total + F.sum(y * d)
-            total.backward()
-        unused = [np.zeros_like(x.data) if x.requires_grad and x.grad is None else x.grad for x in leaves]
-        return tuple(unused)
+            sum(F.sum(y * d) for y, d in zip(outputs, dy, strict=True)).backward()
+        return tuple(np.zeros_like(x.data) if x.requires_grad and x.grad is None else x.grad for x in leaves)
 
     try:
         pair = SimpleNamespace(forward=forward, backward=backward)

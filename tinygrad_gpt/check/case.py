@@ -190,7 +190,7 @@ class CaseCheck:
             elif floats and y.dtype != floats[0].dtype:
                 ok = self.add(subject, False, f"is {y.dtype} instead of {floats[0].dtype}")
             else:
-                hint = lambda y=y, r=r: self.output_hint(call, y, r)  # noqa: E731
+                hint = lambda y=y, r=r: diagnose.difference_hint(y, np.asarray(r), self.float_inputs(call))  # noqa: E731
                 same = self.compare(subject, y, r, tolerance, noise=noise, hint=hint)
                 ok &= same or self.findings[-1].error <= TOLERANCE
         return ok
@@ -353,13 +353,11 @@ class CaseCheck:
 
     def named(self, call: _Call) -> dict:
         """The arrays that a hint may speak of."""
-        names = {"dy": call.dys[0]} if call.dys and not call.many else {}
-        names |= {n: a for n, a in zip(self.names, call.arrays, strict=True) if array.is_float(a)}
-        return names if call.many else names | {"the output": call.ys[0]}
+        inputs = self.float_inputs(call)
+        return inputs if call.many else {"dy": call.dys[0]} | inputs | {"the output": call.ys[0]}
 
-    def output_hint(self, call: _Call, y, right) -> str:
-        inputs = {n: a for n, a in zip(self.names, call.arrays, strict=True) if array.is_float(a)}
-        return diagnose.difference_hint(np.asarray(y), np.asarray(right), inputs)
+    def float_inputs(self, call: _Call) -> dict:
+        return {n: a for n, a in zip(self.names, call.arrays, strict=True) if array.is_float(a)}
 
     def hint(self, call: _Call, i: int, right) -> str:
         if self.kink:
@@ -385,9 +383,6 @@ class CaseCheck:
         if is_second and all(f.ok for f in self.findings if f.subject == subject):
             return "a first call is right and a second with fresh data is wrong: is something remembered between calls?"
         return ""
-
-
-# --- small helpers -----------------------------------------------------------------------------------------------
 
 
 def _largest(arrays) -> float:

@@ -49,7 +49,8 @@ def difference_hint(got, expected, named: dict) -> str:
     right = np.abs(got - expected) <= CLOSE * _size(expected)
     count = int(np.sum(right))
     if 0 < count < right.size:
-        return f"{count} of {right.size} elements are right; the first wrong one is at {_first(~right)}"
+        first = place(np.unravel_index(int(np.argmin(right)), right.shape))
+        return f"{count} of {right.size} elements are right; the first wrong one is at {first}"
     return ""
 
 
@@ -87,10 +88,6 @@ def _size(a) -> float:
 
 def _enough(a) -> bool:
     return int(np.sum(np.abs(a) > CLOSE * _size(a))) >= ENOUGH
-
-
-def _first(mask) -> str:
-    return place(np.unravel_index(int(np.argmax(mask)), mask.shape))
 
 
 def place(index: tuple) -> str:

@@ -42,11 +42,8 @@ class Loss(NamedTuple):
 
     def gradient(self, i: int) -> np.ndarray:
         """∂L/∂x for every element of input i."""
-        x = self.arrays[i]
-        gradient = np.empty(x.shape)
-        for index in np.ndindex(x.shape):
-            gradient[index] = self.derivative(i, index)
-        return gradient
+        shape = self.arrays[i].shape
+        return np.array([self.derivative(i, index) for index in np.ndindex(shape)]).reshape(shape)
 
     def noise(self, ys: tuple) -> float:
         """The least scale for comparing slopes, given the outputs: the errors of a slope, O(h²) and the rounding of L

@@ -66,12 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
         return status if isinstance(status, int) else 0
     except (UserError, _UsageError) as error:
         message = error.format_message() if isinstance(error, _UsageError) else str(error)
-        if message:  # "" for the bare command, which has shown its help
-            _print_error(message)
-        return 2
     except MemoryError as error:
-        _print_error(f"not enough memory ({error}): {_SMALLER}")
-        return 2
+        message = f"not enough memory ({error}): {_SMALLER}"
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -80,19 +76,16 @@ def main(arguments: list[str] | None = None) -> int:
         return UNREADABLE
     except OSError as error:  # the system refuses: a full disk, no permission, a name that is too long
         if error.errno == errno.ENOMEM:
-            _print_error(f"not enough memory: {_SMALLER}")
+            message = f"not enough memory: {_SMALLER}"
         elif error.filename is None:
             _drop_output()
-            _print_error(f"cannot write the output: {reason(error)}")
+            message = f"cannot write the output: {reason(error)}"
         else:
-            _print_error(f"cannot use {error.filename}: {reason(error)}")
-        return 2
-
-
-def _print_error(message: str) -> None:
-    """Print one line on standard error; do nothing if it is closed."""
-    with suppress(OSError):
-        print(f"error: {in_short(message, _LONGEST)}", file=sys.stderr)
+            message = f"cannot use {error.filename}: {reason(error)}"
+    if message:  # "" for the bare command, which has shown its help
+        with suppress(OSError):  # standard error may be closed
+            print(f"error: {in_short(message, _LONGEST)}", file=sys.stderr)
+    return 2
 
 
 def _warning_line(message, category, filename, lineno, line=None) -> str:

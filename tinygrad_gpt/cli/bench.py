@@ -69,17 +69,19 @@ def median_ms(function: Callable[[], object], seconds: float | None = None) -> f
 
 def training_step(settings) -> tuple[str, str, float, str]:
     """The trainer's own step, on random characters."""
-    from tinygrad_gpt.data.tokens import TokenSet
+    from tinygrad_gpt.data import CharTokenizer, TokenSet
     from tinygrad_gpt.models.gpt import GPT
+    from tinygrad_gpt.tasks.next_token import NextToken
     from tinygrad_gpt.train.trainer import Trainer
 
     vocabulary = settings.task.bpe_vocab if settings.task.tokenizer == "bpe" else CHARACTERS
-    config = settings.gpt_config(vocabulary)
+    config, train = settings.gpt_config(vocabulary), settings.train
     stream = np.random.default_rng(0).integers(vocabulary, size=100_000).astype(np.uint16)
-    trainer = Trainer(settings.train, GPT(config), TokenSet(stream, stream, len(stream), len(stream)), folder=None)
-    ms = median_ms(trainer.train_step)
-    size = f"{thousands(count_parameters(config))} parameters, {settings.train.batch_size} x {config.block_size} tokens"
-    return "training step", size, ms, f"{1e3 * trainer.tokens_per_step / ms:,.0f} tokens/s"
+    tokens = TokenSet(stream, stream, len(stream), len(stream))
+    task = NextToken(settings.task, tokens, CharTokenizer("\n"), settings.window, train.batch_size, train.accumulate)
+    ms = median_ms(Trainer(train, GPT(config), task, folder=None).train_step)
+    size = f"{thousands(count_parameters(config))} parameters, {train.batch_size} x {settings.window} tokens"
+    return "training step", size, ms, f"{1e3 * task.rows * settings.window / ms:,.0f} tokens/s"
 
 
 def matrix_product() -> tuple[str, str, float, str]:

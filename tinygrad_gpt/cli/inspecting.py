@@ -88,13 +88,17 @@ def info():
 
 def facts(*packages: str) -> dict[str, str]:
     """Facts about the machine: system, versions of these packages, processor, BLAS, threads."""
+    import numpy as np
+
     from tinygrad_gpt.train.run import installed
 
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # that it may use
     return {
         "system": f"Python {platform.python_version()}, {platform.platform()}",
         "packages": "  ".join(f"{name} {installed(name) or 'not installed'}" for name in packages),
-        "processor": f"{_processor()}, {_cores()} cores",
-        "BLAS": _blas(),
+        "processor": f"{_processor()}, {cores} cores",
+        "BLAS": f"{blas['name']} {blas['version']}",
         **_threads(),
         "bfloat16": _bfloat16(),
     }
@@ -124,18 +128,6 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _blas() -> str:
-    import numpy as np
-
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    return f"{blas['name']} {blas['version']}"
 
 
 def _bfloat16() -> str:

@@ -77,20 +77,19 @@ def with_settings(
     for field in sorted(fields, key=lambda field: field.metadata["advanced"]):  # whose group the help shows last
         default = _as_text(defaults.get(field.name, field.default))
         options.append(_option(field.name, hints[field.name], field.metadata, f"{note}{default}" if default else None))
-    return functools.partial(_with_options, options=options)
+    names = {option.name for option in options}
 
+    def decorate(command: Callable) -> Callable:
+        @functools.wraps(command)
+        def wrapper(**values):
+            return command(**{name: x for name, x in values.items() if x is not None or name not in names})
 
-def _with_options(command: Callable, options: list[inspect.Parameter]) -> Callable:
-    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        wrapper.__signature__ = inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in own] + options)
+        wrapper.__annotations__ = {}  # Typer is to read the signature alone
+        return wrapper
 
-    @functools.wraps(command)
-    def wrapper(**values):
-        given = {option.name: values.pop(option.name) for option in options}
-        return command(**values, **{name: value for name, value in given.items() if value is not None})
-
-    wrapper.__signature__ = inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in own] + options)
-    wrapper.__annotations__ = {}  # Typer is to read the signature alone
-    return wrapper
+    return decorate
 
 
 def _option(name: str, kind: Any, metadata: typing.Mapping, default: str | None) -> inspect.Parameter:

@@ -1,15 +1,9 @@
 """Byte-level BPE, as in GPT-2 (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019, section
 2.2): text becomes bytes, and frequent neighbours among them are merged into longer tokens."""
 
-from pathlib import Path
+from typing import Any
 
-from tinygrad_gpt.data.library_tokenizer import (
-    LibraryTokenizer,
-    learnable,
-    load_library,
-    read_bpe_files,
-    train_backend,
-)
+from tinygrad_gpt.data.library_tokenizer import LibraryTokenizer
 from tinygrad_gpt.data.tokenizers import UNNAMED_CLASS
 from tinygrad_gpt.errors import UserError
 
@@ -17,43 +11,25 @@ END_OF_TEXT = "<|endoftext|>"  # GPT-2's special token, which stands between tex
 
 
 class BPETokenizer(LibraryTokenizer):
-    """Byte-level BPE: every text has ids, and decode(encode(text)) == text."""
+    """Byte-level BPE: every text has ids, and decode(encode(text)) == text.
 
-    def _read_backend(self) -> list[bytes]:
-        _check_byte_level(self._content())
-        return _bytes_of_tokens(self._backend, self.vocab_size)
+    If the vocabulary has <|endoftext|>, these characters in a text become that one token.
+    """
 
-    @classmethod
-    def train(cls, corpus, vocab_size: int) -> "BPETokenizer":
-        """Learn `vocab_size` tokens (256 or more: the single bytes come first) from the training part of a corpus.
-
-        Raises UserError if the library `tokenizers` is not installed. A small corpus may have too few pairs to merge;
-        the tokenizer's vocab_size is then smaller than requested.
-        """
-        if vocab_size < 256:
-            raise UserError(f"a byte-level BPE needs a vocabulary of at least 256 (one per byte), not {vocab_size}")
-        library = load_library()
-        backend = _byte_level(library, library.models.BPE())
-        trainer = library.trainers.BpeTrainer(
-            vocab_size=learnable(vocab_size, 256, corpus),
-            initial_alphabet=library.pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        )
-        train_backend(backend, trainer, corpus.train())
-        return cls(backend)
-
-    @classmethod
-    def from_files(cls, vocab: str | Path, merges: str | Path) -> "BPETokenizer":
-        """Read GPT-2's own format: vocab.json (token -> id) and merges.txt (one pair per line, best first).
-
-        If the vocabulary has <|endoftext|>, these characters in a text become that one token.
-
-        Raises UserError if a file is missing or damaged, or the library `tokenizers` is not installed.
-        """
-        backend = _byte_level(load_library(), read_bpe_files(vocab, merges))
+    @staticmethod
+    def _around(library, model):
+        backend = library.Tokenizer(model)
+        backend.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
+        backend.decoder = library.decoders.ByteLevel()
         if backend.token_to_id(END_OF_TEXT) is not None:
             backend.add_special_tokens([END_OF_TEXT])
-        return cls(backend)
+        return backend
+
+    @staticmethod
+    def _learning(library, vocab_size: int) -> dict[str, Any]:
+        if vocab_size < 256:
+            raise UserError(f"a byte-level BPE needs a vocabulary of at least 256 (one per byte), not {vocab_size}")
+        return {"initial_alphabet": library.pre_tokenizers.ByteLevel.alphabet()}
 
     @property
     def end_of_text(self) -> int | None:
@@ -69,28 +45,37 @@ class BPETokenizer(LibraryTokenizer):
         special = dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT)
         return {"tokenizer_class": "GPT2Tokenizer" if is_gpt2 else UNNAMED_CLASS} | special
 
+    @staticmethod
+    def _check_kind(content: dict) -> None:
+        """Raise UserError unless encoding leaves the text as it is (no lower case, no space in front) and gives the
+        same ids each time (no dropout)."""
+        before = content.get("pre_tokenizer") or {}
+        steps = [before, *before.get("pretokenizers", ())]
+        byte_steps = [step for step in steps if step.get("type") == "ByteLevel"]
+        if (
+            (content.get("model") or {}).get("type") != "BPE"
+            or not byte_steps
+            or content["model"].get("dropout")
+            or content.get("normalizer")
+            or any(step.get("add_prefix_space") for step in byte_steps)
+        ):
+            raise UserError(
+                "only byte-level BPE tokenizers that leave the text as it is are supported, such as GPT-2's"
+            )
 
-def _byte_level(library, model):
-    backend = library.Tokenizer(model)
-    backend.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = library.decoders.ByteLevel()
-    return backend
-
-
-def _check_byte_level(content: dict) -> None:
-    """Raise UserError unless encoding leaves the text as it is (no lower case, no space in front) and gives the same
-    ids each time (no dropout)."""
-    before = content.get("pre_tokenizer") or {}
-    steps = [before, *before.get("pretokenizers", ())]
-    byte_steps = [step for step in steps if step.get("type") == "ByteLevel"]
-    if (
-        (content.get("model") or {}).get("type") != "BPE"
-        or not byte_steps
-        or content["model"].get("dropout")
-        or content.get("normalizer")
-        or any(step.get("add_prefix_space") for step in byte_steps)
-    ):
-        raise UserError("only byte-level BPE tokenizers that leave the text as it is are supported, such as GPT-2's")
+    def _bytes_of_tokens(self, written: list[str]) -> list[bytes]:
+        byte_of = _printable_bytes()
+        added = {token.content for token in self._backend.get_added_tokens_decoder().values()}
+        table = [
+            token.encode("utf-8")
+            if token in added or not byte_of.keys() >= set(token)
+            else bytes(map(byte_of.get, token))
+            for token in written
+        ]
+        missing = {bytes([byte]) for byte in range(256)} - set(table)
+        if missing:
+            raise UserError(f"the tokenizer has no token for {len(missing)} of the 256 bytes, such as {min(missing)!r}")
+        return table
 
 
 def _printable_bytes() -> dict[str, int]:
@@ -101,21 +86,3 @@ def _printable_bytes() -> dict[str, int]:
     printed = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
     others = [byte for byte in range(256) if byte not in printed]
     return {chr(byte): byte for byte in printed} | {chr(256 + i): byte for i, byte in enumerate(others)}
-
-
-def _bytes_of_tokens(backend, vocab_size: int) -> list[bytes]:
-    byte_of = _printable_bytes()
-    added = backend.get_added_tokens_decoder()
-    table = []
-    for token in range(vocab_size):
-        written = backend.id_to_token(token)
-        if written is None:
-            raise UserError(f"the tokenizer has {vocab_size} tokens, but none with id {token}")
-        if token in added or any(character not in byte_of for character in written):
-            table.append(written.encode("utf-8"))
-        else:
-            table.append(bytes(byte_of[character] for character in written))
-    missing = {bytes([byte]) for byte in range(256)} - set(table)
-    if missing:
-        raise UserError(f"the tokenizer has no token for {len(missing)} of the 256 bytes, such as {min(missing)!r}")
-    return table

@@ -24,12 +24,13 @@ from pathlib import Path
 import numpy as np
 
 from tinygrad_gpt.arguments import shown
-from tinygrad_gpt.data.corpora import FILES, TRAIN_SHARE, find_file
+from tinygrad_gpt.data.corpora import TRAIN_SHARE, find_file
 from tinygrad_gpt.data.text_files import read_text
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.progress import Progress
 
+Row = tuple[str, str]  # (text, label)
 ENDINGS = (".tsv", ".csv")
 _HEADING = "label"  # name of the second column
 _LONGEST_FIELD = (1 << 31) - 1  # characters: the largest limit that csv takes on every system
@@ -85,8 +86,8 @@ def open_task(name_or_path: str | Path, *, progress: Progress | None = None) -> 
     """
     name = str(name_or_path)
     if name == "cola":
-        train, dev = (_rows(find_file(name, FILES[f"cola {part}"], progress), _cola_row) for part in ("train", "dev"))
-        return _task(name, train, dev)
+        paths = [find_file(name, f"cola/in_domain_{part}.tsv", progress) for part in ("train", "dev")]
+        return _task(name, *(_rows(path, _cola_row) for path in paths))
     path = user_path(name)
     if path.is_dir():
         return _task(name, *(_rows(_part(path, part), _own_row) for part in ("train", "dev")), path)
@@ -108,8 +109,8 @@ def _part(folder: Path, part: str) -> Path:
     raise UserError(f"the folder {folder} has no {part}.tsv or {part}.csv with a text and its label on each line")
 
 
-def _rows(path: Path, row_of) -> list[tuple[str, str]]:
-    """(text, label) of each line. Raises UserError, naming file and line, for a line without these two."""
+def _rows(path: Path, row_of) -> list[Row]:
+    """The row of each line. Raises UserError, naming file and line, for a line without these two."""
     # Spreadsheets begin a UTF-8 file with a byte order mark.
     lines = list(io.StringIO("".join(read_text(path)).removeprefix("\ufeff")))
     how = {} if path.suffix.lower() == ".csv" else {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
@@ -143,19 +144,17 @@ def _fields_of_any_length() -> Iterator[None]:
             csv.field_size_limit(before)
 
 
-def _cola_row(cells: list[str]) -> tuple[str, str] | None:
+def _cola_row(cells: list[str]) -> Row | None:
     """Source, label, the author's own mark, sentence."""
     return (cells[3], cells[1]) if len(cells) == 4 and cells[1] in ("0", "1") else None
 
 
-def _own_row(cells: list[str]) -> tuple[str, str] | None:
+def _own_row(cells: list[str]) -> Row | None:
     text, label = (cell.strip() for cell in cells) if len(cells) == 2 else ("", "")
     return (text, label) if text and label else None
 
 
-def _task(
-    name: str, train: list[tuple[str, str]], dev: list[tuple[str, str]], path: Path | None = None
-) -> ClassificationTask:
+def _task(name: str, train: list[Row], dev: list[Row], path: Path | None = None) -> ClassificationTask:
     if not train or not dev:
         raise UserError(f"{name} has {len(train)} texts to train on and {len(dev)} to test on: both need some")
     classes = tuple(sorted({label for _, label in train}))
@@ -173,6 +172,6 @@ def _task(
     return ClassificationTask(name, classes, _labelled(train, classes), _labelled(dev, classes), where)
 
 
-def _labelled(rows: list[tuple[str, str]], classes: tuple[str, ...]) -> Labelled:
+def _labelled(rows: list[Row], classes: tuple[str, ...]) -> Labelled:
     place = {label: i for i, label in enumerate(classes)}
     return Labelled([text for text, _ in rows], np.array([place[label] for _, label in rows], dtype=np.int64))

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from tinygrad_gpt.data.download import DownloadError, download, sha256_of
 from tinygrad_gpt.data.python_docs import python_docs
-from tinygrad_gpt.data.text_files import CHUNK_CHARS, read_all, read_gzip, rechunk, section, text_files
+from tinygrad_gpt.data.text_files import CHUNK_CHARS, read_all, read_gzip, read_text, section, text_files
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import DATA_VARIABLE, cache_folder, data_folder, reason, user_path
 from tinygrad_gpt.progress import Progress
@@ -38,9 +38,8 @@ TRAIN_SHARE = 0.9
 
 @dataclass(frozen=True)
 class Remote:
-    """A file of a named corpus: its path in a data folder, its URL, its size in bytes and its SHA-256."""
+    """A file of a named corpus: its URL, its size in bytes and its SHA-256."""
 
-    place: str
     url: str
     size: int
     sha256: str
@@ -48,45 +47,38 @@ class Remote:
 
 _GITHUB = "https://raw.githubusercontent.com"
 _COLA = f"{_GITHUB}/nyu-mll/CoLA-baselines/master/acceptability_corpus/raw"
-FILES = {
-    "shakespeare": Remote(
-        "tinyshakespeare/input.txt",
+FILES = {  # path in a data folder -> the file
+    "tinyshakespeare/input.txt": Remote(
         f"{_GITHUB}/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
         1115394,
         "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
     ),
-    "names": Remote(
-        "names/names.txt",
+    "names/names.txt": Remote(
         f"{_GITHUB}/karpathy/makemore/master/names.txt",
         228145,
         "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d",
     ),
-    "wikitext-2 valid": Remote(
-        "wikitext-2/valid.txt",
+    "wikitext-2/valid.txt": Remote(
         f"{_GITHUB}/pytorch/examples/main/word_language_model/data/wikitext-2/valid.txt",
         1121681,
         "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8",
     ),
-    "wikitext-2 test": Remote(
-        "wikitext-2/test.txt",
+    "wikitext-2/test.txt": Remote(
         f"{_GITHUB}/pytorch/examples/main/word_language_model/data/wikitext-2/test.txt",
         1256449,
         "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0",
     ),
-    "cola train": Remote(
-        "cola/in_domain_train.tsv",
+    "cola/in_domain_train.tsv": Remote(
         f"{_COLA}/in_domain_train.tsv",
         428578,
         "f320a10f92d3bce6b29152fde322a362eac39238e50d8de0c8815457fdf4fc12",
     ),
-    "cola dev": Remote(
-        "cola/in_domain_dev.tsv",
+    "cola/in_domain_dev.tsv": Remote(
         f"{_COLA}/in_domain_dev.tsv",
         25957,
         "77176f6a03faa5a1c4f23c69971fc1bff565931112fb65af47b2d6e24b7f42f7",
     ),
-    "multi30k train en": Remote(
-        "multi30k/train.en.gz",
+    "multi30k/train.en.gz": Remote(
         f"{_GITHUB}/multi30k/dataset/master/data/task1/raw/train.en.gz",
         568929,
         "d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f",
@@ -103,24 +95,16 @@ class Corpus:
     train_characters  number of characters of the training part
     """
 
-    def __init__(
-        self,
-        name: str,
-        text: Callable[[], Iterator[str]],
-        validation: Callable[[], Iterator[str]] | None = None,
-        train_characters: int | None = None,
-    ):
-        """`text` is called for the chunks of the text, as often as they are read. `validation` does the same for the
-        validation part; without it, the text is split after `train_characters`, or after 90 %. Reads everything once.
-        Raises UserError for a text that cannot be read, is empty, or is too short to be split."""
-        self.name = name
-        self._text, self._validation = text, validation
-        digest = hashlib.sha256()
-        length = _measure(text(), digest)
-        if validation is not None:
-            train_characters = length
-            length += _measure(validation(), digest)
-        elif train_characters is None:
+    def __init__(self, name: str, text: Callable[[], Iterator[str]], train_characters: int | None = None):
+        """`text` is called for the chunks of the text, as often as they are read. It is split after `train_characters`,
+        or after 90 %. Reads everything once. Raises UserError for a text that cannot be read, is empty, or is too short
+        to be split."""
+        self.name, self._text = name, text
+        digest, length = hashlib.sha256(), 0
+        for chunk in text():
+            length += len(chunk)
+            digest.update(chunk.encode("utf-8"))
+        if train_characters is None:
             train_characters = int(TRAIN_SHARE * length)
         if not 0 < train_characters < length:
             raise UserError(
@@ -134,27 +118,14 @@ class Corpus:
 
     def train(self, chunk_chars: int = CHUNK_CHARS) -> Iterator[str]:
         """The training part, in chunks of at most `chunk_chars` characters."""
-        if self._validation is not None:
-            return rechunk(self._text(), chunk_chars)
-        return rechunk(section(self._text(), 0, self.train_characters), chunk_chars)
+        return section(self._text(), 0, self.train_characters, chunk_chars)
 
     def val(self, chunk_chars: int = CHUNK_CHARS) -> Iterator[str]:
         """The validation part, in chunks of at most `chunk_chars` characters."""
-        if self._validation is not None:
-            return rechunk(self._validation(), chunk_chars)
-        return rechunk(section(self._text(), self.train_characters, self.characters), chunk_chars)
+        return section(self._text(), self.train_characters, self.characters, chunk_chars)
 
     def __repr__(self) -> str:
         return f"Corpus({self.name!r}, {self.train_characters} + {self.characters - self.train_characters} characters)"
-
-
-def _measure(chunks: Iterator[str], digest) -> int:
-    """Feed the text to `digest` and count its characters."""
-    length = 0
-    for chunk in chunks:
-        length += len(chunk)
-        digest.update(chunk.encode("utf-8"))
-    return length
 
 
 def open_corpus(name_or_path: str | Path, *, progress: Progress | None = None) -> Corpus:
@@ -171,22 +142,21 @@ def open_corpus(name_or_path: str | Path, *, progress: Progress | None = None) -
     if name == "python-docs":
         return _from_string(name, python_docs())
     if name == "shakespeare":
-        return _from_files(name, [find_file(name, FILES["shakespeare"], progress)])
+        play = find_file(name, "tinyshakespeare/input.txt", progress)
+        return Corpus(name, lambda: read_all([play]))
     if name == "names":
-        return _shuffled(name, _lines(read_all([find_file(name, FILES["names"], progress)])))
+        return _shuffled(name, _lines(read_all([find_file(name, "names/names.txt", progress)])))
     if name == "wikitext-2":
-        valid = find_file(name, FILES["wikitext-2 valid"], progress)
-        test = find_file(name, FILES["wikitext-2 test"], progress)
-        return Corpus(name, lambda: read_all([valid]), lambda: read_all([test]))
+        files = [find_file(name, f"wikitext-2/{part}.txt", progress) for part in ("valid", "test")]
+        return Corpus(name, lambda: read_all(files), sum(len(chunk) for chunk in read_text(files[0])))
     if name == "sentences":
         return _shuffled(name, _sentences(progress))
     path = user_path(name)
-    if path.is_dir():
-        return _from_files(name, text_files(path))
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path} is neither a file nor a folder, and a corpus is read twice: save the text to a file")
+    if path.is_dir() or path.is_file():
+        paths = text_files(path) if path.is_dir() else [path]
+        return Corpus(name, lambda: read_all(paths))
     if path.exists():
-        return _from_files(name, [path])
+        raise UserError(f"{path} is neither a file nor a folder, and a corpus is read twice: save the text to a file")
     close = difflib.get_close_matches(name, CORPORA, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     raise UserError(
@@ -196,17 +166,13 @@ def open_corpus(name_or_path: str | Path, *, progress: Progress | None = None) -
 
 
 def _from_string(name: str, text: str, train_characters: int | None = None) -> Corpus:
-    return Corpus(name, lambda: iter([text]), train_characters=train_characters)
-
-
-def _from_files(name: str, paths: list[Path]) -> Corpus:
-    return Corpus(name, lambda: read_all(paths))
+    return Corpus(name, lambda: iter([text]), train_characters)
 
 
 def _sentences(progress: Progress | None) -> set[str]:
     """The distinct lines of the three files."""
-    files = (FILES[file] for file in ("cola train", "multi30k train en", "wikitext-2 valid"))
-    cola, captions, articles = (find_file("sentences", file, progress) for file in files)
+    places = ("cola/in_domain_train.tsv", "multi30k/train.en.gz", "wikitext-2/valid.txt")
+    cola, captions, articles = (find_file("sentences", place, progress) for place in places)
     judged = [line.split("\t")[-1] for line in _lines(read_all([cola]))]
     return {*judged, *_lines([read_gzip(captions)]), *_lines(read_all([articles]))}
 
@@ -224,22 +190,20 @@ def _shuffled(name: str, lines: Iterable[str]) -> Corpus:
     return _from_string(name, "".join(line + "\n" for line in ordered), len(train))
 
 
-def find_file(name: str, remote: Remote, progress: Progress | None) -> Path:
-    """The file's path: in the data folder, in the cache, or in the cache after a download."""
-    folder = data_folder()
-    if folder is not None and (folder / remote.place).is_file():
-        return folder / remote.place
-    cached = cache_folder() / "corpora" / remote.place
+def find_file(name: str, place: str, progress: Progress | None) -> Path:
+    """The path of one of FILES: in the data folder, in the cache, or in the cache after a download."""
+    folder, remote = data_folder(), FILES[place]
+    if folder is not None and (folder / place).is_file():
+        return folder / place
+    cached = cache_folder() / "corpora" / place
     try:
-        if cached.is_file() and sha256_of(cached) == remote.sha256:
-            return cached
+        if not (cached.is_file() and sha256_of(cached) == remote.sha256):
+            download(remote.url, cached, remote.sha256, remote.size, progress)
     except OSError as error:
         raise UserError(f"cannot read {cached}: {reason(error)}") from error
-    try:
-        download(remote.url, cached, remote.sha256, remote.size, progress)
     except DownloadError as error:
         raise UserError(
             f"the corpus {name} was not found and cannot be downloaded ({in_short(error)}): put {remote.url} at "
-            f"{cached}, or set {DATA_VARIABLE} to a folder that has {remote.place}"
+            f"{cached}, or set {DATA_VARIABLE} to a folder that has {place}"
         ) from None
     return cached

@@ -6,10 +6,10 @@ The Hugging Face library `tokenizers` does the merging. It is an optional depend
 import re
 import threading
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,12 +25,13 @@ VOCABULARY, MERGES = "vocab.json", "merges.txt"
 LARGEST = 256 << 20  # bytes of a file of a tokenizer
 _LONG_WORD = re.compile(r"\S{1000}|\s{1000}")  # a piece of a word that is too long to learn from as a whole
 _PATIENCE = 0.1  # seconds that Ctrl-C may wait
-_CUT = re.compile(r"(?<=[^\W_])[ \n]")  # before a space or line end after a letter or digit
-_AT_A_TIME = 4096  # characters that are searched at once for the last such place
+_LAST_CUT = re.compile(r".*(?<=[^\W_])(?=[ \n])", re.DOTALL)  # to the last space or line end after a letter or digit
 
 
 class LibraryTokenizer(Tokenizer):
-    """A tokenizer that the library `tokenizers` runs."""
+    """A tokenizer that the library `tokenizers` runs. Subclasses say how their kind splits text and writes tokens."""
+
+    model_settings: ClassVar[Mapping[str, str]] = {}  # of the library's BPE model
 
     def __init__(self, backend):
         """`backend`: a `tokenizers.Tokenizer`. Raises UserError if it is not of this class's kind."""
@@ -38,11 +39,60 @@ class LibraryTokenizer(Tokenizer):
         backend.no_truncation()  # a tokenizer.json may ask for both; a corpus needs neither
         backend.no_padding()
         self.vocab_size = backend.get_vocab_size(with_added_tokens=True)
-        self._bytes_of = self._read_backend()
+        self._check_kind(self._content())
+        written = [backend.id_to_token(token) for token in range(self.vocab_size)]
+        if None in written:
+            raise UserError(f"the tokenizer has {self.vocab_size} tokens, but none with id {written.index(None)}")
+        self._bytes_of = self._bytes_of_tokens(written)
+
+    @staticmethod
+    @abstractmethod
+    def _check_kind(content: dict) -> None:
+        """Raise UserError for a tokenizer.json of another kind, or one that gives a text different ids each time."""
 
     @abstractmethod
-    def _read_backend(self) -> list[bytes]:
-        """The bytes of every token. Raises UserError for a backend of another kind."""
+    def _bytes_of_tokens(self, written: list[str]) -> list[bytes]:
+        """The bytes of every token, from how the vocabulary writes it."""
+
+    @staticmethod
+    @abstractmethod
+    def _around(library, model):
+        """A backend with this model, which splits and joins text as this kind does."""
+
+    @staticmethod
+    @abstractmethod
+    def _learning(library, vocab_size: int) -> dict[str, Any]:
+        """Settings of the library's trainer."""
+
+    @classmethod
+    def train(cls, corpus, vocab_size: int) -> "LibraryTokenizer":
+        """Learn `vocab_size` tokens from the training part of a corpus: the single bytes (256) for BPETokenizer, <unk>
+        and the characters for GPT1Tokenizer, and merges.
+
+        Raises UserError if the library `tokenizers` is not installed. A small corpus may have too few pairs to merge;
+        the tokenizer's vocab_size is then smaller than requested.
+        """
+        library = load_library()
+        backend = cls._around(library, library.models.BPE(**cls.model_settings))
+        # The library takes memory for all that it is asked for. A character has at most 4 bytes, each merge takes one.
+        most = min(vocab_size, 256 + 5 * corpus.train_characters)
+        how = cls._learning(library, vocab_size)
+        train_backend(backend, library.trainers.BpeTrainer(vocab_size=most, show_progress=False, **how), corpus.train())
+        return cls(backend)
+
+    @classmethod
+    def from_files(cls, vocab: str | Path, merges: str | Path) -> "LibraryTokenizer":
+        """Read the published format: vocab.json (token -> id) and merges.txt (one pair per line, best first).
+
+        Raises UserError if a file is missing or damaged, or the library `tokenizers` is not installed.
+        """
+        library = load_library()
+        ids = read_json(Path(vocab), {...: int}, most=LARGEST)
+        with refusing(f"cannot read the vocabulary {vocab} with {merges}"):
+            lines = read_file(Path(merges), LARGEST).decode("utf-8").splitlines()
+            pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
+            model = library.models.BPE(ids, pairs, **cls.model_settings)
+        return cls(cls._around(library, model))
 
     @classmethod
     def from_json(cls, text: str) -> "LibraryTokenizer":
@@ -113,22 +163,6 @@ def refusing(what: str) -> Iterator[None]:
         raise UserError(f"{what}: {in_short(error)}") from None
 
 
-def read_bpe_files(vocab: str | Path, merges: str | Path, **settings):
-    """The library's BPE model from a vocab.json and a merges.txt. Raises UserError if it cannot read them."""
-    library = load_library()
-    ids = read_json(Path(vocab), {...: int}, most=LARGEST)
-    with refusing(f"cannot read the vocabulary {vocab} with {merges}"):
-        lines = read_file(Path(merges), LARGEST).decode("utf-8").splitlines()
-        pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
-        return library.models.BPE(ids, pairs, **settings)
-
-
-def learnable(vocab_size: int, given: int, corpus) -> int:
-    """`vocab_size`, or the greatest number of tokens that a corpus can give, if that is less: those `given`, its
-    characters, and one merge for each of its bytes. The library takes memory for all that it is asked for."""
-    return min(vocab_size, given + 5 * corpus.train_characters)
-
-
 def train_backend(backend, trainer, chunks: Iterable[str]) -> None:
     """Let the library learn from a text in chunks, in a time that is linear in the text's length.
 
@@ -187,22 +221,10 @@ def cut_between_words(chunks: Iterable[str], longest: int = CHUNK_CHARS) -> Iter
     waiting = ""
     for chunk in chunks:
         text = waiting + chunk
-        cut = _last_cut(text, len(waiting))
-        if cut is None and len(text) >= longest:
-            cut = len(text)
-        if cut is None:
-            waiting = text
-        else:
+        found = _LAST_CUT.match(text, len(waiting))
+        cut = found.end() if found else len(text) if len(text) >= longest else 0
+        if cut:
             yield text[:cut]
-            waiting = text[cut:]
+        waiting = text[cut:]
     if waiting:
         yield waiting
-
-
-def _last_cut(text: str, begin: int) -> int | None:
-    """The last place to cut at or after `begin`, or None. (0 is not such a place.)"""
-    for end in range(len(text), begin, -_AT_A_TIME):
-        found = [match.start() for match in _CUT.finditer(text, max(begin, end - _AT_A_TIME, 1), end)]
-        if found:
-            return found[-1]
-    return None

@@ -31,14 +31,9 @@ def python_docs() -> str:
 
 
 def _whole_topics(topics: dict[str, str]) -> list[str]:
-    """The names of the topics that are not wholly part of another one."""
-    paragraphs = {name: _paragraphs(text) for name, text in topics.items()}
-
-    def is_part(name: str, other: str) -> bool:
-        a, b = paragraphs[name], paragraphs[other]
-        return a < b or (a == b and other < name)
-
-    return [name for name in topics if not any(is_part(name, other) for other in topics if other != name)]
+    """The names of the topics that are not wholly part of another one. Of two equal ones, the first stays."""
+    of = {name: _paragraphs(text) for name, text in topics.items()}
+    return [a for a in topics if not any(of[a] < of[b] or (of[a] == of[b] and b < a) for b in topics)]
 
 
 def _paragraphs(text: str) -> set[str]:

@@ -95,13 +95,6 @@ def _is_binary(path: Path) -> bool:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
 
 
-def rechunk(chunks: Iterator[str], size: int) -> Iterator[str]:
-    """A text in other chunks, of at most `size` characters."""
-    for chunk in chunks:
-        for start in range(0, len(chunk), size):
-            yield chunk[start : start + size]
-
-
 def count_words(chunks: Iterable[str]) -> int:
     """The number of words of a text: stretches between white space. Two chunks may share one."""
     words, inside = 0, False
@@ -112,13 +105,13 @@ def count_words(chunks: Iterable[str]) -> int:
     return words
 
 
-def section(chunks: Iterator[str], start: int, stop: int) -> Iterator[str]:
-    """Characters start .. stop-1 of a text in chunks."""
+def section(chunks: Iterator[str], start: int, stop: int, size: int) -> Iterator[str]:
+    """Characters start .. stop-1 of a text in chunks, in chunks of at most `size` characters."""
     position = 0
     for chunk in chunks:
         if position >= stop:
             return
         part = chunk[max(0, start - position) : max(0, stop - position)]
         position += len(chunk)
-        if part:
-            yield part
+        for first in range(0, len(part), size):
+            yield part[first : first + size]

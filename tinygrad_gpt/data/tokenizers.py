@@ -136,13 +136,10 @@ class CharTokenizer(Tokenizer):
             first = int(np.argmin(ids))
             raise UserError(
                 f"character {text[first]!r} (U+{codes[first]:04X}) at position {position + first} of the text is not "
-                f"one of the {self.vocab_size} that this model knows: {self._characters_shown()}"
+                f"one of the {self.vocab_size} that this model knows: "
+                f"{ascii(self.characters[:120])[1:-1]}{'...' * (self.vocab_size > 120)}"
             )
         return ids.astype(np.int64)
-
-    def _characters_shown(self) -> str:
-        shown = self.characters if len(self.characters) <= 120 else self.characters[:120] + "..."
-        return ascii(shown)[1:-1]
 
     def encode_chunks(self, chunks: Iterable[str]) -> Iterator[np.ndarray]:
         position = 0

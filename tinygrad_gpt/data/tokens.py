@@ -43,11 +43,6 @@ class TokenSet:
     val_bytes: int
 
 
-def token_dtype(vocab_size: int) -> np.dtype:
-    """The smallest of uint16 and uint32 that holds every id."""
-    return np.dtype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)
-
-
 def prepare_tokens(
     corpus: Corpus, tokenizer: Tokenizer, folder: str | Path | None = None, *, chunk_chars: int = CHUNK_CHARS
 ) -> TokenSet:
@@ -60,31 +55,28 @@ def prepare_tokens(
     """
     folder = cache_folder() / "tokens" if folder is None else Path(folder)
     key = hashlib.sha256(f"{_FORMAT} {corpus.sha256} {tokenizer.fingerprint()}".encode()).hexdigest()[:32]
-    dtype = token_dtype(tokenizer.vocab_size)
+    dtype = np.dtype(np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32)
     found = _open(folder, key, dtype)
     if found is not None:
         return found
     remove_abandoned(folder)
+    problem = UserError(f"the token files {folder / key}* changed while they were being written: try again")
     try:
         _write(folder, key, dtype, corpus, tokenizer, chunk_chars)
-    except UserError:
-        found = _open(folder, key, dtype)  # Windows refuses to replace files that another process has mapped
-        if found is None:
-            raise
-        return found
+    except UserError as error:  # Windows refuses to replace files that another process has mapped
+        problem = error
     found = _open(folder, key, dtype)
     if found is None:
-        raise UserError(f"the token files {folder / key}* changed while they were being written: try again")
+        raise problem
     return found
 
 
 def _write(folder: Path, key: str, dtype: np.dtype, corpus: Corpus, tokenizer: Tokenizer, chunk_chars: int) -> None:
     sizes = {}
     for part in PARTS:
-        text = _Counted(getattr(corpus, part)(chunk_chars))
+        text = _counted(getattr(corpus, part)(chunk_chars), sizes, f"{part}_bytes")
         with replacing(folder / f"{key}-{part}.npy") as file:
             sizes[f"{part}_tokens"] = write_npy(file, tokenizer.encode_chunks(text), dtype)
-        sizes[f"{part}_bytes"] = text.bytes
     with replacing(folder / f"{key}.json") as file:
         file.write(json_bytes(sizes))
 
@@ -120,17 +112,12 @@ def _write_header(file: BinaryIO, dtype: np.dtype, length: int) -> int:
     return file.tell()
 
 
-class _Counted:
-    """Chunks of text, whose bytes are counted as they pass."""
-
-    def __init__(self, chunks: Iterable[str]):
-        self.bytes = 0
-        self._chunks = chunks
-
-    def __iter__(self) -> Iterator[str]:
-        for chunk in self._chunks:
-            self.bytes += len(chunk.encode("utf-8"))
-            yield chunk
+def _counted(chunks: Iterable[str], sizes: dict[str, int], name: str) -> Iterator[str]:
+    """The chunks. As they pass, sizes[name] becomes their number of bytes."""
+    sizes[name] = 0
+    for chunk in chunks:
+        sizes[name] += len(chunk.encode("utf-8"))
+        yield chunk
 
 
 def _open(folder: Path, key: str, dtype: np.dtype) -> TokenSet | None:

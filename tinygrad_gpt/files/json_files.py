@@ -31,7 +31,7 @@ _DIGITS = 40  # of an integer, with its sign
 _INT64 = 1 << 63
 
 _NAMES = {int: "an integer", float: "a number", str: "a text", bool: "true or false", dict: "an object"}
-_NAMES |= {list: "a list", None: "null"}
+_NAMES |= {list: "a list", type(None): "null"}
 
 
 def read_json(path: Path, schema: Any = dict, *, most: int = LARGEST, finite: bool = True) -> Any:
@@ -120,19 +120,17 @@ def _check_depth(content: Any) -> None:
 def _misfit(value: Any, schema: Any, place: str) -> str:
     """What is wrong with a value, as text; "" if nothing is. `place`: where it stands, such as corpus.sha256."""
     if isinstance(schema, tuple):
-        if all(_misfit(value, kind, place) for kind in schema):
-            return _not_a(" or ".join(_name(kind) for kind in schema), value, place)
-    elif isinstance(schema, dict):
-        return _misfit(value, dict, place) or _misfit_within(value, schema, place)
-    elif isinstance(schema, list):
-        if not isinstance(value, list):
-            return _not_a(_NAMES[list], value, place)
-        return next(filter(None, (_misfit(x, schema[0], f"{place}[{i}]") for i, x in enumerate(value))), "")
-    elif not _is_a(value, schema):
-        return _not_a(_NAMES[schema], value, place)
-    elif schema is int and not -_INT64 <= value < _INT64:
+        problems = [_misfit(value, kind, place) for kind in schema]
+        names = " or ".join(_NAMES[_kind(kind)] for kind in schema)
+        return f"{place or 'it'} should be {names}, not {shown(value)}" if all(problems) else ""
+    kind = _kind(schema)
+    if not isinstance(value, (int, float) if kind is float else kind) or (isinstance(value, bool) and kind is not bool):
+        return f"{place or 'it'} should be {_NAMES[kind]}, not {shown(value)}"
+    if kind is int and not -_INT64 <= value < _INT64:
         return f"{place} should be an integer of 64 bits, not {shown(value)}".lstrip()
-    return ""
+    if isinstance(schema, list):
+        return next(filter(None, (_misfit(x, schema[0], f"{place}[{i}]") for i, x in enumerate(value))), "")
+    return _misfit_within(value, schema, place) if isinstance(schema, dict) else ""
 
 
 def _misfit_within(value: dict[str, Any], schema: dict, place: str) -> str:
@@ -151,16 +149,5 @@ def _misfit_within(value: dict[str, Any], schema: dict, place: str) -> str:
     return ""
 
 
-def _is_a(value: Any, kind: type | None) -> bool:
-    if kind is None:
-        return value is None
-    wanted = (int, float) if kind is float else kind
-    return isinstance(value, wanted) and (kind is bool or not isinstance(value, bool))
-
-
-def _name(kind: Any) -> str:
-    return _NAMES[kind if kind is None or isinstance(kind, type) else type(kind)]
-
-
-def _not_a(kind: str, value: Any, place: str) -> str:
-    return f"{place or 'it'} should be {kind}, not {shown(value)}"
+def _kind(schema: Any) -> type:
+    return schema if isinstance(schema, type) else type(schema)

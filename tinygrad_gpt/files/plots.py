@@ -56,30 +56,22 @@ def _why(error: Exception) -> str:
 
 
 def _figure(size: tuple[float, float]) -> Any:
-    """An empty Figure that Agg draws in memory. pyplot is left out, since it would ask for a display."""
-    _load_matplotlib()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    """An empty Figure that Agg draws in memory. pyplot is left out, since it would ask for a display.
 
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _load_matplotlib() -> None:
-    """Import matplotlib without MPLBACKEND, and set it afterwards, for pyplot, if possible.
-
-    matplotlib refuses to load if the variable names a backend that it does not know, such as that of a notebook which
-    started this process. Agg does not need it.
+    matplotlib refuses to load if MPLBACKEND names a backend that it does not know, such as that of a notebook which
+    started this process. So it loads without the variable, and gets it afterwards, for pyplot, if possible.
     """
-    if "matplotlib" in sys.modules:
-        return
-    backend = os.environ.pop(_BACKEND, None)
+    backend = None if "matplotlib" in sys.modules else os.environ.pop(_BACKEND, None)
     try:
         import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
     finally:
         if backend is not None:
             os.environ[_BACKEND] = backend
     if backend:
         with suppress(ValueError):
             matplotlib.rcParams["backend"] = backend
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure

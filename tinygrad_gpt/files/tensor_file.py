@@ -65,8 +65,25 @@ class TensorFile:
     """
 
     def __init__(self, path: Path):
+        from safetensors import SafetensorError, safe_open
+
         self.path = path
-        header, self.metadata, self._start = _read_header(path)
+        if not path.is_file():
+            raise UserError(f"there is no file {path}")
+        try:
+            with open(path, "rb") as file:
+                length = int.from_bytes(file.read(8), "little")
+                if length > _LARGEST_HEADER:
+                    raise ValueError(f"a header of {length:,} bytes, where at most {_LARGEST_HEADER:,} are read")
+                header = parse_json(file.read(length), "the header")
+            self.metadata = check_fits(header.pop("__metadata__", {}), {...: str}, "__metadata__")
+            check_fits(header, _ENTRIES, "the header")
+            with safe_open(str(path), framework="numpy"):
+                pass  # opening it checks that shapes, offsets and the file's length agree
+        except (SafetensorError, UserError, ValueError, OSError) as error:
+            why = in_short(reason(error))
+            raise UserError(f"{path} is damaged, cut short, or not a safetensors file ({why})") from None
+        self._start = 8 + length  # of the arrays' bytes
         self.shapes = {name: tuple(entry["shape"]) for name, entry in header.items()}
         self.dtypes = {name: entry["dtype"] for name, entry in header.items()}
         self._begin = {name: entry["data_offsets"][0] for name, entry in header.items()}
@@ -111,25 +128,3 @@ class TensorFile:
         if self.dtypes[name] == "BF16":  # bfloat16 is the upper half of a float32
             values = (values.astype(np.uint32) << 16).view(np.float32)
         return values
-
-
-def _read_header(path: Path) -> tuple[dict[str, Any], dict[str, str], int]:
-    """(name -> entry, the metadata, where the arrays' bytes begin in the file)."""
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise UserError(f"there is no file {path}")
-    try:
-        with open(path, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > _LARGEST_HEADER:
-                raise ValueError(f"a header of {length:,} bytes, where at most {_LARGEST_HEADER:,} are read")
-            header = parse_json(file.read(length), "the header")
-        metadata = check_fits(header.pop("__metadata__", {}), {...: str}, "__metadata__")
-        check_fits(header, _ENTRIES, "the header")
-        with safe_open(str(path), framework="numpy"):
-            pass  # opening it checks that shapes, offsets and the file's length agree
-    except (SafetensorError, UserError, ValueError, OSError) as error:
-        why = in_short(reason(error))
-        raise UserError(f"{path} is damaged, cut short, or not a safetensors file ({why})") from None
-    return header, metadata, 8 + length
