@@ -66,14 +66,12 @@ def find_pretrained(path_or_hub_id, revision: str | None = None, ignore: tuple =
 def load_pretrained(
     path_or_hub_id, model_class: type = GPT, *, dtype=None, revision: str | None = None, ignore: tuple = ()
 ) -> GPT:
-    """The model in a Hugging Face folder, in evaluation mode.
+    """The model in a Hugging Face folder, in evaluation mode. It needs only some megabytes beside its own memory.
 
-    path_or_hub_id  see hub.find_folder
-    model_class     GPT1, GPT2 or a subclass of one of them; GPT or CausalLM: whichever of them the folder holds
-    dtype           float32 or float64, whatever the file has; None: the default dtype
-    ignore          settings of config.json to pass over
-
-    Draws no weights, and needs only some megabytes beside the model's own memory.
+    path_or_hub_id, revision  see hub.find_folder
+    model_class  GPT1, GPT2 or a subclass of one of them; GPT or CausalLM: whichever of them the folder holds
+    dtype        float32 or float64, whatever the file has; None: the default dtype
+    ignore       settings of config.json to pass over
 
     Raises UserError, in one line, for whatever is wrong with the folder.
     """
@@ -150,20 +148,15 @@ def _check(folder: Path, wanted: dict, may_have: dict, found: dict[str, str], we
     """
     kept = set(found.values())  # if a name comes twice, with and without the prefix, only one of the two
     unexpected = [t for t in weights if not is_mask(t) and (t not in kept or full_name(t) not in may_have)]
-    wrong_shape, wrong_dtype = [], []
-    for name, tensor in found.items():
-        if name not in may_have:
-            continue
-        shape, code = weights[tensor].shapes[tensor], weights[tensor].dtypes[tensor]
-        if shape != may_have[name]:
-            wrong_shape.append(f"{tensor} {shape}, not {may_have[name]}")
-        if code not in FLOAT_CODES:
-            wrong_dtype.append(f"{tensor} {code}, not one of {', '.join(FLOAT_CODES)}")
+    known = [(t, weights[t].shapes[t], may_have[name]) for name, t in found.items() if name in may_have]
+    codes = [(tensor, weights[tensor].dtypes[tensor]) for tensor, *_ in known]
     problems = {
         "missing": [name for name in wanted if name not in found],
         "unexpected": unexpected,
-        "wrong shape": wrong_shape,
-        "wrong dtype": wrong_dtype,
+        "wrong shape": [f"{tensor} {shape}, not {right}" for tensor, shape, right in known if shape != right],
+        "wrong dtype": [
+            f"{t} {code}, not one of {', '.join(FLOAT_CODES)}" for t, code in codes if code not in FLOAT_CODES
+        ],
     }
     said = [f"{kind}: {_some(tensors)}" for kind, tensors in problems.items() if tensors]
     if said:
