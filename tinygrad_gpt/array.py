@@ -2,7 +2,7 @@
 
 Everything above this file works on "an array" and lets the array decide: `np.exp(x)` runs NumPy's code for a NumPy
 array and CuPy's for a CuPy array. This file holds what cannot be decided that way: which dtype a new array has, on
-which device the inputs of an op meet. Random numbers are in random_stream.py, and who owns memory in memory.py.
+which device the inputs of an op meet.
 """
 
 from contextlib import suppress

@@ -123,8 +123,7 @@ def _output(array: Array, node: Node | None, i: int) -> Tensor:
 
 
 def _arrays(op: str, inputs: tuple) -> tuple:
-    """What the pair takes: the data of Tensors, arrays, and None where the op may do without. Raises TypeError for
-    anything else, and for dtypes that don't go together."""
+    """What the pair takes: the data of Tensors, arrays, and None where the op may do without. Raises TypeError."""
     arrays, dtypes = [], []
     for i, x in enumerate(inputs):
         a = x.data if isinstance(x, Tensor) else x
@@ -143,8 +142,7 @@ def _arrays(op: str, inputs: tuple) -> tuple:
 
 
 def _as_it_should_be(op: str, i: int, a):
-    """An input that is not a plain NumPy array: another kind of array as it is, an instance of a subclass as a plain
-    array, None if the op allows it."""
+    """An input that is not a plain NumPy array: another kind of array, a subclass's made plain, None if allowed."""
     if isinstance(a, np.ndarray):
         return bare(op, a)
     if is_array(a):
@@ -183,8 +181,8 @@ def backward(self: Tensor, grad=None) -> None:
 def backward_steps(self: Tensor, grad=None) -> Iterator[Step]:
     """Backward, one Node at a time: yields a Step after each Node's backward has run, before the next one does.
 
-    `backward()` is this walk run to its end, except that this walk adds gradients up in new arrays, so that what a Step
-    holds never changes. If you leave a walk halfway, the graph stays half freed.
+    What a Step holds never changes: this walk adds gradients up in new arrays. A walk that you leave halfway leaves the
+    graph half freed.
     """
     return _walk(self, _starting_gradient(self, grad), in_place=False)
 

@@ -1,7 +1,9 @@
 """The ops as functions of Tensors, under PyTorch's names. (The operators, `a + b` or `x.sum()`, are in operators.py.)
 
 Each function takes Tensors or arrays and gives a Tensor; where one of them requires a gradient, so does the result.
-What an op computes, why its gradient is what it is, and what it raises stands in its file, ops/NAME.py.
+What an op computes, why its gradient is what it is, and what it raises stands in its file, ops/NAME.py. An op that is
+made of two others, gelu_linear or add_layer_norm, gives way to them where the user chose a version of either
+(registered one, or named it in `using`).
 
 Letters in shapes: B batch, T time, C channels, H heads, D head size, V vocabulary.
 """
@@ -32,47 +34,45 @@ def tensor(data, requires_grad: bool = False, dtype=None) -> Tensor:
 
 
 def to(x, dtype_or_device) -> Tensor:
-    """A leaf with x's data as float32 or float64, or on a device ("cuda", "cpu", "auto"); it shares x's memory if
-    nothing has to change. As with `astype`, gradients don't flow through it."""
+    """A leaf with x's data as float32 or float64, or on a device ("cuda", "cpu", "auto"). No gradient flows through."""
     return Tensor(cast_or_move(plain_array(x, "to"), dtype_or_device))
 
 
 # --- elementwise -------------------------------------------------------------------------------------------------
 
 
-def add(a, b) -> Tensor:
-    """a + b, with broadcasting."""
-    return apply("add", *pair("add", a, b))
+def _elementwise(op: str, says: str, binary: bool = False):
+    """The function of an op without settings on one array, or on two that broadcast; `says` is its docstring."""
+
+    def unary_op(x) -> Tensor:
+        return apply(op, operand(op, x))
+
+    def binary_op(a, b) -> Tensor:
+        return apply(op, *pair(op, a, b))
+
+    function = binary_op if binary else unary_op
+    function.__name__, function.__qualname__, function.__doc__ = op, op, says
+    return function
 
 
-def sub(a, b) -> Tensor:
-    """a - b, with broadcasting."""
-    return apply("sub", *pair("sub", a, b))
-
-
-def mul(a, b) -> Tensor:
-    """a * b, with broadcasting."""
-    return apply("mul", *pair("mul", a, b))
-
-
-def div(a, b) -> Tensor:
-    """a / b, with broadcasting."""
-    return apply("div", *pair("div", a, b))
-
-
-def maximum(a, b) -> Tensor:
-    """The larger of a and b, elementwise with broadcasting; a tie shares the gradient half and half."""
-    return apply("maximum", *pair("maximum", a, b))
+add = _elementwise("add", "a + b, with broadcasting.", binary=True)
+sub = _elementwise("sub", "a - b, with broadcasting.", binary=True)
+mul = _elementwise("mul", "a * b, with broadcasting.", binary=True)
+div = _elementwise("div", "a / b, with broadcasting.", binary=True)
+maximum = _elementwise("maximum", "The larger of a and b; a tie shares the gradient half and half.", binary=True)
+neg = _elementwise("neg", "-x.")
+exp = _elementwise("exp", "e ** x.")
+log = _elementwise("log", "Natural logarithm.")
+sqrt = _elementwise("sqrt", "Square root.")
+tanh = _elementwise("tanh", "Hyperbolic tangent.")
+sigmoid = _elementwise("sigmoid", "1 / (1 + exp(-x)).")
+relu = _elementwise("relu", "max(x, 0); the gradient at 0 is 0.")
+silu = _elementwise("silu", "x σ(x), with σ the logistic function.")
 
 
 def where(condition, a, b) -> Tensor:
     """a where the boolean condition holds, else b, with broadcasting."""
     return apply("where", operand("where", condition), *pair("where", a, b))
-
-
-def neg(x) -> Tensor:
-    """-x."""
-    return apply("neg", operand("neg", x))
 
 
 def pow(x, exponent: int | float) -> Tensor:
@@ -82,46 +82,11 @@ def pow(x, exponent: int | float) -> Tensor:
     return apply("pow", operand("pow", x), exponent=exponent)
 
 
-def exp(x) -> Tensor:
-    """e ** x."""
-    return apply("exp", operand("exp", x))
-
-
-def log(x) -> Tensor:
-    """Natural logarithm."""
-    return apply("log", operand("log", x))
-
-
-def sqrt(x) -> Tensor:
-    """Square root."""
-    return apply("sqrt", operand("sqrt", x))
-
-
-def tanh(x) -> Tensor:
-    """Hyperbolic tangent."""
-    return apply("tanh", operand("tanh", x))
-
-
-def sigmoid(x) -> Tensor:
-    """1 / (1 + exp(-x))."""
-    return apply("sigmoid", operand("sigmoid", x))
-
-
 def abs(x) -> Tensor:
     """|x| = max(x, -x). The gradient at 0 is 0, as in PyTorch: a tie gives 1/2 of it to x and 1/2 to -x."""
     x = operand("abs", x)
     check_floats("abs", x.data if isinstance(x, Tensor) else x)
     return maximum(x, neg(x))
-
-
-def relu(x) -> Tensor:
-    """max(x, 0); the gradient at 0 is 0."""
-    return apply("relu", operand("relu", x))
-
-
-def silu(x) -> Tensor:
-    """x σ(x), with σ the logistic function."""
-    return apply("silu", operand("silu", x))
 
 
 def gelu(x, approximate: str = "tanh") -> Tensor:
@@ -216,12 +181,10 @@ def getitem(x, index) -> Tensor:
 
 def _plain_index(index, like: Array):
     """An index without Tensors, with its arrays on the device of `like`. Raises IndexError for anything else."""
-    if type(index) is int or index is None or index is ...:
+    if index is None or index is ... or isinstance(index, int | np.integer | np.bool_):
         return index
     if isinstance(index, tuple):
         return tuple([_plain_index(i, like) for i in index])
-    if isinstance(index, int | np.integer | np.bool_):
-        return index
     if isinstance(index, slice):
         return slice(*[_bound(i) for i in (index.start, index.stop, index.step)])
     if isinstance(index, str | float | complex | dict | set):
@@ -282,10 +245,7 @@ def linear(x, weight, bias=None) -> Tensor:
 
 
 def gelu_linear(x, weight, bias=None, approximate: str = "tanh") -> Tensor:
-    """linear(gelu(x), weight, bias), as one op that does not keep gelu(x) for backward.
-
-    Where the user chose a version of either op (registered one, or named it in `using`), the two run instead.
-    """
+    """linear(gelu(x), weight, bias), as one op that does not keep gelu(x) for backward."""
     if registry.user_chose_a_part("gelu_linear"):
         return linear(gelu(x, approximate), weight, bias)
     return apply("gelu_linear", operand("gelu_linear", x), weight, bias, approximate=approximate)
@@ -302,10 +262,7 @@ def layer_norm(x, weight, bias=None, eps: float = 1e-5) -> Tensor:
 
 
 def add_layer_norm(x, residual, weight, bias=None, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
-    """(s, layer_norm(s, weight, bias, eps)) with s = x + residual, as one op.
-
-    Where the user chose a version of either op (registered one, or named it in `using`), the two run instead.
-    """
+    """(s, layer_norm(s, weight, bias, eps)) with s = x + residual, as one op."""
     if registry.user_chose_a_part("add_layer_norm"):
         s = add(x, residual)
         return s, layer_norm(s, weight, bias, eps)
@@ -326,10 +283,7 @@ def log_softmax(x, axis: int = -1) -> Tensor:
 
 
 def dropout(x, p: float = 0.5, training: bool = True) -> Tensor:
-    """Zero elements with probability p and scale the rest by 1 / (1 - p). Outside training, or with p = 0, x itself.
-
-    Which elements is decided by the package's stream of random numbers (random_stream.manual_seed).
-    """
+    """Zero elements with probability p and scale the rest by 1 / (1 - p). Outside training, or with p = 0, x itself."""
     x, p = operand("dropout", x), number("dropout", "p", p)
     if not flag("dropout", "training", training) or p == 0:
         return x if isinstance(x, Tensor) else Tensor(x)
@@ -358,13 +312,11 @@ def attention_weights(q, k, mask=None, causal: bool = False, scale: float | None
 
     For inspection only (no gradient); recomputed, since `attention` may never hold them all at once.
     """
-    q, k, mask = [None if x is None else plain_array(x, "attention_weights") for x in (q, k, mask)]
+    me = "attention_weights"
+    q, k, mask = [None if x is None else plain_array(x, me) for x in (q, k, mask)]
     if q is None or k is None:
-        raise TypeError(f"attention_weights: expected Tensors or arrays, got None as {'k' if k is None else 'q'}")
-    causal, scale = (
-        flag("attention_weights", "causal", causal),
-        number("attention_weights", "scale", scale, or_none=True),
-    )
+        raise TypeError(f"{me}: expected Tensors or arrays, got None as {'k' if k is None else 'q'}")
+    causal, scale = flag(me, "causal", causal), number(me, "scale", scale, or_none=True)
     attention_op.check(q, k, k, mask, causal=causal, scale=scale)
     return Tensor(attention_op.weights(q, k, mask, causal, 1 / math.sqrt(q.shape[-1]) if scale is None else scale))
 

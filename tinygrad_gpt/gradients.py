@@ -76,9 +76,7 @@ def is_gradient(x) -> bool:
 
 
 def accumulate(tensor, dx: "Array | SparseRows", is_new: bool = False) -> None:
-    """tensor.grad += dx, without ever sharing memory with another gradient.
-
-    is_new  whether the memory of dx may be kept, since nothing else shows it
+    """tensor.grad += dx. If `is_new`, the memory of dx may be kept, since nothing else shows it.
 
     Raises ValueError for a gradient of another shape or dtype that is there already: NumPy might broadcast to it.
     """
@@ -101,9 +99,8 @@ def _is_new(dx: Array, dys: tuple, grads: tuple) -> bool:
     """Whether no other gradient can show the memory of dx, so that it may be kept or added to in place.
 
     The contract lets a backward return `dy` itself or a view of it, and memory that two inputs share; any other
-    memory that it returns is new, in whatever shape (a linear layer makes rows, and returns them as (B, T, C)). But a
-    view must be all of its memory: a part would keep the rest alive, and one number broadcast to many cannot be added
-    to.
+    memory that it returns is new. But a view must be all of its memory: a part would keep the rest alive, and one
+    number broadcast to many cannot be added to.
     """
     memory = owner(dx)
     if memory is not dx and not is_view_of_all(dx):

@@ -39,10 +39,9 @@ _ONE_HOLDER = sys.getrefcount(_example[0])  # the tuple, and what the call itsel
 def nobody_else_holds(saved: tuple, i: int) -> bool:
     """Whether only the tuple `saved` can reach the memory of saved[i], so that backward may write over it.
 
-    BEWARE: this asks Python's reference counts. Python counts the references to every object, and NumPy's and CuPy's
-    views refer to the array that owns their memory. So a Tensor, a view or another op that still has this memory shows
-    in the counts. Any further reference, such as a debugger's or a variable that holds saved[i], makes the answer
-    False, which costs memory. Other kinds of arrays: False.
+    BEWARE: this asks Python's reference counts. A view refers to the array that owns its memory, so a Tensor, a view or
+    another op that still has this memory shows in the counts. Any further reference, such as a debugger's or a variable
+    that holds saved[i], makes the answer False, which costs memory. So do other kinds of arrays.
     """
     if place(saved[i]) == "elsewhere" or sys.getrefcount(saved[i]) != _ONE_HOLDER:
         return False
@@ -87,11 +86,8 @@ def concatenate_views(pieces, axis: int) -> Array:
 
 
 def keep_freed_memory() -> None:
-    """Ask glibc to keep freed memory in the process instead of giving it back to the system.
-
-    A training step frees and asks for the same large arrays again and again. By default each one is mapped afresh, and
-    the kernel zeroes every page of it on first touch (20 % of a small model's step). Does nothing outside glibc.
-    """
+    """Ask glibc to keep freed memory in the process: every training step asks for the same large arrays, and by default
+    the system maps each one afresh and zeroes its pages. Does nothing outside glibc."""
     if not sys.platform.startswith("linux"):
         return
     m_trim_threshold, m_mmap_threshold = -1, -3  # mallopt(3)

@@ -70,37 +70,19 @@ Tensor.__abs__ = F.abs
 Tensor.__getitem__ = F.getitem
 Tensor.__iter__ = _iterate
 Tensor.__contains__ = _contains
-for _name, _symbol, _ufunc in (
-    ("lt", "<", np.less),
-    ("le", "<=", np.less_equal),
-    ("gt", ">", np.greater),
-    ("ge", ">=", np.greater_equal),
-    ("eq", "==", np.equal),
-    ("ne", "!=", np.not_equal),
-):
-    setattr(Tensor, f"__{_name}__", _compare(_symbol, _ufunc))
+Tensor.__lt__ = _compare("<", np.less)
+Tensor.__le__ = _compare("<=", np.less_equal)
+Tensor.__gt__ = _compare(">", np.greater)
+Tensor.__ge__ = _compare(">=", np.greater_equal)
+Tensor.__eq__ = _compare("==", np.equal)
+Tensor.__ne__ = _compare("!=", np.not_equal)
 Tensor.__hash__ = object.__hash__  # by identity, as in PyTorch: Tensors can be keys although == is elementwise
 
-for _method in (
-    F.exp,
-    F.log,
-    F.sqrt,
-    F.tanh,
-    F.sigmoid,
-    F.abs,
-    F.relu,
-    F.sum,
-    F.mean,
-    F.max,
-    F.var,
-    F.softmax,
-    F.log_softmax,
-    F.broadcast_to,
-):
+for _method in (F.exp, F.log, F.sqrt, F.tanh, F.sigmoid, F.abs, F.relu, F.softmax, F.log_softmax):
+    setattr(Tensor, _method.__name__, _method)
+for _method in (F.sum, F.mean, F.max, F.var, F.broadcast_to, F.swapaxes, F.to):
     setattr(Tensor, _method.__name__, _method)
 Tensor.reshape = lambda x, *shape: F.reshape(x, shape[0] if len(shape) == 1 else shape)  # x.reshape(2, 3), or ((2, 3))
 Tensor.transpose = lambda x, *axes: F.transpose(x, axes[0] if len(axes) == 1 else axes or None)
-Tensor.swapaxes = F.swapaxes
-Tensor.to = F.to
 Tensor.device = property(lambda x: device_of(x.data))
 Tensor.T = property(F.transpose)

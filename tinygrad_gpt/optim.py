@@ -66,7 +66,6 @@ class Optimizer:
         """
         grad_scale = number("step", "grad_scale", grad_scale)
         names = [name for name, p in self.params.items() if p.grad is not None]
-        self._check_place(names[:1])  # a model moves as a whole
         self._check_alike(names)
         before = dict(self.steps)
         for name in names:
@@ -77,14 +76,6 @@ class Optimizer:
             self.steps = before  # a refused update does not count
             raise
 
-    def _check_place(self, names: list[str]) -> None:
-        for name, named in ((name, named) for name in names for named in self.slots.values()):
-            if type(named[name]) is not type(self.params[name].data):
-                raise ValueError(
-                    f"step: the parameters ({name} and all others) have moved to another device since this optimiser "
-                    "was made: make it after model.to(...)"
-                )
-
     def _check_alike(self, names: list[str]) -> None:
         """Check that arrays fit their parameters: NumPy might broadcast, and a kernel works on addresses."""
         slots = list(self.slots.values())
@@ -93,6 +84,11 @@ class Optimizer:
             kind, shape, dtype = type(p.data), p.data.shape, p.data.dtype
             for a in (p.grad, *[named[name] for named in slots]):
                 if type(a) is not kind or a.shape != shape or (a.dtype is not dtype and a.dtype != dtype):
+                    if a is not p.grad and type(a) is not kind:  # a model moves as a whole
+                        raise ValueError(
+                            f"step: the parameters ({name} and all others) have moved to another device since this "
+                            "optimiser was made: make it after model.to(...)"
+                        )
                     where = next((slot for slot, named in self.slots.items() if named[name] is a), ".grad")
                     wanted = "a gradient" if a is p.grad else f"the running mean {where}"
                     todo = "call zero_grad()" if a is p.grad else "make a new optimiser"
@@ -111,9 +107,8 @@ class Optimizer:
         return list(self.params.values())
 
     def state_dict(self) -> dict[str, Array]:
-        """Everything that the next step depends on besides parameters and settings: `SLOT.NAME` for each array, and
-        `steps`, the number of updates of each parameter. On the CPU these are the optimiser's own arrays: copy them to
-        keep a snapshot."""
+        """What the next step depends on besides parameters and settings: `SLOT.NAME` for each array, and `steps`, the
+        updates of each parameter. On the CPU these are the optimiser's own arrays: copy them to keep a snapshot."""
         arrays = {f"{slot}.{n}": to_numpy(a) for slot, named in self.slots.items() for n, a in named.items()}
         return {**arrays, "steps": np.array(list(self.steps.values()), dtype=np.int64)}
 
@@ -248,8 +243,7 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
     """Scale all gradients down, in place, so that their common norm is at most `max_norm`. Returns the norm before.
 
     `optimizer.step(clip_scale(grad_norm(params), max_norm))` makes the same update without writing to the gradients:
-    one pass over them less. If the norm is not finite, they stay as they are, so that you can still see which of them
-    is to blame.
+    one pass over them less. If the norm is not finite, they stay as they are, to show which of them is to blame.
     """
     params = [p for p in _tensors("clip_grad_norm", params) if p.grad is not None]
     norm = grad_norm(params)
@@ -264,27 +258,28 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
 
 
 def warmup_cosine(step: int, *, lr: float, min_lr: float = 0.0, warmup: int = 0, total: int) -> float:
-    """Up in a straight line over `warmup` steps to `lr`, then down half a cosine to `min_lr` at step `total`, and on
-    at min_lr.
+    """Up in a straight line over `warmup` steps to `lr`, down half a cosine to `min_lr` at step `total`, and on at it.
 
         min_lr + ½ (lr - min_lr) (1 + cos(π s)),    s = (step - warmup) / (total - warmup)
 
     (Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, equation 5, without restarts.)
     The first step, 0, has lr / (warmup + 1), not 0.
     """
-    step, lr, min_lr, warmup, total = _plan("warmup_cosine", step, lr, min_lr, warmup, total)
-    if step < warmup:
-        return _rising(step, lr, warmup)
-    return min_lr + 0.5 * (lr - min_lr) * (1 + math.cos(math.pi * _progress(step, warmup, total)))
+
+    def down(lr, min_lr, s):
+        return min_lr + 0.5 * (lr - min_lr) * (1 + math.cos(math.pi * s))
+
+    return _warmup("warmup_cosine", down, step=step, lr=lr, min_lr=min_lr, warmup=warmup, total=total)
 
 
 def warmup_linear(step: int, *, lr: float, min_lr: float = 0.0, warmup: int = 0, total: int) -> float:
     """Up in a straight line over `warmup` steps to `lr`, then down in another to `min_lr` at step `total`, and on at
     min_lr. (Devlin et al., "BERT", 2019, appendix A.2, with min_lr = 0.)"""
-    step, lr, min_lr, warmup, total = _plan("warmup_linear", step, lr, min_lr, warmup, total)
-    if step < warmup:
-        return _rising(step, lr, warmup)
-    return lr + (min_lr - lr) * _progress(step, warmup, total)
+
+    def down(lr, min_lr, s):
+        return lr + (min_lr - lr) * s
+
+    return _warmup("warmup_linear", down, step=step, lr=lr, min_lr=min_lr, warmup=warmup, total=total)
 
 
 def noam(step: int, *, d_model: int, warmup: int, scale: float = 1.0) -> float:
@@ -299,18 +294,12 @@ def noam(step: int, *, d_model: int, warmup: int, scale: float = 1.0) -> float:
     return scale * d_model**-0.5 * min(s**-0.5, s * max(warmup, 1) ** -1.5)
 
 
-def _plan(me: str, step, lr, min_lr, warmup, total) -> list:
-    given = {"step": step, "lr": lr, "min_lr": min_lr, "warmup": warmup, "total": total}
-    return [number(me, name, value, low=0) for name, value in given.items()]
-
-
-def _rising(step: int, lr: float, warmup: int) -> float:
-    return lr * (step + 1) / (warmup + 1)
-
-
-def _progress(step: int, warmup: int, total: int) -> float:
-    """How much of the way down is behind us, from 0 at `warmup` to 1 at `total` and after it."""
-    return min(1.0, (step - warmup) / max(1, total - warmup))
+def _warmup(me: str, down: Callable, **given) -> float:
+    """lr on the way up, then down(lr, min_lr, s), with s from 0 at `warmup` to 1 at `total` and after it."""
+    step, lr, min_lr, warmup, total = [number(me, name, value, low=0) for name, value in given.items()]
+    if step < warmup:
+        return lr * (step + 1) / (warmup + 1)
+    return down(lr, min_lr, min(1.0, (step - warmup) / max(1, total - warmup)))
 
 
 # --- shared ------------------------------------------------------------------------------------------------------

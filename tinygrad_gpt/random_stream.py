@@ -30,8 +30,7 @@ def manual_seed(seed: int) -> None:
 
 
 def random_state() -> dict[str, int]:
-    """The state of the package's random numbers: the seed, and how many numbers were drawn. These are two integers,
-    which a checkpoint can hold as JSON."""
+    """The state of the package's random numbers, as JSON can hold it: the seed, and how many numbers were drawn."""
     return dict(_random_state)
 
 
@@ -41,8 +40,7 @@ def set_random_state(state: dict[str, int]) -> None:
 
 
 class LaterSeed(NamedTuple):
-    """A seed that is drawn later, for work on a GPU that is recorded now and runs later
-    (kernels/cuda/machine/record.py).
+    """A seed that is drawn later, for work on a GPU that is recorded now and runs later (cuda/machine/record.py).
 
     place  (1,) uint64 on the GPU, which will hold the seed by then
     """
@@ -86,8 +84,8 @@ def next_seed() -> "int | LaterSeed":
 
 @contextmanager
 def uninitialised() -> Iterator[None]:
-    """Inside this block `normal` draws nothing and leaves its arrays uninitialised: for a model with weights from a
-    file. Memory that nobody has written to takes no room yet."""
+    """Inside this block `normal` leaves its arrays uninitialised, for a model with weights from a file: memory that
+    nobody has written to takes no room yet."""
     global _is_initialising
     before, _is_initialising = _is_initialising, False
     try:
@@ -112,8 +110,7 @@ def random_bits(seed: "int | LaterSeed", shape: tuple[int, ...], like: Array) ->
     """24 random bits for each element of an array of `shape`, as uint64; element n depends on (seed, n) alone.
 
     SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014, figure 17): the n-th
-    output is a bijective mixing of seed + n * gamma, so that a kernel can compute any element at any time and in any
-    order. `like` decides the kind of array.
+    output is a bijective mixing of seed + n * gamma, so that a kernel can compute the elements in any order.
     """
     n = int(np.prod(shape))
     start = seed.place if isinstance(seed, LaterSeed) else np.uint64(seed)

@@ -27,8 +27,7 @@ class ReadOnly:
     """Keep the NumPy arrays in `saved`, and the arrays that they are views of, read-only while this object lives.
 
     A view can be writeable only if its base is, so arrays are locked and unlocked in families (an owner of memory, and
-    the views of it that were saved), each when its last lock goes. Other views that exist already stay writeable: NumPy
-    does not list the views of an array.
+    the views of it that were saved), each when its last lock goes. Other views that exist already stay writeable.
     """
 
     _families: ClassVar[dict[int, list]] = {}  # id of the owner -> [how many locks, arrays to make writeable again]

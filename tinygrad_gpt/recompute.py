@@ -2,12 +2,11 @@
 
     y = recompute(block, x)       # the same y, and the same gradients, as block(x)
 
-Backward needs what every op of the forward saved. In a deep model at long sequences that is most of the memory, and it
-grows with the number of layers. Once y is computed, `recompute` frees everything that `block` saved and keeps only x.
-When the gradient of y arrives, it runs `block(x)` a second time and walks that small graph. With one `recompute`
-around each of n layers, a training step holds n inputs and the insides of one layer, instead of the insides of all n.
-It pays with one more forward, about a third more arithmetic. (Chen, Xu, Zhang and Guestrin, "Training deep nets with
-sublinear memory cost", 2016, section 3 and algorithm 1, with the layers as segments. PyTorch calls it checkpointing.)
+Backward needs what every op of the forward saved: most of the memory of a deep model at long sequences. Once y is
+computed, `recompute` frees everything that `block` saved and keeps only x. When the gradient of y arrives, it runs
+`block(x)` a second time and walks that small graph. With one `recompute` around each of n layers, a training step holds
+n inputs and the insides of one layer, and pays with one more forward, about a third more arithmetic. (Chen, Xu, Zhang
+and Guestrin, "Training deep nets with sublinear memory cost", 2016, algorithm 1. PyTorch calls it checkpointing.)
 
 The second run must repeat the first bit for bit. So it has the same random numbers (dropout drops the same elements),
 modes, versions of the ops and precision of products. Inside `watching` (nn/watching.py) nothing is recomputed.

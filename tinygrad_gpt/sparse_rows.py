@@ -35,8 +35,7 @@ class SparseRows:
     values  (R, C)
     n       how many rows the dense array has; every id is below it
 
-    It is added to an existing gradient without making the dense array: a vocabulary of 50257 rows of 768 float32
-    numbers would be 154 MB, mostly zeros, to write and read again.
+    It is added to an existing gradient without making the dense array: GPT-2's would be 154 MB, mostly zeros.
     """
 
     def __init__(self, ids: Array, values: Array, n: int, scatter_add=scatter_add):
@@ -46,9 +45,8 @@ class SparseRows:
     def add_to(self, target: Array) -> None:
         """target += this. Raises ValueError for a target of another shape or dtype."""
         if target.shape != self.shape or target.dtype != self.dtype:
-            raise ValueError(
-                f"expected {self.dtype}{self.shape} to add rows to, got {target.dtype}{tuple(target.shape)}"
-            )
+            got = f"{target.dtype}{tuple(target.shape)}"
+            raise ValueError(f"expected {self.dtype}{self.shape} to add rows to, got {got}")
         self.scatter_add(target, self.ids, self.values)
 
     def dense(self) -> Array:

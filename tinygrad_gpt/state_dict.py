@@ -11,8 +11,7 @@ from tinygrad_gpt.tensor import Tensor
 
 
 def plain_state(state) -> dict[str, Any]:
-    """name -> array, from a dictionary of arrays, Tensors or lists. Raises TypeError for anything but a dictionary by
-    names, and for values other than numbers."""
+    """name -> array, from a dictionary of arrays, Tensors or lists. Raises TypeError for anything else."""
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
         raise TypeError(
             f"load_state_dict: expected a dictionary of name -> array, as state_dict() returns it, got {shown(state)}"
@@ -29,8 +28,7 @@ def _plain(who: str, value):
 
 
 def check_state(owner: str, expected: dict[str, Any], state: dict[str, Any], strict: bool = True) -> None:
-    """Raise one ValueError that lists all differences between `state` and the names and shapes of `expected`: missing
-    and unexpected names (allowed with strict=False), and wrong shapes."""
+    """Raise one ValueError that lists missing and unexpected names (strict=False allows them), and wrong shapes."""
     missing = [name for name in expected if name not in state] if strict else []
     unexpected = [name for name in state if name not in expected] if strict else []
     wrong = [

@@ -77,23 +77,16 @@ _BROADCASTS = {
 }
 
 
-def _binary(values: str = "normal", other: str | None = None):
-    """Cases of an op on two arrays that broadcast."""
+def _binary(values: str = "normal", other: str | None = None, apart: float = 0.0):
+    """Cases of an op on two arrays that broadcast; `apart` is added to b, so that it equals a nowhere."""
 
     def make(draw):
         one, two = getattr(draw, values), getattr(draw, other or values)
         for name, (a, b) in _BROADCASTS.items():
-            yield name, (one(*a), two(*b)), {}
-        yield "strided and transposed", (strided(one(3, 5)), transposed(two(2, 3, 5))), {}
+            yield name, (one(*a), np.asarray(two(*b) + apart)), {}
+        yield "strided and transposed", (strided(one(3, 5)), transposed(two(2, 3, 5)) + apart), {}
 
     return make
-
-
-def _maximum(draw):
-    for name, shapes in _BROADCASTS.items():
-        a, b = (draw.distinct(*shape) for shape in shapes)
-        yield name, (a, np.asarray(b + 0.071)), {}  # a's and b's elements are from two grids that do not meet
-    yield "strided and transposed", (strided(draw.distinct(3, 5)), transposed(draw.distinct(2, 3, 5)) + 0.071), {}
 
 
 def _where(draw):
@@ -112,7 +105,7 @@ MAKERS = {
     "sub": _binary(),
     "mul": _binary(),
     "div": _binary("normal", "nonzero"),
-    "maximum": _maximum,
+    "maximum": _binary("distinct", apart=0.071),  # a's and b's elements are from two grids that do not meet
     "where": _where,
     "neg": _unary(),
     "pow": _pow,

@@ -60,8 +60,13 @@ def generate_batch(
     if max_new_tokens == 0:
         return input_ids
     prompts, mask = without_shared_padding(input_ids, mask)
-    capacity = _positions(prompts.shape[1], max_new_tokens, model.config.block_size)
-    reader = DecodingSession(model, len(prompts), capacity)
+    positions = prompts.shape[1] + max_new_tokens - 1  # the last token is written, but not read
+    if positions > model.config.block_size:
+        raise ValueError(
+            f"generate: expected at most {model.config.block_size} positions (block_size), got {positions} for a "
+            f"prompt of {prompts.shape[1]} and {max_new_tokens} new tokens: write fewer, or shorten the prompt"
+        )
+    reader = DecodingSession(model, len(prompts), positions)
     if pad_token_id is None:
         pad_token_id = ends[0] if ends.size else -1  # never used: all texts end together
     if num_beams == 1:
@@ -70,7 +75,7 @@ def generate_batch(
     elif do_sample:
         raise ValueError("generate: beams are searched for, not drawn: give num_beams > 1 or do_sample=True, not both")
     else:
-        how = dict(num_beams=num_beams, length_penalty=length_penalty, early_stopping=early_stopping)
+        how = dict(n=num_beams, length_penalty=length_penalty, early_stopping=early_stopping)
         written = beam_search(reader, prompts, mask, max_new_tokens, ends=ends, pad=pad_token_id, **how)
     return np.concatenate([input_ids, written], axis=1)
 
@@ -120,14 +125,3 @@ def _tokens(eos_token_id, pad_token_id) -> tuple[np.ndarray, int | None]:
         integer("generate", "eos_token_id", token, **limits) for token in (eos_token_id if several else [eos_token_id])
     ]
     return np.array([token for token in ends if token is not None], np.int64), pad
-
-
-def _positions(prompt: int, new: int, block_size: int) -> int:
-    """How many positions the model has to read. Raises ValueError if it does not have that many."""
-    positions = prompt + new - 1  # the last token is written, but not read
-    if positions > block_size:
-        raise ValueError(
-            f"generate: expected at most {block_size} positions (block_size), got {positions} for a prompt of {prompt} "
-            f"and {new} new tokens: write fewer, or shorten the prompt"
-        )
-    return positions

@@ -22,7 +22,7 @@ end of a text this package writes pad_token_id; transformers takes a 0 for None 
 
 import numpy as np
 
-from tinygrad_gpt.arguments import integer, number, shown
+from tinygrad_gpt.arguments import number, shown
 from tinygrad_gpt.generate.sampling import likeliest
 from tinygrad_gpt.generate.session import DecodingSession
 
@@ -33,7 +33,7 @@ def beam_search(
     mask: np.ndarray | None,
     max_new_tokens: int,
     *,
-    num_beams: int,
+    n: int,
     length_penalty: float,
     early_stopping: bool | str,
     ends: np.ndarray,
@@ -42,17 +42,16 @@ def beam_search(
     """The best text for each prompt (B, T), without the prompt: (B, new), filled up with `pad`; see above.
 
     reader  a session with one sequence per prompt
+    n       num_beams
     ends    (E,), the end tokens
 
-    Raises ValueError for num_beams below 1 and for another early_stopping than these three.
+    Raises ValueError for another early_stopping than these three.
     """
-    num_beams = integer("generate", "num_beams", num_beams, low=1)
     length_penalty = number("generate", "length_penalty", length_penalty)
     if not isinstance(early_stopping, bool | np.bool_) and not (
         isinstance(early_stopping, str) and early_stopping == "never"
     ):
         raise ValueError(f"generate: expected early_stopping True, False or 'never', got {shown(early_stopping)}")
-    n = num_beams
     finished = Finished(len(prompts), n, max_new_tokens, pad)
     still_open = np.arange(len(prompts))  # the prompts that are not done, P of them
     texts = np.full((len(prompts), n, max_new_tokens), pad)
@@ -95,16 +94,12 @@ def _best_continuations(logits: np.ndarray, sums: np.ndarray, k: int) -> tuple[n
     p, n = sums.shape
     each = min(k, logits.shape[1])
     tokens = np.stack([likeliest(row, each) for row in logits])  # (P n, each)
-    log_p = np.take_along_axis(logits, tokens, axis=1) - _log_sum_exp(logits)
+    peak = logits.max(axis=1, keepdims=True)
+    log_sum = peak + np.log(np.exp(logits - peak).sum(axis=1, keepdims=True, dtype=np.float64))  # (P n, 1)
+    log_p = np.take_along_axis(logits, tokens, axis=1) - log_sum
     sums = (sums.reshape(p * n, 1) + log_p).reshape(p, n * each)
     best = np.argsort(-sums, axis=1, kind="stable")[:, :k]
     return best // each, _take(tokens.reshape(p, n * each), best), _take(sums, best)
-
-
-def _log_sum_exp(logits: np.ndarray) -> np.ndarray:
-    """logits (R, V) -> (R, 1) float64: log Σ exp(logits), which subtracted from logits gives log-probabilities."""
-    peak = logits.max(axis=1, keepdims=True)
-    return peak + np.log(np.exp(logits - peak).sum(axis=1, keepdims=True, dtype=np.float64))
 
 
 def _take(x: np.ndarray, index: np.ndarray) -> np.ndarray:

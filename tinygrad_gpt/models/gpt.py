@@ -20,10 +20,12 @@ from tinygrad_gpt.nn.block import NORMS
 from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
 from tinygrad_gpt.nn.watching import show
 from tinygrad_gpt.recompute import recompute
-from tinygrad_gpt.settings import SettingError, advanced, check_settings, setting
+from tinygrad_gpt.settings import SettingError, check_settings, setting
 from tinygrad_gpt.tensor import plain_array, plain_ids
 
 STD = 0.02  # standard deviation of a GPT's initial matrices
+
+_rare = partial(setting, group="Model", advanced=True)
 
 
 @dataclass(frozen=True)
@@ -35,25 +37,21 @@ class GPTConfig:
     n_layer: int = setting(4, "Model", "blocks of attention and feed-forward, one after the other", low=1)
     n_head: int = setting(4, "Model", "attention heads in each block", low=1)
     n_embd: int = setting(128, "Model", "channels of each position; n_head divides it", low=1)
-    n_inner: int | None = advanced(None, "Model", "channels inside the feed-forward; by default 4 n_embd", low=1)
+    n_inner: int | None = _rare(None, help="channels inside the feed-forward; by default 4 n_embd", low=1)
     dropout: float = setting(0.0, "Model", "part of the activations that training drops at random", low=0, below=1)
-    bias: bool = advanced(True, "Model", "whether linear layers and layer norms have biases")
-    norm: str = advanced(
-        "pre", "Model", "layer norms before each half of a block (GPT-2) or after it (GPT-1)", choices=NORMS
-    )
-    layer_norm_epsilon: float = advanced(1e-5, "Model", "added to the variance in layer norms", above=0)
-    tied: bool = advanced(True, "Model", "whether the output layer shares its weights with the token embedding")
-    activation: str = advanced(
-        "gelu_tanh", "Model", "between the linear layers of the feed-forward", choices=tuple(ACTIVATIONS)
+    bias: bool = _rare(True, help="whether linear layers and layer norms have biases")
+    norm: str = _rare("pre", help="layer norms before each half of a block (GPT-2) or after it (GPT-1)", choices=NORMS)
+    layer_norm_epsilon: float = _rare(1e-5, help="added to the variance in layer norms", above=0)
+    tied: bool = _rare(True, help="whether the output layer shares its weights with the token embedding")
+    activation: str = _rare(
+        "gelu_tanh", help="between the linear layers of the feed-forward", choices=tuple(ACTIVATIONS)
     )
     # What only transformers' files set:
-    embd_pdrop: float | None = advanced(None, "Model", "dropout of the embeddings; by default dropout", low=0, below=1)
-    attn_pdrop: float | None = advanced(
-        None, "Model", "dropout of the attention weights; by default dropout", low=0, below=1
-    )
-    scale_attn_weights: bool = advanced(True, "Model", "whether attention divides its scores by the root of D")
-    scale_attn_by_inverse_layer_idx: bool = advanced(
-        False, "Model", "whether block 1, 2, ... divides its attention scores by 1, 2, ..."
+    embd_pdrop: float | None = _rare(None, help="dropout of the embeddings; by default dropout", low=0, below=1)
+    attn_pdrop: float | None = _rare(None, help="dropout of the attention weights; by default dropout", low=0, below=1)
+    scale_attn_weights: bool = _rare(True, help="whether attention divides its scores by the root of D")
+    scale_attn_by_inverse_layer_idx: bool = _rare(
+        False, help="whether block 1, 2, ... divides its attention scores by 1, 2, ..."
     )
 
     def __post_init__(self):
@@ -139,14 +137,7 @@ class GPT(Module):
         """
         return self.head(self.features(ids, cache))
 
-    def features(
-        self,
-        ids,
-        cache: KVCache | None = None,
-        *,
-        attention_mask=None,
-        position_ids=None,
-    ) -> Tensor:
+    def features(self, ids, cache: KVCache | None = None, *, attention_mask=None, position_ids=None) -> Tensor:
         """ids (B, T) -> (B, T, C), from which the head makes its logits.
 
         attention_mask  (B, T), positions in the cache included: 1 for a token to look at, 0 for padding

@@ -52,14 +52,7 @@ class MultiHeadAttention(Module):
             self.kv = Linear(c_source, 2 * c, bias, std=std)
         self.out = Linear(c, c, bias, std=residual_std)
 
-    def forward(
-        self,
-        x: Tensor,
-        source: Tensor | None = None,
-        *,
-        mask=None,
-        cache: LayerCache | None = None,
-    ) -> Tensor:
+    def forward(self, x: Tensor, source: Tensor | None = None, *, mask=None, cache: LayerCache | None = None) -> Tensor:
         """mask   boolean (True may attend) or float (added to the scores), broadcastable to (B, H, T, Ts)
         cache  the keys and values of earlier calls: x then holds only the new positions, which attend to the old ones
                too

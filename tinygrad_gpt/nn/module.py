@@ -52,8 +52,7 @@ class Module:
         return y
 
     def __repr__(self) -> str:
-        parameters = self.parameters()
-        return f"{type(self).__name__}({sum(p.size for p in parameters):,} parameters in {len(parameters)} Tensors)"
+        return f"{type(self).__name__}({self.num_parameters():,} parameters in {len(self.parameters())} Tensors)"
 
     # --- what it holds ---
 

@@ -14,6 +14,7 @@ what you look at has to stay.
 import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -24,6 +25,7 @@ from tinygrad_gpt.errors import in_short
 from tinygrad_gpt.modes import watches
 
 
+@dataclass(slots=True)
 class Seen:
     """What a module did when it was last called.
 
@@ -31,10 +33,8 @@ class Seen:
     weights  the attention weights before dropout, without a gradient; None for modules other than attention
     """
 
-    __slots__ = ("output", "weights")
-
-    def __init__(self):
-        self.output, self.weights = None, None
+    output: Any = None
+    weights: Tensor | None = None
 
     @property
     def grad(self) -> "Array | tuple | None":
@@ -45,10 +45,7 @@ class Seen:
 
 
 class Watch(dict):
-    """Path -> Seen for every watched module that was called, in the order of the first calls.
-
-    Raises KeyError, which says why, for a path that is not there.
-    """
+    """Path -> Seen for every watched module that was called, in the order of the first calls."""
 
     def __init__(self, path_of: dict[int, str]):
         super().__init__()
@@ -63,11 +60,11 @@ class Watch(dict):
 @contextmanager
 def watching(modules: dict[str, Any], patterns: tuple[str, ...]) -> Iterator[Watch]:
     """Module.watching for the modules of these paths."""
-    found = {path: [pattern for pattern in patterns if _fits(path, pattern)] for path in modules}
     for pattern in patterns:
-        if not any(pattern in fitting for fitting in found.values()):
+        if not any([_fits(path, pattern) for path in modules]):
             raise ValueError(f"watching: no module is at {shown(pattern)}: {_hint(pattern, modules)}")
-    watch = Watch({id(modules[path]): path for path, fitting in found.items() if fitting or not patterns})
+    fits = [path for path in modules if not patterns or any([_fits(path, pattern) for pattern in patterns])]
+    watch = Watch({id(modules[path]): path for path in fits})
     token = watches.set((*watches.get(), watch))
     try:
         yield watch

@@ -21,8 +21,8 @@ from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.models.gpt import GPT, GPTConfig, count_parameters
 from tinygrad_gpt.models.hf.folder import open_weights
-from tinygrad_gpt.models.hf.hub import CONFIG, find_folder
-from tinygrad_gpt.models.hf.pretrained import family_of, load_pretrained
+from tinygrad_gpt.models.hf.hub import CONFIG
+from tinygrad_gpt.models.hf.pretrained import find_pretrained
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.progress import Progress
 from tinygrad_gpt.train.checkpoint import load_checkpoint, naming_the_file
@@ -137,13 +137,11 @@ class HuggingFaceModel(TrainedModel):
     settings = None
 
     def __init__(self, name: str):
-        self.name, self.folder = name, find_folder(name)
-        described = self.folder / CONFIG
-        self.hf_config = read_json(described)
-        self.config = family_of(self.hf_config, described).layout.config_from(self.hf_config, described)
+        self.name, self.found = name, find_pretrained(name)
+        self.folder, self.config, self.hf_config = self.found.folder, self.found.config, self.found.written
 
     def load(self) -> GPT:
-        return load_pretrained(self.folder)
+        return self.found.load()
 
     def tokenizer(self) -> Tokenizer:
         if not any((self.folder / name).exists() for name in (FILE_NAME, "vocab.json")):
@@ -180,7 +178,7 @@ def tokenizer_of(folder: RunFolder, written: dict[str, Any]) -> Tokenizer:
 
 
 def find_model(name: str) -> TrainedModel:
-    """The model with this name: a run folder's, or what `find_folder` finds. Its weights are not read yet.
+    """The model with this name: a run folder's, or what `find_pretrained` finds. Its weights are not read yet.
 
     Raises UserError if there is no model, or its description is damaged.
     """

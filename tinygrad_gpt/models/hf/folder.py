@@ -59,12 +59,13 @@ def write_folder(
     Raises UserError when the system refuses.
     """
     shards = _cut(tensors, max_shard_size)
-    names = [WEIGHTS] if len(shards) == 1 else [_shard_name(i, len(shards)) for i in range(len(shards))]
+    n = len(shards)
+    names = [WEIGHTS] if n == 1 else [f"model-{i:05d}-of-{n:05d}.safetensors" for i in range(1, n + 1)]
     earlier = {folder / WEIGHTS, folder / INDEX, *folder.glob("model-*-of-*.safetensors")}
     for name, shard in zip(names, shards, strict=True):
         with replacing(folder / name) as file:
             write_arrays(file, shard, {"format": "pt"})  # transformers requires it: PyTorch's layout of tensors
-    if len(shards) > 1:
+    if n > 1:
         total = sum(array.nbytes for array in tensors.values())
         file_name_of = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
         write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": file_name_of}, sort_keys=True)
@@ -84,7 +85,3 @@ def _cut(tensors: dict[str, np.ndarray], max_shard_size: int) -> list[dict[str, 
         shards[-1][name] = array
         size += array.nbytes
     return shards
-
-
-def _shard_name(i: int, n: int) -> str:
-    return f"model-{i + 1:05d}-of-{n:05d}.safetensors"

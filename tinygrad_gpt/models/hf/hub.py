@@ -54,14 +54,10 @@ def _checked(folder: Path) -> Path:
     """`folder` itself. Raises UserError if it lacks config.json or safetensors weights."""
     if not (folder / CONFIG).is_file():
         raise UserError(f"{folder} has no {CONFIG}: expected a folder as transformers' save_pretrained writes it")
-    if not _has_weights(folder):
+    if not (folder / WEIGHTS).exists() and not (folder / INDEX).exists():
         pickled = sorted(file for file in folder.iterdir() if file.suffix in _PICKLED)
         raise UserError(_pickled(pickled[0]) if pickled else f"{folder} has neither {WEIGHTS} nor {INDEX}")
     return folder
-
-
-def _has_weights(folder: Path) -> bool:
-    return (folder / WEIGHTS).exists() or (folder / INDEX).exists()
 
 
 def _pickled(file: Path) -> str:

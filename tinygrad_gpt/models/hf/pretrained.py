@@ -1,6 +1,7 @@
 """From a Hugging Face folder to a model, and back: what `from_pretrained` and `save_pretrained` do."""
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,43 +22,63 @@ _LISTED = 5  # tensors that a message spells out
 _NEARLY = 10_000_000  # so many parameters too many are still made quickly
 
 
-def load_pretrained(
-    path_or_hub_id, model_class: type = GPT, *, dtype=None, revision: str | None = None, ignore: tuple = ()
-) -> GPT:
-    """The model in a Hugging Face folder, in evaluation mode.
+@dataclass(frozen=True)
+class PretrainedFolder:
+    """A Hugging Face folder with a config.json that was read and checked. No weights have been read yet.
 
-    path_or_hub_id  see hub.find_folder
-    model_class     GPT1, GPT2 or a subclass of one of them; GPT or CausalLM: whichever of them the folder holds
-    dtype           float32 or float64, whatever the file has; None: the default dtype
-    ignore          settings of config.json to pass over
-
-    Draws no weights, and needs only some megabytes beside the model's own memory.
-
-    Raises UserError, in one line, for whatever is wrong with the folder.
+    written  what config.json says
+    family   GPT1 or GPT2
+    config   the model's shape
     """
-    dtype = default_dtype() if dtype is None else as_dtype(dtype, "from_pretrained")
-    if dtype not in FLOATS:
-        raise TypeError(f"from_pretrained: expected float32 or float64, got {dtype}")
+
+    folder: Path
+    written: dict[str, Any]
+    family: type[GPT]
+    config: GPTConfig
+
+    def load(self, model_class: type = GPT, dtype=None) -> GPT:
+        """The model with its weights, in evaluation mode; see load_pretrained."""
+        if not issubclass(self.family, model_class) and not issubclass(model_class, self.family):
+            raise UserError(f"{self.folder} holds a {self.family.__name__}, not a {model_class.__name__}")
+        weights = open_weights(self.folder)
+        made = model_class if issubclass(model_class, self.family) else self.family
+        model = _empty(made, self.config, self.folder / CONFIG, weights)
+        model.hf_config = self.written
+        _load(model, self.folder, weights, default_dtype() if dtype is None else dtype)
+        return model.eval()
+
+
+def find_pretrained(path_or_hub_id, revision: str | None = None, ignore: tuple = ()) -> PretrainedFolder:
+    """Find a checkpoint (see hub.find_folder), and read and check its config.json.
+
+    Raises UserError, in one line, if nothing is found, and for a config.json that is damaged or not of a GPT.
+    """
     folder = find_folder(path_or_hub_id, revision)
-    written = read_json(folder / CONFIG)
-    family = family_of(written, folder / CONFIG)
-    if not issubclass(family, model_class) and not issubclass(model_class, family):
-        raise UserError(f"{folder} holds a {family.__name__}, not a {model_class.__name__}")
-    config = family.layout.config_from(written, folder / CONFIG, ignore)
-    weights = open_weights(folder)
-    model = _empty(model_class if issubclass(model_class, family) else family, config, folder / CONFIG, weights)
-    model.hf_config = written
-    _load(model, folder, weights, dtype)
-    return model.eval()
-
-
-def family_of(written: dict[str, Any], where: Path) -> type[GPT]:
-    """GPT1 or GPT2, as config.json, read from `where`, says. Raises UserError if it is another architecture's."""
+    where = folder / CONFIG
+    written = read_json(where)
     family = FAMILIES.get(str(written.get("model_type")))
     if family is None:
         got = shown(written["model_type"]) if "model_type" in written else "missing"
         raise UserError(f"{where}: model_type should be {' or '.join(FAMILIES)}; it is {got}")
-    return family
+    return PretrainedFolder(folder, written, family, family.layout.config_from(written, where, ignore))
+
+
+def load_pretrained(
+    path_or_hub_id, model_class: type = GPT, *, dtype=None, revision: str | None = None, ignore: tuple = ()
+) -> GPT:
+    """The model in a Hugging Face folder, in evaluation mode. It needs only some megabytes beside its own memory.
+
+    path_or_hub_id, revision  see hub.find_folder
+    model_class  GPT1, GPT2 or a subclass of one of them; GPT or CausalLM: whichever of them the folder holds
+    dtype        float32 or float64, whatever the file has; None: the default dtype
+    ignore       settings of config.json to pass over
+
+    Raises UserError, in one line, for whatever is wrong with the folder.
+    """
+    dtype = None if dtype is None else as_dtype(dtype, "from_pretrained")
+    if dtype is not None and dtype not in FLOATS:
+        raise TypeError(f"from_pretrained: expected float32 or float64, got {dtype}")
+    return find_pretrained(path_or_hub_id, revision, ignore).load(model_class, dtype)
 
 
 def save_pretrained(model: GPT, folder, tokenizer=None, max_shard_size: int = MAX_SHARD_SIZE) -> None:
@@ -127,20 +148,15 @@ def _check(folder: Path, wanted: dict, may_have: dict, found: dict[str, str], we
     """
     kept = set(found.values())  # if a name comes twice, with and without the prefix, only one of the two
     unexpected = [t for t in weights if not is_mask(t) and (t not in kept or full_name(t) not in may_have)]
-    wrong_shape, wrong_dtype = [], []
-    for name, tensor in found.items():
-        if name not in may_have:
-            continue
-        shape, code = weights[tensor].shapes[tensor], weights[tensor].dtypes[tensor]
-        if shape != may_have[name]:
-            wrong_shape.append(f"{tensor} {shape}, not {may_have[name]}")
-        if code not in FLOAT_CODES:
-            wrong_dtype.append(f"{tensor} {code}, not one of {', '.join(FLOAT_CODES)}")
+    known = [(t, weights[t].shapes[t], may_have[name]) for name, t in found.items() if name in may_have]
+    codes = [(tensor, weights[tensor].dtypes[tensor]) for tensor, *_ in known]
     problems = {
         "missing": [name for name in wanted if name not in found],
         "unexpected": unexpected,
-        "wrong shape": wrong_shape,
-        "wrong dtype": wrong_dtype,
+        "wrong shape": [f"{tensor} {shape}, not {right}" for tensor, shape, right in known if shape != right],
+        "wrong dtype": [
+            f"{t} {code}, not one of {', '.join(FLOAT_CODES)}" for t, code in codes if code not in FLOAT_CODES
+        ],
     }
     said = [f"{kind}: {_some(tensors)}" for kind, tensors in problems.items() if tensors]
     if said:
