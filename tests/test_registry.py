@@ -234,7 +234,7 @@ def test_on_the_cpu_nothing_is_recorded():
 def test_a_kernel_file_is_found_and_asked_first(monkeypatch):
     monkeypatch.undo()  # the real _shipped
     kernel = types.SimpleNamespace(forward=exp.forward, backward=exp.backward, why_not=small_only)
-    kernel.forward_in = lambda precision, x: exp.forward(x)
+    kernel.forward = lambda x, precision=None: exp.forward(x)
     folder = types.SimpleNamespace(missing=lambda: None, cannot_round=lambda precision: "too old", PRECISIONS={})
     files = {"numba", f"{registry.PACKAGE}.kernels.numba.exp"}
     monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: object() if name in files else None)

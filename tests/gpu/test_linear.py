@@ -269,10 +269,10 @@ def test_backward_goes_the_way_the_forward_came(precision):
 
 def test_what_is_kept_for_backward_is_rounded_already():
     x, weight = to_gpu((normal((9, 8), np.float32), normal((4, 8), np.float32)))
-    _, saved = cuda("linear").forward_in("bfloat16", x, weight)
-    assert saved.x.dtype == np.uint16 and saved.x.nbytes == x.nbytes // 2
-    _, saved = cuda("linear").forward_in("tf32", x, weight)
-    assert saved.x.data.ptr == x.data.ptr
+    _, saved = cuda("linear").forward(x, weight, precision="bfloat16")
+    assert saved[0].dtype == np.uint16 and saved[0].nbytes == x.nbytes // 2
+    _, saved = cuda("linear").forward(x, weight, precision="tf32")
+    assert saved[0].data.ptr == x.data.ptr
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

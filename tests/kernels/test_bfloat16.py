@@ -41,7 +41,7 @@ def test_numbers_below_the_least_normal_one_count_as_0():
 
 def layer(x, weight, bias=None, dy=None):
     """y, dx, dweight and dbias of linear in bfloat16."""
-    y, saved = linear.forward_in("bfloat16", x, weight, bias)
+    y, saved = linear.forward(x, weight, bias, precision="bfloat16")
     return y, *linear.backward(normal(y.shape, np.float32, 9) if dy is None else dy, saved)
 
 
@@ -135,7 +135,7 @@ def test_what_is_not_finite_stays_visible(bad, k):
 def test_gelu_linear_rounds_for_its_products_and_nowhere_else():
     x, weight, bias = normal((33, 65), np.float32), normal((17, 65), np.float32, 1), normal(17, np.float32, 2)
     dy = normal((33, 17), np.float32, 9)
-    y, saved = gelu_linear.forward_in("bfloat16", x, weight, bias)
+    y, saved = gelu_linear.forward(x, weight, bias, precision="bfloat16")
     dx, dweight, dbias = gelu_linear.backward(dy, saved)
     h, saved_by_gelu = registry.reference("gelu").forward(x)
     right_y, dh, *right = layer(h, weight, bias, dy)

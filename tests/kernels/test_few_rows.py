@@ -91,8 +91,8 @@ def test_one_query_that_sees_only_minus_infinity_or_nan(t):
     y = np.empty_like(q)
     lse = np.empty((1, 1, 1), np.float32)
     everything = (np.ones((1, 1, 1, t), bool), False)
-    one_query.one_query(q, k, v.astype(np.float32), *everything, 1.0, y, lse)
+    one_query.one_query(k, v.astype(np.float32), q, *everything, 1.0, y, lse)
     assert (y == 0).all() and (lse == np.inf).all()
     k[0, 0, 2] = np.nan
-    one_query.one_query(q, k, v.astype(np.float32), *everything, 1.0, y, lse)
+    one_query.one_query(k, v.astype(np.float32), q, *everything, 1.0, y, lse)
     assert np.isnan(y).all() and np.isnan(lse).all()

@@ -7,5 +7,6 @@
     compiling.py  a line of output while kernels are compiled
 
 `numba/NAME.py` holds the pair for `ops/NAME.py` compiled for the CPU, `cuda/NAME.py` the pair for the
-GPU: the same `forward` and `backward`, and a `why_not` that says which inputs they leave to the reference.
+GPU: the same `forward` and `backward`, and a `why_not` that says which inputs they leave to the reference. What they
+save is a plain tuple, which the first line of `backward` takes apart.
 """

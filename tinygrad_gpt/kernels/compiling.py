@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 _watchers: list[Callable[[], None]] = []
 
@@ -9,14 +10,7 @@ _watchers: list[Callable[[], None]] = []
 @contextmanager
 def watched_by(notify: Callable[[], None]) -> Iterator[None]:
     """Inside this block call `notify` the first time that something is compiled."""
-    notified = False
-
-    def once() -> None:
-        nonlocal notified
-        if not notified:
-            notified = True
-            notify()
-
+    once = cache(notify)
     _watchers.append(once)
     try:
         yield

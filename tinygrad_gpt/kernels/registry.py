@@ -5,8 +5,8 @@ candidates for an op in this order:
 
     1. pairs that a user registered (`register`), the latest first;
     2. the kernels that the package brings for arrays of this kind: kernels/numba/NAME.py for NumPy's,
-       kernels/cuda/NAME.py for CuPy's. Before it comes the same file's `forward_in`, for each precision that the folder
-       lists in PRECISIONS: it rounds, and runs only if the user asks for that (tinygrad_gpt/precision.py);
+       kernels/cuda/NAME.py for CuPy's. Before it comes the same pair with `precision`, for each that the folder lists
+       in PRECISIONS: it rounds, and runs only if the user asks for that (tinygrad_gpt/precision.py);
     3. the reference, ops/NAME.py, which takes everything that the op allows, on arrays of either kind.
 
 The first whose `why_not(*arrays, **settings)` returns None runs. Modules load on first use, so importing the package
@@ -155,7 +155,7 @@ def _rounding_version(op: str, precision: str, kernel, where: str) -> Version:
         reason = cannot_round(precision, where) or why_not_rounded(*arrays, **settings)
         return reason or kernel.why_not(*arrays, **settings)
 
-    return Version(op, precision, partial(kernel.forward_in, precision), kernel.backward, why_not)
+    return Version(op, precision, partial(kernel.forward, precision=precision), kernel.backward, why_not)
 
 
 def _version(op: str, name: str, module, why_not: Callable) -> Version:

@@ -24,10 +24,8 @@
 //
 // Read first: tensor_core.cuh, what the instructions for products do; warp_matrix.cuh, matrices dealt out to a
 // warp and their products; flash/scores.cuh, which scores count.
-//
-// The products should limit its speed (not measured yet), if there are enough warps to hide the latency of reading
-// tiles. Two blocks to a multiprocessor (BLOCKS: each thread then has up to 255 registers) let one compute while
-// the other waits. For bfloat16 and D = 64, 128 queries and 64 keys take 2 million operations for 32 KiB of k and v.
+// Two blocks to a multiprocessor (BLOCKS: each thread then has up to 255 registers) let one compute while the other
+// waits for its tile.
 
 #include "machine/tensor_core.cuh"
 #include "machine/warp_matrix.cuh"
@@ -60,19 +58,13 @@ __device__ inline void weigh(Piece (&s)[N], Piece (&y)[OUT], int e, real scale, 
     peak = largest;
     total *= shrink;
 #pragma unroll
-    for (int n = 0; n < N; n++) {
-#pragma unroll
-        for (int i = 0; i < 8; i++) {
-            real& x = s[n].x[i / 2][2 * e + i % 2];
-            x = power_of_2(x * scale - base);
-            total += x;
-        }
+    for (int n = 0; n < 8 * N; n++) {
+        real& x = s[n / 8].at(e, n % 8);
+        x = power_of_2(x * scale - base);
+        total += x;
     }
 #pragma unroll
-    for (int n = 0; n < OUT; n++) {
-#pragma unroll
-        for (int i = 0; i < 8; i++) y[n].x[i / 2][2 * e + i % 2] *= shrink;
-    }
+    for (int n = 0; n < 8 * OUT; n++) y[n / 8].at(e, n % 8) *= shrink;
 }
 
 // q (B, H, Tq, D), k and v (B, H, Tk, D), each with strides for B, H and T; y laid out (B, Tq, H, D); lse (B, H, Tq),
@@ -118,7 +110,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) forward(
                 if (!all_seen) {
 #pragma unroll
                     for (int n = 0; n < 8 * N; n++) {
-                        real& x = s[r][n / 8].x[n / 2 % 4][2 * e + n % 2];
+                        real& x = s[r][n / 8].at(e, n % 8);
                         if (!scores.sees(i, j + n / 8 * 32 + n % 8)) x = -infinity();
                     }
                 }
@@ -126,7 +118,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) forward(
                 if (threshold) {
 #pragma unroll
                     for (int n = 0; n < 8 * N; n++) {
-                        real& x = s[r][n / 8].x[n / 2 % 4][2 * e + n % 2];
+                        real& x = s[r][n / 8].at(e, n % 8);
                         x = scores.kept(x, i, j + n / 8 * 32 + n % 8);
                     }
                 }

@@ -5,14 +5,10 @@ generated, and flash/backward.cu those for the gradients. Each has a Python file
 
 float32 is multiplied on tensor cores, each number as the sum of two TF32 numbers (three products for one, "3xTF32").
 What this leaves out is 2⁻²² of a product, where float32 itself rounds by 2⁻²⁴. float64, and GPUs without TF32, multiply
-on the ordinary cores.
+on the ordinary cores. In tf32 and bfloat16, q, k, v, dy, the weights and dS are rounded, each when it goes into a
+product. All arrays are float32, and so are the scores, the sums of weights and what products are added up in.
 
-In tf32 and bfloat16, q, k, v and dy are rounded, the weights and dS, each when it goes into a product. All arrays are
-float32, and so are the scores, the sums of weights and what products are added up in.
-
-q, k and v are read by their strides, where they are: views (B, H, T, D) of the (B, T, 3C) that one linear layer made.
-The gradients are views of one new (B, T, 3, H, D), the gradient of that layer's output, and y is a view of
-(B, T, H, D): splitting and joining heads moves nothing.
+Arrays lie as in kernels/numba/attention.py: splitting and joining heads moves nothing.
 """
 
 import math
@@ -61,12 +57,8 @@ def _no_room(way: str, q) -> str | None:
     return f"takes {need} bytes of shared memory, of which a block has {have} here" if need > have else None
 
 
-def forward(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0):
-    return forward_in("float32", q, k, v, mask, causal=causal, scale=scale, dropout=dropout, seed=seed)
-
-
-def forward_in(precision, q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0):
-    """`forward` with products in this precision: tf32, bfloat16, or "float32" for those of q's own dtype."""
+def forward(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0, precision="float32"):
+    """precision: of the products, "tf32", "bfloat16", or "float32" for those of q's own dtype."""
     b, h, tq, d = q.shape
     tk, way = k.shape[2], way_in(precision, q)
     q, k, v = adjacent(q), adjacent(k), adjacent(v)

@@ -7,25 +7,12 @@ the largest array of a model. The GPU also counts the rows that are not ignored,
 A target out of range makes the loss nan, and the gradient of its row: to raise an error, Python would have to wait.
 """
 
-from typing import NamedTuple
-
 import cupy
 import numpy as np
 
-from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.cuda.machine.layout import blocks_for, contiguous, ids, not_ours, pack, row_threads, rows
+from tinygrad_gpt.kernels.cuda.machine.layout import contiguous, ids, not_ours, over_rows, pack, rows
 from tinygrad_gpt.kernels.cuda.machine.source import load
 from tinygrad_gpt.memory import nobody_else_holds
-
-
-class Saved(NamedTuple):
-    logits: Array  # (..., V)
-    peak: Array  # (R,), 0 where ignored
-    total: Array  # (R,), 1 where ignored
-    targets: Array  # (...) int64
-    divisor: Array | None  # 0-d: what the sum of the losses was divided by; None where they were not summed
-    ignore_index: int
-    label_smoothing: float
 
 
 def why_not(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
@@ -35,18 +22,15 @@ def why_not(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reductio
 def forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
     v = logits.shape[-1]
     z, t = rows(logits, v), ids(targets)  # (..., V) -> (R, V)
-    r, threads = len(z), row_threads(v)
+    r = len(z)
     loss, peak, total = cupy.empty((3, r), z.dtype)
     kernels = load("cross_entropy", z.dtype, PACK=pack(v, z), SMOOTHED=int(label_smoothing > 0))
-    kernels.forward(
-        *(blocks_for(r, threads[1]), threads),
-        *(z, t, ignore_index, float(label_smoothing), loss, peak, total, r, v),
-    )
+    kernels.forward(*over_rows(r, v), z, t, ignore_index, float(label_smoothing), loss, peak, total, r, v)
     if reduction == "none":
-        return loss.reshape(targets.shape), Saved(logits, peak, total, t, None, ignore_index, label_smoothing)
+        return loss.reshape(targets.shape), (logits, peak, total, t, None, ignore_index, label_smoothing)
     y, divisor = cupy.empty((), z.dtype), cupy.empty((), z.dtype)
     kernels.reduce(1, 1024, loss, t, ignore_index, reduction == "mean", y, divisor, r)
-    return y, Saved(logits, peak, total, t, divisor, ignore_index, label_smoothing)
+    return y, (logits, peak, total, t, divisor, ignore_index, label_smoothing)
 
 
 def backward(dy, saved):
@@ -55,11 +39,11 @@ def backward(dy, saved):
     v = logits.shape[-1]
     z = rows(logits, v)  # (..., V) -> (R, V)
     dz = z if may_overwrite else np.empty_like(z)
-    r, threads = len(z), row_threads(v)
-    dy_step = 1 if divisor is None else 0  # (...), or one for all rows
+    r = len(z)
+    dy_step = 1 if divisor is None else 0  # dy (...), or one number for all rows, whose losses were summed
     kernels = load("cross_entropy", z.dtype, PACK=pack(v, z, dz), SMOOTHED=int(label_smoothing > 0))
     kernels.backward(
-        *(blocks_for(r, threads[1]), threads),
-        *(contiguous(dy), dy_step, divisor, z, t, ignore_index, float(label_smoothing), peak, total, dz, r, v),
+        *(*over_rows(r, v), contiguous(dy), dy_step, divisor),
+        *(z, t, ignore_index, float(label_smoothing), peak, total, dz, r, v),
     )
     return dz.reshape(logits.shape), None

@@ -1,7 +1,5 @@
 """Dropout on the GPU in one pass: each element's random bits are computed where they are needed (ops/dropout.py)."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from tinygrad_gpt.kernels.cuda.machine.layout import THREADS, blocks_for, contiguous, not_ours, pack
@@ -9,17 +7,12 @@ from tinygrad_gpt.kernels.cuda.machine.source import load, seed_arguments
 from tinygrad_gpt.random_stream import LaterSeed, drop_threshold
 
 
-class Saved(NamedTuple):
-    p: float
-    seed: int | LaterSeed
-
-
 def why_not(x, *, p, seed):
     return not_ours(x)
 
 
 def forward(x, *, p, seed):
-    return _keep_or_drop(x, p, seed), Saved(p, seed)
+    return _keep_or_drop(x, p, seed), (p, seed)
 
 
 def backward(dy, saved):

@@ -10,24 +10,16 @@ That is R² comparisons, but the R numbers to compare lie in the cache, each is 
 nothing waits: it takes one kernel. A sort by digits would compare less and take ten.
 """
 
-from typing import NamedTuple
-
 import cupy
 import numpy as np
 
-from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.cuda.machine.layout import WARP, blocks_for, contiguous, not_ours, pack, row_threads, rows
+from tinygrad_gpt.kernels.cuda.machine.layout import WARP, blocks_for, contiguous, not_ours, over_rows, pack, rows
 from tinygrad_gpt.kernels.cuda.machine.layout import ids as int64s
 from tinygrad_gpt.kernels.cuda.machine.source import load
 from tinygrad_gpt.sparse_rows import SparseRows
 
 COUNTED = 8  # positions for which one warp counts
 MOST_WARPS = 16  # that share the rows of one id
-
-
-class Saved(NamedTuple):
-    ids: Array  # (R,) int64
-    weight_shape: tuple[int, int]
 
 
 def why_not(ids, weight):
@@ -37,11 +29,8 @@ def why_not(ids, weight):
 def forward(ids, weight):
     (v, c), i, table = weight.shape, int64s(ids).reshape(-1), contiguous(weight)
     y = cupy.empty((i.size, c), weight.dtype)
-    threads = row_threads(c)
-    _kernels(weight.dtype, pack(c, table, y)).forward(
-        blocks_for(i.size, threads[1]), threads, i, table, y, v, i.size, c
-    )
-    return y.reshape(*ids.shape, c), Saved(i, weight.shape)  # (...) -> (..., C)
+    _kernels(weight.dtype, pack(c, table, y)).forward(*over_rows(i.size, c), i, table, y, v, i.size, c)
+    return y.reshape(*ids.shape, c), (i, weight.shape)  # (...) -> (..., C)
 
 
 def backward(dy, saved):

@@ -51,17 +51,8 @@ extern "C" __global__ void forward(const real* x, result* y, int64 n, int64 exac
     *(Results*)(y + first) = results;
 }
 
-extern "C" __global__ void backward(const real* dy, const real* x, real* dx, int64 n, int64 exact) {
-    const int64 first = thread_number() * PACK;
-    if (first >= n) return;
-    const Pack some = load(x + first);
-    Pack d = load(dy + first);
-    for (int k = 0; k < PACK; k++) d.at[k] *= gelu(some.at[k], exact).slope;
-    store(dx + first, d);
-}
-
-// y once more, and dx in the place of dy
-extern "C" __global__ void forward_and_backward(real* dy, const real* x, result* y, int64 n, int64 exact) {
+// dx, which may be dy itself; and y once more, where it is wanted
+extern "C" __global__ void backward(const real* dy, const real* x, real* dx, result* y, int64 n, int64 exact) {
     const int64 first = thread_number() * PACK;
     if (first >= n) return;
     const Pack some = load(x + first);
@@ -72,6 +63,6 @@ extern "C" __global__ void forward_and_backward(real* dy, const real* x, result*
         results.at[k] = as_result(at_x.y);
         d.at[k] *= at_x.slope;
     }
-    *(Results*)(y + first) = results;
-    store(dy + first, d);
+    if (y) *(Results*)(y + first) = results;
+    store(dx + first, d);
 }

@@ -1,17 +1,9 @@
 """GELU on the GPU, in one pass over memory each way (ops/gelu.py derives it)."""
 
-from typing import NamedTuple
-
 import numpy as np
 
-from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.cuda.machine.layout import THREADS, blocks_for, contiguous, not_ours, pack
 from tinygrad_gpt.kernels.cuda.machine.source import load
-
-
-class Saved(NamedTuple):
-    x: Array
-    approximate: str
 
 
 def why_not(x, *, approximate="tanh"):
@@ -24,7 +16,7 @@ def forward(x, *, approximate="tanh"):
     at_once = pack(x.size, x, y)
     kernels = load("gelu", x.dtype, PACK=at_once)
     kernels.forward(blocks_for(x.size, THREADS * at_once), THREADS, x, y, x.size, approximate == "none")
-    return y, Saved(x, approximate)
+    return y, (x, approximate)
 
 
 def backward(dy, saved):
@@ -32,5 +24,5 @@ def backward(dy, saved):
     dy, dx = contiguous(dy), np.empty_like(x)
     at_once = pack(x.size, x, dy, dx)
     kernels = load("gelu", x.dtype, PACK=at_once)
-    kernels.backward(blocks_for(x.size, THREADS * at_once), THREADS, dy, x, dx, x.size, approximate == "none")
+    kernels.backward(blocks_for(x.size, THREADS * at_once), THREADS, dy, x, dx, None, x.size, approximate == "none")
     return (dx,)

@@ -1,18 +1,11 @@
 """GELU and a linear layer on the GPU, without keeping what is between them (ops/gelu_linear.py derives it).
 
-    y       = h @ weight.T + bias,  h = gelu(x)     (R, C_in) @ (C_in, C_out)
-    dh      = dy @ weight                           (R, C_out) @ (C_out, C_in)
-    h again, and dx = dh * gelu'(x)                 in one pass over memory
-    dweight = dy.T @ h                              (C_out, R) @ (R, C_in)
-
-That pass writes dx over dh. For products of bfloat16 numbers, both passes round h as they write it.
+Backward makes h = gelu(x) again and dx = dh * gelu'(x) in one pass over memory, dx over dh. For products of bfloat16
+numbers, forward and backward round h as they write it.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.cuda import linear
 from tinygrad_gpt.kernels.cuda.machine.cublas import BFLOAT16, operand, product
 from tinygrad_gpt.kernels.cuda.machine.layout import THREADS, blocks_for, pack, rows
@@ -20,31 +13,18 @@ from tinygrad_gpt.kernels.cuda.machine.source import load
 from tinygrad_gpt.kernels.cuda.machine.sum_rows import sum_rows
 
 
-class Saved(NamedTuple):
-    x: Array  # (R, C_in)
-    weight: Array  # (C_out, C_in), as products read it
-    has_bias: bool
-    approximate: str
-    shape: tuple[int, ...]  # of x
-    precision: str
-
-
 def why_not(x, weight, bias=None, *, approximate="tanh"):
     return linear.why_not(x, weight, bias)
 
 
-def forward(x, weight, bias=None, *, approximate="tanh"):
-    return forward_in("float32", x, weight, bias, approximate=approximate)
-
-
-def forward_in(precision, x, weight, bias=None, *, approximate="tanh"):
-    """`forward` with products in this precision, as in linear.py. The GELU is not rounded."""
+def forward(x, weight, bias=None, *, approximate="tanh", precision="float32"):
+    """precision: of the products, as in linear.py. The GELU is not rounded."""
     c_out, c_in = weight.shape
     x_rows, weight = rows(x, c_in), operand(weight, precision)  # (..., C_in) -> (R, C_in)
     h, blocks, kernels = _gelu(precision, x_rows)
     kernels.forward(blocks, THREADS, x_rows, h, h.size, approximate == "none")
     y = product(h, False, weight, True, bias, precision)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
-    saved = Saved(x_rows, weight, bias is not None, approximate, x.shape, precision)
+    saved = (x_rows, weight, bias is not None, approximate, x.shape, precision)
     return y.reshape((*x.shape[:-1], c_out)), saved
 
 
@@ -56,7 +36,7 @@ def backward(dy, saved):
     dx = product(dy_rows, False, weight, False, precision=precision)  # dh for now: -> (R, C_in)
     # h = gelu(x)
     h, blocks, kernels = _gelu(precision, x_rows, dx)
-    kernels.forward_and_backward(blocks, THREADS, dx, x_rows, h, h.size, approximate == "none")
+    kernels.backward(blocks, THREADS, dx, x_rows, dx, h, h.size, approximate == "none")
     dweight = product(dy_rows, True, h, False, precision=precision)  # (C_out, R) @ (R, C_in) -> (C_out, C_in)
     dbias = sum_rows(dy) if has_bias else None  # (R, C_out) -> (C_out,)
     return dx.reshape(shape), dweight, dbias

@@ -1,17 +1,13 @@
 """Layer norm on the GPU (ops/layer_norm.py derives it), and of a sum of two arrays for add_layer_norm.py.
 
-Saved are the mean (μ, and ρ, what it lost in rounding) and 1/deviation of each row, three numbers instead of the C of
-x̂, which backward computes again from x.
+Saved are x and three numbers of each row: its mean (μ, and ρ, what it lost in rounding) and 1/deviation.
 Backward goes over the rows in chunks whose number depends on R alone; each chunk sums its own part of dweight and
 dbias, and the parts are added in one order.
 """
 
-from typing import NamedTuple
-
 import cupy
 import numpy as np
 
-from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.cuda.machine.layout import WARP, blocks_for, contiguous, not_ours, pack, rows
 from tinygrad_gpt.kernels.cuda.machine.source import load
 from tinygrad_gpt.kernels.cuda.machine.sum_rows import sum_rows
@@ -19,15 +15,6 @@ from tinygrad_gpt.kernels.cuda.machine.sum_rows import sum_rows
 CHUNKS = 1024  # at most; they keep a large GPU busy, and each costs two rows of partial sums
 HELD = (16, 32, 64, 96)  # bytes of a row in the registers of one thread: with more, some would not fit
 MOST_THREADS = 256  # for one row, if each is to have as many registers as it needs
-
-
-class Saved(NamedTuple):
-    x: Array  # (..., C)
-    mean: Array  # (R,)
-    rest: Array  # (R,)
-    rstd: Array  # (R,)
-    weight: Array  # (C,)
-    has_bias: bool
 
 
 def why_not(x, weight, bias=None, *, eps=1e-5):
@@ -38,7 +25,7 @@ def why_not(x, weight, bias=None, *, eps=1e-5):
 
 def forward(x, weight, bias=None, *, eps=1e-5):
     _, y, *moments = normalize(x, None, weight, bias, eps)
-    return y, Saved(x, *moments, weight, bias is not None)
+    return y, (x, *moments, weight, bias is not None)
 
 
 def backward(dy, saved):
@@ -58,10 +45,8 @@ def normalize(x, residual, weight, bias, eps: float) -> tuple:
     mean, rest, rstd = cupy.empty((3, r), x.dtype)
     held, threads = _threads(c, x.itemsize)
     kernels = load("layer_norm", x.dtype, PACK=pack(c, x_rows, residual, weight, bias, s, y), HELD_BYTES=held)
-    kernels.forward(
-        *(blocks_for(r, threads[1]), threads),
-        *(x_rows, residual, weight, bias, float(eps), s, y, mean, rest, rstd, r, c),
-    )
+    arguments = x_rows, residual, weight, bias, float(eps), s, y, mean, rest, rstd, r, c
+    kernels.forward(blocks_for(r, threads[1]), threads, *arguments)
     return x if s is None else s.reshape(x.shape), y.reshape(x.shape), mean, rest, rstd
 
 
@@ -75,10 +60,8 @@ def gradients(dy, ds, x, mean, rest, rstd, weight) -> tuple:
     parts = cupy.empty((chunks, 2, c), x.dtype)
     held, threads = _threads(c, x.itemsize)
     kernels = load("layer_norm", x.dtype, PACK=pack(c, dy_rows, ds, x_rows, weight, dx, parts), HELD_BYTES=held)
-    kernels.backward(
-        *(blocks_for(chunks, threads[1]), threads),
-        *(dy_rows, ds, x_rows, mean, rest, rstd, weight, dx, parts, chunks, r, c),
-    )
+    arguments = dy_rows, ds, x_rows, mean, rest, rstd, weight, dx, parts, chunks, r, c
+    kernels.backward(blocks_for(chunks, threads[1]), threads, *arguments)
     dweight, dbias = sum_rows(parts.reshape(chunks, 2 * c)).reshape(2, c)
     return dx.reshape(x.shape), dweight, dbias
 

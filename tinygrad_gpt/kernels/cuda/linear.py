@@ -1,46 +1,28 @@
 """The linear layer on the GPU: three matrix products of cuBLAS (ops/linear.py derives them).
 
-    y       = x @ weight.T + bias   (R, C_in) @ (C_in, C_out)
-    dx      = dy @ weight           (R, C_out) @ (C_out, C_in)
-    dweight = dy.T @ x              (C_out, R) @ (R, C_in)
-
-In tf32 and bfloat16 the products run on tensor cores. All arrays are float32, and neither weights nor results are
-rounded, nor the bias and its gradient. For bfloat16, what is saved is what was rounded: half as large as x, and not to
-be rounded again.
+In tf32 and bfloat16 the products run on tensor cores. All arrays are float32: the weights, the results, the bias and
+its gradient are not rounded. For bfloat16, what is saved is what was rounded: half as large as x, and not to be rounded
+again.
 """
 
 import math
-from typing import NamedTuple
 
-from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.cuda.machine import cublas
 from tinygrad_gpt.kernels.cuda.machine.cublas import operand, product
 from tinygrad_gpt.kernels.cuda.machine.sum_rows import sum_rows
-
-
-class Saved(NamedTuple):
-    x: Array  # (R, C_in), as products read it
-    weight: Array  # (C_out, C_in), as products read it
-    has_bias: bool
-    shape: tuple[int, ...]  # of x
-    precision: str
 
 
 def why_not(x, weight, bias=None):
     return cublas.why_not(x, weight, bias)
 
 
-def forward(x, weight, bias=None):
-    return forward_in("float32", x, weight, bias)
-
-
-def forward_in(precision, x, weight, bias=None):
-    """`forward` with products in this precision: tf32, bfloat16, or "float32" for products of x's own dtype."""
+def forward(x, weight, bias=None, *, precision="float32"):
+    """precision: of the products, "tf32", "bfloat16", or "float32" for those of x's own dtype."""
     c_out, c_in = weight.shape
     x_rows = operand(x.reshape(math.prod(x.shape[:-1]), c_in), precision)  # (..., C_in) -> (R, C_in)
     weight = operand(weight, precision)
     y = product(x_rows, False, weight, True, bias, precision)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
-    return y.reshape((*x.shape[:-1], c_out)), Saved(x_rows, weight, bias is not None, x.shape, precision)
+    return y.reshape((*x.shape[:-1], c_out)), (x_rows, weight, bias is not None, x.shape, precision)
 
 
 def backward(dy, saved):

@@ -1,25 +1,14 @@
 """Matrix products of batches on the GPU, by cuBLAS (ops/matmul.py derives the gradients).
 
-    y  = a @ b      (..., M, K) @ (..., K, N)
-    da = dy @ bᵀ    (..., M, N) @ (..., N, K)
-    db = aᵀ @ dy    (..., K, M) @ (..., M, N)
-
 CuPy's own product copies a matrix that does not lie row by row, a transposed one for example. This one reads it where
 it lies.
 """
 
 import math
-from typing import NamedTuple
 
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.cuda.machine import cublas
 from tinygrad_gpt.kernels.cuda.machine.cublas import product
-
-
-class Saved(NamedTuple):
-    a: Array  # (B, M, K)
-    b: Array  # (B, K, N)
-    batch: tuple[int, ...]  # the leading axes
 
 
 def why_not(a, b):
@@ -32,7 +21,7 @@ def forward(a, b):
     batch = a.shape[:-2]
     a, b = _one_axis(a), _one_axis(b)
     y = product(a, False, b, False)  # (B, M, K) @ (B, K, N) -> (B, M, N)
-    return y.reshape(*batch, *y.shape[1:]), Saved(a, b, batch)
+    return y.reshape(*batch, *y.shape[1:]), (a, b, batch)
 
 
 def backward(dy, saved):

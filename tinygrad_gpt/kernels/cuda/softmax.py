@@ -4,17 +4,10 @@ Forward finds a row's largest number and the sum of its exponentials in one pass
 second pass, which writes y, finds the row in the cache.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
-from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.cuda.machine.layout import blocks_for, not_ours, pack, row_threads, rows
+from tinygrad_gpt.kernels.cuda.machine.layout import not_ours, over_rows, pack, rows
 from tinygrad_gpt.kernels.cuda.machine.source import load
-
-
-class Saved(NamedTuple):
-    y: Array
 
 
 def why_not(x, *, axis=-1):
@@ -25,20 +18,19 @@ def why_not(x, *, axis=-1):
 
 def forward(x, *, axis=-1):
     y = along_rows(x, logarithm=False)
-    return y, Saved(y)
+    return y, (y,)
 
 
 def backward(dy, saved):
-    return (backward_along_rows(dy, saved.y, logarithm=False),)
+    return (backward_along_rows(dy, *saved, logarithm=False),)
 
 
 def along_rows(x, logarithm: bool):
     c = x.shape[-1]
     x_rows = rows(x, c)  # (..., C) -> (R, C)
     y = np.empty_like(x_rows)
-    threads = row_threads(c)
     kernels = load("softmax", x.dtype, PACK=pack(c, x_rows, y))
-    kernels.forward(blocks_for(len(y), threads[1]), threads, x_rows, y, len(y), c, logarithm)
+    kernels.forward(*over_rows(len(y), c), x_rows, y, len(y), c, logarithm)
     return y.reshape(x.shape)
 
 
@@ -46,7 +38,6 @@ def backward_along_rows(dy, y, logarithm: bool):
     c = y.shape[-1]
     dy_rows, y_rows = rows(dy, c), rows(y, c)
     dx = np.empty_like(y_rows)
-    threads = row_threads(c)
     kernels = load("softmax", y.dtype, PACK=pack(c, dy_rows, y_rows, dx))
-    kernels.backward(blocks_for(len(dx), threads[1]), threads, dy_rows, y_rows, dx, len(dx), c, logarithm)
+    kernels.backward(*over_rows(len(dx), c), dy_rows, y_rows, dx, len(dx), c, logarithm)
     return dx.reshape(y.shape)

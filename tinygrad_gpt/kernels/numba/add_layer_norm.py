@@ -6,7 +6,7 @@ It gives the bits of a sum followed by layer_norm.py, whose functions it calls f
 
 import numpy as np
 
-from tinygrad_gpt.kernels.numba.layer_norm import Saved, normalize, parts_like, row_gradient
+from tinygrad_gpt.kernels.numba.layer_norm import normalize, parts_like, row_gradient
 from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
 from tinygrad_gpt.kernels.numba.machine.layout import ALONE, check_dy, not_ours, rows
 
@@ -24,7 +24,7 @@ def forward(x, residual, weight, bias=None, *, eps=1e-5):
     shift = np.zeros_like(weight) if bias is None else np.ascontiguousarray(bias)
     _forward(x_rows, rows(residual, x.shape[-1]), np.ascontiguousarray(weight), shift, eps, s, y, mean, rest, rstd)
     s = s.reshape(x.shape)
-    return (s, y.reshape(x.shape)), Saved(s, mean, rest, rstd, weight, bias is not None)
+    return (s, y.reshape(x.shape)), (s, mean, rest, rstd, weight, bias is not None)
 
 
 def backward(dys, saved):

@@ -24,8 +24,7 @@ new (B, T, 3, H, D), the gradient of that layer's output, and y is a view of (B,
 moves nothing.
 
 With few heads, the queries of a head are dealt out into chunks, so that all threads have work. Each chunk then has a dk
-and dv of its own, and these are added in order at the end. The number of chunks depends on the shapes only, so that the
-result never depends on the threads.
+and dv of its own, added in order at the end. The number of chunks depends on the shapes alone, and so does the result.
 """
 
 import math
@@ -68,17 +67,6 @@ _TRUE = np.ones(1, bool)
 ENOUGH = 8  # pieces of work: with fewer heads than this, queries are dealt out too
 
 
-class Saved(NamedTuple):
-    q: Array  # (B, H, Tq, D)
-    k: Array  # (B, H, Tk, D)
-    v: Array  # (B, H, Tk, D)
-    y: Array  # (B, H, Tq, D)
-    lse: Array  # (B, H, Tq)
-    visible: Visible
-    dropping: Dropping
-    scale: float
-
-
 def why_not(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0):
     if mask is not None and mask.dtype != bool:
         return "the gradient of an added mask has no kernel"
@@ -105,10 +93,10 @@ def forward(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0
     if tk == 0:
         y[...] = 0
     elif tq == 1 and dropout == 0:
-        one_query(q, k, v, shown, mask is not None, scale, y, lse)
+        one_query(k, v, q, shown, mask is not None, scale, y, lse)
     elif y.size:
         _forward(q, k, v, *visible, *dropping, scale, _chunks(b * h, tq), y, lse)
-    return y, Saved(q, k, v, y, lse, visible, dropping, scale)
+    return y, (q, k, v, y, lse, visible, dropping, scale)
 
 
 def backward(dy, saved):

@@ -1,35 +1,22 @@
 """Softmax cross-entropy on the CPU, fused (ops/cross_entropy.py derives it).
 
 Forward reads each row of logits twice, for its maximum and for its sum of exponentials. The row stays in the cache in
-between: a vocabulary of 50257 takes 200 kB. Saved are these two numbers of each row. Backward writes each gradient in
+between: a vocabulary of 50257 takes 200 kB. These two numbers of each row are saved. Backward writes each gradient in
 one pass, p - q scaled by the row's dy, and over the logits themselves where nothing else holds them: they are often the
 largest array of a model.
 """
 
 import math
-from typing import NamedTuple
 
 import numba
 import numpy as np
 
-from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
 from tinygrad_gpt.kernels.numba.machine.layout import check_dy, not_ours, rows
 from tinygrad_gpt.kernels.numba.machine.vector_math import exp, row_max
 from tinygrad_gpt.memory import nobody_else_holds
 from tinygrad_gpt.ops._shapes import check_ids
 from tinygrad_gpt.ops.cross_entropy import counted
-
-
-class Saved(NamedTuple):
-    logits: Array  # (..., V)
-    shape: tuple[int, ...]  # of the logits when the targets were found to be below V
-    peak: Array  # (R,)
-    total: Array  # (R,)
-    targets: Array  # (R,) int64, -1 where ignored
-    count: int  # how many rows are not ignored
-    label_smoothing: float
-    reduction: str
 
 
 def why_not(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
@@ -50,7 +37,7 @@ def forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reductio
     loss, peak, total = np.empty((3, len(z)), z.dtype)
     _forward(z, t, label_smoothing, loss, peak, total)
     count = int(np.count_nonzero(counts))
-    saved = Saved(logits, logits.shape, peak, total, t, count, label_smoothing, reduction)
+    saved = (logits, logits.shape, peak, total, t, count, label_smoothing, reduction)
     if reduction == "none":
         return loss.reshape(targets.shape), saved
     y = loss.sum(dtype=np.float64)
@@ -60,7 +47,7 @@ def forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reductio
 def backward(dy, saved):
     may_overwrite = nobody_else_holds(saved, 0)
     logits, shape, peak, total, t, count, label_smoothing, reduction = saved
-    if logits.shape != shape:
+    if logits.shape != shape:  # the targets were found to be below that V
         raise ValueError(f"cross_entropy: expected logits of the shape that they had, {shape}, got {logits.shape}")
     dz = rows(logits if may_overwrite else logits.copy(), logits.shape[-1])  # (..., V) -> (R, V)
     check_dy("cross_entropy", dy, shape[:-1] if reduction == "none" else (), logits.dtype)

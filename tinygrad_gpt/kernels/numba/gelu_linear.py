@@ -1,29 +1,15 @@
 """GELU, tanh form, and a linear layer on the CPU, without keeping what is between them (ops/gelu_linear.py derives it).
 
-    y       = h @ weight.T + bias,  h = gelu(x)     (R, C_in) @ (C_in, C_out)
-    dh      = dy @ weight                           (R, C_out) @ (C_out, C_in)
-    h again, and dx = dh * gelu'(x)                 in one pass, which share an exp
-    dweight = dy.T @ h                              (C_out, R) @ (R, C_in)
-
-That pass writes dx over dh, and h over x if nothing else holds x. Then backward needs only one new array of x's size.
+Backward makes h = gelu(x) again and dx = dh * gelu'(x) in one pass, where they share an exp. It writes dx over dh, and
+h over x if nothing else holds x: backward then needs only one new array of x's size.
 """
 
-from typing import NamedTuple
-
-from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba import gelu, linear
 from tinygrad_gpt.kernels.numba.gelu import value_and_slope
 from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, write
 from tinygrad_gpt.kernels.numba.machine.layout import CHUNK, check_dy, part, rows
 from tinygrad_gpt.memory import nobody_else_holds
 from tinygrad_gpt.ops.gelu import CUBIC, SQRT_2_OVER_PI
-
-
-class Saved(NamedTuple):
-    x: Array  # (..., C_in)
-    weight: Array  # (C_out, C_in)
-    has_bias: bool
-    precision: str
 
 
 def why_not(x, weight, bias=None, *, approximate="tanh"):
@@ -34,15 +20,11 @@ def why_not_rounded(x, weight, bias=None, *, approximate="tanh"):
     return linear.why_not_rounded(x, weight, bias)
 
 
-def forward(x, weight, bias=None, *, approximate="tanh"):
-    return forward_in("float32", x, weight, bias)
-
-
-def forward_in(precision, x, weight, bias=None, *, approximate="tanh"):
-    """`forward` with products in this precision, as in linear.py. The GELU is not rounded."""
+def forward(x, weight, bias=None, *, approximate="tanh", precision="float32"):
+    """precision: of the products, as in linear.py. The GELU is not rounded."""
     h, _ = gelu.forward(x)
-    y, _ = linear.forward_in(precision, h, weight, bias)  # (..., C_in) -> (..., C_out)
-    return y, Saved(x, weight, bias is not None, precision)
+    y, _ = linear.forward(h, weight, bias, precision=precision)  # (..., C_in) -> (..., C_out)
+    return y, (x, weight, bias is not None, precision)
 
 
 def backward(dy, saved):

@@ -1,7 +1,6 @@
 """Layer norm on the CPU, rows shared out among the threads (ops/layer_norm.py derives it).
 
-Saved are the mean (μ, and ρ, what it lost in rounding) and 1/deviation of each row, three numbers instead of the C of
-x̂, which backward computes again from x.
+Saved are x and three numbers of each row: its mean (μ, and ρ, what it lost in rounding) and 1/deviation.
 
 The sums of x - μ and of its squares are made in one pass. Where ρ² counts beside the variance, as in hardly any row,
 the squares are summed once more, about μ + ρ.
@@ -10,8 +9,6 @@ Backward goes over the rows in chunks whose number depends on the shape alone; e
 and dbias, and the parts are added in order.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from tinygrad_gpt.array import Array
@@ -19,15 +16,6 @@ from tinygrad_gpt.kernels.numba.machine.compile import EXACT_ORDER, helper, kern
 from tinygrad_gpt.kernels.numba.machine.layout import ALONE, check_dy, not_ours, rows
 
 CHUNKS = 32  # at most; each costs two rows of partial sums
-
-
-class Saved(NamedTuple):
-    x: Array  # (..., C)
-    mean: Array  # (R,)
-    rest: Array  # (R,)
-    rstd: Array  # (R,)
-    weight: Array  # (C,)
-    has_bias: bool
 
 
 def why_not(x, weight, bias=None, *, eps=1e-5):
@@ -40,7 +28,7 @@ def forward(x, weight, bias=None, *, eps=1e-5):
     mean, rest, rstd = np.empty((3, len(x_rows)), x.dtype)
     shift = np.zeros_like(weight) if bias is None else np.ascontiguousarray(bias)
     _forward(x_rows, np.ascontiguousarray(weight), shift, eps, y, mean, rest, rstd)
-    return y.reshape(x.shape), Saved(x, mean, rest, rstd, weight, bias is not None)
+    return y.reshape(x.shape), (x, mean, rest, rstd, weight, bias is not None)
 
 
 def backward(dy, saved):

@@ -1,21 +1,14 @@
 """The linear layer on the CPU: three matrix products (ops/linear.py derives them).
 
-    y       = x @ weight.T + bias   (R, C_in) @ (C_in, C_out)
-    dx      = dy @ weight           (R, C_out) @ (C_out, C_in)
-    dweight = dy.T @ x              (C_out, R) @ (R, C_in)
-
 On a processor with AVX-512 they are our own products (product/packed.py). Elsewhere NumPy's OpenBLAS multiplies one
 tile per thread (product/blas_tiles.py). Both read an operand transposed where it lies.
 
-In bfloat16 what goes into a product is rounded while it is packed (product/bfloat16.py). All arrays are float32, and
-neither weights nor results are rounded, nor the bias and its gradient.
+In bfloat16 what goes into a product is rounded while it is packed (product/bfloat16.py). All arrays are float32: the
+weights, the results, the bias and its gradient are not rounded.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
 from tinygrad_gpt.kernels.numba.machine.layout import STRIP, check_dy, not_ours, rows
 from tinygrad_gpt.kernels.numba.product import bfloat16, blas
@@ -31,13 +24,6 @@ else:  # linear is left to the reference then (see why_not), but gelu_linear has
     from tinygrad_gpt.kernels.numba.product.blas import numpy_product as product
 
 
-class Saved(NamedTuple):
-    x: Array  # (..., C_in)
-    weight: Array  # (C_out, C_in)
-    has_bias: bool
-    precision: str
-
-
 def why_not(x, weight, bias=None):
     if not AVX_512 and not blas.AVAILABLE:
         return "this NumPy has no OpenBLAS that kernels can call; np.matmul runs instead"
@@ -50,19 +36,15 @@ def why_not_rounded(x, weight, bias=None):
     return None
 
 
-def forward(x, weight, bias=None):
-    return forward_in("float32", x, weight, bias)
-
-
-def forward_in(precision, x, weight, bias=None):
-    """`forward` with products in this precision: "bfloat16", or "float32" for products of x's own dtype."""
+def forward(x, weight, bias=None, *, precision="float32"):
+    """precision: of the products, "bfloat16", or "float32" for those of x's own dtype."""
     c_out, c_in = weight.shape
     x_rows = rows(x, c_in)  # (..., C_in) -> (R, C_in)
     if precision == "float32" and len(x_rows) <= FEW:
         y = few_rows(x_rows, np.ascontiguousarray(weight), bias)
     else:
         y = product_in(precision)(x_rows, False, weight, True, bias)  # (R, C_in) @ (C_in, C_out) -> (R, C_out)
-    return y.reshape((*x.shape[:-1], c_out)), Saved(x, weight, bias is not None, precision)
+    return y.reshape((*x.shape[:-1], c_out)), (x, weight, bias is not None, precision)
 
 
 def product_in(precision):

@@ -1,6 +1,2 @@
-"""Parts of attention.py and attention.cu.
-
-backward.py   the gradients
-one_query.py  attention of a few queries, for generating
-shared.py     what the three attention kernels share: what forward saves, sizes of tiles, arguments
-"""
+"""Parts of attention.py and attention.cu: backward.py, the gradients; one_query.py, attention of a few queries, for
+generating; shared.py, what the three share: sizes of tiles, arguments, what forward saves."""

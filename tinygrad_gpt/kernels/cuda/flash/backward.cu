@@ -99,8 +99,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) dk_dv(
 #pragma unroll
                 for (int x = 0; x < 16; x++) {
                     const int e = x / 8, across = 8 * lane_t() + x % 8;
-                    real& score = s[r][0].x[x % 8 / 2][2 * e + x % 2];
-                    real& gradient = ds[r][0].x[x % 8 / 2][2 * e + x % 2];
+                    real &score = s[r][0].at(e, x % 8), &gradient = ds[r][0].at(e, x % 8);
                     const int j = j_first + 16 * r + 8 * e + lane_g();
                     score = weight_and_gradient(scores, all_seen, i_first + across, j, scale, tile_lse[32 * n + across],
                                                 tile_dot[32 * n + across], score, gradient);
@@ -169,7 +168,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) dq(
                 for (int x = 0; x < 16; x++) {
                     const int e = x / 8, i = i_first + 16 * r + 8 * e + lane_g(), j = j_first + 8 * lane_t() + x % 8;
                     weight_and_gradient(scores, all_seen, i, j, scale, row_lse[r][e], row_dot[r][e],
-                                        s[r][0].x[x % 8 / 2][2 * e + x % 2], ds[r][0].x[x % 8 / 2][2 * e + x % 2]);
+                                        s[r][0].at(e, x % 8), ds[r][0].at(e, x % 8));
                 }
                 ds_left[r] = as_left(ds[r][0]);
             }

@@ -27,27 +27,20 @@ template <typename T> __device__ inline T warp_max(T x) {
     return x;
 }
 
-// The sum over all threads of a block, for every one of them. Blocks are of whole warps, 32 at most.
-template <typename T> __device__ inline T block_sum(T x) {
+// What `over_warp` makes of a warp's numbers, for all threads of a block, which every one of them gets. Blocks are of
+// whole warps, 32 at most; `idle` stands for those that are not there.
+template <typename T, typename F> __device__ inline T over_block(T x, T idle, F over_warp) {
     __shared__ T of_warp[WARP];
     const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
-    x = warp_sum(x);
+    x = over_warp(x);
     __syncthreads();  // all have read of_warp in an earlier call
     if (lane == 0) of_warp[warp] = x;
     __syncthreads();
-    return warp_sum(lane < warps ? of_warp[lane] : T(0));
+    return over_warp(lane < warps ? of_warp[lane] : idle);
 }
 
-// The largest over all threads of a block. NaN is passed over.
-template <typename T> __device__ inline T block_max(T x) {
-    __shared__ T of_warp[WARP];
-    const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
-    x = warp_max(x);
-    __syncthreads();
-    if (lane == 0) of_warp[warp] = x;
-    __syncthreads();
-    return warp_max(of_warp[lane < warps ? lane : 0]);
-}
+template <typename T> __device__ inline T block_sum(T x) { return over_block(x, T(0), warp_sum<T>); }
+template <typename T> __device__ inline T block_max(T x) { return over_block(x, x, warp_max<T>); }  // x is not NaN
 
 // --- bfloat16 --------------------------------------------------------------------------------------------------------
 //

@@ -52,6 +52,7 @@ def pack(c: int, *arrays: Array) -> int:
     return wide if c % wide == 0 and all([a is None or a.data.ptr % 16 == 0 for a in arrays]) else 1
 
 
-def row_threads(c: int) -> tuple[int, int]:
-    """(threads for a row of c numbers, rows for a block), for kernels that go through a row in a loop."""
-    return (WARP, 8) if c <= 1024 else (256, 1)
+def over_rows(r: int, c: int) -> tuple[int, tuple[int, int]]:
+    """(blocks, (threads for a row, rows for a block)) for kernels that go through each of r rows of c in a loop."""
+    threads = (WARP, 8) if c <= 1024 else (256, 1)
+    return blocks_for(r, threads[1]), threads

@@ -1,7 +1,7 @@
 // What kernels share that work on rows of c numbers.
 //
 // Each row is given to the threads of equal threadIdx.y: one warp where rows are short, which needs no barrier, so that a
-// block has several rows; else all threads of a block (layout.row_threads).
+// block has several rows; else all threads of a block (layout.over_rows).
 //
 // They load and store PACK numbers at once: 16 bytes, the most that one instruction can, where all rows begin at an
 // address that is a multiple of it; else one number at a time. And since loads don't wait for each other, a thread asks

@@ -47,7 +47,10 @@ constexpr int WORDS = 8 / PER_WORD;         // that hold 8 numbers
 constexpr int CHUNK = 16 / sizeof(Word);    // words in 16 bytes, the most that a thread reads at once
 constexpr int SLABS = DEPTH / 32;
 
-struct Piece { real x[4][4] = {}; };   // x[h][2 e + c]: row g + 8 e, column 8 t + 2 h + c
+struct Piece {
+    real x[4][4] = {};  // x[h][2 e + c]: row g + 8 e, column 8 t + 2 h + c
+    __device__ real& at(int e, int n) { return x[n / 2][2 * e + n % 2]; }  // row g + 8 e, column 8 t + n
+};
 struct Left { Word x[2][WORDS]; };     // a Piece as a left operand: rows g and g + 8
 struct alignas(16) Chunk { Word x[CHUNK]; };
 struct alignas(16) Four { real x[4]; };

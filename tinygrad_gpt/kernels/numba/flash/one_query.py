@@ -1,10 +1,7 @@
 """Attention of one query per head: a new token looks at the keys and values in the cache.
 
-    one_query(q (B, H, 1, D), k (B, H, T, D), v (B, H, T, D), shown (B, H, 1, T), has_mask, scale,
-              y (B, H, 1, D), lse (B, H, 1))
-
 It computes the numbers of attention.py without tiles, which pay when many queries share a key. A single query reads
-every key and value once, where it lies. y and lse are written.
+every key and value once, where it lies.
 
         s_j = scale q·k_j,    p_j = exp(s_j - max s),    y = Σ_j p_j v_j / Σ_j p_j,    lse = max s + log Σ_j p_j
 
@@ -21,12 +18,6 @@ from tinygrad_gpt.kernels.numba.machine.layout import ALONE, as_contiguous
 from tinygrad_gpt.kernels.numba.machine.vector_math import exp, row_max
 
 
-def one_query(q, k, v, shown, has_mask, scale, y, lse):
-    """Write y and lse; see the top of this file. T >= 1, and rows of q, k, v and y are contiguous. `shown` counts if
-    has_mask."""
-    _one_query(k, v, q, shown, has_mask, scale, y, lse)
-
-
 @kernel(
     lambda f: (
         *[read(f, "B H T D", "A")] * 2, read(f, "B H 1 D", "A"), read(types.boolean, "B H 1 T", "A"), types.boolean,
@@ -34,7 +25,8 @@ def one_query(q, k, v, shown, has_mask, scale, y, lse):
     ),
     alone_below=ALONE,
 )  # fmt: skip
-def _one_query(share, k, v, q, shown, has_mask, scale, y, lse):
+def one_query(share, k, v, q, shown, has_mask, scale, y, lse):
+    """Writes y and lse. T >= 1, and rows of q, k, v and y are contiguous. `shown` counts if has_mask."""
     b, h = q.shape[:2]
     for head in my_part(share, b * h):
         bi, hi = head // h, head % h

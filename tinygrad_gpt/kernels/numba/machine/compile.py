@@ -8,13 +8,12 @@
     scale_rows(x, y, 0.5)                # all threads run it, each with its own share
 
 Each kernel states its argument types, for a float type `f` that is float32 in training and float64 in gradient checks.
-One source serves both, and is compiled for the dtype of the first array when a call first brings it. Stated types do
-more than inform the reader. Without them Numba would compile a kernel again for each combination of layouts that it
-meets (a read-only array, an array that happens to be contiguous), and a newcomer would wait for every one.
+One source serves both, and is compiled for the dtype of the first array when a call first brings it. Without stated
+types Numba would compile a kernel again for each combination of layouts that it meets (a read-only array, an array that
+happens to be contiguous), and a newcomer would wait for every one.
 
-Sizes that have one letter must be equal. Compiled code follows an index wherever it points: with a weight of other
-sizes than it expects, a kernel would read and write memory that belongs to others. So each call first compares the
-sizes (in machine code, where it costs next to nothing), and raises ValueError if they don't fit.
+Sizes that have one letter must be equal: compiled code follows an index wherever it points, into others' memory too.
+Each call first compares them (in machine code, where it costs next to nothing), and raises ValueError if they differ.
 
 Floating-point rules. `error_model="numpy"`: division by zero gives inf, since Python's check for it keeps loops from
 being vectorised. Sums may be reordered and products contracted to fused multiply-adds, which vectorising needs. But nan
@@ -101,11 +100,9 @@ class CannotCompile(RuntimeError):  # noqa: N818 - it says what Numba cannot do
 
 
 class Kernel:
-    """A function that all threads run, compiled; see the top of this file.
+    """A function that all threads run, compiled; see the top of this file, and `kernel` for dtypes and alone_below.
 
-    arguments    function from Numba's float32 or float64 to the tuple of arguments: Numba types, or Sized
-    dtypes       those that the first argument may have
-    alone_below  elements of the first argument: with fewer, the calling thread does all the work
+    arguments  function from Numba's float32 or float64 to the tuple of arguments: Numba types, or Sized
     """
 
     def __init__(self, function: Callable, arguments: Callable, dtypes: tuple, alone_below: int = 0):
@@ -240,8 +237,7 @@ def _content_of_all_sources() -> str:
     """A hash of all kernel sources, by which Numba's cache on disk is valid only for these very sources.
 
     By default a cached kernel is valid while its own file keeps its time and size. But its code also comes from helpers
-    in other files, and packages are installed with times that don't change between releases. After an edit of a helper,
-    or an upgrade, the old code would run.
+    in other files, and the files of two releases may carry the same times.
     """
     digest = hashlib.sha256()
     folder = pathlib.Path(__file__).parents[1]

@@ -7,10 +7,7 @@ in part: then every start would end in an error, or run damaged code. So
 - each file begins with a hash of the rest; what does not match it is compiled again, and written over;
 - what cannot be written stays in memory for this process.
 
-A warning says either once, with the folder's name.
-
-What is on disk is valid for one `stamp`, which the caller chooses. By default a cached function is valid while its own
-file stays the same; but kernels are also made of helpers in other files.
+A warning says either once, with the folder's name. What is on disk is valid for one `stamp`, the caller's.
 """
 
 import contextlib

@@ -1,9 +1,8 @@
 """Run one kernel over many arrays, for what is done to every parameter of a model.
 
 A launch for each parameter would cost more than the work on a small one, and leave threads idle at the end of each. So
-a kernel gets the addresses of all arrays, and a table of pieces of about equal size, which its threads share out.
-
-An address has no size, dtype or lock. So the arrays are checked before they become addresses.
+a kernel gets the addresses of all arrays, and a table of pieces of about equal size, which its threads share out. An
+address has no size, dtype or lock: the arrays are checked before they become addresses.
 """
 
 import ctypes

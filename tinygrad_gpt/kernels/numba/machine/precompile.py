@@ -1,8 +1,7 @@
 """Compile all kernels in processes of their own, side by side, into Numba's cache on disk.
 
-A process that needs a kernel which is not on disk yet has all of them made this way (`make_all`) and then loads them,
-instead of compiling the one itself: the cores work side by side, and the first step comes sooner. Each process runs
-make_kernels.py.
+A process that needs a kernel which is not on disk yet has all of them made this way, by make_kernels.py, and then loads
+them: the cores work side by side, and the first step comes sooner.
 """
 
 import os

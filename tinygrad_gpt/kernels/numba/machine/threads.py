@@ -1,11 +1,9 @@
 """How the threads of this package and those of NumPy share the cores.
 
-NumPy's matrix product runs on a pool of threads of its own (OpenBLAS's), Numba's kernels on another. A thread that has
-finished its part spins for a while, waiting for more, before it sleeps. So after each matrix product one pool would
-spin on the cores that the other wants, and a small GPT would train several times slower than it could.
-
-So there is one pool, Numba's. Matrix products are kernels like all others: our own, or tiles for which each thread
-calls NumPy's OpenBLAS, which computes in the calling thread (product/). OpenBLAS's own threads never wake.
+There is one pool of threads, Numba's. OpenBLAS, behind NumPy's matrix product, has another. A thread that has finished
+its part spins for a while, waiting for more, before it sleeps: with two pools, one would spin on the cores that the
+other wants, and a small GPT would train several times slower. So matrix products are kernels too: our own, or tiles for
+which each thread calls OpenBLAS, which computes in the calling thread (product/).
 
 OpenBLAS has one number of threads for the whole process. It is set to one when the first kernel loads, unless the user
 set it (OPENBLAS_NUM_THREADS). From then on `np.matmul` elsewhere in the program, the reference ops included, runs on
@@ -13,18 +11,17 @@ one core; `threadpoolctl.threadpool_limits(n, "blas")` sets it back. (Setting it
 it is worse: in some processes two of our threads then shared a core.)
 
 How long a thread waits awake. On Linux Numba's pool is OpenMP's, whose threads spin while they wait for the next
-kernel. On a busy machine (a browser, another training run) a thread that spins keeps another, which has work, off the
-core. SPINS turns bridge the gap between most kernels of a training step; after them a thread sleeps. More of them make
-steps a little faster on an idle machine and much slower on a busy one; many fewer, and a thread takes longer to wake
-than a small kernel to run. OMP_WAIT_POLICY and GOMP_SPINCOUNT, if set, stay as they are.
+kernel. SPINS turns bridge the gap between most kernels of a training step. More of them make steps a little faster on
+an idle machine and much slower on a busy one, where a thread that spins keeps one with work off the core; many fewer,
+and a thread takes longer to wake than a small kernel to run.
 
-How many threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS, if set, else one for each core that this process may use.
-Numba keeps that number for each of Python's threads, so each begins with it. Kernels give the same bits on any number
-of threads, except OpenBLAS's tiles, which follow that number.
+How many threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS, if set, else one for each core that this process may use. Numba
+keeps that number for each of Python's threads. Kernels give the same bits on any number of threads, except OpenBLAS's
+tiles, which follow that number.
 
 One team at a time. Python's threads may call kernels side by side. The first has the pool; any other computes alone, in
-its own thread. More would not be faster, as the cores are at work, and one of Numba's pools (workqueue, for systems
-without OpenMP) ends the process when two threads use it at once. A thread computes alone also
+its own thread: the cores are at work anyhow, and one of Numba's pools (workqueue, for systems without OpenMP) ends the
+process when two threads use it at once. A thread computes alone also
 
 - in a process that was forked from one with a pool, as multiprocessing's and a DataLoader's workers are on Linux: a
   fork copies memory and one thread, and the copy would wait for threads that it does not have;
@@ -47,13 +44,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))  # read when OpenMP loads, which is when Numba's pool starts
 
 
-class _Here(threading.local):
-    """What is known about the current thread."""
-
-    has_begun = False
-
-
-_here = _Here()
+_here = threading.local()  # has_begun: whether this thread has its number from Numba
 _pool = threading.Lock()  # held by the thread whose kernel runs on the pool
 _is_started = _is_forked = False
 _why_alone: str | None = None  # why Numba has no threads to offer
@@ -88,7 +79,7 @@ def count() -> int:
     """How many threads share the work of a kernel that this thread calls, if it gets the pool (see `take`)."""
     if _why_alone is not None:
         return 1
-    if not _here.has_begun:
+    if not hasattr(_here, "has_begun"):
         if _is_forked:  # and numba's locks may be held by a thread that this process does not have
             return _wanted()
         _here.has_begun = True

@@ -3,8 +3,6 @@ AVX-512, where a call into the C library takes them one by one.
 
     exp(x)            float32 within 1e-7 of the true value (relative), float64 within 3e-16; 0 below
                       2^-125 (2^-1021), inf where it overflows, nan for nan
-    sigmoid(x)        1 / (1 + exp(-x))
-    row_max(x, n)     the largest of x[:n], without nan
 
 Deriving exp. Split the exponent into a whole number of octaves and a rest,
 

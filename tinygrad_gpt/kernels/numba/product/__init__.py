@@ -1,12 +1,7 @@
-"""Matrix products.
+"""Matrix products, of linear layers and others. ladder.py explains them: seven products, each faster than the last.
 
-packed.py              the product of linear layers, made of packed tiles
-few_rows.py            the product of a few rows with a weight, for generating
-tile.py                work on tiles, which lie in the cache
-registers.py           vector instructions by hand: a product in registers, a square transposed in registers
-blas.py                NumPy's own product, callable from inside a kernel
-blas_tiles.py          the product of linear layers where packed.py is slower: BLAS's, one tile for each thread
-bfloat16.py            the product of bfloat16 numbers
-bfloat16_registers.py  its innermost steps
-ladder.py              seven products, each faster than the one before: to read, and to measure
+packed.py, tile.py, registers.py       the product of linear layers, from its tiles down to vector instructions
+blas_tiles.py, blas.py                 the same where there is no AVX-512: NumPy's BLAS, one tile for each thread
+bfloat16.py, bfloat16_registers.py     the product of bfloat16 numbers, and its innermost steps
+few_rows.py                            the product of a few rows with a weight, for generating
 """

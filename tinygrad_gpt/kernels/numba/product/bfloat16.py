@@ -1,14 +1,10 @@
 """A matrix product of bfloat16 numbers: float32 operands are rounded to them while they are packed, which is to say
 brought, block by block, into the order in which the processor reads them.
 
-    product(a, a_transposed, b, b_transposed, bias)      op(a) @ op(b) + bias
-
 The sum is cut into blocks of DEEP pairs of numbers or fewer. For each block, 16 rows of op(a) and 16 columns of op(b)
 at a time are packed (bfloat16_registers.py), and tiles of the result get the products added. An operand that is
-transposed is read where it lies. Packing costs as much as reading and writing the operands once more; a product of 64
-rows and columns saves several times that.
-
-packed.py packs one operand, again for each tile. Here both are rounded, so both are packed, and all tiles share them.
+transposed is read where it lies. packed.py packs one operand, again for each tile. Here both are rounded, so both are
+packed, and all tiles share them.
 
 Three groups of packed columns about fill the first-level cache, and serve one row of blocks after another. The rows of
 a tile lie in the second. No more than WIDE rows and columns are packed at a time, which bounds the memory for it. Where

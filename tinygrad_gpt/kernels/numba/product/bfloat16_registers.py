@@ -1,8 +1,5 @@
 """The innermost steps of a product of bfloat16 numbers: packing operands, adding up products in registers.
 
-    pack_rows, pack_columns        16 rows or columns of an operand -> a group, packed
-    add_products_1, _2, _3         8 rows of the result by 1, 2 or 3 groups of 16 columns
-
 A bfloat16 is the upper half of a float32: sign, 8 bits of exponent, 7 of fraction. It has float32's range at a relative
 precision of 2⁻⁸, and rounding is all that converting takes; packing does it. Two of them that follow one another along
 the sum are packed as a pair, a word of 32 bits, the first in its lower half. The dot product of AVX512_BF16 adds both
@@ -10,9 +7,8 @@ products of 16 pairs to 16 float32 sums in one instruction, twice the work of a 
 
 The packed form is (groups, pairs, LANES): pair p of row (or column) LANES g + l is packed[g, p, l]. The 16 pairs that
 an instruction takes are neighbours, and the sum runs straight through memory. The result's block stays in registers
-meanwhile: 24 of the 32 registers hold its 8 x 48 numbers. Each vector of columns, once loaded, serves 8 instructions.
-(K. Goto and R. van de Geijn, "Anatomy of high-performance matrix multiplication", 2008, explain blocking for registers
-and caches.)
+meanwhile (registers.py says why): 24 of the 32 hold its 8 x 48 numbers. Each vector of columns, once loaded, serves 8
+instructions.
 
 The steps are written in LLVM's own words, through llvmlite, since Numba has none for these instructions. They take
 numbers below 2⁻¹²⁶ for 0. A nan stays a nan.

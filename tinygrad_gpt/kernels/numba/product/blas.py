@@ -4,8 +4,6 @@ NumPy's wheels bring OpenBLAS along, already loaded when this file is. We look u
 them known to Numba's linker under names of our own, so that compiled kernels call them directly and can be cached on
 disk: a cached kernel remembers the name, and each process gives the name its address.
 
-    gemm(m, n, k, a, lda, a_transposed, b, ldb, b_transposed, beta, c, ldc)     c = a @ b + beta c
-
 Where NumPy was built on something else (Accelerate on macOS, MKL in conda), the functions are not found, `AVAILABLE` is
 False, and kernels that need them leave their op to the reference, which is NumPy's `@`.
 

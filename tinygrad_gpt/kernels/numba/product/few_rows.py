@@ -1,7 +1,5 @@
 """The product of a few rows with a weight: what a linear layer does when a model writes one token after another.
 
-    y = few_rows(x (R, C_in), weight (C_out, C_in), bias (C_out,))      y = x weightᵀ + bias (R, C_out)
-
 With one row, or a few sequences side by side, the time goes into reading the weight from memory, and each of its
 numbers serves R products only. So the weight is read once, where it lies; a large matrix product copies it into another
 order first. It is cut into quarters that are read side by side, each from its first row to its last. A core then waits
@@ -21,7 +19,7 @@ FEW = 8  # rows; with more, a matrix product that reorders the weight first is f
 
 
 def few_rows(x, weight, bias):
-    """See the top of this file; x and weight contiguous, bias may be None."""
+    """y = x weightᵀ + bias; x (R, C_in) and weight (C_out, C_in) contiguous, bias (C_out,) or None -> (R, C_out)."""
     y = np.empty((len(x), len(weight)), x.dtype)
     bias = np.zeros(len(weight), x.dtype) if bias is None else np.ascontiguousarray(bias)
     _few_rows(weight, x, bias, y)

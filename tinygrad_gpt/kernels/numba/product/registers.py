@@ -1,7 +1,7 @@
 """Vector instructions by hand: the two inner loops that a compiler doesn't find by itself.
 
-    multiply(...)     a block of c in registers: c[:4, :n] = start + a[:4, :k] @ b[:k, :n]
-    transpose(...)    LANES rows of LANES numbers, turned in registers
+    multiply_1 ... 4  a block of c in registers: c[:4, :n] = start + a[:4, :k] @ b[:k, :n]
+    transpose         LANES rows of LANES numbers, turned in registers
 
 Both are built for LLVM (the compiler behind Numba) as vectors of LANES numbers, so they run on any processor. What the
 processor has decides how large vectors and blocks are. Both work on a place (`at`): where an array's element is, and

@@ -1,9 +1,5 @@
 """Work on tiles: small matrices that lie in the cache, given by the place of their first element (registers.at).
 
-    multiply(c, start, a, b, m, k, n)      c[:m, :n] = start[:m, :n] + a[:m, :k] @ b[:k, :n]
-    transpose_tile(x, rows, columns, out)      out[:columns, :rows] = x[:rows, :columns].T
-    copy_tile(x, rows, columns, out)          out[:rows, :columns] = x[:rows, :columns]
-
 Rows are contiguous, except those of `a`, which may be the transpose of any matrix: its numbers are read one by one.
 """
 
