@@ -61,7 +61,8 @@ def test_every_setting_is_an_option_and_reaches_the_run(run, tmp_path):
             options += [option_name(name), str(value)]
     assert run("train", "text.txt", "--preset", "tiny", "--out", "run", *options)[0] == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
-    assert config["model"] | config["train"] == given | {"corpus": "text.txt", "from_": ""}
+    known = {"name": "next-token", "corpus": "text.txt", "from_": ""}
+    assert config["model"] | config["task"] | config["train"] == given | known
 
 
 def test_help_groups_the_settings(run, monkeypatch):
@@ -150,7 +151,7 @@ def test_a_run_folder_that_exists(run, trained):
 
 def test_a_run_is_no_text(run, trained):
     """Whoever forgets --resume does not train on the run's own files."""
-    assert_one_line_error(run("train", "run", *SMALL), "run is a run folder, no text", "--resume run")
+    assert_one_line_error(run("train", "run", *SMALL), "run is a run folder, not a text", "--resume run")
 
 
 def test_resume_with_other_settings(run, trained):
