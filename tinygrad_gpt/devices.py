@@ -118,9 +118,6 @@ def _memory_of_the_cpu() -> int | None:
     return min(built_in, int(share)) if share.isdecimal() else built_in
 
 
-# --- GPUs --------------------------------------------------------------------------------------------------------
-
-
 @cache
 def why_no_gpu() -> str | None:
     """Why no GPU can be used, and what to do about it, in a line; None if one can be used."""

@@ -45,9 +45,8 @@ class LibraryTokenizer(Tokenizer):
             raise UserError(f"the tokenizer has {self.vocab_size} tokens, but none with id {written.index(None)}")
         self._bytes_of = self._bytes_of_tokens(written)
 
-    @staticmethod
     @abstractmethod
-    def _check_kind(content: dict) -> None:
+    def _check_kind(self, content: dict) -> None:
         """Raise UserError for a tokenizer.json of another kind, or one that gives a text different ids each time."""
 
     @abstractmethod

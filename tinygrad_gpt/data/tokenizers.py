@@ -11,6 +11,7 @@ written in the library's format too, as words of one character each.
 
 import codecs
 import hashlib
+import itertools
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -119,9 +120,8 @@ class CharTokenizer(Tokenizer):
     def from_corpus(cls, corpus) -> "CharTokenizer":
         """The tokenizer that knows every character of both parts of a corpus (read in chunks)."""
         characters: set[str] = set()
-        for part in (corpus.train(), corpus.val()):
-            for chunk in part:
-                characters.update(chunk)
+        for chunk in itertools.chain(corpus.train(), corpus.val()):
+            characters.update(chunk)
         return cls(characters)
 
     def encode(self, text: str) -> np.ndarray:
@@ -168,9 +168,8 @@ class CharTokenizer(Tokenizer):
         """Read a tokenizer.json that `save_pretrained` wrote, or transformers after it. Raises UserError for any other
         tokenizer of words."""
         vocabulary = content["model"].get("vocab")
-        as_written = all(
-            content.get(part) == _BY_CHARACTER[part] for part in ("normalizer", "pre_tokenizer", "decoder")
-        )
+        parts = ("normalizer", "pre_tokenizer", "decoder")
+        as_written = all(content.get(part) == _BY_CHARACTER[part] for part in parts)
         if as_written and isinstance(vocabulary, dict) and all(len(word) == 1 for word in vocabulary):
             tokenizer = cls(vocabulary)
             if [vocabulary[character] for character in tokenizer.characters] == list(range(tokenizer.vocab_size)):
