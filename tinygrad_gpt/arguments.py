@@ -65,18 +65,8 @@ def integer(who: str, name: str, value, low: int | None = None, below: int | Non
     return value
 
 
-def number(
-    who: str,
-    name: str,
-    value,
-    low: float | None = None,
-    below: float | None = None,
-    above: float | None = None,
-    most: float | None = None,
-    or_none: bool = False,
-    finite: bool = True,
-):
-    """`value` as an int or float with low <= value < below, or above < value <= most.
+def number(who: str, name: str, value, low=None, below=None, above=None, most=None, or_none=False, finite=True):
+    """`value` as an int or float with low <= value < below, or above < value <= most; None is no bound.
 
     With `or_none`, None is allowed too; without `finite`, infinity too (and nan, if there are no bounds).
     """

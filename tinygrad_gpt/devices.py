@@ -47,9 +47,8 @@ class Device:
 
     def as_strided(self, x, shape, strides):
         """A view of the memory of x, an array on this device, with the given shape and strides (NumPy's as_strided)."""
-        if self.kind == "cpu":
-            return np.lib.stride_tricks.as_strided(x, shape, strides)
-        return _cupy().lib.stride_tricks.as_strided(x, shape, strides)
+        library = np if self.kind == "cpu" else _cupy()
+        return library.lib.stride_tricks.as_strided(x, shape, strides)
 
     def synchronize(self) -> None:
         """Wait for all work of the device, on every stream. (The GPU computes while Python continues.)"""
@@ -93,11 +92,6 @@ def device(name: "str | Device") -> Device:
         if name == "cuda":
             raise UserError(f"the device cuda cannot be used, cpu can: {reason}")
     return Device("cpu")
-
-
-def usable() -> tuple[Device, ...]:
-    """The CPU, and the GPU if one can be used."""
-    return tuple(dict.fromkeys((device("cpu"), device("auto"))))
 
 
 def is_device_name(name) -> bool:

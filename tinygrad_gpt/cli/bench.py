@@ -65,11 +65,8 @@ def median_ms(function: Callable[[], object], seconds: float | None = None) -> f
     return statistics.median(times)
 
 
-# --- what is measured: (what, size, milliseconds, speed) ---------------------------------------------------------
-
-
 def training_step(settings) -> tuple[str, str, float, str]:
-    """The trainer's own step, on random characters."""
+    """What is measured, its size, milliseconds and speed: the trainer's own step, on random characters."""
     vocabulary = settings.task.bpe_vocab if settings.task.tokenizer == "bpe" else CHARACTERS
     config, train = settings.gpt_config(vocabulary), settings.train
     stream = np.random.default_rng(0).integers(vocabulary, size=100_000).astype(np.uint16)

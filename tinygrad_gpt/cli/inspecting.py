@@ -69,14 +69,14 @@ def info():
 
     console = Console(highlight=False)
     table = Table(show_header=False, box=None)
-    shown = facts("tinygrad-gpt", "numpy", "numba", "safetensors", "tokenizers", "matplotlib")
-    shown["GPU"] = devices.describe_gpu()
-    shown["data folder"] = str(data_folder() or "not set (environment variable TINYGRAD_GPT_DATA)")
-    shown["cache"] = str(cache_folder())
-    for name, value in shown.items():
+    rows = facts("tinygrad-gpt", "numpy", "numba", "safetensors", "tokenizers", "matplotlib")
+    rows["GPU"] = devices.describe_gpu()
+    rows["data folder"] = str(data_folder() or "not set (environment variable TINYGRAD_GPT_DATA)")
+    rows["cache"] = str(cache_folder())
+    for name, value in rows.items():
         table.add_row(name, escape(value))  # [cuda12] is not markup
     console.print(table)
-    for device in devices.usable():
+    for device in dict.fromkeys((devices.device("cpu"), devices.device("auto"))):  # the GPU too, if one can be used
         table = Table("op", "runs", "why not the others", title=f"versions, on float32 arrays on {device.title}")
         with compiling.watched_by(lambda: console.print(COMPILING)):  # kernels are compiled to see that they run
             for op, version, why in versions_on(device):
@@ -88,13 +88,22 @@ def facts(*packages: str) -> dict[str, str]:
     """Facts about the machine: system, versions of these packages, processor, BLAS, threads."""
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # that it may use
+    no_kernels, no_rounding = registry.no_kernels("cpu"), registry.cannot_round("bfloat16")
+    if no_kernels is None:
+        from tinygrad_gpt.kernels.numba.machine import threads
+
+        how = threads.describe()
+    else:
+        how = {"threads": f"NumPy's, for the reference versions: {no_kernels}"}
     return {
         "system": f"Python {platform.python_version()}, {platform.platform()}",
         "packages": "  ".join(f"{name} {installed(name) or 'not installed'}" for name in packages),
         "processor": f"{_processor()}, {cores} cores",
         "BLAS": f"{blas['name']} {blas['version']}",
-        **_threads(),
-        "bfloat16": _bfloat16(),
+        **how,
+        "bfloat16": f"no: {no_rounding}"
+        if no_rounding
+        else "dot products found (AVX512_BF16), for train --dtype bfloat16",
     }
 
 
@@ -119,19 +128,3 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
-
-
-def _bfloat16() -> str:
-    """Whether `train --dtype bfloat16` makes a difference on this processor."""
-    reason = registry.cannot_round("bfloat16")
-    return f"no: {reason}" if reason else "dot products found (AVX512_BF16), for train --dtype bfloat16"
-
-
-def _threads() -> dict[str, str]:
-    """Facts about how the kernels use the cores."""
-    reason = registry.no_kernels("cpu")
-    if reason is not None:
-        return {"threads": f"NumPy's, for the reference versions: {reason}"}
-    from tinygrad_gpt.kernels.numba.machine import threads
-
-    return threads.describe()

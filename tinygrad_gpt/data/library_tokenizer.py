@@ -73,7 +73,7 @@ class LibraryTokenizer(Tokenizer):
         """
         library = load_library()
         backend = cls._around(library, library.models.BPE(**cls.model_settings))
-        # The library takes memory for all that it is asked for. A character has at most 4 bytes, each merge takes one.
+        # The library takes memory for all that it is asked for. A character has 4 bytes at most, and a merge joins two.
         most = min(vocab_size, 256 + 5 * corpus.train_characters)
         how = cls._learning(library, vocab_size)
         train_backend(backend, library.trainers.BpeTrainer(vocab_size=most, show_progress=False, **how), corpus.train())

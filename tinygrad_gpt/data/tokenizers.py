@@ -113,7 +113,7 @@ class CharTokenizer(Tokenizer):
         if any("\ud800" <= character <= "\udfff" for character in self.characters):
             raise UserError("a character tokenizer cannot know lone surrogates, which are not characters")
         codes = _code_points(self.characters)
-        self._id_of = np.full(int(codes.max()) + 1, -1, dtype=np.int32)  # code point -> id, -1 for none
+        self._id_of = np.full(int(codes.max()) + 2, -1, dtype=np.int32)  # code point -> id; -1 for none, as at the end
         self._id_of[codes] = np.arange(self.vocab_size)
 
     @classmethod
@@ -130,8 +130,7 @@ class CharTokenizer(Tokenizer):
 
     def _encode(self, text: str, position: int) -> np.ndarray:
         codes = _code_points(text)
-        known = codes < len(self._id_of)
-        ids = np.where(known, self._id_of[np.where(known, codes, 0)], -1)
+        ids = self._id_of[np.minimum(codes, len(self._id_of) - 1)]
         if len(ids) and ids.min() < 0:
             first = int(np.argmin(ids))
             raise UserError(
