@@ -94,6 +94,11 @@ def device(name: "str | Device") -> Device:
     return Device("cpu")
 
 
+def usable() -> tuple[Device, ...]:
+    """The CPU, and the GPU if one can be used."""
+    return tuple(dict.fromkeys((device("cpu"), device("auto"))))
+
+
 def is_device_name(name) -> bool:
     """Whether this is a Device or reads like a device's name. (`device()` may still reject it.)"""
     return isinstance(name, Device) or (isinstance(name, str) and name.partition(":")[0] in NAMES)

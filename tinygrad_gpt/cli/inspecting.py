@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -76,7 +77,7 @@ def info():
     for name, value in rows.items():
         table.add_row(name, escape(value))  # [cuda12] is not markup
     console.print(table)
-    for device in dict.fromkeys((devices.device("cpu"), devices.device("auto"))):  # the GPU too, if one can be used
+    for device in devices.usable():
         table = Table("op", "runs", "why not the others", title=f"versions, on float32 arrays on {device.title}")
         with compiling.watched_by(lambda: console.print(COMPILING)):  # kernels are compiled to see that they run
             for op, version, why in versions_on(device):
@@ -123,8 +124,6 @@ def versions_on(device):
 def _processor() -> str:
     """The processor's name, as the system knows it."""
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.exists() else ""
+    found = re.search("^model name[^:]*:(.*)", text, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()

@@ -55,11 +55,10 @@ def sample(
     _, own, trained = open_model(model, tokenizer, device)
     ids = encode_prompt(own, prompt)
     how = dict(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, stop_token=_stop_token(own, stop))
-    sys.stdout.write(prompt)
+    print(prompt, end="")
     for piece in stream_text(trained, own, ids, tokens, **how):
-        sys.stdout.write(piece)
-        sys.stdout.flush()
-    sys.stdout.write("\n")
+        print(piece, end="", flush=True)
+    print()
 
 
 def evaluate_model(
