@@ -52,9 +52,6 @@ def conversion(value) -> str:
     return "convert with tensor()"
 
 
-# --- numbers -----------------------------------------------------------------------------------------------------
-
-
 def integer(who: str, name: str, value, low: int | None = None, below: int | None = None, or_none: bool = False):
     """`value` as an int with low <= value < below. With `or_none`, None is allowed too."""
     if type(value) is not int:
@@ -68,18 +65,8 @@ def integer(who: str, name: str, value, low: int | None = None, below: int | Non
     return value
 
 
-def number(
-    who: str,
-    name: str,
-    value,
-    low: float | None = None,
-    below: float | None = None,
-    above: float | None = None,
-    most: float | None = None,
-    or_none: bool = False,
-    finite: bool = True,
-):
-    """`value` as an int or float with low <= value < below, or above < value <= most.
+def number(who: str, name: str, value, low=None, below=None, above=None, most=None, or_none=False, finite=True):
+    """`value` as an int or float with low <= value < below, or above < value <= most; None is no bound.
 
     With `or_none`, None is allowed too; without `finite`, infinity too (and nan, if there are no bounds).
     """
@@ -149,9 +136,6 @@ def _range(name: str, low=None, below=None, above=None, most=None) -> str:
     return name + right
 
 
-# --- axes and shapes ---------------------------------------------------------------------------------------------
-
-
 def axis(who: str, value) -> int:
     """`value` as one axis. (Only the op knows whether an array has it.)"""
     if (whole := _whole(value)) is None:
@@ -194,9 +178,6 @@ def _whole_parts(value) -> tuple[int | None, ...]:
     return tuple([_whole(part) for part in parts])
 
 
-# --- texts and paths ---------------------------------------------------------------------------------------------
-
-
 def path(who: str, name: str, value) -> Path:
     """`value`, a str or a path, as a Path."""
     if not isinstance(value, str | os.PathLike):
@@ -214,9 +195,6 @@ def text(who: str, name: str, value) -> str:
     elif isinstance(value, list | tuple):
         hint = ": give one text at a time"
     raise TypeError(f"{who}: expected a str as {name}, got {shown(value)}{hint}")
-
-
-# --- arrays ------------------------------------------------------------------------------------------------------
 
 
 def numeric_array(who: str, values) -> np.ndarray:

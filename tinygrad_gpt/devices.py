@@ -47,9 +47,8 @@ class Device:
 
     def as_strided(self, x, shape, strides):
         """A view of the memory of x, an array on this device, with the given shape and strides (NumPy's as_strided)."""
-        if self.kind == "cpu":
-            return np.lib.stride_tricks.as_strided(x, shape, strides)
-        return _cupy().lib.stride_tricks.as_strided(x, shape, strides)
+        library = np if self.kind == "cpu" else _cupy()
+        return library.lib.stride_tricks.as_strided(x, shape, strides)
 
     def synchronize(self) -> None:
         """Wait for all work of the device, on every stream. (The GPU computes while Python continues.)"""
@@ -116,9 +115,6 @@ def _memory_of_the_cpu() -> int | None:
     except OSError:
         return built_in
     return min(built_in, int(share)) if share.isdecimal() else built_in
-
-
-# --- GPUs --------------------------------------------------------------------------------------------------------
 
 
 @cache

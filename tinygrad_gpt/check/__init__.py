@@ -69,19 +69,16 @@ def check_op(op: str, pair, cases: Iterable | None = None, *, seed: int = 0) -> 
     reported, and its backward is held against its own forward. Never raises for a wrong pair: see Report.
     """
     reference = registry.reference(op)
-    if cases is None:
-        cases = cases_of(op)
     why_not = getattr(pair, "why_not", None) or (lambda *arrays, **settings: None)
     findings, skipped = [], []
-    for case in cases:
+    for case in cases_of(op) if cases is None else cases:
         arrays = tuple(as_float(a, np.float64) for a in case.arrays)
         reason = why_not(*arrays, **case.settings)
         if reason is not None:
             skipped.append((case.name, reason))
             continue
         names = _input_names(reference.forward, len(arrays))
-        kink = getattr(case, "kink", "")
-        check = CaseCheck(case.name, pair, reference, names, arrays, case.settings, seed, kink)
+        check = CaseCheck(case.name, pair, reference, names, arrays, case.settings, seed, getattr(case, "kink", ""))
         with np.errstate(all="ignore"):  # at the edge of a domain one divides by zero; a wrong pair may anywhere
             findings += check.run()
             if why_not(*(as_float(a, np.float32) for a in arrays), **case.settings) is None:

@@ -43,8 +43,7 @@ def gradient_hint(got, expected, with_ones: Callable, named: dict, others: dict)
 def difference_hint(got, expected, named: dict) -> str:
     """A hint about any array that has the right shape and wrong numbers, or ""."""
     for look in (_factor, _transposed, _missing_factor, _missing_term):
-        hint = look(got, expected, named)
-        if hint:
+        if hint := look(got, expected, named):
             return hint
     right = np.abs(got - expected) <= CLOSE * _size(expected)
     count = int(np.sum(right))

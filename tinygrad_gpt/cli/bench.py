@@ -11,11 +11,17 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from tinygrad_gpt.cli.inspecting import facts, versions_on
+from tinygrad_gpt.data import CharTokenizer, TokenSet
+from tinygrad_gpt.devices import device
 from tinygrad_gpt.kernels import compiling, registry
 from tinygrad_gpt.memory import keep_freed_memory
-from tinygrad_gpt.models.gpt import count_parameters
+from tinygrad_gpt.models.gpt import GPT, count_parameters
 from tinygrad_gpt.random_stream import normal
-from tinygrad_gpt.train.reporter import thousands
+from tinygrad_gpt.tasks.next_token import NextToken
+from tinygrad_gpt.train.reporter import COMPILING, thousands
+from tinygrad_gpt.train.text_settings import resolve
+from tinygrad_gpt.train.trainer import Trainer
 
 SECONDS = 3.0  # for each number
 CHARACTERS = 65  # of tiny Shakespeare
@@ -30,11 +36,6 @@ def bench(
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
-
-    from tinygrad_gpt.cli.inspecting import facts, versions_on
-    from tinygrad_gpt.devices import device
-    from tinygrad_gpt.train.reporter import COMPILING
-    from tinygrad_gpt.train.text_settings import resolve
 
     settings = resolve(preset)
     console = Console(highlight=False)
@@ -64,16 +65,8 @@ def median_ms(function: Callable[[], object], seconds: float | None = None) -> f
     return statistics.median(times)
 
 
-# --- what is measured: (what, size, milliseconds, speed) ---------------------------------------------------------
-
-
 def training_step(settings) -> tuple[str, str, float, str]:
-    """The trainer's own step, on random characters."""
-    from tinygrad_gpt.data import CharTokenizer, TokenSet
-    from tinygrad_gpt.models.gpt import GPT
-    from tinygrad_gpt.tasks.next_token import NextToken
-    from tinygrad_gpt.train.trainer import Trainer
-
+    """What is measured, its size, milliseconds and speed: the trainer's own step, on random characters."""
     vocabulary = settings.task.bpe_vocab if settings.task.tokenizer == "bpe" else CHARACTERS
     config, train = settings.gpt_config(vocabulary), settings.train
     stream = np.random.default_rng(0).integers(vocabulary, size=100_000).astype(np.uint16)

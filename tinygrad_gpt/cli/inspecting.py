@@ -2,14 +2,22 @@
 
 import os
 import platform
+import re
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
+from tinygrad_gpt import devices
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.cli.options import DeviceName, PairFiles
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.files.storage import cache_folder, data_folder
+from tinygrad_gpt.kernels import compiling, registry
+from tinygrad_gpt.train.reporter import COMPILING
+from tinygrad_gpt.train.run import installed
+from tinygrad_gpt.train.user_ops import load_pairs
 
 
 def gradcheck(
@@ -21,15 +29,11 @@ def gradcheck(
 
     Versions that round to bfloat16 or TF32 are left out: their rounding is larger than the differences.
     """
-    import numpy as np
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    from tinygrad_gpt import devices
     from tinygrad_gpt.check import OnDevice, check_op
-    from tinygrad_gpt.kernels import registry
-    from tinygrad_gpt.train.user_ops import load_pairs
 
     pairs = load_pairs(with_ or [])
     names = ops or ([] if pairs else registry.op_names())
@@ -64,21 +68,16 @@ def info():
     from rich.markup import escape
     from rich.table import Table
 
-    from tinygrad_gpt.devices import describe_gpu, usable
-    from tinygrad_gpt.files.storage import cache_folder, data_folder
-    from tinygrad_gpt.kernels import compiling
-    from tinygrad_gpt.train.reporter import COMPILING
-
     console = Console(highlight=False)
     table = Table(show_header=False, box=None)
-    shown = facts("tinygrad-gpt", "numpy", "numba", "safetensors", "tokenizers", "matplotlib")
-    shown["GPU"] = describe_gpu()
-    shown["data folder"] = str(data_folder() or "not set (environment variable TINYGRAD_GPT_DATA)")
-    shown["cache"] = str(cache_folder())
-    for name, value in shown.items():
+    rows = facts("tinygrad-gpt", "numpy", "numba", "safetensors", "tokenizers", "matplotlib")
+    rows["GPU"] = devices.describe_gpu()
+    rows["data folder"] = str(data_folder() or "not set (environment variable TINYGRAD_GPT_DATA)")
+    rows["cache"] = str(cache_folder())
+    for name, value in rows.items():
         table.add_row(name, escape(value))  # [cuda12] is not markup
     console.print(table)
-    for device in usable():
+    for device in devices.usable():
         table = Table("op", "runs", "why not the others", title=f"versions, on float32 arrays on {device.title}")
         with compiling.watched_by(lambda: console.print(COMPILING)):  # kernels are compiled to see that they run
             for op, version, why in versions_on(device):
@@ -88,28 +87,30 @@ def info():
 
 def facts(*packages: str) -> dict[str, str]:
     """Facts about the machine: system, versions of these packages, processor, BLAS, threads."""
-    import numpy as np
-
-    from tinygrad_gpt.train.run import installed
-
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # that it may use
+    no_kernels, no_rounding = registry.no_kernels("cpu"), registry.cannot_round("bfloat16")
+    if no_kernels is None:
+        from tinygrad_gpt.kernels.numba.machine import threads
+
+        how = threads.describe()
+    else:
+        how = {"threads": f"NumPy's, for the reference versions: {no_kernels}"}
     return {
         "system": f"Python {platform.python_version()}, {platform.platform()}",
         "packages": "  ".join(f"{name} {installed(name) or 'not installed'}" for name in packages),
         "processor": f"{_processor()}, {cores} cores",
         "BLAS": f"{blas['name']} {blas['version']}",
-        **_threads(),
-        "bfloat16": _bfloat16(),
+        **how,
+        "bfloat16": f"no: {no_rounding}"
+        if no_rounding
+        else "dot products found (AVX512_BF16), for train --dtype bfloat16",
     }
 
 
 def versions_on(device):
     """(op, version that runs on a typical float32 input on the device, why those before it do not) for every op."""
-    import numpy as np
-
     from tinygrad_gpt.cases import cases
-    from tinygrad_gpt.kernels import registry
 
     for op in registry.op_names():
         case = cases(op)[0]
@@ -123,28 +124,6 @@ def versions_on(device):
 def _processor() -> str:
     """The processor's name, as the system knows it."""
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def _bfloat16() -> str:
-    """Whether `train --dtype bfloat16` makes a difference on this processor."""
-    from tinygrad_gpt.kernels import registry
-
-    reason = registry.cannot_round("bfloat16")
-    return f"no: {reason}" if reason else "dot products found (AVX512_BF16), for train --dtype bfloat16"
-
-
-def _threads() -> dict[str, str]:
-    """Facts about how the kernels use the cores."""
-    from tinygrad_gpt.kernels import registry
-
-    reason = registry.no_kernels("cpu")
-    if reason is not None:
-        return {"threads": f"NumPy's, for the reference versions: {reason}"}
-    from tinygrad_gpt.kernels.numba.machine import threads
-
-    return threads.describe()
+    text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.exists() else ""
+    found = re.search("^model name[^:]*:(.*)", text, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()

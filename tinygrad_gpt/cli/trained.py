@@ -10,7 +10,16 @@ import typer
 
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.cli.options import DeviceName, ModelPath, TokenizerPath
+from tinygrad_gpt.cli.shared import download_progress
+from tinygrad_gpt.data import open_corpus, prepare_tokens
+from tinygrad_gpt.data.text_files import count_words
 from tinygrad_gpt.errors import UserError, command
+from tinygrad_gpt.generate.text import encode_prompt, stream_text
+from tinygrad_gpt.models.hf.pretrained import save_pretrained
+from tinygrad_gpt.tasks.perplexity import evaluate, evaluate_sliding
+from tinygrad_gpt.train.reporter import make_reporter, reading_bar
+from tinygrad_gpt.train.run_folder import is_new
+from tinygrad_gpt.train.trained_model import open_model
 
 BATCH_SIZE = 4  # where the model's own batch size is unknown
 
@@ -32,17 +41,13 @@ def sample(
         ),
     ] = None,
     seed: Annotated[
-        int | None,
-        typer.Option(help="seed of the random choices", min=0, show_default="a new one each time"),
+        int | None, typer.Option(help="seed of the random choices", min=0, show_default="a new one each time")
     ] = None,
     stop: Annotated[str | None, typer.Option(help="stop after this token, given as text", show_default="never")] = None,
     tokenizer: TokenizerPath = None,
     device: DeviceName = "cpu",
 ):
     """Let a trained model write text."""
-    from tinygrad_gpt.generate.text import encode_prompt, stream_text
-    from tinygrad_gpt.train.trained_model import open_model
-
     if not math.isfinite(temperature):
         raise UserError(f"--temperature should be a finite number, not {temperature}")
     if top_p is not None and not 0 < top_p <= 1:
@@ -50,11 +55,10 @@ def sample(
     _, own, trained = open_model(model, tokenizer, device)
     ids = encode_prompt(own, prompt)
     how = dict(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, stop_token=_stop_token(own, stop))
-    sys.stdout.write(prompt)
+    print(prompt, end="")
     for piece in stream_text(trained, own, ids, tokens, **how):
-        sys.stdout.write(piece)
-        sys.stdout.flush()
-    sys.stdout.write("\n")
+        print(piece, end="", flush=True)
+    print()
 
 
 def evaluate_model(
@@ -82,13 +86,6 @@ def evaluate_model(
     device: DeviceName = "cpu",
 ):
     """Measure a trained model on a validation text: loss, perplexity, bits per byte."""
-    from tinygrad_gpt.cli.shared import download_progress
-    from tinygrad_gpt.data import open_corpus, prepare_tokens
-    from tinygrad_gpt.data.text_files import count_words
-    from tinygrad_gpt.tasks.perplexity import evaluate, evaluate_sliding
-    from tinygrad_gpt.train.reporter import make_reporter, reading_bar
-    from tinygrad_gpt.train.trained_model import open_model
-
     source, own, trained = open_model(model, tokenizer, device)
     settings = source.settings
     if corpus is None and settings is None:
@@ -129,10 +126,6 @@ def export(
     folder: Annotated[Path, typer.Argument(help="the folder to make", show_default=False)],
 ):
     """Write a trained model as a Hugging Face folder, which transformers can load."""
-    from tinygrad_gpt.models.hf.pretrained import save_pretrained
-    from tinygrad_gpt.train.run_folder import is_new
-    from tinygrad_gpt.train.trained_model import open_model
-
     if not is_new(folder):
         raise UserError(f"the folder {folder} exists and is not empty: choose another one")
     source, tokenizer, trained = open_model(model)

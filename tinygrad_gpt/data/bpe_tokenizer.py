@@ -45,8 +45,7 @@ class BPETokenizer(LibraryTokenizer):
         special = dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT)
         return {"tokenizer_class": "GPT2Tokenizer" if is_gpt2 else UNNAMED_CLASS} | special
 
-    @staticmethod
-    def _check_kind(content: dict) -> None:
+    def _check_kind(self, content: dict) -> None:
         """Raise UserError unless encoding leaves the text as it is (no lower case, no space in front) and gives the
         same ids each time (no dropout)."""
         before = content.get("pre_tokenizer") or {}

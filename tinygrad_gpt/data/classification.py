@@ -111,8 +111,7 @@ def _part(folder: Path, part: str) -> Path:
 
 def _rows(path: Path, row_of) -> list[Row]:
     """The row of each line. Raises UserError, naming file and line, for a line without these two."""
-    # Spreadsheets begin a UTF-8 file with a byte order mark.
-    lines = list(io.StringIO("".join(read_text(path)).removeprefix("\ufeff")))
+    lines = list(io.StringIO("".join(read_text(path))))
     how = {} if path.suffix.lower() == ".csv" else {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
     table, rows = csv.reader(lines, **how), []
     number, begin = 1, 1  # the lines where the next row and this one begin: a .csv's row may have several

@@ -42,8 +42,7 @@ class GPT1Tokenizer(LibraryTokenizer):
     def _for_transformers(self) -> dict[str, str]:
         return {"tokenizer_class": "OpenAIGPTTokenizer", "unk_token": UNKNOWN}
 
-    @staticmethod
-    def _check_kind(content: dict) -> None:
+    def _check_kind(self, content: dict) -> None:
         model = content.get("model") or {}
         kinds = [(content.get(part) or {}).get("type") for part in ("normalizer", "pre_tokenizer")]
         right = kinds == ["BertNormalizer", "BertPreTokenizer"] and model.get("end_of_word_suffix") == END_OF_WORD

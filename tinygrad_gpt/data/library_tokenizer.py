@@ -45,9 +45,8 @@ class LibraryTokenizer(Tokenizer):
             raise UserError(f"the tokenizer has {self.vocab_size} tokens, but none with id {written.index(None)}")
         self._bytes_of = self._bytes_of_tokens(written)
 
-    @staticmethod
     @abstractmethod
-    def _check_kind(content: dict) -> None:
+    def _check_kind(self, content: dict) -> None:
         """Raise UserError for a tokenizer.json of another kind, or one that gives a text different ids each time."""
 
     @abstractmethod
@@ -74,7 +73,7 @@ class LibraryTokenizer(Tokenizer):
         """
         library = load_library()
         backend = cls._around(library, library.models.BPE(**cls.model_settings))
-        # The library takes memory for all that it is asked for. A character has at most 4 bytes, each merge takes one.
+        # The library takes memory for all that it is asked for. A character has 4 bytes at most, and a merge joins two.
         most = min(vocab_size, 256 + 5 * corpus.train_characters)
         how = cls._learning(library, vocab_size)
         train_backend(backend, library.trainers.BpeTrainer(vocab_size=most, show_progress=False, **how), corpus.train())

@@ -21,22 +21,19 @@ def read_text(path: Path) -> Iterator[str]:
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     line_ends = io.IncrementalNewlineDecoder(None, translate=True)
-    offset = 0  # of the first byte that the decoder has not turned into a character
     first = True
     try:
         with open(path, "rb") as file:
             while True:
                 data = file.read(_READ_BYTES)
-                held_back = len(decoder.getstate()[0])
                 try:
                     text = decoder.decode(data, final=not data)
                 except UnicodeDecodeError as error:
-                    bad = error.object[error.start]
+                    offset = file.tell() - len(error.object) + error.start  # object: the last bytes that were read
                     raise UserError(
-                        f"{path} is not UTF-8: byte 0x{bad:02x} at offset {offset + error.start} ({error.reason}): "
-                        "convert the file to UTF-8 or leave it out"
+                        f"{path} is not UTF-8: byte 0x{error.object[error.start]:02x} at offset {offset} "
+                        f"({error.reason}): convert the file to UTF-8 or leave it out"
                     ) from None
-                offset += held_back + len(data) - len(decoder.getstate()[0])
                 text = line_ends.decode(text, final=not data)
                 if first and text:
                     text, first = text.removeprefix("\ufeff"), False

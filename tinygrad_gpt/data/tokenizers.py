@@ -11,6 +11,7 @@ written in the library's format too, as words of one character each.
 
 import codecs
 import hashlib
+import itertools
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -112,16 +113,15 @@ class CharTokenizer(Tokenizer):
         if any("\ud800" <= character <= "\udfff" for character in self.characters):
             raise UserError("a character tokenizer cannot know lone surrogates, which are not characters")
         codes = _code_points(self.characters)
-        self._id_of = np.full(int(codes.max()) + 1, -1, dtype=np.int32)  # code point -> id, -1 for none
+        self._id_of = np.full(int(codes.max()) + 2, -1, dtype=np.int32)  # code point -> id; -1 for none, as at the end
         self._id_of[codes] = np.arange(self.vocab_size)
 
     @classmethod
     def from_corpus(cls, corpus) -> "CharTokenizer":
         """The tokenizer that knows every character of both parts of a corpus (read in chunks)."""
         characters: set[str] = set()
-        for part in (corpus.train(), corpus.val()):
-            for chunk in part:
-                characters.update(chunk)
+        for chunk in itertools.chain(corpus.train(), corpus.val()):
+            characters.update(chunk)
         return cls(characters)
 
     def encode(self, text: str) -> np.ndarray:
@@ -130,8 +130,7 @@ class CharTokenizer(Tokenizer):
 
     def _encode(self, text: str, position: int) -> np.ndarray:
         codes = _code_points(text)
-        known = codes < len(self._id_of)
-        ids = np.where(known, self._id_of[np.where(known, codes, 0)], -1)
+        ids = self._id_of[np.minimum(codes, len(self._id_of) - 1)]
         if len(ids) and ids.min() < 0:
             first = int(np.argmin(ids))
             raise UserError(
@@ -168,9 +167,8 @@ class CharTokenizer(Tokenizer):
         """Read a tokenizer.json that `save_pretrained` wrote, or transformers after it. Raises UserError for any other
         tokenizer of words."""
         vocabulary = content["model"].get("vocab")
-        as_written = all(
-            content.get(part) == _BY_CHARACTER[part] for part in ("normalizer", "pre_tokenizer", "decoder")
-        )
+        parts = ("normalizer", "pre_tokenizer", "decoder")
+        as_written = all(content.get(part) == _BY_CHARACTER[part] for part in parts)
         if as_written and isinstance(vocabulary, dict) and all(len(word) == 1 for word in vocabulary):
             tokenizer = cls(vocabulary)
             if [vocabulary[character] for character in tokenizer.characters] == list(range(tokenizer.vocab_size)):

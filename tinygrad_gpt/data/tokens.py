@@ -90,7 +90,7 @@ def write_npy(file: BinaryIO, arrays: Iterable[np.ndarray], dtype: np.dtype) -> 
     it is written again at the end.
     """
     length = 0
-    start = _write_header(file, dtype, length)
+    _write_header(file, dtype, length)
     limits = np.iinfo(dtype)
     for array in arrays:
         if len(array) and not (limits.min <= int(np.min(array)) and int(np.max(array)) <= limits.max):
@@ -100,16 +100,14 @@ def write_npy(file: BinaryIO, arrays: Iterable[np.ndarray], dtype: np.dtype) -> 
         file.write(np.ascontiguousarray(array, dtype=dtype).data)
         length += len(array)
     file.seek(0)
-    if _write_header(file, dtype, length) != start:
-        raise AssertionError("NumPy's header changed its size with the length of the array")
+    _write_header(file, dtype, length)
     return length
 
 
-def _write_header(file: BinaryIO, dtype: np.dtype, length: int) -> int:
-    """Write the header of an array (length,), and return the offset of the data."""
+def _write_header(file: BinaryIO, dtype: np.dtype, length: int) -> None:
+    """Write the header of an array (length,)."""
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (length,)}
     np.lib.format.write_array_header_1_0(file, header)
-    return file.tell()
 
 
 def _counted(chunks: Iterable[str], sizes: dict[str, int], name: str) -> Iterator[str]:
@@ -124,17 +122,14 @@ def _open(folder: Path, key: str, dtype: np.dtype) -> TokenSet | None:
     """The token set with this key, or None if a file is missing, cut off, or not what its name says."""
     try:
         sizes = read_json(folder / f"{key}.json", _SIZES)
-        parts = {part: _map(folder / f"{key}-{part}.npy") for part in PARTS}
-        for part, tokens in parts.items():
+        parts = {}
+        for part in PARTS:
+            path = folder / f"{key}-{part}.npy"
+            parts[part] = tokens = np.load(path, mmap_mode="r", allow_pickle=False)  # an error if it is cut off
             if tokens.shape != (sizes[f"{part}_tokens"],) or tokens.dtype != dtype:
+                return None
+            if isinstance(tokens, np.memmap) and path.stat().st_size != tokens.offset + tokens.nbytes:
                 return None
         return TokenSet(**parts, train_bytes=sizes["train_bytes"], val_bytes=sizes["val_bytes"])
     except (UserError, OSError, EOFError, ValueError):
         return None
-
-
-def _map(path: Path) -> np.ndarray:
-    tokens = np.load(path, mmap_mode="r", allow_pickle=False)  # ValueError or EOFError if cut off
-    if isinstance(tokens, np.memmap) and path.stat().st_size != tokens.offset + tokens.nbytes:
-        raise ValueError(f"{path} is longer than it says")
-    return tokens

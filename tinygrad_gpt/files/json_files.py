@@ -78,9 +78,6 @@ def write_json(path: Path, content: Any, **how) -> None:
         file.write(json_bytes(content, indent=2, **how) + b"\n")
 
 
-# --- limits ----------------------------------------------------------------------------------------------------------
-
-
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
@@ -112,9 +109,6 @@ def _check_depth(content: Any) -> None:
             return
         level = [part for x in level for part in (x.values() if isinstance(x, dict) else x)]
     raise RecursionError
-
-
-# --- the schema ------------------------------------------------------------------------------------------------------
 
 
 def _misfit(value: Any, schema: Any, place: str) -> str:
