@@ -33,7 +33,8 @@ def tensor(data, requires_grad: bool = False, dtype=None) -> Tensor:
 
 
 def to(x, dtype_or_device) -> Tensor:
-    """A leaf with x's data as float32 or float64, or on a device ("cuda", "cpu", "auto"). No gradient flows through."""
+    """A leaf with x's data as float32 or float64, or on a device ("cuda", "cpu", "auto"); it shares x's memory if
+    nothing has to change. No gradient flows through it."""
     return Tensor(cast_or_move(plain_array(x, "to"), dtype_or_device))
 
 
@@ -282,7 +283,8 @@ def log_softmax(x, axis: int = -1) -> Tensor:
 
 
 def dropout(x, p: float = 0.5, training: bool = True) -> Tensor:
-    """Zero elements with probability p and scale the rest by 1 / (1 - p). Outside training, or with p = 0, x itself."""
+    """Zero elements with probability p, drawn from the package's stream of random numbers, and scale the rest by
+    1 / (1 - p). Outside training, or with p = 0, x itself."""
     x, p = operand("dropout", x), number("dropout", "p", p)
     if not flag("dropout", "training", training) or p == 0:
         return x if isinstance(x, Tensor) else Tensor(x)

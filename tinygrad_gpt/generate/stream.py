@@ -33,7 +33,7 @@ def generate(
     full cache cannot slide by one: the model starts over from the last block_size // 2 tokens. The context of a token
     is therefore between half and all of block_size, and starting over costs no more, per token, than one more position.
 
-    Raises ValueError at once for impossible values, and later for logits that are not finite.
+    Dropout is off. Raises ValueError at once for impossible values, and later for logits that are not finite.
     """
     check_model(model)
     prompt = ids_of_prompt(prompt_ids, 1, "a prompt of shape (T,) with T >= 1", model.config.vocab_size)

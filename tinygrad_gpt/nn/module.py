@@ -123,7 +123,8 @@ class Module:
 
     def to(self, dtype_or_device) -> "Module":
         """Convert all Parameters to float32 or float64, or move them to a device ("cuda", "cpu", "auto"), in place;
-        their gradients are forgotten. Do it before you make an optimiser, which has arrays like them. Returns self."""
+        their gradients are forgotten, and tied weights stay tied. Do it before you make an optimiser, which has arrays
+        like them. Returns self."""
         for p in self.parameters():
             p.data, p.grad = cast_or_move(p.data, dtype_or_device), None
         return self

@@ -42,7 +42,10 @@ class Seen:
 
 
 class Watch(dict):
-    """Path -> Seen for every module that was called while its path was watched, in the order of the first calls."""
+    """Path -> Seen for every module that was called while its path was watched, in the order of the first calls.
+
+    Raises KeyError, which says why, for a path that is not there.
+    """
 
     def __init__(self, modules: dict[str, Any], patterns: tuple[str, ...]):
         super().__init__()
