@@ -1,8 +1,7 @@
 """Arrays: which ones Tensors may hold, where they lie, and how they get to another device or dtype.
 
 Everything above this file works on "an array" and lets the array decide: `np.exp(x)` runs NumPy's code for a NumPy
-array and CuPy's for a CuPy array. This file holds what cannot be decided that way: which dtype a new array has, on
-which device the inputs of an op meet.
+array and CuPy's for a CuPy array. This file decides the rest: the dtype of a new array, the device of an op's inputs.
 """
 
 from contextlib import suppress
@@ -105,20 +104,14 @@ def cast_or_move(x: Array, to) -> Array:
 
 
 def if_on_cpu(x: Array) -> Array:
-    """x itself if it is on the CPU; else an empty view of it.
-
-    Reading values on the GPU means to wait until it has computed everything asked for so far. So the checks of ids,
-    which read values, read this: ids from the CPU, as batches are, are checked, others are not.
-    """
+    """x itself if it is on the CPU; else an empty view of it, for checks of values: to read one of the GPU's means to
+    wait until it has computed everything asked for so far."""
     return x[np.newaxis][:0] if place(x) == "cuda" else x
 
 
 def on_one_device(op: str, arrays: tuple) -> tuple:
-    """The inputs of an op on the device of its floats: integers and booleans move from the CPU to the GPU, as batches
-    move to the model. None stays None.
-
-    Raises TypeError for floats on both devices: the program should have moved one side long before.
-    """
+    """The inputs of an op on the device of its floats: integers and booleans move from the CPU to the GPU. Raises
+    TypeError for floats on both devices."""
     away = None
     for a in arrays:
         if a is not None and not isinstance(a, np.ndarray):

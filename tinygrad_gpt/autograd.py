@@ -181,8 +181,7 @@ def backward(self: Tensor, grad=None) -> None:
 def backward_steps(self: Tensor, grad=None) -> Iterator[Step]:
     """Backward, one Node at a time: yields a Step after each Node's backward has run, before the next one does.
 
-    What a Step holds never changes: this walk adds gradients up in new arrays. A walk that you leave halfway leaves the
-    graph half freed.
+    What a Step holds never changes: gradients add up in new arrays. A walk left halfway leaves the graph half freed.
     """
     return _walk(self, _starting_gradient(self, grad), in_place=False)
 
@@ -226,8 +225,7 @@ def _walk(root: Tensor, grad: Array, in_place: bool) -> Iterator[Step]:
 def _visit(node: Node, pending: Pending, waiting: dict[Node, int], ready: list[Node]) -> Step:
     """A Node's turn: take the gradients of its outputs, run its backward, and add what comes out to its inputs' sums.
 
-    waiting  Node -> how many of its users are still to come
-    ready    Nodes with none left; this turn may add some
+    waiting  Node -> how many of its users are still to come; where none is left, this turn adds the Node to `ready`
     """
     dys = pending.take(node)  # (): every user sent None, but those below may be waiting for this Node
     dy = (dys if node.many else dys[0]) if dys else None

@@ -1,9 +1,8 @@
 """The ops as functions of Tensors, under PyTorch's names. (The operators, `a + b` or `x.sum()`, are in operators.py.)
 
 Each function takes Tensors or arrays and gives a Tensor; where one of them requires a gradient, so does the result.
-What an op computes, why its gradient is what it is, and what it raises stands in its file, ops/NAME.py. An op that is
-made of two others, gelu_linear or add_layer_norm, gives way to them where the user chose a version of either
-(registered one, or named it in `using`).
+What an op computes, why its gradient is what it is, and what it raises stands in its file, ops/NAME.py. An op made of
+two, gelu_linear or add_layer_norm, gives way to them where the user registered or forced a version of either.
 
 Letters in shapes: B batch, T time, C channels, H heads, D head size, V vocabulary.
 """
@@ -34,7 +33,8 @@ def tensor(data, requires_grad: bool = False, dtype=None) -> Tensor:
 
 
 def to(x, dtype_or_device) -> Tensor:
-    """A leaf with x's data as float32 or float64, or on a device ("cuda", "cpu", "auto"). No gradient flows through."""
+    """A leaf with x's data as float32 or float64, or on a device ("cuda", "cpu", "auto"); it shares x's memory if
+    nothing has to change. No gradient flows through it."""
     return Tensor(cast_or_move(plain_array(x, "to"), dtype_or_device))
 
 
@@ -59,7 +59,7 @@ add = _elementwise("add", "a + b, with broadcasting.", binary=True)
 sub = _elementwise("sub", "a - b, with broadcasting.", binary=True)
 mul = _elementwise("mul", "a * b, with broadcasting.", binary=True)
 div = _elementwise("div", "a / b, with broadcasting.", binary=True)
-maximum = _elementwise("maximum", "The larger of a and b; a tie shares the gradient half and half.", binary=True)
+maximum = _elementwise("maximum", "The larger of a and b, with broadcasting; a tie shares half and half.", binary=True)
 neg = _elementwise("neg", "-x.")
 exp = _elementwise("exp", "e ** x.")
 log = _elementwise("log", "Natural logarithm.")
@@ -283,7 +283,8 @@ def log_softmax(x, axis: int = -1) -> Tensor:
 
 
 def dropout(x, p: float = 0.5, training: bool = True) -> Tensor:
-    """Zero elements with probability p and scale the rest by 1 / (1 - p). Outside training, or with p = 0, x itself."""
+    """Zero elements with probability p, drawn from the package's stream of random numbers, and scale the rest by
+    1 / (1 - p). Outside training, or with p = 0, x itself."""
     x, p = operand("dropout", x), number("dropout", "p", p)
     if not flag("dropout", "training", training) or p == 0:
         return x if isinstance(x, Tensor) else Tensor(x)

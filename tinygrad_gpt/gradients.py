@@ -62,10 +62,7 @@ class Pending:
         accumulate(leaf, dx, is_new=self.in_place and _is_new(dx, dys, grads))
 
     def dense(self, dx: "Array | SparseRows", leaf) -> "Array | SparseRows":
-        """dx as an array; but SparseRows stay what they are if they can be added to the .grad of a leaf, in place.
-
-        leaf  the leaf that dx is a gradient of; None where it is that of another Node's output
-        """
+        """dx as an array; but SparseRows stay if they can be added in place to the .grad of `leaf`, if it is one's."""
         stay = self.in_place and leaf is not None and leaf.grad is not None
         return dx if stay or is_array(dx) else dx.dense()
 

@@ -20,15 +20,13 @@ def owner(x):
 
 
 def is_view_of_all(x: Array) -> bool:
-    """Whether x is a NumPy or CuPy array that shows each element of its owner's memory once: then writing to x writes
-    to all of it."""
+    """Whether x is a NumPy or CuPy array that shows each element of its owner's memory once."""
     mine = owner(x)
     return place(mine) != "elsewhere" and mine.size == x.size and _is_writeable(x)
 
 
 def _is_writeable(x: Array) -> bool:
-    """False if several elements of x may share memory, as after broadcasting. NumPy marks these arrays as read-only;
-    CuPy shows it in their strides only."""
+    """False if elements of x may share memory, as after broadcasting. (CuPy shows it in the strides only.)"""
     return x.flags.writeable if isinstance(x, np.ndarray) else 0 not in x.strides
 
 
@@ -57,10 +55,7 @@ def address(x: Array) -> int:
 
 
 def concatenate_views(pieces, axis: int) -> Array:
-    """np.concatenate(pieces, axis); without copying, as a view, where the pieces lie in one array as its cuts would.
-
-    pieces  arrays of one dtype that are alike in every axis but `axis`, which counts from 0
-    """
+    """np.concatenate(pieces, axis), as a view where the pieces lie in one array as its cuts would; `axis` is from 0."""
     first, *rest = pieces
     whole, strides = getattr(first, "base", None), first.strides
     if place(whole) == "elsewhere" or not whole.flags.c_contiguous or whole.dtype != first.dtype:
@@ -71,8 +66,7 @@ def concatenate_views(pieces, axis: int) -> Array:
         if piece.base is not whole or piece.strides != strides or address(piece) != expected:
             return np.concatenate(pieces, axis=axis)
         length += piece.shape[axis]
-    # Together they should be one stretch of `whole`: seen from the axis that is slowest in memory to the quickest,
-    # rows upon rows without a gap.
+    # Together they should be one stretch of `whole`: from the slowest axis in memory to the quickest, without a gap.
     shape = (*first.shape[:axis], length, *first.shape[axis + 1 :])
     order = sorted(range(first.ndim), key=lambda i: -strides[i])
     size = 1

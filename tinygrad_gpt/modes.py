@@ -93,8 +93,8 @@ class no_grad(_Mode):  # noqa: N801 - called like a function, as in PyTorch
 class debug(_Mode):  # noqa: N801
     """Inside this block, arrays that a backward will need cannot be written to until that backward has run.
 
-    Changing one in place (`x.data *= 2` between forward and backward) would silently give a wrong gradient. That line
-    now raises NumPy's "ValueError: assignment destination is read-only". CuPy arrays stay writeable.
+    `x.data *= 2` between forward and backward would silently give a wrong gradient; now it raises NumPy's "ValueError:
+    assignment destination is read-only". CuPy arrays stay writeable.
     """
 
     variable, value = _debug, True

@@ -8,8 +8,7 @@
         norm = grad_norm(optimizer.parameters())
         optimizer.step(clip_scale(norm, 1.0))
 
-g is a parameter's gradient, θ its value. A parameter without a gradient keeps its value, its running means and its step
-count.
+g is a parameter's gradient, θ its value. Without a gradient, value, running means and step count stay.
 """
 
 import math
@@ -53,10 +52,8 @@ class Optimizer:
         self._lr = number(type(self).__name__, "lr", lr, low=0)
 
     def update(self, names: list[str], grad_scale: float) -> None:
-        """Change the parameters of these names in place, by grad_scale times their gradients.
-
-        self.steps[name] already counts this update: it is 1 the first time.
-        """
+        """Change the parameters of these names in place, by grad_scale times their gradients. self.steps[name] counts
+        this update already."""
         raise NotImplementedError
 
     def step(self, grad_scale: float = 1.0) -> None:
@@ -131,8 +128,7 @@ class SGD(Optimizer):
         θ ← θ - lr · u
 
     The form of Sutskever et al., "On the importance of initialization and momentum in deep learning" (2013), with the
-    learning rate outside u as in PyTorch, so that a change of lr acts at once. Here weight_decay is the gradient of an
-    L2 penalty, and acts on all parameters.
+    learning rate outside u as in PyTorch, so that a change of lr acts at once. weight_decay acts on all parameters.
     """
 
     SLOTS = ("momentum",)
@@ -164,8 +160,7 @@ class AdamW(Optimizer):
     eps           added to the root of the mean square
     weight_decay  a step shrinks a parameter by lr · weight_decay of itself ...
     decays        ... where this function of (name, Tensor) says so. By default in tensors with two axes or more: the
-                  matrices of linear layers, and embeddings. Biases and layer norms have none, since a smaller scale or
-                  shift does not make a simpler model.
+                  matrices of linear layers, and embeddings, but not biases and layer norms
     """
 
     SLOTS = ("m", "v")

@@ -40,12 +40,9 @@ def set_random_state(state: dict[str, int]) -> None:
 
 
 class LaterSeed(NamedTuple):
-    """A seed that is drawn later, for work on a GPU that is recorded now and runs later (cuda/machine/record.py).
+    """A seed that is drawn later, for work on a GPU that is recorded now and runs later (cuda/machine/record.py)."""
 
-    place  (1,) uint64 on the GPU, which will hold the seed by then
-    """
-
-    place: Array
+    place: Array  # (1,) uint64 on the GPU, which will hold the seed by then
 
 
 _later: tuple[Array, int] | None = None  # inside later_seeds: the places, and how many seeds had been drawn before
@@ -84,8 +81,7 @@ def next_seed() -> "int | LaterSeed":
 
 @contextmanager
 def uninitialised() -> Iterator[None]:
-    """Inside this block `normal` leaves its arrays uninitialised, for a model with weights from a file: memory that
-    nobody has written to takes no room yet."""
+    """Inside this block `normal` leaves its arrays uninitialised, for a model with weights from a file."""
     global _is_initialising
     before, _is_initialising = _is_initialising, False
     try:

@@ -1,8 +1,7 @@
 """Cases at kinks, at ties and at the edges of domains: where an op has no derivative, or an infinite one.
 
 Finite differences measure nothing there (the mean of two slopes, or nan), so each case brings the words in which the
-op's file states the gradient, and the checks compare with what the reference gives. Numbers are such that float32 holds
-them exactly: a tie is a tie in both dtypes.
+op's file states the gradient, and the checks compare with what the reference gives. Ties are ties in float32 too.
 """
 
 import numpy as np

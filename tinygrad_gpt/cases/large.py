@@ -2,8 +2,7 @@
 
 A kernel cuts its work: rows into blocks of up to 256, columns into strips, elements into chunks of 8192, a sum into
 slices, queries and keys into tiles of 64. A loop that forgets the second block, or the odd piece at the end, is right
-on everything small. These cases are measured along random directions, in which every element has its part, and so cost
-little more than a few forwards.
+on everything small. These cases are measured along random directions, in which every element has its part.
 """
 
 import numpy as np

@@ -1,7 +1,6 @@
 """Generation: let a model write, one token at a time.
 
-The model gives a score (logit) to every token that could come next. One is chosen and appended, the model reads it, and
-the next token is chosen in the same way.
+The model gives a score (logit) to every token that could come next. One is chosen, and the model reads it in turn.
 
     sampling.py  which token: the distribution, and the draw from it
     session.py   a model that reads sequences token by token: its cache, its mask, its positions

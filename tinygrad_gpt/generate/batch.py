@@ -40,8 +40,7 @@ def generate_batch(
     eos_token_id    a text ends with this token, or with any of these; None: only after max_new_tokens
     pad_token_id    fills up texts that end before the longest one; None: the (first) eos_token_id
     seed            of the draws; None takes one from the package's stream (random_stream.manual_seed). Each row has a
-                    generator of its own, made from [seed, row], and takes one number from it for each token: what it
-                    writes does not depend on the other rows, and row 0 is what `generate` writes
+                    generator of its own: its text does not depend on other rows, and row 0 is what `generate` writes
 
     Names and meanings are transformers', and so are the tokens, except for sampling. transformers also applies settings
     that you did not give (top_k 50, the checkpoint's eos_token_id); this function does not.
@@ -81,10 +80,8 @@ def generate_batch(
 
 
 def _write(reader: DecodingSession, prompts, mask, max_new_tokens: int, choose: Callable, ends, pad: int) -> np.ndarray:
-    """(B, new): the tokens written after each of the prompts (B, T), one per step for every text that has not ended.
-
-    choose(logits (R, V), rows (R,)) -> tokens (R,), the next ones of those rows
-    """
+    """(B, new): the tokens written after each of the prompts (B, T), one per step for every text that has not ended;
+    choose(logits (R, V), rows (R,)) -> tokens (R,), the next ones of those rows."""
     written = np.full((len(prompts), max_new_tokens), pad)
     rows = np.arange(len(prompts))  # those that have not ended, R of them
     logits = reader.read(prompts, mask)  # (B, T) -> (B, V)
@@ -108,12 +105,9 @@ def _drawing(batch_size: int, seed: int | None, temperature: float, top_k, top_p
     """A `choose` for `_write` that draws each row's token from that row's own random numbers."""
     seed = next_seed() if seed is None else seed
     rngs = [np.random.default_rng([seed, row]) for row in range(batch_size)]
-
-    def choose(logits, rows):
-        drawn = [draw_token(x, rngs[row], temperature, top_k, top_p) for x, row in zip(logits, rows, strict=True)]
-        return np.array(drawn)
-
-    return choose
+    return lambda logits, rows: np.array(
+        [draw_token(x, rngs[row], temperature, top_k, top_p) for x, row in zip(logits, rows, strict=True)]
+    )
 
 
 def _tokens(eos_token_id, pad_token_id) -> tuple[np.ndarray, int | None]:
@@ -121,7 +115,6 @@ def _tokens(eos_token_id, pad_token_id) -> tuple[np.ndarray, int | None]:
     limits = dict(low=-(2**63), below=2**63, or_none=True)
     pad = integer("generate", "pad_token_id", pad_token_id, **limits)
     several = is_row(eos_token_id) or isinstance(eos_token_id, Iterator)
-    ends = [
-        integer("generate", "eos_token_id", token, **limits) for token in (eos_token_id if several else [eos_token_id])
-    ]
+    ends = eos_token_id if several else [eos_token_id]
+    ends = [integer("generate", "eos_token_id", token, **limits) for token in ends]
     return np.array([token for token in ends if token is not None], np.int64), pad

@@ -4,8 +4,7 @@
     [[0, 0, 7, 4],  [[0, 0, 1, 1],
      [5, 1, 3, 9]]   [1, 1, 1, 1]]
 
-A model writes after the last column. So padding comes before a shorter prompt: after it, padding would stand between
-the prompt and what the model writes.
+A model writes after the last column, so padding after a prompt would stand between it and what the model writes.
 """
 
 import numpy as np
@@ -50,16 +49,18 @@ def position_ids(attention_mask) -> Array:
     return np.where(mask == 1, np.cumsum(mask, axis=1) - 1, 0)
 
 
-def prompt_ids(ids) -> np.ndarray:
-    """The ids of a prompt, or of several, on the CPU. Raises TypeError for anything but integers."""
-    return to_numpy(plain_ids(ids, "generate", "ids in the prompt"))
+def ids_of_prompt(ids, ndim: int, expected: str, vocab_size: int) -> np.ndarray:
+    """The ids of a prompt, or of several, on the CPU; `expected` names their shape in errors.
 
-
-def check_ids(ids: np.ndarray, vocab_size: int) -> None:
-    """Raise IndexError for an id that is not in the vocabulary."""
+    Raises TypeError for anything but integers, ValueError for other shapes, IndexError for ids out of the vocabulary.
+    """
+    ids = to_numpy(plain_ids(ids, "generate", "ids in the prompt"))
+    if ids.ndim != ndim or ids.size == 0:
+        raise ValueError(f"generate: expected {expected}, got {ids.shape}")
     if ids.min() < 0 or ids.max() >= vocab_size:
         bad = ids[(ids < 0) | (ids >= vocab_size)][0]
         raise IndexError(f"generate: expected ids in 0 .. {vocab_size - 1} in the prompt, got {bad}")
+    return ids
 
 
 def check_model(model) -> None:
@@ -71,14 +72,9 @@ def check_model(model) -> None:
 def check_prompts(input_ids, attention_mask, padding: int | None, vocab_size: int) -> tuple[np.ndarray, np.ndarray]:
     """input_ids (B, T) as int64, and attention_mask (B, T) as booleans; None becomes a mask of False at id `padding`.
 
-    Raises what check_ids raises, and ValueError for other shapes, for mask values other than 0 and 1, and for padding
-    anywhere but on the left.
+    Raises what ids_of_prompt raises, and ValueError for other shapes, other mask values, and padding not on the left.
     """
-    input_ids = prompt_ids(input_ids)
-    if input_ids.ndim != 2 or input_ids.size == 0:
-        raise ValueError(f"generate: expected input_ids of shape (B, T) with B and T >= 1, got {input_ids.shape}")
-    check_ids(input_ids, vocab_size)
-    input_ids = input_ids.astype(np.int64)
+    input_ids = ids_of_prompt(input_ids, 2, "input_ids of shape (B, T) with B and T >= 1", vocab_size).astype(np.int64)
     mask = input_ids != padding if attention_mask is None else to_numpy(plain_array(attention_mask, "attention_mask"))
     if mask.shape != input_ids.shape:
         raise ValueError(f"generate: expected an attention_mask of shape {input_ids.shape}, got {mask.shape}")

@@ -62,10 +62,8 @@ def check_sampling(who: str, temperature, top_k, top_p) -> tuple[float, int | No
 
 
 def _kept_tokens(logits: np.ndarray, temperature: float, top_k: int | None, top_p: float | None) -> tuple:
-    """The ids that `token_probabilities` keeps, rising, and their probabilities, which sum to 1.
-
-    Sorting the whole vocabulary would take as long as a good part of the model, so this sorts only what it keeps.
-    """
+    """The ids that `token_probabilities` keeps, rising, and their probabilities. Only what it keeps is sorted: to sort
+    the whole vocabulary would take as long as a good part of the model."""
     if temperature == 0:
         return np.argmax(logits, keepdims=True), np.ones(1)
     if top_k is None and top_p is None:

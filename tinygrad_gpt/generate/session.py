@@ -17,8 +17,7 @@ class DecodingSession:
     rows      how many sequences
     capacity  how many positions to make room for, padding included; None: block_size
 
-    While it reads, dropout is off and nothing is recorded for gradients. Afterwards each Module has its earlier mode
-    again, also after an interruption.
+    While it reads, dropout is off and nothing is recorded for gradients; afterwards each Module has its earlier mode.
     """
 
     def __init__(self, model, rows: int, capacity: int | None = None):

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinygrad_gpt.arguments import integer
-from tinygrad_gpt.generate.prompts import check_ids, check_model
-from tinygrad_gpt.generate.prompts import prompt_ids as ids_of
+from tinygrad_gpt.generate.prompts import check_model, ids_of_prompt
 from tinygrad_gpt.generate.sampling import check_sampling, draw_token
 from tinygrad_gpt.generate.session import DecodingSession
 from tinygrad_gpt.random_stream import next_seed
@@ -26,24 +25,18 @@ def generate(
     """Yield the token ids that the model writes after the prompt, each as soon as it is drawn.
 
     prompt_ids                 (T,) integers, T >= 1
-    max_new_tokens             how many tokens to write at most
     temperature, top_k, top_p  the distribution to draw from: see token_probabilities
     seed                       of the draws; None takes one from the package's stream (random_stream.manual_seed)
     stop_token                 end when this token is drawn; it is not yielded
 
-    The model sees at most the last block_size tokens. It reads the prompt once (the last block_size tokens of a longer
-    one) and keeps the keys and values in a cache, so that a new token costs one position. Positions are learned, so a
+    The model sees at most the last block_size tokens, and a new token costs one position. Positions are learned, so a
     full cache cannot slide by one: the model starts over from the last block_size // 2 tokens. The context of a token
     is therefore between half and all of block_size, and starting over costs no more, per token, than one more position.
 
-    Dropout is off. Raises ValueError at once, not at the first token, for impossible values, and later for logits that
-    are not finite.
+    Dropout is off. Raises ValueError at once for impossible values, and later for logits that are not finite.
     """
     check_model(model)
-    prompt = ids_of(prompt_ids)
-    if prompt.ndim != 1 or prompt.size == 0:
-        raise ValueError(f"generate: expected a prompt of shape (T,) with T >= 1, got {prompt.shape}")
-    check_ids(prompt, model.config.vocab_size)
+    prompt = ids_of_prompt(prompt_ids, 1, "a prompt of shape (T,) with T >= 1", model.config.vocab_size)
     max_new_tokens = integer("generate", "max_new_tokens", max_new_tokens, low=0)
     temperature, top_k, top_p = check_sampling("generate", temperature, top_k, top_p)
     stop_token = integer("generate", "stop_token", stop_token, or_none=True)

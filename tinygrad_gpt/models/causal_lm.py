@@ -18,7 +18,6 @@ from tinygrad_gpt.autograd import Tensor, no_grad
 from tinygrad_gpt.generate import generate_batch
 from tinygrad_gpt.generate.prompts import position_ids
 from tinygrad_gpt.models.gpt import GPT
-from tinygrad_gpt.models.hf.folder import MAX_SHARD_SIZE
 from tinygrad_gpt.models.hf.layout import FAMILIES, Layout
 from tinygrad_gpt.models.hf.pretrained import load_pretrained, save_pretrained
 from tinygrad_gpt.tensor import plain_array, plain_ids
@@ -56,6 +55,7 @@ class CausalLM(GPT):
             FAMILIES.setdefault(cls.layout.model_type, cls)
 
     generate = generate_batch  # model.generate(input_ids, ...): greedy, sampling, beam search
+    save_pretrained = save_pretrained  # model.save_pretrained(folder, ...): a folder for transformers
 
     def forward(
         self,
@@ -72,9 +72,8 @@ class CausalLM(GPT):
         attention_mask  (B, T): 1 for a token to look at, 0 for padding. What comes out at padding means nothing
         position_ids    (B, T) or (1, T) integers; None: 0 .. T-1, on padding too. A batch that is padded on the left
                         wants `position_ids(attention_mask)`
-        labels          (B, T) integers, mostly input_ids themselves: this method shifts them, so that position t
-                        predicts label t + 1. The label -100 is ignored. Give it to padding, which the mask alone does
-                        not take out of the loss, and to the first token after padding: padding would predict it
+        labels          (B, T) integers, mostly input_ids themselves: position t predicts label t + 1. The label -100
+                        is ignored. Give it to padding, and to the first token after it: padding would predict it
 
         Raises what GPT.features raises, and ValueError for labels of another shape or if all are ignored.
         """
@@ -110,16 +109,9 @@ class CausalLM(GPT):
         """The model in a Hugging Face folder, in the cache, or on the hub; see pretrained.load_pretrained."""
         return load_pretrained(path_or_hub_id, cls, dtype=dtype, revision=revision, ignore=ignore)
 
-    def save_pretrained(self, folder, tokenizer=None, max_shard_size: int = MAX_SHARD_SIZE) -> None:
-        """Write a folder that transformers loads as the same model; see pretrained.save_pretrained."""
-        save_pretrained(self, folder, tokenizer, max_shard_size)
-
 
 def next_tokens(labels) -> Array:
-    """labels (B, T) -> targets (B, T), the label to the right of each position, and IGNORED at the end.
-
-    Shifting the labels saves a copy of the logits, which are V times as large.
-    """
+    """labels (B, T) -> targets (B, T), the label to the right of each position, and IGNORED at the end."""
     labels = signed_ids(labels, "labels")
     if labels.ndim != 2:
         raise ValueError(f"next_tokens: expected labels of shape (B, T), got {labels.shape}")
@@ -129,10 +121,7 @@ def next_tokens(labels) -> Array:
 
 
 def signed_ids(ids, name: str = "ids") -> Array:
-    """ids as a plain array that can hold IGNORED; token files keep them in unsigned integers, which cannot.
-
-    Raises IndexError for an id that int64 cannot hold: it might wrap round to IGNORED.
-    """
+    """ids as a plain array that can hold IGNORED, as unsigned ones cannot. Raises IndexError for an id beyond int64."""
     ids = plain_ids(ids, "GPT", name)
     if ids.dtype.kind != "u":
         return ids

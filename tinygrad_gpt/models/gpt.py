@@ -141,12 +141,10 @@ class GPT(Module):
         """ids (B, T) -> (B, T, C), from which the head makes its logits.
 
         attention_mask  (B, T), positions in the cache included: 1 for a token to look at, 0 for padding
-        position_ids    (B, T) or (1, T) integers: the position of each token; None: consecutive, after those in the
-                        cache
+        position_ids    (B, T) or (1, T) integers: the position of each token; None: consecutive, after the cache's
 
         Raises ValueError for ids or a mask of another shape, for other values in the mask, and for more positions than
-        block_size; TypeError for ids that are not integers; IndexError for an id that is not in 0 .. vocab_size - 1 or
-        a position that is not in 0 .. block_size - 1.
+        block_size; TypeError for ids that are not integers; IndexError for an id or position that is out of range.
         """
         ids = _as_ids(ids)
         if not isinstance(cache, KVCache | None):
@@ -198,17 +196,13 @@ def _as_ids(ids, name: str = "ids") -> Array:
 
 
 def _as_mask(attention_mask, shape: tuple[int, int], like: Array) -> Array | None:
-    """(B, T) of ones and zeros -> (B, 1, 1, T) of booleans, as attention takes them; None if nothing is masked.
-
-    Its values are checked on the CPU, where masks come from; then it moves to the device of `like`.
-    """
+    """(B, T) of ones and zeros -> (B, 1, 1, T) of booleans on the device of `like`; None if nothing is masked."""
     if attention_mask is None:
         return None
     mask = to_numpy(plain_array(attention_mask, "attention_mask"))
     if mask.shape != shape:
-        raise ValueError(
-            f"GPT: expected an attention_mask of shape (B, T) = {shape}, those in the cache included, got {mask.shape}"
-        )
+        wanted = f"an attention_mask of shape (B, T) = {shape}, those in the cache included"
+        raise ValueError(f"GPT: expected {wanted}, got {mask.shape}")
     real = mask == 1
     if not (real | (mask == 0)).all():
         raise ValueError("GPT: expected an attention_mask of ones (look at) and zeros (padding) only")

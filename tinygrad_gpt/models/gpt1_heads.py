@@ -6,8 +6,8 @@
     L3 = L2 + λ L1                                         equation 5; L1: the language model, on the same sequences
 
 (Radford et al., "Improving language understanding by generative pre-training", 2018, sections 3.2 and 3.3; the
-sequences come from data/gpt1_inputs.py.) The paper writes L1 and L2 as sums of log-likelihoods, to be maximised. Here
-both are means, to be minimised, L2 over examples and L1 over tokens: that is what its λ = 0.5 weighs.
+sequences come from data/gpt1_inputs.py.) The paper maximises sums of log-likelihoods. Here L1 and L2 are means, to be
+minimised, L2 over examples and L1 over tokens: that is what its λ = 0.5 weighs.
 
     GPT1ForClassification    W (classes, C)   classification and entailment: one sequence
     GPT1ForSimilarity        W (classes, C)   two sequences; W reads the sum of their two h
@@ -39,7 +39,7 @@ class TaskLoss(NamedTuple):
 
 
 class _GPT1Head(Module):
-    """What the three have in common; a subclass says what its scores are made from.
+    """What the three have in common; a subclass makes scores in _scores(features, last).
 
     body       a GPT whose vocabulary has the task's tokens (see `with_new_tokens`)
     n_outputs  rows of W
@@ -73,10 +73,7 @@ class _GPT1Head(Module):
         return self._scores(self._features(ids), _places(last, ids))
 
     def loss(self, ids, last, labels, lm_weight: float = 0.5) -> TaskLoss:
-        """The loss L3 of a batch: `labels` (B,) are the right classes or answers, lm_weight is λ.
-
-        With λ = 0 the language model's loss, and its product with the whole vocabulary, is not computed.
-        """
+        """The loss L3 of a batch: `labels` (B,) are the right classes or answers, lm_weight is λ."""
         last, lm_weight = _places(last, ids), number("loss", "lm_weight", lm_weight, low=0)
         features = self._features(ids)  # (N, T, C)
         task = F.cross_entropy(self._scores(features, last), plain_ids(labels, "GPT-1", "labels"))
@@ -95,9 +92,6 @@ class _GPT1Head(Module):
         rows = np.arange(last.size, like=last)
         h = features[rows, last.reshape(-1)]  # (N, C)
         return self.dropout(F.reshape(h, (*last.shape, h.shape[-1])))
-
-    def _scores(self, features: Tensor, last) -> Tensor:
-        raise NotImplementedError(f"{type(self).__name__} makes no scores")
 
 
 class GPT1ForClassification(_GPT1Head):
@@ -140,10 +134,8 @@ def _lm_targets(ids, last) -> np.ndarray:
 
 
 def with_new_tokens(body: GPT, count: int) -> GPT:
-    """A copy of `body` whose vocabulary has `count` tokens more, with the ids that follow the old ones.
-
-    Their rows of the embedding (and of an untied head) are drawn with standard deviation 0.02.
-    """
+    """A copy of `body` with `count` tokens more in its vocabulary: the ids that follow the old ones. Their rows of the
+    embedding (and of an untied head) are drawn with standard deviation 0.02."""
     if not isinstance(body, GPT):
         raise TypeError(f"with_new_tokens: expected a GPT as body, got {shown(body)}")
     count = integer("with_new_tokens", "count", count, low=0)

@@ -54,8 +54,7 @@ class MultiHeadAttention(Module):
 
     def forward(self, x: Tensor, source: Tensor | None = None, *, mask=None, cache: LayerCache | None = None) -> Tensor:
         """mask   boolean (True may attend) or float (added to the scores), broadcastable to (B, H, T, Ts)
-        cache  the keys and values of earlier calls: x then holds only the new positions, which attend to the old ones
-               too
+        cache  the keys and values of earlier calls: x then holds only the new positions, which see the old ones too
         """
         h = self.n_head
         if (source is None) != (self.c_source is None):

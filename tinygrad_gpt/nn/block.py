@@ -21,8 +21,6 @@ class Block(Module):
              in the Transformer architecture", 2020), and need one norm after the last block.
     dropout       on what each half adds to the residual stream
     attn_dropout  on the attention weights; None: as `dropout`
-    scale         what the attention's scores are multiplied by; None: 1/√D
-    std           standard deviation of the initial weights; None: that of Linear
     residual_std  standard deviation for the two matrices that write to the residual stream; None: that of Linear
 
     The other settings are those of MultiHeadAttention, FeedForward and LayerNorm.

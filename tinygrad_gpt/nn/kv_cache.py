@@ -1,8 +1,7 @@
 """KVCache: the keys and values of the positions that a causal model has already seen.
 
 They do not change when positions follow, since a causal model's past never looks at its future. So generation keeps
-them, and need not run the whole sequence through the model again for each new token: a new position computes its own
-query, key and value, and attends to the cache.
+them: a new position computes its own query, key and value, and attends to the cache.
 """
 
 import numpy as np
@@ -13,10 +12,7 @@ from tinygrad_gpt.autograd import Tensor
 
 
 class LayerCache:
-    """The cache of one attention layer.
-
-    keys, values  (B, H, capacity, D), filled up to `length`
-    """
+    """The cache of one attention layer: keys and values (B, H, capacity, D), filled up to `length`."""
 
     __slots__ = ("keys", "length", "values")
 
@@ -34,9 +30,7 @@ class LayerCache:
 
     def extend_by_qkv(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Append new positions, given as one linear layer makes queries, keys and values: qkv (B, T, 3 H D). Returns
-        the new queries (B, H, T, D), and all keys and values so far.
-
-        This works on plain arrays, which saves every layer three ops for each new token.
+        the new queries (B, H, T, D), and all keys and values so far. (Plain arrays: three ops less for each token.)
         """
         _refuse_gradients(qkv)
         b, t, c = qkv.shape
@@ -89,7 +83,6 @@ class KVCache:
     def select(self, rows: np.ndarray) -> None:
         """Keep these of the B sequences: rows (R,), in this order; one that comes twice is kept twice.
 
-        Beam search continues one beam several times and drops another; a batch drops the sequences that have ended.
         Sequences that keep their place are not copied, and only more than B need new memory.
         """
         before, places = self._everything, np.arange(len(rows))

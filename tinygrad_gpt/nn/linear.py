@@ -24,9 +24,8 @@ class Linear(Module):
         c_in, c_out = integer("Linear", "c_in", c_in, low=1), integer("Linear", "c_out", c_out, low=1)
         usual, std = c_in**-0.5, number("Linear", "std", std, low=0, or_none=True)
         if not isinstance(weight, Parameter | None):
-            raise TypeError(
-                f"Linear: expected a Parameter or None as weight, got {shown(weight)}: only those are trained"
-            )
+            got = shown(weight)
+            raise TypeError(f"Linear: expected a Parameter or None as weight, got {got}: only those are trained")
         if weight is not None and weight.shape != (c_out, c_in):
             raise ValueError(f"Linear: expected a weight of shape {(c_out, c_in)} to share, got {weight.shape}")
         if weight is None:

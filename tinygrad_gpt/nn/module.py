@@ -13,7 +13,7 @@ were set, and through lists, tuples and dictionaries among them. The path to a P
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from tinygrad_gpt.array import cast_or_move, to_numpy
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.habits import MODULE, tells
 from tinygrad_gpt.modes import watches
-from tinygrad_gpt.nn.watching import Watch, show, watching
+from tinygrad_gpt.nn.watching import Watch, show
 from tinygrad_gpt.state_dict import check_state, plain_state
 
 
@@ -57,8 +57,7 @@ class Module:
     # --- what it holds ---
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """(name, Parameter) for each Parameter in the order of the walk. One with several names comes once, under the
-        first."""
+        """(name, Parameter) for each Parameter, in the order of the walk, once: under the first of its names."""
         seen = set()
         for name, leaf in _walk(self, "", set()):
             if isinstance(leaf, Parameter) and id(leaf) not in seen:
@@ -84,10 +83,10 @@ class Module:
                 return path
         raise ValueError(f"{type(self).__name__}: this {type(module).__name__} is not inside")
 
-    def watching(self, *patterns: str) -> AbstractContextManager[Watch]:
-        """Inside this block, watch the modules with paths that fit one of the patterns; without patterns, all of them.
-        See nn/watching.py. Raises ValueError for a pattern that fits no path."""
-        return watching(dict(self.named_modules()), patterns)
+    def watching(self, *patterns: str) -> Watch:
+        """Inside this block, watch the modules with paths that fit a pattern; without patterns, all of them. See
+        nn/watching.py. Raises ValueError for a pattern that fits no path."""
+        return Watch(dict(self.named_modules()), patterns)
 
     def num_parameters(self) -> int:
         """How many numbers are trained."""
@@ -124,11 +123,8 @@ class Module:
 
     def to(self, dtype_or_device) -> "Module":
         """Convert all Parameters to float32 or float64, or move them to a device ("cuda", "cpu", "auto"), in place;
-        their gradients are forgotten. Returns self.
-
-        They stay the same Parameters, so tied weights stay tied. Do it before you make an optimiser: its running means
-        have the dtype and the device that the Parameters had.
-        """
+        their gradients are forgotten, and tied weights stay tied. Do it before you make an optimiser, which has arrays
+        like them. Returns self."""
         for p in self.parameters():
             p.data, p.grad = cast_or_move(p.data, dtype_or_device), None
         return self
@@ -136,13 +132,11 @@ class Module:
     # --- saving and loading ---
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Name -> array for every Parameter. On the CPU these are the Parameters' own arrays. The next update changes
-        them: copy them to keep a snapshot."""
+        """Name -> array for every Parameter. On the CPU these are its own arrays: copy them to keep a snapshot."""
         return {name: to_numpy(p.data) for name, p in self.named_parameters()}
 
     def load_state_dict(self, state: dict[str, Any], strict: bool = True) -> None:
-        """Copy the arrays of `state` into the Parameters of those names. These keep their dtype and their memory, so an
-        optimiser that holds them still works.
+        """Copy the arrays of `state` into the Parameters of those names, which keep their dtype and their memory.
 
         Raises ValueError that lists every name that is missing, unexpected, or has another shape, and loads nothing
         then. strict=False skips missing and unexpected names; another shape is still an error.
@@ -156,10 +150,7 @@ class Module:
 
 def _walk(thing: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
     """(name, thing) for every Module and Parameter inside `thing`, itself first. Each Module, list or dictionary is
-    visited once, under its first name: so a Module may hold its parent, or share a part with another.
-
-    seen  ids of what was visited
-    """
+    visited once, under its first name: so a Module may hold its parent. `seen`: ids of what was visited."""
     if isinstance(thing, Parameter):
         yield name, thing
     if not isinstance(thing, Module | dict | list | tuple) or id(thing) in seen:

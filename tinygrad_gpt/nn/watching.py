@@ -7,13 +7,10 @@
     seen["blocks.0.attention"].grad      # an array (B, T, C): the gradient of `output`
 
 A pattern is a module's path, in which each part may have the wildcards of fnmatch: `blocks.*` matches every block, and
-nothing inside a block. The model computes the same as ever. While it is watched, `recompute` keeps everything, since
-what you look at has to stay.
+nothing inside a block. The model computes the same as ever, but `recompute` keeps everything while it is watched.
 """
 
 import difflib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -45,31 +42,30 @@ class Seen:
 
 
 class Watch(dict):
-    """Path -> Seen for every watched module that was called, in the order of the first calls."""
+    """Path -> Seen for every module that was called while its path was watched, in the order of the first calls.
 
-    def __init__(self, path_of: dict[int, str]):
+    Raises KeyError, which says why, for a path that is not there.
+    """
+
+    def __init__(self, modules: dict[str, Any], patterns: tuple[str, ...]):
         super().__init__()
-        self.path_of = path_of  # id of a module -> its path
+        for pattern in patterns:
+            if not any([_fits(path, pattern) for path in modules]):
+                raise ValueError(f"watching: no module is at {shown(pattern)}: {_hint(pattern, modules)}")
+        fits = [path for path in modules if not patterns or any([_fits(path, pattern) for pattern in patterns])]
+        self.path_of = {id(modules[path]): path for path in fits}
+
+    def __enter__(self) -> "Watch":
+        self._token = watches.set((*watches.get(), self))
+        return self
+
+    def __exit__(self, *error) -> None:
+        watches.reset(self._token)
 
     def __missing__(self, path):
         if path in self.path_of.values():
             raise KeyError(f"{path} is watched, but it was not called")
         raise KeyError(f"{shown(path)} is not watched, but {in_short(', '.join(self.path_of.values()))}")
-
-
-@contextmanager
-def watching(modules: dict[str, Any], patterns: tuple[str, ...]) -> Iterator[Watch]:
-    """Module.watching for the modules of these paths."""
-    for pattern in patterns:
-        if not any([_fits(path, pattern) for path in modules]):
-            raise ValueError(f"watching: no module is at {shown(pattern)}: {_hint(pattern, modules)}")
-    fits = [path for path in modules if not patterns or any([_fits(path, pattern) for pattern in patterns])]
-    watch = Watch({id(modules[path]): path for path in fits})
-    token = watches.set((*watches.get(), watch))
-    try:
-        yield watch
-    finally:
-        watches.reset(token)
 
 
 def is_watched(module) -> bool:

@@ -23,10 +23,7 @@ _LARGEST_INDEX = 32 << 20  # bytes
 
 
 def open_weights(folder: Path) -> dict[str, TensorFile]:
-    """Name -> file for each tensor in the folder.
-
-    Raises UserError that names the file if one is missing or damaged, or if the index does not fit.
-    """
+    """Name -> file for each tensor. Raises UserError for a missing or damaged file, and an index that does not fit."""
     if (folder / WEIGHTS).exists():
         file = TensorFile(folder / WEIGHTS)
         return dict.fromkeys(file.shapes, file)

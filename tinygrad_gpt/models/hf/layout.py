@@ -78,24 +78,15 @@ FAMILIES: dict[str, type[GPT]] = {}  # model_type -> the class with that `layout
 
 @dataclass(frozen=True)
 class Layout:
-    """One of transformers' architectures.
+    """One of transformers' architectures."""
 
-    model_type    as config.json names it
-    architecture  transformers' class
-    settings      config.json's name -> (field of GPTConfig, default of transformers or REQUIRED)
-    activation    config.json's name for the activation
-    activations   its values -> ours; if several mean the same, the first is written
-    fixed         fields of GPTConfig that have only one value in this architecture
-    modules       our modules -> theirs
-    """
-
-    model_type: str
-    architecture: str
-    settings: dict[str, tuple[str, Any]]
-    activation: str
-    activations: dict[str, str]
-    fixed: dict[str, Any]
-    modules: dict[str, str]
+    model_type: str  # as config.json names it
+    architecture: str  # transformers' class
+    settings: dict[str, tuple[str, Any]]  # config.json's name -> (GPTConfig's, default of transformers or REQUIRED)
+    activation: str  # config.json's name for the activation
+    activations: dict[str, str]  # its values -> ours; if several mean the same, the first is written
+    fixed: dict[str, Any]  # fields of GPTConfig that have only one value in this architecture
+    modules: dict[str, str]  # our modules -> theirs
 
     # --- settings ---
 
@@ -122,9 +113,8 @@ class Layout:
                 f"{in_short(', '.join(unknown))}; if they do not, name them in `ignore`"
             )
         values = {field: given.get(name, default) for name, (field, default) in self.settings.items()}
-        theirs = values["activation"]
+        theirs, known = values["activation"], ", ".join(self.activations)
         if theirs not in list(self.activations):
-            known = ", ".join(self.activations)
             raise UserError(f"{where}: {self.activation} should be one of {known}, not {shown(theirs)}")
         values["activation"] = self.activations[theirs]
         try:

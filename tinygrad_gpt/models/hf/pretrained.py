@@ -24,17 +24,12 @@ _NEARLY = 10_000_000  # so many parameters too many are still made quickly
 
 @dataclass(frozen=True)
 class PretrainedFolder:
-    """A Hugging Face folder with a config.json that was read and checked. No weights have been read yet.
-
-    written  what config.json says
-    family   GPT1 or GPT2
-    config   the model's shape
-    """
+    """A Hugging Face folder with a config.json that was read and checked. No weights have been read yet."""
 
     folder: Path
-    written: dict[str, Any]
-    family: type[GPT]
-    config: GPTConfig
+    written: dict[str, Any]  # what config.json says
+    family: type[GPT]  # GPT1 or GPT2
+    config: GPTConfig  # the model's shape
 
     def load(self, model_class: type = GPT, dtype=None) -> GPT:
         """The model with its weights, in evaluation mode; see load_pretrained."""
@@ -143,8 +138,7 @@ def _load(model: GPT, folder: Path, weights: dict[str, TensorFile], dtype: np.dt
 def _check(folder: Path, wanted: dict, may_have: dict, found: dict[str, str], weights: dict[str, TensorFile]) -> None:
     """Raise UserError that lists everything wrong with the tensors of a folder.
 
-    wanted, may_have  name -> shape of the tensors that must be there, and of those that may be
-    found             name -> name in the file
+    wanted, may_have: name -> shape of the tensors that must be there, and of those that may; found: name -> file's name
     """
     kept = set(found.values())  # if a name comes twice, with and without the prefix, only one of the two
     unexpected = [t for t in weights if not is_mask(t) and (t not in kept or full_name(t) not in may_have)]
