@@ -238,6 +238,15 @@ EMULATED_BITS(__int_as_float, int, float)
 EMULATED_BITS(__double_as_longlong, double, long long)
 EMULATED_BITS(__longlong_as_double, long long, double)
 
+// What tensor_core.cuh has instructions for, besides mma
+static inline unsigned bf16_bits(float x) {
+    const unsigned bits = __float_as_uint(x);
+    return x != x ? 0x7fff : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+static inline unsigned bf16_pair(float low, float high) { return bf16_bits(high) << 16 | bf16_bits(low); }
+static inline float tf32(float x) { return x != x ? x : __uint_as_float((__float_as_uint(x) + 0x1000) & 0xffffe000); }
+static inline float power_of_2(float x) { return exp2f(x); }
+
 static inline int __popc(unsigned x) { return __builtin_popcount(x); }
 static inline int __popcll(unsigned long long x) { return __builtin_popcountll(x); }
 static inline int __ffs(int x) { return __builtin_ffs(x); }

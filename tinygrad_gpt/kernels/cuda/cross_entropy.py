@@ -1,8 +1,8 @@
 """Softmax cross-entropy on the GPU, fused (ops/cross_entropy.py derives it).
 
-Forward reads the logits once, and saves two numbers of each row, its peak and the sum of the exponentials relative to
-it. Backward writes each gradient in one pass, over the logits themselves where nothing else holds them: they are often
-the largest array of a model. The GPU also counts the rows that are not ignored, and keeps the count.
+Forward reads the logits once. Backward writes each gradient in one pass, over the logits themselves where nothing else
+holds them: they are often the largest array of a model. The GPU counts the rows that are not ignored, and keeps the
+count.
 
 A target out of range makes the loss nan, and the gradient of its row: to raise an error, Python would have to wait.
 """

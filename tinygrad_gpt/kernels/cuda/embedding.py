@@ -1,13 +1,12 @@
 """Looking up rows of a table on the GPU, and adding rows to its gradient (ops/embedding.py).
 
-Forward copies rows, one warp each. Backward adds rows of dy into those of dweight, or into the gradient that the table
-already has (sparse_rows.SparseRows; a GPT's table is its output layer too).
+Backward adds rows of dy into those of dweight, or into the gradient that the table already has (sparse_rows.SparseRows;
+a GPT's table is its output layer too). Many positions may have the same id. If each added its own row, two would meet
+at one row of dweight, in another order each time, with another rounding. So the positions are first sorted by their
+ids, in their own order where ids are equal. Then one block of threads adds the rows of one id.
 
-Many positions may have the same id. If each added its own row, two would meet at one row of dweight, in another order
-each time, with another rounding. So the positions are first sorted by their ids, in their own order where ids are
-equal. Then one block of threads adds the rows of one id. To sort, each position counts those that belong before it.
-That is R² comparisons, but the R numbers to compare lie in the cache, each is loaded once for eight positions, and
-nothing waits: it takes one kernel. A sort by digits would compare less and take ten.
+To sort, each position counts those that belong before it. That is R² comparisons, but the R numbers to compare lie in
+the cache, each is loaded once for eight positions, and it takes one kernel. A sort by digits would take ten.
 """
 
 import cupy

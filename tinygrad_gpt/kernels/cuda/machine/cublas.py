@@ -9,10 +9,8 @@ The type of computation decides the precision:
 
 float32   CUBLAS_COMPUTE_32F, which on a handle in its default mode means every bit of float32. Tensor cores cannot do
           that, so these products run on the ordinary cores
-tf32      CUBLAS_COMPUTE_32F_FAST_TF32: the tensor cores read float32 numbers, but 10 bits of their mantissas
-bfloat16  operands that were rounded to bfloat16 before; their products are exact in float32, and so they are added up
-          in float32
-float64   CUBLAS_COMPUTE_64F
+tf32      the tensor cores read float32 numbers, but 10 bits of their mantissas
+bfloat16  operands that were rounded to bfloat16 before; their products are exact in float32, and added up in it
 
 cuBLAS works on CuPy's current stream. It gives the same bits each time on one kind of GPU, as long as one stream at a
 time uses it, and may be recorded in a CUDA graph (cublas_recorded.py) once a handle has been made, that is after
@@ -32,6 +30,12 @@ from tinygrad_gpt.kernels.cuda.machine.source import load
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 BFLOAT16 = np.dtype(np.uint16)  # NumPy has no bfloat16: an operand of 16 bits is one
 TYPES = {BFLOAT16: runtime.CUDA_R_16BF, FLOAT32: runtime.CUDA_R_32F, FLOAT64: runtime.CUDA_R_64F}
+COMPUTE_TYPES = {
+    "float32": cublas.CUBLAS_COMPUTE_32F,
+    "bfloat16": cublas.CUBLAS_COMPUTE_32F,
+    "tf32": cublas.CUBLAS_COMPUTE_32F_FAST_TF32,
+    "float64": cublas.CUBLAS_COMPUTE_64F,
+}
 GROUP = 16  # bytes that tensor cores are fed at a time
 ROWS = 4  # that a thread rounds numbers of at once (rounding.cu)
 TENSOR_CORES = (8, 0)  # compute capability of the first GPUs whose tensor cores take TF32 and bfloat16
@@ -104,8 +108,8 @@ def product(
     bias       (N,) or None
     precision  of float32 products; those of float64 are as they are
     """
-    rows, inner = _turned(x.shape[-2:], transposed_x)
-    _, columns = _turned(y.shape[-2:], transposed_y)
+    rows, inner = x.shape[-2:][:: -1 if transposed_x else 1]
+    columns = y.shape[-2 if transposed_y else -1]
     z = cupy.empty((*x.shape[:-2], rows, columns), FLOAT32 if x.dtype == BFLOAT16 else x.dtype)
     if bias is not None:
         z[...] = bias  # written before, and added to
@@ -120,7 +124,7 @@ def product(
     zero, one = ADDRESSES[z.dtype], ADDRESSES[z.dtype] + z.itemsize
     beta = zero if bias is None else one
     of_x, of_y, of_z = ((a.data.ptr, TYPES[a.dtype], apart) for a, apart in ((x, apart_x), (y, apart_y), (z, columns)))
-    how = _compute_type(z.dtype, precision), cublas.CUBLAS_GEMM_DEFAULT
+    how = COMPUTE_TYPES["float64" if z.dtype == FLOAT64 else precision], cublas.CUBLAS_GEMM_DEFAULT
     handle, sizes = device.get_cublas_handle(), (int(turn_y), int(turn_x), columns, rows, inner)
     if z.ndim == 2:
         call("gemmEx", handle, *sizes, one, *of_y, *of_x, beta, *of_z, *how)
@@ -129,10 +133,6 @@ def product(
         of_y, of_x, of_z = ((*of, stride) for of, stride in zip((of_y, of_x, of_z), strides, strict=True))
         call("gemmStridedBatchedEx", handle, *sizes, one, *of_y, *of_x, beta, *of_z, len(z), *how)
     return z
-
-
-def _turned(shape: tuple[int, int], transposed: bool) -> tuple[int, int]:
-    return shape[::-1] if transposed else shape
 
 
 def _as_it_lies(x: Array) -> tuple[Array, int, bool]:
@@ -145,9 +145,3 @@ def _as_it_lies(x: Array) -> tuple[Array, int, bool]:
     if from_row_to_row == 1 and from_column_to_column >= rows:
         return x, from_column_to_column, True
     return contiguous(x), columns, False
-
-
-def _compute_type(dtype: np.dtype, precision: str) -> int:
-    if dtype == FLOAT64:
-        return cublas.CUBLAS_COMPUTE_64F
-    return cublas.CUBLAS_COMPUTE_32F_FAST_TF32 if precision == "tf32" else cublas.CUBLAS_COMPUTE_32F

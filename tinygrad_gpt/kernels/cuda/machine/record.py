@@ -1,10 +1,9 @@
 """Record once what a function does on the GPU, and from then on repeat it without Python: a CUDA graph.
 
-A training step of a small model is some hundreds of short kernels. A GPU finishes them sooner than Python can queue
-them, and idles. But every step queues the same kernels, on arrays of the same sizes. So the third call is recorded
-instead of run (the first two compile the kernels and fill the caches): CUDA notes which kernels are queued, with which
-addresses and numbers. From then on a call copies its inputs to where the recording found them, and one launch has the
-GPU repeat the whole list.
+A GPU finishes the short kernels of a small model sooner than Python can queue them, and idles. But every training step
+queues the same kernels, on arrays of the same sizes. So the third call is recorded instead of run (the first two
+compile the kernels and fill the caches): CUDA notes which kernels are queued, with which addresses and numbers. From
+then on a call copies its inputs to where the recording found them, and one launch has the GPU repeat the whole list.
 
 What makes a repetition the same as a call:
 
@@ -13,10 +12,9 @@ What makes a repetition the same as a call:
   last call's values.
 - Numbers. Whatever Python computed (a learning rate, say) is fixed in the recording. What changes from call to call
   must be an input. Random seeds do change: while it is recorded, the function draws promises of seeds
-  (random_stream.LaterSeed). Each call draws the values as usual, and puts them where the kernels look for them, so that
-  a repeated step drops the same elements as one that Python runs.
-- No questions. Nothing recorded may wait for a value, since there is no value yet. CUDA refuses to. Then Python
-  continues to run the function at every call, and `why_not` says so.
+  (random_stream.LaterSeed). Each call draws the values as usual and puts them where the kernels look for them.
+- No questions. Nothing recorded may wait for a value, since there is none yet: CUDA refuses to. Then Python continues
+  to run the function at every call, and `why_not` says so.
 - No copies from the CPU, other than of the inputs. Python might have computed something else at each call, and CUDA
   would repeat the copy from where the values lay while it was recorded. Such copies are refused too.
 """

@@ -10,24 +10,18 @@
 // That is TF32: 8 places, one float a register, of which the upper 19 bits count (10 of the mantissa). bfloat16 has two
 // numbers in each register and thus 16 places: register pair t holds places 2t and 2t + 1, the pair t + 4 those 8 on.
 
-#ifndef CUDA_ON_CPU
+#ifndef CUDA_ON_CPU  // which brings its own
 
 // (volatile: all lanes take part, so the compiler is not to move it to where only some of them go.)
-__device__ inline void mma_bf16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-
-__device__ inline void mma_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
-    asm volatile(
-        "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
-        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
+#define MMA(NAME, SIZES_AND_TYPES)                                                                                     \
+    __device__ inline void NAME(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {                       \
+        asm volatile("mma.sync.aligned." SIZES_AND_TYPES                                                               \
+                     " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"                                \
+                     : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])                                                  \
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));                              \
+    }
+MMA(mma_bf16, "m16n8k16.row.col.f32.bf16.bf16.f32")
+MMA(mma_tf32, "m16n8k8.row.col.f32.tf32.tf32.f32")
 
 // Two numbers rounded to bfloat16, `low` in the lower half; to the nearest, at a tie to the even.
 __device__ inline unsigned bf16_pair(float low, float high) {
@@ -49,16 +43,6 @@ __device__ inline float power_of_2(float x) {
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
 }
-
-#else  // the same for a CPU, which has no such instructions (mma_bf16 and mma_tf32 come with the emulation)
-
-static inline unsigned bf16_bits(float x) {
-    const unsigned bits = __float_as_uint(x);
-    return x != x ? 0x7fff : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-}
-static inline unsigned bf16_pair(float low, float high) { return bf16_bits(high) << 16 | bf16_bits(low); }
-static inline float tf32(float x) { return x != x ? x : __uint_as_float((__float_as_uint(x) + 0x1000) & 0xffffe000); }
-static inline float power_of_2(float x) { return exp2f(x); }
 
 #endif
 

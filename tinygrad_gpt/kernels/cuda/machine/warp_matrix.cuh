@@ -22,10 +22,8 @@
 // column of a matrix is called number 2t of which instruction is ours to say, and so is the order of the places along
 // K, as long as both operands keep it. Four instructions, h = 0..3, make the 32 columns of a Piece: columns 2t and
 // 2t + 1 of number h are the Piece's 8t + 2h and 8t + 2h + 1. And lane t brings its eight numbers for K = 32 two
-// words at a time. It pays three times:
-//   - a Piece that came out of a product (weights P) is the left operand of the next (P v) as it stands;
-//   - what a lane reads, from global or shared memory, lies together: 16 bytes an instruction;
-//   - all four ways have the same arrangement.
+// words at a time. So a Piece that came out of a product (weights P) is the left operand of the next (P v) as it stands,
+// what a lane reads lies together, 16 bytes an instruction, and all four ways have the same arrangement.
 //
 // The right operand comes from a tile in shared memory that holds, for each column of the result, what it is multiplied
 // with as a row: c (16, 32 N) += a (16, 32) tile[0 : 32 N, some 32 columns]ᵀ.
