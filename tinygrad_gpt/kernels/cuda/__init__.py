@@ -3,9 +3,8 @@
 No GPU has run these kernels yet. They compile with NVIDIA's compiler, and what they compute was tested on a CPU that
 emulates a GPU (tests/emulated_cuda). How fast they are on a GPU nobody has measured.
 
-A file NAME.py is named like the op or routine whose kernels it holds: what the registry asks for (`forward`, `backward`
-or `run`, and `why_not`), plain Python that brings arrays into the layout that its kernels expect, and launches them.
-The kernels are in NAME.cu, to be read beside it.
+NAME.py brings arrays into the layout that its kernels expect, and launches them. The kernels are in NAME.cu, to be read
+beside it.
 
     machine/    what they share: compiling a source, layouts, cuBLAS, recording a step, sums; and what sources include:
                 common.cuh (put before every source), rows.cuh, many.cuh, tensor_core.cuh, warp_matrix.cuh

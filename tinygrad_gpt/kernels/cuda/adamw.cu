@@ -20,7 +20,6 @@ __device__ inline void update(real* param, const real* grad, real* m, real* v, r
     *(Some*)param = p_n;
 }
 
-// rate = lr / (1 - beta1^step) and root_scale = 1 / sqrt(1 - beta2^step): both divisions are taken out of the loop.
 extern "C" __global__ void run(const Table table, real grad_scale, real lr, real rate, real root_scale, real beta1,
                                real rest1, real beta2, real rest2, real eps) {
     const Piece piece = this_piece(table);

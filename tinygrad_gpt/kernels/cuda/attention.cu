@@ -10,17 +10,15 @@
 //   u |  1   |  2 . |     1. all threads bring k and v of the tile to shared memory: k as it lies,
 //   e |      |  .   |        v turned, a row for each column
 //   r |      |.     |     2. a warp multiplies its queries with the tile's keys: scores, in registers
-//   i +------+------+     3. makes weights of them ("online softmax", below)
+//   i +------+------+     3. makes weights of them ("online softmax")
 //   e | next block  |     4. and multiplies those with the tile's v, adding to its y, in registers
 //   s
 //
 // q stays in registers too, where they suffice (KEEP). So shared memory is read for the right operands alone, each byte
 // once for 16 ROWS queries. Past the diagonal (the dots), a causal warp computes nothing.
 //
-// Online softmax (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018): the maximum of a row is
-// not known before its last tile. So weights are exp(S - the largest score so far), and where a tile brings a larger one,
-// what was summed is scaled down to it. Powers are of 2, which is what the hardware makes: e^x = 2^(x log₂ e).
-// A row is spread over four lanes (warp_matrix.cuh). Each adds up its own weights, and at the end the four add theirs.
+// Powers are of 2, which is what the hardware makes: e^x = 2^(x log₂ e). A row is spread over four lanes
+// (warp_matrix.cuh). Each adds up its own weights, and at the end the four add theirs.
 //
 // Read first: tensor_core.cuh, what the instructions for products do; warp_matrix.cuh, matrices dealt out to a
 // warp and their products; flash/scores.cuh, which scores count.
