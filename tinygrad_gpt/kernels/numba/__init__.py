@@ -1,7 +1,6 @@
 """The fast pairs for the CPU, compiled by Numba.
 
-A file is named like the op or routine whose kernels it holds: what the registry asks for (`forward`, `backward` or
-`run`, and `why_not`), plain Python that brings arrays into the layout that its kernels expect, and the kernels.
+A file holds plain Python that brings arrays into the layout that its kernels expect, and the kernels.
 
     machine/    what every kernel is made with: how it is compiled, cached and run by all threads; layouts; exp
     product/    matrix products, from vector instructions to the ladder that explains them

@@ -62,22 +62,16 @@ class Sized(NamedTuple):
     sizes: tuple[str, ...]
 
 
-def read(dtype, sizes: str, layout: str = "C") -> Sized:
+def read(dtype, sizes: str, layout: str = "C", readonly: bool = True) -> Sized:
     """An array that a kernel only reads: C-contiguous, or of any strides with layout "A".
 
     sizes  a letter, word or number for each axis. Axes with the same letter are equally long; "_" stands for any length
     """
-    return _array(dtype, sizes, layout, readonly=True)
-
-
-def write(dtype, sizes: str, layout: str = "C") -> Sized:
-    """An array that a kernel writes to."""
-    return _array(dtype, sizes, layout, readonly=False)
-
-
-def _array(dtype, sizes: str, layout: str, readonly: bool) -> Sized:
     names = tuple(sizes.split())
     return Sized(types.Array(dtype, len(names), layout, readonly=readonly), names)
+
+
+write = functools.partial(read, readonly=False)  # an array that a kernel writes to
 
 
 def helper(*, fastmath: set | bool = REORDERED, inlined: bool = True) -> Callable[[Callable], Callable]:

@@ -42,14 +42,16 @@ def check_dy(op: str, dy: np.ndarray, shape: tuple[int, ...], dtype=None) -> Non
         raise TypeError(f"{op}: expected dy of {dtype or 'float32 or float64'}, got {dy.dtype}")
 
 
-def product_sizes(a, a_transposed: bool, b, b_transposed: bool, bias=None) -> tuple[int, int, int]:
-    """(M, N, K) of op(a) @ op(b) + bias, where op transposes if asked to. Raises ValueError for shapes that don't fit,
-    TypeError for dtypes: a product goes by addresses."""
+def for_product(a, a_transposed: bool, b, b_transposed: bool, bias=None) -> tuple:
+    """(a, b, bias, c, K) for c = op(a) @ op(b) + bias, where op transposes if asked to: all contiguous, zeros in place
+    of no bias, and an empty c. Raises ValueError for shapes that don't fit, TypeError for dtypes: a product goes by
+    addresses."""
     if a.ndim == b.ndim == 2:
         (m, k), (k_b, n) = a.shape[:: -1 if a_transposed else 1], b.shape[:: -1 if b_transposed else 1]
         if k == k_b and (bias is None or bias.shape == (n,)):
             if a.dtype == b.dtype and (bias is None or bias.dtype == a.dtype):
-                return m, n, k
+                bias = np.zeros(n, a.dtype) if bias is None else np.ascontiguousarray(bias)
+                return np.ascontiguousarray(a), np.ascontiguousarray(b), bias, np.empty((m, n), a.dtype), k
             raise TypeError(f"product: expected arrays of one dtype, got {a.dtype} and {b.dtype}")
     given = f"{a.shape}{'ᵀ' * a_transposed} and {b.shape}{'ᵀ' * b_transposed}"
     raise ValueError(

@@ -130,7 +130,7 @@ def describe() -> dict[str, str]:
     """How many threads kernels run on, and how matrix products are made, for people to read."""
     start()
     pool = f"1, since {_why_alone}" if _why_alone else f"{count()} of Numba's ({numba.threading_layer()} layer)"
-    return {
-        "threads": pool,
-        "matrix product": "our own, in AVX-512's vectors" if AVX_512 else blas.describe(),
-    }
+    product = "np.matmul (no OpenBLAS found in this NumPy that kernels could call)"
+    if blas.AVAILABLE:
+        product = "NumPy's OpenBLAS, one tile for each thread, called from inside kernels"
+    return {"threads": pool, "matrix product": "our own, in AVX-512's vectors" if AVX_512 else product}

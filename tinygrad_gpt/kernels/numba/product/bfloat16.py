@@ -15,7 +15,7 @@ import numpy as np
 from numba import types
 
 from tinygrad_gpt.kernels.numba.machine.compile import helper, kernel, my_part, read, write
-from tinygrad_gpt.kernels.numba.machine.layout import product_sizes
+from tinygrad_gpt.kernels.numba.machine.layout import for_product
 from tinygrad_gpt.kernels.numba.product.bfloat16_registers import (
     LANES,
     MOST_GROUPS,
@@ -46,10 +46,8 @@ def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
 
     a and b are rounded to bfloat16. The bias is not, nor are sums.
     """
-    m, n, k = product_sizes(a, a_transposed, b, b_transposed, bias)
-    a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
-    bias = np.zeros(n, np.float32) if bias is None else np.ascontiguousarray(bias)
-    c = np.empty((m, n), np.float32)
+    a, b, bias, c, k = for_product(a, a_transposed, b, b_transposed, bias)
+    m, n = c.shape
     if k == 0:
         c[...] = bias
     elif c.size:

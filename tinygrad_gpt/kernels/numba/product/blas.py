@@ -59,13 +59,6 @@ def use_one_thread() -> None:
         _found[2](ctypes.c_int(1))
 
 
-def describe() -> str:
-    """Which product linear layers use where they don't use our own, and why."""
-    if AVAILABLE:
-        return "NumPy's OpenBLAS, one tile for each thread, called from inside kernels"
-    return "np.matmul (no OpenBLAS found in this NumPy that kernels could call)"
-
-
 def numpy_product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
     """op(a) @ op(b) + bias by NumPy's `@`, where op transposes if asked to. (To be called from Python.)"""
     c = (a.T if a_transposed else a) @ (b.T if b_transposed else b)

@@ -4,28 +4,24 @@ The cut is along the longer side: rows for the tall and narrow products of a tra
 a vocabulary. A cut along the sum would need partial results and a second pass over them.
 """
 
-import numpy as np
 from numba import types
 
 from tinygrad_gpt.kernels.numba.machine import threads
 from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
-from tinygrad_gpt.kernels.numba.machine.layout import product_sizes
+from tinygrad_gpt.kernels.numba.machine.layout import for_product
 from tinygrad_gpt.kernels.numba.product.blas import gemm
 
 
 def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
     """op(a) @ op(b) + bias, where op transposes if asked to; floats (M, K), (K, N) and (N,) or None -> (M, N)."""
-    m, n, k = product_sizes(a, a_transposed, b, b_transposed, bias)
-    a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
-    c = np.empty((m, n), a.dtype)
-    start = np.zeros(n, a.dtype) if bias is None else np.ascontiguousarray(bias)
+    a, b, start, c, k = for_product(a, a_transposed, b, b_transposed, bias)
     if k == 0:
         c[...] = start
     elif c.size:
         # Addresses instead of arrays: slicing arrays into tiles inside the kernel takes seconds to compile.
         a_tiles = a.ctypes.data, a_transposed, a.shape[1]
         b_tiles = b.ctypes.data, b_transposed, b.shape[1]
-        tiles = min(threads.count(), max(m, n))
+        tiles = min(threads.count(), max(c.shape))
         _product(c, c.ctypes.data, k, *a_tiles, *b_tiles, start, bias is not None, tiles)
     return c
 

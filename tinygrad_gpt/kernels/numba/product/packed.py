@@ -21,7 +21,7 @@ from numba import types
 
 from tinygrad_gpt.kernels.numba.machine import threads
 from tinygrad_gpt.kernels.numba.machine.compile import helper, kernel, my_part, pasted, read, write
-from tinygrad_gpt.kernels.numba.machine.layout import product_sizes
+from tinygrad_gpt.kernels.numba.machine.layout import for_product
 from tinygrad_gpt.kernels.numba.product.registers import ROWS, VECTORS, at, lanes, offset
 from tinygrad_gpt.kernels.numba.product.tile import broadcast_row, copy_tile, multiply, rounded_up, transpose_tile
 
@@ -30,13 +30,10 @@ TILE_ROWS, TILE_COLUMNS, DEPTH = 256, 384, 256  # the parts of a, b and c in use
 
 def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
     """op(a) @ op(b) + bias, where op transposes if asked to; floats (M, K), (K, N) and (N,) or None -> (M, N)."""
-    m, n, _ = product_sizes(a, a_transposed, b, b_transposed, bias)
-    a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
+    a, b, start, c, _ = for_product(a, a_transposed, b, b_transposed, bias)
     a, b = a.T if a_transposed else a, b.T if b_transposed else b
-    c = np.empty((m, n), a.dtype)
     if c.size:
-        start = np.zeros(n, a.dtype) if bias is None else np.ascontiguousarray(bias)
-        _product(c, a, b, start.reshape(1, n), *_tile_shape(m, n))
+        _product(c, a, b, start.reshape(1, -1), *_tile_shape(*c.shape))
     return c
 
 
