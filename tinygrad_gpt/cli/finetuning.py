@@ -86,7 +86,7 @@ def finetune(
         given, written = {}, finetune.read_classifier(finetune.runs_of(path)[0])
     corpus = written["corpus"]
     reporter.note(
-        f"fine-tuning in {path}: {written['parameters']:,} parameters, {corpus['train_texts']:,} texts of "
+        f"fine-tuning in {path} on {written['device']}: {written['parameters']:,} parameters, {corpus['train_texts']:,} texts of "
         f"{corpus['name']} in {len(written['task']['classes'])} classes ({corpus['dev_texts']:,} to test on)"
     )
     finished = finetune.train(path, reporter, given, pairs, progress)
