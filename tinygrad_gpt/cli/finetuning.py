@@ -86,8 +86,8 @@ def finetune(
         given, written = {}, finetune.read_classifier(finetune.runs_of(path)[0])
     corpus = written["corpus"]
     reporter.note(
-        f"fine-tuning in {path} on {written['device']}: {written['parameters']:,} parameters, {corpus['train_texts']:,} texts of "
-        f"{corpus['name']} in {len(written['task']['classes'])} classes ({corpus['dev_texts']:,} to test on)"
+        f"fine-tuning in {path} on {written['device']}: {written['parameters']:,} parameters, "
+        f"{corpus['train_texts']:,} texts of {corpus['name']} in {len(written['task']['classes'])} classes ({corpus['dev_texts']:,} to test on)"
     )
     finished = finetune.train(path, reporter, given, pairs, progress)
     results = finetune.summary(path)
