@@ -87,7 +87,8 @@ def finetune(
     corpus = written["corpus"]
     reporter.note(
         f"fine-tuning in {path} on {written['device']}: {written['parameters']:,} parameters, "
-        f"{corpus['train_texts']:,} texts of {corpus['name']} in {len(written['task']['classes'])} classes ({corpus['dev_texts']:,} to test on)"
+        f"{corpus['train_texts']:,} texts of {corpus['name']} in {len(written['task']['classes'])} classes "
+        f"({corpus['dev_texts']:,} to test on)"
     )
     finished = finetune.train(path, reporter, given, pairs, progress)
     results = finetune.summary(path)
