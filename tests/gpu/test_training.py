@@ -353,9 +353,11 @@ def test_fine_tuning_and_classifying(command, tmp_path):
     said = command("finetune", "own.tsv", *how, "--out=gpu", "--device=cuda")
     assert f"fine-tuning in gpu on {tg.device('cuda').title}: " in said
     command("finetune", "own.tsv", *how, "--out=cpu")
-    rows, right = (read_metrics(Path(name) / "metrics.jsonl") for name in ("gpu", "cpu"))
-    for name in ("train_loss", "task_loss", "lm_loss", "grad_norm", "accuracy"):
+    rows, right = (read_metrics(Path(name) / "lm-0.5-seed-1" / "metrics.jsonl") for name in ("gpu", "cpu"))
+    assert len(rows) == len(right) > 0 and "matthews" in rows[-1]
+    for name in ("train_loss", "task_loss", "lm_loss", "grad_norm"):
         np.testing.assert_allclose([row[name] for row in rows], [row[name] for row in right], rtol=1e-3)
+    assert rows[-1]["accuracy"] == right[-1]["accuracy"]
     texts = ["the cat sat", "the dog sat on"]
     first, *others = (command("classify", "gpu", *texts, f"--device={device}") for device in ("cuda", "cpu", "auto"))
     assert all(other == first for other in others) and first.count("\n") == 2

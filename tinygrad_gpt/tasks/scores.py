@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from tinygrad_gpt.ops import log_softmax
+
 
 def accuracy(labels, predicted) -> float:
     """The share of right answers; labels and predicted (N,) integers, N >= 1."""
@@ -12,9 +14,8 @@ def accuracy(labels, predicted) -> float:
 
 def cross_entropy(labels, scores) -> float:
     """Mean of -log softmax(scores) at the right answers, in nats; labels (N,) integers, scores (N, K) floats."""
-    scores = np.asarray(scores, dtype=np.float64)
-    scores = scores - scores.max(axis=1, keepdims=True)
-    return float(np.mean(np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(labels)), labels]))
+    log_p, _ = log_softmax.forward(np.asarray(scores, dtype=np.float64))
+    return float(-log_p[np.arange(len(labels)), labels].mean())
 
 
 def matthews(labels, predicted) -> float:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tinygrad_gpt import functional as F
 from tinygrad_gpt.data.gpt1_inputs import TaskTokens
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification
+from tinygrad_gpt.ops import softmax
 from tinygrad_gpt.tasks.classification import scores_of, sequences_of
 from tinygrad_gpt.train.finetune import best_run, read_classifier, shape_of
 from tinygrad_gpt.train.trained_model import load_weights, tokenizer_of
@@ -37,4 +37,4 @@ class Classifier:
         config = self.model.config
         tokens = TaskTokens.after(config.vocab_size - TaskTokens.COUNT)
         sequences = sequences_of(texts, self.tokenizer, tokens, config.block_size)
-        return F.softmax(F.tensor(scores_of(self.model, sequences).astype(np.float64))).numpy()
+        return softmax.forward(scores_of(self.model, sequences).astype(np.float64))[0]
