@@ -30,7 +30,7 @@ def test_finetune_and_classify(run, pretrained, tmp_path):
         assert row in said
     assert "λ = 0, mean of 2 ± s.d." in said and "λ = 0.5, mean of 2 ± s.d." in said
     assert said.count("step 4/4") == 4
-    assert "tinygrad-gpt classify runs/own-1 " in said.replace("\\", "/")
+    assert 'tinygrad-gpt classify runs/own-1 "the ' in said.replace("\\", "/")
     status, said, _ = run("classify", "runs/own-1", "the cat sat", "the dog sat")
     assert status == 0
     rows = [line.split("\t") for line in said.splitlines()]

@@ -164,7 +164,7 @@ def test_a_learning_rate_that_makes_the_loss_rise(train, verse):
     """The warm-up goes on until it has gone too far."""
     trained = train(corpus=verse, lr=0.5, min_lr=0.5, warmup=200, steps=250)
     line = line_of(trained, "lr-too-high")
-    assert "the loss had come down to 0." in line and "has risen to" in line
+    assert "the loss had fallen to 0." in line and "has risen to" in line
     assert "the learning rate 0.5 is too high. Remedy: --lr 0.01" in line
 
 

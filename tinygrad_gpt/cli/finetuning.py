@@ -97,7 +97,8 @@ def finetune(
     if not finished:
         reporter.note(f"stopped and saved; continue with: {resume_command('finetune', path, with_)}")
         return INTERRUPTED
-    reporter.note(f'{path}: try  {command("tinygrad-gpt", "classify", path)} "a text"')
+    example = command("tinygrad-gpt", "classify", path)
+    reporter.note(f"{path}: try  {example} {_in_quotes(corpus['example'])}")
     return 0
 
 
@@ -138,6 +139,13 @@ def classify(
     for text, probabilities in zip(texts, classifier.probabilities(texts), strict=True):
         best = int(probabilities.argmax())
         print(f"{classifier.classes[best]}\t{probabilities[best]:.3f}\t{text}")
+
+
+def _in_quotes(text: str) -> str:
+    """A text as an argument to copy: in the quotes that every shell knows, if it has nothing that a shell would replace
+    inside them; and after -- if it looks like an option."""
+    quoted = f'"{text}"' if text.isprintable() and not set(text) & set('"$`\\!%') else command(text)
+    return f"-- {quoted}" if text.startswith("-") else quoted
 
 
 def _print_results(summary: dict) -> None:

@@ -51,7 +51,7 @@ _WRITTEN = {
     "train": {"seed": int, "steps": int},
     "vocab_size": int,
     "tokenizer": str,
-    "corpus": {"name": str, "path": (str, None), "sha256": str, "majority_accuracy": float},
+    "corpus": {"name": str, "path": (str, None), "sha256": str, "majority_accuracy": float, "example": str},
     "from": {"name": str},
     "group": [str],
 }
@@ -100,6 +100,7 @@ def start(
             "train_texts": len(data.train.texts),
             "dev_texts": len(data.dev.texts),
             "majority_accuracy": accuracy(data.dev.labels, guess),
+            "example": data.dev.texts[0],
         },
         "group": list(runs),
     }
