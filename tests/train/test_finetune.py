@@ -165,7 +165,7 @@ SITTING = textwrap.dedent("""
 """)
 
 
-def test_killed_and_resumed_by_the_command(data, source, begin, reporter):  # noqa: F811
+def test_killed_and_resumed_by_the_command(data, source, begin, reporter, capsys):  # noqa: F811
     """kill -9 in the first epoch of the first run, and in the second run; the doctor reads what came of it."""
     from tinygrad_gpt.cli import main
 
@@ -187,6 +187,9 @@ def test_killed_and_resumed_by_the_command(data, source, begin, reporter):  # no
     train(whole, reporter)
     assert_same(whole, whole.parent.parent / "fine")
     assert main(["doctor", "fine"]) == 0
+    first, second = capsys.readouterr().out.replace("\\", "/").split("fine/lm-0.5-seed-1: ")
+    assert "guessing blindly log 2 = 0.693" in first
+    assert "guessing" not in second, "a sum of two losses is compared with nothing"
     assert main(["doctor", "fine/lm-0.5-seed-1"]) == 0
 
 

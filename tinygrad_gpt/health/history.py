@@ -76,8 +76,8 @@ class Plan:
     @classmethod
     def of_config(cls, config: dict[str, Any]) -> "Plan":
         """A plan from the content of config.json (train/run_folder.py), of this version or an older one."""
-        facts = {"choices": config.get("vocab_size")} | config.get("corpus", {}) | config.get("facts", {})
-        return cls.of(config["model"] | config["train"] | facts)
+        older = {"choices": config.get("vocab_size")} | config.get("corpus", {})  # which knew one task
+        return cls.of(config["model"] | config["train"] | config.get("facts", older))
 
     @property
     def window(self) -> int:
