@@ -16,7 +16,7 @@ from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.run import begin, reopen
 
 LETTERS, LENGTH, ROWS = "abcd|", 3, 64
-CONFIG = TrainConfig(steps=160, batch_size=16, accumulate=4, lr=1e-2, warmup=10, eval_interval=40, log_interval=20)
+CONFIG = TrainConfig(steps=80, batch_size=32, accumulate=2, lr=1e-2, warmup=10, eval_interval=40, log_interval=20)
 
 
 class Reversing(Task):
@@ -68,14 +68,14 @@ def test_it_is_trained_resumed_and_diagnosed(tmp_path, reporter, capsys):
     assert len(given) == LENGTH and reversed_ == given[::-1]
 
     stopped = begin(Reversing(), new_model(), CONFIG, tmp_path / "stopped")
-    assert not stopped.train(StopsAt(90))
+    assert not stopped.train(StopsAt(60))
     again = reopen(stopped.folder, Reversing(), new_model(), CONFIG)
-    assert again.trainer.step == 90 and again.train(reporter)
+    assert again.trainer.step == 60 and again.train(reporter)
     assert_same_arrays(arrays_of(whole.folder), arrays_of(again.folder))
 
     assert main(["doctor", str(stopped.folder.path)]) == 0
     said = capsys.readouterr().out
-    assert "160 of 160 steps" in said and "guessing blindly log 4" in said and "gradient by block" in said
+    assert "80 of 80 steps" in said and "guessing blindly log 4" in said and "gradient by block" in said
     assert Path(stopped.folder.doctor_plot).exists()
 
 
