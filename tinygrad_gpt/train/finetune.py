@@ -82,7 +82,7 @@ def start(
         steps = task.config.epochs * task.steps_per_epoch
         plan = {"steps": steps, "warmup": round(task.config.warmup_share * steps)}
         plan |= dict.fromkeys(("eval_interval", "checkpoint_interval"), task.steps_per_epoch)
-        runs[f"lm-{lm_weight:g}-seed-{seed}"] = task, made_from(TrainConfig, plan | values)
+        runs[f"lm-{str(lm_weight).removesuffix('.0')}-seed-{seed}"] = task, made_from(TrainConfig, plan | values)
     _, config = next(iter(runs.values()))
     use_arithmetic(config)
     check_training(source.config, config)
