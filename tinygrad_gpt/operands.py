@@ -1,4 +1,4 @@
-"""Operands: what the functions of functional.py take, Tensors, arrays, numbers and lists, as what ops take."""
+"""Operands: what the functions of functional/ take, Tensors, arrays, numbers and lists, as what ops take."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What can be written with Tensors: `a + b`, `x[0]`, `x > 0`, `x.sum()`; most are functions of functional.py."""
+"""What can be written with Tensors: `a + b`, `x[0]`, `x > 0`, `x.sum()`; most are functions of functional/."""
 
 import math
 

@@ -1,6 +1,6 @@
 """Tensor: an array, its gradient, and the Node of the tape that made it; and how it behaves as a Python object.
 
-Backward is attached to it in autograd.py, which knows the tape, arithmetic in functional.py, which knows the ops.
+Backward is attached to it in autograd.py, which knows the tape, arithmetic in functional/, which knows the ops.
 """
 
 import weakref

@@ -1,7 +1,7 @@
 """Layers: Modules made of Parameters and of other Modules.
 
 One file per layer. A layer's settings are its constructor's arguments, its shapes stand in its docstring, and what it
-computes is in `forward`, which calls the ops through functional.py.
+computes is in `forward`, which calls the ops through functional/.
 
     module.py        Module and Parameter: what every layer is
     linear.py        x W^T + b

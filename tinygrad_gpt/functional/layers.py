@@ -1,0 +1,103 @@
+"""What layers compute. An op made of two, gelu_linear or add_layer_norm, gives way to them where the user registered
+or forced a version of either."""
+
+import math
+
+from tinygrad_gpt import arguments
+from tinygrad_gpt.arguments import flag, number
+from tinygrad_gpt.autograd import Tensor, apply
+from tinygrad_gpt.functional.axis_names import says_axis
+from tinygrad_gpt.functional.elementwise import add, gelu
+from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.operands import operand
+from tinygrad_gpt.ops import attention as attention_op
+from tinygrad_gpt.random_stream import next_seed
+from tinygrad_gpt.tensor import plain_array, plain_ids
+
+
+def matmul(a, b) -> Tensor:
+    """(..., M, K) @ (..., K, N) -> (..., M, N), the leading axes broadcast; vectors (K,) on either side."""
+    return apply("matmul", operand("matmul", a), operand("matmul", b))
+
+
+def linear(x, weight, bias=None) -> Tensor:
+    """x (..., C_in) times weight (C_out, C_in) transposed, plus bias (C_out,) -> (..., C_out)."""
+    return apply("linear", operand("linear", x), weight, bias)
+
+
+def gelu_linear(x, weight, bias=None, approximate: str = "tanh") -> Tensor:
+    """linear(gelu(x), weight, bias), as one op that does not keep gelu(x) for backward."""
+    if registry.user_chose_a_part("gelu_linear"):
+        return linear(gelu(x, approximate), weight, bias)
+    return apply("gelu_linear", operand("gelu_linear", x), weight, bias, approximate=approximate)
+
+
+def embedding(ids, weight) -> Tensor:
+    """Rows of weight (V, C) at integer ids (...) -> (..., C)."""
+    return apply("embedding", plain_ids(ids, "embedding"), weight)
+
+
+def layer_norm(x, weight, bias=None, eps: float = 1e-5) -> Tensor:
+    """Normalise the last axis of x (..., C), then scale by weight (C,) and shift by bias (C,)."""
+    return apply("layer_norm", operand("layer_norm", x), weight, bias, eps=number("layer_norm", "eps", eps, low=0))
+
+
+def add_layer_norm(x, residual, weight, bias=None, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
+    """(s, layer_norm(s, weight, bias, eps)) with s = x + residual, as one op."""
+    if registry.user_chose_a_part("add_layer_norm"):
+        s = add(x, residual)
+        return s, layer_norm(s, weight, bias, eps)
+    x, residual = operand("add_layer_norm", x), operand("add_layer_norm", residual)
+    return apply("add_layer_norm", x, residual, weight, bias, eps=number("add_layer_norm", "eps", eps, low=0))
+
+
+@says_axis
+def softmax(x, axis: int = -1) -> Tensor:
+    """exp(x) / sum(exp(x)) along `axis`."""
+    return apply("softmax", operand("softmax", x), axis=arguments.axis("softmax", axis))
+
+
+@says_axis
+def log_softmax(x, axis: int = -1) -> Tensor:
+    """log(softmax(x)) along `axis`, without underflow."""
+    return apply("log_softmax", operand("log_softmax", x), axis=arguments.axis("log_softmax", axis))
+
+
+def dropout(x, p: float = 0.5, training: bool = True) -> Tensor:
+    """Zero elements with probability p, drawn from the package's stream of random numbers, and scale the rest by
+    1 / (1 - p). Outside training, or with p = 0, x itself."""
+    x, p = operand("dropout", x), number("dropout", "p", p)
+    if not flag("dropout", "training", training) or p == 0:
+        return x if isinstance(x, Tensor) else Tensor(x)
+    return apply("dropout", x, p=p, seed=next_seed())
+
+
+def attention(
+    q, k, v, mask=None, causal: bool = False, scale: float | None = None, dropout: float = 0.0, training: bool = True
+) -> Tensor:
+    """Scaled dot-product attention: q (B, H, Tq, D), k and v (B, H, Tk, D) -> (B, H, Tq, D).
+
+    mask      boolean (True may attend) or float (added to the scores), broadcastable to (B, H, Tq, Tk)
+    causal    query i sees keys j <= i + Tk - Tq: the last query stands at the last key
+    scale     None: 1 / sqrt(D)
+    dropout   on the attention weights, in training only
+    """
+    dropout = number("attention", "dropout", dropout)
+    causal, scale = flag("attention", "causal", causal), number("attention", "scale", scale, or_none=True)
+    if not flag("attention", "training", training) or dropout == 0:
+        return apply("attention", q, k, v, mask, causal=causal, scale=scale)
+    return apply("attention", q, k, v, mask, causal=causal, scale=scale, dropout=dropout, seed=next_seed())
+
+
+def attention_weights(q, k, mask=None, causal: bool = False, scale: float | None = None) -> Tensor:
+    """How much each query of `attention` looks at each key, before dropout: (B, H, Tq, Tk), rows that sum to 1.
+
+    For inspection only (no gradient); recomputed, since `attention` may never hold them all at once.
+    """
+    me = "attention_weights"
+    q, k, mask = [None if x is None else plain_array(x, me) for x in (q, k, mask)]
+    if q is None or k is None:
+        raise TypeError(f"{me}: expected Tensors or arrays, got None as {'k' if k is None else 'q'}")
+    causal, scale = flag(me, "causal", causal), number(me, "scale", scale, or_none=True)
+    attention_op.check(q, k, k, mask, causal=causal, scale=scale)
+    return Tensor(attention_op.weights(q, k, mask, causal, 1 / math.sqrt(q.shape[-1]) if scale is None else scale))
