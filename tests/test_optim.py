@@ -8,12 +8,14 @@ import pytest
 from tests.strict_array import StrictArray
 from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.autograd import Tensor, apply
+from tinygrad_gpt.nn import Parameter
 from tinygrad_gpt.optim import (
     SGD,
     Adam,
     AdamW,
     clip_grad_norm,
     clip_scale,
+    decay_matrices,
     grad_norm,
     noam,
     warmup_cosine,
@@ -77,26 +79,150 @@ def test_adamw_follows_its_equations_element_by_element():
     np.testing.assert_allclose(p.data, expected, rtol=1e-12)
 
 
-def test_adamw_decays_matrices_and_nothing_else():
-    params = {"matrix": parameter(2, 3), "bias": parameter(3), "scalar": parameter()}
-    before = {name: p.data.copy() for name, p in params.items()}
+def without_gradient(*shapes) -> dict[str, Tensor]:
+    """Parameters with gradients of zero: only decay moves them."""
+    params = {f"p{i}": parameter(*shape, seed=i) for i, shape in enumerate(shapes)}
     for p in params.values():
-        p.grad = np.zeros_like(p.data)  # no gradient: only decay moves anything
-    AdamW(params.items(), lr=0.1, weight_decay=0.5).step()
-    np.testing.assert_allclose(params["matrix"].data, before["matrix"] * 0.95, rtol=1e-14)
-    assert (params["bias"].data == before["bias"]).all() and params["scalar"].data == before["scalar"]
-
-
-def test_adamw_takes_another_rule_for_decay_and_adam_has_none():
-    a, b = parameter(2, 2), parameter(2, 2)
-    before = a.data.copy(), b.data.copy()
-    for p in (a, b):
         p.grad = np.zeros_like(p.data)
-    AdamW([("a", a), ("b", b)], lr=0.1, weight_decay=0.5, decays=lambda name, p: name == "b").step()
-    assert (a.data == before[0]).all() and (b.data != before[1]).all()
-    after = b.data.copy()
-    Adam([b], lr=0.1).step()
-    assert (b.data == after).all()
+    return params
+
+
+def test_adamw_decays_all_parameters():
+    params = without_gradient((2, 3), (3,), ())
+    before = {name: p.data.copy() for name, p in params.items()}
+    AdamW(params.items(), lr=0.1, weight_decay=0.5).step()
+    for name, p in params.items():
+        np.testing.assert_allclose(p.data, before[name] * 0.95, rtol=1e-14)
+
+
+def test_decay_matrices_spares_vectors_and_scalars():
+    params = without_gradient((2, 3), (3,), (), (2, 2, 2))
+    before = {name: p.data.copy() for name, p in params.items()}
+    groups = decay_matrices(params.items(), weight_decay=0.5)
+    assert [[name for name, _ in group["params"]] for group in groups] == [["p0", "p3"], ["p1", "p2"]]
+    AdamW(groups, lr=0.1).step()
+    for name, kept in {"p0": 0.95, "p1": 1.0, "p2": 1.0, "p3": 0.95}.items():
+        np.testing.assert_allclose(params[name].data, before[name] * kept, rtol=1e-14)
+    with pytest.raises(TypeError, match="decay_matrices: expected Tensors, got 3"):
+        decay_matrices([3], 0.1)
+
+
+def test_adam_has_no_decay_unless_asked_and_then_in_the_gradient():
+    p = without_gradient((2, 2))["p0"]
+    before = p.data.copy()
+    Adam([p], lr=0.1).step()
+    assert (p.data == before).all()
+    Adam([p], lr=0.1, weight_decay=0.5).step()  # g = 0.5 θ: the first step is lr long, whatever its size
+    np.testing.assert_allclose(p.data, before - 0.1 * np.sign(before), atol=1e-6)
+
+
+# --- groups --------------------------------------------------------------------------------------------------------
+
+
+def test_groups_have_settings_of_their_own_and_what_is_set_there_acts():
+    a, b = parameter(3), parameter(3, seed=1)
+    optimizer = SGD([{"params": [a], "lr": 0.5}, {"params": [b]}], lr=0.1, momentum=0.9)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.1]
+    assert all(group["momentum"] == 0.9 for group in optimizer.param_groups)
+    assert optimizer.param_groups[0]["params"] == [a] and optimizer.param_groups[1]["param_names"] == ["1"]
+    before = a.data.copy(), b.data.copy()
+    a.grad, b.grad = np.ones(3), np.ones(3)
+    optimizer.param_groups[1]["lr"] = 0.0
+    optimizer.step()
+    np.testing.assert_allclose(a.data, before[0] - 0.5, rtol=1e-12)
+    assert (b.data == before[1]).all()
+
+
+@pytest.mark.parametrize("decoupled", [Adam, AdamW])
+def test_adam_s_groups_are_as_optimisers_of_their_own(decoupled):
+    settings = [dict(lr=0.1, betas=(0.5, 0.7)), dict(weight_decay=0.3), dict(eps=0.1, weight_decay=0.2), {}]
+    together, alone = ([parameter(2, 3, seed=i) for i in range(4)] for _ in range(2))
+    groups = [{"params": [p], **given} for p, given in zip(together, settings, strict=True)]
+    optimizer = decoupled(groups, lr=0.01)
+    others = [decoupled([p], **{"lr": 0.01, **given}) for p, given in zip(alone, settings, strict=True)]
+    for seed in range(3):
+        give_gradients(together, seed)
+        give_gradients(alone, seed)
+        for one in (optimizer, *others):
+            one.step(0.5)
+    assert all((a.data == b.data).all() for a, b in zip(together, alone, strict=True))
+
+
+def test_a_group_can_be_added():
+    a, b = parameter(3), parameter(3, seed=1)
+    optimizer = SGD([("a", a)], lr=0.1)
+    optimizer.add_param_group({"params": b, "lr": 1.0})
+    a.grad, b.grad = np.ones(3), np.ones(3)
+    before = b.data.copy()
+    optimizer.step()
+    np.testing.assert_allclose(b.data, before - 1.0)
+    assert list(optimizer.params) == ["a", "1"]
+    assert list(optimizer.state_dict()) == ["momentum.a", "momentum.1", "steps"]
+    with pytest.raises(ValueError, match="SGD: the parameter 2 was given twice"):
+        optimizer.add_param_group({"params": [a]})
+    with pytest.raises(TypeError, match="SGD: expected a group, a dictionary with params"):
+        optimizer.add_param_group([b])
+
+
+def test_lr_is_that_of_all_groups_or_refused():
+    optimizer = SGD([{"params": [parameter(3)]}, {"params": [parameter(3, seed=1)]}], lr=0.1)
+    optimizer.lr = 0.2
+    assert [group["lr"] for group in optimizer.param_groups] == [0.2, 0.2] and optimizer.lr == 0.2
+    optimizer.param_groups[1]["lr"] = 0.4
+    with pytest.raises(ValueError, match=r"one learning rate as lr, the groups have 0.2, 0.4"):
+        optimizer.lr  # noqa: B018
+    with pytest.raises(ValueError, match="the groups have"):
+        optimizer.lr = 0.3
+
+
+def test_what_is_set_in_a_group_is_checked_at_the_next_step():
+    p = parameter(3)
+    optimizer = AdamW([p])
+    give_gradients([p], 0)
+    before = p.data.copy()
+    optimizer.param_groups[0]["betas"] = (0.9, 1.0)
+    with pytest.raises(ValueError, match=r"AdamW: expected 0 <= beta2 < 1, got 1.0"):
+        optimizer.step()
+    assert (p.data == before).all() and optimizer.steps == {"0": 0}
+
+
+def test_a_printed_optimiser_shows_its_groups():
+    params = {"w": parameter(2, 3), "b": parameter(3)}
+    assert str(SGD(params.items(), 0.1)) == (
+        "SGD\n  group 0: 9 parameters, lr 0.1, momentum 0.0, dampening 0.0, weight_decay 0.0, nesterov False"
+    )
+    assert str(AdamW(decay_matrices(params.items(), 0.1))).count("\n") == 2
+
+
+# --- frozen parameters -----------------------------------------------------------------------------------------------
+
+
+def test_a_frozen_parameter_is_accepted_skipped_and_takes_no_memory():
+    trained, frozen = Parameter(np.ones(3)), Parameter(np.ones(4), requires_grad=False)
+    optimizer = AdamW([("trained", trained), ("frozen", frozen)], lr=0.1)
+    trained.grad = np.ones(3)
+    optimizer.step()
+    assert (frozen.data == 1).all() and list(optimizer.state_dict()) == ["m.trained", "v.trained", "steps"]
+
+
+def test_a_parameter_that_thaws_starts_then_and_its_state_goes_on():
+    def thaw():
+        params = {"a": Parameter(np.ones(3), requires_grad=False), "b": Parameter(np.ones(2))}
+        return params, AdamW(params.items(), lr=0.1)
+
+    params, optimizer = thaw()
+    params["b"].grad = np.ones(2)
+    optimizer.step()
+    params["a"].requires_grad, params["a"].grad = True, np.ones(3)
+    optimizer.step()
+    state = optimizer.state_dict()
+    assert optimizer.steps == {"b": 2, "a": 1} and state["steps"].tolist() == [2, 1]
+    _, again = thaw()
+    again.load_state_dict(state)
+    assert again.steps == {"b": 2, "a": 1} and (again.slots["m"]["a"] == optimizer.slots["m"]["a"]).all()
+
+
+# --- updates, again --------------------------------------------------------------------------------------------------
 
 
 def test_a_parameter_without_gradient_is_left_alone_and_its_steps_are_not_counted():
@@ -146,7 +272,7 @@ def test_an_update_that_is_refused_is_not_counted():
 def test_updates_are_in_place_and_keep_float32():
     p = parameter(3, 4, dtype=np.float32)
     array = p.data
-    for optimizer in (SGD([p], 0.1, 0.9, 0.1), AdamW([p], 0.1)):
+    for optimizer in (SGD([p], 0.1, 0.9, weight_decay=0.1), AdamW([p], 0.1)):
         give_gradients([p], seed=1)
         optimizer.step()
         assert p.data is array and p.dtype == np.float32
@@ -156,11 +282,13 @@ def test_updates_are_in_place_and_keep_float32():
 def test_zero_grad_forgets_gradients():
     p = parameter(3)
     give_gradients([p], seed=1)
+    SGD([p], 0.1).zero_grad(set_to_none=False)
+    assert p.grad.tolist() == [0, 0, 0]
     SGD([p], 0.1).zero_grad()
     assert p.grad is None
 
 
-@pytest.mark.parametrize("make", [lambda p: SGD(p, 0.1, 0.9, 0.1), lambda p: AdamW(p, 0.1)])
+@pytest.mark.parametrize("make", [lambda p: SGD(p, 0.1, 0.9, weight_decay=0.1), lambda p: AdamW(p, 0.1)])
 def test_updates_run_on_another_kind_of_array(make):
     results = []
     for kind in (np.asarray, StrictArray):
@@ -277,7 +405,7 @@ def test_huge_float32_gradients_are_clipped_without_overflow():
     np.testing.assert_allclose(a.grad, [0.6, 0.8], rtol=1e-6)
 
 
-@pytest.mark.parametrize("make", [lambda p: SGD(p, 0.1, 0.9, 0.1), lambda p: AdamW(p, 0.1)])
+@pytest.mark.parametrize("make", [lambda p: SGD(p, 0.1, 0.9, weight_decay=0.1), lambda p: AdamW(p, 0.1)])
 def test_a_scaled_step_is_the_step_of_scaled_gradients(make):
     clipped, scaled = ([parameter(3, 2), parameter(4, seed=1), parameter(2)] for _ in range(2))
     optimizers = make(clipped), make(scaled)
@@ -345,14 +473,36 @@ def test_schedules_work_without_warmup_and_with_nothing_but_warmup(schedule):
     assert schedule(10, lr=1.0, min_lr=0.5, warmup=9, total=9) == 0.5
 
 
-def test_defaults_are_pytorch_s():
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: AdamW(p, amsgrad=True), "AdamW: it has no argument amsgrad: use Adam without it"),
+        (lambda p: AdamW(p, decays=lambda name, p: True), "AdamW: .* decays: use two groups: optim.decay_matrices"),
+        (lambda p: SGD(p, maximize=True), "SGD: it has no argument maximize: use the negative of what is to be large"),
+        (lambda p: Adam(p, learning_rate=0.1), "Adam: it has no argument learning_rate$"),
+        (lambda p: Adam(p).step(lambda: 1.0), r"it takes no closure, call loss.backward\(\) first, then step"),
+        (lambda p: Adam(p).step(closure=lambda: 1.0), "it takes no closure"),
+        (lambda p: Adam([{"params": p}, *p]), "Adam: expected groups only, .* got Tensor of"),
+        (lambda p: Adam([{"param": p}]), "Adam: expected groups only, .* got {'param'"),
+        (lambda p: Adam({"params": p}), "Adam: expected .*, got one group: put it in a list"),
+    ],
+)
+def test_what_is_not_here_is_refused_with_the_right_word(make, message):
+    with pytest.raises(TypeError, match=message):
+        make([parameter(2)])
+
+
+def test_arguments_about_pytorch_s_speed_change_nothing():
     p = parameter(2)
-    assert (AdamW([p]).lr, AdamW([p]).betas, AdamW([p]).eps, AdamW([p]).weight_decay) == (
-        1e-3, (0.9, 0.999), 1e-8, {"0": 0.0}
-    )  # fmt: skip
-    assert AdamW([parameter(2, 3)]).weight_decay == {"0": 0.01}
-    assert (Adam([p]).lr, Adam([p]).betas, Adam([p]).eps) == (1e-3, (0.9, 0.999), 1e-8)
-    assert (SGD([p], lr=0.1).momentum, SGD([p], lr=0.1).weight_decay) == (0.0, 0.0)
+    assert AdamW([p], fused=True, foreach=None, amsgrad=False).defaults == AdamW([p]).defaults
+
+
+def test_settings_that_contradict_are_refused():
+    p = parameter(2)
+    with pytest.raises(ValueError, match="momentum > 0 and dampening 0 with nesterov, got momentum 0 and dampening 0"):
+        SGD([p], nesterov=True)
+    with pytest.raises(ValueError, match="SGD: a group has no setting 'weigth_decay': did you mean weight_decay"):
+        SGD([{"params": [p], "weigth_decay": 0.1}])
 
 
 @pytest.mark.parametrize("norm", [0.0, 1e-30, 0.3, math.nan, math.inf])

@@ -154,7 +154,7 @@ def test_what_habits_name_is_there():
     tables = [table for name, table in vars(habits).items() if name.isupper()]
     named = " ".join(value for table in tables for value in table.values())
     places = {"functional.": F, "nn.": nn, "np.": np, "x.": leaf(), "model.": nn.Linear(1, 1)}
-    places |= {"optimizer.": optim.SGD([leaf()], 0.1), "tinygrad_gpt.": tg}
+    places |= {"optimizer.": optim.SGD([leaf()], 0.1), "tinygrad_gpt.": tg, "optim.": optim}
     for prefix, owner in places.items():
         names = re.findall(rf"(?<![\w.]){re.escape(prefix)}(\w+)", named)
         assert names, prefix
@@ -170,7 +170,8 @@ def test_habits_elsewhere():
         (nn, "ModuleList", "a list"),
         (nn, "ReLU", "functional.relu"),
         (nn.Linear(1, 1), "cuda", 'to("cuda")'),
-        (optim.SGD([leaf()], 0.1), "param_groups", "optimizer.lr"),
+        (optim.SGD([leaf()], 0.1), "state", "optimizer.slots"),
+        (optim.lr_scheduler, "OneCycleLR", "optim.warmup_cosine"),
     ]:
         with pytest.raises(AttributeError, match=f"has no attribute '{name}'; instead, use .*{re.escape(advice)}"):
             getattr(owner, name)

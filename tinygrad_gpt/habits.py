@@ -65,9 +65,16 @@ MODULE = {
 }
 
 OPTIMIZER = {
-    "add_param_group": "one optimiser for each group",
-    "param_groups": "optimizer.lr, and optimizer.params for the parameters by name",
     "state": "optimizer.slots",
+}
+
+SCHEDULERS = {
+    "ChainedScheduler": "LambdaLR with the product of the factors",
+    "CyclicLR": "LambdaLR with a function of the step",
+    "MultiplicativeLR": "LambdaLR with the product so far",
+    "OneCycleLR": "SequentialLR of a LinearLR and a CosineAnnealingLR, or optim.warmup_cosine",
+    "PolynomialLR": "LambdaLR with (1 - t / total) ** power",
+    "ReduceLROnPlateau": 'group["lr"] *= factor for each group of optimizer.param_groups, where the loss stalls',
 }
 
 LAYERS = {

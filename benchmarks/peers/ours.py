@@ -38,9 +38,8 @@ def make_model(config: sizes.Config) -> GPT:
 def make_step(config: sizes.Config, model: GPT, device: Device):
     """The function that makes one update and returns the loss before it, as train/trainer.py does. On a GPU its
     `not_recorded()` says why Python still runs every step, if so."""
-    optimizer = optim.AdamW(
-        model.parameters(), lr=sizes.LR, betas=sizes.BETAS, eps=sizes.EPS, weight_decay=sizes.WEIGHT_DECAY
-    )
+    groups = optim.decay_matrices(model.parameters(), sizes.WEIGHT_DECAY)
+    optimizer = optim.AdamW(groups, lr=sizes.LR, betas=sizes.BETAS, eps=sizes.EPS)
     data = cycle(sizes.batches(config))
 
     def forward_and_backward(ids, targets):

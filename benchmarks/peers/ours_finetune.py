@@ -21,13 +21,8 @@ def main() -> None:
     folder, block_size = sys.argv[1], int(sys.argv[2])
     memory.keep_freed_memory()
     model = GPT2.from_pretrained(folder)
-    optimizer = optim.AdamW(
-        model.named_parameters(),
-        lr=finetune.LR,
-        betas=finetune.BETAS,
-        eps=finetune.EPS,
-        weight_decay=finetune.WEIGHT_DECAY,
-    )
+    groups = optim.decay_matrices(model.named_parameters(), finetune.WEIGHT_DECAY)
+    optimizer = optim.AdamW(groups, lr=finetune.LR, betas=finetune.BETAS, eps=finetune.EPS)
 
     def train(batch_size: int, recompute: bool) -> dict:
         """One update; dropout is off, so that both sides compute the same."""

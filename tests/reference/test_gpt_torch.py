@@ -14,7 +14,7 @@ import pytest
 import tinygrad_gpt as tg
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.models import GPT, GPTConfig
-from tinygrad_gpt.optim import AdamW, clip_grad_norm
+from tinygrad_gpt.optim import AdamW, clip_grad_norm, decay_matrices
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -108,7 +108,7 @@ def versions_used(loss) -> set[str]:
 def compare(dtype, version: str, t: int, **settings) -> dict[str, float]:
     """The worst relative errors of three training steps."""
     model = random_model(dtype, **settings)
-    ours = AdamW(model.named_parameters(), LR, BETAS, EPS[dtype], DECAY)
+    ours = AdamW(decay_matrices(model.named_parameters(), DECAY), LR, BETAS, EPS[dtype])
     p = {name: torch.from_numpy(a.copy()).requires_grad_() for name, a in model.state_dict().items()}
     groups = [
         {"params": [x for x in p.values() if x.ndim >= 2], "weight_decay": DECAY},

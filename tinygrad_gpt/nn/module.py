@@ -28,12 +28,12 @@ from tinygrad_gpt.state_dict import check_state, plain_state
 
 
 class Parameter(Tensor):
-    """A Tensor that is trained: it requires a gradient, and the Module that holds it finds it."""
+    """A Tensor that is trained: it requires a gradient, unless it is frozen, and the Module that holds it finds it."""
 
     __slots__ = ()
 
-    def __init__(self, data, dtype=None):
-        super().__init__(data, requires_grad=True, dtype=dtype)
+    def __init__(self, data, requires_grad: bool = True, *, dtype=None):
+        super().__init__(data, requires_grad=requires_grad, dtype=dtype)
 
 
 @tells(MODULE)

@@ -22,7 +22,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import check_fits
 from tinygrad_gpt.health.watch import Watch
 from tinygrad_gpt.kernels import compiling, recording
-from tinygrad_gpt.optim import AdamW, clip_scale, grad_norm, warmup_cosine, warmup_linear
+from tinygrad_gpt.optim import AdamW, clip_scale, decay_matrices, grad_norm, warmup_cosine, warmup_linear
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.tasks.task import Arrays, Task
 from tinygrad_gpt.train.checkpoint import load_checkpoint, naming_the_file, save_checkpoint
@@ -65,10 +65,9 @@ class Trainer:
         self.device = devices.device(config.device)
         model.to(self.device)  # weights are drawn on the CPU, so that they are the same wherever they go
         model.recompute = config.recompute
-        betas = (config.beta1, config.beta2)
-        self.optimizer = AdamW(
-            model.named_parameters(), lr=config.lr, betas=betas, eps=config.eps, weight_decay=config.weight_decay
-        )
+        groups = decay_matrices(model.named_parameters(), config.weight_decay)
+        self.optimizer = AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), eps=config.eps)
+        self.parameters = model.parameters()  # in the model's order, in which their norm is summed
         where = self.device.kind if task.fixed_shapes else "cpu"
         self._recorded = recording.recorded(self._gradients, where)
         self.step, self.elapsed, self.interrupted = 0, 0.0, False
@@ -86,7 +85,7 @@ class Trainer:
         before = random_stream.random_state()
         batches = self.batches()
         losses = self.forward_and_backward(batches)  # p.grad of each parameter: of the mean loss
-        norm = grad_norm(self.optimizer.parameters())
+        norm = grad_norm(self.parameters)
         self._check_finite(losses["train"], norm, batches, before)
         self.optimizer.lr = learning_rate(self.step, self.config)
         self.optimizer.step(clip_scale(norm, self.config.grad_clip or math.inf))
@@ -103,7 +102,7 @@ class Trainer:
     def forward_and_backward(self, batches: list[Arrays]) -> dict[str, float]:
         """The mean losses of a step. Its gradient is then in each parameter's `grad`."""
         losses, grads = self._recorded(*batches)
-        for p, grad in zip(self.optimizer.parameters(), grads, strict=True):
+        for p, grad in zip(self.parameters, grads, strict=True):
             p.grad = grad  # a step that a GPU replays runs no Python, so backward has not set it
         # Only here does a step wait for the GPU.
         return {
@@ -120,7 +119,7 @@ class Trainer:
             total, parts = self.task.loss(self.model, *batch)
             total.backward(np.full_like(total.data, share))  # gradients add up
             losses.append({"train": total.data} | {name: part.data for name, part in parts.items()})
-        return losses, [p.grad for p in self.optimizer.parameters()]
+        return losses, [p.grad for p in self.parameters]
 
     def _check_finite(self, loss: float, norm: float, batches: list[Arrays], random_state: dict) -> None:
         """Raise UserError, which says where it began, if the loss or the gradient's norm is not finite."""

@@ -1,0 +1,221 @@
+"""Optimizer: what all optimisers share. g is a parameter's gradient, θ its value.
+
+A parameter without a gradient (frozen, or not used by the loss) keeps its value, its running means and its count.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tinygrad_gpt.arguments import flag, number, shown
+from tinygrad_gpt.array import Array, to_numpy
+from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.habits import OPTIMIZER, tells
+from tinygrad_gpt.optim.groups import as_groups, named
+from tinygrad_gpt.state_dict import check_state, plain_state
+
+
+@tells(OPTIMIZER)
+class Optimizer:
+    """Base of the optimisers: named parameters, and for each of them arrays of its shape and a count of updates.
+
+    params    Tensors, or (name, Tensor) pairs as `Module.named_parameters()` gives them (names are for `state_dict`),
+              or groups: dictionaries with such params and with settings of their own
+    defaults  the settings of groups that do not give them
+
+    `param_groups` is the list of groups, each with all settings and with "params" and "param_names"; what is set there
+    acts from the next step. `lr` reads and sets the learning rate of all groups at once.
+
+    A subclass names its arrays in SLOTS, and writes `checked` and `update`.
+    """
+
+    SLOTS: tuple[str, ...] = ()
+
+    def __init__(self, params: Iterable, defaults: dict[str, Any]):
+        self.defaults = defaults
+        self.param_groups: list[dict[str, Any]] = []
+        self.params: dict[str, Tensor] = {}
+        self.slots: dict[str, dict[str, Array]] = {slot: {} for slot in self.SLOTS}
+        self.steps: dict[str, int] = {}
+        for group in as_groups(type(self).__name__, params):
+            self.add_param_group(group)
+        if not self.params:
+            raise ValueError(
+                f"{type(self).__name__}: expected at least one parameter to update, got none "
+                "(a generator gives its own once)"
+            )
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Update the parameters of one more group too. Settings that it does not give are the defaults.
+
+        Raises TypeError or ValueError for settings that cannot be, and for parameters that are here already.
+        """
+        me = type(self).__name__
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise TypeError(f"{me}: expected a group, a dictionary with params, got {shown(group)}")
+        for key in group:
+            near = difflib.get_close_matches(str(key), [*self.defaults], n=1, cutoff=0.8)
+            if near and key not in self.defaults:
+                raise ValueError(f"{me}: a group has no setting {shown(key)}: did you mean {near[0]}?")
+        found = named(me, group["params"], self.params)
+        group = {**self.defaults, **group, "params": list(found.values()), "param_names": list(found)}
+        self.checked(group)
+        self.param_groups.append(group)
+        self.params |= found
+        for name, p in found.items():
+            if p.requires_grad:
+                self._start(name)
+
+    def _start(self, name: str) -> None:
+        """Make the arrays of a parameter; for one that is frozen, only when it gets its first gradient."""
+        for arrays in self.slots.values():
+            arrays[name] = np.zeros_like(self.params[name].data)
+        self.steps[name] = 0
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of all groups. Raises ValueError if they have several: each is in its group then."""
+        rates = {group["lr"] for group in self.param_groups}
+        if len(rates) > 1:
+            said = ", ".join(f"{rate:g}" for rate in sorted(rates))
+            raise ValueError(
+                f"{type(self).__name__}: expected one learning rate as lr, the groups have {said}: "
+                'use group["lr"] for each group in param_groups'
+            )
+        return self.param_groups[0]["lr"]
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        lr, _ = number(type(self).__name__, "lr", lr, low=0), self.lr
+        for group in self.param_groups:
+            group["lr"] = lr
+
+    def checked(self, group: dict[str, Any]) -> dict[str, Any]:
+        """The settings of a group as plain values. Raises TypeError or ValueError for what cannot be."""
+        raise NotImplementedError
+
+    def update(self, names: list[str], settings: dict[str, dict[str, Any]], grad_scale: float) -> None:
+        """Change the parameters of these names in place, by grad_scale times their gradients.
+
+        settings  name -> the settings of its group. self.steps[name] counts this update already
+        """
+        raise NotImplementedError
+
+    def step(self, grad_scale: float = 1.0, *, closure=None) -> None:
+        """Update every parameter that has a gradient, with grad_scale times that gradient (see clip_scale).
+
+        Raises ValueError if their data have another shape, dtype or device than when this optimiser was made.
+        """
+        if closure is not None or callable(grad_scale):
+            got = shown(grad_scale if closure is None else closure)
+            raise TypeError(
+                f"step: expected a number or nothing as grad_scale, got {got}: "
+                "it takes no closure, call loss.backward() first, then step()"
+            )
+        grad_scale = number("step", "grad_scale", grad_scale)
+        settings = {}
+        for group in self.param_groups:
+            checked = self.checked(group)
+            for name, p in zip(group["param_names"], group["params"], strict=True):
+                if p.grad is not None:
+                    settings[name] = checked
+        names = list(settings)
+        for name in names:
+            if name not in self.steps:
+                self._start(name)
+        self._check_alike(names)
+        before = dict(self.steps)
+        for name in names:
+            self.steps[name] += 1
+        try:
+            self.update(names, settings, grad_scale)
+        except Exception:
+            self.steps = before  # a refused update does not count
+            raise
+
+    def _check_alike(self, names: list[str]) -> None:
+        """Check that arrays fit their parameters: NumPy might broadcast, and a kernel works on addresses."""
+        slots = list(self.slots.values())
+        for name in names:
+            p = self.params[name]
+            kind, shape, dtype = type(p.data), p.data.shape, p.data.dtype
+            for a in (p.grad, *[arrays[name] for arrays in slots]):
+                if type(a) is not kind or a.shape != shape or (a.dtype is not dtype and a.dtype != dtype):
+                    if a is not p.grad and type(a) is not kind:  # a model moves as a whole
+                        raise ValueError(
+                            f"step: the parameters ({name} and all others) have moved to another device since this "
+                            "optimiser was made: make it after model.to(...)"
+                        )
+                    where = next((slot for slot, arrays in self.slots.items() if arrays[name] is a), ".grad")
+                    wanted = "a gradient" if a is p.grad else f"the running mean {where}"
+                    todo = "call zero_grad()" if a is p.grad else "make a new optimiser"
+                    raise ValueError(
+                        f"step: expected {wanted} of {p.dtype}{tuple(p.shape)} like the parameter {name}, "
+                        f"got {shown(a)} in {where}: {todo} when .data is replaced"
+                    )
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients; with set_to_none=False, fill them with zeros instead."""
+        forget = flag("zero_grad", "set_to_none", set_to_none)
+        for p in self.params.values():
+            if forget:
+                p.grad = None
+            elif p.grad is not None:
+                p.grad[...] = 0
+
+    def __repr__(self) -> str:
+        rows = []
+        for i, group in enumerate(self.param_groups):
+            settings = ", ".join(f"{name} {group[name]}" for name in self.defaults)
+            rows.append(f"  group {i}: {sum(p.size for p in group['params']):,} parameters, {settings}")
+        return "\n".join([type(self).__name__, *rows])
+
+    def parameters(self) -> list[Tensor]:
+        """The Tensors that this optimiser updates, group by group."""
+        return list(self.params.values())
+
+    def state_dict(self) -> dict[str, Array]:
+        """What the next step depends on besides parameters and settings: `SLOT.NAME` for each array, and `steps`, the
+        updates of each parameter in the order of these names. A parameter that has been frozen all along is not in it.
+        On the CPU the arrays are the optimiser's own: copy them to keep a snapshot."""
+        arrays = {f"{slot}.{n}": to_numpy(a) for slot, kept in self.slots.items() for n, a in kept.items()}
+        return {**arrays, "steps": np.array(list(self.steps.values()), dtype=np.int64)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` returned. Raises ValueError that lists what is missing, unexpected or of
+        another shape, and loads nothing then."""
+        state = plain_state(state)
+        first = f"{self.SLOTS[0]}." if self.SLOTS else ""
+        # The names in the order of this state: its groups may have been others.
+        names = [key.removeprefix(first) for key in state if first and key.startswith(first)] or list(self.steps)
+        for name in names:
+            if name in self.params and name not in self.steps:
+                self._start(name)  # frozen here, and trained before
+        check_state(type(self).__name__, self.state_dict(), state)
+        for slot, arrays in self.slots.items():
+            for name, array in arrays.items():
+                array[...] = np.asarray(state[f"{slot}.{name}"], dtype=array.dtype, like=array)
+        steps = dict(zip(names, np.asarray(state["steps"]).tolist(), strict=True))
+        self.steps = {name: int(steps[name]) for name in self.steps}
+
+
+# What PyTorch's optimisers take besides. How fast they are asked to be changes nothing; the others only if they are on.
+_SPEED = ("foreach", "fused")
+_INSTEAD = {
+    "amsgrad": "Adam without it",
+    "maximize": "the negative of what is to be large as the loss",
+    "differentiable": "plain steps: there are no second derivatives",
+    "capturable": "nothing: steps on a GPU are recorded anyway",
+    "decays": "two groups: optim.decay_matrices(model.named_parameters(), weight_decay)",
+}
+
+
+def refuse_what_is_not_here(me: str, given: dict[str, Any]) -> None:
+    """Raise TypeError for a keyword that this optimiser does not take, unless it changes nothing."""
+    for name, value in given.items():
+        if name in _SPEED or (name in _INSTEAD and value is False):
+            continue
+        instead = f": use {_INSTEAD[name]}" if name in _INSTEAD else ""
+        raise TypeError(f"{me}: it has no argument {name}{instead}")
