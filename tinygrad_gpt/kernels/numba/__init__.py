@@ -7,6 +7,8 @@ A file holds plain Python that brings arrays into the layout that its kernels ex
     flash/      parts of attention.py
 """
 
+from tinygrad_gpt.kernels.numba.machine import cores  # noqa: F401 - it watches them while Numba loads
+
 PRECISIONS = {"linear": ("bfloat16",), "gelu_linear": ("bfloat16",)}  # the ops whose kernels also round
 
 
