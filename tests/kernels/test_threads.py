@@ -244,9 +244,12 @@ from tinygrad_gpt.kernels.numba.machine import cores
 cores.choose_here = lambda: cores.Choice(THREADS, 2, "")
 from tinygrad_gpt.kernels.numba.machine import threads
 from tinygrad_gpt.kernels.numba.product import blas, blas_tiles
-a = np.random.default_rng(0).standard_normal((301, 257)).astype(np.float32)
-products = blas_tiles.product(a, False, a, True) if blas.AVAILABLE else a
-print(threads.count(), hashlib.sha256(products).hexdigest(), worker(0), file=sys.stderr)
+bits = hashlib.sha256()
+for m, k, n in [(3, 500, 300), (33, 400, 1001)] if blas.AVAILABLE else []:
+    a, b = np.random.default_rng(0).standard_normal((m, k)), np.random.default_rng(1).standard_normal((k, n))
+    for dtype in (np.float32, np.float64):
+        bits.update(blas_tiles.product(a.astype(dtype), False, b.astype(dtype), False))
+print(threads.count(), bits.hexdigest(), worker(0), file=sys.stderr)
 """
 
 
