@@ -23,6 +23,13 @@ def missing() -> str | None:
     return None
 
 
+def fewer_threads() -> str | None:
+    """Why kernels run on fewer threads than there are cores, and what to do; or None. Starts the threads."""
+    from tinygrad_gpt.kernels.numba.machine import threads
+
+    return threads.why_fewer()
+
+
 def cannot_round(precision: str) -> str | None:
     """Why this processor has no products in this precision, tf32 or bfloat16, or None where it has."""
     from tinygrad_gpt.kernels.numba.product import bfloat16

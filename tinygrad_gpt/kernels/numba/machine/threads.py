@@ -32,6 +32,8 @@ process when two threads use it at once. A thread computes alone also
 import os
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numba
 from numba.np.ufunc import parallel
@@ -102,11 +104,23 @@ def most() -> int:
 
 
 def why_fewer() -> str | None:
-    """Why kernels don't use all cores, where nobody asked for that: a clause and what to do. None where they do."""
+    """Why kernels don't use all cores although nobody said so, as a clause, and what to do. None where they do."""
     start()
     if _why_alone is not None or not _choice.why or _set_by():
         return None
-    return f"{_choice.why} (NUMBA_NUM_THREADS={numba.config.NUMBA_NUM_THREADS} takes them all)"
+    takes_all = f"the environment variable NUMBA_NUM_THREADS={numba.config.NUMBA_NUM_THREADS} takes them all"
+    return f"{_choice.why} ({takes_all})"
+
+
+@contextmanager
+def limited_to(number: int) -> Iterator[None]:
+    """Inside this block kernels that this thread calls run on so many threads, 1 to `most`."""
+    before = count()
+    numba.set_num_threads(number)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
 
 
 def _choose() -> cores.Choice:
