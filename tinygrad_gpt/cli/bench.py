@@ -29,8 +29,8 @@ from tinygrad_gpt.train.trainer import Trainer
 SECONDS = 3.0  # for each number
 CHARACTERS = 65  # of tiny Shakespeare
 ADVICE = (
-    "The environment variable NUMBA_NUM_THREADS sets the number of threads. Kernels wait for their slowest thread: where "
-    "other work keeps a core busy, one thread fewer is faster."
+    "The environment variable NUMBA_NUM_THREADS sets the number of threads. All of them wait for the slowest: "
+    "where other work keeps a core busy, one thread fewer is faster."
 )
 
 
@@ -54,12 +54,8 @@ def bench(
         table.add_row("kernels", _by_version(versions_on(device("cpu"))))
         console.print(table)
         table = Table("what", "size", "milliseconds", "speed")
-        for what, size, ms, speed in (
-            training_step(settings),
-            *beside_other_work(settings),
-            matrix_product(),
-            attention(),
-        ):
+        measured = [training_step(settings), *beside_other_work(settings), matrix_product(), attention()]
+        for what, size, ms, speed in measured:
             table.add_row(what, size, f"{ms:,.2f}", speed)
         console.print(table)
     console.print(ADVICE)
