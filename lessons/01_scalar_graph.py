@@ -30,7 +30,8 @@ import weakref
 
 # %%
 class Value:
-    """A number, its gradient, the numbers it was made from, and a closure that passes gradients on to them."""
+    """A number, its gradient, the numbers it was made from, and a closure that passes
+    gradients on to them."""
 
     def __init__(self, data, inputs=()):
         self.data = float(data)
@@ -70,7 +71,7 @@ class Value:
     def backward(self):
         order, seen = [], set()
 
-        def visit(value):  # inputs first, so that the reverse of `order` has every number after all its users
+        def visit(value):  # inputs first: backwards, each number comes after its users
             if value not in seen:
                 seen.add(value)
                 for x in value.inputs:
@@ -87,7 +88,8 @@ class Value:
 a, b, c = Value(0.5), Value(-1.5), Value(0.25)
 L = (a * b + c).tanh()
 L.backward()
-print(f"L = {L.data:.4f}   dL/da = {a.grad:.4f}   dL/db = {b.grad:.4f}   dL/dc = {c.grad:.4f}")
+print(f"L = {L.data:.4f}")
+print(f"dL/da = {a.grad:.4f}   dL/db = {b.grad:.4f}   dL/dc = {c.grad:.4f}")
 
 # %% [markdown]
 # Is that right? A derivative is a limit, so we can measure it: nudge one input both ways and look at the loss. This
@@ -148,7 +150,8 @@ out.backward()
 
 
 def forward_derivative(which):
-    """d out / d weights[which], carried forwards along the chain, and the number of multiplications it took."""
+    """d out / d weights[which], carried forwards along the chain, and the number of
+    multiplications it took."""
     value, slope, multiplications = 0.3, 0.0, 0
     for i, w in enumerate(weights):
         slope = slope * w.data + (value if i == which else 0.0)
@@ -159,9 +162,13 @@ def forward_derivative(which):
 
 
 results = [forward_derivative(i) for i in range(STEPS)]
-forwards, backwards = sum(n for _, n in results), 3 * STEPS  # backwards: two in each `*`, one in each `tanh`
-print(f"all {STEPS} derivatives: {forwards} multiplications forwards, {backwards} backwards")
-assert all(abs(slope - w.grad) < 1e-12 for (slope, _), w in zip(results, weights, strict=True))
+forwards = sum(n for _, n in results)
+backwards = 3 * STEPS  # two in each `*`, one in each `tanh`
+print(
+    f"all {STEPS} derivatives, multiplications: {forwards} forwards, {backwards} backwards"
+)
+for (slope, _), w in zip(results, weights, strict=True):
+    assert abs(slope - w.grad) < 1e-12
 assert forwards == 2 * STEPS**2
 
 # %% [markdown]
@@ -178,7 +185,8 @@ assert forwards == 2 * STEPS**2
 
 # %%
 def graph_of(number):
-    """The end of a chain of `number` additions, and a weak reference (one that does not count) to its middle."""
+    """The end of a chain of `number` additions, and a weak reference (one that does not
+    count) to its middle."""
     one, value, middle = Value(1.0), Value(0.0), None
     for i in range(number):
         value = value + one
@@ -213,7 +221,7 @@ assert unreachable > 500
 
 # %%
 class Node:
-    """A number that knows its inputs and the local derivatives, as data instead of a closure."""
+    """A number that knows its inputs and the local derivatives, as data, not a closure."""
 
     def __init__(self, data, edges=()):
         self.data, self.grad, self.edges = float(data), 0.0, edges
@@ -229,7 +237,10 @@ class Node:
         return Node(t, ((self, 1 - t * t),))
 
     def backward(self):
-        users, stack = {self: 0}, [self]  # how many users of each number have not passed on their gradient yet
+        users = {
+            self: 0
+        }  # how many users of each number have yet to pass on their share
+        stack = [self]
         while stack:
             for x, _ in stack.pop().edges:
                 if x not in users:
@@ -275,7 +286,8 @@ for _ in range(50_000):
     deep = deep * Node(1.0)
 start = time.perf_counter()
 deep.backward()
-print(f"50,000 steps backwards in {time.perf_counter() - start:.2f} s, and dL/dx = {x.grad}")
+seconds = time.perf_counter() - start
+print(f"50,000 steps backwards in {seconds:.2f} s, and dL/dx = {x.grad}")
 assert x.grad == 1.0
 
 # %% [markdown]

@@ -48,7 +48,7 @@ matrix = tg.Tensor(rng.normal(size=(4, 3)), requires_grad=True)
 row = tg.Tensor(rng.normal(size=3), requires_grad=True)
 column = tg.Tensor(rng.normal(size=(4, 1)), requires_grad=True)
 dy = rng.normal(size=(4, 3))
-(matrix + row + column).backward(dy)  # not a single number, so we say what gradient comes in
+(matrix + row + column).backward(dy)  # not one number, so we say what gradient comes in
 
 for name, t in (("matrix", matrix), ("row", row), ("column", column)):
     print(f"{name:7} shape {t.shape!s:7} gradient {t.grad.shape}")
@@ -73,9 +73,9 @@ b = tg.Tensor(rng.normal(size=(2, 3)), requires_grad=True)
 product = a * b
 node = product.node
 print("pair: ", node.version)
-print("saved:", [f"{name} {array.shape}" for name, array in node.saved._asdict().items()])
+print("saved:", [f"{name} {x.shape}" for name, x in node.saved._asdict().items()])
 print("edges:", ["a" if e is a else "b" for e in node.edges])
-assert node.saved.a is a.data, "saving costs nothing here: it is the very array, not a copy"
+assert node.saved.a is a.data, "saving costs nothing: it is the very array, not a copy"
 assert node.edges == (a, b)
 
 # %% [markdown]
@@ -92,7 +92,9 @@ assert np.array_equal(da, b.data) and np.array_equal(db, a.data)
 # walk, but it stops after each node and shows what came in and what went out.
 
 # %%
-inputs = tg.Tensor(rng.normal(size=(5, 4)))  # 5 examples with 4 numbers each; data, so no gradient is asked for
+inputs = tg.Tensor(
+    rng.normal(size=(5, 4))
+)  # 5 examples of 4 numbers: no gradient wanted
 w1 = tg.Tensor(rng.normal(size=(8, 4)), requires_grad=True)
 b1 = tg.Tensor(np.zeros(8), requires_grad=True)
 w2 = tg.Tensor(rng.normal(size=(3, 8)), requires_grad=True)
@@ -151,7 +153,8 @@ for step in loss.backward_steps():
     alive.append((step.op, activation() is not None))
     del step
 print("is the hidden activation alive after each step?", alive)
-assert alive == [("cross_entropy", True), ("linear", True), ("tanh", False), ("linear", False)]
+assert [op for op, _ in alive] == ["cross_entropy", "linear", "tanh", "linear"]
+assert [is_alive for _, is_alive in alive] == [True, True, False, False]
 assert gc.collect() == 0
 gc.enable()
 
@@ -201,10 +204,14 @@ assert w.grad[0] == 6.0
 #
 # Lesson 1 nudged a number to see whether the derivative was right. `gradcheck` does that for any function of tensors:
 
+
 # %%
-report = gradcheck(
-    lambda w1, b1, w2: F.cross_entropy(F.linear(F.tanh(F.linear(inputs, w1, b1)), w2), targets), w1, b1, w2
-)
+def loss_of(w1, b1, w2):
+    hidden = F.tanh(F.linear(inputs, w1, b1))
+    return F.cross_entropy(F.linear(hidden, w2), targets)
+
+
+report = gradcheck(loss_of, w1, b1, w2)
 print(report)
 assert report.ok and report.worst_error < 1e-6
 

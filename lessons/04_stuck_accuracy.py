@@ -14,14 +14,13 @@
 
 # %%
 import math
-import tempfile
-from pathlib import Path
 
 import numpy as np
 
 import tinygrad_gpt as tg
 import tinygrad_gpt.functional as F
 from tinygrad_gpt.data import CharTokenizer, open_corpus
+from tinygrad_gpt.files.plots import show_figure
 from tinygrad_gpt.models import GPT, GPTConfig
 from tinygrad_gpt.optim import Adam, grad_norm
 
@@ -33,7 +32,7 @@ from tinygrad_gpt.optim import Adam, grad_norm
 
 # %%
 T = 63
-corpus = open_corpus("python-docs")  # at hand everywhere; "shakespeare" is the text of the write-up
+corpus = open_corpus("python-docs")  # at hand everywhere; the write-up's: "shakespeare"
 tokenizer = CharTokenizer.from_corpus(corpus)
 START, END = tokenizer.vocab_size, tokenizer.vocab_size + 1
 V, NO_TARGET = tokenizer.vocab_size + 2, -100
@@ -48,12 +47,15 @@ for line in text.splitlines():
         targets.append(ids[1:] + padding * [NO_TARGET])
 inputs, targets = np.array(inputs), np.array(targets)  # (lines, T)
 
-share = np.bincount(targets[targets != NO_TARGET], minlength=V) / np.count_nonzero(targets != NO_TARGET)
+real = targets[targets != NO_TARGET]
+share = np.bincount(real, minlength=V) / len(real)
 unigram_entropy = -sum(p * math.log(p) for p in share if p > 0)
-print(f"{len(inputs)} lines, {V} tokens; {np.mean(targets == NO_TARGET):.0%} of all places are padding")
+padded = np.mean(targets == NO_TARGET)
+print(f"{len(inputs)} lines, {V} tokens; {padded:.0%} of all places are padding")
 print(f"a blind guess:                loss {math.log(V):.3f}")
 print(f"knowing how often each comes: loss {unigram_entropy:.3f}, the unigram entropy")
-print(f"saying {(tokenizer.decode([int(share.argmax())]))!r} everywhere:       accuracy {share.max():.3f}")
+commonest = tokenizer.decode([int(share.argmax())])
+print(f"saying {commonest!r} everywhere:       accuracy {share.max():.3f}")
 assert share.max() < 0.3 and unigram_entropy < math.log(V)
 
 # %% [markdown]
@@ -84,20 +86,24 @@ def twice(logits, targets):
 
 
 def gradient_at(loss_function, sureness):
-    """Norm of the gradient for one prediction, which says token 0 with this logit, and should have said token 1."""
+    """Norm of the gradient for one prediction, which says token 0 with this logit, and
+    should have said token 1."""
     logits = tg.Tensor(np.zeros((1, V)), requires_grad=True)
     logits.data[0, 0] = sureness
     loss_function(logits, np.array([1])).backward()
     return float(np.linalg.norm(logits.grad))
 
 
-floor, constant = math.log(1 + (V - 1) / math.e), math.log(math.e + V - 1) - share.max()
+floor = math.log(1 + (V - 1) / math.e)
+constant = math.log(math.e + V - 1) - share.max()
 right = tg.Tensor(np.eye(V)[:1] * 1000)  # as sure as can be
 assert math.isclose(twice(right, np.array([0])).item(), floor)
-print(f"softmax twice: at best {floor:.3f}; saying the commonest token everywhere, for sure: {constant:.3f}")
+print(f"softmax twice: at best {floor:.3f}")
+print(f"saying the commonest token everywhere, for sure: {constant:.3f}")
 print("\nhow sure it is of a wrong token:", *(f"{s:9}" for s in (0, 5, 10, 20)))
 for name, function in (("softmax once", F.cross_entropy), ("softmax twice", twice)):
-    print(f"gradient, {name:22}", *(f"{gradient_at(function, s):9.1e}" for s in (0, 5, 10, 20)))
+    norms = [gradient_at(function, s) for s in (0, 5, 10, 20)]
+    print(f"gradient, {name:22}", *(f"{norm:9.1e}" for norm in norms))
 assert gradient_at(F.cross_entropy, 20) > 1 and gradient_at(twice, 20) < 1e-6
 
 # %% [markdown]
@@ -110,13 +116,16 @@ assert gradient_at(F.cross_entropy, 20) > 1 and gradient_at(twice, 20) < 1e-6
 
 # %%
 AS_WRITTEN = dict(loss=twice, lr=1e-3, warmup=0, weights="glorot", norm="post")
-SHAPE = dict(vocab_size=V, block_size=T, n_layer=12, n_head=4, n_embd=64, n_inner=128, activation="relu", tied=False)
+SIZES = dict(vocab_size=V, block_size=T, n_layer=12, n_head=4, n_embd=64, n_inner=128)
+SHAPE = SIZES | dict(activation="relu", tied=False)
 STEPS, LINES = 120, 8  # lines in a batch
 
 
 def make_model(recipe):
     tg.manual_seed(1)
-    model = GPT(GPTConfig(**SHAPE, norm=recipe["norm"]))  # its weights: normal, σ = 0.02, as in GPT-1 and GPT-2
+    model = GPT(
+        GPTConfig(**SHAPE, norm=recipe["norm"])
+    )  # normal, σ = 0.02, as in GPT-1
     if recipe["weights"] == "glorot":
         for name, weight in model.named_parameters():
             if "embedding" in name:
@@ -143,20 +152,27 @@ def train(recipe):
         seen["loss"].append(loss.item())
         seen["accuracy"].append(np.mean(said == y[y != NO_TARGET]))
         seen["commonest"].append(np.bincount(said).max() / len(said))
-        seen["gradients"].append([grad_norm(block.parameters()) for block in model.blocks])
+        norms = [grad_norm(block.parameters()) for block in model.blocks]
+        seen["gradients"].append(norms)
         optimizer.lr = recipe["lr"] * min(1, (step + 1) / (recipe["warmup"] + 1))
         optimizer.step()
         optimizer.zero_grad()
     return {name: np.array(values) for name, values in seen.items()} | {"model": model}
 
 
+def mean(seen, key):
+    """Over the last twenty steps."""
+    return seen[key][-20:].mean(axis=0)
+
+
 def show(results):
     """The means of the last twenty steps."""
-    print(f"{'':30}   loss  accuracy   commonest is    gradient: block 1  block 12")
+    print(f"{'':30}   loss  accuracy  commonest is  gradient: block 1  block 12")
     for name, seen in results.items():
-        loss, accuracy, commonest = (seen[key][-20:].mean() for key in ("loss", "accuracy", "commonest"))
-        first, last = seen["gradients"][-20:].mean(axis=0)[[0, -1]]
-        print(f"{name:30} {loss:6.3f} {accuracy:9.3f} {commonest:14.0%} {first:20.1e} {last:9.1e}")
+        means = [mean(seen, key) for key in ("loss", "accuracy", "commonest")]
+        first, last = mean(seen, "gradients")[[0, -1]]
+        print(f"{name:30} {means[0]:6.3f} {means[1]:9.3f} {means[2]:13.0%}", end="")
+        print(f"{first:19.1e} {last:9.1e}")
 
 
 # %% [markdown]
@@ -166,7 +182,8 @@ def show(results):
 results = {"as written": train(AS_WRITTEN)}
 show(results)
 stuck = results["as written"]
-assert stuck["commonest"][-20:].mean() > 0.99 and abs(stuck["loss"][-20:].mean() - constant) < 0.05
+assert mean(stuck, "commonest") > 0.99
+assert abs(mean(stuck, "loss") - constant) < 0.05
 assert stuck["gradients"][-1].max() < 1e-2
 
 # %% [markdown]
@@ -192,8 +209,10 @@ once = AS_WRITTEN | dict(loss=F.cross_entropy)
 results["softmax once"] = train(once)
 show(results)
 seen = results["softmax once"]
-assert abs(seen["loss"][-20:].mean() / unigram_entropy - 1) < 0.05 and seen["commonest"][-20:].mean() > 0.9
-assert seen["gradients"][-1, 0] < 0.05 * seen["gradients"][-1, -1], "from the last block to the first it fades"
+assert abs(mean(seen, "loss") / unigram_entropy - 1) < 0.05
+assert mean(seen, "commonest") > 0.9
+first, last = seen["gradients"][-1, [0, -1]]
+assert first < 0.05 * last, "from the last block to the first it fades"
 
 # %% [markdown]
 # Better by more than a nat, and the accuracy has not moved at all. This is why one bug hides another. But the loss
@@ -207,21 +226,25 @@ assert seen["gradients"][-1, 0] < 0.05 * seen["gradients"][-1, -1], "from the la
 # %%
 def look_inside(model):
     sums, depends = [], []
-    with model.watching("blocks.*", "blocks.*.attention_norm", "blocks.*.feed_forward") as seen:
+    parts = (".attention_norm", ".feed_forward", "")
+    with model.watching(*[f"blocks.*{part}" for part in parts]) as seen:
         model.features(inputs[:16])
     for i in range(len(model.blocks)):
-        x, f_of_x, y = (seen[f"blocks.{i}{part}"].output.numpy() for part in (".attention_norm", ".feed_forward", ""))
+        x, f_of_x, y = (seen[f"blocks.{i}{part}"].output.numpy() for part in parts)
         sums.append((x + f_of_x).std(axis=-1).mean())  # of (B, T, C)
         depends.append(y.std(axis=(0, 1)).mean() / y.std())
     return sums, depends
 
 
-for name, model, step in (("as drawn", make_model(once), 0), ("trained", seen["model"], -1)):
+models = (("as drawn", make_model(once), 0), ("trained", seen["model"], -1))
+for name, model, step in models:
     sums, depends = look_inside(model)
-    print(f"{name:9} gradient:            ", *(f"{g:6.0e}" for g in seen["gradients"][step]))
+    gradients = seen["gradients"][step]
+    print(f"{name:9} gradient:            ", *(f"{g:6.0e}" for g in gradients))
     print(f"{name:9} size of the sum:     ", *(f"{s:6.2f}" for s in sums))
     print(f"{name:9} depends on the input:", *(f"{d:6.4f}" for d in depends))
-assert seen["gradients"][0, 0] > 0.1 * seen["gradients"][0, -1], "as the weights were drawn, it arrives"
+first, last = seen["gradients"][0, [0, -1]]
+assert first > 0.1 * last, "as the weights were drawn, it arrives"
 assert depends[-1] < 0.02, "what the last block says is the same everywhere"
 
 # %% [markdown]
@@ -235,7 +258,8 @@ assert depends[-1] < 0.02, "what the last block says is the same everywhere"
 # %%
 results["+ warm-up of 50, lr 3e-4"] = train(once | dict(lr=3e-4, warmup=50))
 show(results)
-assert results["+ warm-up of 50, lr 3e-4"]["gradients"][-20:, 0].mean() > 10 * seen["gradients"][-20:, 0].mean()
+warm = results["+ warm-up of 50, lr 3e-4"]
+assert mean(warm, "gradients")[0] > 10 * mean(seen, "gradients")[0]
 
 # %% [markdown]
 # Now the gradient arrives. After so few and so small steps the accuracy is still where it was; with more it does move
@@ -251,9 +275,12 @@ before = once | dict(norm="pre", warmup=50)
 results["+ norms before, lr 1e-3"] = train(before)
 results["the same, but softmax twice"] = train(before | dict(loss=twice))
 show(results)
-final, relapse = results["+ norms before, lr 1e-3"], results["the same, but softmax twice"]
-assert final["accuracy"][-20:].mean() > 1.2 * share.max() and final["loss"][-20:].mean() < 0.95 * unigram_entropy
-assert relapse["accuracy"][-20:].mean() < final["accuracy"][-20:].mean() and relapse["loss"][-20:].mean() > floor
+final = results["+ norms before, lr 1e-3"]
+assert mean(final, "accuracy") > 1.2 * share.max()
+assert mean(final, "loss") < 0.95 * unigram_entropy
+relapse = results["the same, but softmax twice"]
+assert mean(relapse, "accuracy") < mean(final, "accuracy")
+assert mean(relapse, "loss") > floor
 
 # %% [markdown]
 # It moves. The last line is the control: all remedies but the first. The gradient no longer fades from block to block
@@ -261,25 +288,23 @@ assert relapse["accuracy"][-20:].mean() < final["accuracy"][-20:].mean() and rel
 #
 # ## The whole story in one picture
 
+
 # %%
-try:
-    from matplotlib.figure import Figure
-except ImportError:
-    print("no picture: it takes matplotlib")
-else:
-    figure = Figure(figsize=(11, 4), layout="constrained")
+def draw(figure):
     losses, gradients = figure.subplots(1, 2)
     for name, seen in results.items():
         losses.plot(seen["loss"], linewidth=1, label=name)
-        gradients.plot(range(1, 13), seen["gradients"][-20:].mean(axis=0), marker=".", label=name)
+        gradients.plot(range(1, 13), mean(seen, "gradients"), marker=".", label=name)
     for level, style in ((unigram_entropy, "--"), (math.log(V), ":")):
         losses.axhline(level, color="grey", linestyle=style)
-    losses.set(xlabel="step", ylabel="loss", title="dashed: unigram entropy; dotted: log V")
-    gradients.set(xlabel="block", ylabel="norm of the gradient", yscale="log", title="at the end")
+    losses.set(xlabel="step", ylabel="loss")
+    losses.set_title("dashed: unigram entropy; dotted: log V")
+    gradients.set(xlabel="block", ylabel="norm of the gradient", yscale="log")
+    gradients.set_title("at the end")
     gradients.legend(fontsize="small")
-    picture = Path(tempfile.gettempdir()) / "stuck_accuracy.png"
-    figure.savefig(picture, dpi=100)
-    print(f"drawn in {picture}")
+
+
+show_figure("stuck_accuracy", draw, (11, 4))  # takes matplotlib
 
 # %% [markdown]
 # ## What you have now

@@ -35,7 +35,8 @@ def encode(words: str) -> np.ndarray:
 
 
 tg.manual_seed(0)
-small = GPT2(GPTConfig(vocab_size=len(letters), block_size=32, n_layer=2, n_head=2, n_embd=32))
+sizes = dict(block_size=32, n_layer=2, n_head=2, n_embd=32)
+small = GPT2(GPTConfig(vocab_size=len(letters), **sizes))
 optimizer = AdamW(small.named_parameters(), lr=1e-2)
 for step in range(150):
     starts = np.random.default_rng(step).integers(len(ids) - 32, size=(16, 1))
@@ -44,8 +45,8 @@ for step in range(150):
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-guess = math.log(len(letters))
-print(f"loss after 150 steps: {loss.item():.3f} nats per letter; a guess among {len(letters)}: {guess:.3f}")
+print(f"loss after 150 steps: {loss.item():.3f} nats per letter")
+print(f"a guess among {len(letters)} letters:  {math.log(len(letters)):.3f}")
 assert loss.item() < 0.5
 
 folder = tempfile.TemporaryDirectory()
@@ -61,10 +62,13 @@ small.save_pretrained(CHECKPOINT)
 
 # %%
 config = json.loads((Path(CHECKPOINT) / "config.json").read_text(encoding="utf-8"))
-print({name: config[name] for name in ("model_type", "n_layer", "n_head", "n_embd", "n_positions", "vocab_size")})
+for name in ("model_type", "n_layer", "n_head", "n_embd", "n_positions", "vocab_size"):
+    print(f"{name:22} {config[name]}")
 
+w = {}
 with safe_open(str(Path(CHECKPOINT) / "model.safetensors"), framework="numpy") as file:
-    w = {name.removeprefix("transformer."): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
+    for name in file.keys():  # noqa: SIM118 (no dict)
+        w[name.removeprefix("transformer.")] = file.get_tensor(name)
 for name, array in w.items():
     if not name.startswith("h.1"):
         print(f"{name:22} {array.shape}")
@@ -99,19 +103,23 @@ output = model(prompt, labels=prompt, output_hidden_states=True, output_attentio
 def agree(ours: np.ndarray, models) -> None:
     """Hold one sequence's array against the model's, to float32's precision."""
     theirs = models.data[0]
-    error = np.abs(ours - theirs).max() / max(1, np.abs(theirs).max())  # GPT-2's own hidden states go into thousands
+    size = max(1, np.abs(theirs).max())  # GPT-2's own hidden states go into thousands
+    error = np.abs(ours - theirs).max() / size
     print(f"    largest difference {error:.1e}")
     assert error < 1e-4
 
 
 def layer_norm(x: np.ndarray, name: str) -> np.ndarray:
     x = x - x.mean(axis=-1, keepdims=True)
-    x = x / np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + config["layer_norm_epsilon"])
+    variance = np.mean(x**2, axis=-1, keepdims=True)
+    x = x / np.sqrt(variance + config["layer_norm_epsilon"])
     return x * w[f"{name}.weight"] + w[f"{name}.bias"]
 
 
 def linear(x: np.ndarray, name: str) -> np.ndarray:
-    return x @ w[f"{name}.weight"] + w[f"{name}.bias"]  # not transposed: the file's layout
+    return (
+        x @ w[f"{name}.weight"] + w[f"{name}.bias"]
+    )  # the file's layout: no transpose
 
 
 def gelu(x: np.ndarray) -> np.ndarray:
@@ -121,8 +129,9 @@ def gelu(x: np.ndarray) -> np.ndarray:
 def attention(x: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     T, C = x.shape
     H = config["n_head"]
-    q, k, v = (part.reshape(T, H, C // H).swapaxes(0, 1) for part in np.split(linear(x, f"{name}.c_attn"), 3, axis=-1))
-    scores = q @ k.swapaxes(1, 2) / math.sqrt(C // H)  # 3 of (H, T, D) -> (H, T, T)
+    qkv = linear(x, f"{name}.c_attn").reshape(T, 3, H, C // H)
+    q, k, v = qkv.transpose(1, 2, 0, 3)  # 3 of (H, T, D)
+    scores = q @ k.swapaxes(1, 2) / math.sqrt(C // H)  # (H, T, T)
     scores = np.where(np.tri(T, dtype=bool), scores, -np.inf)  # nobody looks ahead
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)
@@ -138,7 +147,8 @@ for layer in range(config["n_layer"]):
     block = f"h.{layer}"
     added, weights = attention(layer_norm(x, f"{block}.ln_1"), f"{block}.attn")
     x = x + added
-    x = x + linear(gelu(linear(layer_norm(x, f"{block}.ln_2"), f"{block}.mlp.c_fc")), f"{block}.mlp.c_proj")
+    hidden = gelu(linear(layer_norm(x, f"{block}.ln_2"), f"{block}.mlp.c_fc"))
+    x = x + linear(hidden, f"{block}.mlp.c_proj")
     print(f"block {layer}: attention weights, then what it hands on")
     agree(weights, output.attentions[layer])
     if layer < config["n_layer"] - 1:
@@ -160,7 +170,9 @@ agree(logits, output.logits)
 # %%
 probabilities = token_probabilities(logits[-1])
 likeliest = np.argsort(-probabilities)[:3]
-print("after 'the dog sat on the ':", {letters[i]: round(float(probabilities[i]), 3) for i in likeliest})
+print("after 'the dog sat on the ':")
+for i in likeliest:
+    print(f"{letters[i]!r} {probabilities[i]:.3f}")
 assert letters[likeliest[0]] in "lm", "a log or a mat"
 
 # %% [markdown]
@@ -173,9 +185,11 @@ by_hand = -np.mean([log_p[t, prompt[0, t + 1]] for t in range(T - 1)])
 print(f"loss by hand {by_hand:.5f}, the model's {output.loss.item():.5f}")
 assert abs(by_hand - output.loss.item()) < 1e-4
 
+log_probs = {}
 for words in ("the cat sat on the mat.", "the mat sat on the cat."):
-    print(f"log p({words!r}) = {model.log_prob(encode(words))[0]:.2f}")
-assert model.log_prob(encode("the cat sat on the mat."))[0] > model.log_prob(encode("the mat sat on the cat."))[0]
+    log_probs[words] = model.log_prob(encode(words))[0]
+    print(f"log p({words!r}) = {log_probs[words]:.2f}")
+assert log_probs["the cat sat on the mat."] > log_probs["the mat sat on the cat."]
 
 # %% [markdown]
 # ## Two prompts at once
@@ -188,10 +202,12 @@ assert model.log_prob(encode("the cat sat on the mat."))[0] > model.log_prob(enc
 long, short = encode("the cow ran to the "), encode("the cat ")
 padding = long.shape[1] - short.shape[1]
 for filler in (5, 0):
-    batch = np.concatenate([long, np.pad(short, ((0, 0), (padding, 0)), constant_values=filler)])  # (2, T)
+    padded = np.pad(short, ((0, 0), (padding, 0)), constant_values=filler)
+    batch = np.concatenate([long, padded])  # (2, T)
     mask = np.ones_like(batch)
     mask[1, :padding] = 0
-    together = model(batch, attention_mask=mask, position_ids=position_ids(mask)).logits.data
+    places = position_ids(mask)
+    together = model(batch, attention_mask=mask, position_ids=places).logits.data
     alone = model(short).logits.data
     assert np.allclose(together[1, padding:], alone[0], atol=1e-4)
 for row in model.generate(batch, attention_mask=mask, max_new_tokens=12):

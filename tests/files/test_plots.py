@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
+import types
 
 import pytest
 
-from tinygrad_gpt.files.plots import plot
+from tinygrad_gpt.files.plots import plot, show_figure
 from tinygrad_gpt.train.metrics import plot_losses
 
 pytest.importorskip("matplotlib")
@@ -88,3 +90,49 @@ def test_ctrl_c_is_no_reason(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         plot(tmp_path / "x.png", draw)
+
+
+# --- in a notebook ---------------------------------------------------------------------------------------------------
+
+
+def line(figure):
+    figure.subplots().plot([1, 3, 2])
+
+
+def a_kernel(monkeypatch, shown, **shell):
+    """As if this process were one that IPython runs in, with a shell that has these attributes."""
+    ipython, display = types.ModuleType("IPython"), types.ModuleType("IPython.display")
+    ipython.get_ipython = lambda: types.SimpleNamespace(**shell)
+    display.Image, display.display = bytes, shown.append
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_a_script_writes_a_figure_and_says_where(temporary, monkeypatch):
+    said, shown = [], []
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    assert show_figure("curve", line, (4, 3), said.append)
+    assert said == [f"drawn in {temporary / 'curve.png'}"]
+    assert (temporary / "curve.png").read_bytes().startswith(b"\x89PNG")
+    a_kernel(monkeypatch, shown)  # IPython in a terminal
+    assert show_figure("curve", line, (4, 3), said.append) and len(said) == 2 and not shown
+
+
+def test_a_notebook_shows_a_figure_and_leaves_no_file(temporary, monkeypatch):
+    said, shown = [], []
+    a_kernel(monkeypatch, shown, kernel=object())
+    assert show_figure("curve", line, (4, 3), said.append)
+    assert shown[0].startswith(b"\x89PNG") and said == [] and not list(temporary.iterdir())
+
+
+def test_a_figure_that_cannot_be_drawn_is_not_shown(temporary, monkeypatch):
+    said, shown = [], []
+    a_kernel(monkeypatch, shown, kernel=object())
+    assert not show_figure("curve", lambda figure: 1 / 0, (4, 3), said.append)
+    assert len(said) == 1 and "ZeroDivisionError" in said[0] and not shown

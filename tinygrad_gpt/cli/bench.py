@@ -4,8 +4,11 @@ The folder `benchmarks` of the repository compares with other frameworks.
 """
 
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import numpy as np
@@ -25,6 +28,10 @@ from tinygrad_gpt.train.trainer import Trainer
 
 SECONDS = 3.0  # for each number
 CHARACTERS = 65  # of tiny Shakespeare
+ADVICE = (
+    "The environment variable NUMBA_NUM_THREADS sets the number of threads. All of them wait for the slowest: "
+    "where other work keeps a core busy, one thread fewer is faster."
+)
 
 
 def bench(
@@ -47,10 +54,11 @@ def bench(
         table.add_row("kernels", _by_version(versions_on(device("cpu"))))
         console.print(table)
         table = Table("what", "size", "milliseconds", "speed")
-        for measure in (lambda: training_step(settings), matrix_product, attention):
-            what, size, ms, speed = measure()
+        measured = [training_step(settings), *beside_other_work(settings), matrix_product(), attention()]
+        for what, size, ms, speed in measured:
             table.add_row(what, size, f"{ms:,.2f}", speed)
         console.print(table)
+    console.print(ADVICE)
 
 
 def median_ms(function: Callable[[], object], seconds: float | None = None) -> float:
@@ -75,6 +83,31 @@ def training_step(settings) -> tuple[str, str, float, str]:
     ms = median_ms(Trainer(train, GPT(config), task, folder=None).train_step)
     size = f"{thousands(count_parameters(config))} parameters, {train.batch_size} x {settings.window} tokens"
     return "training step", size, ms, f"{1e3 * task.rows * settings.window / ms:,.0f} tokens/s"
+
+
+def beside_other_work(settings) -> Iterator[tuple[str, str, float, str]]:
+    """The training step while another process keeps a core busy, on all threads and on one fewer. Nothing where there
+    is but one thread."""
+    if registry.no_kernels("cpu"):
+        return
+    from tinygrad_gpt.kernels.numba.machine import threads
+
+    most = threads.most()
+    for number in (most, most - 1) if most > 1 else ():
+        with threads.limited_to(number), _a_busy_core():
+            _, _, ms, speed = training_step(settings)
+        yield "the same beside a busy core", f"on {number} thread{'s' if number > 1 else ''}", ms, speed
+
+
+@contextmanager
+def _a_busy_core() -> Iterator[None]:
+    """Another process that computes for as long as the block takes."""
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"], stdin=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        busy.kill()
+        busy.wait()
 
 
 def matrix_product() -> tuple[str, str, float, str]:

@@ -1,4 +1,4 @@
-"""Shared by several commands: checking the user's own pairs, reporting downloads, how to resume."""
+"""Shared by several commands: checking the user's own pairs, reporting downloads and threads, how to resume."""
 
 from pathlib import Path
 
@@ -34,6 +34,14 @@ def report_rounding(trainer, reporter) -> None:
     dtype, where = trainer.config.dtype, trainer.device.kind
     if dtype in registry.ROUNDING and (reason := registry.cannot_round(dtype, where)):
         reporter.note(f"--dtype {dtype} runs in float32 on this machine: {reason}")
+
+
+def report_threads(trainer, reporter) -> None:
+    """Print a line if a busy machine, or a container's quota, leaves the kernels fewer threads than cores."""
+    from tinygrad_gpt.kernels import registry
+
+    if reason := registry.fewer_threads(trainer.device.kind):
+        reporter.note(f"kernels leave cores unused: {reason}")
 
 
 def resume_command(name: str, path: Path, pair_files: list[Path] | None) -> str:

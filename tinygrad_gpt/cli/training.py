@@ -6,7 +6,13 @@ from typing import Annotated
 import typer
 
 from tinygrad_gpt.cli.options import INTERRUPTED, Force, PairFiles, with_settings
-from tinygrad_gpt.cli.shared import check_and_install, download_progress, report_rounding, resume_command
+from tinygrad_gpt.cli.shared import (
+    check_and_install,
+    download_progress,
+    report_rounding,
+    report_threads,
+    resume_command,
+)
 from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.models.gpt import GPTConfig
 from tinygrad_gpt.tasks.next_token import NextTokenConfig
@@ -72,6 +78,7 @@ def train(
         run = text_run.start(settings, out, pairs, download_progress(reporter), reporter.note)
     reporter.note(_what_begins(run))
     report_rounding(run.trainer, reporter)
+    report_threads(run.trainer, reporter)
     path = run.folder.path
     if not run.train(reporter):
         again = resume_command("train", path, with_)

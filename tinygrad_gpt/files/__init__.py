@@ -3,5 +3,5 @@
 storage.py      the folders for data and caches; reading a file, replacing one atomically
 json_files.py   JSON, read within limits and checked against a schema
 tensor_file.py  named arrays in the safetensors format
-plots.py        plots as PNG files
+plots.py        plots as PNG files, and in notebooks
 """

@@ -1,8 +1,9 @@
-"""Plots as PNG files. If a plot cannot be drawn, a line says why, and the run goes on."""
+"""Plots as PNG files, and in notebooks. If a plot cannot be drawn, a line says why, and the run goes on."""
 
 import importlib.util
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -45,6 +46,28 @@ def save_figure(path: Path, fill: Callable[[Any], None], size: tuple[float, floa
     except Exception as error:  # matplotlib raises errors of all kinds
         say(f"no {path.name}: {_why(error)}")
         return False
+
+
+def show_figure(name: str, fill: Callable[[Any], None], size: tuple[float, float], say: Say = print) -> bool:
+    """Show a figure: in a notebook below the cell; elsewhere as NAME.png in the system's folder for temporary files,
+    and `say` gets the path. `fill` and `size` as in save_figure, which says too what it returns and reports."""
+    path = Path(tempfile.gettempdir()) / f"{name}.png"
+    drawn = save_figure(path, fill, size, say)
+    if drawn and _in_a_notebook():
+        from IPython.display import Image, display
+
+        display(Image(path.read_bytes()))
+        path.unlink()
+    elif drawn:
+        say(f"drawn in {path}")
+    return drawn
+
+
+def _in_a_notebook() -> bool:
+    """Whether this process is the kernel of a notebook: Jupyter's, VS Code's or Colab's. (IPython in a terminal has no
+    kernel.)"""
+    ipython = sys.modules.get("IPython")
+    return hasattr(ipython.get_ipython(), "kernel") if ipython else False
 
 
 def _why(error: Exception) -> str:

@@ -113,6 +113,11 @@ def cannot_round(precision: str, where: str = "cpu") -> str | None:
     return no_kernels(where) or _folder(FOLDERS[where]).cannot_round(precision)
 
 
+def fewer_threads(where: str = "cpu") -> str | None:
+    """Why the kernels for arrays of this place leave cores of the processor unused, and what to do; or None."""
+    return None if no_kernels(where) else _folder(FOLDERS[where]).fewer_threads()
+
+
 def _is_installed(library: str) -> bool:
     return importlib.util.find_spec(library) is not None
 
@@ -127,8 +132,9 @@ def no_kernels(where: str) -> str | None:
     if not _is_installed(library):
         return f"{library} is not installed"
     try:
+        missing = _folder(folder).missing  # before the library: numba/ watches the cores while Numba loads
         importlib.import_module(library)
-        reason = _folder(folder).missing()
+        reason = missing()
     except Exception as error:  # whatever a broken installation raises
         reason = f"{library} does not load: {str(error).partition(chr(10))[0]}"
     if reason is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinygrad_gpt import progress
 
-COMPILING = "compiling the kernels for this machine (once, ten seconds or more) ..."
+COMPILING = "compiling the kernels for this machine (once: ten seconds or more, minutes beside other work) ..."
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_UPDATES = 0.1
 

@@ -28,6 +28,10 @@ def missing() -> None:
     """Nothing keeps kernels from running: arrays on a GPU come with all that kernels need."""
 
 
+def fewer_threads() -> None:
+    """None: the processor's cores have no part in it."""
+
+
 def cannot_round(precision: str) -> str | None:
     """Why this GPU has no products in this precision, tf32 or bfloat16, or None where it has."""
     from tinygrad_gpt.kernels.cuda.machine import cublas

@@ -7,6 +7,8 @@ A file holds plain Python that brings arrays into the layout that its kernels ex
     flash/      parts of attention.py
 """
 
+from tinygrad_gpt.kernels.numba.machine import cores  # noqa: F401 - it watches them while Numba loads
+
 PRECISIONS = {"linear": ("bfloat16",), "gelu_linear": ("bfloat16",)}  # the ops whose kernels also round
 
 
@@ -19,6 +21,13 @@ def missing() -> str | None:
     from tinygrad_gpt.kernels.numba.machine import compile  # noqa: F401 - to see whether it loads
 
     return None
+
+
+def fewer_threads() -> str | None:
+    """Why kernels run on fewer threads than there are cores, and what to do; or None. Starts the threads."""
+    from tinygrad_gpt.kernels.numba.machine import threads
+
+    return threads.why_fewer()
 
 
 def cannot_round(precision: str) -> str | None:

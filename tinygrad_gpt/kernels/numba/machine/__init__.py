@@ -1,6 +1,7 @@
 """What every kernel is made with.
 
-compile.py, parallel.py, threads.py             a kernel: compiled, run by all threads, and how many those are
+compile.py, parallel.py                         a kernel: compiled, run by all threads
+threads.py, cores.py                            whose threads those are, and how many
 disk_cache.py, precompile.py, make_kernels.py   machine code on disk, and processes that fill it
 layout.py, many.py                              arrays as kernels expect them; many arrays at once
 vector_math.py, random.py                       exp and random bits, inside kernels

@@ -20,8 +20,8 @@ being vectorised. Sums may be reordered and products contracted to fused multipl
 and inf are NOT assumed away: a loss that is not finite must stay visible.
 
 Kernels give the same bits whatever the number of threads and their timing: every piece of work writes its own part of
-the result, and partial sums stay apart and are added in a fixed order. (product/blas_tiles.py is the exception: the
-bits of BLAS follow its tiles.)
+the result, and partial sums stay apart and are added in a fixed order. (The bits of BLAS
+follow the tiles of product/blas_tiles.py, of which there is one for each core, whatever the threads.)
 """
 
 import functools

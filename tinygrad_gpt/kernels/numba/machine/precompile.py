@@ -9,6 +9,8 @@ import pathlib
 import subprocess
 import sys
 
+from tinygrad_gpt.kernels.numba.machine import cores
+
 MAKE_KERNELS = f"{__package__}.make_kernels"
 MOST_PROCESSES = 4  # more would wait for attention's two kernels, the slowest, and each takes memory
 
@@ -23,7 +25,7 @@ def make_all(dtype) -> None:
     if not sys.executable or dtype in _made:  # no executable: Python inside another program
         return
     _made.add(dtype)
-    processes = min(os.cpu_count() or 1, MOST_PROCESSES)
+    processes = min(cores.choose(len(cores.allowed_cores()), cores.quota()).most, MOST_PROCESSES)
     package = str(pathlib.Path(__file__).parents[4])
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     # Away from the terminal's Ctrl-C, which is for the run that waits.

@@ -15,9 +15,10 @@ kernel. SPINS turns bridge the gap between most kernels of a training step. More
 an idle machine and much slower on a busy one, where a thread that spins keeps one with work off the core; many fewer,
 and a thread takes longer to wake than a small kernel to run.
 
-How many threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS, if set, else one for each core that this process may use. Numba
-keeps that number for each of Python's threads. Kernels give the same bits on any number of threads, except OpenBLAS's
-tiles, which follow that number.
+How many threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS, if set; else one for each core that this process may count on
+(cores.py), chosen once, when the pool starts. Numba keeps that number for each of Python's threads, and
+numba.set_num_threads changes it. Kernels give the same bits on any number of threads. (OpenBLAS's tiles follow `most`,
+which other work on the machine does not change.)
 
 One team at a time. Python's threads may call kernels side by side. The first has the pool; any other computes alone, in
 its own thread: the cores are at work anyhow, and one of Numba's pools (workqueue, for systems without OpenMP) ends the
@@ -31,10 +32,13 @@ process when two threads use it at once. A thread computes alone also
 import os
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numba
 from numba.np.ufunc import parallel
 
+from tinygrad_gpt.kernels.numba.machine import cores
 from tinygrad_gpt.kernels.numba.product import blas
 from tinygrad_gpt.kernels.numba.product.registers import AVX_512
 
@@ -48,14 +52,16 @@ _here = threading.local()  # has_begun: whether this thread has its number from 
 _pool = threading.Lock()  # held by the thread whose kernel runs on the pool
 _is_started = _is_forked = False
 _why_alone: str | None = None  # why Numba has no threads to offer
+_choice: cores.Choice | None = None  # for this process, once the pool starts
 
 
 def start() -> None:
     """Start the pool, so that the first kernel finds it running. Once: a number that numba.set_num_threads sets later
     stays, whatever kernels load after it."""
-    global _is_started, _why_alone
+    global _is_started, _why_alone, _choice
     if _is_started:
         return
+    _choice = _choose()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the pools that it tried and did not find
@@ -77,26 +83,65 @@ def are_available() -> bool:
 
 def count() -> int:
     """How many threads share the work of a kernel that this thread calls, if it gets the pool (see `take`)."""
+    start()
     if _why_alone is not None:
         return 1
     if not hasattr(_here, "has_begun"):
         if _is_forked:  # and numba's locks may be held by a thread that this process does not have
-            return _wanted()
+            return _choice.threads
         _here.has_begun = True
         most = numba.get_num_threads()
-        if most == numba.config.NUMBA_NUM_THREADS and _wanted() < most:  # the user chose no other number
-            numba.set_num_threads(_wanted())
+        if most == numba.config.NUMBA_NUM_THREADS and _choice.threads < most:  # the user chose no other number
+            numba.set_num_threads(_choice.threads)
     # numba.get_num_threads is this after a lock among processes, which takes longer than a small kernel.
     return parallel._get_num_threads()
 
 
-def _wanted() -> int:
-    """Numba's own number, which follows NUMBA_NUM_THREADS, unless only OMP_NUM_THREADS is set and is less."""
+def most() -> int:
+    """How many threads it would be if nothing else ran on this machine: the same for each process on it."""
+    start()
+    return 1 if _why_alone is not None else _choice.most
+
+
+def why_fewer() -> str | None:
+    """Why kernels don't use all cores although nobody said so, as a clause, and what to do. None where they do."""
+    start()
+    if _why_alone is not None or not _choice.why or _set_by():
+        return None
+    takes_all = f"the environment variable NUMBA_NUM_THREADS={numba.config.NUMBA_NUM_THREADS} takes them all"
+    return f"{_choice.why} ({takes_all})"
+
+
+@contextmanager
+def limited_to(number: int) -> Iterator[None]:
+    """Inside this block kernels that this thread calls run on so many threads, 1 to `most`."""
+    before = count()
+    numba.set_num_threads(number)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
+
+
+def _choose() -> cores.Choice:
+    """The user's number, if there is one; else that of cores.py."""
     most = numba.config.NUMBA_NUM_THREADS
-    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    if "NUMBA_NUM_THREADS" in os.environ or not wanted.isdigit():
-        return most
-    return max(1, min(most, int(wanted)))
+    setting = _set_by()
+    if setting is None:
+        choice = cores.choose_here()
+        return choice._replace(threads=min(most, choice.threads), most=min(most, choice.most))
+    if setting == "OMP_NUM_THREADS":
+        most = max(1, min(most, int(os.environ[setting].split(",")[0])))
+    return cores.Choice(most, most, "")
+
+
+def _set_by() -> str | None:
+    """Where the user set the number of threads: the name of an environment variable or file, or None."""
+    if "NUMBA_NUM_THREADS" in os.environ:
+        return "NUMBA_NUM_THREADS"
+    if numba.config.NUMBA_NUM_THREADS != numba.config.NUMBA_DEFAULT_NUM_THREADS:
+        return ".numba_config.yaml"
+    return "OMP_NUM_THREADS" if os.environ.get("OMP_NUM_THREADS", "").split(",")[0].isdigit() else None
 
 
 def take() -> int:
@@ -130,6 +175,10 @@ def describe() -> dict[str, str]:
     """How many threads kernels run on, and how matrix products are made, for people to read."""
     start()
     pool = f"1, since {_why_alone}" if _why_alone else f"{count()} of Numba's ({numba.threading_layer()} layer)"
+    if why := _set_by():
+        pool += f", as {why} says"
+    elif why := why_fewer():
+        pool += f": {why}"
     product = "np.matmul (no OpenBLAS found in this NumPy that kernels could call)"
     if blas.AVAILABLE:
         product = "NumPy's OpenBLAS, one tile for each thread, called from inside kernels"

@@ -1,4 +1,4 @@
-"""Matrix product on all cores with NumPy's OpenBLAS: the result is cut into one tile for each thread.
+"""Matrix product on all cores with NumPy's OpenBLAS: the result is cut into one tile for each core.
 
 The cut is along the longer side: rows for the tall and narrow products of a transformer's block, columns where C_out is
 a vocabulary. A cut along the sum would need partial results and a second pass over them.
@@ -21,7 +21,7 @@ def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
         # Addresses instead of arrays: slicing arrays into tiles inside the kernel takes seconds to compile.
         a_tiles = a.ctypes.data, a_transposed, a.shape[1]
         b_tiles = b.ctypes.data, b_transposed, b.shape[1]
-        tiles = min(threads.count(), max(c.shape))
+        tiles = min(threads.most(), max(c.shape))  # not threads.count(), or the bits would follow it
         _product(c, c.ctypes.data, k, *a_tiles, *b_tiles, start, bias is not None, tiles)
     return c
 

@@ -1,0 +1,87 @@
+"""What the commands say of threads, and of other work on the machine."""
+
+import os
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from tinygrad_gpt.cli import bench, shared
+from tinygrad_gpt.devices import device
+from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.kernels.numba.machine import cores
+
+pytest.importorskip("numba")
+BUSY = "other work keeps 1.0 of 2 cores busy (the environment variable NUMBA_NUM_THREADS=2 takes them all)"
+
+
+def two_threads():
+    from tinygrad_gpt.kernels.numba.machine import threads
+
+    return threads.most() > 1
+
+
+def note_for(monkeypatch, reason, where="cpu"):
+    notes = []
+    monkeypatch.setattr("tinygrad_gpt.kernels.numba.fewer_threads", lambda: reason)
+    shared.report_threads(SimpleNamespace(device=device(where)), SimpleNamespace(note=notes.append))
+    return notes
+
+
+def test_training_says_that_cores_are_busy(monkeypatch):
+    assert note_for(monkeypatch, BUSY) == [f"kernels leave cores unused: {BUSY}"]
+    assert note_for(monkeypatch, None) == []
+
+
+def test_without_kernels_nothing_is_said_of_threads(monkeypatch):
+    monkeypatch.setattr(registry, "no_kernels", lambda where: "numba is not installed")
+    assert note_for(monkeypatch, BUSY) == []
+
+
+def test_train_asks(run, monkeypatch):
+    monkeypatch.setattr("tinygrad_gpt.kernels.numba.fewer_threads", lambda: BUSY)
+    status, said, _ = run("train", "text.txt", "--preset", "tiny", "--steps", "1", "--eval-interval", "1")
+    assert status == 0 and "kernels leave cores unused" in " ".join(said.split())
+
+
+def test_info_says_how_many_threads_and_why(run, monkeypatch):
+    from tinygrad_gpt.kernels.numba.machine import threads
+
+    for setting in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(setting, raising=False)
+    monkeypatch.setattr(threads, "_choice", cores.Choice(1, 2, "other work keeps 1.0 of 2 cores busy"))
+    _, said, _ = run("info")
+    assert re.search(r"threads +\d+ of Numba's", said)
+    assert "other work keeps 1.0 of 2 cores" in said and "NUMBA_NUM_THREADS=" in said
+    monkeypatch.setitem(os.environ, "NUMBA_NUM_THREADS", "1")
+    _, said, _ = run("info")
+    assert "as NUMBA_NUM_THREADS says" in " ".join(said.split()) and "other work" not in said
+
+
+def test_bench_measures_what_a_busy_core_costs(run, monkeypatch):
+    monkeypatch.setattr(bench, "SECONDS", 0.0)
+    _, said, _ = run("bench", "--preset", "tiny")
+    assert "NUMBA_NUM_THREADS" in said
+    assert said.count("beside a busy core") == (2 if two_threads() else 0)
+
+
+def test_the_busy_core_is_idle_again_afterwards_and_so_are_the_threads(monkeypatch):
+    from tinygrad_gpt.kernels.numba.machine import threads
+
+    if not two_threads():
+        pytest.skip("one thread here")
+    started, seen, before = [], [], threads.count()
+    real = bench.subprocess.Popen
+    monkeypatch.setattr(bench.subprocess, "Popen", lambda *a, **k: started.append(real(*a, **k)) or started[-1])
+
+    def step(settings):
+        seen.append((threads.count(), started[-1].poll()))
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return "", "", 1.0, ""
+
+    monkeypatch.setattr(bench, "training_step", step)
+    with pytest.raises(KeyboardInterrupt):
+        list(bench.beside_other_work(None))
+    assert seen == [(threads.most(), None), (threads.most() - 1, None)]
+    assert threads.count() == before and all(process.poll() is not None for process in started)
