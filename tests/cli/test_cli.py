@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from types import SimpleNamespace
 
 import numpy as np
@@ -65,14 +66,30 @@ def test_every_setting_is_an_option_and_reaches_the_run(run, tmp_path):
     assert config["model"] | config["task"] | config["train"] == given | known
 
 
-def test_help_groups_the_settings(run, monkeypatch):
+@pytest.mark.parametrize("name", ["train", "finetune"])
+def test_help_shows_about_a_dozen_options(run, monkeypatch, name):
     monkeypatch.setenv("COLUMNS", "160")
-    status, said, _ = run("train", "--help")
+    status, said, _ = run(name, "--help")
+    options = re.findall(r"^│ (--[\w-]+)", said, re.MULTILINE)
+    assert status == 0 and 10 <= len(options) <= 17 and {"--resume", "--lr", "--help-all"} <= set(options)
+    assert said.count(f"    tinygrad-gpt {name} ") + said.count("    tinygrad-gpt train sentences") >= 3, "examples"
+    assert "--help-all shows" in said
+
+
+def test_help_all_groups_the_settings(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    first = run("train", "--help")
+    status, said, _ = run("train", "--help-all")
     assert status == 0
-    for group in ("Model", "Data", "Optimiser", "Run"):
-        assert f"─ {group} ─" in said
+    assert re.findall("─ (Model|Data|Optimiser|Run) ─", said) == ["Model", "Data", "Optimiser", "Run"]
     for name in SETTINGS:
         assert name == "corpus" or option_name(name) in said
+    assert "--force" in said
+    assert run("train", "--help") == first, "the other help stays short"
+
+
+def test_version(run):
+    assert run("--version") == (0, f"tinygrad-gpt {version('tinygrad-gpt')}\n", "")
 
 
 def test_the_bare_command_shows_its_help(run):

@@ -19,6 +19,7 @@ import os
 import sys
 import warnings
 from contextlib import suppress
+from typing import Annotated
 
 import typer
 
@@ -26,6 +27,7 @@ from tinygrad_gpt.cli import bench, doctor, finetuning, inspecting, trained, tra
 from tinygrad_gpt.cli.options import INTERRUPTED
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import reason
+from tinygrad_gpt.train.run import installed
 
 UNREADABLE = 141  # as a shell reports SIGPIPE
 _LONGEST = 800  # characters of an error, which may quote texts of any length
@@ -35,12 +37,30 @@ _SMALLER = "take a smaller model, block_size or batch_size"
 # The base of usage errors, whether Typer brings its own click or uses the installed one.
 _UsageError = typer.BadParameter.__base__
 
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"tinygrad-gpt {installed('tinygrad-gpt')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     help="Train and use small GPTs that are built from scratch on NumPy.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+@app.callback()
+def _every_command(
+    version: Annotated[
+        bool, typer.Option("--version", help="show the version, and exit", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    pass
+
+
 app.command()(training.train)
 app.command()(training.presets)
 app.command()(trained.sample)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tinygrad_gpt.cli.options import INTERRUPTED, Force, PairFiles, with_settings
+from tinygrad_gpt.cli.options import INTERRUPTED, Force, HelpAll, PairFiles, with_settings
 from tinygrad_gpt.cli.shared import check_and_install, download_progress, report_rounding, resume_command
 from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.models.gpt import GPTConfig
@@ -36,9 +36,18 @@ def train(
     resume: Annotated[Path | None, typer.Option(help="continue the run in this folder", show_default=False)] = None,
     with_: PairFiles = None,
     force: Force = False,
+    help_all: HelpAll = False,
     **given,
 ):
     """Train a GPT on a text, and let it write some.
+
+    Three examples; --help-all shows all settings:
+
+        tinygrad-gpt train
+
+        tinygrad-gpt train my-text.txt --preset nanogpt-char-cpu --steps 4000
+
+        tinygrad-gpt train names --sweep lr=1e-3,5e-3 --sweep seed=1,2
 
     With --from, training starts from a trained model: a run folder, a Hugging
     Face folder, or the name of a model on the Hugging Face hub. The model keeps
