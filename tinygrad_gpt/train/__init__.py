@@ -13,6 +13,7 @@ A run of any task:
     checkpoint.py     checkpoint.safetensors: weights, optimiser, random numbers
     metrics.py        metrics.jsonl and loss.png
     reporter.py       what a run prints: a live bar, or plain lines
+    pace.py           how long it still takes
     interrupt.py      Ctrl-C: the first one asks, the second one insists
     non_finite.py     finds the op that made the first number that is not finite
     room.py           refuses a model that memory has no room for
