@@ -1,7 +1,8 @@
 """The command `tinygrad-gpt`.
 
     training.py    train, presets
-    trained.py     sample, eval, export
+    sampling.py    sample
+    trained.py     eval, export
     finetuning.py  finetune, classify
     doctor.py      doctor
     inspecting.py  gradcheck, info
@@ -23,7 +24,7 @@ from typing import Annotated
 
 import typer
 
-from tinygrad_gpt.cli import bench, doctor, finetuning, inspecting, trained, training
+from tinygrad_gpt.cli import bench, doctor, finetuning, inspecting, sampling, trained, training
 from tinygrad_gpt.cli.options import INTERRUPTED
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import reason
@@ -63,7 +64,7 @@ def _every_command(
 
 app.command()(training.train)
 app.command()(training.presets)
-app.command()(trained.sample)
+app.command()(sampling.sample)
 app.command(name="eval")(trained.evaluate_model)
 app.command()(trained.export)
 app.command()(finetuning.finetune)
