@@ -172,7 +172,8 @@ def test_a_run_is_no_text(run, trained):
 
 
 def test_resume_with_other_settings(run, trained):
-    assert_one_line_error(run("train", "--resume", "run", "--steps", "9"), "--steps is 4, not 9")
+    assert_one_line_error(run("train", "--resume", "run", "--steps", "3"), "extended, not shortened: it has 4 steps")
+    assert_one_line_error(run("train", "--resume", "run", "--lr", "9"), "--lr is 0.001, not 9")
     assert_one_line_error(run("train", "--resume", "run", "--preset", "quick"), "--preset tiny, not quick")
     assert_one_line_error(run("train", "python-docs", "--resume", "run"), "--corpus is text.txt, not python-docs")
 

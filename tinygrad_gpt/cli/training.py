@@ -56,6 +56,7 @@ def train(
     Settings that are not given come from the preset. Ctrl-C saves and ends;
     --resume continues from there, or from the last checkpoint of a run that was
     killed, and ends with the same weights as a run that was never stopped.
+    With --steps it also extends a run, finished or not, and says what that means.
     """
     from tinygrad_gpt.train import text_run, user_ops
     from tinygrad_gpt.train.reporter import make_reporter
@@ -76,7 +77,9 @@ def train(
         user_ops.check_same_pairs(RunFolder(resume).read_config()["own_pairs"], pairs)
     check_and_install(pairs, force, reporter)
     if resume:
-        run = text_run.resume(resume, preset, given, pairs, download_progress(reporter))
+        run = text_run.resume(resume, preset, given, pairs, download_progress(reporter), reporter.note)
+        if run.trainer.step == run.trainer.config.steps:
+            reporter.note(f"{resume} has made all its {run.trainer.step} steps; --steps with more extends it")
     else:
         run = text_run.start(settings, out, pairs, download_progress(reporter), reporter.note)
     reporter.note(_what_begins(run))

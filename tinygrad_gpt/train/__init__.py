@@ -9,6 +9,7 @@ A run of any task:
     trainer.py        the training loop
     config.py         the settings of the loop, one field each
     run.py            starts or resumes a run
+    extension.py      more steps for a run than it was started with
     run_folder.py     the folder of a run, and the content of config.json
     checkpoint.py     checkpoint.safetensors: weights, optimiser, random numbers
     metrics.py        metrics.jsonl and loss.png
