@@ -4,10 +4,12 @@
     sampling.py    sample
     trained.py     eval, export
     finetuning.py  finetune, classify
+    runs.py        runs, compare
     doctor.py      doctor
     inspecting.py  gradcheck, info
     bench.py       bench
     options.py     options that several commands share, and an option for every setting
+    tables.py      tables, drawn or plain
     shared.py      what several commands do: check --with files, report downloads
 
 Exit status: 0 done; 1 a gradient check failed; 2 something the user can put right, in one line on standard error; 130
@@ -24,7 +26,7 @@ from typing import Annotated
 
 import typer
 
-from tinygrad_gpt.cli import bench, doctor, finetuning, inspecting, sampling, trained, training
+from tinygrad_gpt.cli import bench, doctor, finetuning, inspecting, runs, sampling, trained, training
 from tinygrad_gpt.cli.options import INTERRUPTED
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import reason
@@ -69,6 +71,8 @@ app.command(name="eval")(trained.evaluate_model)
 app.command()(trained.export)
 app.command()(finetuning.finetune)
 app.command()(finetuning.classify)
+app.command()(runs.runs)
+app.command()(runs.compare)
 app.command()(doctor.doctor)
 app.command()(inspecting.gradcheck)
 app.command()(inspecting.info)
