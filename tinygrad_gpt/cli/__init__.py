@@ -2,6 +2,7 @@
 
     training.py    train, presets
     sampling.py    sample
+    sweeping.py    sweeps of train
     trained.py     eval, export
     finetuning.py  finetune, classify
     runs.py        runs, compare

@@ -20,6 +20,7 @@ A run of any task:
     room.py           refuses a model that memory has no room for
     user_ops.py       the user's own pairs, from `--with` files
     run_list.py       the runs in a folder, their states and results
+    sweep.py          a run for each combination of a few settings' values
     compare.py        several runs side by side: what differs, and their curves
     places.py         finds again the text or the model that a run was made from
     trained_model.py  a trained model by its place: a run folder, a Hugging Face folder, a name on the hub

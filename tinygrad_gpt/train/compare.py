@@ -38,7 +38,8 @@ def _settings(run: ListedRun) -> dict[str, Any]:
     values = {name: x for name, x in values.items() if name not in _FREE and not isinstance(x, list | dict)}
     values = {"task" if name == "name" else name.rstrip("_"): x for name, x in values.items()}
     values["device"] = written.get("device")
-    values["text"] = written.get("corpus", {}).get("sha256", "")[:8]
+    if sha256 := written.get("corpus", {}).get("sha256"):  # the same text may stand at two places
+        values["corpus"] = f"{Path(run.corpus).name} {sha256[:8]}"
     values["own ops"] = ", ".join(f"{pair['op']} {pair['sha256'][:8]}" for pair in written["own_pairs"])
     values["extended"] = ", ".join(f"at {e['at']} to {e['to']}" for e in written.get("extensions", []))
     return values

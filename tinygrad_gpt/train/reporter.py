@@ -31,6 +31,10 @@ class Reporter:
         """Print a line."""
         print(text, file=self._stream, flush=True)
 
+    def warn(self, text: str) -> None:
+        """Print a line about something that is wrong."""
+        self.note(text)
+
     def begin(self, steps: int, done: int) -> None:
         """Training begins; `done` of `steps` steps have been made already."""
         self.steps, self._pace = steps, Pace(steps, done)
@@ -80,6 +84,9 @@ class LiveReporter(Reporter):
 
     def note(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        self._console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
     def begin(self, steps: int, done: int) -> None:
         from rich.progress import BarColumn, Progress, TextColumn

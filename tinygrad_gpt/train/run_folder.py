@@ -55,6 +55,7 @@ class RunFolder:
     loss_plot = property(lambda self: self.path / "loss.png")
     doctor_plot = property(lambda self: self.path / "doctor.png")  # drawn by `tinygrad-gpt doctor`
     checkpoint = property(lambda self: self.path / "checkpoint.safetensors")  # the latest state
+    failure = property(lambda self: self.path / "failure.json")  # why it ended, if a loss was not finite
     sample = property(lambda self: self.path / "sample.txt")  # text that the model wrote at the end
 
     def read_config(self, task: str = "", model: str = "", also: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from tinygrad_gpt.train.extension import extensions_of
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.run_folder import RunFolder
 
-FINISHED, STOPPED, RUNNING, MAYBE_RUNNING, DAMAGED = "finished", "stopped", "running", "running?", "damaged"
+FINISHED, STOPPED, RUNNING, MAYBE_RUNNING = "finished", "stopped", "running", "running?"
+DIVERGED, DAMAGED = "diverged", "damaged"
 _DEEPEST = 3  # folders in folders: runs/, a fine-tuning or a sweep, its runs
 _RECENT = 120.0  # seconds without a new row after which a run is taken for stopped, where the system does not say
 _SCHEMA = {"train": {"steps": int}, "task?": {"corpus?": str, "data?": str}, "preset?": str, "corpus?": {"name?": str}}
@@ -81,6 +82,8 @@ class ListedRun:
         held = is_held(self.folder.metrics)
         if held:
             return RUNNING
+        if self.folder.failure.exists():
+            return DIVERGED
         if self.step == self.steps:
             return FINISHED
         return MAYBE_RUNNING if held is None and time.time() - self.changed < _RECENT else STOPPED
