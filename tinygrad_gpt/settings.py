@@ -47,7 +47,7 @@ def setting(
     choices            the values it may have, if there are only a few
     low, above, below  the least value; a bound that it must exceed; a bound that it must stay under
     free               whether a resumed run may change it: true if the weights that come out do not depend on it
-    advanced           whether the command's help shows it under "Advanced" instead, after all groups
+    advanced           whether the command's first help leaves it to --help-all
     """
     metadata = dict(group=group, help=help, choices=choices, low=low, above=above, below=below)
     return dataclasses.field(default=default, metadata=metadata | dict(free=free, advanced=advanced))

@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -41,7 +43,8 @@ def test_train_says_what_it_does_and_writes(run, tmp_path):
     assert re.search(r"^step 4/4  train \d\.\d{3}  val \d\.\d{3}  ", said, re.MULTILINE)
     sample = (tmp_path / "run" / "sample.txt").read_text(encoding="utf-8")
     assert sample.strip() in said and len(sample) == 20
-    assert lines[-1] == "run: try  tinygrad-gpt sample run"
+    losses = f"; its losses: {Path('run/loss.png')}" if (tmp_path / "run" / "loss.png").exists() else ""
+    assert lines[-1] == f"run: try  tinygrad-gpt sample run  or  tinygrad-gpt doctor run{losses}"
 
 
 def test_every_setting_is_an_option_and_reaches_the_run(run, tmp_path):
@@ -65,14 +68,30 @@ def test_every_setting_is_an_option_and_reaches_the_run(run, tmp_path):
     assert config["model"] | config["task"] | config["train"] == given | known
 
 
-def test_help_groups_the_settings(run, monkeypatch):
+@pytest.mark.parametrize("name", ["train", "finetune"])
+def test_help_shows_about_a_dozen_options(run, monkeypatch, name):
     monkeypatch.setenv("COLUMNS", "160")
-    status, said, _ = run("train", "--help")
+    status, said, _ = run(name, "--help")
+    options = re.findall(r"^│ (--[\w-]+)", said, re.MULTILINE)
+    assert status == 0 and 10 <= len(options) <= 17 and {"--resume", "--lr", "--help-all"} <= set(options)
+    assert said.count(f"    tinygrad-gpt {name} ") + said.count("    tinygrad-gpt train sentences") >= 3, "examples"
+    assert "--help-all shows" in said
+
+
+def test_help_all_groups_the_settings(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    first = run("train", "--help")
+    status, said, _ = run("train", "--help-all")
     assert status == 0
-    for group in ("Model", "Data", "Optimiser", "Run"):
-        assert f"─ {group} ─" in said
+    assert re.findall("─ (Model|Data|Optimiser|Run) ─", said) == ["Model", "Data", "Optimiser", "Run"]
     for name in SETTINGS:
         assert name == "corpus" or option_name(name) in said
+    assert "--force" in said
+    assert run("train", "--help") == first, "the other help stays short"
+
+
+def test_version(run):
+    assert run("--version") == (0, f"tinygrad-gpt {version('tinygrad-gpt')}\n", "")
 
 
 def test_the_bare_command_shows_its_help(run):
@@ -155,7 +174,8 @@ def test_a_run_is_no_text(run, trained):
 
 
 def test_resume_with_other_settings(run, trained):
-    assert_one_line_error(run("train", "--resume", "run", "--steps", "9"), "--steps is 4, not 9")
+    assert_one_line_error(run("train", "--resume", "run", "--steps", "3"), "extended, not shortened: it has 4 steps")
+    assert_one_line_error(run("train", "--resume", "run", "--lr", "9"), "--lr is 0.001, not 9")
     assert_one_line_error(run("train", "--resume", "run", "--preset", "quick"), "--preset tiny, not quick")
     assert_one_line_error(run("train", "python-docs", "--resume", "run"), "--corpus is text.txt, not python-docs")
 

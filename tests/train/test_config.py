@@ -138,8 +138,10 @@ def test_a_resumed_run_may_change_only_what_is_free():
     saved = resolve("tiny")
     same = resumed_settings(saved, "tiny", {"steps": saved.train.steps, "log_interval": 3})
     assert same == dataclasses.replace(saved, train=dataclasses.replace(saved.train, log_interval=3))
-    with pytest.raises(UserError, match=r"--steps is 200, not 300, --n-layer is 2, not 5; leave it out"):
-        resumed_settings(saved, None, {"steps": 300, "n_layer": 5})
+    with pytest.raises(UserError, match=r"--batch-size is 8, not 9, --n-layer is 2, not 5; leave it out"):
+        resumed_settings(saved, None, {"batch_size": 9, "n_layer": 5})
+    longer = resumed_settings(saved, None, {"steps": 300})
+    assert longer == dataclasses.replace(saved, train=dataclasses.replace(saved.train, steps=300))
     with pytest.raises(UserError, match="started with --preset tiny, not quick"):
         resumed_settings(saved, "quick", {})
 

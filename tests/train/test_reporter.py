@@ -66,7 +66,8 @@ def test_a_long_evaluation_is_reported_every_ten_seconds(monkeypatch):
     assert said.getvalue().splitlines() == [f"evaluating: {n} of 3.0k" for n in ("900", "1.9k", "2.9k")]
 
 
-def test_a_bar_in_a_terminal():
+def test_a_bar_in_a_terminal(monkeypatch):
+    monkeypatch.setattr("tinygrad_gpt.train.reporter._SECONDS_BETWEEN_UPDATES", 0.0)
     rich_console = pytest.importorskip("rich.console")
     said = io.StringIO()
     reporter = LiveReporter(rich_console.Console(file=said, force_terminal=True, width=100))
@@ -76,6 +77,8 @@ def test_a_bar_in_a_terminal():
     reporter.step(10, 2.5)
     reporter._bar.refresh()
     reporter.row(ROW | {"val_loss": 2.75}, {"val_loss": 2.75})
+    reporter.step(11, 2.25)
+    reporter._bar.refresh()
     reporter.step(20, 2.0)
     reporter._bar.refresh()
     reporter.validating(1500, 3000)
@@ -83,7 +86,13 @@ def test_a_bar_in_a_terminal():
     reporter.end()
     text = said.getvalue()
     assert "step 5/20" in text and "compiling the kernels" in text
-    for part in ("loss 2.500", "step 20/20", "evaluating: 1.5k of 3.0k", "31k tokens/s"):
+    for part in (
+        "loss 2.500",
+        "loss 2.250  31k tokens/s  0:00 left",
+        "step 20/20",
+        "evaluating: 1.5k of 3.0k",
+        "31k tokens/s",
+    ):
         assert part in text
     assert "step 10/20  train 2.500  val 2.750  31k tokens/s\n" in text.replace("\r", "")
 

@@ -1,12 +1,16 @@
 """The command `tinygrad-gpt`.
 
     training.py    train, presets
-    trained.py     sample, eval, export
+    sampling.py    sample
+    sweeping.py    sweeps of train
+    trained.py     eval, export
     finetuning.py  finetune, classify
+    runs.py        runs, compare
     doctor.py      doctor
     inspecting.py  gradcheck, info
     bench.py       bench
     options.py     options that several commands share, and an option for every setting
+    tables.py      tables, drawn or plain
     shared.py      what several commands do: check --with files, report downloads
 
 Exit status: 0 done; 1 a gradient check failed; 2 something the user can put right, in one line on standard error; 130
@@ -19,13 +23,15 @@ import os
 import sys
 import warnings
 from contextlib import suppress
+from typing import Annotated
 
 import typer
 
-from tinygrad_gpt.cli import bench, doctor, finetuning, inspecting, trained, training
+from tinygrad_gpt.cli import bench, doctor, finetuning, inspecting, runs, sampling, trained, training
 from tinygrad_gpt.cli.options import INTERRUPTED
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import reason
+from tinygrad_gpt.train.run import installed
 
 UNREADABLE = 141  # as a shell reports SIGPIPE
 _LONGEST = 800  # characters of an error, which may quote texts of any length
@@ -35,19 +41,39 @@ _SMALLER = "take a smaller model, block_size or batch_size"
 # The base of usage errors, whether Typer brings its own click or uses the installed one.
 _UsageError = typer.BadParameter.__base__
 
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"tinygrad-gpt {installed('tinygrad-gpt')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     help="Train and use small GPTs that are built from scratch on NumPy.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+@app.callback()
+def _every_command(
+    version: Annotated[
+        bool, typer.Option("--version", help="show the version, and exit", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    pass
+
+
 app.command()(training.train)
 app.command()(training.presets)
-app.command()(trained.sample)
+app.command()(sampling.sample)
 app.command(name="eval")(trained.evaluate_model)
 app.command()(trained.export)
 app.command()(finetuning.finetune)
 app.command()(finetuning.classify)
+app.command()(runs.runs)
+app.command()(runs.compare)
 app.command()(doctor.doctor)
 app.command()(inspecting.gradcheck)
 app.command()(inspecting.info)

@@ -29,15 +29,19 @@ def _examine(folder: RunFolder) -> None:
     from tinygrad_gpt.health.explain import not_checked, paragraph, signs
     from tinygrad_gpt.health.history import Plan
     from tinygrad_gpt.health.plot import plot_checkup
+    from tinygrad_gpt.train.extension import extensions_of
     from tinygrad_gpt.train.metrics import read_metrics
 
-    plan = Plan.of_config(folder.read_config())
+    written = folder.read_config()
+    plan = Plan.of_config(written)
     rows = read_metrics(folder.metrics)
     if not rows:
         raise UserError(f"{folder.metrics} has no rows yet: the run ended before its first one, or has just started")
     with np.errstate(all="ignore"):  # losses may overflow
         checkup = diagnose(plan, rows)
     print(f"{folder.path}: {rows[-1]['step']} of {plan.steps} steps")
+    for extension in extensions_of(written):
+        print(f"  extended from {extension['from']} to {extension['to']} steps, at step {extension['at']}")
     print("\n".join(f"  {line}" for line in signs(checkup)))
     for finding in checkup.findings:
         print(f"\n{finding.kind}, found at step {finding.step}\n{paragraph(finding)}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tinygrad_gpt.cli.options import INTERRUPTED, DeviceName, Force, PairFiles, TokenizerPath, with_settings
+from tinygrad_gpt.cli.options import INTERRUPTED, DeviceName, Force, HelpAll, PairFiles, TokenizerPath, with_settings
 from tinygrad_gpt.cli.shared import check_and_install, download_progress, resume_command
 from tinygrad_gpt.errors import UserError, command, in_short
 from tinygrad_gpt.tasks.classification import ClassificationConfig
@@ -51,16 +51,20 @@ def finetune(
     tokenizer: TokenizerPath = None,
     with_: PairFiles = None,
     force: Force = False,
+    help_all: HelpAll = False,
     **given,
 ):
     """Fine-tune a pre-trained GPT as a classifier of texts, as GPT-1's paper does.
 
-    It trains once with the paper's auxiliary loss and once without. Two
-    commands pre-train a small GPT-1 and fine-tune it:
+    It trains once with the paper's auxiliary loss and once without. The first
+    command pre-trains a small GPT-1; the others fine-tune it; --help-all shows
+    all settings:
 
         tinygrad-gpt train sentences --preset gpt1-small --out runs/gpt1
 
         tinygrad-gpt finetune cola --from runs/gpt1 --seeds 3 --epochs 6 --lr 5e-4
+
+        tinygrad-gpt finetune my-texts.tsv --from runs/gpt1 --lm-weight 0.5
 
     Ctrl-C saves and ends; --resume continues from there, or from the last
     checkpoint of a run that was killed, and ends with the same weights.

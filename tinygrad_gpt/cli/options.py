@@ -20,7 +20,6 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.settings import option_name
 
 INTERRUPTED = 130  # exit status after Ctrl-C, as a shell reports SIGINT
-ADVANCED = "Advanced"  # the group of options that a first look at the help may skip
 
 
 def check_device_name(name: str) -> str:
@@ -59,14 +58,35 @@ PairFiles = Annotated[
         show_default=False,
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="train even with a pair whose gradient is wrong")]
+Force = Annotated[bool, typer.Option("--force", help="train even with a pair whose gradient is wrong", hidden=True)]
+
+
+def _show_all_options(context: typer.Context, asked: bool) -> None:
+    """Show the help with the options that `--help` leaves out, and end."""
+    if not asked:
+        return
+    left_out = [option for option in context.command.params if getattr(option, "hidden", False)]
+    for option in left_out:
+        option.hidden = False
+    try:
+        typer.echo(context.get_help(), color=context.color)
+    finally:
+        for option in left_out:
+            option.hidden = True
+    raise typer.Exit
+
+
+HelpAll = Annotated[
+    bool,
+    typer.Option("--help-all", help="show the other settings too, and exit", is_eager=True, callback=_show_all_options),
+]
 
 
 def with_settings(
     kinds: tuple[type, ...], defaults: dict[str, Any], leave_out: tuple[str, ...], note: str = ""
 ) -> Callable[[Callable], Callable]:
     """A decorator that gives `command(..., **given)` an option for each field of these dataclasses of settings; `given`
-    holds those that the user gave.
+    holds those that the user gave. `--help` shows those that are not advanced, `--help-all` (HelpAll) all.
 
     defaults   by name, for the help, which shows `note` before each
     leave_out  settings that are no options of this command
@@ -74,7 +94,7 @@ def with_settings(
     hints = {name: hint for kind in kinds for name, hint in typing.get_type_hints(kind).items()}
     fields = [field for kind in kinds for field in dataclasses.fields(kind) if field.name not in leave_out]
     options = []
-    for field in sorted(fields, key=lambda field: field.metadata["advanced"]):  # whose group the help shows last
+    for field in sorted(fields, key=lambda field: field.metadata["advanced"]):  # those of the first help come first
         default = _as_text(defaults.get(field.name, field.default))
         options.append(_option(field.name, hints[field.name], field.metadata, f"{note}{default}" if default else None))
     names = {option.name for option in options}
@@ -103,7 +123,8 @@ def _option(name: str, kind: Any, metadata: typing.Mapping, default: str | None)
         help=metadata["help"],
         metavar="|".join(choices) or None,
         show_default=default or False,
-        rich_help_panel=ADVANCED if metadata["advanced"] else metadata["group"],
+        rich_help_panel=metadata["group"],
+        hidden=metadata["advanced"],
     )
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]

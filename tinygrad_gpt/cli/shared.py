@@ -1,8 +1,10 @@
-"""Shared by several commands: checking the user's own pairs, reporting downloads and threads, how to resume."""
+"""Shared by several commands: checking the user's own pairs, reporting downloads and threads, a run's sample, how to
+resume."""
 
 from pathlib import Path
 
 from tinygrad_gpt.errors import UserError, command
+from tinygrad_gpt.files.storage import replacing
 from tinygrad_gpt.progress import Progress
 
 
@@ -48,6 +50,15 @@ def resume_command(name: str, path: Path, pair_files: list[Path] | None) -> str:
     """The command that continues the run in this folder."""
     files = [word for file in pair_files or [] for word in ("--with", file)]
     return command("tinygrad-gpt", name, "--resume", path, *files)
+
+
+def write_sample(run) -> str:
+    """Let a trained run write its sample, to sample.txt in its folder. Returns the text, "" where it has none."""
+    text = "".join(run.task.sample(run.model))
+    if text:
+        with replacing(run.folder.sample) as file:
+            file.write(text.encode())
+    return text
 
 
 def download_progress(reporter) -> Progress:

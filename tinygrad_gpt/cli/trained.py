@@ -1,5 +1,6 @@
-"""`tinygrad-gpt sample`, `tinygrad-gpt eval` and `tinygrad-gpt export`."""
+"""`tinygrad-gpt eval` and `tinygrad-gpt export`."""
 
+import json
 import math
 import sys
 import time
@@ -8,13 +9,11 @@ from typing import Annotated
 
 import typer
 
-from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.cli.options import DeviceName, ModelPath, TokenizerPath
 from tinygrad_gpt.cli.shared import download_progress
 from tinygrad_gpt.data import open_corpus, prepare_tokens
 from tinygrad_gpt.data.text_files import count_words
 from tinygrad_gpt.errors import UserError, command
-from tinygrad_gpt.generate.text import encode_prompt, stream_text
 from tinygrad_gpt.models.hf.pretrained import save_pretrained
 from tinygrad_gpt.tasks.perplexity import evaluate, evaluate_sliding
 from tinygrad_gpt.train.reporter import make_reporter, reading_bar
@@ -22,43 +21,6 @@ from tinygrad_gpt.train.run_folder import is_new
 from tinygrad_gpt.train.trained_model import open_model
 
 BATCH_SIZE = 4  # where the model's own batch size is unknown
-
-
-def sample(
-    model: ModelPath,
-    prompt: Annotated[str, typer.Option(help="text to start from", show_default="a line end, not shown")] = "",
-    tokens: Annotated[int, typer.Option(help="how many tokens to write", min=1)] = 500,
-    temperature: Annotated[
-        float, typer.Option(help="0: always the likeliest token; 1: the model's own probabilities", min=0.0)
-    ] = 1.0,
-    top_k: Annotated[
-        int | None, typer.Option(help="choose among the k likeliest tokens only", min=1, show_default="all")
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        typer.Option(
-            help="choose among the likeliest tokens up to this total probability", min=0.0, max=1.0, show_default="all"
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="seed of the random choices", min=0, show_default="a new one each time")
-    ] = None,
-    stop: Annotated[str | None, typer.Option(help="stop after this token, given as text", show_default="never")] = None,
-    tokenizer: TokenizerPath = None,
-    device: DeviceName = "cpu",
-):
-    """Let a trained model write text."""
-    if not math.isfinite(temperature):
-        raise UserError(f"--temperature should be a finite number, not {temperature}")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise UserError(f"--top-p should be greater than 0 and at most 1, not {top_p}")
-    _, own, trained = open_model(model, tokenizer, device)
-    ids = encode_prompt(own, prompt)
-    how = dict(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, stop_token=_stop_token(own, stop))
-    print(prompt, end="")
-    for piece in stream_text(trained, own, ids, tokens, **how):
-        print(piece, end="", flush=True)
-    print()
 
 
 def evaluate_model(
@@ -82,6 +44,7 @@ def evaluate_model(
     batch_size: Annotated[
         int | None, typer.Option(help="windows per batch", min=1, show_default=f"as in training, or {BATCH_SIZE}")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the figures as a JSON object")] = False,
     tokenizer: TokenizerPath = None,
     device: DeviceName = "cpu",
 ):
@@ -111,13 +74,25 @@ def evaluate_model(
             score = evaluate_sliding(trained, tokens.val, block_size, stride, batch_size, progress)
     seconds = time.perf_counter() - began
     count, words = len(tokens.val), count_words(opened.val())
+    figures = {
+        "loss": score.loss,
+        "perplexity": score.perplexity,
+        "per_word": score.perplexity_per_word(count, words) if words else None,  # 0 if the text is all white space
+        "bits_per_byte": score.bits_per_byte(count, tokens.val_bytes),
+    }
+    if as_json:
+        what = {"model": model, "corpus": opened.name, "tokens": score.tokens, "of": count, "words": words}
+        figures |= {"seconds": round(seconds, 3)}
+        numbers = {name: x if x is not None and math.isfinite(x) else None for name, x in figures.items()}
+        print(json.dumps(what | {"block_size": block_size, "stride": stride} | numbers))
+        return
     windows = f"blocks of {block_size}" if stride is None else f"windows of {block_size}, stride {stride}"
     print(f"{opened.name}, validation part: {score.tokens:,} of {count:,} tokens in {windows}")
-    print(f"loss           {score.loss:.4f} nats per token")
-    print(f"perplexity     {score.perplexity:.3f}")
-    if words:  # 0 if the text is all white space
-        print(f"per word       {score.perplexity_per_word(count, words):.3f} ({words:,} words)")
-    print(f"bits per byte  {score.bits_per_byte(count, tokens.val_bytes):.4f}")
+    print(f"loss           {figures['loss']:.4f} nats per token")
+    print(f"perplexity     {figures['perplexity']:.3f}")
+    if words:
+        print(f"per word       {figures['per_word']:.3f} ({words:,} words)")
+    print(f"bits per byte  {figures['bits_per_byte']:.4f}")
     print(f"speed          {score.tokens / seconds:,.0f} tokens/s")
 
 
@@ -137,13 +112,3 @@ def export(
 
 def _with_a_text(model: str) -> str:
     return f"{command('tinygrad-gpt', 'eval', Path(model))} CORPUS"
-
-
-def _stop_token(tokenizer, stop: str | None) -> int | None:
-    """The id of the token with this text, in which \\n means a line end. Raises UserError if it is not one token."""
-    if stop is None:
-        return None
-    ids = tokenizer.encode(stop.replace("\\n", "\n"))
-    if len(ids) != 1:
-        raise UserError(f"--stop should be the text of one token; {shown(stop)} is {len(ids)} tokens of this model")
-    return int(ids[0])

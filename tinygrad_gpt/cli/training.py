@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from tinygrad_gpt.cli.options import INTERRUPTED, Force, PairFiles, with_settings
+from tinygrad_gpt.cli.options import INTERRUPTED, Force, HelpAll, PairFiles, with_settings
 from tinygrad_gpt.cli.shared import (
     check_and_install,
     download_progress,
     report_rounding,
     report_threads,
     resume_command,
+    write_sample,
 )
 from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.models.gpt import GPTConfig
@@ -40,11 +41,28 @@ def train(
         Path | None, typer.Option(help="run folder to make", show_default="runs/CORPUS-1, runs/CORPUS-2, ...")
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="continue the run in this folder", show_default=False)] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=A,B,...",
+            help="a run for each of these values of a setting; with several --sweep, for each combination",
+            show_default=False,
+        ),
+    ] = None,
     with_: PairFiles = None,
     force: Force = False,
+    help_all: HelpAll = False,
     **given,
 ):
     """Train a GPT on a text, and let it write some.
+
+    Three examples; --help-all shows all settings:
+
+        tinygrad-gpt train
+
+        tinygrad-gpt train my-text.txt --preset nanogpt-char-cpu --steps 4000
+
+        tinygrad-gpt train names --sweep lr=1e-3,5e-3 --sweep seed=1,2
 
     With --from, training starts from a trained model: a run folder, a Hugging
     Face folder, or the name of a model on the Hugging Face hub. The model keeps
@@ -53,27 +71,38 @@ def train(
     Settings that are not given come from the preset. Ctrl-C saves and ends;
     --resume continues from there, or from the last checkpoint of a run that was
     killed, and ends with the same weights as a run that was never stopped.
+    With --steps it also extends a run, finished or not, and says what that means.
+
+    --sweep lr=1e-3,3e-3 --sweep seed=1,2 trains four runs, one for each
+    combination, and ends with a table; --resume continues a sweep too.
     """
     from tinygrad_gpt.train import text_run, user_ops
     from tinygrad_gpt.train.reporter import make_reporter
     from tinygrad_gpt.train.run_folder import RunFolder
+    from tinygrad_gpt.train.sweep import is_sweep
     from tinygrad_gpt.train.trained_model import choose_settings
 
     if resume and out:
         raise UserError("--resume continues in the run's own folder: leave out --out")
+    if resume and sweep:
+        raise UserError("--resume continues a sweep with its own settings: leave out --sweep")
     if corpus is not None:
         if RunFolder(Path(corpus)).checkpoint.is_file():
             again = command("--resume", Path(corpus))
             raise UserError(f"{corpus} is a run folder, not a text: continue it with {again}, or name a text first")
         given["corpus"] = corpus
     reporter = make_reporter()
+    if sweep or (resume and is_sweep(resume)):
+        return _train_sweep(preset, given, sweep, out, resume, with_, force, reporter)
     settings = None if resume else choose_settings(preset, given)  # report wrong options before any work
     pairs = user_ops.load_pairs(with_ or [])
     if resume:
         user_ops.check_same_pairs(RunFolder(resume).read_config()["own_pairs"], pairs)
     check_and_install(pairs, force, reporter)
     if resume:
-        run = text_run.resume(resume, preset, given, pairs, download_progress(reporter))
+        run = text_run.resume(resume, preset, given, pairs, download_progress(reporter), reporter.note)
+        if run.trainer.step == run.trainer.config.steps:
+            reporter.note(f"{resume} has made all its {run.trainer.step} steps; --steps with more extends it")
     else:
         run = text_run.start(settings, out, pairs, download_progress(reporter), reporter.note)
     reporter.note(_what_begins(run))
@@ -84,9 +113,24 @@ def train(
         again = resume_command("train", path, with_)
         reporter.note(f"stopped and saved at step {run.trainer.step}; continue with: {again}")
         return INTERRUPTED
-    _write_sample(run, reporter)
-    reporter.note(f"\n{path}: try  {command('tinygrad-gpt', 'sample', path)}")
+    if text := write_sample(run):
+        reporter.note(f"\n{text.strip()}")
+    reporter.note(f"\n{_what_next(run)}")
     return 0
+
+
+def _train_sweep(preset, given, texts, out, resume, pair_files, force, reporter) -> int:
+    from tinygrad_gpt.cli import sweeping
+    from tinygrad_gpt.train import user_ops
+
+    pairs = user_ops.load_pairs(pair_files or [])
+    if resume:
+        sweeping.check_resumed(resume, given | ({"preset": preset} if preset else {}))
+        path = resume
+    else:
+        path = sweeping.start(preset, given, texts, out, pairs, download_progress(reporter))
+    check_and_install(pairs, force, reporter)
+    return sweeping.train(path, pairs, pair_files, reporter)
 
 
 def presets():
@@ -114,6 +158,14 @@ def presets():
     Console().print(table)
 
 
+def _what_next(run) -> str:
+    """What to do with a run that has ended, in lines to copy."""
+    path = run.folder.path
+    sample, doctor = (command("tinygrad-gpt", name, path) for name in ("sample", "doctor"))
+    losses = f"; its losses: {run.folder.loss_plot}" if run.folder.loss_plot.exists() else ""
+    return f"{path}: try  {sample}  or  {doctor}{losses}"
+
+
 def _what_begins(run) -> str:
     task, trainer, path = run.task, run.trainer, run.folder.path
     begins = f"resuming {path} at step {trainer.step}" if trainer.step else f"training in {path}"
@@ -123,13 +175,3 @@ def _what_begins(run) -> str:
         f"{run.model.num_parameters():,} parameters, "
         f"{len(task.tokens.train):,} tokens of {task.config.corpus} ({len(task.tokens.val):,} to validate)"
     )
-
-
-def _write_sample(run, reporter) -> None:
-    from tinygrad_gpt.files.storage import replacing
-
-    text = "".join(run.task.sample(run.model))
-    if text:
-        with replacing(run.folder.sample) as file:
-            file.write(text.encode())
-        reporter.note(f"\n{text.strip()}")

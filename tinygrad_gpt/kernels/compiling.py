@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import cache
 
 _watchers: list[Callable[[], None]] = []
+_times = 0
 
 
 @contextmanager
@@ -20,5 +21,12 @@ def watched_by(notify: Callable[[], None]) -> Iterator[None]:
 
 def tell() -> None:
     """Notify those who watch. Call it before compiling."""
+    global _times
+    _times += 1
     for watcher in tuple(_watchers):
         watcher()
+
+
+def times() -> int:
+    """How often this process has compiled something. What took long meanwhile need not be slow."""
+    return _times

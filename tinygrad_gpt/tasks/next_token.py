@@ -34,7 +34,7 @@ class NextTokenConfig:
         "char, bpe or gpt1 (trained on the corpus), own (that of the --from model), or the path of a saved tokenizer "
         "or of GPT-2's or GPT-1's vocabulary",
     )
-    bpe_vocab: int = setting(4096, "Data", "tokens that a bpe or gpt1 tokenizer learns", low=256)
+    bpe_vocab: int = advanced(4096, "Data", "tokens that a bpe or gpt1 tokenizer learns", low=256)
     from_: str = setting(
         "",
         "Data",
@@ -50,7 +50,7 @@ class NextTokenConfig:
         20_000, "Run", "validation tokens per evaluation (the last evaluation uses all)", low=1, free=True
     )
     prompt: str = advanced("", "Run", "beginning of the sample at the end; by default a line end, not shown", free=True)
-    sample_tokens: int = setting(500, "Run", "length of the sample at the end", low=0, free=True)
+    sample_tokens: int = advanced(500, "Run", "length of the sample at the end", low=0, free=True)
 
     def __post_init__(self):
         check_settings(self)

@@ -9,14 +9,19 @@ A run of any task:
     trainer.py        the training loop
     config.py         the settings of the loop, one field each
     run.py            starts or resumes a run
+    extension.py      more steps for a run than it was started with
     run_folder.py     the folder of a run, and the content of config.json
     checkpoint.py     checkpoint.safetensors: weights, optimiser, random numbers
     metrics.py        metrics.jsonl and loss.png
     reporter.py       what a run prints: a live bar, or plain lines
+    pace.py           how long it still takes
     interrupt.py      Ctrl-C: the first one asks, the second one insists
     non_finite.py     finds the op that made the first number that is not finite
     room.py           refuses a model that memory has no room for
     user_ops.py       the user's own pairs, from `--with` files
+    run_list.py       the runs in a folder, their states and results
+    sweep.py          a run for each combination of a few settings' values
+    compare.py        several runs side by side: what differs, and their curves
     places.py         finds again the text or the model that a run was made from
     trained_model.py  a trained model by its place: a run folder, a Hugging Face folder, a name on the hub
 

@@ -73,6 +73,14 @@ def load_checkpoint(path: Path, wanted: Callable[[str], bool] = lambda name: Tru
     return arrays, header["state"]
 
 
+def step_of(path: Path) -> int:
+    """The step at which a checkpoint was saved, from its header alone. Raises UserError as `load_checkpoint` does, but
+    for damage to the arrays, which are not read."""
+    with _naming_damage(path):
+        header = parse_json(TensorFile(path).metadata[KEY], "its header", {"state": {"step": int}}, finite=False)
+    return header["state"]["step"]
+
+
 @contextmanager
 def _naming_damage(path: Path) -> Iterator[None]:
     from safetensors import SafetensorError

@@ -21,7 +21,7 @@ class TrainConfig:
     accumulate: int = advanced(1, "Optimiser", "batches whose gradients make one update", low=1)
     lr: float = setting(1e-3, "Optimiser", "learning rate after the warm-up", above=0)
     min_lr: float = advanced(1e-4, "Optimiser", "learning rate at the last step", low=0)
-    warmup: int = setting(100, "Optimiser", "steps over which the learning rate rises from 0", low=0)
+    warmup: int = advanced(100, "Optimiser", "steps over which the learning rate rises from 0", low=0)
     schedule: str = advanced(
         "cosine", "Optimiser", "how the learning rate falls", choices=("cosine", "linear", "constant")
     )
@@ -31,7 +31,7 @@ class TrainConfig:
     weight_decay: float = advanced(0.1, "Optimiser", "AdamW: decay of matrices towards zero, times lr", low=0)
     grad_clip: float = advanced(1.0, "Optimiser", "greatest norm of the gradient; 0 for no limit", low=0)
 
-    seed: int = setting(1, "Run", "decides everything random: weights, batches, dropout", low=0, below=2**63)
+    seed: int = advanced(1, "Run", "decides everything random: weights, batches, dropout", low=0, below=2**63)
     dtype: str = advanced(
         "float32",
         "Run",
@@ -44,7 +44,7 @@ class TrainConfig:
     )
     recompute: bool = advanced(False, "Run", "backward runs each block again: less memory, more time", free=True)
     log_interval: int = advanced(10, "Run", "steps between rows of metrics.jsonl", low=1, free=True)
-    eval_interval: int = setting(
+    eval_interval: int = advanced(
         250, "Run", "steps between evaluations on held-out data; 0: at the end only", low=0, free=True
     )
     checkpoint_interval: int = advanced(250, "Run", "steps between checkpoints; 0: at the end only", low=0, free=True)

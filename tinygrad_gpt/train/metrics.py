@@ -20,6 +20,7 @@ from typing import Any
 
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.json_files import json_bytes, parse_json
+from tinygrad_gpt.files.locks import hold, is_held
 from tinygrad_gpt.files.plots import Say, plot
 from tinygrad_gpt.files.storage import read_file, reason, replacing
 from tinygrad_gpt.health.plot import draw_losses
@@ -35,13 +36,17 @@ class MetricsLog:
 
     def __init__(self, path: Path, step: int):
         """Continue after the rows of steps 1 .. step. Later rows, left by a run that was killed, are deleted: they will
-        be made again. Raises UserError when the system refuses, and for damaged rows."""
+        be made again. Raises UserError when the system refuses, for damaged rows, and while another process writes
+        them."""
         self.path = path
+        if is_held(path):
+            raise UserError(f"another process trains this run now, and writes {path}: wait for it, or stop it first")
         rows = [row for row in read_metrics(path) if row["step"] <= step]
         with replacing(path) as file:
             file.write(b"".join(json_bytes(row) + b"\n" for row in rows))
         with _writing(path):
             self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (open for as long as the run)
+        hold(self._file)  # so that `tinygrad-gpt runs` can tell a run that goes on from one that was killed
 
     def append(self, row: dict[str, Any]) -> None:
         """Write one row. Raises UserError when the system refuses."""

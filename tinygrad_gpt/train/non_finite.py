@@ -6,7 +6,12 @@ import numpy as np
 
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.autograd import Step, Tensor
+from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.tasks.task import Arrays, Task
+
+
+class NotFinite(UserError):  # noqa: N818 - it says what the loss is
+    """A run ended because its loss or its gradient was not finite: it diverged."""
 
 
 def first_non_finite(model, task: Task, batches: list[Arrays], random_state: dict) -> str:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tinygrad_gpt import progress
+from tinygrad_gpt.train.pace import Pace
 
 COMPILING = "compiling the kernels for this machine (once: ten seconds or more, minutes beside other work) ..."
 _SECONDS_BETWEEN_LINES = 10.0
@@ -30,9 +31,13 @@ class Reporter:
         """Print a line."""
         print(text, file=self._stream, flush=True)
 
+    def warn(self, text: str) -> None:
+        """Print a line about something that is wrong."""
+        self.note(text)
+
     def begin(self, steps: int, done: int) -> None:
         """Training begins; `done` of `steps` steps have been made already."""
-        self.steps, self._first = steps, None
+        self.steps, self._pace = steps, Pace(steps, done)
 
     def compiling(self) -> None:
         """Numba has begun to compile."""
@@ -40,15 +45,16 @@ class Reporter:
 
     def step(self, step: int, loss: float) -> None:
         """Step number `step` has been made. Called every step, so it must be quick."""
-        if self._first is None:  # the first step also compiles kernels, so its time says little about the others
-            self._first = step, time.monotonic()
+        self._pace.step(step)
 
     def row(self, row: dict[str, Any], scores: dict[str, float]) -> None:
         """A row of metrics has been written; `scores`: the results of its evaluation, {} without one."""
+        if scores:
+            self._pace.evaluation()
         now = time.monotonic()
         if scores or now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
-            self.note(describe(row, scores, self.steps) + self._time_left(row["step"], now))
+            self.note(describe(row, scores, self.steps) + self._time_left(row["step"]))
 
     def validating(self, done: int, total: int) -> None:
         """An evaluation has read `done` of `total`: with a large model it takes minutes."""
@@ -60,11 +66,9 @@ class Reporter:
     def end(self) -> None:
         """Training has ended, with or without an error."""
 
-    def _time_left(self, step: int, now: float) -> str:
-        first, began = self._first or (step, now)
-        if step == first or step == self.steps:
-            return ""
-        return f"  {clock((now - began) / (step - first) * (self.steps - step))} left"
+    def _time_left(self, step: int) -> str:
+        seconds = self._pace.seconds_left()
+        return "" if seconds is None or step == self.steps else f"  {clock(seconds)} left"
 
 
 class LiveReporter(Reporter):
@@ -81,18 +85,19 @@ class LiveReporter(Reporter):
     def note(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    def warn(self, text: str) -> None:
+        self._console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
     def begin(self, steps: int, done: int) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn
 
         super().begin(steps, done)
         self._bar = Progress(
             BarColumn(),
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
             TextColumn("{task.fields[status]}"),
-            TimeRemainingColumn(compact=True),
             console=self._console,
             refresh_per_second=4,
-            speed_estimate_period=20,
             transient=True,
         )
         self._task = self._bar.add_task("", total=steps, completed=done, status="")
@@ -107,11 +112,12 @@ class LiveReporter(Reporter):
         now = time.monotonic()
         if now - self._updated_at >= _SECONDS_BETWEEN_UPDATES or step == self.steps:
             self._updated_at = now
-            self._bar.update(self._task, completed=step, status=f"loss {loss:.3f}{self._speed}")
+            self._bar.update(self._task, completed=step, status=f"loss {loss:.3f}{self._speed}{self._time_left(step)}")
 
     def row(self, row: dict[str, Any], scores: dict[str, float]) -> None:
         self._speed = f"  {thousands(row['tokens_per_s'])} tokens/s"
         if scores:
+            self._pace.evaluation()
             self.note(describe(row, scores, self.steps))
 
     def validating(self, done: int, total: int) -> None:

@@ -19,6 +19,7 @@ from tinygrad_gpt.tasks.task import Task
 from tinygrad_gpt.train import run_folder
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.metrics import plot_losses, read_metrics
+from tinygrad_gpt.train.non_finite import NotFinite
 from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.trainer import Trainer
@@ -44,7 +45,12 @@ class Run:
 
     def train(self, reporter: Reporter) -> bool:
         """Train to the end, or until Ctrl-C, and draw the losses. Returns whether it reached the end."""
-        finished = self.trainer.run(reporter)
+        self.folder.failure.unlink(missing_ok=True)
+        try:
+            finished = self.trainer.run(reporter)
+        except NotFinite as error:
+            write_json(self.folder.failure, {"step": self.trainer.step, "why": str(error)})
+            raise
         plot_losses(read_metrics(self.folder.metrics), self.folder.loss_plot, reporter.note)
         return finished
 

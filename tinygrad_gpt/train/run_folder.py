@@ -8,6 +8,7 @@ config.json holds every setting and what the run was made from, enough to check 
     device                 where the run began: "the CPU", or the GPU's name
     own_pairs              op, file name and SHA-256 of each pair given with --with
     versions               of this package, Python, NumPy and Numba
+    extensions             of a run that was extended; see extension.py
 
     tokenizer              of a text: the SHA-256 of tokenizer.json
     corpus                 of a text: its absolute path, its SHA-256, the tokens and bytes of each part
@@ -54,6 +55,7 @@ class RunFolder:
     loss_plot = property(lambda self: self.path / "loss.png")
     doctor_plot = property(lambda self: self.path / "doctor.png")  # drawn by `tinygrad-gpt doctor`
     checkpoint = property(lambda self: self.path / "checkpoint.safetensors")  # the latest state
+    failure = property(lambda self: self.path / "failure.json")  # why it ended, if a loss was not finite
     sample = property(lambda self: self.path / "sample.txt")  # text that the model wrote at the end
 
     def read_config(self, task: str = "", model: str = "", also: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.tasks.next_token import NextToken
 from tinygrad_gpt.train import run_folder
 from tinygrad_gpt.train.config import use_arithmetic
+from tinygrad_gpt.train.extension import extend
 from tinygrad_gpt.train.places import PUT_BACK, absolute, find_again
 from tinygrad_gpt.train.room import check_training
 from tinygrad_gpt.train.run import Run, begin, reopen
@@ -76,8 +77,12 @@ def resume(
     given: dict[str, Any] | None = None,
     pairs: tuple[UserPair, ...] = (),
     progress=None,
+    say=None,
 ) -> Run:
     """The run in a folder, where its checkpoint left it (at step 0 if it was killed before the first).
+
+    given  settings by name that cannot change the outcome, and `steps`: more than it has extend it (extension.py)
+    say    called with a line that says what an extension means
 
     Raises UserError for a folder that is not a run, for damaged files, for a corpus that has changed, and for settings
     or pairs that would make it another run.
@@ -96,7 +101,12 @@ def resume(
         name, known = settings.task.from_, own.written.get("from", {})
         source = find_again("model", name, known, path, find_model) if name else None
         model = _first_model(settings, own.config.vocab_size, source)
-    return reopen(own.folder, task, model, settings.train)
+    run = reopen(own.folder, task, model, settings.train)
+    before = own.settings.train.steps
+    if settings.train.steps > before:
+        line = extend(run.trainer, own.written, before)
+        (say or print)(line)
+    return run
 
 
 def _task(settings: Settings, tokens: TokenSet, tokenizer: Tokenizer) -> NextToken:

@@ -11,6 +11,7 @@ from tinygrad_gpt.models.gpt import GPTConfig, count_parameters
 from tinygrad_gpt.settings import kept_settings, made_from, option_name
 from tinygrad_gpt.tasks.next_token import NextTokenConfig
 from tinygrad_gpt.train.config import TrainConfig
+from tinygrad_gpt.train.extension import check_longer
 from tinygrad_gpt.train.presets import DEFAULT, DEFAULT_FROM, LONGEST_WINDOW, PRESETS
 from tinygrad_gpt.train.run_folder import RunFolder
 
@@ -137,7 +138,8 @@ def settings_of(config: dict[str, Any], folder: Path) -> Settings:
 
 
 def resumed_settings(saved: Settings, preset: str | None, given: dict[str, Any]) -> Settings:
-    """The settings of a resumed run: the saved ones, overridden by given ones that cannot change the outcome.
+    """The settings of a resumed run: the saved ones, overridden by given ones that cannot change the outcome, and by
+    more steps, which extend it (extension.py).
 
     Raises UserError, naming the setting and both values, for a given one that would make it another run.
     """
@@ -147,5 +149,7 @@ def resumed_settings(saved: Settings, preset: str | None, given: dict[str, Any])
         )
     if saved.task.from_:
         given = _window_for_block_size(given)
-    values = kept_settings(saved.values(), given, SETTINGS)
+    steps = given.get("steps", saved.train.steps)
+    check_longer(steps, saved.train.steps)
+    values = kept_settings(saved.values() | {"steps": steps}, given, SETTINGS)
     return dataclasses.replace(saved, task=made_from(NextTokenConfig, values), train=made_from(TrainConfig, values))

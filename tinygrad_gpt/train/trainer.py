@@ -29,7 +29,7 @@ from tinygrad_gpt.train.checkpoint import load_checkpoint, naming_the_file, save
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.interrupt import GracefulInterrupt
 from tinygrad_gpt.train.metrics import MetricsLog, read_metrics
-from tinygrad_gpt.train.non_finite import first_non_finite
+from tinygrad_gpt.train.non_finite import NotFinite, first_non_finite
 from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.run_folder import RunFolder
 
@@ -126,7 +126,7 @@ class Trainer:
         if math.isfinite(loss) and math.isfinite(norm):
             return
         reason = first_non_finite(self.model, self.task, batches, random_state)
-        raise UserError(
+        raise NotFinite(
             f"step {self.step + 1}: the loss is {loss:.4g} and the gradient's norm {norm:.4g}: {reason}. "
             f"Stopped before the update; {self._what_is_saved()}. A smaller --lr or --grad-clip may help"
         )
@@ -182,7 +182,7 @@ class Trainer:
         log.append(row)
         reporter.row(row, scores)
         for finding in findings:
-            reporter.note(finding)
+            reporter.warn(finding)
         self.losses, self.parts, self._tokens, self._seconds = [], {}, 0, 0.0
 
     def evaluate(self, progress: Progress = no_progress) -> dict[str, float]:

@@ -1,0 +1,63 @@
+"""Extending a run: more steps than it was started with.
+
+The steps that it has made keep their learning rates. The next ones have those of a run of the new length, which for a
+schedule that falls are higher than the last one was. So an extended run is another one than a run of the new length
+from the start, unless its steps so far had the same learning rates in both, as with a constant schedule.
+
+config.json keeps a list, `extensions`, with an entry for each:
+
+    at         the step at which it was extended
+    from, to   its steps before and after
+    when       the time, in UTC
+"""
+
+import dataclasses
+import datetime
+import itertools
+from typing import Any
+
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.files.json_files import check_fits, write_json
+from tinygrad_gpt.train.trainer import Trainer, learning_rate
+
+_SCHEMA = {"extensions?": [{"at": int, "from": int, "to": int, "when": str}]}
+
+
+def extensions_of(written: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those in the content of a config.json, in order. Raises UserError for damaged ones."""
+    return check_fits(written, _SCHEMA, "config.json").get("extensions", [])
+
+
+def check_longer(steps: int, before: int) -> None:
+    """Raise UserError if `steps` is less than the steps that a run has."""
+    if steps < before:
+        raise UserError(f"a run can be extended, not shortened: it has {before} steps, and --steps is {steps}")
+
+
+def extend(trainer: Trainer, written: dict[str, Any], before: int) -> str:
+    """Write to config.json, whose content is `written`, that a run of `before` steps has those of this trainer from now
+    on. Returns a line that says what it means for its learning rates."""
+    config, step = trainer.config, trainer.step
+    earlier = extensions_of(written)
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    entry = {"at": step, "from": before, "to": config.steps, "when": now}
+    written = written | {"train": written["train"] | {"steps": config.steps}, "extensions": [*earlier, entry]}
+    write_json(trainer.folder.config, written)
+    said = f"extended from {before} to {config.steps} steps, at step {step}"
+    if _had_the_same_rates(config, written["extensions"]):
+        return f"{said}: the same as a run of {config.steps} steps from the start"
+    last = learning_rate(step - 1, dataclasses.replace(config, steps=before))
+    return (
+        f"{said}: the learning rate was {last:.3g} and is {learning_rate(step, config):.3g} now, on its way to "
+        f"{config.min_lr:.3g}; the steps so far keep theirs, this is not a run of {config.steps} steps from the start"
+    )
+
+
+def _had_the_same_rates(config, extensions: list[dict[str, Any]]) -> bool:
+    """Whether all steps up to the last extension had the learning rates that a run of config.steps gives them."""
+    began = [0, *(extension["at"] for extension in extensions)]
+    return all(
+        learning_rate(step, dataclasses.replace(config, steps=extension["from"])) == learning_rate(step, config)
+        for (first, end), extension in zip(itertools.pairwise(began), extensions, strict=True)
+        for step in range(first, end)
+    )
