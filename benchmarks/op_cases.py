@@ -17,6 +17,7 @@ B, T, C, V = 16, 256, 384, 50257
 LAYER = 7_080_000  # parameters of one layer of GPT-2
 TOLERANCE = 2e-4  # of float32 numbers
 LINEAR_IN_ALL = ("add", "sub", "neg", "where", "dropout", "broadcast_to", "getitem", "concatenate", "split")
+LINEAR_IN_ALL += ("gather", "cumsum")
 ROUTINES = ("adamw", "sum_squares")  # what an optimiser does, besides the ops of the tape
 
 
@@ -130,6 +131,13 @@ CASES = [
     OpCase(
         "matmul", "(64, 256, 64) @ (64, 64, 256)", both(normal(64, 256, 64), normal(64, 64, 256)), {}, (5.4e8, 1.1e9)
     ),
+    OpCase(
+        "einsum",
+        "(64, 256, 64), (64, 256, 64)",
+        both(normal(64, 256, 64), normal(64, 256, 64)),
+        {"subscripts": "bqd,bkd->bqk"},
+        (5.4e8, 1.1e9),
+    ),
     OpCase("layer_norm", f"{X}", both(normal(*X), normal(C), normal(C))),
     OpCase(
         "add_layer_norm",
@@ -161,15 +169,25 @@ CASES = [
     OpCase("tanh", f"{X}", normal(*X)),
     OpCase("sigmoid", f"{X}", normal(*X)),
     OpCase("silu", f"{X}", normal(*X)),
+    OpCase("softplus", f"{X}", normal(*X)),
+    OpCase("sin", f"{X}", normal(*X)),
+    OpCase("cos", f"{X}", normal(*X)),
+    OpCase("clamp", f"{X}", normal(*X), {"min": -1.0, "max": 1.0}),
     OpCase("relu", f"{WIDE}", normal(*WIDE)),
     OpCase("sum", f"{X} rows", normal(*X), {"axis": -1}, bytes=(None, 0)),
     OpCase("mean", f"{X} rows", normal(*X), {"axis": -1}, bytes=(None, 0)),
     OpCase("var", f"{X} rows", normal(*X), {"axis": -1}),
     OpCase("max", f"{X} rows", normal(*X), {"axis": -1}),
+    OpCase("prod", f"{X} rows", positive(*X), {"axis": -1}),
+    OpCase("logsumexp", f"{X} rows", normal(*X), {"axis": -1}),
+    OpCase("cumsum", f"{X} along rows", normal(*X), {"axis": -1}),
     OpCase("reshape", f"{X} flat", normal(*X), {"shape": (B * T, C)}, bytes=(0, 0)),
     OpCase("transpose", f"{X} swapped", normal(*X), {"axes": (0, 2, 1)}, bytes=(0, 0)),
     OpCase("broadcast_to", f"{X[1:]} to {X}", normal(*X[1:]), {"shape": X}, bytes=(0, None)),
     OpCase("getitem", f"{X} last", normal(*X), {"index": (slice(None), -1)}, bytes=(0, None)),
+    OpCase(
+        "gather", f"one of (4096, {C})", both(normal(B * T, C), ids(C, B * T, 1)), {"axis": -1}, bytes=(8 * B * T, None)
+    ),
     OpCase("concatenate", f"2 of {X}", both(normal(*X), normal(*X)), {"axis": -1}, bytes=(None, 0)),
     OpCase("split", f"{(B, T, 3 * C)} in 3", normal(B, T, 3 * C), {"sections": 3}, bytes=(0, None)),
     # AdamW reads parameter, gradient and two running means, and writes all but the gradient

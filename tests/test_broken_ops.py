@@ -265,6 +265,7 @@ def test_one_wrong_output_of_many_is_caught(op, output):
 
 SAVES_NO_DATA = {
     *("add", "sub", "neg", "sum", "mean", "broadcast_to", "reshape", "transpose", "concatenate", "split"),
+    "cumsum",
     *("dropout", "getitem"),  # a seed, an index: settings, the same in both calls
 }
 
@@ -313,10 +314,15 @@ PARTICULAR = {
         ("return dx, dx, dweight", "return dx, ds, dweight"),
     ],
     "broadcast_to": [("return (sum_to_shape(dy, saved.shape),)", "return (dy,)")],
+    "clamp": [
+        ("np.where(saved.is_within, dy, 0.0)", "dy"),
+        ("np.where(saved.is_within, dy, 0.0)", "np.where(saved.is_within, 0.5 * dy, 0.0)"),
+    ],
     "concatenate": [
         ("return tuple(grads)", "return tuple(reversed(grads))"),
         ("slice(start, start + size)", "slice(0, size)"),
     ],
+    "cos": [("-dy *", "dy *"), ("np.sin(saved.x)", "np.cos(saved.x)")],
     "cross_entropy": [
         ("np.where(counts.reshape(-1, 1), dz * dloss, 0.0)", "counts.reshape(-1, 1) * (dz * dloss)"),
         ('if reduction == "mean":\n        dy = dy', "if False:\n        dy = dy"),
@@ -326,6 +332,11 @@ PARTICULAR = {
         ("t] -= 1 - label_smoothing", "t] -= 1"),
         ("dz -= label_smoothing / z.shape[-1]", "pass"),
     ],
+    "cumsum": [
+        ("dy[turned_round]", "dy"),
+        ("(np.cumsum(dy[turned_round], axis=saved.axis)[turned_round],)", "(np.cumsum(dy, axis=saved.axis),)"),
+        ("np.cumsum(dy[turned_round], axis=saved.axis)", "np.cumsum(dy[turned_round], axis=-1)"),
+    ],
     "div": [
         ("da = dy / b", "da = np.where(b == 0, 0.0, dy / b)"),
         ("db = -da * y", "db = np.where(b == 0, 0.0, -da * y)"),
@@ -334,11 +345,21 @@ PARTICULAR = {
         ("da = dy / b", "da = dy * b"),
     ],
     "dropout": [("dy * (1 / (1 - p))", "dy"), ("keep_mask(seed, ", "keep_mask(seed + 1, ")],
+    "einsum": [
+        ("arrays[:k], *arrays[k + 1 :]), (out,", "arrays[k + 1 :], *arrays[:k]), (out,"),
+        ("others, their_terms = (dy, *arrays[:k]", "others, their_terms = (np.ones_like(dy), *arrays[:k]"),
+        ("tuple([1 if n == 1 else m for n, m in zip(shape, dx.shape, strict=True)])", "shape"),
+        ("np.zeros_like(dx, shape=x.shape)", "np.ones_like(dx, shape=x.shape)"),
+    ],
     "embedding": [
         ("scatter_add(dweight, ids.reshape(-1), dy.reshape(ids.size, c))", "dweight[ids] = dy"),
         ("scatter_add(dweight, ids.reshape(-1), dy.reshape(ids.size, c))", "dweight[ids] += dy"),
     ],
     "exp": [("return (dy * y,)", "return (dy,)"), ("return (dy * y,)", "return (y,)")],
+    "gather": [
+        ("scatter_add(dx, places, dy)", "dx[places] = dy"),
+        ("scatter_add(dx, places, dy)", "dx[places] += dy"),
+    ],
     "gelu": [
         ("(cdf + x * slope)", "cdf"),
         ("(cdf + x * slope)", "(cdf + slope)"),
@@ -372,6 +393,11 @@ PARTICULAR = {
         (" - np.exp(y) * np.sum(dy, axis=axis, keepdims=True)", ""),
         ("np.exp(y) * np.sum", "y * np.sum"),
         ("np.sum(dy, axis=axis, keepdims=True)", "np.sum(dy, axis=-1, keepdims=True)"),
+    ],
+    "logsumexp": [
+        (" - log_sum", ""),
+        (" - largest", ""),
+        ("np.exp((x - largest) - log_sum)", "np.exp((x - largest) - np.max(log_sum))"),
     ],
     "matmul": [
         ("sum_to_shape(da, a_rows.shape)", "da"),
@@ -409,6 +435,13 @@ PARTICULAR = {
         ("x ** (exponent - 1)", "np.where(x == 0, 0.0, x ** (exponent - 1))"),
         ("x ** (exponent - 1)", "x**exponent / x"),
     ],
+    "prod": [
+        ("_before(rows) * _before(rows[..., ::-1])[..., ::-1]", "np.prod(rows, axis=-1, keepdims=True) / rows"),
+        ("_before(rows) * ", ""),
+        (" * _before(rows[..., ::-1])[..., ::-1]", ""),
+        ("_before(rows[..., ::-1])[..., ::-1]", "_before(rows[..., ::-1])"),
+        (".transpose(back)", ".transpose(last)"),
+    ],
     "relu": [
         ("np.where(y > 0, dy, 0.0)", "dy"),
         ("y > 0", "y <= 0"),
@@ -418,11 +451,13 @@ PARTICULAR = {
     "reshape": [("dy.reshape(saved.shape)", "dy.ravel()[::-1].reshape(saved.shape)")],
     "silu": [(" * (1 + x * (1 - s))", ""), ("1 + x * (1 - s)", "1 + x * s")],
     "sigmoid": [(" * (1 - y)", ""), ("dy * y * (1 - y)", "dy * (1 - y)")],
+    "sin": [("np.cos(saved.x)", "np.sin(saved.x)"), ("dy * np", "-dy * np")],
     "softmax": [
         (" - np.sum(dy * y, axis=axis, keepdims=True)", ""),
         ("np.sum(dy * y,", "np.sum(dy,"),
         ("np.sum(dy * y, axis=axis,", "np.sum(dy * y, axis=-1,"),
     ],
+    "softplus": [("dy * slope", "dy * slope * (1 - slope)"), ("dy * slope", "dy * (saved.x > 0)")],
     "split": [("concatenate_views(dys, saved.axis)", "concatenate_views(dys[::-1], saved.axis)")],
     "sqrt": [
         ("(2 * y)", "y"),

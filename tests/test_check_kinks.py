@@ -91,6 +91,7 @@ def test_what_a_case_states_about_a_kink_stands_in_the_file_of_the_op():
     """In other words; at least the file says that there is something."""
     said = {"max": "tie", "maximum": "tie", "relu": "kink", "sqrt": "infinite", "pow": "infinite"}
     said |= {"log": "infinite", "div": "zero in b", "log_softmax": "-inf", "cross_entropy": "0 for ignored rows"}
+    said |= {"clamp": "kink"}
     assert {op for op in registry.op_names() if any(case.kink for case in cases(op))} == set(said)
     for op, word in said.items():
         assert word in registry.reference(op).__doc__, op

@@ -1,10 +1,15 @@
 """Operands: what the functions of functional/ take, Tensors, arrays, numbers and lists, as what ops take."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from tinygrad_gpt.arguments import conversion, kind, numeric_array
-from tinygrad_gpt.array import as_array, is_array
+from tinygrad_gpt.array import Array, as_array, is_array
 from tinygrad_gpt.tensor import Tensor
+
+TensorLike = Tensor | np.ndarray | np.generic | float | Sequence[Any]  # for annotations: what becomes a Tensor
 
 _SIDES = (Tensor, np.ndarray, int, float, list, tuple, np.generic)
 
@@ -24,6 +29,11 @@ def pair(op: str, a, b) -> tuple:
 def operand(op: str, x):
     """`x` itself if it is a Tensor or an array, else (a number, a list) a Tensor of it."""
     return x if _is_operand(x) else Tensor(as_array(x, who=op))
+
+
+def plain(x: Tensor | Array) -> Array:
+    """The array of an operand."""
+    return x.data if isinstance(x, Tensor) else x
 
 
 def how_to_convert(side) -> str:

@@ -171,6 +171,72 @@ def test_getitem_is_a_product_with_one_hot_rows():
     agree(lambda x: x[np.array(ids)], lambda x: one_hot(ids, 4) @ x, normal((4, 5)))
 
 
+def test_gather_is_getitem_of_pairs():
+    index = np.array([[2, 0], [2, 2], [1, 4]])
+    agree(lambda x: F.gather(x, 1, index), lambda x: x[np.arange(3)[:, None], index], normal((3, 5)))
+    agree(
+        lambda x: F.gather(x, 1, index[:, :1]),
+        lambda x: (one_hot(index[:, :1], 5)[:, 0] * x).sum(1)[:, None],
+        normal((3, 5)),
+    )
+
+
+def test_cumsum_is_a_product_with_a_triangle():
+    agree(lambda x: F.cumsum(x, 1), lambda x: x @ np.triu(np.ones((5, 5))), normal((2, 3, 5))[0])
+
+
+@pytest.mark.parametrize("zeros", [(), (1,), (1, 2)])
+def test_prod_is_a_chain_of_products(zeros):
+    x = normal((3, 4))
+    x[0, zeros] = 0
+    agree(lambda x: F.prod(x, 1), lambda x: x[:, 0] * x[:, 1] * x[:, 2] * x[:, 3], x)
+
+
+@pytest.mark.parametrize("axis", [0, (0, 2), None])
+def test_logsumexp(axis):
+    agree(lambda x: F.logsumexp(x, axis), lambda x: x.exp().sum(axis).log(), normal((2, 3, 5)))
+
+
+def test_softplus():
+    agree(F.softplus, lambda x: (1 + x.exp()).log(), normal((3, 5)))
+
+
+def test_sin_and_cos():
+    agree(lambda x: F.sin(x) * F.sin(x) + F.cos(x) * F.cos(x), lambda x: x * 0.0 + 1.0, normal((3, 5)))
+    agree(lambda x: F.sin(x * 2.0), lambda x: 2.0 * F.sin(x) * F.cos(x), normal((3, 5)))
+
+
+def test_clamp():
+    agree(lambda x: F.clamp(x, -0.5, 0.8), lambda x: F.minimum(F.maximum(x, -0.5), 0.8), normal((3, 5)))
+
+
+def test_einsum_is_a_sum_of_products():
+    a, b, c = normal((2, 3)), normal((3, 4)), normal((2, 4, 5))
+    # (2, 3, 4, 5) -> (5, 3)
+    agree(
+        lambda a, b, c: F.einsum("ij,jk,ikl->lj", a, b, c),
+        lambda a, b, c: (a[:, :, None, None] * b[None, :, :, None] * c[:, None]).sum((0, 2)).T,
+        a,
+        b,
+        c,
+    )
+
+
+def test_pytorchs_attention_is_ours_but_for_its_alignment():
+    q, k, v = attention_inputs(3, 5)
+    bottom = F.attention(q, k, v, causal=True).data
+    top = F.scaled_dot_product_attention(q, k, v, is_causal=True).data
+    np.testing.assert_allclose(top[:, :, 0], v.data[:, :, 0])
+    np.testing.assert_allclose(bottom, F.scaled_dot_product_attention(q, k, v, np.tri(3, 5, 2, dtype=bool)).data)
+    assert np.all(top[:, :, :2] != bottom[:, :, :2])
+
+
+def test_dropout_of_pytorchs_attention_always_applies():
+    q, k, v = attention_inputs(4, 4)
+    ys = [F.scaled_dot_product_attention(q, k, v, None, p).data for p in (0.0, 0.5, 0.5)]
+    assert np.all(ys[0] != ys[1]) and np.any(ys[1] != ys[2])
+
+
 def test_matmul_is_a_sum_of_products():
     # (4, 2, 3, 1) * (4, 1, 3, 5) -> (4, 2, 3, 5) -> (4, 2, 5)
     agree(F.matmul, lambda a, b: (a[..., None] * b[:, None]).sum(-2), normal((4, 2, 3)), normal((4, 3, 5)))
@@ -256,6 +322,10 @@ def test_cross_entropy(reduction, smoothing):
         return F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction=reduction)
 
     agree(fast, simple, normal((2, 3, 5)))
+
+
+def attention_inputs(tq, tk):
+    return [Tensor(normal((2, 3, t, 4)), requires_grad=True) for t in (tq, tk, tk)]
 
 
 def simple_attention(q, k, v, mask=None, causal=False, scale=None, keep=None, dropout=0.0):

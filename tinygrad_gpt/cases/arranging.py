@@ -37,6 +37,34 @@ def _var(draw):
     yield "constant rows", (np.repeat([[2.0], [-3.5], [0.0]], 5, axis=1),), {"axis": 1}
 
 
+def _logsumexp(draw):
+    yield from _reduction()(draw)
+    yield "large", (np.array([[800.0, 799.0, -800.0], [-900.0, -901.5, -950.0]]),), {"axis": 1}
+    yield "one impossible", (np.array([[1.0, -np.inf, 0.5], [-np.inf, 0.25, -1.0]]),), {"axis": -1}
+
+
+def _prod(draw):
+    yield from _reduction("near_one", of_nothing=True)(draw)
+    zeros = draw.normal(4, 5)
+    zeros[0, 2], zeros[1, [1, 4]], zeros[2] = 0, 0, 0
+    for axis in (0, 1, None):
+        yield f"one zero, two and only zeros, axis {axis}", (zeros,), {"axis": axis}
+    yield "one zero in all", (np.where(np.arange(6).reshape(2, 3) == 4, 0.0, draw.normal(2, 3)),), {}
+    yield "normal, two axes", (draw.normal(2, 3, 2),), {"axis": (0, 2), "keepdims": True}
+
+
+def _cumsum(draw):
+    for axis in (0, 1, 2, -1):
+        yield f"axis {axis}", (draw.normal(2, 3, 5),), {"axis": axis}
+    yield "one axis", (draw.normal(7),), {"axis": 0}
+    yield "size one", (draw.normal(3, 1),), {"axis": 1}
+    yield "no rows", (draw.normal(0, 3),), {"axis": 1}
+    yield "of nothing", (draw.normal(3, 0),), {"axis": -1}
+    yield "long", (draw.normal(3, LONG),), {"axis": 1}
+    yield "strided", (strided(draw.normal(3, 7)),), {"axis": 0}
+    yield "transposed", (transposed(draw.normal(4, 2, 3)),), {"axis": 1}
+
+
 # --- shapes ------------------------------------------------------------------------------------------------------
 
 
@@ -140,15 +168,77 @@ def _split(draw):
     yield "strided", (strided(draw.normal(2, 6)),), {"sections": 2}
 
 
+def _gather(draw):
+    x = draw.normal(2, 3, 5)
+    for axis, n in enumerate(x.shape):
+        yield (
+            f"axis {axis}",
+            (x, draw.ids(n, *(4 if i == axis else size for i, size in enumerate(x.shape)))),
+            {"axis": axis},
+        )
+    yield "the last axis, of fewer rows", (x, draw.ids(5, 2, 2, 7)), {"axis": -1}
+    yield "one of each row", (draw.normal(4, 3), draw.ids(3, 4, 1)), {"axis": 1}
+    yield "repeated", (draw.normal(7), np.array([6, 6, 0, 6, 2])), {"axis": 0}
+    yield "uint8", (draw.normal(4, 3), draw.ids(3, 4, 2, dtype=np.uint8)), {"axis": 1}
+    yield "sizes one", (draw.normal(1, 3, 1), draw.ids(1, 1, 2, 4)), {"axis": 2}
+    yield "nothing", (draw.normal(4, 3), draw.ids(3, 4, 0)), {"axis": 1}
+    yield "no rows", (draw.normal(0, 3), draw.ids(3, 0, 2)), {"axis": 1}
+    yield "strided", (strided(draw.normal(3, 4)), draw.ids(4, 3, 6)[:, ::2]), {"axis": 1}
+    yield "transposed", (transposed(draw.normal(4, 3)), draw.ids(4, 5, 3)), {"axis": 0}
+
+
+def _einsum(draw):
+    for subscripts, *shapes in [
+        ("ij,jk->ik", (2, 3), (3, 5)),
+        ("ij,jk", (2, 3), (3, 5)),
+        ("bqd,bkd->bqk", (2, 3, 5), (2, 4, 5)),
+        ("bhqk,bhkd->bqhd", (2, 3, 4, 5), (2, 3, 5, 7)),
+        ("i,i->", (5,), (5,)),
+        ("i,j->ij", (3,), (5,)),
+        ("ji", (2, 3)),
+        ("ij->", (2, 3)),
+        ("ij->j", (2, 3)),
+        ("ii->i", (3, 3)),
+        ("ii", (3, 3)),
+        ("iji->j", (3, 2, 3)),
+        ("ii,ij->j", (3, 3), (3, 2)),
+        ("ij,kj->k", (2, 3), (5, 3)),
+        ("ij,k->k", (2, 3), (5,)),
+        ("i,,i->i", (3,), (), (3,)),
+        (",->", (), ()),
+        ("...ij,...jk->...ik", (4, 2, 3), (6, 1, 3, 5)),
+        ("b...d,d...->...b", (2, 3, 4, 5), (5, 4)),
+        ("...i,...i", (2, 1, 3), (4, 3)),
+        ("...i->i", (2, 4, 3)),
+        ("i...->...", (3,)),
+        ("ab,bc,cd->ad", (2, 3), (3, 4), (4, 5)),
+        ("i,i,i->i", (3,), (3,), (3,)),
+        ("bi,oij,bj->bo", (2, 3), (4, 3, 5), (2, 5)),
+        ("ij,ij->i", (2, 3), (1, 3)),
+        ("ij,ij->", (2, 1), (2, 3)),
+        ("A b, b Ac -> cA", (2, 3), (3, 2, 4)),
+        ("ij,jk->ik", (2, 0), (0, 3)),
+        ("ij,jk->ik", (0, 2), (2, 3)),
+    ]:
+        yield f"{subscripts} of {shapes}", tuple(draw.normal(*shape) for shape in shapes), {"subscripts": subscripts}
+    views = (strided(draw.normal(2, 3, 5)), transposed(draw.normal(2, 4, 5)))
+    yield "strided and transposed", views, {"subscripts": "bqd,bkd->bqk"}
+
+
 MAKERS = {
     "sum": _reduction(of_nothing=True),
     "mean": _reduction(),
     "max": _reduction("distinct"),
     "var": _var,
+    "logsumexp": _logsumexp,
+    "prod": _prod,
+    "cumsum": _cumsum,
     "reshape": _reshape,
     "transpose": _transpose,
     "broadcast_to": _broadcast_to,
     "getitem": _getitem,
     "concatenate": _concatenate,
     "split": _split,
+    "gather": _gather,
+    "einsum": _einsum,
 }

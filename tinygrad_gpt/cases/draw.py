@@ -21,6 +21,10 @@ class Draw:
         """Of either sign, at least 0.3 away from 0."""
         return np.asarray(self.rng.uniform(0.3, 3.0, shape) * self.rng.choice([-1.0, 1.0], shape))
 
+    def near_one(self, *shape: int) -> np.ndarray:
+        """Of either sign, so close to 1 and -1 that the product of hundreds is still a number of ordinary size."""
+        return np.asarray(self.rng.uniform(0.99, 1.01, shape) * self.rng.choice([-1.0, 1.0], shape))
+
     def distinct(self, *shape: int) -> np.ndarray:
         """No two closer than 0.05."""
         n = int(np.prod(shape))

@@ -55,6 +55,13 @@ def _gelu(draw):
             yield f"{approximate}, {name}", arrays, {"approximate": approximate}
 
 
+def _clamp(draw):
+    for name, bounds in {"both": (-0.5, 0.7), "below": (-0.3, None), "above": (None, 0.4), "crossed": (1, -1)}.items():
+        settings = {"min": bounds[0], "max": bounds[1]}
+        for shape, arrays, _ in _unary()(draw):
+            yield f"{name}, {shape}", arrays, settings
+
+
 def _dropout(draw):
     for p in (0.0, 0.1, 0.75):
         yield f"p = {p}", (draw.normal(3, 5, 7),), {"p": p, "seed": 1234567}
@@ -116,6 +123,10 @@ MAKERS = {
     "sigmoid": _with_large(_unary(), 800.0),
     "relu": _unary("nonzero"),
     "silu": _with_large(_unary(), 800.0),
+    "softplus": _with_large(_unary(), 800.0),
+    "sin": _unary(),
+    "cos": _unary(),
+    "clamp": _clamp,
     "gelu": _gelu,
     "dropout": _dropout,
 }

@@ -53,6 +53,15 @@ def _relu(draw):
     yield "at infinity", (np.array([_INF, 0.0, -_INF]),), {}, stops
 
 
+def _clamp(draw):
+    passes, bounds = "at a bound dy passes, and beyond it is 0", {"min": -1.0, "max": 0.5}
+    yield "at the bounds", (np.array([[-1.0, 0.5, 0.0], [-1.5, 0.75, 0.5]]),), bounds, passes
+    yield "at the lower one alone", (draw.few(4, 3, 5) - 1,), {"min": 0}, passes
+    yield "at the upper one, strided", (strided(draw.few(3, 7)),), {"max": 1}, passes
+    yield "bounds that meet", (draw.few(3, 5),), {"min": 1, "max": 1}, passes
+    yield "at infinity", (np.array([_INF, 0.0, -_INF]),), {"min": -1}, passes
+
+
 def _sqrt(draw):
     steep = "at x = 0 the slope is infinite, and so is the gradient"
     yield "at zero", (np.array([[0.0, 1.0, 4.0], [0.25, 0.0, 0.0]]),), {}, steep
@@ -101,6 +110,7 @@ MAKERS = {
     "max": _max,
     "maximum": _maximum,
     "relu": _relu,
+    "clamp": _clamp,
     "sqrt": _sqrt,
     "pow": _pow,
     "log": _log,

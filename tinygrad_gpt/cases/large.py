@@ -52,6 +52,16 @@ def _max(draw):
         yield f"hundreds of rows and columns, axis {axis}", (x,), {"axis": axis}, EQUAL_SHARES
 
 
+def _cumsum(draw):
+    yield "hundreds of rows", (draw.normal(ROWS, COLUMNS),), {"axis": 0}
+    yield "hundreds of columns", (draw.normal(COLUMNS, ROWS),), {"axis": -1}
+
+
+def _prod(draw):
+    yield "hundreds of rows and columns", (draw.near_one(ROWS, COLUMNS),), {"axis": 1}
+    yield "hundreds of rows and columns, the columns", (draw.near_one(ROWS, COLUMNS),), {"axis": 0}
+
+
 def _reshape(draw):
     yield "hundreds of rows and columns", (draw.normal(ROWS, COLUMNS),), {"shape": (COLUMNS, ROWS)}
 
@@ -82,6 +92,18 @@ def _concatenate(draw):
 def _split(draw):
     yield "hundreds of rows", (draw.normal(ROWS + 257, COLUMNS),), {"sections": (ROWS, 257), "axis": 0}
     yield "many columns", (draw.normal(3, 2 * ROWS),), {"sections": 2}
+
+
+def _gather(draw):
+    yield "hundreds of rows", (draw.normal(ROWS, COLUMNS), draw.ids(COLUMNS, ROWS, 3)), {"axis": 1}
+    yield "many times the same", (draw.normal(ROWS, COLUMNS), draw.ids(ROWS, 1031, 5)), {"axis": 0}
+
+
+def _einsum(draw):
+    rows = draw.normal(ROWS, COLUMNS)
+    yield "hundreds of rows", (rows, draw.normal(COLUMNS, 11)), {"subscripts": "ij,jk->ik"}
+    yield "many batches", (draw.normal(257, 7, 11), draw.normal(257, 5, 11)), {"subscripts": "bqd,bkd->bqk"}
+    yield "hundreds of rows, transposed", (rows,), {"subscripts": "ij->ji"}
 
 
 def _matmul(draw):
@@ -182,18 +204,27 @@ MAKERS = {
     "sigmoid": _unary(),
     "relu": _unary("nonzero"),
     "silu": _unary(),
+    "softplus": _unary(),
+    "sin": _unary(),
+    "cos": _unary(),
+    "clamp": _unary(min=-0.8, max=0.9),
     "gelu": _gelu,
     "dropout": _unary(p=0.3, seed=2**40 + 7),
     "sum": _reduction,
     "mean": _reduction,
     "max": _max,
     "var": _reduction,
+    "logsumexp": _reduction,
+    "prod": _prod,
+    "cumsum": _cumsum,
     "reshape": _reshape,
     "transpose": _transpose,
     "broadcast_to": _broadcast_to,
     "getitem": _getitem,
     "concatenate": _concatenate,
     "split": _split,
+    "gather": _gather,
+    "einsum": _einsum,
     "matmul": _matmul,
     "linear": _linear,
     "gelu_linear": _gelu_linear,

@@ -6,8 +6,12 @@ What an op computes, why its gradient is what it is, and what it raises stands i
     creation.py     new Tensors
     elementwise.py  each element by itself, and two arrays that broadcast
     reductions.py   sums, means, maxima over axes
+    sums.py         products, running sums, norms and deviations
     shapes.py       rearrange, pick, join and cut
+    picking.py      gather, sort, repeat, mask and pad
+    vectors.py      products of vectors, and vectors of length 1
     layers.py       what layers compute: linear, norms, softmax, dropout, attention
+    composed_layers.py  the same, composed of other functions: PyTorch's attention, by its arguments
     losses.py       losses
     axis_names.py   what the functions call an axis
 
@@ -15,6 +19,10 @@ Letters in shapes: B batch, T time, C channels, H heads, D head size, V vocabula
 """
 
 from tinygrad_gpt import habits
+from tinygrad_gpt.functional.composed_layers import (
+    rms_norm,
+    scaled_dot_product_attention,
+)
 from tinygrad_gpt.functional.creation import (
     tensor,
     to,
@@ -22,17 +30,24 @@ from tinygrad_gpt.functional.creation import (
 from tinygrad_gpt.functional.elementwise import (
     abs,
     add,
+    clamp,
+    cos,
     div,
     exp,
     gelu,
     log,
+    logsigmoid,
     maximum,
+    minimum,
     mul,
     neg,
     pow,
     relu,
+    rsqrt,
     sigmoid,
     silu,
+    sin,
+    softplus,
     sqrt,
     sub,
     tanh,
@@ -52,7 +67,24 @@ from tinygrad_gpt.functional.layers import (
     softmax,
 )
 from tinygrad_gpt.functional.losses import (
+    binary_cross_entropy_with_logits,
     cross_entropy,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+)
+from tinygrad_gpt.functional.picking import (
+    argsort,
+    gather,
+    masked_fill,
+    one_hot,
+    pad,
+    repeat_interleave,
+    sort,
+    topk,
+    tril,
+    triu,
 )
 from tinygrad_gpt.functional.reductions import (
     max,
@@ -69,48 +101,94 @@ from tinygrad_gpt.functional.shapes import (
     swapaxes,
     transpose,
 )
+from tinygrad_gpt.functional.sums import (
+    cumsum,
+    logsumexp,
+    norm,
+    prod,
+    std,
+)
+from tinygrad_gpt.functional.vectors import (
+    cosine_similarity,
+    einsum,
+    normalize,
+    outer,
+)
 
 __all__ = [
     "abs",
     "add",
     "add_layer_norm",
+    "argsort",
     "attention",
     "attention_weights",
+    "binary_cross_entropy_with_logits",
     "broadcast_to",
+    "clamp",
     "concatenate",
+    "cos",
+    "cosine_similarity",
     "cross_entropy",
+    "cumsum",
     "div",
     "dropout",
+    "einsum",
     "embedding",
     "exp",
+    "gather",
     "gelu",
     "gelu_linear",
     "getitem",
+    "kl_div",
+    "l1_loss",
     "layer_norm",
     "linear",
     "log",
     "log_softmax",
+    "logsigmoid",
+    "logsumexp",
+    "masked_fill",
     "matmul",
     "max",
     "maximum",
     "mean",
+    "minimum",
+    "mse_loss",
     "mul",
     "neg",
+    "nll_loss",
+    "norm",
+    "normalize",
+    "one_hot",
+    "outer",
+    "pad",
     "pow",
+    "prod",
     "relu",
+    "repeat_interleave",
     "reshape",
+    "rms_norm",
+    "rsqrt",
+    "scaled_dot_product_attention",
     "sigmoid",
     "silu",
+    "sin",
     "softmax",
+    "softplus",
+    "sort",
     "split",
     "sqrt",
+    "std",
     "sub",
     "sum",
     "swapaxes",
     "tanh",
     "tensor",
     "to",
+    "topk",
     "transpose",
+    "tril",
+    "triu",
     "var",
     "where",
 ]

@@ -1,6 +1,49 @@
-"""What the functions call an axis."""
+"""What the functions call an axis: PyTorch's dim= and keepdim=, or NumPy's axis= and keepdims=."""
 
 import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+Axes = int | tuple[int, ...] | list[int] | None
+
+P, R = ParamSpec("P"), TypeVar("R")
+
+
+class Default(int):
+    """A default that can be told from the same value when it is given."""
+
+    __repr__ = int.__repr__
+
+
+FIRST, LAST = Default(0), Default(-1)
+NO: Any = Default(False)
+
+
+def either(who: str, pytorchs, numpys, default=None, names: str = "dim= and axis="):
+    """What was given, by PyTorch's name or by NumPy's; `default` where neither was. Raises TypeError for both."""
+    if numpys is default:
+        return pytorchs
+    if pytorchs is not default:
+        raise TypeError(f"{who}: {names} are two names of one argument: give one of them")
+    return numpys
+
+
+def keeps(who: str, keepdim, keepdims):
+    return either(who, keepdim, keepdims, NO, "keepdim= and keepdims=")
+
+
+def for_tensors(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function so that dtype= and out=, which np.sum(x) hands on, raise an error that says what to do."""
+
+    @functools.wraps(function)
+    def called(*args: P.args, **settings: P.kwargs) -> R:
+        if "dtype" in settings or "out" in settings:
+            name, given = function.__name__, "out" if "out" in settings else "dtype"
+            raise TypeError(f"{name}: has no {given}=; np.{name} takes x.numpy()")
+        return function(*args, **settings)
+
+    return called
+
 
 _PYTORCHS = {"dim": "axis", "keepdim": "keepdims"}
 

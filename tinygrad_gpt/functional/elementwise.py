@@ -1,8 +1,11 @@
 """Functions of each element by itself, and of two arrays that broadcast."""
 
-from tinygrad_gpt.arguments import as_float
+import numpy as np
+
+from tinygrad_gpt.arguments import as_float, number, shown
+from tinygrad_gpt.array import is_array
 from tinygrad_gpt.autograd import Tensor, apply
-from tinygrad_gpt.operands import operand, pair
+from tinygrad_gpt.operands import TensorLike, operand, pair, plain
 from tinygrad_gpt.ops._shapes import check_floats
 
 
@@ -57,3 +60,53 @@ def abs(x) -> Tensor:
 def gelu(x, approximate: str = "tanh") -> Tensor:
     """x Φ(x), with Φ the normal distribution's: approximate="tanh" as in GPT-2, "none" for the exact form."""
     return apply("gelu", operand("gelu", x), approximate=approximate)
+
+
+def minimum(a: TensorLike, b: TensorLike) -> Tensor:
+    """The smaller of a and b, with broadcasting; a tie shares half and half. It is -maximum(-a, -b)."""
+    a, b = pair("minimum", a, b)
+    return neg(maximum(neg(a), neg(b)))
+
+
+def clamp(x: TensorLike, min: float | None = None, max: float | None = None) -> Tensor:
+    """x within the bounds `min` and `max`; the gradient at a bound is dy. (NumPy's clip.)"""
+    for name, bound in (("min", min), ("max", max)):
+        if isinstance(bound, Tensor) or is_array(bound):
+            raise TypeError(
+                f"clamp: expected a number as {name}, got {shown(bound)}: for bounds in arrays write "
+                "minimum(maximum(x, lowest), highest)"
+            )
+    min, max = number("clamp", "min", min, or_none=True), number("clamp", "max", max, or_none=True)
+    x = operand("clamp", x)
+    a = plain(x)
+    if a.dtype.kind in "iu" and (type(min) is int or type(max) is int):
+        return Tensor(np.clip(a, min, max))
+    return apply("clamp", x, min=min, max=max)
+
+
+def sin(x: TensorLike) -> Tensor:
+    """The sine of an angle in radians."""
+    return apply("sin", operand("sin", x))
+
+
+def cos(x: TensorLike) -> Tensor:
+    """The cosine of an angle in radians."""
+    return apply("cos", operand("cos", x))
+
+
+def rsqrt(x: TensorLike) -> Tensor:
+    """1 / sqrt(x). It is x ** -0.5."""
+    return pow(x, -0.5)
+
+
+def softplus(x: TensorLike, beta: float = 1.0) -> Tensor:
+    """log(1 + exp(beta x)) / beta, a smooth relu, without overflow. (PyTorch's gives x itself where beta x > 20: the
+    two differ there by less than 3e-9.)"""
+    beta = number("softplus", "beta", beta, above=0)
+    x = operand("softplus", x)
+    return apply("softplus", x) if beta == 1 else div(apply("softplus", mul(x, beta)), beta)
+
+
+def logsigmoid(x: TensorLike) -> Tensor:
+    """log(sigmoid(x)), without underflow. It is -softplus(-x)."""
+    return neg(softplus(neg(x)))

@@ -105,6 +105,11 @@ def kept_shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
+def along(axis: int, n: int, like: Array) -> Array:
+    """0 .. n-1 along an axis of an array with as many axes as `like`, and size 1 along the others: an index."""
+    return np.arange(n, like=like).reshape((1,) * axis + (n,) + (1,) * (like.ndim - axis - 1))
+
+
 def count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
     """How many elements a reduction over `axes` puts together."""
     return math.prod(shape[a] for a in axes)

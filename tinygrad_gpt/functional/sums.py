@@ -1,0 +1,103 @@
+"""Functions over axes beyond the plain sum, mean and maximum: products, running sums, norms and deviations.
+
+`dim` is an integer, a tuple of them, or None for all axes; for a running sum it is one axis. PyTorch's dim= and
+keepdim= and NumPy's axis= and keepdims= are the same.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinygrad_gpt import arguments
+from tinygrad_gpt.arguments import flag, number
+from tinygrad_gpt.autograd import Tensor, apply
+from tinygrad_gpt.functional.axis_names import NO, Axes, either, for_tensors, keeps
+from tinygrad_gpt.functional.elementwise import abs, mul, pow, sqrt, where
+from tinygrad_gpt.operands import TensorLike, operand, plain
+from tinygrad_gpt.ops._shapes import normalize_axes, normalize_axis
+
+
+def _settings(op: str, dim, axis, keepdim, keepdims) -> dict[str, Any]:
+    axis = arguments.axes(op, either(op, dim, axis))
+    name = "keepdims" if keepdim is NO else "keepdim"
+    return {"axis": axis, "keepdims": flag(op, name, keeps(op, keepdim, keepdims))}
+
+
+@for_tensors
+def prod(x: TensorLike, dim: Axes = None, keepdim: bool = NO, *, axis: Axes = None, keepdims: bool = NO) -> Tensor:
+    """Product over `dim`; of integers an integer."""
+    x, settings = operand("prod", x), _settings("prod", dim, axis, keepdim, keepdims)
+    if (a := plain(x)).dtype.kind in "iub":
+        settings["axis"] = normalize_axes("prod", settings["axis"], a.ndim)
+        return Tensor(np.asarray(np.prod(a, **settings), like=a))
+    return apply("prod", x, **settings)
+
+
+@for_tensors
+def cumsum(x: TensorLike, dim: int | None = None, *, axis: int | None = None) -> Tensor:
+    """Running sum along the axis `dim`; of integers and booleans integers."""
+    if (dim := either("cumsum", dim, axis)) is None:
+        raise TypeError("cumsum: expected the axis to sum along, got none: cumsum(x, dim=-1), say")
+    x, dim = operand("cumsum", x), arguments.axis("cumsum", dim)
+    if (a := plain(x)).dtype.kind in "iub":
+        return Tensor(np.cumsum(a, axis=normalize_axis("cumsum", dim, a.ndim)))
+    return apply("cumsum", x, axis=dim)
+
+
+@for_tensors
+def logsumexp(x: TensorLike, dim: Axes = None, keepdim: bool = NO, *, axis: Axes = None, keepdims: bool = NO) -> Tensor:
+    """log(sum(exp(x))) over `dim`, without overflow."""
+    return apply("logsumexp", operand("logsumexp", x), **_settings("logsumexp", dim, axis, keepdim, keepdims))
+
+
+@for_tensors
+def std(
+    x: TensorLike,
+    dim: Axes = None,
+    *,
+    correction: float = 1,
+    keepdim: bool = NO,
+    axis: Axes = None,
+    keepdims: bool = NO,
+) -> Tensor:
+    """Standard deviation over `dim`, with divisor n - correction: 1 for an estimate from a sample, 0 for that of these
+    numbers. (NumPy's default is 0.) It is the root of var; where all elements are equal the gradient is 0."""
+    settings = _settings("std", dim, axis, keepdim, keepdims)
+    return _root(apply("var", operand("std", x), correction=number("std", "correction", correction), **settings), 2)
+
+
+def norm(
+    x: TensorLike,
+    p: float | str = "fro",
+    dim: Axes = None,
+    keepdim: bool = NO,
+    *,
+    axis: Axes = None,
+    keepdims: bool = NO,
+) -> Tensor:
+    """Length of x over `dim`, of all elements as of one vector: sum(abs(x) ** p) ** (1 / p).
+
+    p  2, or "fro": the root of the sum of squares. 1: the sum of absolute values. math.inf: the largest of them. Any
+       other number above 1. The gradient at x = 0 is 0
+    """
+    settings = _settings("norm", dim, axis, keepdim, keepdims)
+    if p == "nuc":
+        raise ValueError('norm: expected a number >= 1 or "fro" as p, got "nuc": take np.linalg.norm of x.numpy()')
+    p = 2 if p == "fro" else number("norm", "p", p, low=1, finite=False)
+    x = operand("norm", x)
+    if p == math.inf:
+        return apply("max", abs(x), **settings)
+    if p == 1:
+        return apply("sum", abs(x), **settings)
+    return _root(apply("sum", mul(x, x) if p == 2 else pow(abs(x), p), **settings), p)
+
+
+def _root(x: Tensor, p: float) -> Tensor:
+    """x ** (1 / p), with gradient 0 at x = 0, where the root itself has an infinite slope.
+
+    The 0 is taken out before the root as well as after it: 0 · inf in the chain rule would be nan.
+    """
+    is_zero = x.data == 0
+    positive = where(is_zero, 1.0, x)
+    return where(is_zero, 0.0, sqrt(positive) if p == 2 else pow(positive, 1 / p))
