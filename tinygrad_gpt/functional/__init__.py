@@ -9,6 +9,8 @@ What an op computes, why its gradient is what it is, and what it raises stands i
     shapes.py       rearrange, pick, join and cut
     layers.py       what layers compute: linear, norms, softmax, dropout, attention
     losses.py       losses
+    fused.py        ops that do the work of several, and the several in their place
+    own_ops.py      a function of an op of one's own
     axis_names.py   what the functions call an axis
 
 Letters in shapes: B batch, T time, C channels, H heads, D head size, V vocabulary.

@@ -1,7 +1,8 @@
 """Losses: how far predictions are from targets, as one number."""
 
 from tinygrad_gpt.arguments import integer, number
-from tinygrad_gpt.autograd import Tensor, apply
+from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.functional.fused import fused
 from tinygrad_gpt.operands import operand
 from tinygrad_gpt.tensor import plain_ids
 
@@ -19,4 +20,4 @@ def cross_entropy(
         "label_smoothing": number("cross_entropy", "label_smoothing", label_smoothing),
         "reduction": reduction,
     }
-    return apply("cross_entropy", operand("cross_entropy", logits), targets, **settings)
+    return fused("cross_entropy", operand("cross_entropy", logits), targets, **settings)
