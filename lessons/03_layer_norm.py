@@ -257,4 +257,5 @@ assert np.allclose(yours, packages, rtol=1e-3)
 # checking them as we did here: `tinygrad-gpt train --with layer_norm.py`.
 #
 # **Try it.** RMS norm leaves the mean alone: $y = w\,x\,/\sqrt{\mathrm{mean}(x^2)+\varepsilon}$. Which of the three
-# ways from $x$ to $y$ is left? Write its backward, and check it with `gradcheck`.
+# ways from $x$ to $y$ is left? Write its forward and backward as above. `my_norm = tg.op("my_norm", forward, backward)`
+# makes them an op that Tensors run through; check it with `gradcheck(my_norm, x, weight)`, from `tinygrad_gpt.check`.

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from tinygrad_gpt import array, precision, random_stream
-from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.kernels import catalogue, registry
 
 
 def assert_one_line_error(result, *parts):
@@ -29,6 +29,8 @@ def process_settings() -> Iterator[None]:
         array.set_default_dtype(np.float32)
         precision.set_matmul_precision("float32")
         random_stream.set_random_state(state)
+        for op in catalogue.own_ops():
+            registry.undefine(op)
         for op in registry.op_names():
             for version in registry.versions(op):
                 if version.name not in ("reference", *registry.LIBRARIES, *registry.ROUNDING):

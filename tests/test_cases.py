@@ -33,5 +33,5 @@ def test_some_are_empty_and_some_not_contiguous(op):
 
 
 def test_an_unknown_op():
-    with pytest.raises(ValueError, match=r"no cases for 'convolution'; the ops are add, "):
+    with pytest.raises(ValueError, match=r"there is no op 'convolution'; the ops are add, "):
         cases("convolution")

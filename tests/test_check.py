@@ -261,7 +261,7 @@ def saved_memory(dy, saved):
         (pair(exp, scratch), "a later call overwrites it"),
         (pair(exp, saved_memory), "shares memory with a saved array"),
         (pair(exp, lambda dy, saved: 1 / 0), "backward: raised ZeroDivisionError: division by zero"),
-        (SimpleNamespace(forward=exp.forward), "raised AttributeError"),
+        (SimpleNamespace(forward=exp.forward), "the signature: the pair has no backward"),
     ],
 )
 def test_a_broken_contract_is_reported(wrong, message):
@@ -384,3 +384,101 @@ def test_copies_of_broadcast_views_can_be_written_element_by_element():
     copied = with_layout_of(np.broadcast_to(np.arange(3.0), (2, 3)), np.broadcast_to(np.arange(3.0), (2, 3)))
     copied[0, 0] = 9
     assert copied[1, 0] == 0
+
+
+# --- the contract at hand ----------------------------------------------------------------------------------------
+
+
+def test_a_missing_setting_is_told_with_the_contract_and_the_other_cases_are_checked():
+    from tinygrad_gpt.ops import softmax
+
+    wrong = lambda dy, saved: tuple(-g for g in softmax.backward(dy, saved))  # noqa: E731
+    report = check_op("softmax", SimpleNamespace(forward=lambda x: softmax.forward(x), backward=wrong))
+    signature = report.failures[0]
+    assert (signature.case, signature.problem) == ("", "forward lacks the setting axis=-1")
+    assert "forward(x, *, axis=-1) -> (y, saved)" in signature.hint and softmax.__file__ in signature.hint
+    assert "the sign is flipped" in str(report) and "raised" not in str(report)
+    assert report.cases >= 8 and len(report.skipped) == 4  # those along another axis
+    assert "not checked: 4 cases, for this reason: forward lacks the setting axis" in str(report)
+
+
+def test_a_missing_mask_leaves_the_cases_without_one():
+    from tinygrad_gpt.ops import attention
+
+    def forward(q, k, v, *, causal=False, scale=None, dropout=0.0, seed=0):
+        return attention.forward(q, k, v, causal=causal, scale=scale, dropout=dropout, seed=seed)
+
+    pair = SimpleNamespace(forward=forward, backward=lambda dy, saved: attention.backward(dy, saved)[:3])
+    report = check_op("attention", pair)
+    assert [f.problem for f in report.failures] == ["forward does not take mask: it takes q, k, v"]
+    assert report.cases > 20 and {reason for _, reason in report.skipped} == {"forward takes 3 arrays"}
+
+
+def test_a_backward_that_cannot_be_called_leaves_the_checks_of_forward():
+    report = check_op("exp", SimpleNamespace(forward=lambda x: (np.exp(x) + 1, x), backward=lambda dy: dy))
+    subjects = {f.subject for f in report.failures}
+    assert subjects == {"the signature", "the output", "the output in float32"}
+    assert "backward is called with (dy, saved), and takes (dy)" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("grads", "said", "also"),
+    [
+        (lambda dx, dw, db: (-dx, dw), "returned 2 gradients for 3 inputs (x, weight, bias)", "the sign is flipped"),
+        (lambda dx, dw, db: (dx, dw, db, dx), "returned 4 gradients for 3 inputs (x, weight, bias)", ""),
+        (lambda dx, dw, db: dx, "should return a tuple of gradients, returned ndarray", ""),
+        (lambda dx, dw, db: (dx,), "returned 1 gradient for 3 inputs", ""),
+    ],
+)
+def test_a_wrong_number_of_gradients_is_told_with_the_contract(grads, said, also):
+    from tinygrad_gpt.ops import layer_norm
+
+    wrong = pair(layer_norm, lambda dy, saved: grads(*layer_norm.backward(dy, saved)))
+    report = check_op("layer_norm", wrong)
+    message = str(report)
+    assert said in message and also in message and "backward(dy, saved) -> (dx, dweight, dbias)" in message
+    assert {f.subject for f in report.failures} <= {"backward", "the gradient of x"}
+    assert any(f.ok and f.subject == "the output" for f in report.findings)
+
+
+def test_a_forward_that_returns_y_alone_is_told_with_the_contract():
+    assert "the contract of exp is forward(x) -> (y, saved)" in text("exp", pair(exp, forward=np.exp), PLAIN)
+
+
+def test_numbers_that_drift_to_float64_are_explained_once():
+    def forward(x):
+        y, saved = exp.forward(x)
+        return y * np.sqrt(4), saved
+
+    message = text("exp", pair(exp, lambda dy, saved: (dy * saved.y * np.sqrt(4),), forward=forward), PLAIN)
+    assert "the output in float32: is float64 instead of float32" in message
+    assert message.count("np.sqrt(64) of a Python number") == 1 and "hint: the same" in message
+
+
+def test_nan_in_the_output_is_named_and_its_gradient_not_measured():
+    """Softmax over a row that a mask has made -inf: nan, where attention's contract says 0."""
+    from tinygrad_gpt.ops import attention
+
+    def forward(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0):
+        y, saved = attention.forward(q, k, v, mask, causal=causal, scale=scale, dropout=dropout, seed=seed)
+        return np.where(np.all(y == 0, axis=-1, keepdims=True), np.nan, y), saved
+
+    message = text("attention", pair(attention, forward=forward))
+    assert "elements are nan: 0 / 0, or inf - inf, as in a row that a mask has made -inf all along?" in message
+    assert "cannot be measured: the output is nan" in message
+    assert "should be nan" not in message and "its forward is wrong, or not defined here: put that right" in message
+
+
+def test_an_error_inside_numpy_is_placed_in_the_pairs_own_code():
+    def backward(dy, saved):
+        return np.linalg.inv(dy)
+
+    assert "it was raised by `return np.linalg.inv(dy)`" in text("exp", pair(exp, backward), PLAIN)
+
+
+def test_the_pair_that_runs_is_checked_if_none_is_given():
+    version = registry.register("exp", exp.forward, lambda dy, saved: (dy,))
+    try:
+        assert check_op("exp").version == "yours" and not check_op("exp").ok
+    finally:
+        registry.unregister(version)

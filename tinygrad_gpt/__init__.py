@@ -6,6 +6,9 @@
     (x * x).sum().backward()
     x.grad                                            # [2. 4.]
 
+An op of your own is a pair of functions on arrays: `tg.op(name, forward, backward)` makes it a function of Tensors, and
+`tg.register(name, forward, backward)` runs it in the place of one that is there.
+
 The other modules load when first used, so that this import stays quick: tg.nn, tg.optim, tg.models, tg.generate,
 tg.check, tg.data, tg.train.
 """
@@ -17,6 +20,7 @@ from tinygrad_gpt.autograd import Tensor, debug, no_grad
 from tinygrad_gpt.devices import device
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.functional import tensor
+from tinygrad_gpt.functional.own_ops import op
 from tinygrad_gpt.kernels.registry import explain, register, unregister, using
 from tinygrad_gpt.precision import set_matmul_precision, using_matmul_precision
 from tinygrad_gpt.random_stream import manual_seed
@@ -34,6 +38,7 @@ __all__ = [
     "functional",
     "manual_seed",
     "no_grad",
+    "op",
     "register",
     "set_matmul_precision",
     "tensor",

@@ -13,19 +13,16 @@ point from outputs to inputs only, so reference counting frees a graph at once w
 its backward the sum of the gradients that they sent (the chain rule over all paths). This file knows no particular op.
 """
 
-import inspect
-import math
 from collections import deque
 from collections.abc import Iterator
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.arguments import bare, conversion, kind
+from tinygrad_gpt.arguments import bare, conversion, kind, shown
 from tinygrad_gpt.array import FLOATS, Array, as_array, is_array, on_one_device
 from tinygrad_gpt.gradients import Pending, accumulate, is_gradient
-from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.kernels import catalogue, registry
 from tinygrad_gpt.modes import debug, is_debugging, is_grad_enabled, no_grad
 from tinygrad_gpt.read_only import ReadOnly
 from tinygrad_gpt.tensor import Tensor
@@ -103,7 +100,10 @@ def apply(op: str, *inputs, **settings):
     if settings:  # as Python numbers: NumPy's float64 scalars would turn float32 arrays into float64
         settings = {name: s.item() if isinstance(s, np.generic) else s for name, s in settings.items()}
     version = registry.choose(op, arrays, settings)
-    result, saved = version.forward(*on_one_device(op, arrays), **settings)
+    done = version.forward(*on_one_device(op, arrays), **settings)
+    if not isinstance(done, tuple) or len(done) != 2:
+        raise TypeError(f"{version}: forward should return (y, saved), and returned {shown(done)}")
+    result, saved = done
     many = isinstance(result, tuple)
     # np.sum of a vector is a NumPy scalar
     ys = [y if is_array(y) else np.asarray(y) for y in (result if many else (result,))]
@@ -149,21 +149,11 @@ def _as_it_should_be(op: str, i: int, a):
         return a
     if a is not None:
         raise TypeError(f"{op}: expected Tensors or arrays, got {kind(a)}: {conversion(a)}")
-    names, needed = _parameters(op)
-    if i < needed:
-        raise TypeError(f"{op}: expected Tensors or arrays, got None as {names[min(i, len(names) - 1)]}")
+    takes = catalogue.takes(op)
+    if takes.many or i < takes.required:
+        name = takes.arrays[i] if i < len(takes.arrays) else takes.many
+        raise TypeError(f"{op}: expected Tensors or arrays, got None as {name}")
     return None
-
-
-@cache
-def _parameters(op: str) -> tuple[list[str], float]:
-    """The names of the arrays that an op takes, and how many of them it requires."""
-    module = registry.reference(op)
-    found = inspect.signature(getattr(module, "check", module.forward)).parameters.values()
-    given = [p for p in found if p.kind is not p.KEYWORD_ONLY]
-    if given[-1].kind is given[-1].VAR_POSITIONAL:  # any number of arrays
-        return [given[-1].name], math.inf
-    return [p.name for p in given], sum(p.default is p.empty for p in given)
 
 
 # --- backward ----------------------------------------------------------------------------------------------------

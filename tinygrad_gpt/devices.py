@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.errors import UserError, did_you_mean
 
 NAMES = ("cpu", "cuda", "auto")
 EXTRAS = {12: "tinygrad-gpt[cuda12]", 13: "tinygrad-gpt[cuda13]"}  # CUDA's version -> what to install
@@ -84,7 +84,7 @@ def device(name: "str | Device") -> Device:
     if name not in NAMES:
         other_gpu = isinstance(name, str) and name.startswith("cuda:")
         hint = "; another GPU than the first is chosen by CUDA_VISIBLE_DEVICES" if other_gpu else ""
-        raise ValueError(f"device: expected one of {', '.join(NAMES)}, got {name!r}{hint}")
+        raise ValueError(f"device: expected one of {', '.join(NAMES)}, got {name!r}{hint or did_you_mean(name, NAMES)}")
     if name != "cpu":
         reason = why_no_gpu()
         if reason is None:

@@ -1,7 +1,9 @@
-"""Messages for the user: one exception, long texts cut short, commands to copy."""
+"""Messages for the user: one exception, long texts cut short, names that were meant, commands to copy."""
 
+import difflib
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
 
@@ -22,6 +24,17 @@ def in_short(text: Any, most: int = 200) -> str:
     if len(line) > most:
         line = f"{line[: most * 2 // 3]} ... {line[-most // 3 :]}"
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+def did_you_mean(given: Any, names: Iterable[str]) -> str:
+    """What an error says right after a name that is not one of `names`: " (did you mean softmax?)", or "" if none of
+    them is near."""
+    if not isinstance(given, str):
+        return ""
+    known = {name.lower().replace("-", "_"): name for name in names}
+    asked = given[:100].lower().replace("-", "_")  # cut: every letter is compared with every other
+    near = difflib.get_close_matches(asked, known, n=1, cutoff=0.7)
+    return f" (did you mean {known[near[0]]}?)" if near else ""
 
 
 def command(*words: str | PurePath) -> str:

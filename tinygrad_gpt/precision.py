@@ -16,6 +16,8 @@ It is a permission: linear layers use it if the processor or the GPU has instruc
 import contextlib
 from collections.abc import Iterator
 
+from tinygrad_gpt.errors import did_you_mean
+
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
 _precision = "float32"
@@ -33,7 +35,8 @@ def set_matmul_precision(precision: str) -> None:
     """
     global _precision
     if precision not in PRECISIONS:
-        raise ValueError(f"set_matmul_precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
+        near = did_you_mean(precision, PRECISIONS)
+        raise ValueError(f"set_matmul_precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}{near}")
     _precision = precision
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_gpt.arguments import shown
-from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.errors import UserError, did_you_mean, in_short
 
 _LISTED = 3  # differences that are spelled out
 _LARGEST = 1 << 127  # larger integers cannot be compared with floats
@@ -75,7 +75,8 @@ def check_settings(config) -> None:
         if kind is float and not math.isfinite(value):
             raise SettingError(name, f"should be a finite number, not {value}")
         if rule["choices"] and value not in rule["choices"]:
-            raise SettingError(name, f"should be one of {', '.join(rule['choices'])}, not {shown(value)}")
+            near = did_you_mean(value, rule["choices"])
+            raise SettingError(name, f"should be one of {', '.join(rule['choices'])}, not {shown(value)}{near}")
         if rule["low"] is not None and value < rule["low"]:
             raise SettingError(name, f"should be at least {rule['low']}, not {value}")
         if rule["above"] is not None and value <= rule["above"]:

@@ -14,41 +14,35 @@ call, and keep clear of kinks (a tie of two maxima, the 0 of relu), which have c
     layers.py       cases of the ops that layers are made of
     large.py        cases beyond every block of a kernel
     kinks.py        cases at kinks and ties, where an op has no derivative
+    given.py        cases that a user gives for an op of their own, as arrays or shapes
+    case.py         what a case is
 
 `arrays` holds all that forward takes, None included, so that backward returns just as many gradients.
 """
 
-from dataclasses import dataclass
-
 from tinygrad_gpt.cases import arranging, elementwise, kinks, layers
 from tinygrad_gpt.cases import large as beyond_blocks
+from tinygrad_gpt.cases.case import Case
 from tinygrad_gpt.cases.draw import Draw
-from tinygrad_gpt.kernels.registry import op_names
+from tinygrad_gpt.cases.given import HOW_TO_GIVE, given_cases
+from tinygrad_gpt.kernels import catalogue
 
 # op -> a generator of what a Case is made of
 _MAKERS = elementwise.MAKERS | arranging.MAKERS | layers.MAKERS
 
 
-@dataclass(frozen=True)
-class Case:
-    """One call of an op: `forward(*arrays, **settings)`. Floats are float64.
-
-    kink  what the op's file states about the gradient here, where there is no derivative to measure; "" elsewhere
-    """
-
-    name: str
-    arrays: tuple
-    settings: dict
-    kink: str = ""
-
-
 def cases(op: str, large: bool = True) -> list[Case]:
-    """The cases of `op`, with fresh arrays; without the `large` ones, if so asked, where all work is slow.
+    """The cases of `op`, with fresh arrays; without the `large` ones, if so asked, where all work is slow. For an op of
+    the user's own, the cases that it was made with.
 
-    Raises ValueError for a name that is no op.
+    Raises ValueError for a name that is no op, and for an op without cases.
     """
+    if own := catalogue.own_op(op):
+        if own.cases is None:
+            raise ValueError(f"there are no cases for {op}: give it cases=, {HOW_TO_GIVE}")
+        return given_cases(op, own.cases, own)
     if op not in _MAKERS:
-        raise ValueError(f"there are no cases for {op!r}; the ops are {', '.join(op_names())}")
+        raise ValueError(catalogue.no_such_op(op))
     made = [*_MAKERS[op](Draw(op))]
     if op in kinks.MAKERS:
         made += kinks.MAKERS[op](Draw(f"{op}, kinks"))

@@ -8,6 +8,8 @@
 
     measure.py    the derivative, measured by finite differences
     case.py       all checks of one pair on one case
+    call.py       one call of a pair, watched
+    fitted.py     a pair whose signature is not the op's, called as far as it goes
     layouts.py    copies of arrays that lie in memory in other ways
     diagnose.py   which mistake explains the wrong numbers
     report.py     findings, and the report that holds them
@@ -46,43 +48,60 @@ from tinygrad_gpt import array, random_stream
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.cases import cases as cases_of
+from tinygrad_gpt.cases.given import given_cases
 from tinygrad_gpt.check.case import CaseCheck
+from tinygrad_gpt.check.fitted import Fitted
 from tinygrad_gpt.check.layouts import as_float
 from tinygrad_gpt.check.measure import as_tuple
 from tinygrad_gpt.check.on_device import OnDevice
 from tinygrad_gpt.check.report import Finding, GradcheckError, Report
-from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.kernels import catalogue, registry
+from tinygrad_gpt.kernels.contract import disagreements, where_it_stands
 
 __all__ = ["Finding", "GradcheckError", "OnDevice", "Report", "check_op", "gradcheck"]
 
 
-def check_op(op: str, pair, cases: Iterable | None = None, *, seed: int = 0) -> Report:
+def check_op(op: str, pair=None, cases: Iterable | None = None, *, seed: int = 0) -> Report:
     """Check a pair for `op` against finite differences and the reference, on the op's cases (tinygrad_gpt/cases).
 
+    op     the name of an op; or a new name, if `cases` are given
     pair   any object with `.forward` and `.backward`: a module, a registry.Version, a SimpleNamespace, a class; or
            OnDevice(pair, device("cuda")) of such, to see it compute there. Its `.why_not`, where it has one, may
-           decline cases
-    cases  objects with `.name`, `.arrays` and `.settings`, and with a `.kink` where there is no derivative to measure
-           (see cases.Case); None means the op's own
+           decline cases. None means the version that `explain` says runs, if nothing declines
+    cases  [(x, weight), (x, weight, {"eps": 0.1})], arrays and then settings; shapes such as [((3, 5), (5,))], for
+           arrays of normal numbers; or objects with `.name`, `.arrays` and `.settings`, and with a `.kink` where there
+           is no derivative to measure (see cases.Case). None means the op's own
 
     The measured derivative is the reference's; where the pair's forward disagrees with the reference, that is
-    reported, and its backward is held against its own forward. Never raises for a wrong pair: see Report.
+    reported, and its backward is held against its own forward. A pair that an op of one's own was made with is its own
+    reference. Never raises for a wrong pair: see Report. Raises ValueError for a name that no op has, without cases,
+    and for an op of one's own without cases; TypeError for cases that are none.
     """
-    reference = registry.reference(op)
+    pair = registry.versions(op)[0] if pair is None else pair
+    reference = registry.reference(op) if op in registry.all_ops() or cases is None else None
+    inner = pair.pair if isinstance(pair, OnDevice) else pair  # with the signatures of its author
+    known = reference or inner
+    if own := catalogue.own_op(op):
+        reference = None if inner.forward is own.forward else own  # None: there is nothing beside it
+    contract, findings, skipped = where_it_stands(op, known), [], []
     why_not = getattr(pair, "why_not", None) or (lambda *arrays, **settings: None)
-    findings, skipped = [], []
-    for case in cases_of(op) if cases is None else cases:
+    if problems := disagreements(known, inner):
+        findings.append(Finding("", "the signature", False, "; ".join(problems), hint=contract))
+        pair = Fitted(pair, known, inner)
+    for case in cases_of(op) if cases is None else given_cases(op, cases, known):
         arrays = tuple(as_float(a, np.float64) for a in case.arrays)
-        reason = why_not(*arrays, **case.settings)
-        if reason is not None:
+        reason = why_not(*arrays, **case.settings) or (problems and pair.why_not(*arrays, **case.settings))
+        if reason:
             skipped.append((case.name, reason))
             continue
-        names = _input_names(reference.forward, len(arrays))
-        check = CaseCheck(case.name, pair, reference, names, arrays, case.settings, seed, getattr(case, "kink", ""))
+        names = _input_names(known.forward, len(arrays))
+        kink = getattr(case, "kink", "")
+        check = CaseCheck(case.name, pair, reference, names, arrays, case.settings, seed, kink, contract)
         with np.errstate(all="ignore"):  # at the edge of a domain one divides by zero; a wrong pair may anywhere
-            findings += check.run()
+            found = check.run()
             if why_not(*(as_float(a, np.float32) for a in arrays), **case.settings) is None:
-                findings += check.run_float32()
+                found += check.run_float32()
+        findings += [f for f in found if not (problems and not pair.has_backward and f.subject == "backward")]
     return Report(op, getattr(pair, "name", "yours"), tuple(findings), tuple(skipped))
 
 

@@ -1,12 +1,12 @@
 """All checks of one pair on one case: the contract and the verdicts. The theory is in check/__init__.py."""
 
-import traceback
 from contextlib import suppress
 
 import numpy as np
 
 from tinygrad_gpt import array, sparse_rows
 from tinygrad_gpt.check import diagnose
+from tinygrad_gpt.check.call import Call, describe, where_raised
 from tinygrad_gpt.check.layouts import as_float, copy, other_layout, turned, with_layout_of
 from tinygrad_gpt.check.measure import Loss, as_tuple
 from tinygrad_gpt.check.report import EXACT, TOLERANCE, TOLERANCE_32, Finding
@@ -20,34 +20,28 @@ class _Stop(Exception):  # noqa: N818 - not an error: the case cannot go on afte
     pass
 
 
-class _Call:
-    """One forward and, later, one backward of a pair, with copies of all that must not change meanwhile.
-
-    The pair never gets `arrays` and `dys` themselves, only copies: what it does to them cannot mislead the measuring.
-    """
-
-    def __init__(self, arrays: tuple):
-        self.arrays = arrays
-        self.ys = self.saved = self.dys = self.grads = self.right = None
-        self.watched: list[tuple[str, np.ndarray, np.ndarray]] = []  # (what, array, its copy)
-
-    def watch(self, what: str, arrays) -> None:
-        self.watched += [(what, a, a.copy()) for a in arrays if isinstance(a, np.ndarray)]
-
-    def changed(self) -> list[str]:
-        return [what for what, a, copy in self.watched if a.tobytes() != copy.tobytes()]
-
-
 class CaseCheck:
     """All checks of one pair on one case.
 
     reference  the pair that is right, None when there is only the one to check
     kink       where there is no derivative to measure, the contract's words for the gradient; else ""
+    contract   what the hint says about a pair that does not keep the contract
     """
 
-    def __init__(self, case: str, pair, reference, names: list[str], arrays: tuple, settings: dict, seed: int, kink=""):
+    def __init__(
+        self,
+        case: str,
+        pair,
+        reference,
+        names: list[str],
+        arrays: tuple,
+        settings: dict,
+        seed: int,
+        kink="",
+        contract="",
+    ):
         self.case, self.pair, self.reference, self.names = case, pair, reference, names
-        self.arrays, self.settings, self.kink = arrays, settings, kink
+        self.arrays, self.settings, self.kink, self.contract = arrays, settings, kink, contract
         self.agrees = False  # whether forward is the reference's: else backward is held against its own forward
         self.rng = np.random.default_rng([seed, *case.encode()])
         self.findings: list[Finding] = []
@@ -66,7 +60,7 @@ class CaseCheck:
             self.check_left_alone(first, after_one)
             for i in range(len(self.arrays)):
                 for call, measure in ((first, self.check_elements), (second, self.check_directions)):
-                    if self.check_kind(call, i):
+                    if self.check_kind(call, i) and self.can_measure(call, i):
                         right_so_far = self.kink or measure(call, i)
                         if self.agrees and (right_so_far or call.arrays[i].size > ELEMENTS):
                             self.check_beside_reference(call, i)
@@ -81,7 +75,7 @@ class CaseCheck:
         double = tuple(as_float(a, np.float64) for a in single)
         with suppress(_Stop):
             call, right = self.forward(single), self.forward(double)
-            self.check_outputs(call, TOLERANCE_32)
+            self.check_outputs(call, TOLERANCE_32, right.ys if self.reference is None else None)
             dys = [self.random_dy(y).astype(y.dtype) for y in call.ys]
             self.backward(call, dys)
             self.backward(right, [d.astype(np.float64) for d in dys])
@@ -96,57 +90,58 @@ class CaseCheck:
 
     # Running the pair
 
-    def forward(self, arrays: tuple) -> _Call:
-        call = _Call(arrays)
+    def forward(self, arrays: tuple) -> Call:
+        call = Call(arrays)
         given = tuple(copy(a) for a in arrays)
         call.watch("an input", given)
         result = self.attempt("forward", *given, **self.settings)
         if not isinstance(result, tuple) or len(result) != 2:
-            self.stop("forward", f"should return (y, saved), returned {_describe(result)}")
+            self.stop("forward", f"should return (y, saved), returned {describe(result)}", self.contract)
         y, call.saved = result
         call.ys = tuple(np.asarray(part) if isinstance(part, np.generic) else part for part in as_tuple(y))
         call.many = isinstance(y, tuple)
         for part in call.ys:
             if not isinstance(part, np.ndarray):
-                self.stop("forward", f"y should be an array, it is {_describe(part)}")
+                self.stop("forward", f"y should be an array, it is {describe(part)}")
         if "an input" in call.changed():
             self.stop("forward", "changes an input in place", "compute into a new array, or copy the input first")
         call.watch("the output", call.ys)
         call.watch("a saved array", arrays_in(call.saved))
         return call
 
-    def backward(self, call: _Call, dys: list) -> None:
+    def backward(self, call: Call, dys: list) -> None:
         call.dys = tuple(dy.copy() for dy in dys)
         call.watch("dy", dys)
         grads = self.attempt("backward", tuple(dys) if call.many else dys[0], call.saved)
         if not isinstance(grads, tuple) and len(self.arrays) != 1:
-            self.stop("backward", f"should return a tuple of gradients, returned {_describe(grads)}")
+            self.stop("backward", f"should return a tuple of gradients, returned {describe(grads)}", self.contract)
         call.grads = tuple(
             np.asarray(g) if isinstance(g, np.generic) else sparse_rows.dense(g) for g in as_tuple(grads)
         )
-        if len(call.grads) != len(self.arrays):
-            names = ", ".join(self.names)
-            self.stop("backward", f"returned {len(call.grads)} gradients for {len(self.arrays)} inputs ({names})")
+        if len(call.grads) != len(self.arrays):  # the last ones are too many, or missing, and the others are checked
+            given, inputs = len(call.grads), f"{len(self.arrays)} inputs ({', '.join(self.names)})"
+            problem = f"returned {given} gradient{'s' * (given != 1)} for {inputs}"
+            self.add("backward", False, problem, hint=self.contract)
+            call.missing = set(self.names[given:])
+            call.grads = (*call.grads[: len(self.arrays)], *[None] * len(call.missing))
         for name, g in zip(self.names, call.grads, strict=True):
             if g is not None and not isinstance(g, np.ndarray):
-                self.stop(f"the gradient of {name}", f"should be an array or None, is {_describe(g)}")
+                self.stop(f"the gradient of {name}", f"should be an array or None, is {describe(g)}")
 
     def attempt(self, function: str, *args, **settings):
         try:
             return getattr(self.pair, function)(*args, **settings)
         except Exception as error:  # whatever a learner's code may raise is a finding
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"it was raised by `{last.line}` ({last.filename}, line {last.lineno})"
-            self.stop(function, f"raised {type(error).__name__}: {error}", place)
+            self.stop(function, f"raised {type(error).__name__}: {error}", where_raised(error) or self.contract)
 
     # What is right
 
-    def loss(self, call: _Call, dys: tuple | None = None) -> Loss:
+    def loss(self, call: Call, dys: tuple | None = None) -> Loss:
         """What the gradients of `call` are the gradient of."""
         forward = (self.reference if self.agrees else self.pair).forward
         return Loss(forward, call.arrays, self.settings, dys or call.dys)
 
-    def right_gradient(self, call: _Call, i: int, dys: tuple | None = None) -> np.ndarray | None:
+    def right_gradient(self, call: Call, i: int, dys: tuple | None = None) -> np.ndarray | None:
         """The gradient of input i, for other dys if given: the reference's, or else measured (None if that is long)."""
         if not self.agrees:
             return self.loss(call, dys).gradient(i) if call.arrays[i].size <= ELEMENTS else None
@@ -172,12 +167,14 @@ class CaseCheck:
     def all_right(self) -> bool:
         return all(f.ok for f in self.findings)
 
-    def check_outputs(self, call: _Call, tolerance: float = EXACT) -> bool:
-        """The pair's outputs are the reference's: shape, dtype, values. False for another function altogether."""
-        if self.reference is None:
+    def check_outputs(self, call: Call, tolerance: float = EXACT, right: tuple | None = None) -> bool:
+        """The pair's outputs are the reference's, or `right`: shape, dtype, values. False for another function
+        altogether."""
+        if right is None and self.reference is None:
             return True
-        arrays = tuple(as_float(a, np.float64) for a in call.arrays)
-        right = as_tuple(self.reference.forward(*arrays, **self.settings)[0])
+        if right is None:
+            arrays = tuple(as_float(a, np.float64) for a in call.arrays)
+            right = as_tuple(self.reference.forward(*arrays, **self.settings)[0])
         floats = [a for a in call.arrays if array.is_float(a)]
         if len(call.ys) != len(right):
             self.stop("forward", f"returned {len(call.ys)} outputs instead of {len(right)}")
@@ -188,14 +185,15 @@ class CaseCheck:
             if y.shape != r.shape:
                 ok = self.add(subject, False, f"has shape {y.shape} instead of {r.shape}")
             elif floats and y.dtype != floats[0].dtype:
-                ok = self.add(subject, False, f"is {y.dtype} instead of {floats[0].dtype}")
+                hint = diagnose.dtype_hint(y.dtype)
+                ok = self.add(subject, False, f"is {y.dtype} instead of {floats[0].dtype}", hint=hint)
             else:
                 hint = lambda y=y, r=r: diagnose.difference_hint(y, np.asarray(r), self.float_inputs(call))  # noqa: E731
                 same = self.compare(subject, y, r, tolerance, noise=noise, hint=hint)
                 ok &= same or self.findings[-1].error <= TOLERANCE
         return ok
 
-    def check_left_alone(self, call: _Call, grads_before: list) -> None:
+    def check_left_alone(self, call: Call, grads_before: list) -> None:
         """Backward changed nothing in place, and its gradients are its caller's own."""
         changed = call.changed()
         self.add("arrays in place", not changed, f"backward changes {' and '.join(dict.fromkeys(changed))} in place")
@@ -210,12 +208,14 @@ class CaseCheck:
             problem = f"shares memory with {shared}, which adding to the gradient would change: return a copy"
             self.add(f"the memory of {name}'s gradient", shared is None, problem)
 
-    def check_kind(self, call: _Call, i: int) -> bool:
+    def check_kind(self, call: Call, i: int) -> bool:
         """A float input has a gradient of its shape and dtype, others None. False when there is nothing to measure."""
         x, g, name = call.arrays[i], call.grads[i], self.names[i]
         subject = f"the gradient of {name}"
         if not array.is_float(x):
             self.add(subject, g is None, f"should be None: {name} is {'None' if x is None else x.dtype}")
+            return False
+        if name in call.missing:
             return False
         if g is None:
             return self.add(subject, False, "is None, and a float input needs one")
@@ -224,10 +224,18 @@ class CaseCheck:
             hint = "" if right is None else diagnose.shape_hint(g, right)
             return self.add(subject, False, f"has shape {g.shape} instead of {x.shape}", hint=hint)
         if g.dtype != x.dtype:
-            return self.add(subject, False, f"is {g.dtype} instead of {x.dtype}")
+            hint = diagnose.dtype_hint(g.dtype)
+            return self.add(subject, False, f"is {g.dtype} instead of {x.dtype}", hint=hint)
         return True
 
-    def check_elements(self, call: _Call, i: int) -> bool:
+    def can_measure(self, call: Call, i: int) -> bool:
+        """False, with a finding, where the pair's own forward is to be measured and its output has nan in it."""
+        if self.agrees or not any(np.isnan(y).any() for y in call.ys):
+            return True
+        hint = "its forward is wrong, or not defined here: put that right first"
+        return self.add(f"the gradient of {self.names[i]}", False, "cannot be measured: the output is nan", hint=hint)
+
+    def check_elements(self, call: Call, i: int) -> bool:
         """The gradient of input i against finite differences, element by element; of a large one along directions.
 
         The reference tells the place of an error then; where there is none, random places may.
@@ -247,7 +255,7 @@ class CaseCheck:
             ok = self.compare(subject, got, right, noise=loss.noise(call.ys), places=lambda n, _: indices[n])
         return self.check_directions(call, i) and ok
 
-    def check_directions(self, call: _Call, i: int) -> bool:
+    def check_directions(self, call: Call, i: int) -> bool:
         """The gradient of input i against the slope along random directions."""
         x, g, ok, loss = call.arrays[i], call.grads[i], True, self.loss(call)
         noise = loss.noise(call.ys)
@@ -265,7 +273,7 @@ class CaseCheck:
             )
         return ok
 
-    def check_beside_reference(self, call: _Call, i: int) -> None:
+    def check_beside_reference(self, call: Call, i: int) -> None:
         """The gradient of input i against the reference's: every element, and to the last digits but a few.
 
         At a kink that is all there is to go by. Elsewhere the measuring has come first, and what this adds is the
@@ -277,7 +285,7 @@ class CaseCheck:
             f"the gradient of {self.names[i]}", got, right, EXACT, noise=noise, hint=lambda: self.hint(call, i, right)
         )
 
-    def check_layouts_of_dy(self, first: _Call) -> None:
+    def check_layouts_of_dy(self, first: Call) -> None:
         """dy may lie in memory in any order, and may be a broadcast view (as sum's backward returns): read-only, one
         number in the place of many."""
         other = self.forward(self.arrays)
@@ -289,11 +297,12 @@ class CaseCheck:
         self.backward(plain, [d.copy() for d in dys])
         self.compare_gradients(call, plain.grads, " for a dy that is a broadcast view", EXACT)
 
-    def compare_gradients(self, call: _Call, right: tuple, what: str, tolerance: float) -> None:
+    def compare_gradients(self, call: Call, right: tuple, what: str, tolerance: float) -> None:
         """Every gradient of a call against the same from elsewhere, where both have the shape of the input."""
         noise = 0.01 * _largest(call.dys)
         for name, x, g, r in zip(self.names, call.arrays, call.grads, right, strict=True):
-            if g is not None and r is not None and g.shape == r.shape == x.shape:
+            told = r is not None and not self.kink and np.isnan(r).any()  # that it is nan, where r was checked
+            if g is not None and r is not None and g.shape == r.shape == x.shape and not told:
                 self.compare(f"the gradient of {name}{what}", g, r, tolerance, noise=noise)
 
     def compare(
@@ -351,15 +360,15 @@ class CaseCheck:
 
     # Hints
 
-    def named(self, call: _Call) -> dict:
+    def named(self, call: Call) -> dict:
         """The arrays that a hint may speak of."""
         inputs = self.float_inputs(call)
         return inputs if call.many else {"dy": call.dys[0]} | inputs | {"the output": call.ys[0]}
 
-    def float_inputs(self, call: _Call) -> dict:
+    def float_inputs(self, call: Call) -> dict:
         return {n: a for n, a in zip(self.names, call.arrays, strict=True) if array.is_float(a)}
 
-    def hint(self, call: _Call, i: int, right) -> str:
+    def hint(self, call: Call, i: int, right) -> str:
         if self.kink:
             return f"there is no derivative to measure here, so the contract decides: {self.kink}"
         alone = self.forward(call.arrays)
@@ -377,7 +386,7 @@ class CaseCheck:
             call.grads[i], right, lambda: self.right_gradient(call, i, ones), self.named(call), others
         )
 
-    def second_call_hint(self, call: _Call, i: int) -> str:
+    def second_call_hint(self, call: Call, i: int) -> str:
         subject = f"the gradient of {self.names[i]}"
         is_second = call.arrays is not self.arrays
         if is_second and all(f.ok for f in self.findings if f.subject == subject):
@@ -388,7 +397,3 @@ class CaseCheck:
 def _largest(arrays) -> float:
     """The largest finite |number| of all arrays, 0 if there is none."""
     return max((float(np.max(np.abs(a), initial=0, where=np.isfinite(a))) for a in arrays), default=0.0)
-
-
-def _describe(x) -> str:
-    return f"a tuple of {len(x)}" if isinstance(x, tuple) else f"{type(x).__name__}"

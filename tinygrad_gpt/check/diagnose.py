@@ -40,8 +40,38 @@ def gradient_hint(got, expected, with_ones: Callable, named: dict, others: dict)
     return difference_hint(got, expected, named)
 
 
+def nan_hint(got, expected) -> str:
+    """A hint about numbers that are nan where they should be finite, or the other way round, or ""."""
+    if np.isnan(got).any() and np.isfinite(expected).all():
+        return (
+            f"{int(np.sum(np.isnan(got)))} of {got.size} elements are nan: 0 / 0, or inf - inf, as in a row that a "
+            "mask has made -inf all along?"
+        )
+    if np.isfinite(got).all() and not np.isfinite(expected).all():
+        return (
+            f"{int(np.sum(~np.isfinite(expected)))} of {got.size} elements have no finite value: the op's file says why"
+        )
+    return ""
+
+
+def dtype_hint(dtype) -> str:
+    """A hint about an array of this dtype, where the inputs have another."""
+    if dtype == np.float64:
+        return (
+            "numbers that NumPy makes are float64 and turn float32 arrays into float64: np.sqrt(64) of a Python "
+            "number, np.float64(...), np.arange(n) / n. Use math.sqrt(64), float(...), or dtype=x.dtype"
+        )
+    return (
+        "is a dtype written down somewhere? Results have the dtype of the inputs, x.dtype"
+        if dtype == np.float32
+        else ""
+    )
+
+
 def difference_hint(got, expected, named: dict) -> str:
     """A hint about any array that has the right shape and wrong numbers, or ""."""
+    if hint := nan_hint(got, expected):
+        return hint
     for look in (_factor, _transposed, _missing_factor, _missing_term):
         if hint := look(got, expected, named):
             return hint

@@ -1,6 +1,7 @@
 """What a check says: findings, and the report that holds them."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 from tinygrad_gpt.check import diagnose
 
@@ -13,7 +14,7 @@ TOLERANCE_32 = 1e-4  # to anything in float32, compared with float64
 class Finding:
     """The verdict on one thing in one case.
 
-    case, subject  what was checked: "odd sizes", "the gradient of weight"
+    case, subject  what was checked: "odd sizes", "the gradient of weight"; "" for all cases at once
     ok             the verdict
     problem        when not ok: what is wrong, in a line ("wrong numbers", "float64 instead of float32", ...)
     error          for numbers: the largest |got - right| / scale that was found (inf for nan); None for other checks
@@ -37,10 +38,11 @@ class Finding:
     hint: str = ""
 
     def __str__(self) -> str:
+        what = f"{self.case}: {self.subject}" if self.case else self.subject
         if self.ok:
             measured = "" if self.error is None else f", error {self.error:.1e}"
-            return f"{self.case}: {self.subject}: right{measured}"
-        lines = [f"{self.case}: {self.subject}: {self.problem}"]
+            return f"{what}: right{measured}"
+        lines = [f"{what}: {self.problem}"]
         if self.error is not None:
             where = "along a random direction" if self.index is None else f"at {diagnose.place(self.index)}"
             got, right = diagnose.readable(self.got), diagnose.readable(self.right)
@@ -77,7 +79,7 @@ class Report:
     @property
     def cases(self) -> int:
         """How many cases ran."""
-        return len({f.case for f in self.findings})
+        return len({f.case for f in self.findings if f.case})
 
     @property
     def worst_error(self) -> float:
@@ -101,11 +103,16 @@ class Report:
         by_subject: dict[str, list[Finding]] = {}
         for failure in self.failures:
             by_subject.setdefault(failure.subject, []).append(failure)
+        hints: set[str] = set()
         for failures in by_subject.values():  # the failure that tells most stands for all of its subject
-            lines.append(f"\n{max(failures, key=lambda f: (bool(f.hint), f.index is not None))}")
+            shown = max(failures, key=lambda f: (bool(f.hint), f.index is not None))
+            lines.append(f"\n{replace(shown, hint='the same') if shown.hint in hints else shown}")
+            hints |= {shown.hint} - {""}
             cases = len({f.case for f in failures})
             if cases > 1:
                 lines.append(f"  and in {cases - 1} more case{'s' * (cases > 2)}")
+        for reason, count in Counter(reason for _, reason in self.skipped).items():
+            lines.append(f"\nnot checked: {count} case{'s' * (count > 1)}, for this reason: {reason}")
         return "\n".join(lines)
 
 

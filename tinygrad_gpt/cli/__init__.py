@@ -7,7 +7,7 @@
     finetuning.py  finetune, classify
     runs.py        runs, compare
     doctor.py      doctor
-    inspecting.py  gradcheck, info
+    inspecting.py  gradcheck, op, info
     bench.py       bench
     options.py     options that several commands share, and an option for every setting
     tables.py      tables, drawn or plain
@@ -76,6 +76,7 @@ app.command()(runs.runs)
 app.command()(runs.compare)
 app.command()(doctor.doctor)
 app.command()(inspecting.gradcheck)
+app.command()(inspecting.op)
 app.command()(inspecting.info)
 app.command()(bench.bench)
 

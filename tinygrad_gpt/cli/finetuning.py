@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tinygrad_gpt.cli.options import INTERRUPTED, DeviceName, Force, HelpAll, PairFiles, TokenizerPath, with_settings
-from tinygrad_gpt.cli.shared import check_and_install, download_progress, resume_command
+from tinygrad_gpt.cli.shared import check_and_install, download_progress, no_folder_left, resume_command
 from tinygrad_gpt.errors import UserError, command, in_short
 from tinygrad_gpt.tasks.classification import ClassificationConfig
 from tinygrad_gpt.train.config import TrainConfig
@@ -80,10 +80,10 @@ def finetune(
         asked = {"TASK": data, "--from": from_, "--lm-weight": lm_weight, "--seeds": seeds, "--out": out}
         _check_resumed(path, written, asked | {"--tokenizer": tokenizer})
         user_ops.check_same_pairs(written["own_pairs"], pairs)
-        check_and_install(pairs, force, reporter)
+        reporter = check_and_install(pairs, force, reporter)
     else:
         texts, source, own = _read(data, from_, tokenizer, progress)
-        check_and_install(pairs, force, reporter)
+        reporter = check_and_install(pairs, force, reporter)
         first = given.get("seed", TrainConfig.seed)
         all_seeds = list(range(first, first + (seeds or 1)))
         path = finetune.start(texts, source, own, given, lm_weight or [0.0, 0.5], all_seeds, out, pairs)
@@ -94,7 +94,8 @@ def finetune(
         f"{corpus['train_texts']:,} texts of {corpus['name']} in {len(written['task']['classes'])} classes "
         f"({corpus['dev_texts']:,} to test on)"
     )
-    finished = finetune.train(path, reporter, given, pairs, progress)
+    with no_folder_left(path, resume is not None):
+        finished = finetune.train(path, reporter, given, pairs, progress)
     results = finetune.summary(path)
     if results["runs"]:
         _print_results(results)

@@ -1,8 +1,10 @@
-"""`tinygrad-gpt gradcheck` and `tinygrad-gpt info`."""
+"""`tinygrad-gpt gradcheck`, `tinygrad-gpt op` and `tinygrad-gpt info`."""
 
+import inspect
 import os
 import platform
 import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +12,11 @@ import numpy as np
 import typer
 
 from tinygrad_gpt import devices
-from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.cli.options import DeviceName, PairFiles
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.files.storage import cache_folder, data_folder
-from tinygrad_gpt.kernels import compiling, registry
+from tinygrad_gpt.kernels import catalogue, compiling, registry
+from tinygrad_gpt.kernels.contract import contract, file_of
 from tinygrad_gpt.train.reporter import COMPILING
 from tinygrad_gpt.train.run import installed
 from tinygrad_gpt.train.user_ops import load_pairs
@@ -38,20 +40,19 @@ def gradcheck(
     pairs = load_pairs(with_ or [])
     names = ops or ([] if pairs else registry.op_names())
     for name in names:
-        if name not in registry.op_names():
-            raise UserError(f"there is no op {shown(name)}; the ops are {', '.join(registry.op_names())}")
+        _check_is_op(name)
     console = Console(highlight=False)
     table = Table("op", "version", "cases", "worst error", "verdict")
     failed = []
     where = devices.device(device)
     versions = [v for name in names for v in registry.versions(name, where.kind) if v.name not in registry.ROUNDING]
-    todo = [(v.op, v.name, OnDevice(v, where)) for v in versions]
-    todo += [(pair.op, pair.file.name, pair) for pair in pairs]
+    todo = [(v.op, v.name, OnDevice(v, where), None) for v in versions]
+    todo += [(pair.op, pair.file.name, pair, pair.cases) for pair in pairs]
     with console.status("checking ...") as status:
-        for op, version, pair in todo:
+        for op, version, pair, cases in todo:
             status.update(escape(f"checking {op}[{version}] ..."))
             with np.errstate(all="ignore"):  # a wrong pair may divide by zero
-                report = check_op(op, pair)
+                report = check_op(op, pair, cases)
             verdict = "[green]right" if report.ok else "[bold red]WRONG" if report.findings else "[red]not checked"
             table.add_row(op, escape(version), str(report.cases), f"{report.worst_error:.1e}", verdict)
             if not report.ok:
@@ -60,6 +61,72 @@ def gradcheck(
     for report in failed:
         console.print(f"\n{report}", markup=False, highlight=False)
     return 1 if failed else 0
+
+
+def op(
+    name: Annotated[str | None, typer.Argument(metavar="[OP]", help="an op", show_default="lists all")] = None,
+):
+    """Show an op: what a pair for it takes and returns, its derivation, and its versions on this machine.
+
+    Without a name, list the ops.
+    """
+    if name is None:
+        _list_ops()
+        return
+    _check_is_op(name)
+    module, takes = registry.reference(name), catalogue.takes(name)
+    forward, backward = contract(module).split("; ")
+    print(f"{name}: what a pair for it takes and returns\n\n  {forward}\n  {backward}\n")
+    settings = [key if x is inspect.Parameter.empty else f"{key}={x!r}" for key, x in takes.settings.items()]
+    rows = {
+        "arrays": ", ".join(takes.arrays) or f"any number of {takes.many}",
+        "settings": ", ".join(settings) or "none",
+    }
+    if parts := registry.parts(name):
+        rows["made of"] = f"{', '.join(parts)}: where you choose a pair for one of them, they run instead"
+    if whole := [op for op in registry.op_names() if name in registry.parts(op)]:
+        rows["part of"] = f"{', '.join(whole)}: where you choose a pair for {name}, it runs inside too"
+    rows["file"] = file_of(module)
+    for what, text in rows.items():
+        print(f"  {what:<9} {text}")
+    print(f"\n{inspect.getdoc(module)}\n")
+    for device in devices.usable():
+        with compiling.watched_by(lambda: print(COMPILING)):
+            versions = _versions_of(name, device)
+        print(f"versions, on float32 arrays on {device.title}:")
+        for version, why in versions:
+            print(f"  {version}: {why}")
+    print(f"\ncheck a pair of yours: {command('tinygrad-gpt', 'gradcheck', '--with', f'my_{name}.py')}")
+
+
+def _list_ops() -> None:
+    """The ops, each with what it is in a line: a table in a terminal, plain lines for a pipe."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    ops = {op: _first_sentence(registry.reference(op)) for op in registry.op_names()}
+    if not sys.stdout.isatty():
+        width = max(map(len, ops))
+        for op, says in ops.items():
+            print(f"{op:<{width}}  {says}")
+        return
+    table = Table("op", "what it is", box=None)
+    for op, says in ops.items():
+        table.add_row(op, escape(says))
+    Console(highlight=False).print(table)
+    print("\n`tinygrad-gpt op NAME` shows the contract of one, its derivation and its versions")
+
+
+def _first_sentence(module) -> str:
+    """The first sentence of a docstring, without the sources in brackets."""
+    text = re.sub(r"\s*\([^()]*\)", "", " ".join(inspect.getdoc(module).partition("\n\n")[0].split()))
+    return text.partition(". ")[0].rstrip(".")
+
+
+def _check_is_op(name: str) -> None:
+    if name not in registry.op_names():
+        raise UserError(catalogue.no_such_op(name))
 
 
 def info():
@@ -110,15 +177,20 @@ def facts(*packages: str) -> dict[str, str]:
 
 def versions_on(device):
     """(op, version that runs on a typical float32 input on the device, why those before it do not) for every op."""
-    from tinygrad_gpt.cases import cases
-
     for op in registry.op_names():
-        case = cases(op)[0]
-        arrays = [a.astype(np.float32) if getattr(a, "dtype", None) == np.float64 else a for a in case.arrays]
-        arrays = [device.move_here(a) if isinstance(a, np.ndarray) else a for a in arrays]
-        _, rows = registry.explained(op, *arrays, **case.settings)
+        rows = _versions_of(op, device)
         runs = next(name for name, why in rows if why == "runs")
         yield op, runs, "; ".join(f"{name}: {why}" for name, why in rows if why not in ("runs", "not needed"))
+
+
+def _versions_of(op: str, device) -> list[tuple[str, str]]:
+    """(version, "runs" or why it does not) of an op, on a typical float32 input on the device."""
+    from tinygrad_gpt.cases import cases
+
+    case = cases(op)[0]
+    arrays = [a.astype(np.float32) if getattr(a, "dtype", None) == np.float64 else a for a in case.arrays]
+    arrays = [device.move_here(a) if isinstance(a, np.ndarray) else a for a in arrays]
+    return registry.explained(op, *arrays, **case.settings)[1]
 
 
 def _processor() -> str:

@@ -16,7 +16,7 @@ import typer
 
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.devices import NAMES
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.errors import UserError, did_you_mean
 from tinygrad_gpt.settings import option_name
 
 INTERRUPTED = 130  # exit status after Ctrl-C, as a shell reports SIGINT
@@ -24,7 +24,8 @@ INTERRUPTED = 130  # exit status after Ctrl-C, as a shell reports SIGINT
 
 def check_device_name(name: str) -> str:
     if name not in NAMES:
-        raise UserError(f"--device should be one of {', '.join(NAMES)}, not {shown(name)}")
+        near = did_you_mean(name, NAMES)
+        raise UserError(f"--device should be one of {', '.join(NAMES)}, not {shown(name)}{near}")
     return name
 
 
@@ -58,7 +59,9 @@ PairFiles = Annotated[
         show_default=False,
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="train even with a pair whose gradient is wrong", hidden=True)]
+Force = Annotated[
+    bool, typer.Option("--force", help="train even with a pair that is wrong, or that never runs", hidden=True)
+]
 
 
 def _show_all_options(context: typer.Context, asked: bool) -> None:

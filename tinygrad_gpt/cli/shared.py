@@ -1,6 +1,8 @@
 """Shared by several commands: checking the user's own pairs, reporting downloads and threads, a run's sample, how to
 resume."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tinygrad_gpt.errors import UserError, command
@@ -8,8 +10,9 @@ from tinygrad_gpt.files.storage import replacing
 from tinygrad_gpt.progress import Progress
 
 
-def check_and_install(pairs, force: bool, reporter) -> None:
-    """Check each of the user's own pairs, then use them. Raises UserError for a wrong one, unless `force`."""
+def check_and_install(pairs, force: bool, reporter):
+    """Check each of the user's own pairs, then use them. Returns a reporter that also says how often they run. Raises
+    UserError for a wrong one, unless `force`."""
     import numpy as np
 
     from tinygrad_gpt.check import check_op
@@ -17,16 +20,31 @@ def check_and_install(pairs, force: bool, reporter) -> None:
 
     for pair in pairs:
         with np.errstate(all="ignore"):  # a wrong pair may divide by zero
-            report = check_op(pair.op, pair)
+            report = check_op(pair.op, pair, pair.cases)
         if report.ok:
             right = f"{report.cases} cases, worst error {report.worst_error:.1e}"
-            reporter.note(f"{pair.file} is right for {pair.op}: {right}")
+            what = "is a new op" if pair.is_new else "is right for"
+            reporter.note(f"{pair.file} {what} {pair.op}: {right}")
             continue
         reporter.note(str(report))
         if not force:
             raise UserError(f"{pair.file} is wrong for {pair.op} (see above): correct it, or force it with --force")
         reporter.note(f"training with {pair.file} anyway, as --force says")
     user_ops.install(pairs)
+    return user_ops.FirstStep(reporter, pairs, force) if pairs else reporter
+
+
+@contextmanager
+def no_folder_left(path: Path, resumed: bool) -> Iterator[None]:
+    """Delete the folder of a run whose first step shows that a pair never runs, unless it has been there before."""
+    from tinygrad_gpt.train import run_folder, user_ops
+
+    try:
+        yield
+    except user_ops.NeverRanError:
+        if not resumed:
+            run_folder.discard(path)
+        raise
 
 
 def report_rounding(trainer, reporter) -> None:

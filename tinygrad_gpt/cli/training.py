@@ -9,6 +9,7 @@ from tinygrad_gpt.cli.options import INTERRUPTED, Force, HelpAll, PairFiles, wit
 from tinygrad_gpt.cli.shared import (
     check_and_install,
     download_progress,
+    no_folder_left,
     report_rounding,
     report_threads,
     resume_command,
@@ -98,7 +99,7 @@ def train(
     pairs = user_ops.load_pairs(with_ or [])
     if resume:
         user_ops.check_same_pairs(RunFolder(resume).read_config()["own_pairs"], pairs)
-    check_and_install(pairs, force, reporter)
+    reporter = check_and_install(pairs, force, reporter)
     if resume:
         run = text_run.resume(resume, preset, given, pairs, download_progress(reporter), reporter.note)
         if run.trainer.step == run.trainer.config.steps:
@@ -109,7 +110,9 @@ def train(
     report_rounding(run.trainer, reporter)
     report_threads(run.trainer, reporter)
     path = run.folder.path
-    if not run.train(reporter):
+    with no_folder_left(path, resume is not None):
+        finished = run.train(reporter)
+    if not finished:
         again = resume_command("train", path, with_)
         reporter.note(f"stopped and saved at step {run.trainer.step}; continue with: {again}")
         return INTERRUPTED

@@ -26,7 +26,7 @@ import numpy as np
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.data.corpora import TRAIN_SHARE, find_file
 from tinygrad_gpt.data.text_files import read_text
-from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.errors import UserError, did_you_mean, in_short
 from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.progress import Progress
 
@@ -93,7 +93,8 @@ def open_task(name_or_path: str | Path, *, progress: Progress | None = None) -> 
         return _task(name, *(_rows(_part(path, part), _own_row) for part in ("train", "dev")), path)
     if not path.is_file():
         raise UserError(
-            f"there is no task, file or folder {in_short(name)!r}: expected cola, or a path of texts with labels"
+            f"there is no task, file or folder {in_short(name)!r}{did_you_mean(name, ['cola'])}: "
+            "expected cola, or a path of texts with labels"
         )
     if path.suffix.lower() not in ENDINGS:
         raise UserError(f"{path} should be a file of texts and labels with a name that ends in {' or '.join(ENDINGS)}")

@@ -19,7 +19,6 @@ since their end is unlike their beginning (names are sorted by frequency). Their
 SHA-256, a shuffle that is the same everywhere, and the split is between two lines.
 """
 
-import difflib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from pathlib import Path
 from tinygrad_gpt.data.download import DownloadError, download, sha256_of
 from tinygrad_gpt.data.python_docs import python_docs
 from tinygrad_gpt.data.text_files import CHUNK_CHARS, read_all, read_gzip, read_text, section, text_files
-from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.errors import UserError, did_you_mean, in_short
 from tinygrad_gpt.files.storage import DATA_VARIABLE, cache_folder, data_folder, reason, user_path
 from tinygrad_gpt.progress import Progress
 
@@ -157,10 +156,8 @@ def open_corpus(name_or_path: str | Path, *, progress: Progress | None = None) -
         return Corpus(name, lambda: read_all(paths))
     if path.exists():
         raise UserError(f"{path} is neither a file nor a folder, and a corpus is read twice: save the text to a file")
-    close = difflib.get_close_matches(name, CORPORA, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
     raise UserError(
-        f"there is no corpus, file or folder {in_short(name)!r}: {hint}"
+        f"there is no corpus, file or folder {in_short(name)!r}{did_you_mean(name, CORPORA)}: "
         f"expected {', '.join(CORPORA)}, or the path of a text file or of a folder of them"
     )
 

@@ -13,6 +13,8 @@ What an op computes, why its gradient is what it is, and what it raises stands i
     layers.py       what layers compute: linear, norms, softmax, dropout, attention
     composed_layers.py  the same, composed of other functions: PyTorch's attention, by its arguments
     losses.py       losses
+    fused.py        ops that do the work of several, and the several in their place
+    own_ops.py      a function of an op of one's own
     axis_names.py   what the functions call an axis
 
 Letters in shapes: B batch, T time, C channels, H heads, D head size, V vocabulary.

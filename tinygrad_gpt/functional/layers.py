@@ -1,5 +1,4 @@
-"""What layers compute. An op made of two, gelu_linear or add_layer_norm, gives way to them where the user registered
-or forced a version of either."""
+"""What layers compute."""
 
 import math
 
@@ -7,8 +6,7 @@ from tinygrad_gpt import arguments
 from tinygrad_gpt.arguments import flag, number
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.functional.axis_names import says_axis
-from tinygrad_gpt.functional.elementwise import add, gelu
-from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.functional.fused import fused, fused_attention_weights
 from tinygrad_gpt.operands import operand
 from tinygrad_gpt.ops import attention as attention_op
 from tinygrad_gpt.random_stream import next_seed
@@ -22,14 +20,12 @@ def matmul(a, b) -> Tensor:
 
 def linear(x, weight, bias=None) -> Tensor:
     """x (..., C_in) times weight (C_out, C_in) transposed, plus bias (C_out,) -> (..., C_out)."""
-    return apply("linear", operand("linear", x), weight, bias)
+    return fused("linear", operand("linear", x), weight, bias)
 
 
 def gelu_linear(x, weight, bias=None, approximate: str = "tanh") -> Tensor:
     """linear(gelu(x), weight, bias), as one op that does not keep gelu(x) for backward."""
-    if registry.user_chose_a_part("gelu_linear"):
-        return linear(gelu(x, approximate), weight, bias)
-    return apply("gelu_linear", operand("gelu_linear", x), weight, bias, approximate=approximate)
+    return fused("gelu_linear", operand("gelu_linear", x), weight, bias, approximate=approximate)
 
 
 def embedding(ids, weight) -> Tensor:
@@ -44,11 +40,8 @@ def layer_norm(x, weight, bias=None, eps: float = 1e-5) -> Tensor:
 
 def add_layer_norm(x, residual, weight, bias=None, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
     """(s, layer_norm(s, weight, bias, eps)) with s = x + residual, as one op."""
-    if registry.user_chose_a_part("add_layer_norm"):
-        s = add(x, residual)
-        return s, layer_norm(s, weight, bias, eps)
     x, residual = operand("add_layer_norm", x), operand("add_layer_norm", residual)
-    return apply("add_layer_norm", x, residual, weight, bias, eps=number("add_layer_norm", "eps", eps, low=0))
+    return fused("add_layer_norm", x, residual, weight, bias, eps=number("add_layer_norm", "eps", eps, low=0))
 
 
 @says_axis
@@ -85,8 +78,8 @@ def attention(
     dropout = number("attention", "dropout", dropout)
     causal, scale = flag("attention", "causal", causal), number("attention", "scale", scale, or_none=True)
     if not flag("attention", "training", training) or dropout == 0:
-        return apply("attention", q, k, v, mask, causal=causal, scale=scale)
-    return apply("attention", q, k, v, mask, causal=causal, scale=scale, dropout=dropout, seed=next_seed())
+        return fused("attention", q, k, v, mask, causal=causal, scale=scale)
+    return fused("attention", q, k, v, mask, causal=causal, scale=scale, dropout=dropout, seed=next_seed())
 
 
 def attention_weights(q, k, mask=None, causal: bool = False, scale: float | None = None) -> Tensor:
@@ -100,4 +93,4 @@ def attention_weights(q, k, mask=None, causal: bool = False, scale: float | None
         raise TypeError(f"{me}: expected Tensors or arrays, got None as {'k' if k is None else 'q'}")
     causal, scale = flag(me, "causal", causal), number(me, "scale", scale, or_none=True)
     attention_op.check(q, k, k, mask, causal=causal, scale=scale)
-    return Tensor(attention_op.weights(q, k, mask, causal, 1 / math.sqrt(q.shape[-1]) if scale is None else scale))
+    return fused_attention_weights(q, k, mask, causal, 1 / math.sqrt(q.shape[-1]) if scale is None else scale)

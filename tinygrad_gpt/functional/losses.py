@@ -6,6 +6,7 @@ from tinygrad_gpt.arguments import flag, integer, number, shown
 from tinygrad_gpt.array import if_on_cpu
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.functional.elementwise import abs, add, div, exp, log, mul, neg, softplus, sub, where
+from tinygrad_gpt.functional.fused import fused
 from tinygrad_gpt.functional.picking import gather
 from tinygrad_gpt.functional.shapes import getitem, reshape
 from tinygrad_gpt.operands import TensorLike, operand, pair, plain
@@ -26,7 +27,7 @@ def cross_entropy(
         "label_smoothing": number("cross_entropy", "label_smoothing", label_smoothing),
         "reduction": reduction,
     }
-    return apply("cross_entropy", operand("cross_entropy", logits), targets, **settings)
+    return fused("cross_entropy", operand("cross_entropy", logits), targets, **settings)
 
 
 def mse_loss(input: TensorLike, target: TensorLike, *, reduction: str = "mean") -> Tensor:

@@ -3,6 +3,8 @@
     numba/        kernels for the CPU
     cuda/         kernels for an NVIDIA GPU
     registry.py   the versions of each op, and the one place that chooses between them
+    catalogue.py  which ops there are, the user's own among them
+    contract.py   an op's contract in words, and what in a pair does not keep it
     recording.py  a training step that a GPU records once and then repeats
     compiling.py  a line of output while kernels are compiled
 

@@ -13,6 +13,8 @@ The first whose `why_not(*arrays, **settings)` returns None runs. Modules load o
 is quick, and a machine without Numba or a GPU never notices. A version that rounds computes a function near the op's.
 Finite differences cannot measure its derivative, so it has tolerances and tests of its own.
 
+An op of the user's own, which has no file in ops/, is `define`d: the pair that it is made with is its reference.
+
 Besides the ops there are routines, which work outside the tape and may write in place (the AdamW update, the sum of
 squares of a gradient). Their files hold one function `run` instead of a pair; `registry.run` chooses and calls it.
 """
@@ -20,8 +22,8 @@ squares of a gradient). Their files hold one function `run` instead of a pair; `
 import contextlib
 import importlib
 import importlib.util
-import pkgutil
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -29,16 +31,17 @@ from functools import cache, partial
 
 import numpy as np
 
-from tinygrad_gpt import ops
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.array import as_array, is_array, place
+from tinygrad_gpt.errors import did_you_mean
+from tinygrad_gpt.kernels import catalogue
+from tinygrad_gpt.kernels.catalogue import PACKAGE, ROUTINES, all_ops, op_names, parts, reference  # noqa: F401
+from tinygrad_gpt.kernels.contract import disagreements, where_it_stands
 from tinygrad_gpt.precision import matmul_precision
 
-PACKAGE = __name__.split(".")[0]
 FOLDERS = {"cpu": "numba", "cuda": "cuda"}  # where arrays lie -> folder of their kernels, and the version's name
 LIBRARIES = {"numba": "numba", "cuda": "cupy"}  # what each folder's kernels take
 ROUNDING = ("bfloat16", "tf32")  # names of versions that round
-ROUTINES = ("adamw", "sum_squares")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,24 +62,32 @@ class Version:
         return f"{self.op}[{self.name}]"
 
 
-_registered: dict[str, list[Version]] = {}  # op -> users' versions, latest first
+_own_references: dict[str, Version] = {}  # op of the user's own -> the pair that it was made with
+_registered: dict[str, list[Version]] = {}  # op -> users' versions, latest first; no empty lists
+_counted: Counter | None = None  # versions that `choose` chose, while somebody counts
 # The open `using` blocks of this thread, outermost first: op (or "*") -> version name
 _forced: ContextVar[tuple[dict[str, str], ...]] = ContextVar("forced", default=())
 
 
-@cache
-def op_names() -> tuple[str, ...]:
-    """All ops: the files of `tinygrad_gpt/ops`, less routines and names that begin with an underscore."""
-    names = (m.name for m in pkgutil.iter_modules(ops.__path__))
-    return tuple(sorted(n for n in names if not n.startswith("_") and n not in ROUTINES))
+def define(op: str, forward: Callable, backward: Callable, cases=None) -> None:
+    """Make an op of the user's own, with this pair as its reference; or make it again, and drop what was registered for
+    the one before. Raises what `catalogue.add_own` raises."""
+    catalogue.add_own(op, catalogue.OwnOp(forward, backward, cases))
+    _own_references[op] = Version(op, "reference", forward, backward, _always)
+    _registered.pop(op, None)
 
 
-@cache
-def reference(op: str):
-    """The module ops/NAME.py: `forward`, `backward`, and `check` where the op has rules about its inputs."""
-    if op not in op_names() + ROUTINES:
-        raise ValueError(f"there is no op {op!r}; the ops are {', '.join(op_names())}")
-    return importlib.import_module(f"{PACKAGE}.ops.{op}")
+def undefine(op: str) -> None:
+    """Forget an op of the user's own."""
+    catalogue.remove_own(op)
+    del _own_references[op]
+    _registered.pop(op, None)
+
+
+def _loaded(op: str, where: str) -> tuple[tuple[Version, ...], tuple[tuple[str, str], ...]]:
+    """The versions of `op` that nobody registered, best first, and (name, reason) of those that don't load."""
+    own = _own_references.get(op)
+    return ((own,), ()) if own else _shipped(op, where)
 
 
 @cache
@@ -143,8 +154,12 @@ def no_kernels(where: str) -> str | None:
     return reason
 
 
-@cache
 def _reference_version(op: str) -> Version:
+    return _own_references.get(op) or _textbook_version(op)
+
+
+@cache
+def _textbook_version(op: str) -> Version:
     return _version(op, "reference", reference(op), _always)
 
 
@@ -177,7 +192,7 @@ def _always(*arrays, **settings) -> None:
 def versions(op: str, where: str = "cpu") -> tuple[Version, ...]:
     """All versions of `op` for arrays of this place ("cpu", "cuda") that this machine can load, best first."""
     own = _registered.get(op)
-    return (*own, *_shipped(op, where)[0]) if own else _shipped(op, where)[0]
+    return (*own, *_loaded(op, where)[0]) if own else _loaded(op, where)[0]
 
 
 def _where(arrays: tuple) -> str:
@@ -196,12 +211,18 @@ def _where(arrays: tuple) -> str:
 def register(op: str, forward: Callable, backward: Callable, *, name: str = "yours", why_not: Callable = _always):
     """Run your own pair wherever `op` is used, ahead of the package's versions. Returns the Version.
 
-    Check the pair first, with `tinygrad_gpt.check.check_op`. Undo it with `unregister(version)`.
+    Check the pair first, with `tinygrad_gpt.check.check_op`. Undo it with `unregister(version)`. Raises ValueError for
+    a name that no op has, and TypeError for functions that the op cannot call. (A pair that has a `why_not` may lack
+    settings that it declines.)
     """
-    reference(op)  # raises for an unknown name
-    version = Version(op, name, forward, backward, why_not)
-    _registered.setdefault(op, []).insert(0, version)
-    return version
+    if op not in all_ops():
+        raise ValueError(f"{catalogue.no_such_op(op)}. A new one is made with op(name, forward, backward)")
+    pair, known = Version(op, name, forward, backward, why_not), reference(op)
+    wrong = disagreements(known, pair)
+    if wrong and why_not is _always:
+        raise TypeError(f"register: {'; '.join(wrong)}; {where_it_stands(op, known)}")
+    _registered.setdefault(op, []).insert(0, pair)
+    return pair
 
 
 def unregister(version: Version) -> None:
@@ -209,6 +230,8 @@ def unregister(version: Version) -> None:
     if not isinstance(version, Version) or version not in _registered.get(version.op, ()):
         raise ValueError(f"unregister: expected what register() returned, and once, got {shown(version)}")
     _registered[version.op].remove(version)
+    if not _registered[version.op]:
+        del _registered[version.op]
 
 
 @contextlib.contextmanager
@@ -222,15 +245,18 @@ def using(everywhere: str | None = None, /, **per_op: str) -> Iterator[None]:
     op has is a ValueError.
     """
     known = {"reference", *LIBRARIES}
-    if everywhere is not None and everywhere not in known | {v.name for vs in _registered.values() for v in vs}:
-        raise ValueError(f"using: expected a version's name ({', '.join(sorted(known))}), got {everywhere!r}")
+    own = {v.name for vs in _registered.values() for v in vs}
+    if everywhere is not None and everywhere not in known | own:
+        near = did_you_mean(everywhere, known | own)
+        raise ValueError(f"using: expected a version's name ({', '.join(sorted(known))}), got {everywhere!r}{near}")
     for op, name in per_op.items():
         names = [v.name for v in versions(op)]
         if _has_file(op, "cuda"):
             names += [*_folder("cuda").PRECISIONS.get(op, ()), "cuda"]
         names = dict.fromkeys(names)
         if name not in names:
-            raise ValueError(f"using: {op} has the versions {', '.join(names)}, not {name!r}")
+            near = did_you_mean(name, names)
+            raise ValueError(f"using: {op} has the versions {', '.join(names)}, not {name!r}{near}")
     before = _forced.set((*_forced.get(), ({"*": everywhere} if everywhere else {}) | per_op))
     try:
         yield
@@ -245,8 +271,23 @@ def user_chose(op: str) -> bool:
 
 
 def user_chose_a_part(op: str) -> bool:
-    """Whether the user chose a version of an op whose work `op` does (its PARTS). Then the parts run instead."""
-    return any(user_chose(part) for part in reference(op).PARTS)
+    """Whether the user chose a version of an op whose work `op` does (its PARTS), or of a part of a part, and none of
+    `op` itself. Then the parts run instead."""
+    if not _registered and not _forced.get():
+        return False
+    return not user_chose(op) and any(user_chose(part) or user_chose_a_part(part) for part in parts(op))
+
+
+@contextlib.contextmanager
+def counting() -> Iterator[Counter]:
+    """Inside the block, count how often each version runs forward. (Those of all threads; a block inside another takes
+    over.)"""
+    global _counted
+    before, _counted = _counted, Counter()
+    try:
+        yield _counted
+    finally:
+        _counted = before
 
 
 def _candidates(op: str, where: str) -> tuple[Version, ...]:
@@ -267,6 +308,8 @@ def choose(op: str, arrays: tuple, settings: dict) -> Version:
         check(*arrays, **settings)
     for version in _candidates(op, _where(arrays)):
         if version.why_not(*arrays, **settings) is None:
+            if _counted is not None:
+                _counted[version] += 1
             return version
     raise AssertionError(f"the reference of {op} takes everything")
 
@@ -295,7 +338,7 @@ def explained(op: str, *inputs, **settings) -> tuple[str, list[tuple[str, str]]]
     chosen = choose(op, arrays, settings)
     given = ", ".join(f"{a.dtype}{tuple(a.shape)}" if hasattr(a, "dtype") else repr(a) for a in arrays)
     where = _where(arrays)
-    rows = list(_shipped(op, where)[1])
+    rows = list(_loaded(op, where)[1])
     candidates = _candidates(op, where)
     for version in versions(op, where):
         if version is chosen:

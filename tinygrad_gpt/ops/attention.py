@@ -41,6 +41,12 @@ from tinygrad_gpt.array import Array
 from tinygrad_gpt.ops._shapes import check_floats, sum_to_shape
 from tinygrad_gpt.random_stream import keep_mask
 
+PARTS = (
+    "matmul",
+    "softmax",
+    "dropout",
+)  # the ops whose work it does: where a user chose a version of one, they run instead
+
 
 class Saved(NamedTuple):
     q: Array  # (B, H, Tq, D)
@@ -97,7 +103,7 @@ def weights(q: Array, k: Array, mask: Array | None, causal: bool, scale: float) 
     elif mask is not None:
         s = s + mask
     if causal:
-        s = np.where(_causal_mask(s), s, -np.inf)
+        s = np.where(causal_mask(s), s, -np.inf)
     return _softmax_of_any_row(s)
 
 
@@ -118,7 +124,7 @@ def backward(dy, saved):
     return dq, dk, dv, dmask
 
 
-def _causal_mask(s: Array) -> Array:
+def causal_mask(s: Array) -> Array:
     """(Tq, Tk), True where query i may see key j: j <= i + Tk - Tq."""
     tq, tk = s.shape[-2:]
     i = np.arange(tq, like=s).reshape(tq, 1)

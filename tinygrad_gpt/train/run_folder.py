@@ -86,6 +86,12 @@ class RunFolder:
                 file.unlink()
 
 
+def discard(path: Path) -> None:
+    """Delete the new folder of a run, or of a fine-tuning, in which nothing has been saved yet."""
+    if not any(path.rglob("checkpoint.safetensors")):
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def is_new(folder: Path) -> bool:
     """Whether this is an empty folder, or does not exist."""
     return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))

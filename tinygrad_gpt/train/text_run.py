@@ -16,7 +16,7 @@ from tinygrad_gpt.data import (
     open_corpus,
     prepare_tokens,
 )
-from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.errors import UserError, did_you_mean, in_short
 from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.tasks.next_token import NextToken
@@ -130,7 +130,8 @@ def _make_tokenizer(settings: Settings, corpus: Corpus, source: TrainedModel | N
         tokenizer = load_tokenizer(kind)
     else:
         raise UserError(
-            f"there is no tokenizer {in_short(kind)!r}: expected char, bpe, gpt1, own, or the path of a saved one"
+            f"there is no tokenizer {in_short(kind)!r}{did_you_mean(kind, ('char', 'bpe', 'gpt1', 'own'))}: "
+            "expected char, bpe, gpt1, own, or the path of a saved one"
         )
     if source is not None:
         source.check_fits(tokenizer)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_gpt.arguments import shown
-from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.errors import UserError, did_you_mean, in_short
 from tinygrad_gpt.models.gpt import GPTConfig, count_parameters
 from tinygrad_gpt.settings import kept_settings, made_from, option_name
 from tinygrad_gpt.tasks.next_token import NextTokenConfig
@@ -65,10 +65,12 @@ def resolve(
     given = given or {}
     name = preset or (DEFAULT_FROM if source else DEFAULT)
     if name not in PRESETS:
-        raise UserError(f"there is no preset {shown(name)}; the presets are {', '.join(PRESETS)}")
+        near = did_you_mean(name, PRESETS)
+        raise UserError(f"there is no preset {shown(name)}{near}; the presets are {', '.join(PRESETS)}")
     unknown = sorted(set(given) - set(SETTINGS))
     if unknown:
-        raise UserError(f"there is no setting {shown(unknown[0])}; the settings are {', '.join(SETTINGS)}")
+        near = did_you_mean(unknown[0], SETTINGS)
+        raise UserError(f"there is no setting {shown(unknown[0])}{near}; the settings are {', '.join(SETTINGS)}")
     train = dict(PRESETS[name].train)
     if source is not None:
         given = _window_for_block_size(given)

@@ -2,27 +2,46 @@
 
 The file defines `forward` and `backward` as the contract in tinygrad_gpt/ops/__init__.py says, and `why_not` if they
 cannot take some inputs (see kernels/registry.py). Its variable OP names their op; without it, the file's name does,
-without "my_".
+without "my_". A name that no op has makes a new one, if the file says on what to check it: CASES or SHAPES, as
+cases/given.py takes them. A model reaches it by `tinygrad_gpt.op(name)`.
+
+A pair that is right may still never run: the model has no such op. So the first step is counted.
 """
 
+import functools
 import hashlib
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from tinygrad_gpt.arguments import shown
-from tinygrad_gpt.errors import UserError, command
+from tinygrad_gpt.errors import UserError, command, did_you_mean
 from tinygrad_gpt.files.storage import read_file
-from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.kernels import catalogue, registry
 
 _LARGEST = 16 << 20  # bytes of a Python file
 
 
+@dataclass
+class Runs:
+    """How often a pair ran, and what its `why_not` said last."""
+
+    forward: int = 0
+    backward: int = 0
+    declined: str | None = None
+
+
 @dataclass(frozen=True)
 class UserPair:
-    """A user's pair for one op, and the file that it came from."""
+    """A user's pair for one op, and the file that it came from.
+
+    cases  what to check it on, for an op that is not the package's; None for the op's own cases
+    runs   counts, once the pair is installed
+    """
 
     op: str
     file: Path
@@ -30,6 +49,13 @@ class UserPair:
     forward: Callable
     backward: Callable
     why_not: Callable
+    cases: Any = None
+    runs: Runs = field(default_factory=Runs)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nobody else has made its op."""
+        return self.op not in registry.all_ops()
 
     def record(self) -> dict[str, str]:
         """What config.json keeps."""
@@ -39,8 +65,8 @@ class UserPair:
 def load_pair(file: Path) -> UserPair:
     """Run the file and take its pair.
 
-    Raises UserError for a file that is missing, is not valid Python, lacks a function, or is for an unknown op. An
-    exception of the file's own code passes through: its author wants the traceback.
+    Raises UserError for a file that is missing, is not valid Python, lacks a function, or is for an op that does not
+    exist and has no cases. An exception of the file's own code passes through: its author wants the traceback.
     """
     source = read_file(file, _LARGEST)
     try:
@@ -60,13 +86,22 @@ def load_pair(file: Path) -> UserPair:
                 f"{file} does not define {function}(): a pair is forward(*arrays, **settings), backward(dy, saved)"
             )
     op = getattr(module, "OP", file.stem.removeprefix("my_"))
-    if op not in registry.op_names():
-        raise UserError(
-            f"{file} is for the op {shown(op)}, which doesn't exist: name the file my_OP.py, or set OP in it, "
-            f"to one of {', '.join(registry.op_names())}"
-        )
+    cases = None if op in registry.op_names() else _cases(module, file, op)
     why_not = getattr(module, "why_not", lambda *arrays, **settings: None)
-    return UserPair(op, file, hashlib.sha256(source).hexdigest(), module.forward, module.backward, why_not)
+    return UserPair(op, file, hashlib.sha256(source).hexdigest(), module.forward, module.backward, why_not, cases)
+
+
+def _cases(module: ModuleType, file: Path, op):
+    """What to check an op of the user's own on. Raises UserError if the file does not say."""
+    cases = getattr(module, "CASES", getattr(module, "SHAPES", None))
+    own = catalogue.own_op(op) if isinstance(op, str) else None
+    if (why := catalogue.why_no_name(op)) or (cases is None and (own is None or own.cases is None)):
+        new = "" if why else "; for a new op, add what to check it on: SHAPES = [((3, 5), (5,))], or CASES = [(x, w)]"
+        raise UserError(
+            f"{file} is for the op {shown(op)}, which doesn't exist{did_you_mean(op, registry.all_ops())}: "
+            f"name the file my_OP.py, or set OP in it{new}; the ops are {', '.join(registry.all_ops())}"
+        )
+    return own.cases if cases is None else cases
 
 
 def load_pairs(files: list[Path]) -> list[UserPair]:
@@ -94,5 +129,105 @@ def check_same_pairs(saved: list[dict[str, str]], pairs: list[UserPair]) -> None
 
 
 def install(pairs: list[UserPair]) -> list[registry.Version]:
-    """Use the pairs wherever their ops run. Returns their versions, which `registry.unregister` takes away again."""
-    return [registry.register(p.op, p.forward, p.backward, name=p.file.stem, why_not=p.why_not) for p in pairs]
+    """Use the pairs wherever their ops run, and count how often they do. Returns their versions, which
+    `registry.unregister` takes away again; a pair for a new op makes it, and has none."""
+    versions = []
+    for pair in pairs:
+        forward, backward, why_not = _counted(pair)
+        if pair.is_new:
+            registry.define(pair.op, forward, backward, pair.cases)
+        else:
+            versions.append(registry.register(pair.op, forward, backward, name=pair.file.stem, why_not=why_not))
+    return versions
+
+
+def _counted(pair: UserPair) -> tuple[Callable, Callable, Callable]:
+    """The pair's functions, which write down in `runs` that they ran."""
+    runs = pair.runs
+
+    @functools.wraps(pair.forward)
+    def forward(*arrays, **settings):
+        runs.forward += 1
+        return pair.forward(*arrays, **settings)
+
+    @functools.wraps(pair.backward)
+    def backward(dy, saved):
+        runs.backward += 1
+        return pair.backward(dy, saved)
+
+    @functools.wraps(pair.why_not)
+    def why_not(*arrays, **settings):
+        reason = pair.why_not(*arrays, **settings)
+        runs.declined = reason or runs.declined
+        return reason
+
+    return forward, backward, why_not
+
+
+class NeverRanError(UserError):
+    """A pair of the user's that no step runs."""
+
+
+class FirstStep:
+    """A reporter that says after the first step how often each pair ran in it. All else it leaves to `reporter`.
+
+    Raises NeverRanError for a pair that did not run; with `force` it only says so.
+    """
+
+    def __init__(self, reporter, pairs: list[UserPair], force: bool):
+        self._reporter, self._pairs, self._force = reporter, pairs, force
+        self._counting, self._counts = ExitStack(), None
+
+    def __getattr__(self, name: str):
+        return getattr(self._reporter, name)
+
+    def begin(self, steps: int, done: int) -> None:
+        self._reporter.begin(steps, done)
+        if self._pairs and self._counts is None:
+            self._counts = self._counting.enter_context(registry.counting())
+            for pair in self._pairs:
+                pair.runs.forward = pair.runs.backward = 0
+
+    def step(self, step: int, loss: float) -> None:
+        self._reporter.step(step, loss)
+        if self._pairs:
+            pairs, self._pairs = self._pairs, []
+            self._counting.close()
+            for pair in pairs:
+                self._report(pair, {version.op for version in self._counts})
+
+    def end(self) -> None:
+        self._counting.close()
+        self._reporter.end()
+
+    def _report(self, pair: UserPair, ops: set[str]) -> None:
+        runs = pair.runs
+        if runs.forward:
+            times = f"{_times(runs.forward)} forward, {_times(runs.backward)} backward"
+            self.note(f"{pair.file.name}: {pair.op} ran {times} in the first step")
+            return
+        what = f"{pair.file.name}: {pair.op} did not run in the first step: {_why_not_run(pair, ops)}"
+        if not self._force:
+            raise NeverRanError(f"{what}. Leave out {command('--with', pair.file)}, or go on with --force")
+        self.note(what)
+
+
+def _times(n: int) -> str:
+    return f"{n} time{'s' * (n != 1)}"
+
+
+def _why_not_run(pair: UserPair, ops: set[str]) -> str:
+    if pair.runs.declined:
+        return f"its why_not declined each call ({pair.runs.declined})"
+    if pair.op not in registry.op_names():
+        return f"nothing in the model calls it; a model of your own has it as tinygrad_gpt.op({pair.op!r})"
+    inside = [op for op in sorted(ops) if pair.op in _inside(op)]
+    if inside:
+        return f"{inside[0]} does its work, and there is another choice for {inside[0]}"
+    known = sorted(op for op in ops.union(*map(_inside, ops)) if op in registry.op_names())
+    return f"this model has no {pair.op}; it has {', '.join(known)}"
+
+
+def _inside(op: str) -> set[str]:
+    """The ops whose work this one does, and those whose work they do."""
+    return set() if op in registry.ROUTINES else {op for part in registry.parts(op) for op in (part, *_inside(part))}

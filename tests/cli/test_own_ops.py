@@ -1,0 +1,114 @@
+"""`tinygrad-gpt op`, and `--with` for pairs that run, that don't, and that make a new op."""
+
+import re
+
+import pytest
+
+from tests.helpers import assert_one_line_error
+from tinygrad_gpt.kernels import registry
+
+TINY = ["--steps", "1", "--n-layer", "2", "--n-embd", "8", "--n-head", "2", "--block-size", "8", "--batch-size", "2"]
+PAIR = "from tinygrad_gpt.ops.{} import backward, forward\n"
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Write the reference's pair of an op to a file and return its name."""
+
+    def write(name, op, more=""):
+        (tmp_path / name).write_text(PAIR.format(op) + more, encoding="utf-8")
+        return name
+
+    return write
+
+
+def test_the_list_of_ops(run):
+    status, said, _ = run("op")
+    lines = dict(re.split(r"\s+", line, maxsplit=1) for line in said.splitlines())
+    assert status == 0 and list(lines) == list(registry.op_names())
+    assert lines["softmax"] == "Softmax: positive numbers that sum to 1 along an axis, from any numbers"
+    assert lines["attention"] == "Scaled dot-product attention"
+    assert all(len(says) >= 5 and not says.endswith(("(", ",", ".", ":")) for says in lines.values()), lines
+
+
+@pytest.mark.parametrize("op", registry.op_names())
+def test_an_op_is_shown(run, op):
+    status, said, _ = run("op", op)
+    module = registry.reference(op)
+    assert status == 0 and "-> (y, saved)\n  backward(d" in said and module.__file__ in said
+    assert module.__doc__.strip().splitlines()[0] in said
+    assert re.search(r"versions, on float32 arrays on the CPU:\n(  \w+: .+\n)+", said)
+
+
+def test_an_op_says_what_it_is_made_of_and_part_of(run):
+    said = run("op", "linear")[1]
+    assert "made of   matmul, add: where you choose a pair for one of them, they run instead" in said
+    assert "part of   gelu_linear: where you choose a pair for linear, it runs inside too" in said
+    said = run("op", "softmax")[1]
+    assert "settings  axis=-1" in said and "part of   attention" in said and "made of" not in said
+
+
+def test_unknown_names_are_told_the_nearest(run):
+    for command in ("op", "gradcheck"):
+        assert_one_line_error(run(command, "sofmax"), "no op 'sofmax' (did you mean softmax?); the ops are add, ")
+    assert_one_line_error(run("train", "text.txt", "--preset", "quik"), "no preset 'quik' (did you mean quick?)")
+    assert_one_line_error(run("train", "shakespear"), "'shakespear' (did you mean shakespeare?)")
+    assert_one_line_error(run("train", "text.txt", "--schedule", "cosin"), "not 'cosin' (did you mean cosine?)")
+    assert_one_line_error(run("train", "text.txt", "--tokenizer", "chars"), "'chars' (did you mean char?)")
+    assert_one_line_error(run("gradcheck", "exp", "--device", "cudaa"), "not 'cudaa' (did you mean cuda?)")
+
+
+@pytest.mark.parametrize(
+    ("options", "times"), [([], "2 times forward, 2 times"), (["--recompute"], "4 times forward, 2")]
+)
+def test_a_softmax_of_ones_own_runs_inside_attention(run, pair, options, times):
+    status, said, _ = run(
+        "train", "text.txt", "--out", "run", "--with", pair("my_softmax.py", "softmax"), *TINY, *options
+    )
+    assert status == 0 and f"my_softmax.py: softmax ran {times}" in said
+
+
+def test_a_pair_that_the_model_has_no_op_for(run, pair, tmp_path):
+    name = pair("my_tanh.py", "tanh")
+    result = run("train", "text.txt", "--out", "run", "--with", name, *TINY)
+    assert_one_line_error(
+        result, "my_tanh.py: tanh did not run in the first step: this model has no tanh; it has add, "
+    )
+    assert "Leave out --with my_tanh.py, or go on with --force" in result[2]
+    assert not (tmp_path / "run").exists(), "so that the same command works once it is corrected"
+    status, said, _ = run("train", "text.txt", "--out", "run", "--with", name, "--force", *TINY)
+    assert status == 0 and "tanh did not run in the first step" in said
+
+
+def test_a_resumed_run_is_looked_at_too_and_its_folder_is_kept(run, pair, tmp_path):
+    name = pair("my_tanh.py", "tanh")
+    run("train", "text.txt", "--out", "run", "--with", name, "--force", *TINY)
+    (tmp_path / "run" / "checkpoint.safetensors").unlink()  # killed before its first checkpoint
+    assert_one_line_error(run("train", "--resume", "run", "--with", name), "tanh did not run in the first step")
+    assert (tmp_path / "run" / "config.json").exists()
+    status, said, _ = run("train", "--resume", "run", "--with", name, "--force")
+    assert status == 0 and "tanh did not run" in said
+
+
+def test_a_new_op_is_checked_and_made(run, pair):
+    shapes = "SHAPES = [(3, 5), (7,)]\n"
+    status, said, _ = run("gradcheck", "--with", pair("my_ramp.py", "relu", shapes))
+    assert status == 0 and re.search(r"│ ramp +│ my_ramp.py │ 2 ", said)
+    result = run("train", "text.txt", "--out", "run", "--with", "my_ramp.py", *TINY)
+    assert_one_line_error(
+        result, "ramp did not run in the first step: nothing in the model calls it; a model of your own"
+    )
+    assert "my_ramp.py is a new op ramp: 2 cases" in result[1] and "ramp" in registry.all_ops()
+    assert_one_line_error(
+        run("gradcheck", "--with", pair("my_other.py", "relu")), "for a new op, add what to check it on"
+    )
+
+
+def test_a_pair_without_a_setting_is_told_the_contract(run, tmp_path):
+    (tmp_path / "my_softmax.py").write_text(
+        "from tinygrad_gpt.ops.softmax import backward, forward as right\ndef forward(x):\n    return right(x)\n"
+    )
+    status, said, _ = run("gradcheck", "--with", "my_softmax.py")
+    assert status == 1 and "the signature: forward lacks the setting axis=-1" in said
+    assert "forward(x, *, axis=-1) -> (y, saved); backward(dy, saved) -> dx" in said
+    assert "softmax.py, or run `tinygrad-gpt op softmax`" in said and "case.py" not in said
