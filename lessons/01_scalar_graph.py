@@ -164,9 +164,7 @@ def forward_derivative(which):
 results = [forward_derivative(i) for i in range(STEPS)]
 forwards = sum(n for _, n in results)
 backwards = 3 * STEPS  # two in each `*`, one in each `tanh`
-print(
-    f"all {STEPS} derivatives, multiplications: {forwards} forwards, {backwards} backwards"
-)
+print(f"all {STEPS} derivatives: {forwards} products forwards, {backwards} backwards")
 for (slope, _), w in zip(results, weights, strict=True):
     assert abs(slope - w.grad) < 1e-12
 assert forwards == 2 * STEPS**2
@@ -221,7 +219,7 @@ assert unreachable > 500
 
 # %%
 class Node:
-    """A number that knows its inputs and the local derivatives, as data, not a closure."""
+    """A number that knows its inputs and the local derivatives: data, not a closure."""
 
     def __init__(self, data, edges=()):
         self.data, self.grad, self.edges = float(data), 0.0, edges

@@ -9,6 +9,7 @@
     doctor.py      doctor
     inspecting.py  gradcheck, op, info
     bench.py       bench
+    lessons.py     lesson
     options.py     options that several commands share, and an option for every setting
     tables.py      tables, drawn or plain
     shared.py      what several commands do: check --with files, report downloads
@@ -27,7 +28,7 @@ from typing import Annotated
 
 import typer
 
-from tinygrad_gpt.cli import bench, doctor, finetuning, inspecting, runs, sampling, trained, training
+from tinygrad_gpt.cli import bench, doctor, finetuning, inspecting, lessons, runs, sampling, trained, training
 from tinygrad_gpt.cli.options import INTERRUPTED
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import reason
@@ -79,6 +80,7 @@ app.command()(inspecting.gradcheck)
 app.command()(inspecting.op)
 app.command()(inspecting.info)
 app.command()(bench.bench)
+app.command()(lessons.lesson)
 
 
 def main(arguments: list[str] | None = None) -> int:

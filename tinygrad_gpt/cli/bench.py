@@ -88,7 +88,8 @@ def training_step(settings) -> tuple[str, str, float, str]:
 def beside_other_work(settings) -> Iterator[tuple[str, str, float, str]]:
     """The training step while another process keeps a core busy, on all threads and on one fewer. Nothing where there
     is but one thread."""
-    if registry.no_kernels("cpu"):
+    missing = registry.no_kernels("cpu")
+    if missing:
         return
     from tinygrad_gpt.kernels.numba.machine import threads
 

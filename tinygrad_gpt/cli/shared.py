@@ -60,7 +60,8 @@ def report_threads(trainer, reporter) -> None:
     """Print a line if a busy machine, or a container's quota, leaves the kernels fewer threads than cores."""
     from tinygrad_gpt.kernels import registry
 
-    if reason := registry.fewer_threads(trainer.device.kind):
+    reason = registry.fewer_threads(trainer.device.kind)
+    if reason:
         reporter.note(f"kernels leave cores unused: {reason}")
 
 

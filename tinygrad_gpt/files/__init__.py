@@ -5,4 +5,5 @@ json_files.py   JSON, read within limits and checked against a schema
 tensor_file.py  named arrays in the safetensors format
 locks.py        whether another process has a file in use
 plots.py        plots as PNG files, and in notebooks
+notebook.py     a notebook, from a script with cells
 """

@@ -48,9 +48,9 @@ def save_figure(path: Path, fill: Callable[[Any], None], size: tuple[float, floa
         return False
 
 
-def show_figure(name: str, fill: Callable[[Any], None], size: tuple[float, float], say: Say = print) -> bool:
+def show_figure(name: str, fill: Callable[[Any], None], size: tuple[float, float], say: Say = print) -> None:
     """Show a figure: in a notebook below the cell; elsewhere as NAME.png in the system's folder for temporary files,
-    and `say` gets the path. `fill` and `size` as in save_figure, which says too what it returns and reports."""
+    and `say` gets the path. If it cannot be drawn, `say` gets the reason. `fill` and `size` as in save_figure."""
     path = Path(tempfile.gettempdir()) / f"{name}.png"
     drawn = save_figure(path, fill, size, say)
     if drawn and _in_a_notebook():
@@ -60,7 +60,6 @@ def show_figure(name: str, fill: Callable[[Any], None], size: tuple[float, float
         path.unlink()
     elif drawn:
         say(f"drawn in {path}")
-    return drawn
 
 
 def _in_a_notebook() -> bool:
