@@ -43,8 +43,8 @@ def test_train_says_what_it_does_and_writes(run, tmp_path):
     assert re.search(r"^step 4/4  train \d\.\d{3}  val \d\.\d{3}  ", said, re.MULTILINE)
     sample = (tmp_path / "run" / "sample.txt").read_text(encoding="utf-8")
     assert sample.strip() in said and len(sample) == 20
-    losses = f"; its losses: {Path('run/loss.png')}" if (tmp_path / "run" / "loss.png").exists() else ""
-    assert lines[-1] == f"run: try  tinygrad-gpt sample run  or  tinygrad-gpt doctor run{losses}"
+    losses = f"losses drawn in {Path('run/loss.png')}; " if (tmp_path / "run" / "loss.png").exists() else ""
+    assert lines[-2:] == [f"run: {losses}checked by  tinygrad-gpt doctor run", "run: try  tinygrad-gpt sample run"]
 
 
 def test_every_setting_is_an_option_and_reaches_the_run(run, tmp_path):

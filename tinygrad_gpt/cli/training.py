@@ -162,11 +162,11 @@ def presets():
 
 
 def _what_next(run) -> str:
-    """What to do with a run that has ended, in lines to copy."""
+    """What to do with a run that has ended, in two lines that end with a command to copy."""
     path = run.folder.path
     sample, doctor = (command("tinygrad-gpt", name, path) for name in ("sample", "doctor"))
-    losses = f"; its losses: {run.folder.loss_plot}" if run.folder.loss_plot.exists() else ""
-    return f"{path}: try  {sample}  or  {doctor}{losses}"
+    losses = f"losses drawn in {run.folder.loss_plot}; " if run.folder.loss_plot.exists() else ""
+    return f"{path}: {losses}checked by  {doctor}\n{path}: try  {sample}"
 
 
 def _what_begins(run) -> str:
