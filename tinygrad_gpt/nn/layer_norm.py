@@ -4,7 +4,7 @@ import numpy as np
 
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import flag, integer, number, shown
-from tinygrad_gpt.array import default_dtype
+from tinygrad_gpt.array import Array, default_dtype
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.nn.module import Module, Parameter
 from tinygrad_gpt.nn.watching import show
@@ -43,13 +43,20 @@ class LayerNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={affine}, bias={self.bias is not None}"
 
     def forward(self, x) -> Tensor:
-        return F.layer_norm(x, self.weight, self.bias, self.eps)
+        return F.layer_norm(x, self._weight(x), self.bias, self.eps)
 
     def of_sum(self, x: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
         """(s, the layer norm of s) with s = x + residual (..., C), for callers that use both.
 
         (If you need only the norm, call norm(x + residual): this op would add an all-zero gradient of s.)
         """
-        s, y = F.add_layer_norm(x, residual, self.weight, self.bias, self.eps)
+        s, y = F.add_layer_norm(x, residual, self._weight(x), self.bias, self.eps)
         show(self, output=y)
         return s, y
+
+    def _weight(self, x) -> Tensor | Array:
+        """The scale: what is trained, or ones."""
+        if self.weight is not None:
+            return self.weight
+        x = x.data if isinstance(x, Tensor) else x
+        return np.ones(self.normalized_shape, x.dtype, like=x)
