@@ -82,11 +82,11 @@ def places(table: dict) -> list:
 
 # who name -> a call with that argument
 INTEGERS = {
-    "Linear c_in": lambda n: Linear(n, 3),
-    "Linear c_out": lambda n: Linear(3, n),
-    "Embedding n": lambda n: Embedding(n, 3),
-    "Embedding c": lambda n: Embedding(3, n),
-    "LayerNorm c": lambda n: LayerNorm(n),
+    "Linear in_features": lambda n: Linear(n, 3),
+    "Linear out_features": lambda n: Linear(3, n),
+    "Embedding num_embeddings": lambda n: Embedding(n, 3),
+    "Embedding embedding_dim": lambda n: Embedding(3, n),
+    "LayerNorm normalized_shape": lambda n: LayerNorm(n),
     "MultiHeadAttention c": lambda n: MultiHeadAttention(n, 1),
     "MultiHeadAttention n_head": lambda n: MultiHeadAttention(6, n),
     "FeedForward c": lambda n: FeedForward(n),
@@ -126,11 +126,11 @@ def test_integers(who, name, call):
 
 
 LOWEST = {
-    "Linear c_in": 1,
-    "Linear c_out": 1,
-    "Embedding n": 1,
-    "Embedding c": 1,
-    "LayerNorm c": 1,
+    "Linear in_features": 1,
+    "Linear out_features": 1,
+    "Embedding num_embeddings": 1,
+    "Embedding embedding_dim": 1,
+    "LayerNorm normalized_shape": 1,
     "MultiHeadAttention c": 1,
     "MultiHeadAttention n_head": 1,
     "MultiHeadAttention c_source": 1,
@@ -234,7 +234,7 @@ FLAGS = {
     "attention training": lambda f: F.attention(Q, Q, Q, dropout=0.5, training=f),
     "attention_weights causal": lambda f: F.attention_weights(Q, Q, causal=f),
     "Linear bias": lambda f: Linear(2, 3, f),
-    "LayerNorm bias": lambda f: LayerNorm(3, f),
+    "LayerNorm bias": lambda f: LayerNorm(3, bias=f),
     "MultiHeadAttention causal": lambda f: MultiHeadAttention(4, 2, causal=f),
     "train mode": lambda f: Linear(2, 3).train(f),
     "Tensor requires_grad": lambda f: Tensor(X, f),
@@ -508,8 +508,8 @@ ERRORS = [
     (lambda: tg.unregister(None), ValueError, r"^unregister: expected what register\(\) returned.*, got None"),
     # layers
     (lambda: Linear(3, 2, weight=X[:2]), TypeError, "^Linear: expected a Parameter or None as weight, got array of"),
-    (lambda: LayerNorm((3,)), TypeError, r"^LayerNorm: expected an integer as c, got \(3,\)"),
-    (lambda: LayerNorm(3, 1e-5), TypeError, "^LayerNorm: expected True or False as bias, got 1e-05"),
+    (lambda: LayerNorm((2, 3)), ValueError, r"^LayerNorm: expected the size of the last axis .*, got \(2, 3\)"),
+    (lambda: LayerNorm(3, 1e-5, 0.5), TypeError, "^LayerNorm: expected True or False as elementwise_affine, got 0.5"),
     (lambda: FeedForward(8, activation=["gelu"]), ValueError, r"^FeedForward: expected activation .*, got \['gelu'\]"),
     (lambda: FeedForward(8, activation=F.relu), ValueError, "^FeedForward: expected .*, got the function relu"),
     (lambda: Block(8, 2, attn_dropout=5), ValueError, "^MultiHeadAttention: expected 0 <= dropout < 1, got 5"),

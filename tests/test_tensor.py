@@ -154,7 +154,7 @@ def test_what_habits_name_is_there():
     tables = [table for name, table in vars(habits).items() if name.isupper()]
     named = " ".join(value for table in tables for value in table.values())
     places = {"functional.": F, "nn.": nn, "np.": np, "x.": leaf(), "model.": nn.Linear(1, 1)}
-    places |= {"optimizer.": optim.SGD([leaf()], 0.1), "tinygrad_gpt.": tg, "optim.": optim}
+    places |= {"optimizer.": optim.SGD([leaf()], 0.1), "optim.": optim}
     for prefix, owner in places.items():
         names = re.findall(rf"(?<![\w.]){re.escape(prefix)}(\w+)", named)
         assert names, prefix
@@ -167,9 +167,8 @@ def test_habits_elsewhere():
         (tg, "zeros", "np.zeros"),
         (tg, "cat", "functional.concatenate"),
         (F, "scaled_dot_product_attention", "functional.attention"),
-        (nn, "ModuleList", "a list"),
-        (nn, "ReLU", "functional.relu"),
-        (nn.Linear(1, 1), "cuda", 'to("cuda")'),
+        (nn, "ParameterList", "a list"),
+        (nn.Linear(1, 1), "register_forward_hook", "with model.watching(path) as seen"),
         (optim.SGD([leaf()], 0.1), "state", "optimizer.slots"),
         (optim.lr_scheduler, "OneCycleLR", "optim.warmup_cosine"),
     ]:

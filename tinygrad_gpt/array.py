@@ -103,6 +103,11 @@ def cast_or_move(x: Array, to) -> Array:
     raise TypeError(f"to: expected float32, float64 or a device (cpu, cuda, auto), got {shown(to)}")
 
 
+def cast_float_or_move(x: Array, to) -> Array:
+    """`cast_or_move`, but integers and booleans keep their dtype."""
+    return cast_or_move(x, to) if is_float(x) or is_device_name(to) else x
+
+
 def if_on_cpu(x: Array) -> Array:
     """x itself if it is on the CPU; else an empty view of it, for checks of values: to read one of the GPU's means to
     wait until it has computed everything asked for so far."""

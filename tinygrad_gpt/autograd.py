@@ -23,7 +23,7 @@ from tinygrad_gpt.arguments import bare, conversion, kind, shown
 from tinygrad_gpt.array import FLOATS, Array, as_array, is_array, on_one_device
 from tinygrad_gpt.gradients import Pending, accumulate, is_gradient
 from tinygrad_gpt.kernels import catalogue, registry
-from tinygrad_gpt.modes import debug, is_debugging, is_grad_enabled, no_grad
+from tinygrad_gpt.modes import debug, is_debugging, is_grad_enabled, no_grad, running
 from tinygrad_gpt.read_only import ReadOnly
 from tinygrad_gpt.tensor import Tensor
 
@@ -38,9 +38,10 @@ class Node:
     edges    for each input, where its gradient goes: an Edge, a leaf Tensor, or None
     outputs  (shape, dtype) of each output
     watched  weak references to outputs on which `retain_grad` was called
+    within   the outermost and the innermost Module that ran, None outside of all
     """
 
-    __slots__ = ("__weakref__", "edges", "freed", "lock", "many", "outputs", "saved", "version", "watched")
+    __slots__ = ("__weakref__", "edges", "freed", "lock", "many", "outputs", "saved", "version", "watched", "within")
 
     def __init__(self, version, inputs: tuple, outputs: tuple, many: bool, saved):
         self.version = version
@@ -51,13 +52,15 @@ class Node:
         self.watched = {}
         self.freed = False
         self.lock = ReadOnly(saved) if is_debugging() else None
+        modules = running.modules
+        self.within = (modules[0], modules[-1]) if modules else None
 
     def __repr__(self) -> str:
         return f"Node({self.version})"
 
     def free(self) -> None:
         """Release everything that only backward needed."""
-        self.saved, self.edges, self.watched, self.lock, self.freed = None, (), {}, None, True
+        self.saved, self.edges, self.watched, self.lock, self.within, self.freed = None, (), {}, None, None, True
 
 
 class Edge(NamedTuple):
@@ -68,13 +71,16 @@ class Edge(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One Node's turn in a backward walk, as `backward_steps` yields it.
+    """One Node's turn in a backward walk, as `backward_steps` yields it. Printed, it is one line:
+
+        layer_norm[numba] in blocks.0.attention_norm: dy (2, 5, 64) -> x (2, 5, 64), weight (64,), bias (64,)
 
     op       the op's name
     version  which version's backward ran
     dy       the gradient that came in (a tuple for an op with several outputs)
     grads    the gradients that went out, one per input of the op; None for an input without one
     inputs   for each input the leaf Tensor that it was, or the name of the op that made it, or None
+    within   the outermost and the innermost Module in which the op ran, None outside of all
     """
 
     op: str
@@ -82,6 +88,26 @@ class Step(NamedTuple):
     dy: Array | tuple
     grads: tuple
     inputs: tuple
+    within: tuple | None = None
+
+    @property
+    def path(self) -> str | None:
+        """The path of the module in which the op ran, as the model that was called names it, "" for the model itself;
+        None outside of all modules, and in one that the model does not hold."""
+        if self.within is None:
+            return None
+        model, module = self.within
+        return next((path for path, inside in model.named_modules() if inside is module), None)
+
+    def __str__(self) -> str:
+        where = "" if self.within is None else f" in {self.path or type(self.within[1]).__name__}"
+        dys = self.dy if isinstance(self.dy, tuple) else (self.dy,)
+        arrived = ", ".join("none" if dy is None else str(tuple(dy.shape)) for dy in dys)
+        named = zip(_input_names(self.op, len(self.grads)), self.grads, strict=True)
+        gone = ", ".join(f"{name} {tuple(g.shape)}" for name, g in named if g is not None)
+        return f"{self.op}[{self.version}]{where}: dy {arrived} -> {gone or 'nothing'}"
+
+    __repr__ = __str__
 
 
 def _edge(x):
@@ -154,6 +180,16 @@ def _as_it_should_be(op: str, i: int, a):
         name = takes.arrays[i] if i < len(takes.arrays) else takes.many
         raise TypeError(f"{op}: expected Tensors or arrays, got None as {name}")
     return None
+
+
+def _input_names(op: str, n: int) -> list[str]:
+    """What an op calls its n inputs."""
+    try:
+        takes = catalogue.takes(op)
+    except ValueError:  # not an op: recompute
+        return [f"input[{i}]" for i in range(n)]
+    names = list(takes.arrays[:n])
+    return names + [f"{takes.many}[{i}]" for i in range(n - len(names))]
 
 
 # --- backward ----------------------------------------------------------------------------------------------------
@@ -230,7 +266,7 @@ def _visit(node: Node, pending: Pending, waiting: dict[Node, int], ready: list[N
         elif edge is not None and dx is not None:
             pending.add_to_leaf(edge, dx, dys, grads)
     inputs = tuple([e.node.version.op if isinstance(e, Edge) else e for e in node.edges])
-    step = Step(node.version.op, node.version.name, dy, grads, inputs)
+    step = Step(node.version.op, node.version.name, dy, grads, inputs, node.within)
     node.free()
     return step
 

@@ -49,19 +49,16 @@ TENSOR = {
     "zero_": "x.data[...] = 0; for a gradient x.grad = None",
 }
 
+_watch = "with model.watching(path) as seen"
+
 MODULE = {
-    "add_module": "an attribute: model.name = module",
-    "apply": "for module in model.modules()",
-    "children": "model.modules()",
-    "cpu": 'model.to("cpu")',
-    "cuda": 'model.to("cuda")',
-    "double": "model.to(np.float64)",
-    "float": "model.to(np.float32)",
+    "bfloat16": 'model.to(np.float32) with set_matmul_precision("bfloat16")',
+    "get_buffer": "dict(model.named_buffers())[name]",
     "half": 'model.to(np.float32) with set_matmul_precision("bfloat16")',
-    "register_forward_hook": "with model.watching(path) as seen",
-    "register_buffer": "an attribute: model.name = array",
-    "register_parameter": "an attribute: model.name = Parameter(array)",
-    "requires_grad_": "p.requires_grad = False for p in model.parameters()",
+    "register_backward_hook": _watch,
+    "register_forward_hook": _watch,
+    "register_forward_pre_hook": _watch,
+    "register_full_backward_hook": _watch,
 }
 
 OPTIMIZER = {
@@ -79,16 +76,11 @@ SCHEDULERS = {
 
 LAYERS = {
     "CrossEntropyLoss": "functional.cross_entropy",
-    "GELU": "functional.gelu",
-    "ModuleDict": "a dictionary as an attribute of a Module",
-    "ModuleList": "a list as an attribute of a Module",
     "MSELoss": "((x - y) ** 2).mean()",
-    "MultiheadAttention": "nn.MultiHeadAttention",
-    "ReLU": "functional.relu",
-    "Sequential": "a Module with a list of layers, and a forward that calls one after the other",
-    "Softmax": "functional.softmax",
-    "Tanh": "functional.tanh",
-    "functional": "tinygrad_gpt.functional",
+    "MultiheadAttention": "nn.MultiHeadAttention, or functional.attention",
+    "ParameterDict": "a dictionary of Parameters as an attribute of a Module",
+    "ParameterList": "a list of Parameters as an attribute of a Module",
+    "TransformerEncoderLayer": "nn.Block",
 }
 
 FUNCTIONS = {

@@ -1,4 +1,5 @@
-"""Modes of a thread: whether what is computed goes on the tape, whether what backward needs is locked, and who watches.
+"""Modes of a thread: whether what is computed goes on the tape, whether what backward needs is locked, who watches, and
+which modules run.
 
 with no_grad():            # in a block; the same object may be entered again, and inside itself
     loss = model.loss(x, y)
@@ -18,6 +19,16 @@ from tinygrad_gpt.arguments import shown
 _grad_enabled = ContextVar("grad_enabled", default=True)
 _debug = ContextVar("debug", default=False)
 watches = ContextVar("watches", default=())  # those who look inside a model now (nn/watching.py)
+
+
+class _Running(threading.local):
+    """The Modules that run now in this thread, the outermost first. (A plain list: it changes at every call.)"""
+
+    def __init__(self):
+        self.modules = []
+
+
+running = _Running()
 
 is_grad_enabled = _grad_enabled.get  # called for every op: no function of ours around it
 is_debugging = _debug.get

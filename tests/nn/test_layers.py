@@ -44,7 +44,7 @@ def test_linear(bias):
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_layer_norm(bias):
-    layer = randomised(LayerNorm(4, bias, eps=0.1))
+    layer = randomised(LayerNorm(4, 0.1, bias=bias))
     np.testing.assert_allclose(layer(x(2, 5, 4)).data, normalised(x(2, 5, 4), layer), rtol=1e-12)
 
 

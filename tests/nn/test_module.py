@@ -166,3 +166,144 @@ def test_evaluating_gives_every_module_its_own_mode_back():
         assert not any(module.training for module in pair.modules())
         raise KeyError("whatever happens inside")
     assert [pair.training, *[layer.training for layer in layers]] == [True, True, False]
+
+
+# --- PyTorch's habits ------------------------------------------------------------------------------------------------
+
+
+class Careful(Module):
+    """Calls super().__init__() first, as PyTorch asks for, and registers what it holds."""
+
+    def __init__(self):
+        super().__init__()
+        self.add_module("inner", Linear(2, 3))
+        self.register_parameter("scale", numbers(1.0))
+        self.register_parameter("nothing", None)
+        self.register_buffer("mask", tg.Tensor(np.tril(np.ones((3, 3), bool))))
+        self.register_buffer("mean", np.zeros(3, np.float32))
+        self.register_buffer("scratch", tg.Tensor(np.zeros(2)), persistent=False)
+
+    def forward(self, x):
+        return self.inner(x) * self.scale - self.mean
+
+
+def test_what_is_registered_is_found_saved_loaded_and_moved():
+    module = Careful()
+    assert [name for name, _ in module.named_parameters()] == ["inner.weight", "inner.bias", "scale"]
+    assert [name for name, _ in module.named_buffers()] == ["mask", "mean", "scratch"]
+    assert list(module.state_dict()) == ["inner.weight", "inner.bias", "scale", "mask", "mean"]
+    assert not any(buffer.requires_grad for buffer in module.buffers()) and isinstance(module.mean, tg.Tensor)
+    module.double()
+    assert module.mean.dtype == module.scale.dtype == np.float64 and module.mask.dtype == bool
+    module.float()
+    state = module.state_dict() | {"mean": [1, 2, 3]}
+    assert str(Careful().load_state_dict(state)) == "<All keys matched successfully>"
+    other = Careful()
+    other.load_state_dict(state)
+    assert other.mean.numpy().tolist() == [1, 2, 3] and other(np.ones((1, 2), np.float32)).shape == (1, 3)
+
+
+def test_buffers_of_modules_inside_have_paths():
+    module = Module()
+    module.parts = [Careful(), Careful()]
+    module.parts[1].mean = module.parts[0].mean
+    names = ["parts.0.mask", "parts.0.mean", "parts.0.scratch", "parts.1.mask", "parts.1.scratch"]
+    assert [name for name, _ in module.named_buffers()] == names and len(module.buffers()) == 5
+    assert list(module.named_buffers(recurse=False)) == []
+    assert "here.mask" in dict(module.parts[0].named_buffers(prefix="here", recurse=False))
+
+
+def test_names_that_cannot_be_registered():
+    module = Careful()
+    for name in ("", "a.b", "forward", "training", 3):
+        with pytest.raises(KeyError, match="Careful: expected a free name without dots, got"):
+            module.add_module(name, Linear(1, 1))
+    with pytest.raises(TypeError, match="Careful: expected a Parameter or None as p, got Tensor of"):
+        module.register_parameter("p", tg.Tensor(np.ones(2)))
+    with pytest.raises(TypeError, match="Careful: expected a Tensor or None as b, got 3"):
+        module.register_buffer("b", 3)
+
+
+def test_children_are_what_a_module_holds_itself():
+    tree = Tree()
+    assert [name for name, _ in tree.named_children()] == ["listed.0", "listed.1.0", "by_name.x"]
+    tree.again = tree.listed[0]
+    tree.listed[0].parent = tree
+    assert tree.children() == [tree.listed[0], tree.listed[1][0], tree.by_name["x"]]
+    assert tree.listed[0].children() == [tree]
+
+
+def test_names_may_have_a_prefix_stop_at_the_module_and_repeat():
+    tree = Tree()
+    tree.tied = tree.listed[0].a
+    tree.again = tree.listed[1][0]
+    assert [name for name, _ in tree.named_parameters(prefix="model")] == [f"model.{name}" for name in TREE_NAMES]
+    direct = ["first", "listed.2.0", "by_name.y", "tied"]
+    assert [name for name, _ in tree.named_parameters(recurse=False)] == direct
+    every = [name for name, _ in tree.named_parameters(remove_duplicate=False)]
+    assert every == [*TREE_NAMES, "tied", "again.b", "again.a"]
+
+
+def test_apply_calls_for_what_is_inside_first():
+    tree, seen = Tree(), []
+    tree.again = tree.listed[0]
+    tree.by_name["x"].parent = tree
+    assert tree.apply(seen.append) is tree
+    assert seen == [tree.listed[0], tree.listed[1][0], tree.by_name["x"], tree]
+
+
+def test_parameters_can_be_frozen_and_trained_again():
+    tree = Tree()
+    assert tree.listed[0].requires_grad_(False) is tree.listed[0]
+    tree.first.requires_grad = False
+    assert [name for name, _ in tree.named_parameters()] == TREE_NAMES, "frozen ones are still there"
+    assert (tree.num_parameters(), tree.num_parameters(trained=True), tree.num_parameters(trained=False)) == (12, 8, 4)
+    (tree.listed[0].a.sum() + tree.by_name["y"].sum()).backward()
+    assert tree.listed[0].a.grad is None and tree.by_name["y"].grad is not None
+    tree.requires_grad_()
+    assert tree.num_parameters(trained=False) == 0
+    assert not Parameter(np.ones(2), requires_grad=False).requires_grad
+    assert not Parameter(np.ones(2), False).requires_grad
+
+
+def test_a_module_or_parameter_at_a_path():
+    tree = Tree()
+    tree.tied = tree.first
+    assert tree.get_submodule("listed.1.0") is tree.listed[1][0] and tree.get_submodule("") is tree
+    assert tree.get_parameter("by_name.x.a") is tree.by_name["x"].a and tree.get_parameter("tied") is tree.first
+    for wrong in ("listed.9", "listed.0.a", "listed"):
+        with pytest.raises(AttributeError, match=f"Tree has no Module at '{wrong}'"):
+            tree.get_submodule(wrong)
+    with pytest.raises(AttributeError, match=r"Tree has no Parameter at 'listed.0'"):
+        tree.get_parameter("listed.0")
+
+
+def test_zero_grad_may_fill_with_zeros():
+    layer = Linear(2, 3)
+    layer.weight.grad = np.ones((3, 2), np.float32)
+    layer.zero_grad(set_to_none=False)
+    assert not layer.weight.grad.any() and layer.bias.grad is None
+
+
+def test_loading_says_what_it_passed_over():
+    layer = Linear(2, 3)
+    keys = layer.load_state_dict({"weight": np.ones((3, 2)), "other": np.ones(9)}, strict=False)
+    assert keys == (["bias"], ["other"]) and keys.missing_keys == ["bias"] and keys.unexpected_keys == ["other"]
+    assert str(keys) == "IncompatibleKeys(missing_keys=['bias'], unexpected_keys=['other'])"
+
+
+def test_a_tied_parameter_is_loaded_under_any_of_its_names():
+    model = Module()
+    model.a, model.b = Linear(2, 2, bias=False), Linear(2, 2, bias=False)
+    model.b.weight = model.a.weight
+    one, two = np.ones((2, 2)), np.full((2, 2), 2.0)
+    assert model.load_state_dict({"b.weight": one}) == ([], []) and (model.a.weight.data == 1).all()
+    assert model.load_state_dict({"b.weight": two, "a.weight": two}) == ([], []) and (model.a.weight.data == 2).all()
+    with pytest.raises(ValueError, match=r"b.weight and a.weight are one Parameter here, but differ in the state"):
+        model.load_state_dict({"b.weight": one, "a.weight": two})
+
+
+@pytest.mark.parametrize("name", ["register_forward_hook", "register_full_backward_hook", "register_forward_pre_hook"])
+def test_hooks_are_refused_with_the_word(name):
+    with pytest.raises(AttributeError, match=r"instead, use with model.watching\(path\) as seen"):
+        getattr(Linear(1, 1), name)

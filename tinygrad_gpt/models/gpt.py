@@ -124,7 +124,7 @@ class GPT(Module):
             )
             for layer in range(config.n_layer)
         ]
-        self.final_norm = LayerNorm(config.n_embd, config.bias, eps) if config.norm == "pre" else None
+        self.final_norm = LayerNorm(config.n_embd, eps, bias=config.bias) if config.norm == "pre" else None
         shared = self.token_embedding.weight if config.tied else None
         self.head = Linear(config.n_embd, config.vocab_size, bias=False, weight=shared, std=STD)
 

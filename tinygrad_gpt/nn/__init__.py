@@ -4,22 +4,33 @@ One file per layer. A layer's settings are its constructor's arguments, its shap
 computes is in `forward`, which calls the ops through functional/.
 
     module.py        Module and Parameter: what every layer is
+    summary.py       the table that print(model) shows
+    containers.py    Sequential, ModuleList, ModuleDict
     linear.py        x W^T + b
     embedding.py     a table of vectors, one per id
     layer_norm.py    mean 0 and variance 1 over the channels, then scaled and shifted
     dropout.py       some activations set to 0 at random, in training
+    activations.py   ReLU, GELU and other functions as Modules
     attention.py     multi-head attention
     feed_forward.py  linear, activation, linear
     block.py         one block of a Transformer: attention and feed-forward, each with a layer norm and a residual
+    init.py          initial values, written in place: PyTorch's nn.init
+    utils.py         gradients clipped in place: PyTorch's nn.utils
     watching.py      a look inside a model: outputs, attention weights and their gradients, by module path
     kv_cache.py      keys and values of positions that were read before, for generating
+
+`nn.functional` is tinygrad_gpt.functional. Names, arguments and defaults are PyTorch's where PyTorch has the layer.
 
 Letters in shapes: B batch, T time, C channels, H heads, D head size, V vocabulary.
 """
 
+from tinygrad_gpt import functional
 from tinygrad_gpt.habits import LAYERS, missing
+from tinygrad_gpt.nn import init, utils
+from tinygrad_gpt.nn.activations import GELU, Identity, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
 from tinygrad_gpt.nn.attention import MultiHeadAttention
 from tinygrad_gpt.nn.block import Block
+from tinygrad_gpt.nn.containers import ModuleDict, ModuleList, Sequential
 from tinygrad_gpt.nn.dropout import Dropout
 from tinygrad_gpt.nn.embedding import Embedding
 from tinygrad_gpt.nn.feed_forward import FeedForward
@@ -29,16 +40,30 @@ from tinygrad_gpt.nn.linear import Linear
 from tinygrad_gpt.nn.module import Module, Parameter
 
 __all__ = [
+    "GELU",
     "Block",
     "Dropout",
     "Embedding",
     "FeedForward",
+    "Identity",
     "KVCache",
     "LayerNorm",
     "Linear",
+    "LogSoftmax",
     "Module",
+    "ModuleDict",
+    "ModuleList",
     "MultiHeadAttention",
     "Parameter",
+    "ReLU",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "functional",
+    "init",
+    "utils",
 ]
 
 

@@ -52,6 +52,10 @@ class MultiHeadAttention(Module):
             self.kv = Linear(c_source, 2 * c, bias, std=std)
         self.out = Linear(c, c, bias, std=residual_std)
 
+    def extra_repr(self) -> str:
+        rest = f", causal={self.causal}" + (f", dropout={self.dropout}" if self.dropout else "")
+        return f"{self.out.out_features}, n_head={self.n_head}{rest}"
+
     def forward(self, x: Tensor, source: Tensor | None = None, *, mask=None, cache: LayerCache | None = None) -> Tensor:
         """mask   boolean (True may attend) or float (added to the scores), broadcastable to (B, H, T, Ts)
         cache  the keys and values of earlier calls: x then holds only the new positions, which see the old ones too

@@ -46,15 +46,18 @@ class Block(Module):
         if norm not in NORMS:
             raise ValueError(f"Block: expected norm {' or '.join(NORMS)}, got {shown(norm)}")
         self.norm = norm
-        self.attention_norm = LayerNorm(c, bias, eps)
+        self.attention_norm = LayerNorm(c, eps, bias=bias)
         attn_dropout = dropout if attn_dropout is None else attn_dropout
         drawn = {"std": std, "residual_std": residual_std}
         self.attention = MultiHeadAttention(
             c, n_head, bias=bias, causal=causal, dropout=attn_dropout, scale=scale, **drawn
         )
-        self.feed_forward_norm = LayerNorm(c, bias, eps)
+        self.feed_forward_norm = LayerNorm(c, eps, bias=bias)
         self.feed_forward = FeedForward(c, hidden, activation=activation, bias=bias, **drawn)
         self.dropout = Dropout(dropout)
+
+    def extra_repr(self) -> str:
+        return f"norm={self.norm!r}"
 
     def forward(self, x: Tensor, *, mask=None, cache: LayerCache | None = None) -> Tensor:
         """mask, cache: those of MultiHeadAttention."""

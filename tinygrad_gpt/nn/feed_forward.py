@@ -44,6 +44,9 @@ class FeedForward(Module):
         self.activation = activation
         self.down = Linear(hidden, c, bias, std=residual_std)
 
+    def extra_repr(self) -> str:
+        return f"activation={self.activation!r}"
+
     def forward(self, x: Tensor) -> Tensor:
         x = self.up(x)  # (..., C) -> (..., hidden)
         if self.activation == "gelu_tanh":  # one op with `down`, to keep one array of this size, not two

@@ -11,17 +11,26 @@ from tinygrad_gpt.random_stream import normal
 
 
 class Linear(Module):
-    """y = x weightᵀ + bias: x (..., C_in) -> y (..., C_out).
+    """y = x weightᵀ + bias: x (..., in_features) -> y (..., out_features).
 
-    weight  (C_out, C_in), drawn with standard deviation `std`, by default 1/√C_in, which gives y the variance that x
-            has; or the Parameter passed as `weight`, to share another layer's
-    bias    (C_out,) zeros, or None with bias=False
+    weight  (out_features, in_features), drawn from the normal distribution with standard deviation `std`, by default
+            1/√in_features, which gives y the variance that x has; or the Parameter passed as `weight`, to share
+            another layer's. (PyTorch draws from a uniform distribution with a third of that variance, the bias too:
+            nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5)).)
+    bias    (out_features,) zeros, or None with bias=False
     """
 
     def __init__(
-        self, c_in: int, c_out: int, bias: bool = True, weight: Parameter | None = None, *, std: float | None = None
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        weight: Parameter | None = None,
+        std: float | None = None,
     ):
-        c_in, c_out = integer("Linear", "c_in", c_in, low=1), integer("Linear", "c_out", c_out, low=1)
+        c_in = integer("Linear", "in_features", in_features, low=1)
+        c_out = integer("Linear", "out_features", out_features, low=1)
         usual, std = c_in**-0.5, number("Linear", "std", std, low=0, or_none=True)
         if not isinstance(weight, Parameter | None):
             got = shown(weight)
@@ -30,8 +39,12 @@ class Linear(Module):
             raise ValueError(f"Linear: expected a weight of shape {(c_out, c_in)} to share, got {weight.shape}")
         if weight is None:
             weight = Parameter(normal((c_out, c_in), usual, scale=1 if std is None else std / usual))
+        self.in_features, self.out_features = c_in, c_out
         self.weight = weight
         self.bias = Parameter(np.zeros(c_out, default_dtype())) if flag("Linear", "bias", bias) else None
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
     def forward(self, x) -> Tensor:
         return F.linear(x, self.weight, self.bias)  # (..., C_in) -> (..., C_out)

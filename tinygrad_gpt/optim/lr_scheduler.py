@@ -66,11 +66,11 @@ class LRScheduler:
         """What the next step depends on, besides the settings; JSON can hold it."""
         return {"last_epoch": self.last_epoch, "base_lrs": list(self.base_lrs), "_last_lr": list(self._last_lr)}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned, and set the learning rates of then. (PyTorch keeps them in the
         optimiser's state; here that has no settings.)"""
-        self.last_epoch, self.base_lrs = state["last_epoch"], list(state["base_lrs"])
-        self._last_lr = list(state["_last_lr"])
+        self.last_epoch, self.base_lrs = state_dict["last_epoch"], list(state_dict["base_lrs"])
+        self._last_lr = list(state_dict["_last_lr"])
         self._set()
 
 
@@ -236,10 +236,10 @@ class SequentialLR(LRScheduler):
     def state_dict(self):
         return super().state_dict() | {"_schedulers": [s.state_dict() for s in self._schedulers]}
 
-    def load_state_dict(self, state):
-        for scheduler, its_state in zip(self._schedulers, state["_schedulers"], strict=True):
+    def load_state_dict(self, state_dict):
+        for scheduler, its_state in zip(self._schedulers, state_dict["_schedulers"], strict=True):
             scheduler.load_state_dict(its_state)
-        super().load_state_dict(state)
+        super().load_state_dict(state_dict)
 
 
 def _cosine(lr: float, eta_min: float, s: float) -> float:

@@ -183,10 +183,10 @@ class Optimizer:
         arrays = {f"{slot}.{n}": to_numpy(a) for slot, kept in self.slots.items() for n, a in kept.items()}
         return {**arrays, "steps": np.array(list(self.steps.values()), dtype=np.int64)}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned. Raises ValueError that lists what is missing, unexpected or of
         another shape, and loads nothing then."""
-        state = plain_state(state)
+        state = plain_state(state_dict)
         first = f"{self.SLOTS[0]}." if self.SLOTS else ""
         # The names in the order of this state: its groups may have been others.
         names = [key.removeprefix(first) for key in state if first and key.startswith(first)] or list(self.steps)
