@@ -215,7 +215,7 @@ def train(steps=150, rate=0.5):
     w2 = tg.Tensor(init.normal(size=(2, 32)) / np.sqrt(32), requires_grad=True)
     losses = []
     for _ in range(steps):
-        hidden = F.layer_norm(F.linear(inputs, w1), gain, shift)  # (256, 6) -> (256, 32)
+        hidden = F.layer_norm(F.linear(inputs, w1), gain.shape, gain, shift)  # (256, 6) -> (256, 32)
         loss = F.cross_entropy(F.linear(F.relu(hidden), w2), labels)
         loss.backward()
         losses.append(loss.item())

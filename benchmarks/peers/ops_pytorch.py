@@ -55,11 +55,11 @@ OPS = {
     "var": lambda x, axis: torch.var(x, axis, correction=0),
     "max": lambda x, axis: torch.amax(x, axis),
     "reshape": torch.reshape,
-    "transpose": lambda x, axes: x.permute(axes),
+    "permute": lambda x, axes: x.permute(axes),
     "broadcast_to": lambda x, shape: x.expand(shape),
     "getitem": lambda x, index: x[index],
     "concatenate": lambda *xs, axis: torch.cat(xs, axis),
-    "split": lambda x, sections: torch.chunk(x, sections, -1),
+    "split": lambda x, sizes, axis: torch.split(x, sizes, axis),
 }
 
 

@@ -1,20 +1,45 @@
-"""What the functions call an axis."""
+"""What the functions call an axis: PyTorch's dim= and keepdim=, or NumPy's axis= and keepdims=."""
 
 import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
-_PYTORCHS = {"dim": "axis", "keepdim": "keepdims"}
+Axes = int | tuple[int, ...] | list[int] | None
+
+P, R = ParamSpec("P"), TypeVar("R")
 
 
-def says_axis(function):
-    """Decorate a function so that PyTorch's dim= and keepdim= raise an error that says axis= and keepdims=."""
+class Default(int):
+    """A default that can be told from the same value when it is given."""
+
+    __repr__ = int.__repr__
+
+
+FIRST, LAST = Default(0), Default(-1)
+NO: Any = Default(False)
+
+
+def either(who: str, pytorchs, numpys, default=None, names: str = "dim= and axis="):
+    """What was given, by PyTorch's name or by NumPy's; `default` where neither was. Raises TypeError for both."""
+    if numpys is default:
+        return pytorchs
+    if pytorchs is not default:
+        raise TypeError(f"{who}: {names} are two names of one argument: give one of them")
+    return numpys
+
+
+def keeps(who: str, keepdim, keepdims):
+    return either(who, keepdim, keepdims, NO, "keepdim= and keepdims=")
+
+
+def for_tensors(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function so that dtype= and out=, which np.sum(x) hands on, raise an error that says what to do."""
 
     @functools.wraps(function)
-    def called(*args, **settings):
-        for name in settings:
-            if name in _PYTORCHS:
-                raise TypeError(f"{function.__name__}: expected {_PYTORCHS[name]}=, got {name}=, as PyTorch calls it")
-            if name in ("dtype", "out"):  # from np.sum(x), say
-                raise TypeError(f"{function.__name__}: has no {name}=; np.{function.__name__} takes x.numpy()")
+    def called(*args: P.args, **settings: P.kwargs) -> R:
+        if "dtype" in settings or "out" in settings:
+            name, given = function.__name__, "out" if "out" in settings else "dtype"
+            raise TypeError(f"{name}: has no {given}=; np.{name} takes x.numpy()")
         return function(*args, **settings)
 
     return called

@@ -24,7 +24,7 @@ class LayerNorm(Module):
         self.eps = number("LayerNorm", "eps", eps, low=0)
 
     def forward(self, x) -> Tensor:
-        return F.layer_norm(x, self.weight, self.bias, self.eps)
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
     def of_sum(self, x: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
         """(s, the layer norm of s) with s = x + residual (..., C), for callers that use both.
