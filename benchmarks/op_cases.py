@@ -182,14 +182,14 @@ CASES = [
     OpCase("logsumexp", f"{X} rows", normal(*X), {"axis": -1}),
     OpCase("cumsum", f"{X} along rows", normal(*X), {"axis": -1}),
     OpCase("reshape", f"{X} flat", normal(*X), {"shape": (B * T, C)}, bytes=(0, 0)),
-    OpCase("transpose", f"{X} swapped", normal(*X), {"axes": (0, 2, 1)}, bytes=(0, 0)),
+    OpCase("permute", f"{X} swapped", normal(*X), {"axes": (0, 2, 1)}, bytes=(0, 0)),
     OpCase("broadcast_to", f"{X[1:]} to {X}", normal(*X[1:]), {"shape": X}, bytes=(0, None)),
     OpCase("getitem", f"{X} last", normal(*X), {"index": (slice(None), -1)}, bytes=(0, None)),
     OpCase(
         "gather", f"one of (4096, {C})", both(normal(B * T, C), ids(C, B * T, 1)), {"axis": -1}, bytes=(8 * B * T, None)
     ),
     OpCase("concatenate", f"2 of {X}", both(normal(*X), normal(*X)), {"axis": -1}, bytes=(None, 0)),
-    OpCase("split", f"{(B, T, 3 * C)} in 3", normal(B, T, 3 * C), {"sections": 3}, bytes=(0, None)),
+    OpCase("split", f"{(B, T, 3 * C)} in 3", normal(B, T, 3 * C), {"sizes": (C, C, C), "axis": -1}, bytes=(0, None)),
     # AdamW reads parameter, gradient and two running means, and writes all but the gradient
     OpCase("adamw", "a GPT-2 layer", both(normal(LAYER), normal(LAYER)), bytes=(7 * 4 * LAYER, 0)),
     OpCase("sum_squares", "a GPT-2 layer", both(normal(LAYER), normal(LAYER)), bytes=(4 * LAYER, 0), tolerance=1e-3),

@@ -228,7 +228,7 @@ def train(steps=150, rate=0.5):
     losses = []
     for _ in range(steps):
         hidden = F.linear(inputs, w1)  # (256, 6) -> (256, 32)
-        hidden = F.relu(F.layer_norm(hidden, gain, shift))
+        hidden = F.relu(F.layer_norm(hidden, gain.shape, gain, shift))
         loss = F.cross_entropy(F.linear(hidden, w2), labels)
         loss.backward()
         losses.append(loss.item())

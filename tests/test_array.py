@@ -166,7 +166,7 @@ def test_pieces_that_are_not_cuts_of_one_array_are_copied(pieces):
 
 def test_gradients_that_lie_side_by_side_pass_through_split_without_a_copy():
     x = np.zeros((2, 5, 3, 4))  # (B, T, 3, D) as one linear layer makes q, k and v
-    _, saved = split.forward(x.transpose(2, 0, 1, 3), sections=3, axis=0)
+    _, saved = split.forward(x.transpose(2, 0, 1, 3), sizes=(1, 1, 1))
     dx = np.random.default_rng(0).standard_normal(x.shape)
     (joined,) = split.backward(tuple(np.split(dx.transpose(2, 0, 1, 3), 3)), saved)
     assert np.shares_memory(joined, dx)

@@ -229,14 +229,14 @@ def test_views_of_one_new_array_for_two_inputs_stay_apart(pair):
 
 def test_unused_outputs_count_as_zero():
     x = Tensor(np.arange(6.0), requires_grad=True)
-    _, middle, _ = apply("split", x, sections=3)
+    _, middle, _ = apply("split", x, sizes=(2, 2, 2))
     total(middle * middle).backward()
     assert x.grad.tolist() == [0, 0, 4, 6, 0, 0]
 
 
 def test_every_output_of_a_node_brings_its_gradient():
     x = Tensor(np.arange(4.0), requires_grad=True)
-    left, right = apply("split", x, sections=2)
+    left, right = apply("split", x, sizes=(2, 2))
     total(left * right + left).backward()
     assert x.grad.tolist() == [3, 4, 0, 1]
 
@@ -287,7 +287,7 @@ def test_steps_keep_their_gradients_while_the_walk_goes_on():
 
 def test_steps_of_a_node_with_several_outputs_get_a_tuple():
     x = Tensor(np.arange(4.0), requires_grad=True)
-    parts = apply("split", x, sections=2)
+    parts = apply("split", x, sizes=(2, 2))
     *_, last = total(parts[1]).backward_steps()
     assert [d.tolist() for d in last.dy] == [[0, 0], [1, 1]]
 
@@ -337,7 +337,7 @@ def test_intermediate_gradients_are_kept_only_where_asked():
 
 def test_retain_grad_on_one_of_several_outputs():
     x = Tensor(np.arange(4.0), requires_grad=True)
-    left, right = apply("split", x, sections=2)
+    left, right = apply("split", x, sizes=(2, 2))
     right.retain_grad()
     total(left * right).backward()
     assert right.grad.tolist() == [0, 1] and left.grad is None
@@ -555,7 +555,7 @@ def graph():
     """A small net's loss, with weak references to its Nodes and their arrays."""
     x = leaf(0.5, -1.0, 2.0)
     h = apply("tanh", x * x)
-    left, right = apply("split", apply("concatenate", h, x), sections=2)
+    left, right = apply("split", apply("concatenate", h, x), sizes=(3, 3))
     s = apply("softmax", left * right)
     loss = total(s * s)
     watched = [weakref.ref(o) for o in (h.node, h.data, left.node, s.node, s.data, loss.node, loss.data)]

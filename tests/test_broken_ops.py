@@ -264,7 +264,7 @@ def test_one_wrong_output_of_many_is_caught(op, output):
 
 
 SAVES_NO_DATA = {
-    *("add", "sub", "neg", "sum", "mean", "broadcast_to", "reshape", "transpose", "concatenate", "split"),
+    *("add", "sub", "neg", "sum", "mean", "broadcast_to", "reshape", "permute", "concatenate", "split"),
     "cumsum",
     *("dropout", "getitem"),  # a seed, an index: settings, the same in both calls
 }
@@ -471,7 +471,7 @@ PARTICULAR = {
         ("np.broadcast_to(dy.reshape(kept_shape(shape, axes)), shape)", "np.ones_like(dy, shape=shape)"),
     ],
     "tanh": [("dy * (1 - y) * (1 + y)", "dy * (1 - y)"), ("dy * (1 - y)", "dy * (1 + y)")],
-    "transpose": [("dy.transpose(inverse)", "dy.transpose(saved.axes)")],
+    "permute": [("dy.transpose(inverse)", "dy.transpose(saved.axes)")],
     "var": [("(2 / divisor)", "(1 / divisor)"), ("(x - mean - rest)", "x"), ("2 / divisor", "2 / (divisor + 1)")],
     "where": [
         ("np.where(condition, 0.0, dy)", "np.where(condition, dy, 0.0)"),

@@ -312,9 +312,11 @@ def test_a_backward_that_cannot_take_a_broadcast_dy_is_found():
 
 
 def test_several_outputs():
-    cases = [Case("thirds", (rng.normal(size=(2, 6)),), {"sections": 3})]
+    cases = [Case("thirds", (rng.normal(size=(2, 6)),), {"sizes": (2, 2, 2), "axis": -1})]
     assert check_op("split", split, cases).ok
-    assert "returned 1 outputs instead of 3" in text("split", pair(split, forward=lambda x, sections: (x, None)), cases)
+    assert "returned 1 outputs instead of 3" in text(
+        "split", pair(split, forward=lambda x, sizes, axis: (x, None)), cases
+    )
     wrong = pair(split, lambda dys, saved: split.backward((dys[0], dys[2], dys[1]), saved))
     assert "the gradient of x: wrong numbers" in text("split", wrong, cases)
 
@@ -331,9 +333,9 @@ def test_infinite_inputs_are_left_alone():
 
 def test_gradcheck_of_composed_functions():
     x, w = rng.normal(size=(3, 4)), rng.normal(size=4)
-    report = gradcheck(lambda x, w: F.exp(F.layer_norm(x, w)) * x + w, x, w)
+    report = gradcheck(lambda x, w: F.exp(F.layer_norm(x, w.shape, w)) * x + w, x, w)
     assert report.ok and {"the gradient of x", "the gradient of w"} <= {f.subject for f in report.findings}
-    assert gradcheck(lambda x: F.split(x, 2), rng.normal(size=(3, 4))).ok
+    assert gradcheck(lambda x: F.split(x, 2, 1), rng.normal(size=(3, 4))).ok
     assert gradcheck(lambda ids, table: F.embedding(ids, table), np.array([0, 2, 2]), rng.normal(size=(3, 2))).ok
     assert gradcheck(lambda x: x * 2.0, [1.0, 2.0]).ok  # a list, float32 by default, is checked in float64
 

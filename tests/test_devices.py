@@ -178,9 +178,13 @@ def test_where_it_is_already_nothing_is_copied():
     data = model.weight.data
     assert model.to("cpu").weight.data is data and model.to(np.float32).weight.data is data
     x = tg.tensor([1.0, 2.0], requires_grad=True)
-    moved = x.to("cpu")
-    assert moved.data is x.data and moved.is_leaf and not moved.requires_grad
-    assert x.to("float64").dtype == np.float64
+    assert x.to("cpu") is x and x.to("cpu", np.float32) is x and x.to(device="cpu") is x and x.float() is x
+    assert x.detach().to("float64").dtype == x.detach().to("cpu", np.float64).dtype == np.float64
+    with pytest.raises(TypeError, match=r"requires a gradient, and none flows back .*x\.detach\(\)"):
+        x.to("float64")
+    with tg.no_grad():
+        assert not x.to("float64").requires_grad
+    assert tg.tensor(X := [1.7, 0.0]).to(dtype=np.int64).tolist() == [1, 0] and tg.tensor(X).bool().tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("to", ["gpu", "float16", None, 3])

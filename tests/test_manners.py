@@ -5,6 +5,7 @@ and with what NumPy calls one. What is peculiar to one place stands in the table
 """
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -96,7 +97,9 @@ INTEGERS = {
     "generate num_beams": lambda n: generate_batch(model(), [[1, 2]], max_new_tokens=2, num_beams=n),
     "with_new_tokens count": lambda n: with_new_tokens(model(), n),
     "cross_entropy ignore_index": lambda n: F.cross_entropy(X, [0, 1], ignore_index=n),
-    "split sections": lambda n: F.split(X, n),
+    "split split_size_or_sections": lambda n: F.split(X, n),
+    "chunk chunks": lambda n: F.chunk(X, n),
+    "tril diagonal": lambda n: F.tril(X, n),
     "manual_seed seed": lambda n: tg.manual_seed(n),
     "pad_left pad_id": lambda n: pad_left([[1], [1, 2]], n),
 }
@@ -118,7 +121,7 @@ NO_INTEGERS = ["3", 2.5, 3.0, np.float32(3), True, np.True_, 1j, b"3", {3}, int,
 def test_integers(who, name, call):
     or_none = f"{who} {name}" in INTEGERS_OR_NONE
     for wrong in NO_INTEGERS if or_none else [None, *NO_INTEGERS]:
-        if name in ("sections", "eos_token_id") and isinstance(wrong, set):
+        if name in ("split_size_or_sections", "eos_token_id") and isinstance(wrong, set):
             continue  # several of them
         refused(lambda wrong=wrong: call(wrong), TypeError, f"^{who}: expected an integer.* as {name}, got ")
     for right in (np.int64(3), np.uint8(3), np.array(3), Tensor(3), *([None] if or_none else [])):
@@ -156,7 +159,7 @@ def test_integers_that_are_too_small(who, name, call):
 # --- numbers -----------------------------------------------------------------------------------------------------
 
 NUMBERS = {
-    "layer_norm eps": lambda p: F.layer_norm(X, ONES, eps=p),
+    "layer_norm eps": lambda p: F.layer_norm(X, 3, ONES, eps=p),
     "add_layer_norm eps": lambda p: F.add_layer_norm(X, X, ONES, eps=p),
     "dropout p": lambda p: F.dropout(X, p),
     "attention dropout": lambda p: F.attention(Q, Q, Q, dropout=p),
@@ -227,7 +230,11 @@ def test_a_learning_rate_that_is_set_later():
 FLAGS = {
     "sum keepdims": lambda f: F.sum(X, 0, keepdims=f),
     "mean keepdims": lambda f: F.mean(X, 0, keepdims=f),
-    "max keepdims": lambda f: F.max(X, 0, keepdims=f),
+    "max keepdims": lambda f: F.max(X, axis=0, keepdims=f),
+    "max keepdim": lambda f: F.max(X, 0, f),
+    "sum keepdim": lambda f: F.sum(X, 0, keepdim=f),
+    "argmax keepdim": lambda f: F.argmax(X, 0, f),
+    "requires_grad_ requires_grad": lambda f: leaf().requires_grad_(f),
     "var keepdims": lambda f: F.var(X, 0, keepdims=f),
     "dropout training": lambda f: F.dropout(X, 0.5, training=f),
     "attention causal": lambda f: F.attention(Q, Q, Q, causal=f),
@@ -258,6 +265,8 @@ ONE_AXIS = {
     "swapaxes": lambda a: F.swapaxes(X, 0, a),
     "concatenate": lambda a: F.concatenate([X, X], a),
     "split": lambda a: F.split(X, 1, a),
+    "chunk": lambda a: F.chunk(X, 1, dim=a),
+    "transpose": lambda a: F.transpose(X, 0, a),
 }
 AXES = {
     "sum": lambda a: F.sum(X, a),
@@ -288,18 +297,24 @@ def test_axes(op):
         AXES[op](right)
 
 
-@pytest.mark.parametrize("op", [*AXES, "softmax", "log_softmax", "split", "concatenate"])
+@pytest.mark.parametrize("op", [*AXES, "softmax", "log_softmax", "split", "chunk", "concatenate"])
 def test_pytorchs_names_of_arguments(op):
-    args = ([X, X],) if op == "concatenate" else (X, 1) if op == "split" else (X,)
-    refused(lambda: getattr(F, op)(*args, dim=0), TypeError, f"^{op}: expected axis=, got dim=, as PyTorch calls it")
+    args = ([X, X],) if op == "concatenate" else (X, 1) if op in ("split", "chunk") else (X,)
+    by_dim, by_axis = getattr(F, op)(*args, dim=0), getattr(F, op)(*args, axis=0)
+    parts = [r if isinstance(r, tuple) else (r,) for r in (by_dim, by_axis)]
+    assert (parts[0][0].data == parts[1][0].data).all()
+    two_names = f"^{op}: dim= and axis= are two names of one argument"
+    refused(lambda: getattr(F, op)(*args, dim=1, axis=1), TypeError, two_names)
     if op in AXES:
-        refused(lambda: getattr(leaf(), op)(keepdim=True), TypeError, "expected keepdims=, got keepdim=")
+        kept = getattr(F, op)(X, 0, keepdim=True)
+        assert (kept.values if op == "max" else kept).shape == getattr(F, op)(X, axis=0, keepdims=True).shape == (1, 3)
+        refused(lambda: getattr(F, op)(X, 0, keepdim=True, keepdims=True), TypeError, f"^{op}: keepdim= and keepdims=")
 
 
 SHAPES = {
     "reshape shape": lambda s: F.reshape(X, s),
     "broadcast_to shape": lambda s: F.broadcast_to(X, s),
-    "transpose axes": lambda s: leaf().transpose(s),
+    "permute dims": lambda s: leaf().permute(s),
 }
 
 
@@ -308,7 +323,7 @@ def test_shapes(who, name, call):
     for wrong in ("23", 2.0, (2, 3.0), (2, None), [True, 3], {}, leaf(), np.array([2.0, 3.0]), np.float32):
         refused(lambda wrong=wrong: call(wrong), TypeError, f"^{who}: expected integers as {name}, got ")
     for right in ((1, 0), [1, 0], np.array([0, 1]), (np.int64(1), np.int32(0))):
-        call(right if who == "transpose" else [3 - n for n in right] if who == "reshape" else (2, 3))
+        call(right if who == "permute" else [3 - n for n in right] if who == "reshape" else (2, 3))
     refused(lambda: call((-1, -1)), ValueError, f"^{who}: ")
 
 
@@ -355,20 +370,21 @@ def test_operands_of_one(op):
 INPUTS = {  # op -> the right inputs, and what they are called
     "matmul": (F.matmul, {"a": X, "b": X.T}),
     "linear": (F.linear, {"x": X, "weight": X}),
-    "gelu_linear": (F.gelu_linear, {"x": X, "weight": X}),
+    "gelu_linear": (partial(F.gelu_linear, approximate="tanh"), {"x": X, "weight": X}),
     "embedding": (F.embedding, {"ids": np.array([0]), "weight": X}),
-    "layer_norm": (F.layer_norm, {"x": X, "weight": ONES}),
+    "layer_norm": (partial(F.layer_norm, normalized_shape=3), {"x": X, "weight": ONES}),
     "add_layer_norm": (F.add_layer_norm, {"x": X, "residual": X, "weight": ONES}),
     "attention": (F.attention, {"q": Q, "k": Q, "v": Q}),
     "attention_weights": (F.attention_weights, {"q": Q, "k": Q}),
-    "cross_entropy": (F.cross_entropy, {"logits": X, "targets": np.array([0, 1])}),
+    "cross_entropy": (F.cross_entropy, {"input": X, "target": np.array([0, 1])}),
 }
 
 
 @pytest.mark.parametrize("op, name", [(op, name) for op in INPUTS for name in INPUTS[op][1]])
 def test_inputs_of_layers(op, name):
     function, right = INPUTS[op]
-    for wrong in (None, "a", {}, object(), [None]):
+    may_be_none = (op, name) == ("layer_norm", "weight")
+    for wrong in ("a", {}, object(), [None], *([] if may_be_none else [None])):
         said = rf"^{op}: expected .*, got (?:{re.escape(type(wrong).__name__)}|None|'a'|\{{\}}|object|\[None\])"
         refused(lambda wrong=wrong: function(**right | {name: wrong}), TypeError, said)
 
@@ -475,15 +491,55 @@ ERRORS = [
     (lambda: np.sum(leaf()), TypeError, r"^sum: has no (dtype|out)=; np\.sum takes x\.numpy\(\)"),
     (lambda: F.embedding(7, X), IndexError, r"^embedding: expected ids in 0 .. 1 .*, got 7 at position \(\)"),
     (lambda: recompute(leaf(), leaf()), TypeError, "^recompute: expected a function, .*, got Tensor of float32"),
-    (lambda: abs(Tensor([1, 2])), TypeError, r"^abs: expected float32 or float64, got int64 of shape \(2,\): .*astype"),
+    (
+        lambda: Tensor([1, 2]).exp(),
+        TypeError,
+        r"^exp: expected float32 or float64, got int64 of shape \(2,\): .*astype",
+    ),
+    (lambda: Tensor([1, 2]).mean(), TypeError, r"^mean: expected float32 or float64, got int64 of shape \(2,\): .*as"),
+    (lambda: Tensor([True]) - Tensor([True]), TypeError, r"^sub: booleans are not subtracted: write a \^ b"),
+    (lambda: Tensor([0, 1]) + Tensor([1, 2, 3]), ValueError, "^add: expected shapes that broadcast"),
+    (lambda: Tensor([], dtype=np.int64).amax(), ValueError, "^amax: expected at least one element"),
+    (lambda: F.argmax(np.zeros((0, 2)), 0), ValueError, "^argmax: expected at least one element"),
     (lambda: F.swapaxes(X, 0, 5), ValueError, "^swapaxes: axis 5 is out of range"),
-    (lambda: F.transpose(Q, (0, 1)), ValueError, "^transpose: expected every one of the 4 axes.*swapaxes"),
+    (
+        lambda: F.transpose(Q, (0, 1)),
+        TypeError,
+        r"^transpose: expected two axes to exchange, got \(\(0, 1\)\): x.permute",
+    ),
+    (lambda: leaf().transpose(), TypeError, r"^transpose: expected two axes to exchange, got \(\): x.permute.* x\.T"),
+    (lambda: leaf().transpose(0, 1, 2), TypeError, r"^transpose: expected two axes .*, got \(0, 1, 2\): x.permute"),
+    (lambda: F.permute(Q, (0, 1)), ValueError, "^permute: expected every one of the 4 axes.*transpose"),
+    (lambda: Tensor(Q).t(), ValueError, r"^t: expected a matrix or a vector, got shape \(1, 2, 3, 4\): .*transpose"),
+    (lambda: leaf().flatten(1, 0), ValueError, "^flatten: expected start_dim before end_dim, got 1 and 0"),
+    (lambda: leaf().expand(3), ValueError, r"^expand: expected 2 sizes or more.*, got \(3,\)"),
+    (lambda: leaf().expand(-1, 2, 3), ValueError, r"^expand: expected 2 sizes or more.*, got \(-1, 2, 3\)"),
+    (lambda: leaf().repeat(2, -1), ValueError, r"^tile: expected dims >= 0, got \(2, -1\)"),
+    (lambda: F.stack([X, X.T]), ValueError, "^stack: expected Tensors of one shape, got "),
+    (lambda: F.stack([]), ValueError, "^stack: expected Tensors of one shape, got none"),
+    (lambda: F.stack(3), TypeError, "^stack: expected a sequence of Tensors, got 3"),
+    (lambda: F.chunk(X, 0), ValueError, "^chunk: expected chunks >= 1, got 0"),
+    (lambda: leaf().max((0, 1)), TypeError, r"^max: expected one axis, an integer, got \(0, 1\): amax\(x, dim\)"),
+    (lambda: leaf().max(0, other=X), TypeError, "^max: expected an axis or another Tensor, got both"),
+    (lambda: leaf().masked_fill(X > 0, X), ValueError, r"^masked_fill: expected a number as value.*where"),
+    (lambda: Tensor([1]).masked_fill([True], 0.5), TypeError, "^masked_fill: expected an integer to fill int64 with"),
+    (lambda: leaf().masked_fill(X, 0), TypeError, "^where: expected a boolean condition, got float32"),
+    (lambda: Tensor([1.0]).tril(), ValueError, r"^tril: expected a matrix \(\.\.\., N, M\), got shape \(1,\)"),
+    (
+        lambda: F.layer_norm(X, ONES, ONES),
+        TypeError,
+        r"^layer_norm: expected the shape .* before the weight, got array",
+    ),
+    (lambda: F.layer_norm(X, (2, 3)), ValueError, r"^layer_norm: expected normalized_shape \(3,\), .*, got \(2, 3\)"),
+    (lambda: F.layer_norm(X, 2), ValueError, r"^layer_norm: expected normalized_shape \(3,\), .*, got \(2,\)"),
+    (lambda: F.gelu_linear(X, X), TypeError, "approximate"),
+    (lambda: leaf().double(), TypeError, "^to: this Tensor requires a gradient, and none flows back.* x.detach"),
     (lambda: F.concatenate(None), TypeError, "^concatenate: expected a sequence of Tensors, got None"),
     (lambda: F.concatenate(3.0), TypeError, "^concatenate: expected a sequence of Tensors, got 3.0"),
     (lambda: F.concatenate(leaf(), leaf()), TypeError, "^concatenate: expected one axis, .* got axis=Tensor of"),
     (lambda: F.concatenate([X, None]), TypeError, "^concatenate: expected float32.*, got None"),
     (lambda: F.broadcast_to(X, (-1, 2, 3)), ValueError, r"^broadcast_to: expected a shape .*, got \(-1, 2, 3\)"),
-    (lambda: F.split(X, None), TypeError, "^split: expected an integer as sections, got None"),
+    (lambda: F.split(X, None), TypeError, "^split: expected an integer as split_size_or_sections, got None"),
     (
         lambda: F.linear(X, _Foreign()),
         TypeError,

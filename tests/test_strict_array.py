@@ -131,7 +131,7 @@ def test_routines_run_on_it():
 def test_an_output_that_nobody_used_may_be_a_number():
     """Its gradient is a 0, in an array without axes, even if that of another output has some."""
 
-    def forward(x, *, sections, axis):
+    def forward(x, *, sizes, axis):
         return (x + 1, x.sum()), None
 
     def backward(dys, saved):
@@ -141,7 +141,7 @@ def test_an_output_that_nobody_used_may_be_a_number():
     version = registry.register("split", forward, backward)
     try:
         x = Tensor(StrictArray(np.ones(4)), requires_grad=True)
-        y, _ = apply("split", x, sections=2, axis=0)
+        y, _ = apply("split", x, sizes=(2, 2), axis=0)
         y.backward(np.ones_like(y.data))
     finally:
         registry.unregister(version)

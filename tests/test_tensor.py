@@ -1,6 +1,7 @@
 """A Tensor as a Python object: one of a single element is a number, it can be copied, and what it cannot do it says."""
 
 import copy
+import operator
 import pickle
 import re
 
@@ -113,15 +114,9 @@ def test_parts_cannot_be_assigned_to():
 
 
 ABSENT = {
-    "//": lambda x, y: x // y,
-    "%": lambda x, y: x % y,
     "divmod": divmod,
-    "&": lambda x, y: x & y,
-    "|": lambda x, y: x | y,
-    "^": lambda x, y: x ^ y,
     "<<": lambda x, y: x << y,
     ">>": lambda x, y: x >> y,
-    "~": lambda x, y: ~x,
 }
 
 
@@ -130,16 +125,45 @@ def test_operators_that_are_not_there_say_so(symbol):
     for y in (2, leaf(), True):
         with pytest.raises(TypeError, match=rf"^{re.escape(symbol)}: Tensors do not have it, .* x\.numpy\(\)"):
             ABSENT[symbol](leaf(), y)
-    if symbol != "~":
-        with pytest.raises(TypeError, match="Tensors do not have it"):
-            ABSENT[symbol](2, leaf())
+    with pytest.raises(TypeError, match="Tensors do not have it"):
+        ABSENT[symbol](2, leaf())
 
 
-def test_size_is_a_number_that_says_so_when_it_is_called():
-    assert leaf().size == 6 and isinstance(leaf().size, int)
-    for call in (lambda: leaf().size(), lambda: leaf().size(0)):
-        with pytest.raises(TypeError, match=r"size is the number of elements here.*x\.shape"):
+@pytest.mark.parametrize("symbol", ["&", "|", "^"])
+def test_booleans_and_integers_are_combined(symbol):
+    combine = {"&": operator.and_, "|": operator.or_, "^": operator.xor}[symbol]
+    for a, b in [(X > 0, X < 3), (np.array([1, 2, 12]), np.array([3, 5, 4])), (np.array([True]), np.array([6, 7]))]:
+        for left, right in [(Tensor(a), Tensor(b)), (Tensor(a), b), (a, Tensor(b))]:
+            got = combine(left, right)
+            assert isinstance(got, Tensor) and got.dtype == combine(a, b).dtype
+            np.testing.assert_array_equal(got, combine(a, b))
+    for left, right in [(leaf(), X > 0), (X > 0, leaf()), (leaf(), 2), (True, leaf())]:
+        with pytest.raises(
+            TypeError, match=rf"^{re.escape(symbol)}: expected booleans or integers, got float32 .*\(x > 0"
+        ):
+            combine(left, right)
+    np.testing.assert_array_equal(~(leaf() > 0), X <= 0)
+    with pytest.raises(TypeError, match=r"^~: expected booleans or integers"):
+        ~leaf()
+
+
+def test_integers_are_divided_with_a_remainder():
+    n = Tensor([7, -7, 3])
+    assert (n // 2).tolist() == [3, -4, 1] and (n % 5).tolist() == [2, 3, 3] and (7 % Tensor([4])).tolist() == [3]
+    for call in (lambda: leaf() // 2, lambda: leaf() % 2, lambda: 2 // leaf(), lambda: n % 0.5):
+        with pytest.raises(TypeError, match=r"^(//|%): Tensors have it for integers only, got float.* x\.numpy\(\)"):
             call()
+    with pytest.raises(ZeroDivisionError, match=r"^%: expected no zeros"):
+        n % 0
+
+
+def test_size_is_a_number_that_can_be_called():
+    x = leaf()
+    assert x.size == 6 and isinstance(x.size, int) and x.numel() == 6 and x.dim() == 2
+    assert x.size() == (2, 3) and x.size(0) == 2 and x.size(-1) == 3 and Tensor(1.0).size() == ()
+    assert pickle.loads(pickle.dumps(x.size)) == 6
+    with pytest.raises(IndexError, match="size: axis 2 is out of range"):
+        x.size(2)
 
 
 @pytest.mark.parametrize("name", habits.TENSOR)
@@ -164,8 +188,7 @@ def test_what_habits_name_is_there():
 
 def test_habits_elsewhere():
     for owner, name, advice in [
-        (tg, "zeros", "np.zeros"),
-        (tg, "cat", "functional.concatenate"),
+        (tg, "empty", "zeros"),
         (F, "scaled_dot_product_attention", "functional.attention"),
         (nn, "ParameterList", "a list"),
         (nn.Linear(1, 1), "register_forward_hook", "with model.watching(path) as seen"),

@@ -13,7 +13,8 @@ from tinygrad_gpt.devices import Device, device, is_device_name
 
 Array = np.ndarray  # for annotations: a NumPy array, or any array that answers to NumPy's functions as CuPy's do
 
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+float32, float64 = FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+int32, int64, uint8 = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint8)
 
 # --- dtypes ------------------------------------------------------------------------------------------------------
 

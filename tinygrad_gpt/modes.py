@@ -13,7 +13,7 @@ import inspect
 import threading
 from contextvars import ContextVar
 
-from tinygrad_gpt.arguments import shown
+from tinygrad_gpt.arguments import flag, shown
 
 # For each thread: one that generates text inside no_grad must not stop another's tape that trains.
 _grad_enabled = ContextVar("grad_enabled", default=True)
@@ -99,6 +99,29 @@ class no_grad(_Mode):  # noqa: N801 - called like a function, as in PyTorch
     """Inside this block nothing goes on this thread's tape: for evaluation, generation and parameter updates."""
 
     variable, value = _grad_enabled, False
+
+
+inference_mode = no_grad  # as PyTorch has it, for code that says so
+
+
+class enable_grad(_Mode):  # noqa: N801
+    """Inside this block operations go on the tape again, where a no_grad around it says otherwise."""
+
+    variable, value = _grad_enabled, True
+
+
+class set_grad_enabled:  # noqa: N801
+    """Whether operations go on this thread's tape: from this call on, or inside `with set_grad_enabled(mode):`."""
+
+    def __init__(self, mode: bool):
+        self._before = _grad_enabled.get()
+        _grad_enabled.set(flag("set_grad_enabled", "mode", mode))
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error) -> None:
+        _grad_enabled.set(self._before)
 
 
 class debug(_Mode):  # noqa: N801

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_gpt.arguments import conversion, kind, numeric_array
-from tinygrad_gpt.array import Array, as_array, is_array
+from tinygrad_gpt.array import FLOATS, Array, as_array, default_dtype, is_array
 from tinygrad_gpt.tensor import Tensor
 
 TensorLike = Tensor | np.ndarray | np.generic | float | Sequence[Any]  # for annotations: what becomes a Tensor
@@ -15,15 +15,24 @@ _SIDES = (Tensor, np.ndarray, int, float, list, tuple, np.generic)
 
 
 def pair(op: str, a, b) -> tuple:
-    """Both sides of a binary op; a Python number becomes an array of the other side's kind and dtype."""
+    """Both sides of a binary op: as they are where both are Tensors of one float dtype. A Python number becomes an
+    array of the other side's kind and dtype, and integers beside floats become floats of that dtype."""
+    if isinstance(a, Tensor) and isinstance(b, Tensor) and a.data.dtype == b.data.dtype:
+        return a, b
     for side in (a, b):
         if not isinstance(side, _SIDES) and not is_array(side):
             raise TypeError(f"{op}: expected Tensors, arrays or numbers, got {kind(side)}{how_to_convert(side)}")
-    for side in (a, b):
-        if _is_operand(side):
-            like = side.data if isinstance(side, Tensor) else side
-            return tuple([x if _is_operand(x) else _array_like(x, like, op) for x in (a, b)])
-    return operand(op, a), operand(op, b)
+    if _is_operand(a):
+        b = b if _is_operand(b) else _array_like(b, plain(a), op)
+    elif _is_operand(b):
+        a = _array_like(a, plain(b), op)
+    else:
+        a, b = operand(op, a), operand(op, b)
+    if _is_of_integers(a) and b.dtype in FLOATS:
+        a = plain(a).astype(b.dtype)
+    elif _is_of_integers(b) and a.dtype in FLOATS:
+        b = plain(b).astype(a.dtype)
+    return a, b
 
 
 def operand(op: str, x):
@@ -49,9 +58,17 @@ def _array_like(x, like, op: str):
     values = numeric_array(op, x)
     if not is_array(like):  # somebody's own .data: `apply` refuses it
         return Tensor(values)
-    fits = values.dtype.kind in _HOLDS.get(like.dtype.kind, "")
-    return np.asarray(values, dtype=like.dtype if fits else None, like=like)
+    dtype = None
+    if values.dtype.kind in _HOLDS.get(like.dtype.kind, ""):
+        dtype = like.dtype
+    elif values.dtype.kind == "f" and like.dtype.kind in "iub":
+        dtype = default_dtype()
+    return np.asarray(values, dtype=dtype, like=like)
 
 
 def _is_operand(x) -> bool:
     return isinstance(x, Tensor) or is_array(x)
+
+
+def _is_of_integers(x) -> bool:
+    return getattr(plain(x), "dtype", np.dtype(object)).kind in "iub"

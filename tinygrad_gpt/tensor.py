@@ -4,23 +4,48 @@ Backward is attached to it in autograd.py, which knows the tape, arithmetic in f
 """
 
 import weakref
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from tinygrad_gpt.arguments import as_dtype, bare, flag, numeric_array, shown
+from tinygrad_gpt.arguments import as_dtype, axis, bare, flag, numeric_array, shown
 from tinygrad_gpt.array import Array, as_array, is_array, is_float, to_numpy
 from tinygrad_gpt.habits import TENSOR, tells
 
+if TYPE_CHECKING:
+    from tinygrad_gpt.operators import Methods as _Methods
+else:
+    _Methods = object  # operators.py gives them to Tensor, later
+
 
 class Size(int):
-    """The number of elements, an integer. In PyTorch size is a method: a call raises an error with the right word."""
+    """The number of elements, an integer, as in NumPy. PyTorch's x.size() and x.size(0) work too: a shape, a size."""
 
-    def __call__(self, *axes):
-        raise TypeError("size is the number of elements here, and not a method: PyTorch's x.size() is x.shape")
+    shape: tuple[int, ...]
+
+    def __new__(cls, number: int, shape: tuple[int, ...]) -> "Size":
+        size = super().__new__(cls, number)
+        size.shape = shape
+        return size
+
+    @overload
+    def __call__(self, dim: None = None) -> tuple[int, ...]: ...
+    @overload
+    def __call__(self, dim: int) -> int: ...
+    def __call__(self, dim=None):
+        if dim is None:
+            return self.shape
+        dim = axis("size", dim)
+        if not -len(self.shape) <= dim < len(self.shape):
+            raise IndexError(f"size: axis {dim} is out of range for a Tensor of shape {self.shape}")
+        return self.shape[dim]
+
+    def __reduce__(self):
+        return int, (int(self),)
 
 
 @tells(TENSOR)
-class Tensor:
+class Tensor(_Methods):
     """An array, its gradient, and the Node that made it.
 
     data           the array: float32 or float64, or integers or booleans (which never have gradients)
@@ -41,11 +66,47 @@ class Tensor:
         self.node = None
         self.output = 0  # which of the Node's outputs this is
 
-    shape = property(lambda self: self.data.shape)
-    dtype = property(lambda self: self.data.dtype)
-    ndim = property(lambda self: self.data.ndim)
-    size = property(lambda self: Size(self.data.size))
-    is_leaf = property(lambda self: self.node is None)
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def size(self) -> Size:
+        return Size(self.data.size, self.data.shape)
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.node is None
+
+    def dim(self) -> int:
+        """The number of axes, x.ndim."""
+        return self.data.ndim
+
+    def numel(self) -> int:
+        """The number of elements, x.size."""
+        return self.data.size
+
+    def tolist(self) -> Any:
+        """The data as nested lists of Python numbers."""
+        return self.numpy().tolist()
+
+    def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
+        """Set whether backward should compute a gradient of it. Returns self."""
+        requires_grad = flag("requires_grad_", "requires_grad", requires_grad)
+        if requires_grad and not is_float(self.data):
+            raise TypeError(f"only float32 and float64 Tensors can require gradients, this one is {self.data.dtype}")
+        if self.node is not None and not requires_grad:
+            raise RuntimeError("requires_grad_: only a leaf's can be taken away: x.detach() is cut off from the graph")
+        self.requires_grad = requires_grad
+        return self
 
     def numpy(self) -> np.ndarray:
         """The data as a NumPy array (the same memory on the CPU, a copy from a GPU)."""
@@ -113,8 +174,14 @@ class Tensor:
         made_by = f", by={self.node.version.op}" if self.node else ", requires_grad=True" if self.requires_grad else ""
         return f"Tensor({values}, {self.data.dtype}{made_by})"
 
-    def __array__(self, dtype=None, copy=None):
-        raise TypeError("NumPy functions would lose the gradient: use tinygrad_gpt.functional, or x.numpy()")
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        if self.requires_grad:
+            raise TypeError("NumPy functions would lose the gradient: use tinygrad_gpt.functional, or x.numpy()")
+        if not isinstance(self.data, np.ndarray):
+            raise TypeError(
+                "NumPy works on the CPU, and this Tensor is on the GPU: use tinygrad_gpt.functional, or x.numpy()"
+            )
+        return self.data.astype(dtype or self.data.dtype, copy=bool(copy))
 
     def __getstate__(self):
         if self.node is not None:
@@ -137,9 +204,7 @@ def _refused(symbol: str):
     return method
 
 
-_NOT_THERE = {"floordiv": "//", "mod": "%", "divmod": "divmod", "and": "&", "or": "|", "xor": "^"}
-_NOT_THERE |= {"lshift": "<<", "rshift": ">>", "invert": "~"}
-for _name, _symbol in _NOT_THERE.items():
+for _name, _symbol in {"divmod": "divmod", "lshift": "<<", "rshift": ">>"}.items():
     setattr(Tensor, f"__{_name}__", _refused(_symbol))
     setattr(Tensor, f"__r{_name}__", _refused(_symbol))
 

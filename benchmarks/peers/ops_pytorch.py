@@ -64,11 +64,11 @@ OPS = {
     "gather": lambda x, index, axis: torch.gather(x, axis, index),
     "einsum": lambda *xs, subscripts: torch.einsum(subscripts, *xs),
     "reshape": torch.reshape,
-    "transpose": lambda x, axes: x.permute(axes),
+    "permute": lambda x, axes: x.permute(axes),
     "broadcast_to": lambda x, shape: x.expand(shape),
     "getitem": lambda x, index: x[index],
     "concatenate": lambda *xs, axis: torch.cat(xs, axis),
-    "split": lambda x, sections: torch.chunk(x, sections, -1),
+    "split": lambda x, sizes, axis: torch.split(x, sizes, axis),
 }
 
 

@@ -203,7 +203,7 @@ def test_few_queries_of_all_head_sizes(d, dtype):
 
 def test_the_fused_qkv_is_read_where_it_is_and_heads_are_joined_without_moving_them():
     qkv = Tensor(to_gpu(normal((2, 9, 3 * 4 * 16))), requires_grad=True)
-    heads = F.split(F.transpose(F.reshape(qkv, (2, 9, 12, 16)), (0, 2, 1, 3)), 3, axis=1)
+    heads = F.chunk(F.transpose(F.reshape(qkv, (2, 9, 12, 16)), 1, 2), 3, dim=1)
     y = F.attention(*heads, causal=True)
     assert y.data.transpose(0, 2, 1, 3).flags.c_contiguous
     y.sum().backward()

@@ -101,12 +101,12 @@ def test_sum_to_shape_returns_dy_itself_where_nothing_was_broadcast():
 
 @settings(deadline=None, max_examples=100)
 @given(st.data())
-def test_reshape_and_transpose_there_and_back(data):
+def test_reshape_and_permute_there_and_back(data):
     shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=4, max_side=4))
     axes = tuple(data.draw(st.permutations(range(len(shape)))))
     x = Tensor(np.arange(np.prod(shape), dtype=float).reshape(shape), requires_grad=True)
-    there = x.transpose(axes)
-    back = there.transpose(tuple(np.argsort(axes)))
+    there = x.permute(axes)
+    back = there.permute(tuple(np.argsort(axes)))
     np.testing.assert_array_equal(there.data, np.transpose(x.data, axes))
     np.testing.assert_array_equal(back.data, x.data)
     flat = back.reshape(-1).reshape(shape)

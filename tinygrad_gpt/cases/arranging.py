@@ -82,7 +82,7 @@ def _reshape(draw):
     yield "transposed", (transposed(draw.normal(4, 6)),), {"shape": (8, 3)}
 
 
-def _transpose(draw):
+def _permute(draw):
     yield "two axes", (draw.normal(3, 5),), {"axes": (1, 0)}
     yield "rotated", (draw.normal(2, 3, 5),), {"axes": (1, 2, 0)}
     yield "four axes", (draw.normal(2, 3, 4, 5),), {"axes": (0, 2, 1, 3)}
@@ -156,16 +156,16 @@ def _concatenate(draw):
 
 
 def _split(draw):
-    yield "thirds", (draw.normal(2, 9),), {"sections": 3}
-    yield "the last axis of three", (draw.normal(2, 5, 6),), {"sections": 3}
-    yield "first axis", (draw.normal(4, 3),), {"sections": 2, "axis": 0}
-    yield "middle axis", (draw.normal(2, 6, 5),), {"sections": 2, "axis": 1}
-    yield "sizes", (draw.normal(2, 7),), {"sections": (4, 1, 2), "axis": -1}
-    yield "one of them empty", (draw.normal(2, 7),), {"sections": (4, 0, 3), "axis": 1}
-    yield "one", (draw.normal(2, 3),), {"sections": 1}
-    yield "pieces of size one", (draw.normal(1, 3),), {"sections": 3}
-    yield "of nothing", (draw.normal(0, 4),), {"sections": 2}
-    yield "strided", (strided(draw.normal(2, 6)),), {"sections": 2}
+    yield "thirds", (draw.normal(2, 9),), {"sizes": (3, 3, 3), "axis": -1}
+    yield "the last axis of three", (draw.normal(2, 5, 6),), {"sizes": (2, 2, 2), "axis": -1}
+    yield "first axis", (draw.normal(4, 3),), {"sizes": (2, 2)}
+    yield "middle axis", (draw.normal(2, 6, 5),), {"sizes": (3, 3), "axis": 1}
+    yield "sizes", (draw.normal(2, 7),), {"sizes": (4, 1, 2), "axis": -1}
+    yield "one of them empty", (draw.normal(2, 7),), {"sizes": (4, 0, 3), "axis": 1}
+    yield "one", (draw.normal(2, 3),), {"sizes": (3,), "axis": -1}
+    yield "pieces of size one", (draw.normal(1, 3),), {"sizes": (1, 1, 1), "axis": -1}
+    yield "of nothing", (draw.normal(0, 4),), {"sizes": (2, 2), "axis": -1}
+    yield "strided", (strided(draw.normal(2, 6)),), {"sizes": (3, 3), "axis": -1}
 
 
 def _gather(draw):
@@ -234,7 +234,7 @@ MAKERS = {
     "prod": _prod,
     "cumsum": _cumsum,
     "reshape": _reshape,
-    "transpose": _transpose,
+    "permute": _permute,
     "broadcast_to": _broadcast_to,
     "getitem": _getitem,
     "concatenate": _concatenate,

@@ -66,7 +66,7 @@ def _reshape(draw):
     yield "hundreds of rows and columns", (draw.normal(ROWS, COLUMNS),), {"shape": (COLUMNS, ROWS)}
 
 
-def _transpose(draw):
+def _permute(draw):
     yield "hundreds of rows and columns", (draw.normal(ROWS, COLUMNS),), {"axes": (1, 0)}
     yield "five axes", (draw.normal(2, 17, 3, 29, 7),), {"axes": (3, 0, 4, 2, 1)}
 
@@ -90,8 +90,8 @@ def _concatenate(draw):
 
 
 def _split(draw):
-    yield "hundreds of rows", (draw.normal(ROWS + 257, COLUMNS),), {"sections": (ROWS, 257), "axis": 0}
-    yield "many columns", (draw.normal(3, 2 * ROWS),), {"sections": 2}
+    yield "hundreds of rows", (draw.normal(ROWS + 257, COLUMNS),), {"sizes": (ROWS, 257)}
+    yield "many columns", (draw.normal(3, 2 * ROWS),), {"sizes": (ROWS, ROWS), "axis": -1}
 
 
 def _gather(draw):
@@ -218,7 +218,7 @@ MAKERS = {
     "prod": _prod,
     "cumsum": _cumsum,
     "reshape": _reshape,
-    "transpose": _transpose,
+    "permute": _permute,
     "broadcast_to": _broadcast_to,
     "getitem": _getitem,
     "concatenate": _concatenate,

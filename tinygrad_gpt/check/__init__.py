@@ -4,7 +4,7 @@
     print(report)                                # what is right, what is wrong, where, and often why
     report.raise_if_failed()
 
-    gradcheck(lambda x, w: F.layer_norm(x, w).exp(), x, w)     # any function of Tensors; raises GradcheckError
+    gradcheck(lambda x, w: F.layer_norm(x, w.shape, w).exp(), x, w)     # any function of Tensors; raises GradcheckError
 
     measure.py    the derivative, measured by finite differences
     case.py       all checks of one pair on one case

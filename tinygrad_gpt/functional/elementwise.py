@@ -1,65 +1,132 @@
-"""Functions of each element by itself, and of two arrays that broadcast."""
+"""Functions of each element by itself, and of two arrays that broadcast.
+
+Of integers and booleans, which have no gradients, add, sub, mul, maximum, where, neg and abs give integers, and div
+gives floats of the default dtype.
+"""
 
 import numpy as np
 
 from tinygrad_gpt.arguments import as_float, number, shown
-from tinygrad_gpt.array import is_array
+from tinygrad_gpt.array import Array, default_dtype, is_array
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.operands import TensorLike, operand, pair, plain
-from tinygrad_gpt.ops._shapes import check_floats
+from tinygrad_gpt.ops._shapes import check_broadcast, check_floats
+
+# --- of two -------------------------------------------------------------------------------------------------------
 
 
-def _elementwise(op: str, says: str, binary: bool = False):
-    """The function of an op without settings on one array, or on two that broadcast; `says` is its docstring."""
-
-    def unary_op(x) -> Tensor:
-        return apply(op, operand(op, x))
-
-    def binary_op(a, b) -> Tensor:
-        return apply(op, *pair(op, a, b))
-
-    function = binary_op if binary else unary_op
-    function.__name__, function.__qualname__, function.__doc__ = op, op, says
-    return function
+def add(a: TensorLike, b: TensorLike) -> Tensor:
+    """a + b, with broadcasting."""
+    return _binary("add", np.add, *pair("add", a, b))
 
 
-add = _elementwise("add", "a + b, with broadcasting.", binary=True)
-sub = _elementwise("sub", "a - b, with broadcasting.", binary=True)
-mul = _elementwise("mul", "a * b, with broadcasting.", binary=True)
-div = _elementwise("div", "a / b, with broadcasting.", binary=True)
-maximum = _elementwise("maximum", "The larger of a and b, with broadcasting; a tie shares half and half.", binary=True)
-neg = _elementwise("neg", "-x.")
-exp = _elementwise("exp", "e ** x.")
-log = _elementwise("log", "Natural logarithm.")
-sqrt = _elementwise("sqrt", "Square root.")
-tanh = _elementwise("tanh", "Hyperbolic tangent.")
-sigmoid = _elementwise("sigmoid", "1 / (1 + exp(-x)).")
-relu = _elementwise("relu", "max(x, 0); the gradient at 0 is 0.")
-silu = _elementwise("silu", "x σ(x), with σ the logistic function.")
+def sub(a: TensorLike, b: TensorLike) -> Tensor:
+    """a - b, with broadcasting."""
+    return _binary("sub", np.subtract, *pair("sub", a, b))
 
 
-def where(condition, a, b) -> Tensor:
+def mul(a: TensorLike, b: TensorLike) -> Tensor:
+    """a * b, with broadcasting."""
+    return _binary("mul", np.multiply, *pair("mul", a, b))
+
+
+def div(a: TensorLike, b: TensorLike) -> Tensor:
+    """a / b, with broadcasting."""
+    return _binary("div", _divide_integers, *pair("div", a, b))
+
+
+def maximum(a: TensorLike, b: TensorLike) -> Tensor:
+    """The larger of a and b, with broadcasting; a tie shares half and half."""
+    return _binary("maximum", np.maximum, *pair("maximum", a, b))
+
+
+def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
     """a where the boolean condition holds, else b, with broadcasting."""
-    return apply("where", operand("where", condition), *pair("where", a, b))
+    condition, (a, b) = operand("where", condition), pair("where", a, b)
+    if a.dtype != b.dtype and a.dtype.kind in "iub" and b.dtype.kind in "iub":
+        dtype = np.result_type(a.dtype, b.dtype)
+        a, b = plain(a).astype(dtype), plain(b).astype(dtype)
+    return apply("where", condition, a, b)
 
 
-def pow(x, exponent: int | float) -> Tensor:
+def _binary(op: str, of_integers, a: Tensor | Array, b: Tensor | Array) -> Tensor:
+    """The op; or for a pair of integers, NumPy's function."""
+    if a.dtype.kind in "iub" and b.dtype.kind in "iub":
+        x, y = plain(a), plain(b)
+        check_broadcast(op, x, y)
+        if op == "sub" and x.dtype == y.dtype == bool:
+            raise TypeError("sub: booleans are not subtracted: write a ^ b, or a & ~b")
+        return Tensor(np.asarray(of_integers(x, y), like=x))
+    return apply(op, a, b)
+
+
+def _divide_integers(a: Array, b: Array) -> Array:
+    return np.divide(a.astype(default_dtype()), b.astype(default_dtype()))
+
+
+# --- of one -------------------------------------------------------------------------------------------------------
+
+
+def neg(x: TensorLike) -> Tensor:
+    """-x."""
+    x = operand("neg", x)
+    return Tensor(-plain(x)) if x.dtype.kind in "iu" else apply("neg", x)
+
+
+def abs(x: TensorLike) -> Tensor:
+    """|x| = max(x, -x). The gradient at 0 is 0, as in PyTorch: a tie gives 1/2 of it to x and 1/2 to -x."""
+    x = operand("abs", x)
+    if x.dtype.kind in "iu":
+        return Tensor(np.abs(plain(x)))
+    check_floats("abs", plain(x))
+    return maximum(x, apply("neg", x))
+
+
+def exp(x: TensorLike) -> Tensor:
+    """e ** x."""
+    return apply("exp", operand("exp", x))
+
+
+def log(x: TensorLike) -> Tensor:
+    """Natural logarithm."""
+    return apply("log", operand("log", x))
+
+
+def sqrt(x: TensorLike) -> Tensor:
+    """Square root."""
+    return apply("sqrt", operand("sqrt", x))
+
+
+def tanh(x: TensorLike) -> Tensor:
+    """Hyperbolic tangent."""
+    return apply("tanh", operand("tanh", x))
+
+
+def sigmoid(x: TensorLike) -> Tensor:
+    """1 / (1 + exp(-x))."""
+    return apply("sigmoid", operand("sigmoid", x))
+
+
+def relu(x: TensorLike) -> Tensor:
+    """max(x, 0); the gradient at 0 is 0."""
+    return apply("relu", operand("relu", x))
+
+
+def silu(x: TensorLike) -> Tensor:
+    """x σ(x), with σ the logistic function."""
+    return apply("silu", operand("silu", x))
+
+
+def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
+    """x Φ(x), with Φ the normal distribution's: approximate="none" for the exact form, "tanh" for that of GPT-2."""
+    return apply("gelu", operand("gelu", x), approximate=approximate)
+
+
+def pow(x: TensorLike, exponent: float) -> Tensor:
     """x ** exponent, for a Python number as exponent."""
     if isinstance(exponent, int) and exponent.bit_length() > 63:
         exponent = as_float("pow", exponent)
     return apply("pow", operand("pow", x), exponent=exponent)
-
-
-def abs(x) -> Tensor:
-    """|x| = max(x, -x). The gradient at 0 is 0, as in PyTorch: a tie gives 1/2 of it to x and 1/2 to -x."""
-    x = operand("abs", x)
-    check_floats("abs", x.data if isinstance(x, Tensor) else x)
-    return maximum(x, neg(x))
-
-
-def gelu(x, approximate: str = "tanh") -> Tensor:
-    """x Φ(x), with Φ the normal distribution's: approximate="tanh" as in GPT-2, "none" for the exact form."""
-    return apply("gelu", operand("gelu", x), approximate=approximate)
 
 
 def minimum(a: TensorLike, b: TensorLike) -> Tensor:

@@ -28,7 +28,7 @@ def fused(op: str, *inputs, **settings):
 def _linear(x, weight, bias=None):
     _check("linear", x, weight, bias)
     axes = tuple(range(weight.ndim))[::-1]
-    y = apply("matmul", x, apply("transpose", operand("linear", weight), axes=axes))  # (..., C_in) -> (..., C_out)
+    y = apply("matmul", x, apply("permute", operand("linear", weight), axes=axes))  # (..., C_in) -> (..., C_out)
     return y if bias is None else apply("add", y, bias)
 
 
@@ -59,7 +59,7 @@ def fused_attention_weights(q, k, mask, causal: bool, scale: float) -> Tensor:
 
 def _attention_weights(q, k, mask, causal: bool, scale: float) -> Tensor:
     """P of ops/attention.py from its parts."""
-    turned = apply("transpose", k, axes=(0, 1, 3, 2))  # (B, H, Tk, D) -> (B, H, D, Tk)
+    turned = apply("permute", k, axes=(0, 1, 3, 2))  # (B, H, Tk, D) -> (B, H, D, Tk)
     s = _times(scale, apply("matmul", q, turned))  # (B, H, Tq, D) -> (B, H, Tq, Tk)
     if mask is not None and mask.dtype == bool:
         s = _where(mask, s, -math.inf)

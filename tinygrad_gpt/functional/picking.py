@@ -3,8 +3,6 @@
 Along an axis, `dim`: PyTorch's dim= and NumPy's axis= are the same.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from tinygrad_gpt import arguments
@@ -13,18 +11,12 @@ from tinygrad_gpt.array import Array
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.functional.axis_names import LAST, either
 from tinygrad_gpt.functional.elementwise import where
+from tinygrad_gpt.functional.reductions import ValuesAndIndices
 from tinygrad_gpt.functional.shapes import broadcast_to, concatenate, getitem, reshape
 from tinygrad_gpt.operands import TensorLike, operand, plain
 from tinygrad_gpt.ops import gather as gather_op
 from tinygrad_gpt.ops._shapes import check_ids, normalize_axis
 from tinygrad_gpt.tensor import plain_ids
-
-
-class ValuesAndIndices(NamedTuple):
-    """What sort and topk give: the elements, and where on their axis they stood."""
-
-    values: Tensor
-    indices: Tensor
 
 
 def gather(
@@ -137,9 +129,18 @@ def repeat_interleave(x: TensorLike, repeats, dim: int | None = None, *, axis: i
     return getitem(x, (*[slice(None)] * dim, np.repeat(np.arange(n), times)))
 
 
-def masked_fill(x: TensorLike, mask: TensorLike, value: float) -> Tensor:
-    """x, but `value` where the boolean mask is True. It is where(mask, value, x)."""
-    return where(mask, value, operand("masked_fill", x))
+def masked_fill(x: TensorLike, mask: TensorLike, value: TensorLike) -> Tensor:
+    """The value, a number, where the boolean mask holds, else x."""
+    x, value = operand("masked_fill", x), operand("masked_fill", value)
+    if value.ndim:
+        raise ValueError(f"masked_fill: expected a number as value, got shape {tuple(value.shape)}: where takes arrays")
+    if isinstance(value, Tensor) and value.requires_grad:
+        return where(mask, value, x)
+    a = plain(x)
+    number = plain(value).item()
+    if a.dtype.kind in "iub" and isinstance(number, float):
+        raise TypeError(f"masked_fill: expected an integer to fill {a.dtype} with, got {number}")
+    return where(mask, np.full((), number, a.dtype, like=a), x)
 
 
 def tril(x: TensorLike, diagonal: int = 0) -> Tensor:

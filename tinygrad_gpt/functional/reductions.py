@@ -1,36 +1,228 @@
-"""Functions that reduce axes to one number each."""
+"""Functions that reduce axes to one number each.
+
+`dim` is an integer, a tuple of them, or None for all axes. PyTorch's dim= and keepdim= and NumPy's axis= and keepdims=
+are the same.
+"""
+
+from typing import Any, NamedTuple, overload
+
+import numpy as np
 
 from tinygrad_gpt import arguments
-from tinygrad_gpt.arguments import flag, number
+from tinygrad_gpt.arguments import flag, number, shown
+from tinygrad_gpt.array import Array, is_array
 from tinygrad_gpt.autograd import Tensor, apply
-from tinygrad_gpt.functional.axis_names import says_axis
-from tinygrad_gpt.operands import operand
+from tinygrad_gpt.functional.axis_names import NO, Axes, either, for_tensors, keeps
+from tinygrad_gpt.functional.elementwise import maximum, neg
+from tinygrad_gpt.functional.shapes import getitem
+from tinygrad_gpt.operands import TensorLike, operand, plain
+from tinygrad_gpt.ops._shapes import normalize_axes, normalize_axis
 
 
-def _reduce(op: str, x, axis, keepdims, **settings) -> Tensor:
-    axis, keepdims = arguments.axes(op, axis), flag(op, "keepdims", keepdims)
-    return apply(op, operand(op, x), axis=axis, keepdims=keepdims, **settings)
+class ValuesAndIndices(NamedTuple):
+    """What max and min give along one axis: the elements, and where on that axis they stand (the first, in a tie)."""
+
+    values: Tensor
+    indices: Tensor
 
 
-@says_axis
-def sum(x, axis=None, keepdims: bool = False) -> Tensor:
-    """Sum over `axis`: an integer, a tuple of them, or None for all."""
-    return _reduce("sum", x, axis, keepdims)
+def _settings(op: str, dim, axis, keepdim, keepdims) -> dict[str, Any]:
+    axis = arguments.axes(op, either(op, dim, axis))
+    name = "keepdims" if keepdim is NO else "keepdim"
+    return {"axis": axis, "keepdims": flag(op, name, keeps(op, keepdim, keepdims))}
 
 
-@says_axis
-def mean(x, axis=None, keepdims: bool = False) -> Tensor:
-    """Mean over `axis`: an integer, a tuple of them, or None for all."""
-    return _reduce("mean", x, axis, keepdims)
+def _reduce(op: str, numpys, x, settings: dict[str, Any]) -> Tensor:
+    """The op, or for integers and booleans, which have no gradients, NumPy's function."""
+    x = operand(op, x)
+    if x.dtype.kind not in "iub":
+        return apply(op, x, **settings)
+    a = plain(x)
+    axes = normalize_axes(op, settings["axis"], a.ndim)
+    return Tensor(np.asarray(numpys(a, axis=axes, keepdims=settings["keepdims"]), like=a))
 
 
-@says_axis
-def max(x, axis=None, keepdims: bool = False) -> Tensor:
-    """Largest element over `axis` (an integer, a tuple of them, or None for all); ties share the gradient equally."""
-    return _reduce("max", x, axis, keepdims)
+@for_tensors
+def sum(x: TensorLike, dim: Axes = None, keepdim: bool = NO, *, axis: Axes = None, keepdims: bool = NO) -> Tensor:
+    """Sum over `dim`; of integers and booleans an integer."""
+    return _reduce("sum", np.sum, x, _settings("sum", dim, axis, keepdim, keepdims))
 
 
-@says_axis
-def var(x, axis=None, keepdims: bool = False, correction: int | float = 0) -> Tensor:
-    """Variance over `axis`, with divisor n - correction. (PyTorch's correction is 1 unless given.)"""
-    return _reduce("var", x, axis, keepdims, correction=number("var", "correction", correction))
+@for_tensors
+def mean(x: TensorLike, dim: Axes = None, keepdim: bool = NO, *, axis: Axes = None, keepdims: bool = NO) -> Tensor:
+    """Mean over `dim`."""
+    return apply("mean", operand("mean", x), **_settings("mean", dim, axis, keepdim, keepdims))
+
+
+@for_tensors
+def var(
+    x: TensorLike,
+    dim: Axes = None,
+    *,
+    correction: float = 1,
+    keepdim: bool = NO,
+    axis: Axes = None,
+    keepdims: bool = NO,
+) -> Tensor:
+    """Variance over `dim`, with divisor n - correction: 1 for an estimate from a sample, 0 for that of these numbers.
+    (NumPy's default is 0.)"""
+    settings = _settings("var", dim, axis, keepdim, keepdims)
+    return apply("var", operand("var", x), correction=number("var", "correction", correction), **settings)
+
+
+@for_tensors
+def amax(x: TensorLike, dim: Axes = None, keepdim: bool = NO, *, axis: Axes = None, keepdims: bool = NO) -> Tensor:
+    """Largest element over `dim`; ties share the gradient equally."""
+    return _largest("amax", x, _settings("amax", dim, axis, keepdim, keepdims))
+
+
+@for_tensors
+def amin(x: TensorLike, dim: Axes = None, keepdim: bool = NO, *, axis: Axes = None, keepdims: bool = NO) -> Tensor:
+    """Smallest element over `dim`; ties share the gradient equally."""
+    return _smallest("amin", x, _settings("amin", dim, axis, keepdim, keepdims))
+
+
+def _largest(who: str, x, settings: dict[str, Any]) -> Tensor:
+    x = operand(who, x)
+    if x.dtype.kind in "iub":
+        _check_some(who, x.shape, settings["axis"])
+    return _reduce("max", np.max, x, settings)
+
+
+def _smallest(who: str, x, settings: dict[str, Any]) -> Tensor:
+    """min(x) = -max(-x)."""
+    x = operand(who, x)
+    if x.dtype.kind in "iub":
+        _check_some(who, x.shape, settings["axis"])
+        return _reduce("min", np.min, x, settings)
+    return neg(apply("max", neg(x), **settings))
+
+
+def _check_some(who: str, shape: tuple[int, ...], axis) -> None:
+    if 0 in [shape[a] for a in normalize_axes(who, axis, len(shape))]:
+        raise ValueError(f"{who}: expected at least one element along axis {axis}, got x of shape {shape}")
+
+
+# --- max and min: one number, two Tensors element by element, or values and indices ------------------------------
+
+
+@overload
+def max(x: TensorLike) -> Tensor: ...
+@overload
+def max(x: TensorLike, dim: int, keepdim: bool = ...) -> ValuesAndIndices: ...
+@overload
+def max(x: TensorLike, other: Tensor | Array) -> Tensor: ...
+@overload
+def max(x: TensorLike, *, axis: Axes = ..., keepdims: bool = ...) -> Tensor: ...
+@for_tensors
+def max(x, dim=None, keepdim=NO, *, other=None, axis=None, keepdims=NO):
+    """The largest element of x; with a `dim`, (values, indices) along it; with another Tensor, `maximum`.
+
+    The gradient of the largest of all, and NumPy's max(x, axis=...), which gives the values alone, is that of `amax`.
+    That of the values along `dim` goes to the elements that the indices name.
+    """
+    return _extreme("max", x, dim, keepdim, other, axis, keepdims)
+
+
+@overload
+def min(x: TensorLike) -> Tensor: ...
+@overload
+def min(x: TensorLike, dim: int, keepdim: bool = ...) -> ValuesAndIndices: ...
+@overload
+def min(x: TensorLike, other: Tensor | Array) -> Tensor: ...
+@overload
+def min(x: TensorLike, *, axis: Axes = ..., keepdims: bool = ...) -> Tensor: ...
+@for_tensors
+def min(x, dim=None, keepdim=NO, *, other=None, axis=None, keepdims=NO):
+    """The smallest element of x; with a `dim`, (values, indices) along it; with another Tensor, `minimum`. As `max`."""
+    return _extreme("min", x, dim, keepdim, other, axis, keepdims)
+
+
+def _extreme(who: str, x, dim, keepdim, other, axis, keepdims):
+    if (isinstance(dim, Tensor) and dim.ndim) or (is_array(dim) and dim.ndim):
+        dim, other = None, dim
+    if other is not None:
+        if dim is not None or axis is not None:
+            raise TypeError(f"{who}: expected an axis or another Tensor, got both")
+        return maximum(x, other) if who == "max" else neg(maximum(neg(x), neg(other)))
+    if dim is None:
+        settings = _settings(who, None, axis, keepdim, keepdims)
+        return (_largest if who == "max" else _smallest)(who, x, settings)
+    if axis is not None:
+        either(who, dim, axis)
+    if isinstance(dim, tuple | list):
+        raise TypeError(f"{who}: expected one axis, an integer, got {shown(dim)}: a{who}(x, dim) takes several")
+    keep = flag(who, "keepdim", keeps(who, keepdim, keepdims))
+    x, dim = operand(who, x), arguments.axis(who, dim)
+    indices = (argmax if who == "max" else argmin)(x, dim, keepdim=True)
+    values = take_along(x, indices, dim)
+    if keep:
+        return ValuesAndIndices(values, indices)
+    chosen = tuple([0 if i == dim % x.ndim else slice(None) for i in range(x.ndim)]) if x.ndim else ()
+    return ValuesAndIndices(getitem(values, chosen), getitem(indices, chosen))
+
+
+def take_along(x: Tensor | Array, indices: Tensor, dim: int) -> Tensor:
+    """The elements of x that `indices` name along `dim`; in every other axis the two are alike."""
+    if x.ndim == 0:
+        return getitem(x, ())
+    a = plain(indices)
+    index: list = [
+        np.arange(n, like=a).reshape([n if j == i else 1 for j in range(a.ndim)]) for i, n in enumerate(a.shape)
+    ]
+    index[dim] = a
+    return getitem(x, tuple(index))
+
+
+@for_tensors
+def argmax(
+    x: TensorLike, dim: int | None = None, keepdim: bool = NO, *, axis: int | None = None, keepdims: bool = NO
+) -> Tensor:
+    """Where the largest element stands along `dim`, as integers; without, its place among all of them, counted row by
+    row. The first one, in a tie."""
+    return _place("argmax", np.argmax, x, dim, axis, keepdim, keepdims)
+
+
+@for_tensors
+def argmin(
+    x: TensorLike, dim: int | None = None, keepdim: bool = NO, *, axis: int | None = None, keepdims: bool = NO
+) -> Tensor:
+    """Where the smallest element stands along `dim`. See `argmax`."""
+    return _place("argmin", np.argmin, x, dim, axis, keepdim, keepdims)
+
+
+def _place(who: str, numpys, x, dim, axis, keepdim, keepdims) -> Tensor:
+    dim = either(who, dim, axis)
+    keep = flag(who, "keepdim", keeps(who, keepdim, keepdims))
+    a = plain(operand(who, x))
+    dim = None if dim is None else arguments.axis(who, dim)
+    if a.ndim == 0 and dim in (0, -1):  # as in PyTorch, where a number has a last axis too
+        dim = None
+    if dim is not None:
+        dim = normalize_axis(who, dim, a.ndim)
+    _check_some(who, a.shape, dim)
+    found = np.asarray(numpys(a, axis=dim), like=a)
+    if keep:
+        found = found.reshape([1 if dim in (None, i) else n for i, n in enumerate(a.shape)])
+    return Tensor(found.astype(np.int64, copy=False))
+
+
+# --- of booleans --------------------------------------------------------------------------------------------------
+
+
+@for_tensors
+def any(x: TensorLike, dim: Axes = None, keepdim: bool = NO, *, axis: Axes = None, keepdims: bool = NO) -> Tensor:
+    """Whether an element along `dim` is true (not zero)."""
+    return _of_booleans("any", np.any, x, _settings("any", dim, axis, keepdim, keepdims))
+
+
+@for_tensors
+def all(x: TensorLike, dim: Axes = None, keepdim: bool = NO, *, axis: Axes = None, keepdims: bool = NO) -> Tensor:
+    """Whether all elements along `dim` are true (not zero)."""
+    return _of_booleans("all", np.all, x, _settings("all", dim, axis, keepdim, keepdims))
+
+
+def _of_booleans(who: str, numpys, x, settings: dict[str, Any]) -> Tensor:
+    a = plain(operand(who, x))
+    axes = normalize_axes(who, settings["axis"], a.ndim)
+    return Tensor(np.asarray(numpys(a, axis=axes, keepdims=settings["keepdims"]), like=a))

@@ -68,10 +68,10 @@ class MultiHeadAttention(Module):
             q, k, v = cache.extend_by_qkv(self.qkv(x))  # (B, T, 3C) -> (B, H, T, D), 2 of (B, H, T so far, D)
         elif source is None:
             qkv = _split_heads(self.qkv(x), 3 * h)  # (B, T, 3C) -> (B, 3H, T, D)
-            q, k, v = F.split(qkv, 3, axis=1)  # -> 3 of (B, H, T, D)
+            q, k, v = F.chunk(qkv, 3, dim=1)  # -> 3 of (B, H, T, D)
         else:
             q = _split_heads(self.q(x), h)  # (B, T, C) -> (B, H, T, D)
-            k, v = F.split(_split_heads(self.kv(source), 2 * h), 2, axis=1)  # (B, Ts, 2C) -> 2 of (B, H, Ts, D)
+            k, v = F.chunk(_split_heads(self.kv(source), 2 * h), 2, dim=1)  # (B, Ts, 2C) -> 2 of (B, H, Ts, D)
             if cache is not None:
                 k, v = cache.extend(k, v)  # (B, H, Ts, D) -> (B, H, Ts so far, D)
         if is_watched(self):
@@ -87,10 +87,10 @@ def _split_heads(x: Tensor, n_head: int) -> Tensor:
     if x.ndim != 3:
         raise ValueError(f"MultiHeadAttention: expected x, and a source, of shape (B, T, C), got {x.ndim} axes")
     b, t, c = x.shape
-    return F.transpose(F.reshape(x, (b, t, n_head, c // n_head)), (0, 2, 1, 3))
+    return F.transpose(F.reshape(x, (b, t, n_head, c // n_head)), 1, 2)
 
 
 def _join_heads(x: Tensor) -> Tensor:
     """(B, H, T, D) -> (B, T, H D); a view if the memory is laid out as (B, T, H, D), as kernels make it."""
     b, h, t, d = x.shape
-    return F.reshape(F.transpose(x, (0, 2, 1, 3)), (b, t, h * d))
+    return F.reshape(F.transpose(x, 1, 2), (b, t, h * d))

@@ -50,7 +50,7 @@ class FeedForward(Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.up(x)  # (..., C) -> (..., hidden)
         if self.activation == "gelu_tanh":  # one op with `down`, to keep one array of this size, not two
-            y = F.gelu_linear(x, self.down.weight, self.down.bias)  # -> (..., C)
+            y = F.gelu_linear(x, self.down.weight, self.down.bias, approximate="tanh")  # -> (..., C)
             show(self.down, output=y)
             return y
         return self.down(ACTIVATIONS[self.activation](x))  # -> (..., C)

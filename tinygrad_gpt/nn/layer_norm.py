@@ -43,7 +43,7 @@ class LayerNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={affine}, bias={self.bias is not None}"
 
     def forward(self, x) -> Tensor:
-        return F.layer_norm(x, self._weight(x), self.bias, self.eps)
+        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def of_sum(self, x: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
         """(s, the layer norm of s) with s = x + residual (..., C), for callers that use both.

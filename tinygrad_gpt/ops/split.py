@@ -1,9 +1,9 @@
 """Cut an array into pieces along an axis. An op with several outputs: forward returns a tuple, backward gets one.
 
-    x         array of any dtype
-    sections  a number of equal pieces, or a tuple with the size of each piece
-    axis      the axis to cut
-    ys        the pieces, views of x
+    x      array of any dtype
+    sizes  a tuple with the size of each piece
+    axis   the axis to cut
+    ys     the pieces, views of x
 
 Every element of x is in one piece, so dx is the pieces' gradients joined again. Where they lie in memory side by side
 already, as attention leaves the gradients of q, k and v, that takes no copy.
@@ -19,26 +19,19 @@ class Saved(NamedTuple):
     axis: int
 
 
-def check(x, *, sections, axis=-1):
-    """Raises ValueError for an axis that x lacks and for sections that don't add up to its size."""
+def check(x, *, sizes, axis=0):
+    """Raises ValueError for an axis that x lacks and for sizes that don't add up to its size."""
     axis = normalize_axis("split", axis, x.ndim)
     size = x.shape[axis]
-    if isinstance(sections, int):
-        if sections < 1 or size % sections:
-            raise ValueError(
-                f"split: expected a number of sections that divides the {size} elements of axis {axis} "
-                f"(x has shape {x.shape}), got {sections}"
-            )
-    elif not sections or sum(sections) != size or min(sections) < 0:
+    if not sizes or sum(sizes) != size or min(sizes) < 0:
         raise ValueError(
             f"split: expected sizes that add up to the {size} elements of axis {axis} (x has shape {x.shape}), "
-            f"got {sections}"
+            f"got {sizes}"
         )
 
 
-def forward(x, *, sections, axis=-1):
+def forward(x, *, sizes, axis=0):
     axis = axis % x.ndim
-    sizes = (x.shape[axis] // sections,) * sections if isinstance(sections, int) else sections
     before = (slice(None),) * axis
     pieces, start = [], 0
     for size in sizes:

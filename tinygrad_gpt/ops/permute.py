@@ -21,10 +21,10 @@ def check(x, *, axes):
     """Raises ValueError unless `axes` names every axis of x once."""
     if len(axes) != x.ndim:
         raise ValueError(
-            f"transpose: expected every one of the {x.ndim} axes of shape {x.shape} once, got {axes}: "
-            "two are exchanged by swapaxes"
+            f"permute: expected every one of the {x.ndim} axes of shape {x.shape} once, got {axes}: "
+            "two are exchanged by transpose"
         )
-    normalize_axes("transpose", axes, x.ndim)
+    normalize_axes("permute", axes, x.ndim)
 
 
 def forward(x, *, axes):
