@@ -187,7 +187,7 @@ def _input_names(op: str, n: int) -> list[str]:
     try:
         takes = catalogue.takes(op)
     except ValueError:  # not an op: recompute
-        return [f"input[{i}]" for i in range(n)]
+        return ["input"] if n == 1 else [f"input[{i}]" for i in range(n)]
     names = list(takes.arrays[:n])
     return names + [f"{takes.many}[{i}]" for i in range(n - len(names))]
 
