@@ -97,6 +97,7 @@ from tinygrad_gpt.functional.losses import (
     nll_loss,
 )
 from tinygrad_gpt.functional.picking import (
+    ValuesAndIndices,
     argsort,
     gather,
     masked_fill,
@@ -109,7 +110,6 @@ from tinygrad_gpt.functional.picking import (
     triu,
 )
 from tinygrad_gpt.functional.reductions import (
-    ValuesAndIndices,
     all,
     amax,
     amin,
@@ -120,7 +120,6 @@ from tinygrad_gpt.functional.reductions import (
     mean,
     min,
     sum,
-    take_along,
     var,
 )
 from tinygrad_gpt.functional.shapes import (
@@ -259,7 +258,6 @@ __all__ = [
     "sub",
     "sum",
     "swapaxes",
-    "take_along",
     "tanh",
     "tensor",
     "tile",

@@ -1,7 +1,7 @@
 """Functions of each element by itself, and of two arrays that broadcast.
 
-Of integers and booleans, which have no gradients, add, sub, mul, maximum, where, neg and abs give integers, and div
-gives floats of the default dtype.
+Of integers and booleans, which have no gradients, add, sub, mul, maximum, minimum, where, neg, abs and clamp give
+integers, and div gives floats of the default dtype.
 """
 
 import numpy as np
@@ -38,6 +38,15 @@ def div(a: TensorLike, b: TensorLike) -> Tensor:
 def maximum(a: TensorLike, b: TensorLike) -> Tensor:
     """The larger of a and b, with broadcasting; a tie shares half and half."""
     return _binary("maximum", np.maximum, *pair("maximum", a, b))
+
+
+def minimum(a: TensorLike, b: TensorLike) -> Tensor:
+    """The smaller of a and b, with broadcasting; a tie shares half and half. Of floats it is -maximum(-a, -b)."""
+    a, b = pair("minimum", a, b)
+    if a.dtype.kind in "iub" and b.dtype.kind in "iub":
+        return _binary("minimum", np.minimum, a, b)
+    check_broadcast("minimum", plain(a), plain(b))
+    return neg(apply("maximum", neg(a), neg(b)))
 
 
 def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
@@ -127,12 +136,6 @@ def pow(x: TensorLike, exponent: float) -> Tensor:
     if isinstance(exponent, int) and exponent.bit_length() > 63:
         exponent = as_float("pow", exponent)
     return apply("pow", operand("pow", x), exponent=exponent)
-
-
-def minimum(a: TensorLike, b: TensorLike) -> Tensor:
-    """The smaller of a and b, with broadcasting; a tie shares half and half. It is -maximum(-a, -b)."""
-    a, b = pair("minimum", a, b)
-    return neg(maximum(neg(a), neg(b)))
 
 
 def clamp(x: TensorLike, min: float | None = None, max: float | None = None) -> Tensor:
