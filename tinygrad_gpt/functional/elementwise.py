@@ -146,11 +146,11 @@ def clamp(x: TensorLike, min: float | None = None, max: float | None = None) -> 
                 f"clamp: expected a number as {name}, got {shown(bound)}: for bounds in arrays write "
                 "minimum(maximum(x, lowest), highest)"
             )
-    min, max = number("clamp", "min", min, or_none=True), number("clamp", "max", max, or_none=True)
+    min, max = [number("clamp", n, b, or_none=True, finite=False) for n, b in (("min", min), ("max", max))]
     x = operand("clamp", x)
-    a = plain(x)
-    if a.dtype.kind in "iu" and (type(min) is int or type(max) is int):
-        return Tensor(np.clip(a, min, max))
+    given = [type(bound) for bound in (min, max) if bound is not None]
+    if x.dtype.kind in "iu" and given and float not in given:
+        return Tensor(np.clip(plain(x), min, max))
     return apply("clamp", x, min=min, max=max)
 
 

@@ -15,7 +15,7 @@ from tinygrad_gpt.functional.axis_names import NO, Axes, either, for_tensors
 from tinygrad_gpt.functional.elementwise import abs, mul, pow, sqrt, where
 from tinygrad_gpt.functional.reductions import reduce_axes, reduction_settings
 from tinygrad_gpt.operands import TensorLike, operand, plain
-from tinygrad_gpt.ops._shapes import normalize_axis
+from tinygrad_gpt.ops._shapes import check_floats, normalize_axis
 
 
 @for_tensors
@@ -76,6 +76,7 @@ def norm(
         raise ValueError('norm: expected a number >= 1 or "fro" as p, got "nuc": take np.linalg.norm of x.numpy()')
     p = 2 if p == "fro" else number("norm", "p", p, low=1, finite=False)
     x = operand("norm", x)
+    check_floats("norm", plain(x))
     if p == math.inf:
         return apply("max", abs(x), **settings)
     if p == 1:
