@@ -8,10 +8,10 @@ What an op computes, why its gradient is what it is, and what it raises stands i
     reductions.py   sums, means, maxima over axes
     sums.py         products, running sums, norms and deviations
     shapes.py       rearrange, pick, join and cut
-    picking.py      gather, sort, repeat, mask and pad
+    picking.py      gather, sort, mask, repeat and pad
     vectors.py      products of vectors, and vectors of length 1
     layers.py       what layers compute: linear, norms, softmax, dropout, attention
-    composed_layers.py  the same, composed of other functions: PyTorch's attention, by its arguments
+    composed.py     what layers compute, composed of other functions: PyTorch's attention, the RMS norm
     losses.py       losses
     fused.py        ops that do the work of several, and the several in their place
     own_ops.py      a function of an op of one's own
@@ -21,7 +21,7 @@ Letters in shapes: B batch, T time, C channels, H heads, D head size, V vocabula
 """
 
 from tinygrad_gpt import habits
-from tinygrad_gpt.functional.composed_layers import (
+from tinygrad_gpt.functional.composed import (
     rms_norm,
     scaled_dot_product_attention,
 )
@@ -97,6 +97,7 @@ from tinygrad_gpt.functional.losses import (
     nll_loss,
 )
 from tinygrad_gpt.functional.picking import (
+    ValuesAndIndices,
     argsort,
     gather,
     masked_fill,
@@ -109,7 +110,6 @@ from tinygrad_gpt.functional.picking import (
     triu,
 )
 from tinygrad_gpt.functional.reductions import (
-    ValuesAndIndices,
     all,
     amax,
     amin,
@@ -120,7 +120,6 @@ from tinygrad_gpt.functional.reductions import (
     mean,
     min,
     sum,
-    take_along,
     var,
 )
 from tinygrad_gpt.functional.shapes import (
@@ -259,7 +258,6 @@ __all__ = [
     "sub",
     "sum",
     "swapaxes",
-    "take_along",
     "tanh",
     "tensor",
     "tile",

@@ -1,7 +1,7 @@
 """Functions of each element by itself, and of two arrays that broadcast.
 
-Of integers and booleans, which have no gradients, add, sub, mul, maximum, where, neg and abs give integers, and div
-gives floats of the default dtype.
+Of integers and booleans, which have no gradients, add, sub, mul, maximum, minimum, where, neg, abs and clamp give
+integers, and div gives floats of the default dtype.
 """
 
 import numpy as np
@@ -38,6 +38,15 @@ def div(a: TensorLike, b: TensorLike) -> Tensor:
 def maximum(a: TensorLike, b: TensorLike) -> Tensor:
     """The larger of a and b, with broadcasting; a tie shares half and half."""
     return _binary("maximum", np.maximum, *pair("maximum", a, b))
+
+
+def minimum(a: TensorLike, b: TensorLike) -> Tensor:
+    """The smaller of a and b, with broadcasting; a tie shares half and half. Of floats it is -maximum(-a, -b)."""
+    a, b = pair("minimum", a, b)
+    if a.dtype.kind in "iub" and b.dtype.kind in "iub":
+        return _binary("minimum", np.minimum, a, b)
+    check_broadcast("minimum", plain(a), plain(b))
+    return neg(apply("maximum", neg(a), neg(b)))
 
 
 def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
@@ -129,12 +138,6 @@ def pow(x: TensorLike, exponent: float) -> Tensor:
     return apply("pow", operand("pow", x), exponent=exponent)
 
 
-def minimum(a: TensorLike, b: TensorLike) -> Tensor:
-    """The smaller of a and b, with broadcasting; a tie shares half and half. It is -maximum(-a, -b)."""
-    a, b = pair("minimum", a, b)
-    return neg(maximum(neg(a), neg(b)))
-
-
 def clamp(x: TensorLike, min: float | None = None, max: float | None = None) -> Tensor:
     """x within the bounds `min` and `max`; the gradient at a bound is dy. (NumPy's clip.)"""
     for name, bound in (("min", min), ("max", max)):
@@ -143,11 +146,11 @@ def clamp(x: TensorLike, min: float | None = None, max: float | None = None) -> 
                 f"clamp: expected a number as {name}, got {shown(bound)}: for bounds in arrays write "
                 "minimum(maximum(x, lowest), highest)"
             )
-    min, max = number("clamp", "min", min, or_none=True), number("clamp", "max", max, or_none=True)
+    min, max = [number("clamp", n, b, or_none=True, finite=False) for n, b in (("min", min), ("max", max))]
     x = operand("clamp", x)
-    a = plain(x)
-    if a.dtype.kind in "iu" and (type(min) is int or type(max) is int):
-        return Tensor(np.clip(a, min, max))
+    given = [type(bound) for bound in (min, max) if bound is not None]
+    if x.dtype.kind in "iu" and given and float not in given:
+        return Tensor(np.clip(plain(x), min, max))
     return apply("clamp", x, min=min, max=max)
 
 

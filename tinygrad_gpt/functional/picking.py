@@ -3,6 +3,8 @@
 Along an axis, `dim`: PyTorch's dim= and NumPy's axis= are the same.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from tinygrad_gpt import arguments
@@ -11,12 +13,18 @@ from tinygrad_gpt.array import Array
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.functional.axis_names import LAST, either
 from tinygrad_gpt.functional.elementwise import where
-from tinygrad_gpt.functional.reductions import ValuesAndIndices
 from tinygrad_gpt.functional.shapes import broadcast_to, concatenate, getitem, reshape
 from tinygrad_gpt.operands import TensorLike, operand, plain
 from tinygrad_gpt.ops import gather as gather_op
 from tinygrad_gpt.ops._shapes import check_ids, normalize_axis
 from tinygrad_gpt.tensor import plain_ids
+
+
+class ValuesAndIndices(NamedTuple):
+    """What sort, topk, and max and min along an axis give: the elements, and where on that axis they stand."""
+
+    values: Tensor
+    indices: Tensor
 
 
 def gather(
@@ -30,10 +38,10 @@ def gather(
     dim = either("gather", dim, axis)
     if dim is None or index is None:
         raise TypeError(f"gather: expected gather(x, dim, index), got no {'dim' if dim is None else 'index'}")
-    return _taken("gather", operand("gather", x), plain_ids(index, "gather", "index"), arguments.axis("gather", dim))
+    return taken("gather", operand("gather", x), plain_ids(index, "gather", "index"), arguments.axis("gather", dim))
 
 
-def _taken(who: str, x: Tensor | Array, index: Array, dim: int) -> Tensor:
+def taken(who: str, x: Tensor | Array, index: Array, dim: int) -> Tensor:
     """The op gather, or for integers and booleans, which have no gradients, its forward."""
     a = plain(x)
     if a.dtype.kind == "f":
@@ -60,7 +68,7 @@ def sort(
     dim, descending = _order("sort", dim, descending, stable, axis)
     x = operand("sort", x)
     indices = _places("sort", plain(x), dim, descending)
-    return ValuesAndIndices(_taken("sort", x, indices, dim), Tensor(indices))
+    return ValuesAndIndices(taken("sort", x, indices, dim), Tensor(indices))
 
 
 def topk(
@@ -76,7 +84,7 @@ def topk(
         raise ValueError(f"topk: expected k <= {n}, the size of axis {dim} of x of shape {tuple(x.shape)}, got {k}")
     first = (slice(None),) * (dim % x.ndim) + (slice(0, k),)
     indices = _places("topk", plain(x), dim, largest)[first]
-    return ValuesAndIndices(_taken("topk", x, indices, dim), Tensor(indices))
+    return ValuesAndIndices(taken("topk", x, indices, dim), Tensor(indices))
 
 
 def _order(who: str, dim, first, second, axis, names=("descending", "stable")) -> tuple[int, bool]:

@@ -4,7 +4,7 @@
 are the same.
 """
 
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -13,26 +13,20 @@ from tinygrad_gpt.arguments import flag, number, shown
 from tinygrad_gpt.array import Array, is_array
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.functional.axis_names import NO, Axes, either, for_tensors, keeps
-from tinygrad_gpt.functional.elementwise import maximum, neg
+from tinygrad_gpt.functional.elementwise import maximum, minimum, neg
+from tinygrad_gpt.functional.picking import ValuesAndIndices, taken
 from tinygrad_gpt.functional.shapes import getitem
 from tinygrad_gpt.operands import TensorLike, operand, plain
 from tinygrad_gpt.ops._shapes import normalize_axes, normalize_axis
 
 
-class ValuesAndIndices(NamedTuple):
-    """What max and min give along one axis: the elements, and where on that axis they stand (the first, in a tie)."""
-
-    values: Tensor
-    indices: Tensor
-
-
-def _settings(op: str, dim, axis, keepdim, keepdims) -> dict[str, Any]:
+def reduction_settings(op: str, dim, axis, keepdim, keepdims) -> dict[str, Any]:
     axis = arguments.axes(op, either(op, dim, axis))
     name = "keepdims" if keepdim is NO else "keepdim"
     return {"axis": axis, "keepdims": flag(op, name, keeps(op, keepdim, keepdims))}
 
 
-def _reduce(op: str, numpys, x, settings: dict[str, Any]) -> Tensor:
+def reduce_axes(op: str, numpys, x, settings: dict[str, Any]) -> Tensor:
     """The op, or for integers and booleans, which have no gradients, NumPy's function."""
     x = operand(op, x)
     if x.dtype.kind not in "iub":
@@ -45,13 +39,13 @@ def _reduce(op: str, numpys, x, settings: dict[str, Any]) -> Tensor:
 @for_tensors
 def sum(x: TensorLike, dim: Axes = None, keepdim: bool = NO, *, axis: Axes = None, keepdims: bool = NO) -> Tensor:
     """Sum over `dim`; of integers and booleans an integer."""
-    return _reduce("sum", np.sum, x, _settings("sum", dim, axis, keepdim, keepdims))
+    return reduce_axes("sum", np.sum, x, reduction_settings("sum", dim, axis, keepdim, keepdims))
 
 
 @for_tensors
 def mean(x: TensorLike, dim: Axes = None, keepdim: bool = NO, *, axis: Axes = None, keepdims: bool = NO) -> Tensor:
     """Mean over `dim`."""
-    return apply("mean", operand("mean", x), **_settings("mean", dim, axis, keepdim, keepdims))
+    return apply("mean", operand("mean", x), **reduction_settings("mean", dim, axis, keepdim, keepdims))
 
 
 @for_tensors
@@ -66,27 +60,27 @@ def var(
 ) -> Tensor:
     """Variance over `dim`, with divisor n - correction: 1 for an estimate from a sample, 0 for that of these numbers.
     (NumPy's default is 0.)"""
-    settings = _settings("var", dim, axis, keepdim, keepdims)
+    settings = reduction_settings("var", dim, axis, keepdim, keepdims)
     return apply("var", operand("var", x), correction=number("var", "correction", correction), **settings)
 
 
 @for_tensors
 def amax(x: TensorLike, dim: Axes = None, keepdim: bool = NO, *, axis: Axes = None, keepdims: bool = NO) -> Tensor:
     """Largest element over `dim`; ties share the gradient equally."""
-    return _largest("amax", x, _settings("amax", dim, axis, keepdim, keepdims))
+    return _largest("amax", x, reduction_settings("amax", dim, axis, keepdim, keepdims))
 
 
 @for_tensors
 def amin(x: TensorLike, dim: Axes = None, keepdim: bool = NO, *, axis: Axes = None, keepdims: bool = NO) -> Tensor:
     """Smallest element over `dim`; ties share the gradient equally."""
-    return _smallest("amin", x, _settings("amin", dim, axis, keepdim, keepdims))
+    return _smallest("amin", x, reduction_settings("amin", dim, axis, keepdim, keepdims))
 
 
 def _largest(who: str, x, settings: dict[str, Any]) -> Tensor:
     x = operand(who, x)
     if x.dtype.kind in "iub":
         _check_some(who, x.shape, settings["axis"])
-    return _reduce("max", np.max, x, settings)
+    return reduce_axes("max", np.max, x, settings)
 
 
 def _smallest(who: str, x, settings: dict[str, Any]) -> Tensor:
@@ -94,7 +88,7 @@ def _smallest(who: str, x, settings: dict[str, Any]) -> Tensor:
     x = operand(who, x)
     if x.dtype.kind in "iub":
         _check_some(who, x.shape, settings["axis"])
-        return _reduce("min", np.min, x, settings)
+        return reduce_axes("min", np.min, x, settings)
     return neg(apply("max", neg(x), **settings))
 
 
@@ -144,9 +138,9 @@ def _extreme(who: str, x, dim, keepdim, other, axis, keepdims):
     if other is not None:
         if dim is not None or axis is not None:
             raise TypeError(f"{who}: expected an axis or another Tensor, got both")
-        return maximum(x, other) if who == "max" else neg(maximum(neg(x), neg(other)))
+        return (maximum if who == "max" else minimum)(x, other)
     if dim is None:
-        settings = _settings(who, None, axis, keepdim, keepdims)
+        settings = reduction_settings(who, None, axis, keepdim, keepdims)
         return (_largest if who == "max" else _smallest)(who, x, settings)
     if axis is not None:
         either(who, dim, axis)
@@ -155,23 +149,11 @@ def _extreme(who: str, x, dim, keepdim, other, axis, keepdims):
     keep = flag(who, "keepdim", keeps(who, keepdim, keepdims))
     x, dim = operand(who, x), arguments.axis(who, dim)
     indices = (argmax if who == "max" else argmin)(x, dim, keepdim=True)
-    values = take_along(x, indices, dim)
+    values = taken(who, x, plain(indices), dim) if x.ndim else getitem(x, ())
     if keep:
         return ValuesAndIndices(values, indices)
     chosen = tuple([0 if i == dim % x.ndim else slice(None) for i in range(x.ndim)]) if x.ndim else ()
     return ValuesAndIndices(getitem(values, chosen), getitem(indices, chosen))
-
-
-def take_along(x: Tensor | Array, indices: Tensor, dim: int) -> Tensor:
-    """The elements of x that `indices` name along `dim`; in every other axis the two are alike."""
-    if x.ndim == 0:
-        return getitem(x, ())
-    a = plain(indices)
-    index: list = [
-        np.arange(n, like=a).reshape([n if j == i else 1 for j in range(a.ndim)]) for i, n in enumerate(a.shape)
-    ]
-    index[dim] = a
-    return getitem(x, tuple(index))
 
 
 @for_tensors
@@ -213,13 +195,13 @@ def _place(who: str, numpys, x, dim, axis, keepdim, keepdims) -> Tensor:
 @for_tensors
 def any(x: TensorLike, dim: Axes = None, keepdim: bool = NO, *, axis: Axes = None, keepdims: bool = NO) -> Tensor:
     """Whether an element along `dim` is true (not zero)."""
-    return _of_booleans("any", np.any, x, _settings("any", dim, axis, keepdim, keepdims))
+    return _of_booleans("any", np.any, x, reduction_settings("any", dim, axis, keepdim, keepdims))
 
 
 @for_tensors
 def all(x: TensorLike, dim: Axes = None, keepdim: bool = NO, *, axis: Axes = None, keepdims: bool = NO) -> Tensor:
     """Whether all elements along `dim` are true (not zero)."""
-    return _of_booleans("all", np.all, x, _settings("all", dim, axis, keepdim, keepdims))
+    return _of_booleans("all", np.all, x, reduction_settings("all", dim, axis, keepdim, keepdims))
 
 
 def _of_booleans(who: str, numpys, x, settings: dict[str, Any]) -> Tensor:

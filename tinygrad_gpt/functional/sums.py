@@ -5,33 +5,23 @@ keepdim= and NumPy's axis= and keepdims= are the same.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
 from tinygrad_gpt import arguments
-from tinygrad_gpt.arguments import flag, number
+from tinygrad_gpt.arguments import number
 from tinygrad_gpt.autograd import Tensor, apply
-from tinygrad_gpt.functional.axis_names import NO, Axes, either, for_tensors, keeps
+from tinygrad_gpt.functional.axis_names import NO, Axes, either, for_tensors
 from tinygrad_gpt.functional.elementwise import abs, mul, pow, sqrt, where
+from tinygrad_gpt.functional.reductions import reduce_axes, reduction_settings
 from tinygrad_gpt.operands import TensorLike, operand, plain
-from tinygrad_gpt.ops._shapes import normalize_axes, normalize_axis
-
-
-def _settings(op: str, dim, axis, keepdim, keepdims) -> dict[str, Any]:
-    axis = arguments.axes(op, either(op, dim, axis))
-    name = "keepdims" if keepdim is NO else "keepdim"
-    return {"axis": axis, "keepdims": flag(op, name, keeps(op, keepdim, keepdims))}
+from tinygrad_gpt.ops._shapes import check_floats, normalize_axis
 
 
 @for_tensors
 def prod(x: TensorLike, dim: Axes = None, keepdim: bool = NO, *, axis: Axes = None, keepdims: bool = NO) -> Tensor:
     """Product over `dim`; of integers an integer."""
-    x, settings = operand("prod", x), _settings("prod", dim, axis, keepdim, keepdims)
-    if (a := plain(x)).dtype.kind in "iub":
-        settings["axis"] = normalize_axes("prod", settings["axis"], a.ndim)
-        return Tensor(np.asarray(np.prod(a, **settings), like=a))
-    return apply("prod", x, **settings)
+    return reduce_axes("prod", np.prod, x, reduction_settings("prod", dim, axis, keepdim, keepdims))
 
 
 @for_tensors
@@ -48,7 +38,7 @@ def cumsum(x: TensorLike, dim: int | None = None, *, axis: int | None = None) ->
 @for_tensors
 def logsumexp(x: TensorLike, dim: Axes = None, keepdim: bool = NO, *, axis: Axes = None, keepdims: bool = NO) -> Tensor:
     """log(sum(exp(x))) over `dim`, without overflow."""
-    return apply("logsumexp", operand("logsumexp", x), **_settings("logsumexp", dim, axis, keepdim, keepdims))
+    return apply("logsumexp", operand("logsumexp", x), **reduction_settings("logsumexp", dim, axis, keepdim, keepdims))
 
 
 @for_tensors
@@ -63,7 +53,7 @@ def std(
 ) -> Tensor:
     """Standard deviation over `dim`, with divisor n - correction: 1 for an estimate from a sample, 0 for that of these
     numbers. (NumPy's default is 0.) It is the root of var; where all elements are equal the gradient is 0."""
-    settings = _settings("std", dim, axis, keepdim, keepdims)
+    settings = reduction_settings("std", dim, axis, keepdim, keepdims)
     return _root(apply("var", operand("std", x), correction=number("std", "correction", correction), **settings), 2)
 
 
@@ -81,11 +71,12 @@ def norm(
     p  2, or "fro": the root of the sum of squares. 1: the sum of absolute values. math.inf: the largest of them. Any
        other number above 1. The gradient at x = 0 is 0
     """
-    settings = _settings("norm", dim, axis, keepdim, keepdims)
+    settings = reduction_settings("norm", dim, axis, keepdim, keepdims)
     if p == "nuc":
         raise ValueError('norm: expected a number >= 1 or "fro" as p, got "nuc": take np.linalg.norm of x.numpy()')
     p = 2 if p == "fro" else number("norm", "p", p, low=1, finite=False)
     x = operand("norm", x)
+    check_floats("norm", plain(x))
     if p == math.inf:
         return apply("max", abs(x), **settings)
     if p == 1:

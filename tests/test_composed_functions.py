@@ -78,6 +78,8 @@ INTEGERS = {
     "cumsum": lambda x: F.cumsum(x, 1),
     "prod": F.prod,
     "clamp": lambda x: F.clamp(x, 1),
+    "clamp, both": lambda x: F.clamp(x, 0, 1),
+    "minimum": lambda x: F.minimum(x, 1),
     "gather": lambda x: F.gather(x, 1, x),
     "sort": lambda x: F.sort(x, 0, descending=True).values,
     "argsort": F.argsort,

@@ -10,7 +10,8 @@ from tinygrad_gpt.functional.elementwise import add, mul, rsqrt
 from tinygrad_gpt.functional.layers import attention
 from tinygrad_gpt.functional.picking import pad, repeat_interleave
 from tinygrad_gpt.functional.shapes import broadcast_to, getitem, reshape
-from tinygrad_gpt.operands import TensorLike, operand, plain
+from tinygrad_gpt.operands import TensorLike, operand, pair, plain
+from tinygrad_gpt.ops._shapes import check_floats
 
 
 def rms_norm(
@@ -26,11 +27,13 @@ def rms_norm(
     eps               None: the distance from 1 to the next number, 1.2e-7 in float32
     """
     x, shape = operand("rms_norm", x), sizes("rms_norm", normalized_shape, "normalized_shape")
+    check_floats("rms_norm", plain(x))
     if not shape or tuple(x.shape[-len(shape) :]) != shape:
         raise ValueError(
             f"rms_norm: expected the sizes of the last axes of x as normalized_shape, got {shape} for x of shape "
             f"{tuple(x.shape)}"
         )
+    weight = None if weight is None else pair("rms_norm", x, weight)[1]
     if weight is not None and tuple(weight.shape) != shape:
         raise ValueError(f"rms_norm: expected weight of shape {shape}, got {tuple(weight.shape)}")
     eps = number("rms_norm", "eps", eps, low=0, or_none=True)
@@ -83,7 +86,7 @@ def scaled_dot_product_attention(
         scale = 1 / math.sqrt(d) if scale is None else scale
         q, k, v = [pad(x, (0, max(d, dv) - x.shape[-1])) for x in (q, k, v)]
     y = attention(q, k, v, attn_mask, causal=is_causal, scale=scale, dropout=number(me, "dropout_p", dropout_p))
-    y = reshape(y, y.shape[4 - axes :])
+    y = y if axes == 4 else reshape(y, y.shape[4 - axes :])
     return y if d == dv else getitem(y, (..., slice(0, dv)))
 
 
