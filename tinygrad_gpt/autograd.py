@@ -99,13 +99,18 @@ class Step(NamedTuple):
         model, module = self.within
         return next((path for path, inside in model.named_modules() if inside is module), None)
 
-    def __str__(self) -> str:
+    @property
+    def place(self) -> str:
+        """Which version ran, and where: "layer_norm[numba] in blocks.0.attention_norm"."""
         where = "" if self.within is None else f" in {self.path or type(self.within[1]).__name__}"
+        return f"{self.op}[{self.version}]{where}"
+
+    def __str__(self) -> str:
         dys = self.dy if isinstance(self.dy, tuple) else (self.dy,)
         arrived = ", ".join("none" if dy is None else str(tuple(dy.shape)) for dy in dys)
         named = zip(_input_names(self.op, len(self.grads)), self.grads, strict=True)
         gone = ", ".join(f"{name} {tuple(g.shape)}" for name, g in named if g is not None)
-        return f"{self.op}[{self.version}]{where}: dy {arrived} -> {gone or 'nothing'}"
+        return f"{self.place}: dy {arrived} -> {gone or 'nothing'}"
 
     __repr__ = __str__
 

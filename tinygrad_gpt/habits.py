@@ -40,8 +40,7 @@ SCHEDULERS = {
 }
 
 LAYERS = {
-    "CrossEntropyLoss": "functional.cross_entropy",
-    "MSELoss": "((x - y) ** 2).mean()",
+    "KLDivLoss": "functional.kl_div",
     "MultiheadAttention": "nn.MultiHeadAttention, or functional.attention",
     "ParameterDict": "a dictionary of Parameters as an attribute of a Module",
     "ParameterList": "a list of Parameters as an attribute of a Module",

@@ -16,6 +16,7 @@ MODULES = {
     "Tanh()": (nn.Tanh(), F.tanh),
     "Sigmoid()": (nn.Sigmoid(), F.sigmoid),
     "Softmax(dim=1)": (nn.Softmax(1), lambda x: F.softmax(x, 1)),
+    "Flatten(start_dim=1, end_dim=-1)": (nn.Flatten(), lambda x: F.reshape(x, (2, 12))),
     "LogSoftmax(dim=-1)": (nn.LogSoftmax(dim=-1), lambda x: F.log_softmax(x, -1)),
 }
 

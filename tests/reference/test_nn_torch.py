@@ -29,6 +29,8 @@ LAYERS = {
     "Sigmoid": ((), set()),
     "Softmax": ((-1,), set()),
     "LogSoftmax": ((1,), set()),
+    "Flatten": ((), set()),
+    "RMSNorm": ((4,), {"device", "dtype"}),
 }
 
 
@@ -56,6 +58,18 @@ def test_a_layer_computes_and_says_what_pytorch_s_does(name):
     x = np.array([[0, 4], [2, 2]]) if name == "Embedding" else x
     y = ours(x)
     np.testing.assert_allclose(getattr(y, "data", y), theirs(torch.from_numpy(x)).detach().numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["CrossEntropyLoss", "NLLLoss", "MSELoss", "L1Loss", "BCEWithLogitsLoss"])
+def test_a_loss_has_pytorch_s_names_and_defaults_and_value(name):
+    ours, theirs = [inspect.signature(getattr(m, name).__init__).parameters for m in (nn, torch.nn)]
+    assert {p: q.default for p, q in ours.items()} == {
+        p: q.default for p, q in theirs.items() if p not in ("size_average", "reduce")
+    }
+    x, y = np.random.default_rng(0).standard_normal((2, 4, 3))
+    y = np.array([0, 2, 1, 2]) if name in ("CrossEntropyLoss", "NLLLoss") else y
+    value = getattr(torch.nn, name)()(torch.from_numpy(x), torch.from_numpy(y)).item()
+    assert getattr(nn, name)()(x, y).item() == pytest.approx(value)
 
 
 def test_the_settings_of_layer_norm():
@@ -107,7 +121,7 @@ def test_a_model_written_for_pytorch_has_the_same_names_and_values():
     for what in ("named_parameters", "named_buffers", "named_modules", "named_children"):
         mine, other = [[name for name, _ in getattr(net, what)()] for net in (ours, theirs)]
         assert sorted(mine) == sorted(other), what
-    assert set(theirs.state_dict()) - set(ours.state_dict()) == {"head.weight"}
+    assert set(theirs.state_dict()) - set(ours.state_dict()) == {"head.weight", "layers.blocks.1.mask"}  # shared ones
     for settings in (dict(prefix="net"), dict(remove_duplicate=False), dict(recurse=False)):
         mine, other = [[name for name, _ in net.named_parameters(**settings)] for net in (ours, theirs)]
         assert sorted(mine) == sorted(other), settings
@@ -123,7 +137,7 @@ def test_a_model_written_for_pytorch_has_the_same_names_and_values():
 
 MODULE = [
     "add_module", "apply", "children", "eval", "float", "double", "get_parameter", "get_submodule", "load_state_dict",
-    "named_children", "named_parameters", "parameters", "register_buffer", "register_parameter",
+    "named_buffers", "named_children", "named_parameters", "parameters", "register_buffer", "register_parameter",
     "requires_grad_", "train", "zero_grad",
 ]  # fmt: skip
 

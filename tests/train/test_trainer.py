@@ -190,7 +190,7 @@ def test_a_gradient_that_is_not_finite(settings, reporter, tmp_path):
     assert message.startswith("step 4: the loss is ")
     assert "norm nan" in message
     assert "the first gradient that is not finite is that of blocks.0.feed_forward.up." in message
-    assert "comes from gelu[my_gelu]" in message
+    assert "comes from gelu[my_gelu] in blocks." in message
     assert "the checkpoint of step 2 is kept" in message and "\n" not in message
     arrays, state = load_checkpoint(run.folder.checkpoint)
     assert state["step"] == 2 and all(np.isfinite(a).all() for a in arrays.values())

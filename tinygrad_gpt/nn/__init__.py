@@ -9,8 +9,10 @@ computes is in `forward`, which calls the ops through functional/.
     linear.py        x W^T + b
     embedding.py     a table of vectors, one per id
     layer_norm.py    mean 0 and variance 1 over the channels, then scaled and shifted
+    rms_norm.py      mean square 1 over the channels, then scaled
     dropout.py       some activations set to 0 at random, in training
     activations.py   ReLU, GELU and other functions as Modules
+    losses.py        losses as Modules
     attention.py     multi-head attention
     feed_forward.py  linear, activation, linear
     block.py         one block of a Transformer: attention and feed-forward, each with a layer norm and a residual
@@ -27,7 +29,7 @@ Letters in shapes: B batch, T time, C channels, H heads, D head size, V vocabula
 from tinygrad_gpt import functional
 from tinygrad_gpt.habits import LAYERS, missing
 from tinygrad_gpt.nn import init, utils
-from tinygrad_gpt.nn.activations import GELU, Identity, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
+from tinygrad_gpt.nn.activations import GELU, Flatten, Identity, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
 from tinygrad_gpt.nn.attention import MultiHeadAttention
 from tinygrad_gpt.nn.block import Block
 from tinygrad_gpt.nn.containers import ModuleDict, ModuleList, Sequential
@@ -37,24 +39,33 @@ from tinygrad_gpt.nn.feed_forward import FeedForward
 from tinygrad_gpt.nn.kv_cache import KVCache
 from tinygrad_gpt.nn.layer_norm import LayerNorm
 from tinygrad_gpt.nn.linear import Linear
+from tinygrad_gpt.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from tinygrad_gpt.nn.module import Module, Parameter
+from tinygrad_gpt.nn.rms_norm import RMSNorm
 
 __all__ = [
     "GELU",
+    "BCEWithLogitsLoss",
     "Block",
+    "CrossEntropyLoss",
     "Dropout",
     "Embedding",
     "FeedForward",
+    "Flatten",
     "Identity",
     "KVCache",
+    "L1Loss",
     "LayerNorm",
     "Linear",
     "LogSoftmax",
+    "MSELoss",
     "Module",
     "ModuleDict",
     "ModuleList",
     "MultiHeadAttention",
+    "NLLLoss",
     "Parameter",
+    "RMSNorm",
     "ReLU",
     "Sequential",
     "SiLU",

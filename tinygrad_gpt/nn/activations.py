@@ -92,3 +92,17 @@ class LogSoftmax(Softmax):
 
     def forward(self, x) -> Tensor:
         return F.log_softmax(x, self.dim)
+
+
+class Flatten(Module):
+    """x with its axes from start_dim to end_dim as one: all but the batch's, unless told otherwise."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1):
+        self.start_dim = arguments.axis("Flatten", start_dim)
+        self.end_dim = arguments.axis("Flatten", end_dim)
+
+    def extra_repr(self) -> str:
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+    def forward(self, x) -> Tensor:
+        return F.flatten(x, self.start_dim, self.end_dim)

@@ -4,7 +4,7 @@ import numpy as np
 
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import flag, integer, number, shown
-from tinygrad_gpt.array import Array, default_dtype
+from tinygrad_gpt.array import default_dtype
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.nn.module import Module, Parameter
 from tinygrad_gpt.nn.watching import show
@@ -50,13 +50,10 @@ class LayerNorm(Module):
 
         (If you need only the norm, call norm(x + residual): this op would add an all-zero gradient of s.)
         """
-        s, y = F.add_layer_norm(x, residual, self._weight(x), self.bias, self.eps)
+        if self.weight is None:
+            s = x + residual
+            y = self.forward(s)
+        else:
+            s, y = F.add_layer_norm(x, residual, self.weight, self.bias, self.eps)
         show(self, output=y)
         return s, y
-
-    def _weight(self, x) -> Tensor | Array:
-        """The scale: what is trained, or ones."""
-        if self.weight is not None:
-            return self.weight
-        x = x.data if isinstance(x, Tensor) else x
-        return np.ones(self.normalized_shape, x.dtype, like=x)

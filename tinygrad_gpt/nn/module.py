@@ -136,13 +136,15 @@ class Module:
         """All Parameters, each once, in the order of the walk."""
         return [p for _, p in self.named_parameters(recurse=recurse)]
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
-        """(name, Tensor) for each buffer, once: see `register_buffer`."""
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """(name, Tensor) for each buffer (see `register_buffer`); the arguments are those of named_parameters."""
         seen = set()
-        for path, module in _walk(self, prefix, set()) if recurse else [(prefix, self)]:
+        for path, module in _walk(self, prefix, set(), remove_duplicate) if recurse else [(prefix, self)]:
             for name in _buffer_names(module):
                 tensor = getattr(module, name)
-                if tensor is not None and id(tensor) not in seen:
+                if tensor is not None and not (remove_duplicate and id(tensor) in seen):
                     seen.add(id(tensor))
                     yield _joined(path, name), tensor
 
@@ -331,15 +333,16 @@ class Module:
         return IncompatibleKeys([n for n in saved if n not in state], [n for n in state if n not in saved])
 
     def _with_first_names(self, state: dict[str, Any]) -> dict[str, Any]:
-        """A state, with tied Parameters under their first names only."""
-        first = {id(p): name for name, p in self.named_parameters()}
-        for name, p in self.named_parameters(remove_duplicate=False):
-            if name in state and name != first[id(p)]:
+        """A state, with tied Parameters and buffers under their first names only."""
+        first = {id(x): name for name, x in [*self.named_parameters(), *self.named_buffers()]}
+        every = [*self.named_parameters(remove_duplicate=False), *self.named_buffers(remove_duplicate=False)]
+        for name, x in every:
+            if name in state and name != first[id(x)]:
                 array = state.pop(name)
-                if not np.array_equal(array, state.setdefault(first[id(p)], array)):
+                if not np.array_equal(array, state.setdefault(first[id(x)], array)):
                     raise ValueError(
-                        f"load_state_dict: {name} and {first[id(p)]} are one Parameter here, but differ in the state: "
-                        "make the model without tied weights"
+                        f"load_state_dict: {name} and {first[id(x)]} are one {type(x).__name__} here, but differ in "
+                        "the state: make the model without tied weights"
                     )
         return state
 

@@ -50,7 +50,7 @@ def _first_in(steps: Iterator[Step], names: dict[int, str]) -> str:
         for gradient, source in zip(step.grads, step.inputs, strict=True):
             if gradient is None or np.isfinite(gradient).all():
                 continue
-            origin = origin or f"{step.op}[{step.version}]"
+            origin = origin or step.place
             if isinstance(source, Tensor) and id(source) in names:
                 return f"the first gradient that is not finite is that of {names[id(source)]}, and comes from {origin}"
     return ""
