@@ -183,21 +183,23 @@ class FirstStep:
 
     def begin(self, steps: int, done: int) -> None:
         self._reporter.begin(steps, done)
-        if self._pairs and self._counts is None:
+        if self._pairs:
             self._counts = self._counting.enter_context(registry.counting())
             for pair in self._pairs:
                 pair.runs.forward = pair.runs.backward = 0
 
     def step(self, step: int, loss: float) -> None:
         self._reporter.step(step, loss)
-        if self._pairs:
-            pairs, self._pairs = self._pairs, []
+        if self._counts is not None:
+            ops, self._counts = {version.op for version in self._counts}, None
             self._counting.close()
-            for pair in pairs:
-                self._report(pair, {version.op for version in self._counts})
+            for pair in self._pairs:
+                self._report(pair, ops)
+            self._pairs = []  # what follows, as in a sweep, is the same model
 
     def end(self) -> None:
         self._counting.close()
+        self._counts = None
         self._reporter.end()
 
     def _report(self, pair: UserPair, ops: set[str]) -> None:
