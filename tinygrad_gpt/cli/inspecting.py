@@ -59,7 +59,7 @@ def gradcheck(
                 failed.append(report)
     console.print(table)
     for report in failed:
-        console.print(f"\n{report}", markup=False, highlight=False)
+        console.print(f"\n{report}", markup=False, highlight=False, soft_wrap=True)
     return 1 if failed else 0
 
 

@@ -266,8 +266,10 @@ def using(everywhere: str | None = None, /, **per_op: str) -> Iterator[None]:
 
 def user_chose(op: str) -> bool:
     """Whether the user says how `op` is to run: by a pair of their own, or by naming it in `using`."""
-    named = any(op in block for block in _forced.get())
-    return named or _candidates(op, "elsewhere")[0] in _registered.get(op, ())
+    own, blocks = _registered.get(op), _forced.get()
+    if any([op in block for block in blocks]):
+        return True
+    return bool(own) and (not blocks or _candidates(op, "elsewhere")[0] in own)
 
 
 def user_chose_a_part(op: str) -> bool:
