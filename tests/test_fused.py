@@ -9,17 +9,17 @@ import tinygrad_gpt as tg
 from tinygrad_gpt import functional as F
 from tinygrad_gpt import nn
 from tinygrad_gpt.generate import generate
-from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.kernels import catalogue, registry
 from tinygrad_gpt.models import GPT, GPTConfig
 
 rng = np.random.default_rng(0)
 normal = rng.standard_normal
 
-PARTS = [(op, part) for op in registry.op_names() for part in registry.parts(op)]
+PARTS = [(op, part) for op in registry.op_names() for part in catalogue.parts(op)]
 
 
 def test_which_ops_are_made_of_others():
-    assert {op: registry.parts(op) for op, _ in PARTS} == {
+    assert {op: catalogue.parts(op) for op, _ in PARTS} == {
         "add_layer_norm": ("add", "layer_norm"),
         "attention": ("matmul", "softmax", "dropout"),
         "cross_entropy": ("log_softmax",),
@@ -84,7 +84,7 @@ def agree(function, *arrays, part):
         np.testing.assert_allclose(got, right, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("part", registry.parts("attention"))
+@pytest.mark.parametrize("part", catalogue.parts("attention"))
 @pytest.mark.parametrize("settings", ATTENTION.values(), ids=ATTENTION)
 def test_attention_from_its_parts(settings, part):
     q, k, v = normal((2, 3, 5, 4)), normal((2, 3, 7, 4)), normal((2, 3, 7, 4))
@@ -153,7 +153,7 @@ def test_linear_layers_from_their_parts(part):
         agree(layer, x, weight, part=part)
 
 
-@pytest.mark.parametrize("part", registry.parts("add_layer_norm"))
+@pytest.mark.parametrize("part", catalogue.parts("add_layer_norm"))
 def test_add_layer_norm_from_its_parts(part):
     x, weight, bias = normal((2, 3, 5)), normal(5), normal(5)
     agree(lambda a, b, *more: F.add_layer_norm(a, b, *more), x, normal((2, 3, 5)), weight, bias, part=part)

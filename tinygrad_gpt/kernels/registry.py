@@ -35,7 +35,7 @@ from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.array import as_array, is_array, place
 from tinygrad_gpt.errors import did_you_mean
 from tinygrad_gpt.kernels import catalogue
-from tinygrad_gpt.kernels.catalogue import PACKAGE, ROUTINES, all_ops, op_names, parts, reference  # noqa: F401
+from tinygrad_gpt.kernels.catalogue import PACKAGE, ROUTINES, all_ops, op_names, reference  # noqa: F401
 from tinygrad_gpt.kernels.contract import disagreements, where_it_stands
 from tinygrad_gpt.precision import matmul_precision
 
@@ -275,9 +275,13 @@ def user_chose(op: str) -> bool:
 def user_chose_a_part(op: str) -> bool:
     """Whether the user chose a version of an op whose work `op` does (its PARTS), or of a part of a part, and none of
     `op` itself. Then the parts run instead."""
-    if not _registered and not _forced.get():
+    blocks = _forced.get()
+    if not _registered and not blocks:
         return False
-    return not user_chose(op) and any(user_chose(part) or user_chose_a_part(part) for part in parts(op))
+    inside = catalogue.inside(op)
+    if inside.isdisjoint(_registered) and all([inside.isdisjoint(block) for block in blocks]):
+        return False
+    return not user_chose(op) and any(user_chose(part) or user_chose_a_part(part) for part in catalogue.parts(op))
 
 
 @contextlib.contextmanager

@@ -223,13 +223,8 @@ def _why_not_run(pair: UserPair, ops: set[str]) -> str:
         return f"its why_not declined each call ({pair.runs.declined})"
     if pair.op not in registry.op_names():
         return f"nothing in the model calls it; a model of your own has it as tinygrad_gpt.op({pair.op!r})"
-    inside = [op for op in sorted(ops) if pair.op in _inside(op)]
+    inside = [op for op in sorted(ops) if pair.op in catalogue.inside(op)]
     if inside:
         return f"{inside[0]} does its work, and there is another choice for {inside[0]}"
-    known = sorted(op for op in ops.union(*map(_inside, ops)) if op in registry.op_names())
+    known = sorted(op for op in ops.union(*map(catalogue.inside, ops)) if op in registry.op_names())
     return f"this model has no {pair.op}; it has {', '.join(known)}"
-
-
-def _inside(op: str) -> set[str]:
-    """The ops whose work this one does, and those whose work they do."""
-    return set() if op in registry.ROUTINES else {op for part in registry.parts(op) for op in (part, *_inside(part))}
