@@ -174,7 +174,7 @@ def test_a_stopped_run_says_how_to_go_on_in_quotes(run, monkeypatch, tmp_path):
 
     from tinygrad_gpt.train.reporter import Reporter
 
-    pair = "OP = 'relu'\nfrom tinygrad_gpt.ops.relu import backward, forward\n"
+    pair = "OP = 'layer_norm'\nfrom tinygrad_gpt.ops.layer_norm import backward, forward\n"
     (tmp_path / "my pair.py").write_text(pair, encoding="utf-8")
     monkeypatch.setattr(Reporter, "step", lambda self, step, loss: step == 3 and signal.raise_signal(signal.SIGINT))
     status, said, _ = run("train", "text.txt", "--out", "my run", "--with", "my pair.py", *SMALL)

@@ -24,7 +24,8 @@ from tinygrad_gpt.train.trainer import learning_rate
         ("lr", math.nan, "lr should be a finite number, not nan"),
         ("beta1", 1.0, "beta1 should be less than 1, not 1.0"),
         ("schedule", "step", "schedule should be one of cosine, linear, constant, not 'step'"),
-        ("dtype", "float16", "dtype should be one of float32, tf32, bfloat16, float64, not 'float16'"),
+        ("dtype", "f16", "dtype should be one of float32, tf32, bfloat16, float64, not 'f16'"),
+        ("schedule", "cosin", "schedule should be one of cosine, linear, constant, not 'cosin' (did you mean cosine?)"),
         ("seed", -1, "seed should be at least 0, not -1"),
     ],
 )

@@ -59,7 +59,7 @@ def gradcheck(
                 failed.append(report)
     console.print(table)
     for report in failed:
-        console.print(f"\n{report}", markup=False, highlight=False)
+        console.print(f"\n{report}", markup=False, highlight=False, soft_wrap=True)
     return 1 if failed else 0
 
 
@@ -82,9 +82,9 @@ def op(
         "arrays": ", ".join(takes.arrays) or f"any number of {takes.many}",
         "settings": ", ".join(settings) or "none",
     }
-    if parts := registry.parts(name):
+    if parts := catalogue.parts(name):
         rows["made of"] = f"{', '.join(parts)}: where you choose a pair for one of them, they run instead"
-    if whole := [op for op in registry.op_names() if name in registry.parts(op)]:
+    if whole := [op for op in registry.op_names() if name in catalogue.parts(op)]:
         rows["part of"] = f"{', '.join(whole)}: where you choose a pair for {name}, it runs inside too"
     rows["file"] = file_of(module)
     for what, text in rows.items():

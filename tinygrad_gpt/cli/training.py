@@ -129,11 +129,10 @@ def _train_sweep(preset, given, texts, out, resume, pair_files, force, reporter)
     pairs = user_ops.load_pairs(pair_files or [])
     if resume:
         sweeping.check_resumed(resume, given | ({"preset": preset} if preset else {}))
-        path = resume
-    else:
-        path = sweeping.start(preset, given, texts, out, pairs, download_progress(reporter))
-    check_and_install(pairs, force, reporter)
-    return sweeping.train(path, pairs, pair_files, reporter)
+    reporter = check_and_install(pairs, force, reporter)
+    path = resume or sweeping.start(preset, given, texts, out, pairs, download_progress(reporter))
+    with no_folder_left(path, resume is not None):
+        return sweeping.train(path, pairs, pair_files, reporter)
 
 
 def presets():

@@ -84,6 +84,12 @@ def parts(op: str) -> tuple[str, ...]:
     return getattr(reference(op), "PARTS", ())
 
 
+@cache
+def inside(op: str) -> frozenset[str]:
+    """The ops whose work `op` does, and those whose work they do."""
+    return frozenset(parts(op)).union(*[inside(part) for part in parts(op)])
+
+
 def why_no_name(op) -> str | None:
     """Why a new op cannot have this name; None if it can."""
     if not isinstance(op, str) or not op.isidentifier() or op.startswith("_"):

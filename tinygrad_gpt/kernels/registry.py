@@ -35,7 +35,7 @@ from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.array import as_array, is_array, place
 from tinygrad_gpt.errors import did_you_mean
 from tinygrad_gpt.kernels import catalogue
-from tinygrad_gpt.kernels.catalogue import PACKAGE, ROUTINES, all_ops, op_names, parts, reference  # noqa: F401
+from tinygrad_gpt.kernels.catalogue import PACKAGE, ROUTINES, all_ops, op_names, reference  # noqa: F401
 from tinygrad_gpt.kernels.contract import disagreements, where_it_stands
 from tinygrad_gpt.precision import matmul_precision
 
@@ -266,16 +266,22 @@ def using(everywhere: str | None = None, /, **per_op: str) -> Iterator[None]:
 
 def user_chose(op: str) -> bool:
     """Whether the user says how `op` is to run: by a pair of their own, or by naming it in `using`."""
-    named = any(op in block for block in _forced.get())
-    return named or _candidates(op, "elsewhere")[0] in _registered.get(op, ())
+    own, blocks = _registered.get(op), _forced.get()
+    if any([op in block for block in blocks]):
+        return True
+    return bool(own) and (not blocks or _candidates(op, "elsewhere")[0] in own)
 
 
 def user_chose_a_part(op: str) -> bool:
     """Whether the user chose a version of an op whose work `op` does (its PARTS), or of a part of a part, and none of
     `op` itself. Then the parts run instead."""
-    if not _registered and not _forced.get():
+    blocks = _forced.get()
+    if not _registered and not blocks:
         return False
-    return not user_chose(op) and any(user_chose(part) or user_chose_a_part(part) for part in parts(op))
+    inside = catalogue.inside(op)
+    if inside.isdisjoint(_registered) and all([inside.isdisjoint(block) for block in blocks]):
+        return False
+    return not user_chose(op) and any(user_chose(part) or user_chose_a_part(part) for part in catalogue.parts(op))
 
 
 @contextlib.contextmanager

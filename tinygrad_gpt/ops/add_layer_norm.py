@@ -18,7 +18,7 @@ s reaches the loss by itself and through y, so its gradient is ds + ds_y; and it
 from tinygrad_gpt.ops import layer_norm
 from tinygrad_gpt.ops._shapes import check_floats
 
-PARTS = ("add", "layer_norm")  # the ops whose work it does: where a user chose a version of one, they run instead
+PARTS = ("add", "layer_norm")  # whose work it does: where a user chose a version of one, they run instead
 
 
 def check(x, residual, weight, bias=None, *, eps=1e-5):

@@ -41,11 +41,7 @@ from tinygrad_gpt.array import Array
 from tinygrad_gpt.ops._shapes import check_floats, sum_to_shape
 from tinygrad_gpt.random_stream import keep_mask
 
-PARTS = (
-    "matmul",
-    "softmax",
-    "dropout",
-)  # the ops whose work it does: where a user chose a version of one, they run instead
+PARTS = ("matmul", "softmax", "dropout")  # whose work it does: where a user chose a version of one, they run instead
 
 
 class Saved(NamedTuple):

@@ -39,7 +39,7 @@ import numpy as np
 from tinygrad_gpt.array import Array, if_on_cpu
 from tinygrad_gpt.ops._shapes import check_floats, check_ids, equals
 
-PARTS = ("log_softmax",)  # the ops whose work it does: where a user chose a version of one, they run instead
+PARTS = ("log_softmax",)  # whose work it does: where a user chose a version of one, they run instead
 
 
 class Saved(NamedTuple):

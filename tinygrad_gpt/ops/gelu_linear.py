@@ -21,7 +21,7 @@ from typing import NamedTuple
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.ops import gelu, linear
 
-PARTS = ("gelu", "linear")  # the ops whose work it does: where a user chose a version of one, they run instead
+PARTS = ("gelu", "linear")  # whose work it does: where a user chose a version of one, they run instead
 
 
 class Saved(NamedTuple):

@@ -23,7 +23,7 @@ import numpy as np
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.ops._shapes import check_floats
 
-PARTS = ("matmul", "add")  # the ops whose work it does: where a user chose a version of one, they run instead
+PARTS = ("matmul", "add")  # whose work it does: where a user chose a version of one, they run instead
 
 
 class Saved(NamedTuple):

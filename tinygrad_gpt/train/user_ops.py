@@ -183,21 +183,23 @@ class FirstStep:
 
     def begin(self, steps: int, done: int) -> None:
         self._reporter.begin(steps, done)
-        if self._pairs and self._counts is None:
+        if self._pairs:
             self._counts = self._counting.enter_context(registry.counting())
             for pair in self._pairs:
                 pair.runs.forward = pair.runs.backward = 0
 
     def step(self, step: int, loss: float) -> None:
         self._reporter.step(step, loss)
-        if self._pairs:
-            pairs, self._pairs = self._pairs, []
+        if self._counts is not None:
+            ops, self._counts = {version.op for version in self._counts}, None
             self._counting.close()
-            for pair in pairs:
-                self._report(pair, {version.op for version in self._counts})
+            for pair in self._pairs:
+                self._report(pair, ops)
+            self._pairs = []  # what follows, as in a sweep, is the same model
 
     def end(self) -> None:
         self._counting.close()
+        self._counts = None
         self._reporter.end()
 
     def _report(self, pair: UserPair, ops: set[str]) -> None:
@@ -221,13 +223,8 @@ def _why_not_run(pair: UserPair, ops: set[str]) -> str:
         return f"its why_not declined each call ({pair.runs.declined})"
     if pair.op not in registry.op_names():
         return f"nothing in the model calls it; a model of your own has it as tinygrad_gpt.op({pair.op!r})"
-    inside = [op for op in sorted(ops) if pair.op in _inside(op)]
+    inside = [op for op in sorted(ops) if pair.op in catalogue.inside(op)]
     if inside:
         return f"{inside[0]} does its work, and there is another choice for {inside[0]}"
-    known = sorted(op for op in ops.union(*map(_inside, ops)) if op in registry.op_names())
+    known = sorted(op for op in ops.union(*map(catalogue.inside, ops)) if op in registry.op_names())
     return f"this model has no {pair.op}; it has {', '.join(known)}"
-
-
-def _inside(op: str) -> set[str]:
-    """The ops whose work this one does, and those whose work they do."""
-    return set() if op in registry.ROUTINES else {op for part in registry.parts(op) for op in (part, *_inside(part))}
