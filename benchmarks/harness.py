@@ -115,6 +115,10 @@ class PeerFailed(SystemExit):
         self.why = why
 
 
+# We would leave out cores that other work keeps busy, and no peer does: all are measured on the same ones.
+ALL_CORES = {"NUMBA_NUM_THREADS": str(len(os.sched_getaffinity(0)))} if hasattr(os, "sched_getaffinity") else {}
+
+
 class Peer:
     """A peer's process. `ask("time", steps=3)` sends a request and waits for its answer.
 
@@ -131,7 +135,7 @@ class Peer:
             stderr=self._errors,
             text=True,
             encoding="utf-8",
-            env=os.environ | (env or {}),
+            env=ALL_CORES | os.environ | (env or {}),
         )
         while self._answer() != READY:
             pass  # what libraries print as they load

@@ -230,7 +230,7 @@ def main() -> None:
     try:
         draw_roofline(records, peaks, picture)
     except ImportError:
-        print("no picture: it takes matplotlib (pip install 'tinygrad-gpt[plot]')")
+        print('no picture: it takes matplotlib (pip install "tinygrad-gpt[plot]")')
     text = table(records, peaks) + f"\n\n![Roofline]({picture.name})"
     harness.write_results("matmul", facts, [*records, {"peaks": peaks}], text)
 

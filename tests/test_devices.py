@@ -68,7 +68,7 @@ INSUFFICIENT = CudaError("cudaErrorInsufficientDriver: CUDA driver version is in
 NO_DEVICE = CudaError("cudaErrorNoDevice: no CUDA-capable device is detected")
 NO_NVRTC = RuntimeError('CuPy is lost\n\nFailure finding "libnvrtc.so.12"\n')
 BROKEN = {
-    "no CuPy": (None, ("CuPy is not installed", "tinygrad-gpt[cuda12]' for CUDA 12", "[cuda13]' for CUDA 13")),
+    "no CuPy": (None, ("CuPy is not installed", 'tinygrad-gpt[cuda12]" for CUDA 12', '[cuda13]" for CUDA 13')),
     "no driver": (fake_cupy(driver=0, count=INSUFFICIENT), ("there is no NVIDIA driver", "--gpus all")),
     "a driver for CUDA 12 and CuPy for 13": (
         fake_cupy(driver=12080, built_for=13000, count=INSUFFICIENT),
@@ -81,7 +81,7 @@ BROKEN = {
     "no GPU": (fake_cupy(count=NO_DEVICE), ("CUDA finds none", "no CUDA-capable device", "CUDA_VISIBLE_DEVICES")),
     "no library": (
         fake_cupy(cannot=NO_NVRTC, driver=13000, built_for=13000),
-        ('RuntimeError: Failure finding "libnvrtc.so.12"', "pip install 'tinygrad-gpt[cuda13]'"),
+        ('RuntimeError: Failure finding "libnvrtc.so.12"', 'pip install "tinygrad-gpt[cuda13]"'),
     ),
 }
 

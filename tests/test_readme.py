@@ -58,6 +58,41 @@ def test_it_runs_as_printed(code, tmp_path):
     assert run.stdout.strip() and "Traceback" not in run.stderr
 
 
+# --- commands ------------------------------------------------------------------------------------------------------
+
+
+def blocks_of(path: str, language: str) -> list[str]:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.M | re.S)
+
+
+def not_for_every_shell(command: str) -> list[str]:
+    """What cmd.exe or PowerShell 5 would take otherwise than a Unix shell, or refuse."""
+    return re.findall(r"&&|;|'| #|\\$|\||^\w+=", command)
+
+
+@pytest.mark.parametrize("path", ["README.md", ".github/CONTRIBUTING.md"])
+def test_commands_work_in_every_shell(path):
+    commands = "".join(blocks_of(path, "bash")).splitlines()
+    inline = re.findall(r"`((?:python|pip|tinygrad-gpt|\w+=\S+) [^`]*)`", (ROOT / path).read_text(encoding="utf-8"))
+    assert len(commands) >= 4 and inline
+    assert not {c: found for c in [*commands, *inline] if (found := not_for_every_shell(c))}
+
+
+@pytest.mark.parametrize("command", ["a && b", "a; b", "pip install '.[x]'", "a  # b", "a \\", "a | b", "X=1 a"])
+def test_a_planted_command_for_one_shell_is_seen(command):
+    assert not_for_every_shell(command)
+
+
+def test_the_first_steps_stand_in_blocks_of_their_own():
+    """.ci/run takes the one that runs the tests."""
+    blocks = blocks_of("README.md", "bash")
+    assert 'python -m pip install -e ".[plot]"\ntinygrad-gpt train\n' in blocks
+    assert [block for block in blocks if "pytest" in block] == [
+        'python -m pip install -e ".[test]"\npython -m pytest\n'
+    ]
+
+
 # --- how much there is to read --------------------------------------------------------------------------------------
 
 

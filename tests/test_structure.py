@@ -297,7 +297,7 @@ def test_a_planted_module_without_an_entry_is_seen(planted):
 
 
 FILES_OF_EXAMPLES = re.compile(r"(\w*/)*([A-Z]+\w*|NN_\w+|my\w*|your\w*)\.\w+")  # NAME.py, my_layer_norm.py
-FOLDERS = ("tinygrad_gpt", "tests", "benchmarks", "lessons")
+FOLDERS = ("tinygrad_gpt", "tests", "benchmarks", "lessons", ".ci")
 EVERYWHERE = [path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.*")]
 
 
@@ -342,7 +342,10 @@ def test_what_a_text_names_in_a_module_is_there(name):
     assert not [n for text in comments_and_docstrings(SOURCES[name]) for n in names_that_are_not_there(text)]
 
 
-@pytest.mark.parametrize("path", ["README.md", "benchmarks/README.md"])
+READMES = ("README.md", "benchmarks/README.md", ".github/CONTRIBUTING.md", ".github/CHANGELOG.md")
+
+
+@pytest.mark.parametrize("path", READMES)
 def test_files_and_links_of_a_readme_are_there(path):
     text = (ROOT / path).read_text(encoding="utf-8")
     assert not files_that_are_not_there(text)

@@ -121,12 +121,12 @@ def _memory_of_the_cpu() -> int | None:
 def why_no_gpu() -> str | None:
     """Why no GPU can be used, and what to do about it, in a line; None if one can be used."""
     if importlib.util.find_spec("cupy") is None:
-        extras = " or ".join(f"pip install '{extra}' for CUDA {version}" for version, extra in EXTRAS.items())
+        extras = " or ".join(f'pip install "{extra}" for CUDA {version}' for version, extra in EXTRAS.items())
         return f"CuPy is not installed: {extras} (nvidia-smi shows which CUDA the driver takes)"
     try:
         cupy = _cupy()
     except Exception as error:  # whatever a broken installation raises
-        return f"CuPy does not load ({_in_a_line(error)}): install it again, pip install '{EXTRAS[12]}'"
+        return f'CuPy does not load ({_in_a_line(error)}): install it again, pip install "{EXTRAS[12]}"'
     runtime = cupy.cuda.runtime
     try:
         runtime.getDeviceCount()
@@ -139,7 +139,7 @@ def why_no_gpu() -> str | None:
         extra = EXTRAS.get(runtime.runtimeGetVersion() // 1000, EXTRAS[12])
         return (
             f"CuPy finds the GPU, but cannot compute on it ({_in_a_line(error)}): "
-            f"pip install '{extra}' brings the libraries of CUDA that it needs"
+            f'pip install "{extra}" brings the libraries of CUDA that it needs'
         )
     return None
 

@@ -396,7 +396,7 @@ def test_info(run):
 
 
 def test_info_says_what_to_install_for_a_gpu(run, monkeypatch):
-    monkeypatch.setattr(devices, "why_no_gpu", lambda: "pip install 'tinygrad-gpt[cuda12]'")
+    monkeypatch.setattr(devices, "why_no_gpu", lambda: 'pip install "tinygrad-gpt[cuda12]"')
     status, said, _ = run("info")
     assert status == 0 and "tinygrad-gpt[cuda12]" in said
 

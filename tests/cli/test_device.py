@@ -28,7 +28,7 @@ def trained(run):
 def test_training(run, no_cupy, tmp_path):
     refused = run("train", "text.txt", "--out", "run", "--device", "cuda", *SMALL)
     assert_one_line_error(
-        refused, "the device cuda cannot be used, cpu can: CuPy is not installed", "pip install 'tinygrad-gpt[cuda12]'"
+        refused, "the device cuda cannot be used, cpu can: CuPy is not installed", 'pip install "tinygrad-gpt[cuda12]"'
     )
     assert not (tmp_path / "run").exists()
     assert_one_line_error(

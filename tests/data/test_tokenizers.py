@@ -315,7 +315,7 @@ def test_a_vocabulary_that_is_none_is_named(tmp_path, vocab):
 
 def test_without_the_library(monkeypatch, corpus_of, tmp_path):
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    with pytest.raises(UserError, match=r"pip install 'tinygrad-gpt\[bpe\]'") as error:
+    with pytest.raises(UserError, match=r'pip install "tinygrad-gpt\[bpe\]"') as error:
         BPETokenizer.train(corpus_of(WORDS), 300)
     one_line(error)
     CharTokenizer("ab").save(tmp_path / "tokenizer.json")

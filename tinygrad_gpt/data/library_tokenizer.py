@@ -144,7 +144,7 @@ def load_library():
     try:
         import tokenizers
     except ImportError:
-        raise UserError("a BPE tokenizer needs the library tokenizers: pip install 'tinygrad-gpt[bpe]'") from None
+        raise UserError('a BPE tokenizer needs the library tokenizers: pip install "tinygrad-gpt[bpe]"') from None
     return tokenizers
 
 

@@ -14,7 +14,7 @@ from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import replacing
 
 Say = Callable[[str], None]  # called with a line for the user
-NOT_INSTALLED = "plots need matplotlib (pip install 'tinygrad-gpt[plot]')"
+NOT_INSTALLED = 'plots need matplotlib (pip install "tinygrad-gpt[plot]")'
 _BACKEND = "MPLBACKEND"  # the environment variable that names matplotlib.pyplot's backend
 
 

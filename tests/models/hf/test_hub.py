@@ -164,7 +164,7 @@ def test_a_snapshot_whose_download_broke_off_does_not_count(cache):
 def test_what_was_looked_for_where_and_what_to_install(cache):
     message = refusal("openai-community/gpt2")
     assert "no folder openai-community/gpt2" in message and str(cache) in message
-    assert "pip install 'tinygrad-gpt[hub]'" in message
+    assert 'pip install "tinygrad-gpt[hub]"' in message
 
 
 @pytest.mark.parametrize("revision", ["../../x", "..", "/etc", "a//b", " "])

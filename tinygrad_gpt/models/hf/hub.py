@@ -111,7 +111,7 @@ def _download(name: str, revision: str) -> Path:
     try:
         import huggingface_hub
     except ImportError:
-        raise UserError(f"{looked}; to download them: pip install 'tinygrad-gpt[hub]'") from None
+        raise UserError(f'{looked}; to download them: pip install "tinygrad-gpt[hub]"') from None
     try:
         return Path(huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=list(_WANTED)))
     except Exception as error:  # of many kinds, from several libraries: not found, no access, offline, no connection
