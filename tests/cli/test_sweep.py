@@ -45,6 +45,7 @@ def test_a_run_for_each_combination_as_train_makes_it_alone(run, tmp_path):
     alone, swept = RunFolder(tmp_path / "alone"), RunFolder(tmp_path / "s" / "lr-0.02-seed-2")
     assert_same_arrays(arrays_of(alone), arrays_of(swept))
     assert run("compare", "s")[1].startswith(said[said.index("run  ") : said.index("drawn in")])
+    assert run("doctor", "s")[1].count("4 of 4 steps") == 4
     status, again, _ = run("train", "--resume", "s")
     assert status == 0 and table(again) == [head, *rows], "nothing is left to do"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_gpt.files.plots import Say, save_figure
+from tinygrad_gpt.settings import option_name
 from tinygrad_gpt.train.run_list import FINISHED, ListedRun
 from tinygrad_gpt.train.text_settings import SETTINGS
 
@@ -36,7 +37,7 @@ def _settings(run: ListedRun) -> dict[str, Any]:
     written = run.written
     values = written["model"] | written.get("task", {}) | written["train"]
     values = {name: x for name, x in values.items() if name not in _FREE and not isinstance(x, list | dict)}
-    values = {"task" if name == "name" else name.rstrip("_"): x for name, x in values.items()}
+    values = {"task" if name == "name" else option_name(name)[2:]: x for name, x in values.items()}
     values["device"] = written.get("device")
     if sha256 := written.get("corpus", {}).get("sha256"):  # the same text may stand at two places
         values["corpus"] = f"{Path(run.corpus).name} {sha256[:8]}"
