@@ -132,8 +132,9 @@ def _train_sweep(preset, given, texts, out, resume, pair_files, force, reporter)
         path = resume
     else:
         path = sweeping.start(preset, given, texts, out, pairs, download_progress(reporter))
-    check_and_install(pairs, force, reporter)
-    return sweeping.train(path, pairs, pair_files, reporter)
+    reporter = check_and_install(pairs, force, reporter)
+    with no_folder_left(path, resume is not None):
+        return sweeping.train(path, pairs, pair_files, reporter)
 
 
 def presets():
