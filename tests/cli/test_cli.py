@@ -487,3 +487,17 @@ def test_help_does_not_load_what_it_does_not_need():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pseudo-terminals")
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_errors_are_red_on_a_terminal_unless_no_color_is_set(no_color):
+    import pty
+
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"NO_COLOR": no_color, "TERM": "xterm"}
+    subprocess.run([sys.executable, "-m", "tinygrad_gpt", "sample", "none"], stderr=theirs, env=environment, timeout=60)
+    os.close(theirs)
+    said = os.read(ours, 1000).decode()
+    os.close(ours)
+    assert said.startswith("error: there is" if no_color else "\x1b[31merror:\x1b[0m there is")

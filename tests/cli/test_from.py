@@ -148,3 +148,14 @@ def test_export_and_back(run, tmp_path):
     assert {path.name for path in (tmp_path / "exported").iterdir()} >= {"config.json", "model.safetensors"}
     losses = [number(run("eval", name, "text.txt", "--stride", "5")[1], "loss") for name in ("run", "exported", "hf")]
     assert losses[0] == losses[1] != losses[2]
+
+
+def test_an_exported_model_of_characters_keeps_its_tokenizer(run, small_run, tmp_path):
+    status, said, _ = run("export", str(small_run), "own")
+    assert status == 0 and "AutoTokenizer.from_pretrained('own')" in said
+    assert "the 28 characters of its training text; any other is an error" in said
+    status, said, error = run("train", "text.txt", "--from", "own", "--out", "again", "--steps", "1")
+    assert (status, error) == (0, "")
+    assert (tmp_path / "again" / "tokenizer.json").read_bytes() == (small_run / "tokenizer.json").read_bytes()
+    how = ["--tokens", "9", "--temperature", "0.5", "--seed", "1"]
+    assert run("sample", "own", *how) == run("sample", str(small_run), *how)

@@ -126,14 +126,16 @@ COMMANDS = {
         --batches --batch-size --accumulate --lr --min-lr --warmup --schedule --beta1 --beta2 --eps --weight-decay
         --grad-clip --seed --dtype --device --recompute --no-bias --log-interval --eval-interval --eval-tokens --norm
         --dropout --checkpoint-interval --prompt --n-head --n-embd --n-layer --n-inner --block-size --activation
-        --preset --with --layer-norm-epsilon --out --resume --force""",
-    "sample run --tokens 2": "--prompt --temperature --top-k --top-p --seed --stop --tokenizer --device",
-    "eval run": "--stride --block-size --batch-size --tokenizer --device",
+        --preset --with --layer-norm-epsilon --out --resume --force --sweep""",
+    "sample run --tokens 2": "--prompt --temperature --top-k --top-p --seed --stop --tokenizer --device --json",
+    "eval run": "--stride --block-size --batch-size --tokenizer --device --json",
     "export run copy": "--device",
     "finetune task.tsv --from gpt1 --epochs 1 --lm-weight 0 --out new": """--batch-size --lr --warmup-share --seed
         --lm-weight --weight-decay --grad-clip --head-dropout --device --no-pretrained --tokenizer --from --out""",
     "classify tuned": "--device",
     "doctor run": "",
+    "runs": "--json",
+    "compare run": "",
     "gradcheck relu": "--with --device",
     "presets": "",
 }

@@ -183,6 +183,7 @@ def test_runs_without_rows_and_damaged_ones(run, copies):
     assert status == 0 and error.startswith("left out: ") and "config.json is damaged" in error
     assert_one_line_error(run("compare", "runs/b"), "config.json is damaged")
     assert_one_line_error(run("compare", "none"), "there is no run folder none")
+    assert_one_line_error(run("compare", "runs/a", "--out", "c.txt"), "--out should be the path of a picture")
 
 
 def test_without_matplotlib_there_is_still_the_table(run, copies, monkeypatch):

@@ -45,6 +45,7 @@ def test_a_run_for_each_combination_as_train_makes_it_alone(run, tmp_path):
     alone, swept = RunFolder(tmp_path / "alone"), RunFolder(tmp_path / "s" / "lr-0.02-seed-2")
     assert_same_arrays(arrays_of(alone), arrays_of(swept))
     assert run("compare", "s")[1].startswith(said[said.index("run  ") : said.index("drawn in")])
+    assert run("doctor", "s")[1].count("4 of 4 steps") == 4
     status, again, _ = run("train", "--resume", "s")
     assert status == 0 and table(again) == [head, *rows], "nothing is left to do"
 
@@ -158,3 +159,31 @@ def test_how_values_are_read_and_folders_named():
     with pytest.raises(UserError, match="no setting"):
         parse(["n_embd_=3"])
     assert np.prod([len(v) for v in values.values()]) == len(names)
+
+
+RIGHT = """
+import numpy as np
+
+
+def forward(x):
+    return np.maximum(x, 0), (x > 0,)
+
+
+def backward(dy, saved):
+    (positive,) = saved
+    return (dy * positive,)
+"""
+
+
+def test_own_pairs_are_given_to_all_runs_and_a_pair_that_never_runs_ends_the_sweep(run, tmp_path):
+    (tmp_path / "my_relu.py").write_text(RIGHT, encoding="utf-8")
+    with_ = ["--with", "my_relu.py"]
+    result = run(*SWEEP, *with_, "--sweep", "seed=1,2", "--out", "s")
+    assert_one_line_error(result, "relu did not run in the first step")
+    assert not (tmp_path / "s").exists()
+    status, said, _ = run(*SWEEP, *with_, "--activation", "relu", "--sweep", "seed=1,2", "--out", "s")
+    assert status == 0 and len(table(said)) == 3 and "my_relu.py is right for relu" in said
+    config = json.loads((tmp_path / "s" / "seed-2" / "config.json").read_text(encoding="utf-8"))
+    assert [pair["op"] for pair in config["own_pairs"]] == ["relu"]
+    assert_one_line_error(run("train", "--resume", "s"), "was started with", "my_relu.py for relu: give it again")
+    assert run("train", "--resume", "s", *with_)[0] == 0

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from tinygrad_gpt.data import CharTokenizer, load_tokenizer
+from tinygrad_gpt.generate.text import stream_text
 from tinygrad_gpt.models import GPT, GPTConfig, save_pretrained
+from tinygrad_gpt.train.trained_model import find_model
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 pytest.importorskip("tokenizers", reason="tokenizers is not installed")
@@ -73,3 +75,16 @@ def test_it_comes_back_from_the_folder(exported, tmp_path):
     assert again.fingerprint() == ours.fingerprint()
     transformers.AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path)
     assert load_tokenizer(tmp_path).fingerprint() == ours.fingerprint()
+
+
+def test_the_same_greedy_text(exported):
+    ours, folder = exported
+    start = "a\t\U0001f600\n b"
+    model, tokenizer = (
+        kind.from_pretrained(folder) for kind in (transformers.AutoModelForCausalLM, transformers.AutoTokenizer)
+    )
+    theirs = model.generate(**tokenizer(start, return_tensors="pt"), do_sample=False, max_new_tokens=20)
+    source = find_model(str(folder))
+    assert source.tokenizer().fingerprint() == ours.fingerprint()
+    written = "".join(stream_text(source.load(), ours, ours.encode(start), 20, temperature=0))
+    assert tokenizer.decode(theirs[0]) == start + written and len(written) == 20

@@ -38,7 +38,7 @@ def test_the_steps_made_keep_their_rates_and_the_next_have_those_of_the_new_leng
     before = rows_of(run.folder)
     run, said = extend("run", 10)
     assert said.startswith(f"extended from 6 to 10 steps, at step {at}: the learning rate was {before[-1]['lr']:.3g} ")
-    assert "not a run of 10 steps from the start" in said
+    assert "unlike in a run of 10 steps from the start" in said
     [entry] = recorded(run)["extensions"]
     assert (entry["at"], entry["from"], entry["to"]) == (at, 6, 10) and entry["when"].endswith("+00:00")
     assert recorded(run)["train"]["steps"] == 10
@@ -84,7 +84,7 @@ def test_a_second_extension_remembers_the_first(settings, reporter, tmp_path, ex
     assert said.endswith("the same as a run of 8 steps from the start")
     run.train(StopsAt(3))
     run, said = extend("run", 20)
-    assert "not a run of 20 steps from the start" in said
+    assert "unlike in a run of 20 steps from the start" in said
     assert [(e["at"], e["from"], e["to"]) for e in extensions_of(recorded(run))] == [(3, 6, 8), (6, 8, 20)]
 
 

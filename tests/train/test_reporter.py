@@ -1,6 +1,7 @@
 """What a run says while it runs."""
 
 import io
+import re
 
 import pytest
 
@@ -94,7 +95,9 @@ def test_a_bar_in_a_terminal(monkeypatch):
         "31k tokens/s",
     ):
         assert part in text
-    assert "step 10/20  train 2.500  val 2.750  31k tokens/s\n" in text.replace("\r", "")
+    assert "\x1b[1mval 2.750\x1b[0m" in text, "what counts stands out"
+    plain = re.sub(r"\x1b\[\d*m", "", text).replace("\r", "")
+    assert "step 10/20  train 2.500  val 2.750  31k tokens/s\n" in plain
 
 
 def test_the_end_without_a_beginning():
@@ -113,3 +116,21 @@ def test_those_who_watch_hear_of_compilation_once():
         compiling.tell()
     compiling.tell()
     assert told == ["a", "b"]
+
+
+def test_warnings_have_a_colour_in_a_terminal_and_none_elsewhere(monkeypatch):
+    rich_console = pytest.importorskip("rich.console")
+
+    def said(reporter, stream):
+        reporter.warn("health: [x]")
+        return stream.getvalue()
+
+    stream = io.StringIO()
+    assert said(LiveReporter(rich_console.Console(file=stream, force_terminal=True)), stream) == (
+        "\x1b[33mhealth: [x]\x1b[0m\n"
+    )
+    stream = io.StringIO()
+    assert said(Reporter(stream), stream) == "health: [x]\n"
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = io.StringIO()
+    assert said(LiveReporter(rich_console.Console(file=stream, force_terminal=True)), stream) == "health: [x]\n"

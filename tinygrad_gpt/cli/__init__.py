@@ -113,8 +113,15 @@ def main(arguments: list[str] | None = None) -> int:
             message = f"cannot use {error.filename}: {reason(error)}"
     if message:  # "" for the bare command, which has shown its help
         with suppress(OSError):  # standard error may be closed
-            print(f"error: {in_short(message, _LONGEST)}", file=sys.stderr)
+            print(f"{_in_colour('error:')} {in_short(message, _LONGEST)}", file=sys.stderr)
     return 2
+
+
+def _in_colour(word: str) -> str:
+    """The word in red on a terminal, unless the environment variable NO_COLOR asks for none (no-color.org)."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stderr.isatty():
+        return word
+    return f"\x1b[31m{word}\x1b[0m"
 
 
 def _warning_line(message, category, filename, lineno, line=None) -> str:

@@ -16,8 +16,10 @@ def doctor(
 ):
     """Report what went wrong in a run, finished or not, and explain why."""
     from tinygrad_gpt.train.finetune import runs_of
+    from tinygrad_gpt.train.run_list import runs_at
+    from tinygrad_gpt.train.sweep import is_sweep
 
-    for folder in runs_of(run):
+    for folder in [each.folder for each in runs_at(run)] if is_sweep(run) else runs_of(run):
         _examine(folder)
 
 

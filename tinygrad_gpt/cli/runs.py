@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.cli.tables import print_table
 from tinygrad_gpt.errors import UserError, command, in_short
 from tinygrad_gpt.files.storage import user_path
@@ -81,6 +82,8 @@ def compare(
     out: Annotated[Path, typer.Option(help="the picture to draw")] = Path("compare.png"),
 ):
     """Compare runs: a picture of their losses by step and by time, and a table of the settings that differ."""
+    if out.suffix.lower() != ".png":
+        raise UserError(f"--out should be the path of a picture, such as compare.png, not {shown(str(out))}")
     found, refused = _read(folders)
     for problem in refused:
         print(f"left out: {in_short(problem, _LONGEST)}", file=sys.stderr)

@@ -11,7 +11,7 @@ import typer
 
 from tinygrad_gpt.cli.options import DeviceName, ModelPath, TokenizerPath
 from tinygrad_gpt.cli.shared import download_progress
-from tinygrad_gpt.data import open_corpus, prepare_tokens
+from tinygrad_gpt.data import CharTokenizer, open_corpus, prepare_tokens
 from tinygrad_gpt.data.text_files import count_words
 from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.models.hf.pretrained import save_pretrained
@@ -107,7 +107,11 @@ def export(
     if source.hf_config:
         trained.hf_config = source.hf_config
     save_pretrained(trained, folder, tokenizer)
-    print(f"{folder}: try  transformers.AutoModelForCausalLM.from_pretrained({str(folder)!r})")
+    for kind in "AutoTokenizer", "AutoModelForCausalLM":
+        print(f"{folder}: try  transformers.{kind}.from_pretrained({str(folder)!r})")
+    if isinstance(tokenizer, CharTokenizer):
+        known = f"the {tokenizer.vocab_size} characters of its training text"
+        print(f"{folder}: it reads {known}; any other is an error, since the model has no token for it")
 
 
 def _with_a_text(model: str) -> str:

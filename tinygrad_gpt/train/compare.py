@@ -1,17 +1,18 @@
 """Several runs side by side: the settings that differ, whether their losses compare, and their curves."""
 
-import itertools
 import math
 import os
 from pathlib import Path
 from typing import Any
 
 from tinygrad_gpt.files.plots import Say, save_figure
+from tinygrad_gpt.settings import option_name
 from tinygrad_gpt.train.run_list import FINISHED, ListedRun
 from tinygrad_gpt.train.text_settings import SETTINGS
 
 _FREE = {name for name, field in SETTINGS.items() if field.metadata["free"]}  # the weights do not depend on them
 _MOST_IN_LEGEND = 20
+_LINES = ("-", "--", ":", "-.")  # after ten colours
 _ABOVE = 1.05  # the picture ends this far above the first losses: a run that diverged would flatten the others
 
 
@@ -36,7 +37,7 @@ def _settings(run: ListedRun) -> dict[str, Any]:
     written = run.written
     values = written["model"] | written.get("task", {}) | written["train"]
     values = {name: x for name, x in values.items() if name not in _FREE and not isinstance(x, list | dict)}
-    values = {"task" if name == "name" else name.rstrip("_"): x for name, x in values.items()}
+    values = {"task" if name == "name" else option_name(name)[2:]: x for name, x in values.items()}
     values["device"] = written.get("device")
     if sha256 := written.get("corpus", {}).get("sha256"):  # the same text may stand at two places
         values["corpus"] = f"{Path(run.corpus).name} {sha256[:8]}"
@@ -93,24 +94,24 @@ def plot_runs(runs: list[ListedRun], path: Path, say: Say = print) -> bool:
     def fill(figure) -> None:
         by_step, by_time = figure.subplots(1, 2, sharey=True)
         for number, (run, name) in enumerate(drawn):
-            colour = f"C{number % 10}"
-            style = ("-", "--", ":", "-.")[number // 10 % 4]
+            style = {"color": f"C{number % 10}", "linestyle": _LINES[number // 10 % len(_LINES)]}
             for axes, x, unit in ((by_step, "step", 1), (by_time, "elapsed_s", 60)):
-                for rows, loss, look in (
-                    (run.rows, "train_loss", {"linewidth": 0.8, "alpha": 0.5}),
-                    (run.evaluated, "val_loss", {"marker": ".", "label": name}),
-                ):
-                    points = [(row[x] / unit, row[loss]) for row in rows if x in row]
-                    axes.plot(*zip(*points, strict=True), color=colour, linestyle=style, **look) if points else None
-        highest = max((row["train_loss"] for run, _ in drawn for row in run.rows[:1]), default=math.nan)
-        losses = itertools.chain.from_iterable((row["train_loss"] for row in run.rows) for run, _ in drawn)
-        if math.isfinite(highest) and max(losses) > highest * _ABOVE:
-            by_step.set_ylim(top=highest * _ABOVE)
+                _curve(axes, run.rows, x, unit, "train_loss", linewidth=0.8, alpha=0.5, **style)
+                _curve(axes, run.evaluated, x, unit, "val_loss", marker=".", label=name, **style)
+        first = max((run.rows[0]["train_loss"] for run, _ in drawn), default=math.nan)
+        highest = max((row["train_loss"] for run, _ in drawn for row in run.rows), default=math.nan)
+        if highest > first * _ABOVE:
+            by_step.set_ylim(top=first * _ABOVE)
         by_step.set(xlabel="step", ylabel="loss (thin: training; dots: validation)")
         by_time.set(xlabel="minutes of training")
         for axes in (by_step, by_time):
             axes.grid(alpha=0.3)
-        if 0 < len(drawn) <= _MOST_IN_LEGEND and any(run.evaluated for run, _ in drawn):
+        if len(drawn) <= _MOST_IN_LEGEND and any(run.evaluated for run, _ in drawn):
             by_time.legend(fontsize="small")
 
     return save_figure(path, fill, (12, 5), say)
+
+
+def _curve(axes, rows: list[dict[str, Any]], x: str, unit: float, loss: str, **style) -> None:
+    rows = [row for row in rows if x in row]
+    axes.plot([row[x] / unit for row in rows], [row[loss] for row in rows], **style)

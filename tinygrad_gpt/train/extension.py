@@ -49,7 +49,7 @@ def extend(trainer: Trainer, written: dict[str, Any], before: int) -> str:
     last = learning_rate(step - 1, dataclasses.replace(config, steps=before))
     return (
         f"{said}: the learning rate was {last:.3g} and is {learning_rate(step, config):.3g} now, on its way to "
-        f"{config.min_lr:.3g}; the steps so far keep theirs, this is not a run of {config.steps} steps from the start"
+        f"{config.min_lr:.3g}; the steps so far keep theirs, unlike in a run of {config.steps} steps from the start"
     )
 
 

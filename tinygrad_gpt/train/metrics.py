@@ -39,14 +39,16 @@ class MetricsLog:
         be made again. Raises UserError when the system refuses, for damaged rows, and while another process writes
         them."""
         self.path = path
+        in_use = UserError(f"another process trains this run now, and writes {path}: wait for it, or stop it first")
         if is_held(path):
-            raise UserError(f"another process trains this run now, and writes {path}: wait for it, or stop it first")
+            raise in_use
         rows = [row for row in read_metrics(path) if row["step"] <= step]
         with replacing(path) as file:
             file.write(b"".join(json_bytes(row) + b"\n" for row in rows))
         with _writing(path):
             self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (open for as long as the run)
-        hold(self._file)  # so that `tinygrad-gpt runs` can tell a run that goes on from one that was killed
+        if not hold(self._file):  # `tinygrad-gpt runs` also tells by it a run that goes on from one that was killed
+            raise in_use
 
     def append(self, row: dict[str, Any]) -> None:
         """Write one row. Raises UserError when the system refuses."""

@@ -118,7 +118,16 @@ class LiveReporter(Reporter):
         self._speed = f"  {thousands(row['tokens_per_s'])} tokens/s"
         if scores:
             self._pace.evaluation()
-            self.note(describe(row, scores, self.steps))
+            self._console.print(self._with_bold_scores(describe(row, scores, self.steps), scores), soft_wrap=True)
+
+    @staticmethod
+    def _with_bold_scores(line: str, scores: dict[str, float]):
+        """The line as rich's Text, in which what was measured on held-out data stands out."""
+        from rich.text import Text
+
+        text = Text(line)
+        text.highlight_words([_shown(name, value) for name, value in scores.items()], "bold")
+        return text
 
     def validating(self, done: int, total: int) -> None:
         self._bar.update(self._task, status=_validating(done, total))
@@ -159,8 +168,12 @@ def _validating(done: int, total: int) -> str:
 def describe(row: dict[str, Any], scores: dict[str, float], steps: int) -> str:
     """A row of metrics as a line with all losses and scores."""
     losses = {name: row[name] for name in row if name.endswith("_loss")} | scores
-    shown = "".join(f"  {name.removesuffix('_loss')} {value:.3f}" for name, value in losses.items())
+    shown = "".join(f"  {_shown(name, value)}" for name, value in losses.items())
     return f"step {row['step']:>{len(str(steps))}}/{steps}{shown}  {thousands(row['tokens_per_s'])} tokens/s"
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{name.removesuffix('_loss')} {value:.3f}"
 
 
 def thousands(n: float) -> str:

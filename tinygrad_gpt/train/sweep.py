@@ -29,7 +29,7 @@ from tinygrad_gpt.train.run import Run
 from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.text_settings import SETTINGS, Settings
 from tinygrad_gpt.train.trained_model import choose_settings
-from tinygrad_gpt.train.user_ops import UserPair, check_same_pairs
+from tinygrad_gpt.train.user_ops import NeverRanError, UserPair, check_same_pairs
 
 FILE = "sweep.json"
 _SAME_IN_ALL = ("corpus", "from_")  # losses on different texts do not compare
@@ -151,7 +151,8 @@ def train(
     ended  called with each run that reached its end
 
     Returns whether all had their turn (False after Ctrl-C, with the state saved), and why runs could not be made or
-    trained, by their names. Raises UserError for a damaged sweep.json, and for other pairs than the sweep's.
+    trained, by their names. Raises UserError for a damaged sweep.json, for other pairs than the sweep's, and for a pair
+    that the model never runs.
     """
     written = read(path)
     check_same_pairs(written["own_pairs"], list(pairs))
@@ -171,6 +172,8 @@ def train(
         except NotFinite as error:
             reporter.warn(f"diverged: {error}")
             continue
+        except NeverRanError:  # no run of this model would use the pair
+            raise
         except UserError as error:
             reporter.warn(f"run {number} of {len(todo)}: {described(swept)}: {error}")
             failed[name] = str(error)
