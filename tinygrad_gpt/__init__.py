@@ -13,7 +13,7 @@ Names are PyTorch's: what is in `torch` is here, with its meaning and its defaul
 functions of Tensors are in tg.functional too, as PyTorch has them in torch.nn.functional.
 
 The other modules load when first used, so that this import stays quick: tg.nn, tg.optim, tg.models, tg.generate,
-tg.check, tg.data, tg.train.
+tg.check, tg.data, tg.train. So do tg.load and tg.save.
 """
 
 import importlib
@@ -104,6 +104,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+_IN_LOADING = ("load", "save")  # functions of train/loading.py
 _LOADED_WHEN_USED = ("check", "data", "generate", "models", "nn", "optim", "train")
 
 __all__ = [
@@ -197,6 +198,7 @@ __all__ = [
     "where",
     "zeros",
     "zeros_like",
+    *_IN_LOADING,
     *_LOADED_WHEN_USED,
 ]
 
@@ -204,8 +206,10 @@ __all__ = [
 def __getattr__(name: str):
     if name in _LOADED_WHEN_USED:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _IN_LOADING:
+        return getattr(importlib.import_module(f"{__name__}.train.loading"), name)
     raise habits.missing(f"module {__name__!r}", name, habits.PACKAGE)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LOADED_WHEN_USED])
+    return sorted([*globals(), *_IN_LOADING, *_LOADED_WHEN_USED])

@@ -34,7 +34,7 @@ from tinygrad_gpt.nn.containers import ModuleDict, ModuleList, Sequential
 from tinygrad_gpt.nn.dropout import Dropout
 from tinygrad_gpt.nn.embedding import Embedding
 from tinygrad_gpt.nn.feed_forward import FeedForward
-from tinygrad_gpt.nn.kv_cache import KVCache
+from tinygrad_gpt.nn.kv_cache import CacheDeclinedError, KVCache
 from tinygrad_gpt.nn.layer_norm import LayerNorm
 from tinygrad_gpt.nn.linear import Linear
 from tinygrad_gpt.nn.module import Module, Parameter
@@ -42,6 +42,7 @@ from tinygrad_gpt.nn.module import Module, Parameter
 __all__ = [
     "GELU",
     "Block",
+    "CacheDeclinedError",
     "Dropout",
     "Embedding",
     "FeedForward",
