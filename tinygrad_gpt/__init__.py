@@ -100,7 +100,9 @@ from tinygrad_gpt.precision import set_matmul_precision, using_matmul_precision
 from tinygrad_gpt.random_stream import manual_seed
 
 if TYPE_CHECKING:
-    from tinygrad_gpt import check, data, generate, models, nn, optim, train  # noqa: F401 - __getattr__ loads them
+    # __getattr__ loads them
+    from tinygrad_gpt import check, data, generate, models, nn, optim, train  # noqa: F401
+    from tinygrad_gpt.train.loading import load, save  # noqa: F401
 
 __version__ = "0.1.0"
 

@@ -54,7 +54,7 @@ def train(
         Path | None,
         typer.Option(
             metavar="FILE.py",
-            help="your own model: a file with a class Model, made with the settings below; forward(ids) gives logits",
+            help="your own model: a file with a class Model (see above)",
             show_default=False,
         ),
     ] = None,
@@ -81,6 +81,11 @@ def train(
     --resume continues from there, or from the last checkpoint of a run that was
     killed, and ends with the same weights as a run that was never stopped.
     With --steps it also extends a run, finished or not, and says what that means.
+
+    --model FILE.py trains a model of your own. The file defines a class Model,
+    derived from tinygrad_gpt.nn.Module: __init__(self, config) gets a GPTConfig
+    (vocab_size, block_size, n_layer, n_embd, ...), and forward(self, ids) returns
+    logits (B, T, vocab_size) for ids (B, T).
 
     --sweep lr=1e-3,3e-3 --sweep seed=1,2 trains four runs, one for each
     combination, and ends with a table; --resume continues a sweep too.
