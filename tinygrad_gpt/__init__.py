@@ -13,7 +13,7 @@ Names are PyTorch's: what is in `torch` is here, with its meaning and its defaul
 functions of Tensors are in tg.functional too, as PyTorch has them in torch.nn.functional.
 
 The other modules load when first used, so that this import stays quick: tg.nn, tg.optim, tg.models, tg.generate,
-tg.check, tg.data, tg.train.
+tg.check, tg.data, tg.train. So do tg.load and tg.save.
 """
 
 import importlib
@@ -100,10 +100,13 @@ from tinygrad_gpt.precision import set_matmul_precision, using_matmul_precision
 from tinygrad_gpt.random_stream import manual_seed
 
 if TYPE_CHECKING:
-    from tinygrad_gpt import check, data, generate, models, nn, optim, train  # noqa: F401 - __getattr__ loads them
+    # __getattr__ loads them
+    from tinygrad_gpt import check, data, generate, models, nn, optim, train  # noqa: F401
+    from tinygrad_gpt.train.loading import load, save  # noqa: F401
 
 __version__ = "0.1.0"
 
+_IN_LOADING = ("load", "save")  # functions of train/loading.py
 _LOADED_WHEN_USED = ("check", "data", "generate", "models", "nn", "optim", "train")
 
 __all__ = [
@@ -197,6 +200,7 @@ __all__ = [
     "where",
     "zeros",
     "zeros_like",
+    *_IN_LOADING,
     *_LOADED_WHEN_USED,
 ]
 
@@ -204,8 +208,10 @@ __all__ = [
 def __getattr__(name: str):
     if name in _LOADED_WHEN_USED:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _IN_LOADING:
+        return getattr(importlib.import_module(f"{__name__}.train.loading"), name)
     raise habits.missing(f"module {__name__!r}", name, habits.PACKAGE)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LOADED_WHEN_USED])
+    return sorted([*globals(), *_IN_LOADING, *_LOADED_WHEN_USED])

@@ -335,6 +335,32 @@ def test_debug_mode_finds_no_saved_array_overwritten():
         training_step(model, AdamW(model.named_parameters()), ids(2, 7), ids(2, 7, seed=1))
 
 
+# --- positions ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_without_positions_the_order_of_what_came_before_does_not_matter(norm):
+    """Attention then sees a set, as far as a position looks back."""
+    model, learned = small(norm=norm, positions="none").eval(), small(norm=norm).eval()
+    x, swapped = np.array([[1, 2, 3, 4]]), np.array([[2, 1, 3, 4]])
+    if len(model.blocks) > 1:
+        model.blocks, learned.blocks = model.blocks[:1], learned.blocks[:1]
+    np.testing.assert_allclose(model(x).data[:, 2:], model(swapped).data[:, 2:], rtol=1e-9)
+    assert np.abs(learned(x).data[:, 2:] - learned(swapped).data[:, 2:]).max() > 1e-4
+    assert model.position_embedding is None and "position_embedding.weight" not in model.state_dict()
+
+
+def test_without_positions_a_cache_and_the_longest_text_are_as_ever():
+    model = small(positions="none").eval()
+    x, cache = ids(2, 9), model.new_cache(batch_size=2)
+    whole = model(x).data
+    with tg.no_grad():
+        parts = [model(x[:, start : start + 3], cache).data for start in (0, 3, 6)]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, rtol=1e-9, atol=1e-11)
+    with pytest.raises(ValueError, match=r"at most 9 positions \(block_size\), got 10"):
+        model(ids(1, 10))
+
+
 # --- caches ------------------------------------------------------------------------------------------------------
 
 

@@ -113,8 +113,9 @@ def test_a_setting_that_may_be_left_open():
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("inner", [None, 7])
-def test_parameters_are_counted_without_making_the_model(bias, tied, norm, inner):
-    shape = dict(vocab_size=11, block_size=5, n_layer=3, n_head=2, n_embd=6, n_inner=inner)
+@pytest.mark.parametrize("positions", ["learned", "none"])
+def test_parameters_are_counted_without_making_the_model(bias, tied, norm, inner, positions):
+    shape = dict(vocab_size=11, block_size=5, n_layer=3, n_head=2, n_embd=6, n_inner=inner, positions=positions)
     config = GPTConfig(**shape, bias=bias, tied=tied, norm=norm)
     assert count_parameters(config) == GPT(config).num_parameters()
 

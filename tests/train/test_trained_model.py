@@ -9,8 +9,9 @@ import pytest
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import CharTokenizer
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.models import GPT2, GPTConfig
+from tinygrad_gpt.models import GPT, GPT2, GPTConfig
 from tinygrad_gpt.models.hf.pretrained import save_pretrained
+from tinygrad_gpt.nn import Block
 from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.text_run import resume, start
 from tinygrad_gpt.train.trained_model import HuggingFaceModel, TrainedRun, choose_settings, find_model, open_model
@@ -155,3 +156,55 @@ def test_a_checkpoint_that_lacks_a_tensor(chosen, folder, tmp_path):
         start(chosen(), tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+# --- models without learned positions, and models of another kind ----------------------------------------------------
+
+
+def test_a_run_made_before_there_was_a_choice_of_positions(settings, reporter, tmp_path):
+    run = start(settings(), tmp_path / "run")
+    run.train(reporter)
+    written = config_of(run)
+    assert written["model"].pop("positions") == "learned"
+    run.folder.config.write_text(json.dumps(written), encoding="utf-8")
+    for p, q in zip(run.model.parameters(), open_model(str(tmp_path / "run"))[2].parameters(), strict=True):
+        np.testing.assert_array_equal(p.data, q.data)
+
+
+def test_a_run_without_learned_positions(settings, reporter, tmp_path):
+    run = start(settings(positions="none"), tmp_path / "run")
+    run.train(reporter)
+    _, tokenizer, model = open_model(str(tmp_path / "run"))
+    assert model.position_embedding is None
+    with pytest.raises(UserError, match="cannot be saved as gpt2, which has positions = 'learned', not 'none'"):
+        save_pretrained(model, tmp_path / "hf", tokenizer)
+    assert not (tmp_path / "hf").exists()
+
+
+class Another(Block):
+    """A block of the user's."""
+
+
+class Scaled(GPT):
+    def features(self, *inputs, **settings):
+        return super().features(*inputs, **settings) * 2.0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda model: model.blocks.__setitem__(0, Another(8, 2)), r"GPT2 .* a part of its own \(Another\)"),
+        (lambda model: setattr(model.blocks[0], "attention", Another(8, 2)), r"a part of its own \(Block\)"),
+        (lambda model: setattr(model, "final_norm", Scaled(model.config)), r"a part of its own \(Scaled\)"),
+        (
+            lambda model: setattr(model, "__class__", Scaled),
+            "Scaled has no Hugging Face layout: it has features of its",
+        ),
+    ],
+)
+def test_what_transformers_would_compute_differently_is_not_written(change, said, tmp_path):
+    model = GPT2(GPTConfig(11, 4, 1, 2, 8))
+    change(model)
+    with pytest.raises(UserError, match=said):
+        save_pretrained(model, tmp_path / "hf")
+    assert not (tmp_path / "hf").exists()

@@ -50,6 +50,14 @@ def train(
             show_default=False,
         ),
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.py",
+            help="your own model: a file with a class Model (see above)",
+            show_default=False,
+        ),
+    ] = None,
     with_: PairFiles = None,
     force: Force = False,
     help_all: HelpAll = False,
@@ -74,10 +82,16 @@ def train(
     killed, and ends with the same weights as a run that was never stopped.
     With --steps it also extends a run, finished or not, and says what that means.
 
+    --model FILE.py trains a model of your own. The file defines a class Model,
+    derived from tinygrad_gpt.nn.Module: __init__(self, config) gets a GPTConfig
+    (vocab_size, block_size, n_layer, n_embd, ...), and forward(self, ids) returns
+    logits (B, T, vocab_size) for ids (B, T).
+
     --sweep lr=1e-3,3e-3 --sweep seed=1,2 trains four runs, one for each
     combination, and ends with a table; --resume continues a sweep too.
     """
     from tinygrad_gpt.train import text_run, user_ops
+    from tinygrad_gpt.train.own_model import load_own_model
     from tinygrad_gpt.train.reporter import make_reporter
     from tinygrad_gpt.train.run_folder import RunFolder
     from tinygrad_gpt.train.sweep import is_sweep
@@ -94,18 +108,21 @@ def train(
         given["corpus"] = corpus
     reporter = make_reporter()
     if sweep or (resume and is_sweep(resume)):
+        if model:
+            raise UserError("--sweep trains GPTs: leave out --model, or train each setting in a run of its own")
         return _train_sweep(preset, given, sweep, out, resume, with_, force, reporter)
     settings = None if resume else choose_settings(preset, given)  # report wrong options before any work
+    own_model = load_own_model(model) if model else None
     pairs = user_ops.load_pairs(with_ or [])
     if resume:
         user_ops.check_same_pairs(RunFolder(resume).read_config()["own_pairs"], pairs)
     reporter = check_and_install(pairs, force, reporter)
     if resume:
-        run = text_run.resume(resume, preset, given, pairs, download_progress(reporter), reporter.note)
+        run = text_run.resume(resume, preset, given, pairs, download_progress(reporter), reporter.note, own_model)
         if run.trainer.step == run.trainer.config.steps:
             reporter.note(f"{resume} has made all its {run.trainer.step} steps; --steps with more extends it")
     else:
-        run = text_run.start(settings, out, pairs, download_progress(reporter), reporter.note)
+        run = text_run.start(settings, out, pairs, download_progress(reporter), reporter.note, own_model)
     reporter.note(_what_begins(run))
     report_rounding(run.trainer, reporter)
     report_threads(run.trainer, reporter)
@@ -172,8 +189,9 @@ def _what_begins(run) -> str:
     task, trainer, path = run.task, run.trainer, run.folder.path
     begins = f"resuming {path} at step {trainer.step}" if trainer.step else f"training in {path}"
     source = f" from {task.config.from_}" if task.config.from_ else ""
+    frozen = run.model.num_parameters(trained=False)
     return (
         f"{begins}{source}: preset {run.folder.read_config()['preset']}, on {trainer.device.title}, "
-        f"{run.model.num_parameters():,} parameters, "
+        f"{run.model.num_parameters():,} parameters{f' ({frozen:,} frozen)' if frozen else ''}, "
         f"{len(task.tokens.train):,} tokens of {task.config.corpus} ({len(task.tokens.val):,} to validate)"
     )

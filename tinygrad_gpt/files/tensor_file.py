@@ -46,6 +46,11 @@ def write_arrays(file: BinaryIO, arrays: dict[str, np.ndarray], metadata: dict[s
         file.write(bytes_of(array))
 
 
+def can_write(dtype: np.dtype) -> bool:
+    """Whether `write_arrays` takes arrays of this dtype."""
+    return dtype.name in _CODES
+
+
 def bytes_of(array: np.ndarray) -> memoryview:
     """The bytes of an array as they are in a file."""
     array = np.asarray(array, order="C")

@@ -65,8 +65,13 @@ def ids_of_prompt(ids, ndim: int, expected: str, vocab_size: int) -> np.ndarray:
 
 def check_model(model) -> None:
     """Raise TypeError for anything but a language model."""
-    if not (hasattr(model, "config") and hasattr(model, "next_logits")):
-        raise TypeError(f"generate: expected a language model, such as GPT, got {shown(model)}")
+    config = getattr(model, "config", None)
+    writes = callable(model) or hasattr(model, "next_logits")
+    if not (writes and hasattr(config, "vocab_size") and hasattr(config, "block_size")):
+        raise TypeError(
+            f"generate: expected a language model, such as GPT, got {shown(model)}: "
+            "a Module whose forward(ids) gives logits, with vocab_size and block_size in its `config`"
+        )
 
 
 def check_prompts(input_ids, attention_mask, padding: int | None, vocab_size: int) -> tuple[np.ndarray, np.ndarray]:

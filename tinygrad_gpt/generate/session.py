@@ -8,12 +8,15 @@ from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.generate.prompts import position_ids
 from tinygrad_gpt.generate.sampling import check_finite
+from tinygrad_gpt.models.language_model import next_logits_of
+from tinygrad_gpt.nn import CacheDeclinedError
 
 
 class DecodingSession:
-    """Sequences side by side. The model keeps their keys and values, so that a new token costs one position.
+    """Sequences side by side. The model keeps their keys and values, so that a new token costs one position. A model
+    that makes no cache, or has a block that declines it, reads the whole sequences again for each new token.
 
-    model     has next_logits and new_cache, as GPT does
+    model     a language model (models/language_model.py); with new_cache and next_logits, as GPT has them, it is quick
     rows      how many sequences
     capacity  how many positions to make room for, padding included; None: block_size
 
@@ -22,7 +25,8 @@ class DecodingSession:
 
     def __init__(self, model, rows: int, capacity: int | None = None):
         self._model, self._modules = model, model.modules()
-        self._cache = model.new_cache(rows, capacity)
+        self._cache = model.new_cache(rows, capacity) if hasattr(model, "new_cache") else None
+        self._ids = np.empty((rows, 0), np.int64)  # (B, T so far)
         self._mask = None  # (B, T so far) booleans, True for a token and False for padding; None: no padding
 
     def read(self, ids: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
@@ -31,30 +35,44 @@ class DecodingSession:
         mask  (B, T) for the first reading only: False where ids are padding. A token's position is the number of real
               tokens before it, so that padding changes nothing for the tokens after it
 
-        Raises ValueError for logits that are not finite.
+        Raises ValueError for logits that are not finite, TypeError for padding that the model has no mask for.
         """
+        self._ids = np.concatenate([self._ids, ids], axis=1)
         if mask is not None:
             self._mask = mask
         elif self._mask is not None:
             self._mask = np.concatenate([self._mask, np.ones(ids.shape, bool)], axis=1)
+        # Ask first: to walk through a small model's Modules takes as long as its token.
+        is_training = any(module.training for module in self._modules)
+        with no_grad(), self._model.evaluating() if is_training else nullcontext():
+            try:
+                logits = self._logits(ids if self._cache is not None else self._ids)
+            except CacheDeclinedError:
+                self._cache = None
+                logits = self._logits(self._ids)
+        logits = to_numpy(logits.data)
+        check_finite(logits)
+        return logits
+
+    def _logits(self, ids: np.ndarray):
+        """The model's logits (B, V) after `ids`, the last ones of the sequences, or all of them without a cache."""
         where = {}
         if self._mask is not None:
             positions = position_ids(self._mask)[:, -ids.shape[1] :]
             where = {"attention_mask": self._mask, "position_ids": positions}
-        # Ask first: to walk through a small model's Modules takes as long as its token.
-        is_training = any(module.training for module in self._modules)
-        with no_grad(), self._model.evaluating() if is_training else nullcontext():
-            logits = to_numpy(self._model.next_logits(ids, self._cache, **where).data)
-        check_finite(logits)
-        return logits
+        return next_logits_of(self._model, ids, self._cache, **where)
 
     def select(self, rows: np.ndarray) -> None:
         """Keep these rows of the sequences, in this order; one that comes twice is kept twice."""
-        self._cache.select(rows)
+        if self._cache is not None:
+            self._cache.select(rows)
+        self._ids = self._ids[rows]
         if self._mask is not None:
             self._mask = self._mask[rows]
 
     def clear(self) -> None:
         """Forget everything read so far."""
-        self._cache.clear()
+        if self._cache is not None:
+            self._cache.clear()
+        self._ids = self._ids[:, :0]
         self._mask = None

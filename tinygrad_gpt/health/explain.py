@@ -133,6 +133,7 @@ def _signs_of_snapshot(plan: Plan, snapshot: dict[str, Any]) -> list[str]:
         lines.append(f"predictions         {right}; {same}")
     if gradients:
         lines.append(f"gradient by block   {min(gradients):.2g} to {max(gradients):.2g}")
+    if snapshot["flat_units"]:
         lines.append(f"units without slope at most {max(snapshot['flat_units']):.0%} of a block's")
         lines.append(f"saturated attention at most {max(snapshot['saturated_attention']):.0%} of a block's")
     return lines

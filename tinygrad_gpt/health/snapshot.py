@@ -1,12 +1,13 @@
 """A snapshot of a model: a few numbers that show whether it learns, at little cost.
 
-    block_gradients     norm of the last step's gradient in each block, first block first
+    block_gradients     norm of the last step's gradient in each block, first block first (in each nn.Block; in a model
+                        without them, in each Module of its list `blocks`)
     prediction_share    on a piece of held-out data: the share of the commonest prediction
     predicted           this prediction
     accuracy            the share of predictions that are right
-    flat_units          in each block, the share of feed-forward units whose activation has no slope on that piece: dead
-                        ones, silent everywhere on it, and saturated ones, at an end of the tanh nearly everywhere
-    saturated_attention in each block, the share of heads and positions where one weight is nearly 1
+    flat_units          in each nn.Block, the share of feed-forward units whose activation has no slope on that piece:
+                        dead ones, silent everywhere on it, and saturated ones, nearly everywhere at an end of the tanh
+    saturated_attention in each nn.Block, the share of heads and positions where one weight is nearly 1
     double_softmax      whether the loss takes a softmax of probabilities: softmax twice
 
 A snapshot runs the model forwards once, in evaluation mode. It draws no random number and changes no weight.
@@ -21,7 +22,8 @@ from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import check_fits
-from tinygrad_gpt.nn import Block
+from tinygrad_gpt.nn import Block, Module
+from tinygrad_gpt.nn.block import is_plain
 from tinygrad_gpt.optim import grad_norm
 from tinygrad_gpt.tasks.task import Task
 
@@ -49,7 +51,7 @@ def check_snapshot(row: dict[str, Any], blocks: int | None) -> int:
     `blocks` (None: any)."""
     seen = check_fits(row["health"], _SCHEMA, "it")
     blocks = blocks or len(seen["block_gradients"])
-    if not all(len(seen[name]) == blocks for name in _BY_BLOCK):
+    if not all(len(seen[name]) in (blocks, 0) for name in _BY_BLOCK):  # 0: nothing to look at
         raise UserError(f"{', '.join(_BY_BLOCK)} should have a number for each of {blocks} blocks")
     return blocks
 
@@ -57,7 +59,10 @@ def check_snapshot(row: dict[str, Any], blocks: int | None) -> int:
 def snapshot(model, task: Task) -> dict[str, Any]:
     """A snapshot of a model that holds the gradients of its last step, on the task's probe."""
     blocks = {path: module for path, module in model.named_modules() if isinstance(module, Block)}
-    gradients = {"block_gradients": [float(f"{grad_norm(b.parameters()):.4g}") for b in blocks.values()]}
+    layers = list(blocks.values()) or [b for b in getattr(model, "blocks", []) if isinstance(b, Module)]
+    if not all(map(is_plain, layers)):
+        blocks = {}  # one of them computes something else: do not look into them
+    gradients = {"block_gradients": [float(f"{grad_norm(b.parameters()):.4g}") for b in layers]}
     arrays = task.probe()
     if arrays is None:
         return gradients | {"flat_units": [], "saturated_attention": []}

@@ -5,6 +5,8 @@ models are unsupervised multitask learners" (2019: GPT-2, norm="pre"). gpt1.py a
 """
 
 import dataclasses
+import functools
+import inspect
 import math
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +17,7 @@ from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor
-from tinygrad_gpt.nn import Block, Dropout, Embedding, KVCache, LayerNorm, Linear, Module
+from tinygrad_gpt.nn import Block, CacheDeclinedError, Dropout, Embedding, KVCache, LayerNorm, Linear, Module
 from tinygrad_gpt.nn.block import NORMS
 from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
 from tinygrad_gpt.nn.watching import show
@@ -37,6 +39,11 @@ class GPTConfig:
     n_layer: int = setting(4, "Model", "blocks of attention and feed-forward, one after the other", low=1)
     n_head: int = _rare(4, help="attention heads in each block", low=1)
     n_embd: int = setting(128, "Model", "channels of each position; n_head divides it", low=1)
+    positions: str = _rare(
+        "learned",
+        help="a learned vector for each position; none: for blocks that bring their own, such as rotary ones",
+        choices=("learned", "none"),
+    )
     n_inner: int | None = _rare(None, help="channels inside the feed-forward; by default 4 n_embd", low=1)
     dropout: float = _rare(0.0, help="part of the activations that training drops at random", low=0, below=1)
     bias: bool = _rare(True, help="whether linear layers and layer norms have biases")
@@ -82,8 +89,9 @@ def count_parameters(config: GPTConfig) -> int:
     feed_forward = 2 * c * inner + (inner + c) * config.bias  # up, and down
     blocks = config.n_layer * (attention + feed_forward + 2 * norm)
     final_norm = norm if config.norm == "pre" else 0
+    positions = config.block_size * c if config.positions == "learned" else 0
     head = 0 if config.tied else config.vocab_size * c
-    return (config.vocab_size + config.block_size) * c + blocks + final_norm + head
+    return config.vocab_size * c + positions + blocks + final_norm + head
 
 
 class GPT(Module):
@@ -93,6 +101,10 @@ class GPT(Module):
     adds to the residual stream twice. With norm="pre" nothing brings its variance down again, so the two matrices that
     write to it start smaller by 1/√(2 n_layer) (2019, section 2.3). With norm="post" each sum is normalised at once,
     and GPT-1 has no such factor.
+
+    A subclass may put other blocks into `blocks`: Modules that are called as block(x) in training, with cache=... when
+    `generate` writes, and with mask=... for padded batches. A block without `cache` is right too: then every new token
+    costs a reading of the whole window.
 
     recompute  whether training keeps only each block's input, and runs the block again in backward
     """
@@ -104,7 +116,8 @@ class GPT(Module):
         eps, embd_pdrop = config.layer_norm_epsilon, config.embd_pdrop
         residual_std = STD / math.sqrt(2 * config.n_layer) if config.norm == "pre" else STD
         self.token_embedding = Embedding(config.vocab_size, config.n_embd, std=STD)
-        self.position_embedding = Embedding(config.block_size, config.n_embd, std=STD)
+        learned = config.positions == "learned"
+        self.position_embedding = Embedding(config.block_size, config.n_embd, std=STD) if learned else None
         self.dropout = Dropout(config.dropout if embd_pdrop is None else embd_pdrop)
         self.blocks = [
             Block(
@@ -141,34 +154,49 @@ class GPT(Module):
         """ids (B, T) -> (B, T, C), from which the head makes its logits.
 
         attention_mask  (B, T), positions in the cache included: 1 for a token to look at, 0 for padding
-        position_ids    (B, T) or (1, T) integers: the position of each token; None: consecutive, after the cache's
+        position_ids    (B, T) or (1, T) integers: the position of each token; None: consecutive, after the cache's.
+                        Without learned positions nothing asks for them
 
         Raises ValueError for ids or a mask of another shape, for other values in the mask, and for more positions than
-        block_size; TypeError for ids that are not integers; IndexError for an id or position that is out of range.
+        block_size; TypeError for ids that are not integers, and for a mask that a block does not take; IndexError for
+        an id or position that is out of range; CacheDeclinedError for a cache that a block does not fill.
         """
         ids = _as_ids(ids)
         if not isinstance(cache, KVCache | None):
             raise TypeError(f"GPT: expected a KVCache or None as cache, got {shown(cache)}: see new_cache()")
         start = 0 if cache is None else cache.length
         stop = start + ids.shape[1]
-        if position_ids is not None:
-            positions = self.position_embedding(position_ids)  # (B, T) -> (B, T, C)
-        elif stop <= self.config.block_size:
-            positions = self.position_embedding.weight[start:stop]  # (T, C)
-            show(self.position_embedding, output=positions)
-        else:
+        mask = _as_mask(attention_mask, (ids.shape[0], stop), like=self.token_embedding.weight.data)
+        positions = self._positions(start, stop, position_ids)
+        x = self.token_embedding(ids)  # (B, T, C)
+        x = self.dropout(x if positions is None else x + positions)
+        given = {} if mask is None else {"mask": mask}  # to each block, and its part of the cache
+        for i, block in enumerate(self.blocks):
+            if cache is not None:
+                x = block(x, **_taken(i, block, given | {"cache": cache.layers[i]}))
+            elif self.recompute:
+                x = recompute(partial(block, **_taken(i, block, given)), x)
+            else:
+                x = block(x, **_taken(i, block, given))
+        if cache is not None:
+            _check_filled(cache, stop)
+        return x if self.final_norm is None else self.final_norm(x)
+
+    def _positions(self, start: int, stop: int, position_ids) -> Tensor | None:
+        """The learned vectors of positions start .. stop - 1, (T, C), or of those in position_ids, (B, T, C)."""
+        embedding = self.position_embedding
+        if embedding is not None and position_ids is not None:
+            return embedding(position_ids)  # (B, T) -> (B, T, C)
+        if stop > self.config.block_size:
             raise ValueError(
                 f"GPT: expected at most {self.config.block_size} positions (block_size), got {stop}: "
                 "use shorter sequences, or a model with a larger block_size"
             )
-        mask = _as_mask(attention_mask, (ids.shape[0], stop), like=self.token_embedding.weight.data)
-        x = self.dropout(self.token_embedding(ids) + positions)  # (B, T, C)
-        for i, block in enumerate(self.blocks):
-            if self.recompute and cache is None:
-                x = recompute(partial(block, mask=mask), x)
-            else:
-                x = block(x, mask=mask, cache=None if cache is None else cache.layers[i])
-        return x if self.final_norm is None else self.final_norm(x)
+        if embedding is None:
+            return None
+        positions = embedding.weight[start:stop]  # (T, C)
+        show(embedding, output=positions)
+        return positions
 
     def loss(self, ids, targets) -> Tensor:
         """Mean cross-entropy in nats per token; `targets` (B, T) holds the token that follows each of `ids` (B, T)."""
@@ -185,6 +213,33 @@ class GPT(Module):
         capacity = c.block_size if capacity is None else capacity
         like = self.token_embedding.weight.data
         return KVCache(c.n_layer, batch_size, c.n_head, capacity, c.n_embd // c.n_head, like=like)
+
+
+def _taken(i: int, block: Module, given: dict) -> dict:
+    """`given`, what block number i gets beside x. Raises CacheDeclinedError or TypeError if it does not take it."""
+    if given and not given.keys() <= (takes := _settings_of(type(block).forward)) and None not in takes:
+        who = f"GPT: block {i} ({type(block).__name__})"
+        if "mask" in given and "mask" not in takes:
+            raise TypeError(f"{who} takes no mask, which padding needs: give its forward a `mask`, or do not pad")
+        raise CacheDeclinedError(f"{who} takes no cache: call the model without one, with the whole sequence")
+    return given
+
+
+@functools.cache
+def _settings_of(forward) -> frozenset[str | None]:
+    """The names of a forward's arguments; with None among them if it takes any."""
+    parameters = inspect.signature(forward).parameters.values()
+    return frozenset([None if p.kind is p.VAR_KEYWORD else p.name for p in parameters])
+
+
+def _check_filled(cache: KVCache, stop: int) -> None:
+    """Raise CacheDeclinedError unless each layer of the cache now holds `stop` positions."""
+    for i, layer in enumerate(cache.layers):
+        if layer.length != stop:
+            raise CacheDeclinedError(
+                f"GPT: block {i} left its cache with {layer.length} positions in place of {stop}: "
+                "call the model without one, with the whole sequence"
+            )
 
 
 def _as_ids(ids, name: str = "ids") -> Array:

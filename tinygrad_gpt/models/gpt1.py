@@ -32,6 +32,7 @@ LAYOUT = Layout(
     fixed={
         "norm": "post",
         "bias": True,
+        "positions": "learned",
         "n_inner": None,
         "scale_attn_weights": True,
         "scale_attn_by_inverse_layer_idx": False,

@@ -36,7 +36,7 @@ LAYOUT = Layout(
         "swish": "silu",
         "tanh": "tanh",
     },
-    fixed={"norm": "pre", "bias": True},
+    fixed={"norm": "pre", "bias": True, "positions": "learned"},
     modules={
         "token_embedding": "transformer.wte",
         "position_embedding": "transformer.wpe",

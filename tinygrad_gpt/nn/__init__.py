@@ -36,7 +36,7 @@ from tinygrad_gpt.nn.containers import ModuleDict, ModuleList, Sequential
 from tinygrad_gpt.nn.dropout import Dropout
 from tinygrad_gpt.nn.embedding import Embedding
 from tinygrad_gpt.nn.feed_forward import FeedForward
-from tinygrad_gpt.nn.kv_cache import KVCache
+from tinygrad_gpt.nn.kv_cache import CacheDeclinedError, KVCache
 from tinygrad_gpt.nn.layer_norm import LayerNorm
 from tinygrad_gpt.nn.linear import Linear
 from tinygrad_gpt.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
@@ -47,6 +47,7 @@ __all__ = [
     "GELU",
     "BCEWithLogitsLoss",
     "Block",
+    "CacheDeclinedError",
     "CrossEntropyLoss",
     "Dropout",
     "Embedding",

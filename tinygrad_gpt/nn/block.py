@@ -67,3 +67,8 @@ class Block(Module):
             return x + self.dropout(self.feed_forward(normed))
         x = self.attention_norm(x + self.dropout(self.attention(x, mask=mask, cache=cache)))
         return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
+
+
+def is_plain(module: Module) -> bool:
+    """Whether a module and all inside it are layers of this package, so that one knows what they compute."""
+    return all(type(inside).__module__.startswith("tinygrad_gpt.nn.") for inside in module.modules())

@@ -11,6 +11,10 @@ from tinygrad_gpt.array import Array
 from tinygrad_gpt.autograd import Tensor
 
 
+class CacheDeclinedError(RuntimeError):
+    """A model was given a cache, and a part of it did not use it: what it computes next would be wrong."""
+
+
 class LayerCache:
     """The cache of one attention layer: keys and values (B, H, capacity, D), filled up to `length`."""
 

@@ -13,6 +13,7 @@ from tinygrad_gpt.data.batches import ORDERS, check_length, sequential_batches
 from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.data.tokens import TokenSet
 from tinygrad_gpt.generate.text import encode_prompt, stream_text
+from tinygrad_gpt.models.language_model import logits_of, loss_of
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.settings import advanced, check_settings, setting
 from tinygrad_gpt.tasks.baselines import text_facts
@@ -89,7 +90,7 @@ class NextToken(Task):
         return ORDERS[self.config.batches](self.tokens.train, self.rows, self.window, self.seed, step)
 
     def loss(self, model, x, y) -> Loss:
-        return Loss(model.loss(x, y))
+        return Loss(loss_of(model, x, y))
 
     def evaluate(self, model, last: bool = False, progress: Progress = no_progress) -> dict[str, float]:
         limit = None if last else self.config.eval_tokens
@@ -107,7 +108,7 @@ class NextToken(Task):
         return next(sequential_batches(self.tokens.val, -(-PROBE_TOKENS // length), length, limit=1))
 
     def answers(self, model, x, y):
-        return model.head(model.features(x)), y
+        return logits_of(model, x), y
 
     def settings(self):
         return dataclasses.asdict(self.config)

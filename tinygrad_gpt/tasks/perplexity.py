@@ -16,6 +16,7 @@ from tinygrad_gpt import functional as F
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.data.batches import check_length, sequential_batches
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.models.language_model import logits_of, loss_of
 from tinygrad_gpt.progress import Progress, no_progress
 
 
@@ -64,7 +65,7 @@ def evaluate(
     total, count = 0.0, 0
     with model.evaluating(), no_grad():
         for x, y in sequential_batches(tokens, batch_size, block_size, limit=batches):
-            total += model.loss(x, y).item() * y.size  # the last batch may have fewer blocks
+            total += loss_of(model, x, y).item() * y.size  # the last batch may have fewer blocks
             count += y.size
             progress(count, in_all)
     return Score(total / count, count)
@@ -117,9 +118,9 @@ def evaluate_sliding(
         for windows in _alike(sliding_windows(len(tokens), block_size, stride), batch_size):
             ids = np.stack([tokens[w.begin : w.end] for w in windows]).astype(np.int64)  # (B, T)
             first = windows[0].first - windows[0].begin
-            x = model.features(ids[:, :-1])[:, first - 1 :]  # position t predicts token t + 1: (B, predicted, C)
+            logits = logits_of(model, ids[:, :-1], first - 1)  # position t predicts token t + 1: (B, predicted, V)
             targets = ids[:, first:]
-            total += F.cross_entropy(model.head(x), targets, reduction="sum").item()
+            total += F.cross_entropy(logits, targets, reduction="sum").item()
             count += targets.size
             progress(count, len(tokens) - 1)
     return Score(total / count, count)

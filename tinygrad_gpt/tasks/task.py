@@ -35,12 +35,14 @@ class Task(ABC):
     name          of the kind of task, for config.json
     metrics       name -> whether more is better, for each number that `evaluate` returns; the first one decides which
                   of two models is better
+    unit          what `count` counts, for the speed
     fixed_shapes  whether the arrays of all steps have the same shapes (a GPU may then record a step)
     """
 
     name: str
     metrics: dict[str, bool] = {"val_loss": False}  # noqa: RUF012 - read only
     fixed_shapes = True
+    unit = "tokens"
 
     @abstractmethod
     def batch(self, step: int) -> Arrays:
@@ -48,6 +50,10 @@ class Task(ABC):
 
         It depends on the seed and `step` alone, so a resumed run reads what an uninterrupted one would.
         """
+
+    def count(self, *arrays) -> int:
+        """How much the model reads with these arrays."""
+        return arrays[0].size
 
     @abstractmethod
     def loss(self, model, *arrays) -> Loss:

@@ -1,11 +1,19 @@
-"""Training, from a preset to a run folder.
+"""Training: of a model on one's own arrays, and from a preset to a run folder.
 
-    settings = resolve("quick", {"corpus": "shakespeare"})   # text_settings.py: what to train, and how
-    run = start(settings, out=None)                          # text_run.py: corpus, tokenizer, model, run folder
-    run.train(reporter)                                      # run.py: to the end, or until Ctrl-C
+    from tinygrad_gpt.train import fit, resolve, resume, start
+
+    history = fit(model, (x, y), steps=500, val=(x_val, y_val))     # fit.py: any model, any arrays
+
+    settings = resolve("quick", {"corpus": "shakespeare"})          # text_settings.py: what to train, and how
+    run = start(settings, out=None)                                 # text_run.py: corpus, tokenizer, model, run folder
+    run.train(log=print)                                            # run.py: to the end, or until Ctrl-C
+    run = resume(run.folder.path)                                   # where its checkpoint left it
+
+A task of one's own (tasks/task.py) trains with `begin(task, model, TrainConfig(steps=500))`, and goes on with `reopen`.
 
 A run of any task:
 
+    fit.py            a model on arrays of one's own, in one call
     trainer.py        the training loop
     config.py         the settings of the loop, one field each
     run.py            starts or resumes a run
@@ -22,7 +30,10 @@ A run of any task:
     run_list.py       the runs in a folder, their states and results
     sweep.py          a run for each combination of a few settings' values
     compare.py        several runs side by side: what differs, and their curves
+    own_model.py      the user's own model, from a `--model` file
+    user_files.py     Python files of the user's, as modules
     places.py         finds again the text or the model that a run was made from
+    loading.py        tinygrad_gpt.load and tinygrad_gpt.save
     trained_model.py  a trained model by its place: a run folder, a Hugging Face folder, a name on the hub
 
 Language models and classifiers:
@@ -35,3 +46,36 @@ Language models and classifiers:
 
 A run folder holds everything about a run. `sample`, `eval` and `--resume` need nothing else.
 """
+
+from tinygrad_gpt.train.config import TrainConfig
+from tinygrad_gpt.train.fit import fit
+from tinygrad_gpt.train.loading import Loaded, load, save
+from tinygrad_gpt.train.reporter import Reporter, make_reporter
+from tinygrad_gpt.train.run import Run, begin, reopen
+from tinygrad_gpt.train.run_folder import RunFolder
+from tinygrad_gpt.train.text_run import resume, start
+from tinygrad_gpt.train.text_settings import Settings, resolve
+from tinygrad_gpt.train.trained_model import find_model, open_model
+from tinygrad_gpt.train.trainer import StopTraining, Trainer
+
+__all__ = [
+    "Loaded",
+    "Reporter",
+    "Run",
+    "RunFolder",
+    "Settings",
+    "StopTraining",
+    "TrainConfig",
+    "Trainer",
+    "begin",
+    "find_model",
+    "fit",
+    "load",
+    "make_reporter",
+    "open_model",
+    "reopen",
+    "resolve",
+    "resume",
+    "save",
+    "start",
+]

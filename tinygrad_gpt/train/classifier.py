@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from tinygrad_gpt.data.gpt1_inputs import TaskTokens
-from tinygrad_gpt.models.gpt import GPT
+from tinygrad_gpt.models.gpt import GPT, count_parameters
 from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification
 from tinygrad_gpt.ops import softmax
 from tinygrad_gpt.tasks.classification import scores_of, sequences_of
@@ -29,7 +29,9 @@ class Classifier:
         written = read_classifier(run)
         self.classes, shape = tuple(written["task"]["classes"]), shape_of(run, written)
         self.tokenizer = tokenizer_of(run, written)
-        self.model = load_weights(run, shape, lambda: GPT1ForClassification(GPT(shape), len(self.classes)))
+        self.model = load_weights(
+            run, count_parameters(shape), lambda: GPT1ForClassification(GPT(shape), len(self.classes))
+        )
         self.model.to(device)
 
     def probabilities(self, texts: list[str]) -> np.ndarray:

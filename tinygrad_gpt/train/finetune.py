@@ -74,6 +74,10 @@ def start(
 
     Raises UserError for settings, texts or a folder that cannot be used; no folder is left then.
     """
+    if source.own_model is not None:
+        raise UserError(
+            f"{source.name} holds a model of its own ({source.own_model.name}): fine-tuning as a classifier needs a GPT"
+        )
     runs = {}
     for lm_weight, seed in itertools.product(dict.fromkeys(lm_weights), seeds):
         values = DEFAULTS | given | {"data": data.name, "from_": source.name}

@@ -66,6 +66,16 @@ class MetricsLog:
             self._file.close()
 
 
+class NoMetricsLog:
+    """In place of a MetricsLog, for a run without a folder: keeps nothing."""
+
+    def append(self, row: dict[str, Any]) -> None: ...
+
+    def sync(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 def read_metrics(path: Path, also: dict[str, Any] | None = None) -> list[dict[str, Any]]:
     """The rows of a metrics.jsonl, [] if there is none. A last line that was only half written is left out.
 

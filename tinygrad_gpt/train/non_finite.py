@@ -28,7 +28,9 @@ def first_non_finite(model, task: Task, batches: list[Arrays], random_state: dic
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     random_stream.set_random_state(random_state)
     model.zero_grad()
-    recompute, model.recompute = model.recompute, False
+    recompute = getattr(model, "recompute", False)
+    if recompute:
+        model.recompute = False
     try:
         for arrays in batches:
             found = _first_in(task.loss(model, *arrays).total.backward_steps(), names)
@@ -36,7 +38,8 @@ def first_non_finite(model, task: Task, batches: list[Arrays], random_state: dic
                 return found
     finally:
         model.zero_grad()
-        model.recompute = recompute
+        if recompute:
+            model.recompute = True
     return "every gradient was finite, so the norm or the loss itself overflowed"
 
 

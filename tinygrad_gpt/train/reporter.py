@@ -21,7 +21,12 @@ def make_reporter(stream=None) -> "Reporter":
 
 
 class Reporter:
-    """Plain lines: one for each evaluation, and otherwise one every ten seconds."""
+    """Plain lines: one for each evaluation, and otherwise one every ten seconds.
+
+    unit  what the speed counts; Task.unit
+    """
+
+    unit = "tokens"
 
     def __init__(self, stream=None):
         self._stream = stream or sys.stdout
@@ -54,7 +59,7 @@ class Reporter:
         now = time.monotonic()
         if scores or now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
-            self.note(describe(row, scores, self.steps) + self._time_left(row["step"]))
+            self.note(describe(row, scores, self.steps, self.unit) + self._time_left(row["step"]))
 
     def validating(self, done: int, total: int) -> None:
         """An evaluation has read `done` of `total`: with a large model it takes minutes."""
@@ -115,10 +120,12 @@ class LiveReporter(Reporter):
             self._bar.update(self._task, completed=step, status=f"loss {loss:.3f}{self._speed}{self._time_left(step)}")
 
     def row(self, row: dict[str, Any], scores: dict[str, float]) -> None:
-        self._speed = f"  {thousands(row['tokens_per_s'])} tokens/s"
+        self._speed = f"  {thousands(row['tokens_per_s'])} {self.unit}/s"
         if scores:
             self._pace.evaluation()
-            self._console.print(self._with_bold_scores(describe(row, scores, self.steps), scores), soft_wrap=True)
+            self._console.print(
+                self._with_bold_scores(describe(row, scores, self.steps, self.unit), scores), soft_wrap=True
+            )
 
     @staticmethod
     def _with_bold_scores(line: str, scores: dict[str, float]):
@@ -165,11 +172,11 @@ def _validating(done: int, total: int) -> str:
     return f"evaluating: {thousands(done)} of {thousands(total)}"
 
 
-def describe(row: dict[str, Any], scores: dict[str, float], steps: int) -> str:
+def describe(row: dict[str, Any], scores: dict[str, float], steps: int, unit: str = "tokens") -> str:
     """A row of metrics as a line with all losses and scores."""
     losses = {name: row[name] for name in row if name.endswith("_loss")} | scores
     shown = "".join(f"  {_shown(name, value)}" for name, value in losses.items())
-    return f"step {row['step']:>{len(str(steps))}}/{steps}{shown}  {thousands(row['tokens_per_s'])} tokens/s"
+    return f"step {row['step']:>{len(str(steps))}}/{steps}{shown}  {thousands(row['tokens_per_s'])} {unit}/s"
 
 
 def _shown(name: str, value: float) -> str:

@@ -16,15 +16,17 @@ _ID = 8  # bytes of a token id in a batch
 _SMALL = 10_000_000  # parameters: a model of this size is made in no time
 
 
-def check_training(config: GPTConfig, train: TrainConfig, window: int = 1) -> None:
+def check_training(config: GPTConfig, train: TrainConfig, window: int = 1, parameters: int | None = None) -> None:
     """Raise UserError for a training run that its device has no memory for: the weights, their gradients and AdamW's
     two means; the ids of all batches of a step; for one batch, the input of each block and the logits.
 
-    window  tokens of a row of a batch, at least
+    window      tokens of a row of a batch, at least
+    parameters  of the model; None: those of a GPT of this shape
     """
+    parameters = count_parameters(config) if parameters is None else parameters
     rows, itemsize, device = train.batch_size, array.default_dtype().itemsize, devices.device(train.device)
-    weights = 4 * count_parameters(config) * itemsize
-    _check(weights, f"training {count_parameters(config):,} parameters", "take a smaller model", device)
+    weights = 4 * parameters * itemsize
+    _check(weights, f"training {parameters:,} parameters", "take a smaller model", device)
     ids = rows * train.accumulate * (window + 1) * _ID
     activations = rows * window * (config.n_layer * config.n_embd + config.vocab_size) * itemsize
     _check(
@@ -35,9 +37,8 @@ def check_training(config: GPTConfig, train: TrainConfig, window: int = 1) -> No
     )
 
 
-def check_use(config: GPTConfig, device: Device) -> None:
-    """Raise UserError if the device has no memory for the model's weights."""
-    parameters = count_parameters(config)
+def check_use(parameters: int, device: Device) -> None:
+    """Raise UserError if the device has no memory for the weights of a model with so many parameters."""
     _check(
         parameters * array.default_dtype().itemsize,
         f"a model of {parameters:,} parameters",
@@ -46,10 +47,10 @@ def check_use(config: GPTConfig, device: Device) -> None:
     )
 
 
-def check_as_large(config: GPTConfig, arrays: dict[str, np.ndarray]) -> None:
-    """Raise ValueError for settings of a model that is far larger than the weights saved with them, before it is made.
-    (Smaller differences are listed when the model loads the weights.)"""
-    parameters, saved = count_parameters(config), sum(a.size for a in arrays.values())
+def check_as_large(parameters: int, arrays: dict[str, np.ndarray]) -> None:
+    """Raise ValueError for a model of so many parameters, not made yet, that is far larger than the weights saved with
+    its settings. (Smaller differences are listed when the model loads the weights.)"""
+    saved = sum(a.size for a in arrays.values())
     if parameters > 2 * saved + _SMALL:
         raise ValueError(f"its settings make a model of {parameters:,} parameters, but it holds {saved:,} numbers")
 

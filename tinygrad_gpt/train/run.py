@@ -7,6 +7,7 @@ run = reopen(folder, task, model, config) # where its checkpoint left it: after 
 
 import dataclasses
 import platform
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,9 +21,9 @@ from tinygrad_gpt.train import run_folder
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.metrics import plot_losses, read_metrics
 from tinygrad_gpt.train.non_finite import NotFinite
-from tinygrad_gpt.train.reporter import Reporter
+from tinygrad_gpt.train.reporter import Reporter, make_reporter
 from tinygrad_gpt.train.run_folder import RunFolder
-from tinygrad_gpt.train.trainer import Trainer
+from tinygrad_gpt.train.trainer import Callback, Log, Trainer, as_functions
 from tinygrad_gpt.train.user_ops import UserPair
 
 RECORDED = ("tinygrad-gpt", "numpy", "numba")  # packages whose versions config.json holds
@@ -43,11 +44,22 @@ class Run:
     def task(self) -> Task:
         return self.trainer.task
 
-    def train(self, reporter: Reporter) -> bool:
-        """Train to the end, or until Ctrl-C, and draw the losses. Returns whether it reached the end."""
+    def train(
+        self,
+        reporter: Reporter | None = None,
+        *,
+        log: Log | Sequence[Log] = (),
+        callbacks: Callback | Sequence[Callback] = (),
+    ) -> bool:
+        """Train to the end, or until Ctrl-C, and draw the losses. Returns whether it reached the end.
+
+        reporter        shows progress; None: a bar in a terminal, lines elsewhere
+        log, callbacks  see Trainer.run; one function or several
+        """
+        reporter = reporter or make_reporter()
         self.folder.failure.unlink(missing_ok=True)
         try:
-            finished = self.trainer.run(reporter)
+            finished = self.trainer.run(reporter, as_functions("log", log), as_functions("callbacks", callbacks))
         except NotFinite as error:
             write_json(self.folder.failure, {"step": self.trainer.step, "why": str(error)})
             raise
@@ -64,12 +76,14 @@ def begin(
     tokenizer: Tokenizer | None = None,
     name: str = "",
     more: dict[str, Any] | None = None,
+    keep_model: Callable[[Path], None] | None = None,
 ) -> Run:
     """A new run, at step 0, in the folder `out`; None: runs/NAME-1, runs/NAME-2, ...
 
     pairs      the user's own pairs, already checked and installed
     tokenizer  saved with the run
     more       further entries of config.json
+    keep_model writes the file that defines the model to a path
 
     Raises UserError for a folder that is not empty, and when the system refuses; no folder is left then.
     """
@@ -77,6 +91,8 @@ def begin(
         trainer = Trainer(config, model, task, folder)
         if tokenizer is not None:
             tokenizer.save(folder.tokenizer)
+        if keep_model is not None:
+            keep_model(folder.model)
         write_json(folder.config, _description(trainer, pairs) | (more or {}))  # last: now it is a run folder
     return Run(folder, trainer)
 

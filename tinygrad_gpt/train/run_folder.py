@@ -13,6 +13,7 @@ config.json holds every setting and what the run was made from, enough to check 
     tokenizer              of a text: the SHA-256 of tokenizer.json
     corpus                 of a text: its absolute path, its SHA-256, the tokens and bytes of each part
     preset, vocab_size     of a language model
+    own_model              with --model: the file's name and its SHA-256
     from                   with --from: the model's name, its absolute path, the SHA-256 of its files, its own
                            config.json
 """
@@ -38,6 +39,7 @@ _SCHEMA = {
     "train": dict,
     "own_pairs": [{"op": str, "file": str, "sha256": str}],
     "corpus?": {"path?": (str, None), "sha256?": str},
+    "own_model?": {"file": str, "sha256": str},
     "from?": {"path?": (str, None), "sha256": {...: str}, "hf_config?": dict},
     "parameters?": int,
     "facts?": dict,
@@ -50,6 +52,7 @@ class RunFolder:
     path: Path
 
     config = property(lambda self: self.path / "config.json")  # see above; it makes the folder a run folder
+    model = property(lambda self: self.path / "own_model.py")  # with --model: a copy of the file
     tokenizer = property(lambda self: self.path / "tokenizer.json")
     metrics = property(lambda self: self.path / "metrics.jsonl")  # a row per log interval, with the health check's
     loss_plot = property(lambda self: self.path / "loss.png")

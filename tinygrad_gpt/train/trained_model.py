@@ -8,7 +8,7 @@ model, tokenizer = source.load(), source.tokenizer()
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from tinygrad_gpt.nn import Module
 from tinygrad_gpt.progress import Progress
 from tinygrad_gpt.train.checkpoint import load_checkpoint, naming_the_file
 from tinygrad_gpt.train.config import TrainConfig, use_arithmetic
+from tinygrad_gpt.train.own_model import OwnModel, own_model_of
 from tinygrad_gpt.train.places import absolute, find_again
 from tinygrad_gpt.train.room import check_as_large, check_use
 from tinygrad_gpt.train.run_folder import RunFolder
@@ -50,8 +51,22 @@ class TrainedModel(ABC):
     settings: Settings | None
     hf_config: dict[str, Any]
 
+    @property
+    def own_model(self) -> OwnModel | None:
+        """The file that defines the model; None for a GPT of this package."""
+        return None
+
+    @property
+    def parameters(self) -> int:
+        """How many the model has."""
+        return count_parameters(self.config)
+
+    def make(self, config: GPTConfig) -> Module:
+        """A new model of this kind."""
+        return self.own_model.make(config) if self.own_model else GPT(config)
+
     @abstractmethod
-    def load(self) -> GPT:
+    def load(self) -> Module:
         """The model with its weights, in evaluation mode. Raises UserError for files that are missing or damaged."""
 
     @abstractmethod
@@ -105,14 +120,22 @@ class TrainedRun(TrainedModel):
         except UserError as error:
             raise UserError(f"{self.folder.config} is damaged: {error}") from None
         counted, written = count_parameters(self.config), self.written.get("parameters")
-        if written is not None and written != counted:
+        if written not in (None, counted) and "own_model" not in self.written:
             raise UserError(
                 f"{self.folder.config} is damaged: its settings make a model of {counted:,} parameters, not {written:,}"
             )
         self.hf_config = self.written.get("from", {}).get("hf_config", {})
 
-    def load(self) -> GPT:
-        return load_weights(self.folder, self.config, lambda: GPT(self.config))
+    @cached_property
+    def own_model(self) -> OwnModel | None:
+        return own_model_of(self.folder.model, self.written)
+
+    @property
+    def parameters(self) -> int:
+        return self.written.get("parameters") or count_parameters(self.config)
+
+    def load(self) -> Module:
+        return load_weights(self.folder, self.parameters, lambda: self.make(self.config))
 
     def tokenizer(self) -> Tokenizer:
         return tokenizer_of(self.folder, self.written)
@@ -128,7 +151,8 @@ class TrainedRun(TrainedModel):
         return corpus
 
     def files(self) -> list[Path]:
-        return [self.folder.config, self.folder.checkpoint]
+        own = [self.folder.model] if "own_model" in self.written else []
+        return [self.folder.config, self.folder.checkpoint, *own]
 
 
 class HuggingFaceModel(TrainedModel):
@@ -152,17 +176,17 @@ class HuggingFaceModel(TrainedModel):
         return [self.folder / CONFIG, *sorted({file.path for file in open_weights(self.folder).values()})]
 
 
-def load_weights(folder: RunFolder, config: GPTConfig, make: Callable[[], Module]) -> Module:
+def load_weights(folder: RunFolder, parameters: int, make: Callable[[], Module]) -> Module:
     """The model of a run with the weights of its checkpoint, in evaluation mode.
 
-    config  the shape of its GPT
-    make    makes the whole model
+    parameters  of its GPT, or of the whole model
+    make        makes the whole model
 
     Raises UserError for a checkpoint that is missing, damaged or of another model.
     """
     arrays, _ = load_checkpoint(folder.checkpoint, lambda name: name.startswith("model."))
     with naming_the_file(folder.checkpoint), random_stream.uninitialised():
-        check_as_large(config, arrays)
+        check_as_large(parameters, arrays)
         model = make()
         model.load_state_dict({name.removeprefix("model."): a for name, a in arrays.items()})
     return model.eval()
@@ -192,8 +216,8 @@ def find_model(name: str) -> TrainedModel:
     return HuggingFaceModel(name) if is_hugging_face else TrainedRun(path)
 
 
-def open_model(name: str, tokenizer: str | None = None, device: str = "cpu") -> tuple[TrainedModel, Tokenizer, GPT]:
-    """(the trained model, its tokenizer, the loaded GPT), for sampling and evaluation.
+def open_model(name: str, tokenizer: str | None = None, device: str = "cpu") -> tuple[TrainedModel, Tokenizer, Module]:
+    """(the trained model, its tokenizer, the loaded Module), for sampling and evaluation.
 
     tokenizer  path of another tokenizer than the model's own
     device     where the model computes
@@ -203,7 +227,7 @@ def open_model(name: str, tokenizer: str | None = None, device: str = "cpu") -> 
     source = find_model(name)
     use_arithmetic(source.settings.train if source.settings else TrainConfig())
     chosen = devices.device(device)
-    check_use(source.config, chosen)
+    check_use(source.parameters, chosen)
     return source, source.tokenizer_at(tokenizer), source.load().to(chosen)
 
 

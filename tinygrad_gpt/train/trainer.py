@@ -13,11 +13,13 @@ stopped or killed continues as if it had not been: same batches, same weights, b
 
 import math
 import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_gpt import array, devices, random_stream
+from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import check_fits
 from tinygrad_gpt.health.watch import Watch
@@ -28,7 +30,7 @@ from tinygrad_gpt.tasks.task import Arrays, Task
 from tinygrad_gpt.train.checkpoint import load_checkpoint, naming_the_file, save_checkpoint
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.interrupt import GracefulInterrupt
-from tinygrad_gpt.train.metrics import MetricsLog, read_metrics
+from tinygrad_gpt.train.metrics import MetricsLog, NoMetricsLog, read_metrics
 from tinygrad_gpt.train.non_finite import NotFinite, first_non_finite
 from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.run_folder import RunFolder
@@ -41,6 +43,14 @@ _STATE = {  # of a checkpoint; see Trainer.save
     "random_state": {"seed": int, "drawn": int},
     "optimizer": dict,
 }
+
+
+class StopTraining(Exception):  # noqa: N818 - a request, as StopIteration is
+    """Raised by a callback or a logger: the training ends after this step, with its state saved."""
+
+
+Log = Callable[[dict[str, Any]], Any]
+Callback = Callable[["Trainer"], Any]
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
@@ -58,19 +68,25 @@ class Trainer:
     elapsed  seconds that the run had taken before this process
     losses   of the steps since the last row of metrics
     parts    losses of these steps, for each named part of the loss
+    row      the last row of metrics, as `log` gets it; {} before the first one
+    folder   where the run is kept; None: nowhere
     """
 
-    def __init__(self, config: TrainConfig, model, task: Task, folder: RunFolder):
+    def __init__(self, config: TrainConfig, model, task: Task, folder: RunFolder | None = None):
         self.config, self.model, self.task, self.folder = config, model, task, folder
         self.device = devices.device(config.device)
         model.to(self.device)  # weights are drawn on the CPU, so that they are the same wherever they go
-        model.recompute = config.recompute
+        if hasattr(model, "recompute"):
+            model.recompute = config.recompute
+        elif config.recompute:
+            raise UserError(f"--recompute: {type(model).__name__} has no `recompute` to switch on, as a GPT has")
         groups = decay_matrices(model.named_parameters(), config.weight_decay)
         self.optimizer = AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), eps=config.eps)
         self.parameters = model.parameters()  # in the model's order, in which their norm is summed
         where = self.device.kind if task.fixed_shapes else "cpu"
         self._recorded = recording.recorded(self._gradients, where)
         self.step, self.elapsed, self.interrupted = 0, 0.0, False
+        self.row: dict[str, Any] = {}
         self.losses: list[float] = []
         self.parts: dict[str, list[float]] = {}
         self._began = time.perf_counter()
@@ -90,7 +106,7 @@ class Trainer:
         self.optimizer.lr = learning_rate(self.step, self.config)
         self.optimizer.step(clip_scale(norm, self.config.grad_clip or math.inf))
         self.step += 1
-        self._tokens += sum(arrays[0].size for arrays in batches)
+        self._tokens += sum(self.task.count(*arrays) for arrays in batches)
         return losses, norm
 
     def batches(self) -> list[Arrays]:
@@ -133,29 +149,43 @@ class Trainer:
 
     # --- the loop ------------------------------------------------------------------------------------------------
 
-    def run(self, reporter: Reporter) -> bool:
-        """Train to the last step, or until Ctrl-C, and save the state. Returns whether the last step was reached;
-        `interrupted` is true after Ctrl-C, even during the last step."""
+    def run(self, reporter: Reporter, log: Sequence[Log] = (), callbacks: Sequence[Callback] = ()) -> bool:
+        """Train to the last step, or until Ctrl-C or StopTraining, and save the state. Returns whether the last step
+        was reached; `interrupted` is true after Ctrl-C, even during the last step.
+
+        log        called with each row of metrics, numbers by name
+        callbacks  called with this trainer after each step
+
+        One of them that returns True, or raises StopTraining, ends the training after the step.
+        """
         config = self.config
         self._began = time.perf_counter() - self.elapsed
         self.model.train()
-        log = MetricsLog(self.folder.metrics, self.step)
-        interrupt = GracefulInterrupt(lambda: reporter.note("finishing this step, then saving; Ctrl-C again: stop now"))
+        rows = MetricsLog(self.folder.metrics, self.step) if self.folder else NoMetricsLog()
+        then = ", then saving" if self.folder else ""
+        interrupt = GracefulInterrupt(lambda: reporter.note(f"finishing this step{then}; Ctrl-C again: stop now"))
         try:
-            watch = Watch(self.task, self.model, config, read_metrics(self.folder.metrics)) if config.health else None
+            before = read_metrics(self.folder.metrics) if self.folder else []
+            watch = Watch(self.task, self.model, config, before) if config.health else None
+            reporter.unit, stop = self.task.unit, False
             reporter.begin(config.steps, self.step)
             with interrupt, compiling.watched_by(reporter.compiling), np.errstate(all="ignore"):  # train_step checks
-                while self.step < config.steps and not interrupt.requested:
+                while self.step < config.steps and not interrupt.requested and not stop:
                     self._step(reporter)
                     if self._is_due(config.log_interval) or self._is_due(config.eval_interval):
-                        self._report(log, watch, reporter)
+                        self._report(rows, watch, reporter)
+                        stop = _asks_to_stop(log, dict(self.row))
                     if self._is_due(config.checkpoint_interval):
-                        self.save(log)
+                        self.save(rows)
+                    stop |= _asks_to_stop(callbacks, self)
+                if stop and self.losses:
+                    self._report(rows, watch, reporter)  # of the steps since the row before
+                    _asks_to_stop(log, dict(self.row))
             if self._saved_step != self.step:
-                self.save(log)
+                self.save(rows)
         finally:
             reporter.end()
-            log.close()
+            rows.close()
         self.interrupted = interrupt.requested
         return self.step == config.steps
 
@@ -169,7 +199,7 @@ class Trainer:
             self.parts.setdefault(name, []).append(loss)
         reporter.step(self.step, self.losses[-1])
 
-    def _report(self, log: MetricsLog, watch: Watch | None, reporter: Reporter) -> None:
+    def _report(self, rows: MetricsLog | NoMetricsLog, watch: Watch | None, reporter: Reporter) -> None:
         """Write a row of metrics about the steps since the row before, and report new findings."""
         row = {"step": self.step, "train_loss": _mean(self.losses)}
         row |= {f"{name}_loss": _mean(losses) for name, losses in self.parts.items()}
@@ -179,8 +209,9 @@ class Trainer:
         row["tokens_per_s"] = round(self._tokens / self._seconds, 1)
         row["elapsed_s"] = round(time.perf_counter() - self._began, 3)
         findings = watch.examine(row, self.losses) if watch else []
-        log.append(row)
+        rows.append(row)
         reporter.row(row, scores)
+        self.row = {name: value for name, value in row.items() if name != "health"}
         for finding in findings:
             reporter.warn(finding)
         self.losses, self.parts, self._tokens, self._seconds = [], {}, 0, 0.0
@@ -194,11 +225,13 @@ class Trainer:
 
     # --- state ---------------------------------------------------------------------------------------------------
 
-    def save(self, log: MetricsLog | None = None) -> None:
-        """Write the checkpoint, after the rows of metrics that it relies on are on the disk. Raises UserError if that
-        fails; the previous checkpoint is kept then."""
-        if log is not None:
-            log.sync()
+    def save(self, rows: MetricsLog | NoMetricsLog | None = None) -> None:
+        """Write the checkpoint, after the rows of metrics that it relies on are on the disk; nothing without a folder.
+        Raises UserError if that fails; the previous checkpoint is kept then."""
+        if self.folder is None:
+            return
+        if rows is not None:
+            rows.sync()
         optimizer = self.optimizer.state_dict()
         arrays = {f"model.{name}": a for name, a in self.model.state_dict().items()}
         arrays |= {f"optimizer.{name}": a for name, a in optimizer.items() if array.is_array(a)}
@@ -235,9 +268,32 @@ class Trainer:
         self._saved_step = self.step
 
     def _what_is_saved(self) -> str:
+        if self.folder is None:
+            return "the model is as it was before the step"
         if self._saved_step is None:
             return "no checkpoint has been saved yet"
         return f"the checkpoint of step {self._saved_step} is kept in {self.folder.path}"
+
+
+def as_functions(name: str, given: Callable | Iterable[Callable] | None) -> list[Callable]:
+    """One function, several, or None, as a list. Raises TypeError, which names the argument, for anything else."""
+    several = list(given) if isinstance(given, Iterable) else [] if given is None else [given]
+    for function in several:
+        if not callable(function):
+            raise TypeError(f"expected a function, or several, as {name}, got {shown(function)}")
+    return several
+
+
+def _asks_to_stop(functions: Sequence[Callable], argument) -> bool:
+    """Call all of them. Returns whether one of them returned True or raised StopTraining."""
+    stop = False
+    for function in functions:
+        try:
+            answer = function(argument)
+            stop |= isinstance(answer, bool | np.bool_) and bool(answer)
+        except StopTraining:
+            stop = True
+    return stop
 
 
 def _shares(batches) -> list[float]:

@@ -9,8 +9,6 @@ A pair that is right may still never run: the model has no such op. So the first
 """
 
 import functools
-import hashlib
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,10 +18,8 @@ from typing import Any
 
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError, command, did_you_mean
-from tinygrad_gpt.files.storage import read_file
 from tinygrad_gpt.kernels import catalogue, registry
-
-_LARGEST = 16 << 20  # bytes of a Python file
+from tinygrad_gpt.train.user_files import run_file
 
 
 @dataclass
@@ -68,18 +64,8 @@ def load_pair(file: Path) -> UserPair:
     Raises UserError for a file that is missing, is not valid Python, lacks a function, or is for an op that does not
     exist and has no cases. An exception of the file's own code passes through: its author wants the traceback.
     """
-    source = read_file(file, _LARGEST)
-    try:
-        code = compile(source, str(file), "exec")
-    except (SyntaxError, ValueError) as error:  # ValueError for zero bytes, in some versions of Python
-        if line := getattr(error, "lineno", None):
-            raise UserError(f"{file}, line {line}: {error.msg}") from None
-        raise UserError(f"{file} is not valid Python: {error}") from None
-    module = ModuleType(f"own_pair_{file.stem}")
-    module.__file__ = str(file)
-    sys.modules[module.__name__] = module  # where dataclasses and pickle look for it
-    # Not by import, which may run cached bytecode of an older file: what runs must be what is hashed.
-    exec(code, vars(module))
+    user = run_file(file, "pair")
+    module = user.module
     for function in ("forward", "backward"):
         if not callable(getattr(module, function, None)):
             raise UserError(
@@ -88,7 +74,7 @@ def load_pair(file: Path) -> UserPair:
     op = getattr(module, "OP", file.stem.removeprefix("my_"))
     cases = None if op in registry.op_names() else _cases(module, file, op)
     why_not = getattr(module, "why_not", lambda *arrays, **settings: None)
-    return UserPair(op, file, hashlib.sha256(source).hexdigest(), module.forward, module.backward, why_not, cases)
+    return UserPair(op, file, user.sha256, module.forward, module.backward, why_not, cases)
 
 
 def _cases(module: ModuleType, file: Path, op):

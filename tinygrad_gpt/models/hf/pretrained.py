@@ -16,6 +16,8 @@ from tinygrad_gpt.models.gpt import GPT, GPTConfig, count_parameters
 from tinygrad_gpt.models.hf.folder import MAX_SHARD_SIZE, open_weights, write_folder
 from tinygrad_gpt.models.hf.hub import CONFIG, find_folder
 from tinygrad_gpt.models.hf.layout import FAMILIES, full_name, is_mask
+from tinygrad_gpt.nn import Module
+from tinygrad_gpt.nn.block import is_plain
 from tinygrad_gpt.random_stream import uninitialised
 
 _LISTED = 5  # tensors that a message spells out
@@ -84,9 +86,11 @@ def save_pretrained(model: GPT, folder, tokenizer=None, max_shard_size: int = MA
 
     Settings that the model was loaded with and does not use are written back.
 
-    Raises UserError for a setting that transformers' model does not have, and when the system refuses.
+    Raises UserError for a model that transformers does not know, for a setting that its model does not have, and when
+    the system refuses.
     """
     folder = path("save_pretrained", "folder", folder)
+    _check_is_plain(model)
     layout = next(f.layout for f in FAMILIES.values() if f.layout.fixed["norm"] == model.config.norm)
     end = getattr(tokenizer, "end_of_text", None)
     # For a model that this package made. Without a value, transformers would take GPT-2's.
@@ -97,6 +101,20 @@ def save_pretrained(model: GPT, folder, tokenizer=None, max_shard_size: int = MA
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
     write_folder(folder, config, layout.tensors_of(model), max_shard_size)
+
+
+def _check_is_plain(model) -> None:
+    """Raise UserError for anything but a GPT of this package's own parts."""
+    who = type(model).__name__
+    if not isinstance(model, GPT):
+        raise UserError(f"{who} has no Hugging Face layout: transformers reads it only as a gpt2 or openai-gpt, a GPT")
+    others = [type(part).__name__ for part in vars(model).values() if isinstance(part, Module) and not is_plain(part)]
+    others += [type(block).__name__ for block in model.blocks if not is_plain(block)]
+    if others or type(model).features is not GPT.features:
+        what = f"a part of its own ({others[0]})" if others else "features of its own"
+        raise UserError(
+            f"{who} has no Hugging Face layout: it has {what}, and transformers would compute another model"
+        )
 
 
 def _empty(model_class: type[GPT], config: GPTConfig, where: Path, weights: dict[str, TensorFile]) -> GPT:

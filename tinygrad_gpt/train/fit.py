@@ -1,0 +1,158 @@
+"""`fit`: train a model on arrays of one's own.
+
+    from tinygrad_gpt.train import fit
+
+    history = fit(model, (x, y), steps=500, batch_size=32, lr=1e-3, val=(x_val, y_val))
+    history[-1]["val_loss"]
+
+`log` is called with each row of metrics, a dictionary of numbers. So TensorBoard and W&B are a line each:
+
+    log=lambda row: [writer.add_scalar(name, value, row["step"]) for name, value in row.items()]
+    log=lambda row: wandb.log(row, step=row["step"])
+
+A callback is called after each step with the Trainer: its `step`, `model`, `losses` (those since the last row) and
+`row` (the last row of metrics). One that returns True, or raises StopTraining, ends the training:
+
+    callbacks=[lambda trainer: trainer.row.get("accuracy", 0) > 0.99]
+"""
+
+import dataclasses
+import difflib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad_gpt import memory
+from tinygrad_gpt.arguments import shown
+from tinygrad_gpt.array import Array, place
+from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.nn import Module
+from tinygrad_gpt.settings import made_from
+from tinygrad_gpt.tasks.arrays import LossFunction, Pairs, Windows
+from tinygrad_gpt.tasks.task import Task
+from tinygrad_gpt.train.config import TrainConfig
+from tinygrad_gpt.train.reporter import Reporter, describe, make_reporter
+from tinygrad_gpt.train.run import begin
+from tinygrad_gpt.train.trainer import Callback, Log, Trainer, as_functions
+
+_SETTINGS = [f.name for f in dataclasses.fields(TrainConfig) if f.name != "dtype"]  # that is the model's
+
+
+def fit(
+    model: Module,
+    data,
+    *,
+    steps: int = 1000,
+    batch_size: int = 32,
+    lr: float = 1e-3,
+    val=None,
+    loss: LossFunction | None = None,
+    block_size: int | None = None,
+    callbacks: Callback | Sequence[Callback] = (),
+    log: Log | Sequence[Log] = (),
+    out: str | Path | None = None,
+    progress: bool = True,
+    **settings,
+) -> list[dict[str, Any]]:
+    """Train `model` on arrays, and return the rows of metrics: step, train_loss, val_loss, ... (train/metrics.py).
+
+    data        (x, y), arrays with as many rows, or one row of token ids, whose next token is learned
+    steps       updates; each reads batch_size rows
+    val         held-out data of the same form; evaluated ten times, and at the end
+    loss        a function of (what the model returns, y) that returns a Tensor with one element. None: the model's own
+                `loss(x, y)` if it has one; for integers y the cross-entropy of the model's scores (..., K) with them;
+                for floats y the mean squared error
+    block_size  tokens of a window, for token ids; None: the model's
+    callbacks   called with the Trainer after each step
+    log         called with each row of metrics, a dictionary of numbers
+    out         a run folder to make, with checkpoints, metrics.jsonl and loss.png; None: nothing is written
+    progress    whether to show a bar in a terminal, and lines elsewhere
+    settings    those of TrainConfig: weight_decay, warmup, schedule, grad_clip, seed, eval_interval, accumulate, ...
+
+    Arrays of floats take the model's dtype. The optimiser is AdamW; warmup is a tenth of the steps but at most 100,
+    min_lr a tenth of lr, weight_decay 0.01. Frozen Parameters (requires_grad = False) stay as they are. The first
+    Ctrl-C ends the training after the step. Afterwards the model is in evaluation mode.
+
+    Raises TypeError and ValueError for arguments that do not go together, UserError for a loss that is not finite.
+    """
+    if not isinstance(model, Module) or not model.parameters():
+        raise TypeError(f"fit: expected a Module with Parameters as model, got {shown(model)}")
+    unknown = [name for name in settings if name not in _SETTINGS]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], _SETTINGS, n=1)
+        advice = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(_SETTINGS)}"
+        raise TypeError(f"fit: there is no setting {unknown[0]}: {advice}")
+    like = model.parameters()[0].data
+    every = max(1, steps // 10) if val is not None else 0
+    plan = {"warmup": min(100, steps // 10), "min_lr": lr / 10, "weight_decay": 0.01, "eval_interval": every}
+    plan |= {"device": place(like), "dtype": like.dtype.name} | settings
+    config = made_from(TrainConfig, plan | {"steps": steps, "batch_size": batch_size, "lr": lr})
+    model.to(config.device)
+    task = _task(model, data, val, loss, block_size, config)
+    memory.keep_freed_memory()
+    history: list[dict[str, Any]] = []
+    hooks = [history.append, *as_functions("log", log)]
+    reporter = make_reporter() if progress else Reporter(io.StringIO())
+    how = {"log": hooks, "callbacks": as_functions("callbacks", callbacks)}
+    if out is None:
+        trainer = Trainer(config, model, task)
+        trainer.run(reporter, **how)
+    else:
+        run = begin(task, model, config, Path(out))
+        trainer = run.trainer
+        run.train(reporter, **how)
+    if history and "val_loss" not in history[-1]:
+        reporter.note(describe(history[-1], {}, steps, task.unit))
+    if trainer.step < steps:
+        reporter.note(f"stopped after {trainer.step} of {steps} steps")
+    model.eval()
+    return history
+
+
+def _task(model: Module, data, val, loss, block_size: int | None, config: TrainConfig) -> Task:
+    """The task of these data."""
+    if loss is not None and not callable(loss):
+        raise TypeError(f"fit: expected a function of (output, y) as loss, got {shown(loss)}")
+    like = model.parameters()[0].data
+    common = dict(like=like, loss=loss, batch_size=config.batch_size, accumulate=config.accumulate, seed=config.seed)
+    if isinstance(data, tuple | list) and len(data) == 2 and np.ndim(data[0]) > 0:
+        if block_size is not None:
+            raise TypeError("fit: block_size is for a row of token ids: (x, y) has its own")
+        x, y = _pair("data", data, like)
+        return Pairs(x, y, None if val is None else _pair("val", val, like), **common)
+    ids = _ids("data", data)
+    window = block_size or getattr(getattr(model, "config", None), "block_size", None)
+    if window is None:
+        raise TypeError("fit: give block_size, the tokens of a window: the model has no config with one")
+    return Windows(ids, None if val is None else _ids("val", val), window, **common)
+
+
+def _pair(name: str, pair, like: Array) -> tuple[np.ndarray, np.ndarray]:
+    """(x, y) as NumPy arrays, floats in the dtype of `like`."""
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise TypeError(f"fit: expected (x, y) as {name}, got {shown(pair)}")
+    x, y = [_array(f"{part} of {name}", a, like) for part, a in zip("xy", pair, strict=True)]
+    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
+        raise ValueError(f"fit: expected x and y of {name} with as many rows, got shapes {x.shape} and {y.shape}")
+    return x, y
+
+
+def _ids(name: str, ids) -> np.ndarray:
+    ids = np.asarray(ids.numpy() if isinstance(ids, Tensor) else ids)
+    if ids.ndim != 1 or ids.dtype.kind not in "iu":
+        raise TypeError(f"fit: expected (x, y), or one row of token ids, as {name}, got {shown(ids)}")
+    if ids.size and ids.min() < 0:
+        raise ValueError(f"fit: expected token ids of 0 or more as {name}, got {ids.min()}")
+    return ids
+
+
+def _array(name: str, a, like: Array) -> np.ndarray:
+    a = np.asarray(a.numpy() if isinstance(a, Tensor) else a)
+    if a.dtype.kind == "f":
+        a = a.astype(like.dtype, copy=False)
+    elif a.dtype.kind not in "iu":
+        raise TypeError(f"fit: expected numbers as {name}, got {shown(a)}: convert with .astype()")
+    return a
