@@ -145,7 +145,8 @@ def test_equal_elements_keep_their_order():
     x = np.array([[1.0, 2, 1, 2, 0]])
     assert F.argsort(x).data.tolist() == [[4, 0, 2, 1, 3]]
     assert F.argsort(x, descending=True).data.tolist() == [[1, 3, 0, 2, 4]]
-    assert F.topk(x, 3).indices.data.tolist() == [[1, 3, 0]]
+    assert F.topk(x, 2).indices.data.tolist() == [[1, 3]] and F.topk(x, 5).indices.data.tolist() == [[1, 3, 0, 2, 4]]
+    assert F.topk(x, 3, largest=False).indices.data.tolist() == [[4, 0, 2]]
 
 
 def test_binary_cross_entropy_keeps_its_digits_where_the_answer_is_sure():

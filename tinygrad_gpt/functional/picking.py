@@ -75,15 +75,15 @@ def topk(
     x: TensorLike, k: int, dim: int = LAST, largest: bool = True, sorted: bool = True, *, axis: int = LAST
 ) -> ValuesAndIndices:
     """(values, indices) of the k largest elements along `dim`, the largest first (the smallest ones with
-    largest=False, the smallest first). In a tie the one that comes first is taken, whatever `sorted` says."""
+    largest=False, the smallest first), whatever `sorted` says. Equal ones keep their order; which of them are taken,
+    where not all have room, is not defined."""
     dim, largest = _order("topk", dim, largest, sorted, axis, names=("largest", "sorted"))
     x = operand("topk", x)
     n = x.shape[normalize_axis("topk", dim, x.ndim)]
     k = integer("topk", "k", k, low=0)
     if k > n:
         raise ValueError(f"topk: expected k <= {n}, the size of axis {dim} of x of shape {tuple(x.shape)}, got {k}")
-    first = (slice(None),) * (dim % x.ndim) + (slice(0, k),)
-    indices = _places("topk", plain(x), dim, largest)[first]
+    indices = _best(plain(x), k, dim % x.ndim, largest)
     return ValuesAndIndices(taken("topk", x, indices, dim), Tensor(indices))
 
 
@@ -100,6 +100,19 @@ def _places(who: str, a: Array, dim: int, descending: bool) -> Array:
         return np.argsort(a, axis=dim, kind="stable").astype(np.int64, copy=False)
     turned = (slice(None),) * dim + (slice(None, None, -1),)  # the last of equal ones comes first: it is turned twice
     return a.shape[dim] - 1 - np.argsort(a[turned], axis=dim, kind="stable")[turned].astype(np.int64, copy=False)
+
+
+def _best(a: Array, k: int, dim: int, largest: bool) -> Array:
+    """Where the k largest or smallest elements stand along `dim`: those on one side of the k-th, then put in order."""
+    n = a.shape[dim]
+    if 0 < k < n:
+        side = (slice(None),) * dim + (slice(n - k, n) if largest else slice(0, k),)
+        some = np.sort(np.argpartition(a, n - k if largest else k - 1, axis=dim)[side], axis=dim)
+    else:
+        some = np.arange(k, like=a).reshape([k if i == dim else 1 for i in range(a.ndim)])
+        some = np.broadcast_to(some, (*a.shape[:dim], k, *a.shape[dim + 1 :]))
+    order = _places("topk", np.take_along_axis(a, some, axis=dim), dim, largest)
+    return np.take_along_axis(some, order, axis=dim).astype(np.int64, copy=False)
 
 
 def one_hot(ids: TensorLike, num_classes: int = -1) -> Tensor:
