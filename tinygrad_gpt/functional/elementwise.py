@@ -171,7 +171,7 @@ def rsqrt(x: TensorLike) -> Tensor:
 
 def softplus(x: TensorLike, beta: float = 1.0) -> Tensor:
     """log(1 + exp(beta x)) / beta, a smooth relu, without overflow. (PyTorch's gives x itself where beta x > 20: the
-    two differ there by less than 3e-9.)"""
+    two differ there by less than 3e-9 / beta.)"""
     beta = number("softplus", "beta", beta, above=0)
     x = operand("softplus", x)
     return apply("softplus", x) if beta == 1 else div(apply("softplus", mul(x, beta)), beta)
