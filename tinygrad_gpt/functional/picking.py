@@ -54,8 +54,8 @@ def taken(who: str, x: Tensor | Array, index: Array, dim: int) -> Tensor:
 def argsort(
     x: TensorLike, dim: int = LAST, descending: bool = False, stable: bool = False, *, axis: int = LAST
 ) -> Tensor:
-    """The places, along `dim`, of the elements of x in ascending order. Equal ones keep theirs, whatever `stable`
-    says; nan counts as the largest."""
+    """Where the elements of x stand along `dim`, from the smallest to the largest. Equal ones stay in the order that
+    they have, whatever `stable` says; nan counts as the largest."""
     dim, descending = _order("argsort", dim, descending, stable, axis)
     return Tensor(_places("argsort", plain(operand("argsort", x)), dim, descending))
 
@@ -104,15 +104,14 @@ def _places(who: str, a: Array, dim: int, descending: bool) -> Array:
 
 def _best(a: Array, k: int, dim: int, largest: bool) -> Array:
     """Where the k largest or smallest elements stand along `dim`: those on one side of the k-th, then put in order."""
-    n = a.shape[dim]
-    if 0 < k < n:
-        side = (slice(None),) * dim + (slice(n - k, n) if largest else slice(0, k),)
-        some = np.sort(np.argpartition(a, n - k if largest else k - 1, axis=dim)[side], axis=dim)
-    else:
-        some = np.arange(k, like=a).reshape([k if i == dim else 1 for i in range(a.ndim)])
-        some = np.broadcast_to(some, (*a.shape[:dim], k, *a.shape[dim + 1 :]))
+    n, before = a.shape[dim], (slice(None),) * dim
+    if k in (0, n):
+        return _places("topk", a, dim, largest)[(*before, slice(0, k))]
+    side = slice(n - k, n) if largest else slice(0, k)
+    some = np.argpartition(a, n - k if largest else k - 1, axis=dim)[(*before, side)]
+    some = np.sort(some, axis=dim).astype(np.int64, copy=False)
     order = _places("topk", np.take_along_axis(a, some, axis=dim), dim, largest)
-    return np.take_along_axis(some, order, axis=dim).astype(np.int64, copy=False)
+    return np.take_along_axis(some, order, axis=dim)
 
 
 def one_hot(ids: TensorLike, num_classes: int = -1) -> Tensor:
