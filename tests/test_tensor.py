@@ -189,6 +189,7 @@ def test_what_habits_name_is_there():
 def test_habits_elsewhere():
     for owner, name, advice in [
         (tg, "empty", "zeros"),
+        (F, "swish", "functional.silu"),
         (nn, "ParameterList", "a list"),
         (nn.Linear(1, 1), "register_forward_hook", "with model.watching(path) as seen"),
         (optim.SGD([leaf()], 0.1), "state", "optimizer.slots"),

@@ -16,6 +16,7 @@ import numbers
 import os
 import reprlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def kind(value) -> str:
     return name if root in ("builtins", "numpy", "tinygrad_gpt", "__main__") else f"{root}.{name}"
 
 
-def shown(value) -> str:
+def shown(value: Any) -> str:
     """Any value, in one short line for an error message."""
     if isinstance(value, int) and value.bit_length() > 100:  # Python refuses to print the longest ones
         return f"an integer of about {value.bit_length() * 3 // 10} digits"
@@ -52,7 +53,7 @@ def conversion(value) -> str:
     return "convert with tensor()"
 
 
-def integer(who: str, name: str, value, low: int | None = None, below: int | None = None, or_none: bool = False):
+def integer(who: str, name: str, value, low: int | None = None, below: int | None = None, or_none: bool = False) -> Any:
     """`value` as an int with low <= value < below. With `or_none`, None is allowed too."""
     if type(value) is not int:
         if value is None and or_none:
@@ -65,7 +66,7 @@ def integer(who: str, name: str, value, low: int | None = None, below: int | Non
     return value
 
 
-def number(who: str, name: str, value, low=None, below=None, above=None, most=None, or_none=False, finite=True):
+def number(who: str, name: str, value, low=None, below=None, above=None, most=None, or_none=False, finite=True) -> Any:
     """`value` as an int or float with low <= value < below, or above < value <= most; None is no bound.
 
     With `or_none`, None is allowed too; without `finite`, infinity too (and nan, if there are no bounds).
@@ -143,7 +144,7 @@ def axis(who: str, value) -> int:
     return whole
 
 
-def axes(who: str, value) -> int | tuple[int, ...] | None:
+def axes(who: str, value) -> Any:
     """`value` as one axis, a tuple of axes, or None for all."""
     if value is None or type(value) is int:
         return value
@@ -153,7 +154,7 @@ def axes(who: str, value) -> int | tuple[int, ...] | None:
     return parts if is_row(value) else parts[0]
 
 
-def sizes(who: str, value, name: str = "shape") -> tuple[int, ...]:
+def sizes(who: str, value: Any, name: str = "shape") -> tuple[int, ...]:
     """`value` as a shape, or another tuple of integers: (2, 3) from [2, 3] or an array, (6,) from 6."""
     if type(value) is tuple and all([type(n) is int for n in value]):
         return value
@@ -171,7 +172,7 @@ def is_row(value) -> bool:
     return isinstance(shape, tuple) and len(shape) == 1 and hasattr(value, "__getitem__")
 
 
-def _whole_parts(value) -> tuple[int | None, ...]:
+def _whole_parts(value: Any) -> tuple[Any, ...]:
     """The integers of a row, or the one that is not in a row; None for each part that is not an integer."""
     row = value if is_row(value) else (value,)
     parts = [row[i] for i in range(row.shape[0])] if hasattr(row, "shape") else row

@@ -15,6 +15,7 @@ Array = np.ndarray  # for annotations: a NumPy array, or any array that answers 
 
 float32, float64 = FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 int32, int64, uint8 = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint8)
+boolean = np.dtype(np.bool_)
 
 # --- dtypes ------------------------------------------------------------------------------------------------------
 

@@ -15,12 +15,12 @@ its backward the sum of the gradients that they sent (the chain rule over all pa
 
 from collections import deque
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_gpt.arguments import bare, conversion, kind, shown
-from tinygrad_gpt.array import FLOATS, Array, as_array, is_array, on_one_device
+from tinygrad_gpt.array import FLOATS, Array, as_array, is_array, is_float, on_one_device
 from tinygrad_gpt.gradients import Pending, accumulate, is_gradient
 from tinygrad_gpt.kernels import catalogue, registry
 from tinygrad_gpt.modes import debug, is_debugging, is_grad_enabled, no_grad, running
@@ -121,7 +121,7 @@ def _edge(x):
     return x if x.node is None else Edge(x.node, x.output)
 
 
-def apply(op: str, *inputs, **settings):
+def apply(op: str, *inputs: Any, **settings: Any) -> Any:
     """Run the op on the data of `inputs` (Tensors, arrays, or None) and put it on the tape.
 
     Returns a Tensor, or a tuple of them for an op with several outputs. Gradients flow only to inputs that are Tensors
@@ -140,7 +140,7 @@ def apply(op: str, *inputs, **settings):
     ys = [y if is_array(y) else np.asarray(y) for y in (result if many else (result,))]
     node = None
     if is_grad_enabled() and any([isinstance(x, Tensor) and x.requires_grad for x in inputs]):
-        node = Node(version, inputs, ys, many, saved)
+        node = Node(version, inputs, tuple(ys), many, saved)
     tensors = tuple([_output(y, node, i) for i, y in enumerate(ys)])
     return tensors if many else tensors[0]
 
@@ -167,6 +167,10 @@ def _arrays(op: str, inputs: tuple) -> tuple:
     if unknown:
         raise TypeError(f"{op}: expected float32 or float64, got {unknown[0]}: convert with .astype()")
     if len(dtypes) > 1:
+        of_tensors = {x.data.dtype for x in inputs if isinstance(x, Tensor) and is_float(x.data)}
+        if len(of_tensors) == 1:  # a constant from NumPy, which makes float64 of all it can, follows the Tensors
+            dtype = of_tensors.pop()
+            return tuple([a.astype(dtype) if is_float(a) and a.dtype != dtype else a for a in arrays])
         given = ", ".join(f"{a.dtype}{tuple(a.shape)}" for a in arrays if a is not None)
         raise TypeError(f"{op}: float32 and float64 don't mix, got {given}: convert one side with .astype()")
     return tuple(arrays)

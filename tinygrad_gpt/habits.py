@@ -1,17 +1,29 @@
 """PyTorch's names for what has another name in this package: an AttributeError says what to write instead."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
+Class = TypeVar("Class", bound=type)
+
+_in_place = "x.data[...] = y before x is used, or a new Tensor: the graph would not know of a change in place"
+
 TENSOR = {
-    "bmm": "x @ y",
-    "clamp": "functional.maximum, and for the other side -functional.maximum(-x, -limit)",
-    "copy": "tensor(x), a copy without a graph",
-    "gather": "x[rows, ids]",
+    **dict.fromkeys(("abs_", "add_", "clamp_", "copy_", "div_", "exp_", "fill_", "masked_fill_", "mul_"), _in_place),
+    **dict.fromkeys(("neg_", "normal_", "pow_", "sqrt_", "squeeze_", "sub_", "uniform_", "unsqueeze_"), _in_place),
+    "zero_": "x.data[...] = 0 before x is used; for a gradient x.grad = None",
+    "copy": "x.clone(), or x.detach().clone() without a graph",
+    "element_size": "x.dtype.itemsize",
+    "expand_as": "x.expand(y.shape)",
+    "bfloat16": 'set_matmul_precision("bfloat16")',
     "half": "float32 or float64: float16 is not supported",
     "is_cuda": "x.device",
-    "mm": "x @ y",
-    "norm": "(x * x).sum().sqrt()",
-    "rsqrt": "1 / x.sqrt()",
-    "std": "x.var(correction=1).sqrt()",
-    "zero_": "x.data[...] = 0; for a gradient x.grad = None",
+    "is_floating_point": 'x.dtype.kind == "f"',
+    "nonzero": "x.numpy().nonzero()",
+    "register_hook": "x.retain_grad(), or for each step of loss.backward_steps()",
+    "reshape_as": "x.reshape(y.shape)",
+    "scatter": "functional.where, or functional.one_hot",
+    "view_as": "x.view(y.shape)",
+    "where": "functional.where(condition, x, y)",
 }
 
 _watch = "with model.watching(path) as seen"
@@ -48,20 +60,33 @@ LAYERS = {
 }
 
 FUNCTIONS = {
-    "clamp": "functional.maximum",
-    "mse_loss": "((x - y) ** 2).mean()",
-    "one_hot": "np.eye(n)[ids], or functional.embedding in place of the product",
-    "scaled_dot_product_attention": "functional.attention",
+    "elu": "functional.relu, functional.gelu or functional.silu",
+    "hardtanh": "functional.clamp",
+    "leaky_relu": "functional.maximum(x, 0.01 * x)",
+    "swish": "functional.silu",
 }
 
 PACKAGE = {
     **FUNCTIONS,
+    "BoolTensor": "tensor(data, dtype=bool)",
+    "FloatTensor": "tensor(data, dtype=float32)",
+    "Generator": "manual_seed: one stream of random numbers",
+    "LongTensor": "tensor(data, dtype=int64)",
+    "as_tensor": "Tensor(array), which shares the array's memory",
+    "autograd": "op(name, forward, backward) for a function of one's own, and loss.backward() for gradients",
+    "bfloat16": 'set_matmul_precision("bfloat16")',
+    "compile": "the model itself: its kernels are compiled at first use",
     "cuda": 'device("auto"), the GPU if one can be used, else the CPU',
+    "double": "float64",
+    "dtype": "np.dtype",
     "empty": "zeros(size)",
     "empty_like": "zeros_like(x)",
+    "float": "float32",
     "float16": "float32 or float64: float16 is not supported",
-    "Generator": "manual_seed: one stream of random numbers",
-    "bfloat16": 'set_matmul_precision("bfloat16")',
+    "half": "float32 or float64: float16 is not supported",
+    "int": "int32",
+    "set_default_dtype": "array.set_default_dtype",
+    "utils": "data, for batches of tokens",
 }
 
 
@@ -76,10 +101,10 @@ class Habit:
         raise missing(owner.__name__, self.name, {self.name: self.advice})
 
 
-def tells(habits: dict[str, str]):
+def tells(habits: dict[str, str]) -> Callable[[Class], Class]:
     """A decorator of classes: these attributes of their instances then say what to write instead."""
 
-    def decorate(cls):
+    def decorate(cls: Class) -> Class:
         for name, advice in habits.items():
             setattr(cls, name, Habit(name, advice))
         return cls

@@ -11,7 +11,9 @@ def evaluate(model): ...
 import functools
 import inspect
 import threading
+from collections.abc import Callable
 from contextvars import ContextVar
+from typing import Any, Self, TypeVar, overload
 
 from tinygrad_gpt.arguments import flag, shown
 
@@ -34,6 +36,9 @@ is_grad_enabled = _grad_enabled.get  # called for every op: no function of ours 
 is_debugging = _debug.get
 
 
+Function = TypeVar("Function", bound=Callable)
+
+
 class _Kind(type):
     """So that `with no_grad:` says what is missing."""
 
@@ -49,7 +54,12 @@ class _Mode(metaclass=_Kind):
 
     variable: ContextVar
     value: bool
+    _before: threading.local
 
+    @overload
+    def __new__(cls) -> Self: ...
+    @overload
+    def __new__(cls, function: Function) -> Function: ...
     def __new__(cls, function=None):
         mode = super().__new__(cls)
         mode._before = threading.local()
@@ -62,7 +72,10 @@ class _Mode(metaclass=_Kind):
     def __exit__(self, *error) -> None:
         self.variable.set(self._before.values.pop())
 
-    def __call__(self, function):
+    def __call__(self, function: Function) -> Function:
+        return self._decorated(function)
+
+    def _decorated(self, function: Any) -> Any:
         cls = type(self)
         if not callable(function):
             raise TypeError(f"{cls.__name__}: expected a function to decorate, got {shown(function)}")
@@ -73,7 +86,7 @@ class _Mode(metaclass=_Kind):
                 return function(*args, **settings)
 
         @functools.wraps(function)
-        async def awaited(*args, **settings):
+        async def awaited(*args, **settings) -> Any:
             with cls():
                 return await function(*args, **settings)
 

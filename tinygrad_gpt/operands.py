@@ -1,7 +1,7 @@
 """Operands: what the functions of functional/ take, Tensors, arrays, numbers and lists, as what ops take."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
@@ -11,10 +11,20 @@ from tinygrad_gpt.tensor import Tensor
 
 TensorLike = Tensor | np.ndarray | np.generic | float | Sequence[Any]  # for annotations: what becomes a Tensor
 
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
+
+class HasForward(Protocol[P, R]):
+    """For type checkers: calling a Module takes what its forward takes, and gives what that gives."""
+
+    def forward(self, *inputs: P.args, **settings: P.kwargs) -> R: ...
+
+
 _SIDES = (Tensor, np.ndarray, int, float, list, tuple, np.generic)
 
 
-def pair(op: str, a, b) -> tuple:
+def pair(op: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
     """Both sides of a binary op: as they are where both are Tensors of one float dtype. A Python number becomes an
     array of the other side's kind and dtype, and integers beside floats become floats of that dtype."""
     if isinstance(a, Tensor) and isinstance(b, Tensor) and a.data.dtype == b.data.dtype:
@@ -35,12 +45,13 @@ def pair(op: str, a, b) -> tuple:
     return a, b
 
 
-def operand(op: str, x):
-    """`x` itself if it is a Tensor or an array, else (a number, a list) a Tensor of it."""
+def operand(op: str, x: Any) -> Tensor:
+    """`x` itself if it is a Tensor or an array, else (a number, a list) a Tensor of it. (Type checkers are told
+    of a Tensor: both have shape, ndim and dtype.)"""
     return x if _is_operand(x) else Tensor(as_array(x, who=op))
 
 
-def plain(x: Tensor | Array) -> Array:
+def plain(x: Any) -> Array:
     """The array of an operand."""
     return x.data if isinstance(x, Tensor) else x
 

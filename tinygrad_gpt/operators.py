@@ -24,7 +24,7 @@ def _sizes(given: tuple) -> Any:
     return given[0] if len(given) == 1 else given
 
 
-def _compared(symbol: str, ufunc, x, other) -> Tensor:
+def _compared(symbol: str, ufunc, x: Tensor, other: Any) -> Tensor:
     """A boolean Tensor, which has no gradient. What has no elements to compare is not equal."""
     other = other.data if isinstance(other, Tensor) else other
     if isinstance(other, list | tuple):
@@ -167,18 +167,16 @@ class Methods:
     # --- each element by itself ---
 
     abs, exp, log, sqrt, tanh, sigmoid, relu = F.abs, F.exp, F.log, F.sqrt, F.tanh, F.sigmoid, F.relu
-    add, sub, mul, div, neg, pow, maximum = F.add, F.sub, F.mul, F.div, F.neg, F.pow, F.maximum
-    softmax, log_softmax, matmul = F.softmax, F.log_softmax, F.matmul
+    add, sub, mul, div, neg, pow = F.add, F.sub, F.mul, F.div, F.neg, F.pow
+    maximum, minimum, clamp, sin, cos, rsqrt = F.maximum, F.minimum, F.clamp, F.sin, F.cos, F.rsqrt
+    softmax, log_softmax, matmul, mm, bmm, outer = F.softmax, F.log_softmax, F.matmul, F.mm, F.bmm, F.outer
 
-    def masked_fill(self: Any, mask: TensorLike, value: float | Tensor) -> Tensor:
-        """The value where the boolean mask holds, else x."""
-        return F.masked_fill(self, mask, value)
-
-    tril, triu = F.tril, F.triu
+    masked_fill, tril, triu = F.masked_fill, F.tril, F.triu
 
     # --- sums, means, maxima ---
 
-    sum, mean, var = F.sum, F.mean, F.var
+    sum, mean, var, std, prod, norm = F.sum, F.mean, F.var, F.std, F.prod, F.norm
+    cumsum, logsumexp, argsort, sort, topk = F.cumsum, F.logsumexp, F.argsort, F.sort, F.topk
     max, min, amax, amin, argmax, argmin = F.max, F.min, F.amax, F.amin, F.argmax, F.argmin
 
     # --- shapes ---
@@ -225,6 +223,7 @@ class Methods:
         F.transpose, F.swapaxes, F.flatten, F.ravel, F.squeeze, F.unsqueeze
     )  # fmt: skip
     broadcast_to, split, chunk, __getitem__ = F.broadcast_to, F.split, F.chunk, F.getitem
+    gather, repeat_interleave, multinomial = F.gather, F.repeat_interleave, F.multinomial
 
     def __iter__(self: Any) -> Iterator[Tensor]:
         if self.ndim == 0:

@@ -62,8 +62,8 @@ class Tensor(_Methods):
         self.requires_grad = flag("Tensor", "requires_grad", requires_grad)
         if requires_grad and not is_float(self.data):
             raise TypeError(f"only float32 and float64 Tensors can require gradients, this one is {self.data.dtype}")
-        self.grad = None
-        self.node = None
+        self.grad: Any = None
+        self.node: Any = None  # a Node, of autograd.py
         self.output = 0  # which of the Node's outputs this is
 
     @property
@@ -154,7 +154,7 @@ class Tensor(_Methods):
     def __index__(self) -> int:
         if self.data.dtype.kind not in "iu":
             raise TypeError(f"expected an integer as index or size, got {shown(self)}")
-        return self._number("index")
+        return int(self._number("index"))
 
     def __round__(self, digits: int | None = None):
         return round(self._number("round"), digits)
@@ -232,7 +232,7 @@ def plain_ids(x, who: str, name: str = "ids") -> Array:
     raise TypeError(f"{who}: expected integer {name}, got {got}")
 
 
-def _without_tensors(x):
+def _without_tensors(x: Any) -> Any:
     """x with arrays in place of Tensors: one Tensor, or those in a list."""
     if isinstance(x, list | tuple):
         return [part.data if isinstance(part, Tensor) else part for part in x]

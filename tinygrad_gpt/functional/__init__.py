@@ -79,6 +79,7 @@ from tinygrad_gpt.functional.layers import (
     add_layer_norm,
     attention,
     attention_weights,
+    bmm,
     dropout,
     embedding,
     gelu_linear,
@@ -86,6 +87,7 @@ from tinygrad_gpt.functional.layers import (
     linear,
     log_softmax,
     matmul,
+    mm,
     softmax,
 )
 from tinygrad_gpt.functional.losses import (
@@ -175,6 +177,7 @@ __all__ = [
     "attention",
     "attention_weights",
     "binary_cross_entropy_with_logits",
+    "bmm",
     "broadcast_to",
     "cat",
     "chunk",
@@ -216,6 +219,7 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "mm",
     "mse_loss",
     "mul",
     "multinomial",

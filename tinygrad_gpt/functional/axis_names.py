@@ -2,11 +2,11 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 Axes = int | tuple[int, ...] | list[int] | None
 
-P, R = ParamSpec("P"), TypeVar("R")
+Function = TypeVar("Function", bound=Callable)
 
 
 class Default(int):
@@ -32,14 +32,14 @@ def keeps(who: str, keepdim, keepdims):
     return either(who, keepdim, keepdims, NO, "keepdim= and keepdims=")
 
 
-def for_tensors(function: Callable[P, R]) -> Callable[P, R]:
+def for_tensors(function: Function) -> Function:
     """Decorate a function so that dtype= and out=, which np.sum(x) hands on, raise an error that says what to do."""
 
     @functools.wraps(function)
-    def called(*args: P.args, **settings: P.kwargs) -> R:
+    def called(*args, **settings):
         if "dtype" in settings or "out" in settings:
             name, given = function.__name__, "out" if "out" in settings else "dtype"
             raise TypeError(f"{name}: has no {given}=; np.{name} takes x.numpy()")
         return function(*args, **settings)
 
-    return called
+    return cast(Function, called)

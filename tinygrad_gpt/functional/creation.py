@@ -56,7 +56,7 @@ def _size(who: str, size: tuple) -> tuple[int, ...]:
     return shape
 
 
-def _dtype(who: str, dtype: DType, otherwise) -> np.dtype:
+def _dtype(who: str, dtype: DType, otherwise: Any) -> np.dtype:
     return np.dtype(otherwise) if dtype is None else as_dtype(dtype, who)
 
 
@@ -99,11 +99,11 @@ def arange(
     """start, start + step, ... as far as below end; arange(n) counts from 0 to n - 1. Integers if all three are."""
     if end is None:
         start, end = 0, start
-    start, end, step = [number("arange", n, v) for n, v in (("start", start), ("end", end), ("step", step))]
-    if step == 0 or (end - start) / step < 0:
-        raise ValueError(f"arange: expected a step that leads from {start} to {end}, got {step}")
-    otherwise = np.int64 if all([isinstance(v, int) for v in (start, end, step)]) else default_dtype()
-    array = np.arange(start, end, step).astype(_dtype("arange", dtype, otherwise))
+    first, stop, by = [number("arange", n, v) for n, v in (("start", start), ("end", end), ("step", step))]
+    if by == 0 or (stop - first) / by < 0:
+        raise ValueError(f"arange: expected a step that leads from {first} to {stop}, got {by}")
+    otherwise = np.int64 if all([isinstance(v, int) for v in (first, stop, by)]) else default_dtype()
+    array = np.arange(first, stop, by).astype(_dtype("arange", dtype, otherwise))
     return _made(array, device, requires_grad)
 
 
@@ -139,14 +139,14 @@ def _generator() -> np.random.Generator:
 
 def rand(*size: Any, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Random numbers, equally likely from 0 to below 1."""
-    dtype = _float("rand", dtype)
-    return _made(_generator().random(_size("rand", size), dtype), device, requires_grad)
+    numbers = _generator().random(_size("rand", size), _float("rand", dtype))
+    return _made(numbers, device, requires_grad)
 
 
 def randn(*size: Any, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Random numbers from the normal distribution with mean 0 and variance 1."""
-    dtype = _float("randn", dtype)
-    return _made(_generator().standard_normal(_size("randn", size), dtype), device, requires_grad)
+    numbers = _generator().standard_normal(_size("randn", size), _float("randn", dtype))
+    return _made(numbers, device, requires_grad)
 
 
 def _float(who: str, dtype: DType) -> Any:

@@ -21,6 +21,26 @@ def matmul(a: TensorLike, b: TensorLike) -> Tensor:
     return apply("matmul", operand("matmul", a), operand("matmul", b))
 
 
+def mm(a: TensorLike, b: TensorLike) -> Tensor:
+    """(M, K) @ (K, N) -> (M, N)."""
+    return _product("mm", 2, a, b)
+
+
+def bmm(a: TensorLike, b: TensorLike) -> Tensor:
+    """(B, M, K) @ (B, K, N) -> (B, M, N): no axis broadcasts."""
+    return _product("bmm", 3, a, b)
+
+
+def _product(who: str, ndim: int, a, b) -> Tensor:
+    a, b = operand(who, a), operand(who, b)
+    if (a.ndim, b.ndim) != (ndim, ndim) or a.shape[: ndim - 2] != b.shape[: ndim - 2]:
+        shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
+        raise ValueError(
+            f"{who}: expected arrays of {ndim} axes, alike but for the last two, got {shapes}: @ broadcasts"
+        )
+    return apply("matmul", a, b)
+
+
 def linear(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None) -> Tensor:
     """x (..., C_in) times weight (C_out, C_in) transposed, plus bias (C_out,) -> (..., C_out)."""
     return fused("linear", operand("linear", x), weight, bias)
@@ -128,9 +148,11 @@ def attention_weights(
     For inspection only (no gradient); recomputed, since `attention` may never hold them all at once.
     """
     me = "attention_weights"
-    q, k, mask = [None if x is None else plain_array(x, me) for x in (q, k, mask)]
-    if q is None or k is None:
-        raise TypeError(f"{me}: expected Tensors or arrays, got None as {'k' if k is None else 'q'}")
+    for name, x in (("q", q), ("k", k)):
+        if x is None:
+            raise TypeError(f"{me}: expected Tensors or arrays, got None as {name}")
+    queries, keys, hidden = plain_array(q, me), plain_array(k, me), None if mask is None else plain_array(mask, me)
     causal, scale = flag(me, "causal", causal), number(me, "scale", scale, or_none=True)
-    attention_op.check(q, k, k, mask, causal=causal, scale=scale)
-    return fused_attention_weights(q, k, mask, causal, 1 / math.sqrt(q.shape[-1]) if scale is None else scale)
+    attention_op.check(queries, keys, keys, hidden, causal=causal, scale=scale)
+    scale = 1 / math.sqrt(queries.shape[-1]) if scale is None else scale
+    return fused_attention_weights(queries, keys, hidden, causal, scale)

@@ -28,6 +28,7 @@ from tinygrad_gpt.habits import MODULE, tells
 from tinygrad_gpt.modes import running, watches
 from tinygrad_gpt.nn.summary import table
 from tinygrad_gpt.nn.watching import Watch, show
+from tinygrad_gpt.operands import HasForward, P, R
 from tinygrad_gpt.state_dict import check_state, plain_state
 
 
@@ -80,10 +81,10 @@ class Module:
         if inspect.isfunction(vars(cls).get("loss")):  # training calls it in place of the Module
             cls.loss = _entered(cls.loss)
 
-    def forward(self, *inputs, **settings):
+    def forward(self, *inputs: Any, **settings: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
-    def __call__(self, *inputs, **settings):
+    def __call__(self: HasForward[P, R], *inputs: P.args, **settings: P.kwargs) -> R:
         modules = running.modules
         modules.append(self)
         try:
