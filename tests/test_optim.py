@@ -334,6 +334,24 @@ def test_a_state_is_named_after_its_parameters():
     assert list(SGD([parameter(2)], 0.1).state_dict()) == ["momentum.0", "steps"]
 
 
+def test_a_state_of_other_groups_gives_each_parameter_its_own_count():
+    """As checkpoints do that were written when all parameters were one group, in the model's order."""
+    params = {"bias": parameter(3), "matrix": parameter(2, 3), "late": parameter(2, 2)}
+    before = AdamW(params.items())
+    for names in (["bias", "matrix"], ["matrix"], [*params]):
+        for name, p in params.items():
+            p.grad = np.ones_like(p.data) if name in names else None
+        before.step()
+    after = AdamW(decay_matrices(params.items(), 0.1))
+    assert list(after.params) == ["matrix", "late", "bias"]
+    after.load_state_dict(before.state_dict())
+    assert after.steps == {"matrix": 3, "late": 1, "bias": 2}
+    assert after.state_dict()["steps"].tolist() == [3, 1, 2]
+    again = AdamW(params.items())
+    again.load_state_dict(after.state_dict())
+    assert again.steps == before.steps
+
+
 def test_a_state_that_does_not_fit_is_refused_whole_and_everything_wrong_is_listed():
     optimizer = AdamW([("w", parameter(2, 3)), ("b", parameter(3))])
     state = {"m.w": np.ones((2, 3)), "m.b": np.ones(4), "v.w": np.ones((2, 3)), "extra": np.ones(1)}
