@@ -17,7 +17,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -75,6 +75,10 @@ class Module:
     """Base of layers and models. A subclass writes `forward`; calling the Module calls it."""
 
     training = True  # train() and eval() set it on the instance; Dropout asks it
+
+    if TYPE_CHECKING:  # of what stands at run time only: buffers, and Modules inside containers
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init_subclass__(cls, **settings):
         super().__init_subclass__(**settings)
