@@ -160,6 +160,9 @@ def test_a_group_can_be_added():
     assert list(optimizer.state_dict()) == ["momentum.a", "momentum.1", "steps"]
     with pytest.raises(ValueError, match="SGD: the parameter 2 was given twice"):
         optimizer.add_param_group({"params": [a]})
+    optimizer.param_groups[0]["params"].append(parameter(3))
+    with pytest.raises(ValueError, match="use add_param_group for more"):
+        optimizer.step()
     with pytest.raises(TypeError, match="SGD: expected a group, a dictionary with params"):
         optimizer.add_param_group([b])
 
