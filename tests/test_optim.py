@@ -160,6 +160,9 @@ def test_a_group_can_be_added():
     assert list(optimizer.state_dict()) == ["momentum.a", "momentum.1", "steps"]
     with pytest.raises(ValueError, match="SGD: the parameter 2 was given twice"):
         optimizer.add_param_group({"params": [a]})
+    optimizer.param_groups[0]["params"].append(parameter(3))
+    with pytest.raises(ValueError, match="use add_param_group for more"):
+        optimizer.step()
     with pytest.raises(TypeError, match="SGD: expected a group, a dictionary with params"):
         optimizer.add_param_group([b])
 
@@ -332,6 +335,24 @@ def test_a_state_is_named_after_its_parameters():
     optimizer = AdamW([("w", parameter(2, 3)), ("b", parameter(3))])
     assert list(optimizer.state_dict()) == ["m.w", "m.b", "v.w", "v.b", "steps"]
     assert list(SGD([parameter(2)], 0.1).state_dict()) == ["momentum.0", "steps"]
+
+
+def test_a_state_of_other_groups_gives_each_parameter_its_own_count():
+    """As checkpoints do that were written when all parameters were one group, in the model's order."""
+    params = {"bias": parameter(3), "matrix": parameter(2, 3), "late": parameter(2, 2)}
+    before = AdamW(params.items())
+    for names in (["bias", "matrix"], ["matrix"], [*params]):
+        for name, p in params.items():
+            p.grad = np.ones_like(p.data) if name in names else None
+        before.step()
+    after = AdamW(decay_matrices(params.items(), 0.1))
+    assert list(after.params) == ["matrix", "late", "bias"]
+    after.load_state_dict(before.state_dict())
+    assert after.steps == {"matrix": 3, "late": 1, "bias": 2}
+    assert after.state_dict()["steps"].tolist() == [3, 1, 2]
+    again = AdamW(params.items())
+    again.load_state_dict(after.state_dict())
+    assert again.steps == before.steps
 
 
 def test_a_state_that_does_not_fit_is_refused_whole_and_everything_wrong_is_listed():

@@ -4,6 +4,7 @@ One file per layer. A layer's settings are its constructor's arguments, its shap
 computes is in `forward`, which calls the ops through functional/.
 
     module.py        Module and Parameter: what every layer is
+    saving.py        what of a Module is saved, and under which names
     summary.py       the table that print(model) shows
     containers.py    Sequential, ModuleList, ModuleDict
     linear.py        x W^T + b

@@ -17,7 +17,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from tinygrad_gpt.array import cast_float_or_move, cast_or_move, is_array, to_nu
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.habits import MODULE, tells
 from tinygrad_gpt.modes import running, watches
+from tinygrad_gpt.nn.saving import buffer_names, joined, saved_tensors, with_first_names
 from tinygrad_gpt.nn.summary import table
 from tinygrad_gpt.nn.watching import Watch, show
 from tinygrad_gpt.operands import HasForward, P, R
@@ -75,6 +76,10 @@ class Module:
     """Base of layers and models. A subclass writes `forward`; calling the Module calls it."""
 
     training = True  # train() and eval() set it on the instance; Dropout asks it
+
+    if TYPE_CHECKING:  # of what stands at run time only: buffers, and Modules inside containers
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init_subclass__(cls, **settings):
         super().__init_subclass__(**settings)
@@ -143,11 +148,11 @@ class Module:
         """(name, Tensor) for each buffer (see `register_buffer`); the arguments are those of named_parameters."""
         seen = set()
         for path, module in _walk(self, prefix, set(), remove_duplicate) if recurse else [(prefix, self)]:
-            for name in _buffer_names(module):
+            for name in buffer_names(module):
                 tensor = getattr(module, name)
                 if tensor is not None and not (remove_duplicate and id(tensor) in seen):
                     seen.add(id(tensor))
-                    yield _joined(path, name), tensor
+                    yield joined(path, name), tensor
 
     def buffers(self, recurse: bool = True) -> list[Tensor]:
         """All buffers, each once."""
@@ -306,18 +311,7 @@ class Module:
     def state_dict(self) -> dict[str, np.ndarray]:
         """Name -> array for every Parameter, and for every persistent buffer after them. On the CPU these are the
         model's own arrays: copy them to keep a snapshot."""
-        return {name: to_numpy(tensor.data) for name, tensor in self._saved().items()}
-
-    def _saved(self) -> dict[str, Tensor]:
-        """Name -> Tensor for all that `state_dict` holds."""
-        passing = {
-            _joined(path, name)
-            for path, module in self.named_modules()
-            for name, persistent in _buffer_names(module).items()
-            if not persistent
-        }
-        buffers = {name: buffer for name, buffer in self.named_buffers() if name not in passing}
-        return dict(self.named_parameters()) | buffers
+        return {name: to_numpy(tensor.data) for name, tensor in saved_tensors(self).items()}
 
     def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> IncompatibleKeys:
         """Copy the arrays of a state into the Parameters and buffers of those names, which keep their dtype and their
@@ -326,41 +320,18 @@ class Module:
         Raises ValueError that lists every name that is missing, unexpected, or has another shape, and loads nothing
         then. strict=False skips missing and unexpected names, and returns them; another shape is still an error.
         """
-        saved, state = self._saved(), self._with_first_names(plain_state(state_dict))
+        saved, state = saved_tensors(self), with_first_names(self, plain_state(state_dict))
         check_state(type(self).__name__, {name: p.data for name, p in saved.items()}, state, strict)
         for name, p in saved.items():
             if name in state:
                 p.data[...] = np.asarray(state[name], dtype=p.dtype, like=p.data)
         return IncompatibleKeys([n for n in saved if n not in state], [n for n in state if n not in saved])
 
-    def _with_first_names(self, state: dict[str, Any]) -> dict[str, Any]:
-        """A state, with tied Parameters and buffers under their first names only."""
-        first = {id(x): name for name, x in [*self.named_parameters(), *self.named_buffers()]}
-        every = [*self.named_parameters(remove_duplicate=False), *self.named_buffers(remove_duplicate=False)]
-        for name, x in every:
-            if name in state and name != first[id(x)]:
-                array = state.pop(name)
-                if not np.array_equal(array, state.setdefault(first[id(x)], array)):
-                    raise ValueError(
-                        f"load_state_dict: {name} and {first[id(x)]} are one {type(x).__name__} here, but differ in "
-                        "the state: make the model without tied weights"
-                    )
-        return state
-
-
-def _joined(path: str, name: Any) -> str:
-    return f"{path}.{name}" if path else str(name)
-
-
-def _buffer_names(thing) -> dict[str, bool]:
-    """The names of a Module's own buffers -> whether they are persistent."""
-    return vars(thing).get("_buffers", {}) if isinstance(thing, Module) else {}
-
 
 def _held(module: Module, path: str) -> Iterator[tuple[str, Any]]:
     """(name, thing) for every Module and Parameter that a Module holds itself: in its attributes, and in lists, tuples
     and dictionaries there."""
-    stack, seen = [iter([(_joined(path, name), thing) for name, thing in vars(module).items()])], set()
+    stack, seen = [iter([(joined(path, name), thing) for name, thing in vars(module).items()])], set()
     while stack:
         name, thing = next(stack[-1], (None, None))
         if name is None:
@@ -370,7 +341,7 @@ def _held(module: Module, path: str) -> Iterator[tuple[str, Any]]:
         elif isinstance(thing, dict | list | tuple) and id(thing) not in seen:
             seen.add(id(thing))
             items = thing.items() if isinstance(thing, dict) else enumerate(thing)
-            stack.append(iter([(_joined(name, key), child) for key, child in items]))
+            stack.append(iter([(joined(name, key), child) for key, child in items]))
 
 
 def _walk(thing: Any, name: str, seen: set[int], once: bool = True) -> Iterator[tuple[str, Any]]:

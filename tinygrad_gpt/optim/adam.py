@@ -54,12 +54,16 @@ class Adam(Optimizer):
         for (lr, betas, eps), names in alike.items():
             decays = [settings[name]["weight_decay"] for name in names]
             grads, scale = [self.params[name].grad for name in names], grad_scale
+            params = [self.params[name].data for name in names]
             if not self.decoupled and any(decays):
-                datas, scale = [self.params[name].data for name in names], 1.0
-                grads = [grad_scale * g + decay * p for g, decay, p in zip(grads, decays, datas, strict=True)]
+                grads = [
+                    scale * g + decay * p if decay else scale * g
+                    for g, decay, p in zip(grads, decays, params, strict=True)
+                ]
+                scale = 1.0
             registry.run(
                 "adamw",
-                [self.params[name].data for name in names],
+                params,
                 grads,
                 [self.slots["m"][name] for name in names],
                 [self.slots["v"][name] for name in names],

@@ -118,6 +118,8 @@ class Optimizer:
         settings = {}
         for group in self.param_groups:
             checked = self.checked(group)
+            if len(group["params"]) != len(group["param_names"]):
+                raise ValueError("step: expected the params that the group was made with: use add_param_group for more")
             for name, p in zip(group["param_names"], group["params"], strict=True):
                 if p.grad is not None:
                     settings[name] = checked
