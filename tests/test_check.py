@@ -484,3 +484,13 @@ def test_the_pair_that_runs_is_checked_if_none_is_given():
         assert check_op("exp").version == "yours" and not check_op("exp").ok
     finally:
         registry.unregister(version)
+
+
+def test_gradients_in_another_order_are_told_by_their_shapes():
+    from tinygrad_gpt.ops import layer_norm
+
+    wrong = pair(layer_norm, lambda dy, saved: (*layer_norm.backward(dy, saved)[1::-1], None))
+    case = Case("plain", (rng.normal(size=(3, 5)), rng.normal(size=5), None), {})
+    assert "it has the shape of weight: are the gradients in the order of forward's inputs?" in text(
+        "layer_norm", wrong, [case]
+    )

@@ -216,3 +216,12 @@ def test_nobody_stands_aside_without_reason():
         assert F.linear(x, normal((4, 5))).node.version.op == "linear"
     with tg.using(softmax="reference"):
         assert F.linear(x, normal((4, 5))).node.version.op == "linear"
+
+
+def test_explain_says_that_an_op_is_made_of_its_parts():
+    q = normal((1, 2, 3, 4))
+    assert "made of its parts" not in tg.explain("attention", q, q, q)
+    with tg.using(softmax="reference"):
+        assert tg.explain("attention", q, q, q).splitlines()[-1] == (
+            "  but functional.attention is made of its parts now: you chose a version of softmax"
+        )

@@ -5,6 +5,7 @@ import pytest
 
 from tests.strict_array import StrictArray
 from tinygrad_gpt import array
+from tinygrad_gpt import functional as F
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.cases import cases
 from tinygrad_gpt.kernels import registry
@@ -146,3 +147,19 @@ def test_an_output_that_nobody_used_may_be_a_number():
     finally:
         registry.unregister(version)
     assert x.grad.shape == (4,)
+
+
+def test_what_fused_ops_are_made_of_runs_on_it():
+    rng = np.random.default_rng(2)
+    q, k, v = (Tensor(StrictArray(rng.standard_normal((2, 3, 5, 4))), requires_grad=True) for _ in range(3))
+    seen = rng.random((2, 1, 5, 5)) < 0.5
+    logits = Tensor(StrictArray(rng.standard_normal((4, 7))), requires_grad=True)
+    targets = np.array([1, 2, -100, 4])
+    with registry.using(softmax="reference", log_softmax="reference", matmul="reference"):
+        for mask in (None, seen, StrictArray(seen), StrictArray(rng.standard_normal((5, 5)))):
+            F.attention(q, k, v, mask, causal=True, dropout=0.2).sum().backward()
+            assert isinstance(F.attention_weights(q, k, mask).data, StrictArray)
+        for ids in (targets, StrictArray(targets)):
+            F.cross_entropy(logits, ids, label_smoothing=0.1).backward()
+        F.linear(logits, StrictArray(rng.standard_normal((3, 7))), StrictArray(np.ones(3))).sum().backward()
+    assert all(isinstance(x.grad, StrictArray) for x in (q, k, v, logits))

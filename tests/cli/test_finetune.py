@@ -1,6 +1,7 @@
 """`tinygrad-gpt finetune` and `tinygrad-gpt classify`: what they print, and their exit status."""
 
 import json
+import re
 
 import pytest
 
@@ -103,6 +104,7 @@ def test_a_pair_of_ones_own(run, pretrained, tmp_path):
         "finetune", "own.tsv", "--from", "pre", "--out", "fine", "--with", "my_gelu.py", *weights, *QUICK
     )
     assert status == 0 and "my_gelu.py is right for gelu" in said
+    assert re.search(r"^my_gelu.py: gelu ran (\d times?) forward, \1 backward in the first step$", said, re.M)
     assert_one_line_error(run("finetune", "--resume", "fine"), "--with my_gelu.py")
     (tmp_path / "my_gelu.py").write_text(source + "# changed\n", encoding="utf-8")
     assert_one_line_error(run("finetune", "--resume", "fine", "--with", "my_gelu.py"), "has changed since")

@@ -112,3 +112,47 @@ def test_a_pair_without_a_setting_is_told_the_contract(run, tmp_path):
     assert status == 1 and "the signature: forward lacks the setting axis=-1" in said
     assert "forward(x, *, axis=-1) -> (y, saved); backward(dy, saved) -> dx" in said
     assert "softmax.py, or run `tinygrad-gpt op softmax`" in said and "case.py" not in said
+
+
+MODEL = """
+import tinygrad_gpt as tg
+from tinygrad_gpt.nn import Embedding, Linear, Module
+
+ramp = tg.op("ramp")
+
+class Model(Module):
+    def __init__(self, config):
+        self.embedding = Embedding(config.vocab_size, config.n_embd)
+        self.head = Linear(config.n_embd, config.vocab_size)
+
+    def forward(self, ids):
+        return self.head(ramp(self.embedding(ids)))
+"""
+
+
+def test_a_model_of_ones_own_with_an_op_of_ones_own(run, pair, tmp_path):
+    (tmp_path / "model.py").write_text(MODEL, encoding="utf-8")
+    name = pair("my_ramp.py", "relu", "SHAPES = [(3, 5), (7,)]\n")
+    status, said, _ = run("train", "text.txt", "--out", "run", "--model", "model.py", "--with", name, *TINY)
+    assert status == 0 and "my_ramp.py: ramp ran 1 time forward, 1 time backward in the first step" in said
+    registry.undefine("ramp")  # a new process, in another folder
+    for file in ("model.py", name):
+        (tmp_path / file).rename(tmp_path / f"moved-{file}")
+    status, said, _ = run("sample", "run", "--tokens", "5", "--temperature", "0")
+    assert status == 0 and "ramp" in registry.all_ops()
+    assert run("sample", "run", "--tokens", "5", "--temperature", "0")[1] == said
+    assert_one_line_error(run("train", "--resume", "run", "--steps", "2"), "give it again, --with my_ramp.py")
+    registry.define("ramp", lambda x: (x, None), lambda dy, saved: dy)
+    assert_one_line_error(
+        run("sample", "run"), "error: run has an op ramp of its own, from my_ramp.py", "open it in a process of its own"
+    )
+    registry.undefine("ramp")
+    (tmp_path / "run" / "own_op_ramp.py").write_text("1 / 0", encoding="utf-8")
+    assert_one_line_error(run("sample", "run"), "own_op_ramp.py is not the file that this run was started with")
+
+
+def test_a_sweep_with_a_pair_that_never_runs_trains_nothing(run, pair, tmp_path):
+    name = pair("my_tanh.py", "tanh")
+    result = run("train", "text.txt", "--out", "many", "--with", name, "--sweep", "seed=1,2", *TINY)
+    assert_one_line_error(result, "tanh did not run in the first step")
+    assert not (tmp_path / "many").exists()

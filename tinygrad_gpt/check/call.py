@@ -31,6 +31,12 @@ def describe(x) -> str:
     return f"a tuple of {len(x)}" if isinstance(x, tuple) else f"{type(x).__name__}"
 
 
+def gradient_of_another(shape: tuple, name: str, inputs: dict) -> str:
+    """A hint about a gradient of the wrong shape which is that of another of these inputs, or ""."""
+    other = next((other for other, a in inputs.items() if other != name and a.shape == shape), None)
+    return f"it has the shape of {other}: are the gradients in the order of forward's inputs?" if other else ""
+
+
 def where_raised(error: Exception) -> str:
     """The line that raised it: the innermost outside of NumPy and the checks. "" where the call itself was refused."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent != _HERE]

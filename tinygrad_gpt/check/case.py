@@ -6,9 +6,9 @@ import numpy as np
 
 from tinygrad_gpt import array, sparse_rows
 from tinygrad_gpt.check import diagnose
-from tinygrad_gpt.check.call import Call, describe, where_raised
+from tinygrad_gpt.check.call import Call, describe, gradient_of_another, where_raised
 from tinygrad_gpt.check.layouts import as_float, copy, other_layout, turned, with_layout_of
-from tinygrad_gpt.check.measure import Loss, as_tuple
+from tinygrad_gpt.check.measure import Loss, as_tuple, largest
 from tinygrad_gpt.check.report import EXACT, TOLERANCE, TOLERANCE_32, Finding
 from tinygrad_gpt.read_only import arrays_in
 
@@ -179,7 +179,7 @@ class CaseCheck:
         if len(call.ys) != len(right):
             self.stop("forward", f"returned {len(call.ys)} outputs instead of {len(right)}")
         ok, single = True, tolerance == TOLERANCE_32
-        noise = 0.0 if single else 0.01 * _largest(floats)  # an output that is 0 since large numbers cancel
+        noise = 0.0 if single else 0.01 * largest(floats)  # an output that is 0 since large numbers cancel
         for k, (y, r) in enumerate(zip(call.ys, right, strict=True)):
             subject = "the output" + (f" {k}" if call.many else "") + (" in float32" if single else "")
             if y.shape != r.shape:
@@ -222,6 +222,8 @@ class CaseCheck:
         if g.shape != x.shape:
             right = self.right_gradient(call, i) if x.dtype == np.float64 else None
             hint = "" if right is None else diagnose.shape_hint(g, right)
+            if not hint or hint.endswith("besides)"):
+                hint = gradient_of_another(g.shape, name, self.float_inputs(call)) or hint
             return self.add(subject, False, f"has shape {g.shape} instead of {x.shape}", hint=hint)
         if g.dtype != x.dtype:
             hint = diagnose.dtype_hint(g.dtype)
@@ -280,7 +282,7 @@ class CaseCheck:
         place of an error in a large array, and numbers that are right to 7 digits only.
         """
         got, right = call.grads[i], self.right_gradient(call, i)
-        noise = 0.01 * _largest(call.dys)  # a gradient that is 0 because terms of dy's size cancel
+        noise = 0.01 * largest(call.dys)  # a gradient that is 0 because terms of dy's size cancel
         self.compare(
             f"the gradient of {self.names[i]}", got, right, EXACT, noise=noise, hint=lambda: self.hint(call, i, right)
         )
@@ -299,7 +301,7 @@ class CaseCheck:
 
     def compare_gradients(self, call: Call, right: tuple, what: str, tolerance: float) -> None:
         """Every gradient of a call against the same from elsewhere, where both have the shape of the input."""
-        noise = 0.01 * _largest(call.dys)
+        noise = 0.01 * largest(call.dys)
         for name, x, g, r in zip(self.names, call.arrays, call.grads, right, strict=True):
             told = r is not None and not self.kink and np.isnan(r).any()  # that it is nan, where r was checked
             if g is not None and r is not None and g.shape == r.shape == x.shape and not told:
@@ -322,7 +324,7 @@ class CaseCheck:
         with np.errstate(invalid="ignore"):
             difference = np.where(same, 0, np.abs(got - right)).astype(np.float64)
         difference[~np.isfinite(difference)] = np.inf
-        scale = max(_largest((got, right)), noise) or 1.0
+        scale = max(largest((got, right)), noise) or 1.0
         worst = np.unravel_index(int(np.argmax(difference)), difference.shape)
         error = float(difference[worst]) / scale
         ok, inexact = error <= tolerance, error <= TOLERANCE
@@ -392,8 +394,3 @@ class CaseCheck:
         if is_second and all(f.ok for f in self.findings if f.subject == subject):
             return "a first call is right and a second with fresh data is wrong: is something remembered between calls?"
         return ""
-
-
-def _largest(arrays) -> float:
-    """The largest finite |number| of all arrays, 0 if there is none."""
-    return max((float(np.max(np.abs(a), initial=0, where=np.isfinite(a))) for a in arrays), default=0.0)

@@ -55,3 +55,8 @@ class Loss(NamedTuple):
 
 def as_tuple(x) -> tuple:
     return x if isinstance(x, tuple) else (x,)
+
+
+def largest(arrays) -> float:
+    """The largest finite |number| of all arrays, 0 if there is none."""
+    return max((float(np.max(np.abs(a), initial=0, where=np.isfinite(a))) for a in arrays), default=0.0)

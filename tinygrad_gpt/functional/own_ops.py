@@ -51,7 +51,10 @@ def _function(name: str) -> Callable:
     def function(*arrays, **settings) -> Tensor | tuple[Tensor, ...]:
         if catalogue.own_op(name) is None:
             near = did_you_mean(name, catalogue.own_ops())
-            raise ValueError(f"there is no op {name!r} of your own{near}: make it with op({name!r}, forward, backward)")
+            raise ValueError(
+                f"there is no op {name!r} of your own{near}: make it with op({name!r}, forward, backward), "
+                "or give `tinygrad-gpt train` its file, --with"
+            )
         takes = catalogue.takes(name)
         if not takes.many and (len(arrays) != len(takes.arrays) or not settings.keys() <= takes.settings.keys()):
             arrays, settings = _sorted_out(name, takes, arrays, settings)

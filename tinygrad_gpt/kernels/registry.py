@@ -334,7 +334,11 @@ def explain(op: str, *inputs, **settings) -> str:
       reference: runs
     """
     title, rows = explained(op, *inputs, **settings)
-    return "\n".join([title, *(f"  {name}: {why}" for name, why in rows)])
+    lines = [title, *(f"  {name}: {why}" for name, why in rows)]
+    if user_chose_a_part(op):
+        chosen = ", ".join(sorted(part for part in catalogue.inside(op) if user_chose(part)))
+        lines.append(f"  but functional.{op} is made of its parts now: you chose a version of {chosen}")
+    return "\n".join(lines)
 
 
 def explained(op: str, *inputs, **settings) -> tuple[str, list[tuple[str, str]]]:

@@ -18,5 +18,8 @@ The contract that every version of an op keeps (the reference here, the kernels,
 `check(*arrays, **settings)`, where a file has it, raises for inputs that no version can take. It runs before any
 version is chosen, so that versions need not repeat it.
 
+An op that does the work of several, as attention does that of softmax, lists them in PARTS: where the user chose a
+version of one of them, functional/fused.py runs them in its place.
+
 Several ops share _shapes.py (broadcasting, axes, errors about shapes) and _erf.py (the error function).
 """

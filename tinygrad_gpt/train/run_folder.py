@@ -6,7 +6,7 @@ config.json holds every setting and what the run was made from, enough to check 
     model, train           the settings of the model (without vocab_size, see below) and of the trainer
     parameters, facts      how many parameters the model has; see Task.facts
     device                 where the run began: "the CPU", or the GPU's name
-    own_pairs              op, file name and SHA-256 of each pair given with --with
+    own_pairs              op, file name and SHA-256 of each pair given with --with; `new` where it makes the op
     versions               of this package, Python, NumPy and Numba
     extensions             of a run that was extended; see extension.py
 
@@ -37,7 +37,7 @@ _SCHEMA = {
     "task?": {"name": str},  # older versions had only next-token
     "model": dict,
     "train": dict,
-    "own_pairs": [{"op": str, "file": str, "sha256": str}],
+    "own_pairs": [{"op": str, "file": str, "sha256": str, "new?": bool}],
     "corpus?": {"path?": (str, None), "sha256?": str},
     "own_model?": {"file": str, "sha256": str},
     "from?": {"path?": (str, None), "sha256": {...: str}, "hf_config?": dict},
@@ -60,6 +60,10 @@ class RunFolder:
     checkpoint = property(lambda self: self.path / "checkpoint.safetensors")  # the latest state
     failure = property(lambda self: self.path / "failure.json")  # why it ended, if a loss was not finite
     sample = property(lambda self: self.path / "sample.txt")  # text that the model wrote at the end
+
+    def own_op(self, op: str) -> Path:
+        """Where the copy of the file of a new op is, with --with."""
+        return self.path / f"own_op_{op}.py"
 
     def read_config(self, task: str = "", model: str = "", also: dict[str, Any] | None = None) -> dict[str, Any]:
         """The content of config.json.

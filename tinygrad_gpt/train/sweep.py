@@ -39,7 +39,7 @@ _SCHEMA = {
     "given": dict,
     "sweep": {...: list},
     "corpus_path": (str, None),
-    "own_pairs": [{"op": str, "file": str, "sha256": str}],
+    "own_pairs": [{"op": str, "file": str, "sha256": str, "new?": bool}],
 }
 
 

@@ -32,6 +32,7 @@ from tinygrad_gpt.train.places import absolute, find_again
 from tinygrad_gpt.train.room import check_as_large, check_use
 from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.text_settings import Settings, resolve, settings_of
+from tinygrad_gpt.train.user_ops import restore
 
 # What config.json of a language model's run must also hold.
 _TEXT_RUN = {"preset": str, "vocab_size": int, "tokenizer": str, "corpus": dict}
@@ -128,6 +129,8 @@ class TrainedRun(TrainedModel):
 
     @cached_property
     def own_model(self) -> OwnModel | None:
+        if "own_model" in self.written:  # no other file may use them
+            restore(self.folder.path, self.written["own_pairs"], self.folder.own_op)
         return own_model_of(self.folder.model, self.written)
 
     @property
@@ -135,7 +138,8 @@ class TrainedRun(TrainedModel):
         return self.written.get("parameters") or count_parameters(self.config)
 
     def load(self) -> Module:
-        return load_weights(self.folder, self.parameters, lambda: self.make(self.config))
+        own = self.own_model  # first: what is wrong with its files is not the checkpoint's fault
+        return load_weights(self.folder, self.parameters, lambda: (own.make if own else GPT)(self.config))
 
     def tokenizer(self) -> Tokenizer:
         return tokenizer_of(self.folder, self.written)
@@ -152,6 +156,7 @@ class TrainedRun(TrainedModel):
 
     def files(self) -> list[Path]:
         own = [self.folder.model] if "own_model" in self.written else []
+        own += [self.folder.own_op(record["op"]) for record in self.written["own_pairs"] if record.get("new")]
         return [self.folder.config, self.folder.checkpoint, *own]
 
 

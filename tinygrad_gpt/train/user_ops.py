@@ -3,12 +3,14 @@
 The file defines `forward` and `backward` as the contract in tinygrad_gpt/ops/__init__.py says, and `why_not` if they
 cannot take some inputs (see kernels/registry.py). Its variable OP names their op; without it, the file's name does,
 without "my_". A name that no op has makes a new one, if the file says on what to check it: CASES or SHAPES, as
-cases/given.py takes them. A model reaches it by `tinygrad_gpt.op(name)`.
+cases/given.py takes them. A model of the user's own reaches it by `tinygrad_gpt.op(name)`; the run keeps a copy of the
+file beside that of the model, and opens without the original.
 
 A pair that is right may still never run: the model has no such op. So the first step is counted.
 """
 
 import functools
+import inspect
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -18,8 +20,11 @@ from typing import Any
 
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError, command, did_you_mean
+from tinygrad_gpt.files.storage import replacing
 from tinygrad_gpt.kernels import catalogue, registry
-from tinygrad_gpt.train.user_files import run_file
+from tinygrad_gpt.train.user_files import UserFile, run_file
+
+_files: dict[str, tuple[catalogue.OwnOp, str]] = {}  # op -> what its file made, and the file's SHA-256
 
 
 @dataclass
@@ -41,6 +46,7 @@ class UserPair:
 
     op: str
     file: Path
+    source: bytes
     sha256: str
     forward: Callable
     backward: Callable
@@ -50,12 +56,18 @@ class UserPair:
 
     @property
     def is_new(self) -> bool:
-        """Whether nobody else has made its op."""
-        return self.op not in registry.all_ops()
+        """Whether it makes its op, or has made it."""
+        made = catalogue.own_op(self.op)
+        return self.op not in registry.op_names() and (made is None or inspect.unwrap(made.forward) is self.forward)
 
-    def record(self) -> dict[str, str]:
+    def record(self) -> dict[str, Any]:
         """What config.json keeps."""
-        return {"op": self.op, "file": self.file.name, "sha256": self.sha256}
+        return {"op": self.op, "file": self.file.name, "sha256": self.sha256} | ({"new": True} if self.is_new else {})
+
+    def save(self, path: Path) -> None:
+        """Write the file again, byte for byte."""
+        with replacing(path) as file:
+            file.write(self.source)
 
 
 def load_pair(file: Path) -> UserPair:
@@ -64,17 +76,21 @@ def load_pair(file: Path) -> UserPair:
     Raises UserError for a file that is missing, is not valid Python, lacks a function, or is for an op that does not
     exist and has no cases. An exception of the file's own code passes through: its author wants the traceback.
     """
-    user = run_file(file, "pair")
-    module = user.module
+    return _pair_of(run_file(file, "pair"))
+
+
+def _pair_of(user: UserFile, op: str | None = None) -> UserPair:
+    """The pair in a file; for this op, where the file need not say."""
+    file, module = user.path, user.module
     for function in ("forward", "backward"):
         if not callable(getattr(module, function, None)):
             raise UserError(
                 f"{file} does not define {function}(): a pair is forward(*arrays, **settings), backward(dy, saved)"
             )
-    op = getattr(module, "OP", file.stem.removeprefix("my_"))
+    op = op or getattr(module, "OP", file.stem.removeprefix("my_"))
     cases = None if op in registry.op_names() else _cases(module, file, op)
     why_not = getattr(module, "why_not", lambda *arrays, **settings: None)
-    return UserPair(op, file, user.sha256, module.forward, module.backward, why_not, cases)
+    return UserPair(op, file, user.source, user.sha256, module.forward, module.backward, why_not, cases)
 
 
 def _cases(module: ModuleType, file: Path, op):
@@ -121,10 +137,36 @@ def install(pairs: list[UserPair]) -> list[registry.Version]:
     for pair in pairs:
         forward, backward, why_not = _counted(pair)
         if pair.is_new:
-            registry.define(pair.op, forward, backward, pair.cases)
+            _define(pair, forward, backward)
         else:
             versions.append(registry.register(pair.op, forward, backward, name=pair.file.stem, why_not=why_not))
     return versions
+
+
+def _define(pair: UserPair, forward: Callable, backward: Callable) -> None:
+    registry.define(pair.op, forward, backward, pair.cases)
+    _files[pair.op] = catalogue.own_op(pair.op), pair.sha256
+
+
+def restore(path: Path, saved: list[dict[str, Any]], file_of: Callable[[str], Path]) -> None:
+    """Make the new ops that a run in the folder `path` was started with, from the copies that it keeps.
+
+    file_of  where the copy for an op is
+
+    Raises UserError for a copy that is missing or has changed, and where an op has been made otherwise.
+    """
+    for record in saved:
+        op, sha256 = record["op"], record["sha256"]
+        if not record.get("new"):
+            continue
+        if catalogue.own_op(op) is None:
+            pair = _pair_of(run_file(file_of(op), "pair", sha256), op)
+            _define(pair, pair.forward, pair.backward)
+        elif _files.get(op) != (catalogue.own_op(op), sha256):
+            raise UserError(
+                f"{path} has an op {op} of its own, from {record['file']}, and this process has made another of that "
+                "name: open it in a process of its own"
+            )
 
 
 def _counted(pair: UserPair) -> tuple[Callable, Callable, Callable]:
