@@ -19,6 +19,7 @@ import numpy as np
 from safetensors import safe_open
 
 import tinygrad_gpt as tg
+from tinygrad_gpt.files.plots import show_figure
 from tinygrad_gpt.generate import token_probabilities
 from tinygrad_gpt.generate.prompts import position_ids
 from tinygrad_gpt.models import GPT2, GPTConfig
@@ -159,6 +160,24 @@ agree(x, output.hidden_states[-1])
 logits = x @ w["wte.weight"].T  # (T, C) -> (T, V)
 print("logits")
 agree(logits, output.logits)
+
+# %% [markdown]
+# Here is who looks at whom: a row for each position, a column for each it looks at, the first head of each block. All
+# is dark above the diagonal, where the future lies.
+
+
+# %%
+def draw(figure):
+    panels = zip(figure.subplots(1, config["n_layer"]), output.attentions, strict=True)
+    for layer, (axes, weights) in enumerate(panels):
+        axes.imshow(weights.data[0, 0], vmin=0)  # (T, T)
+        axes.set(title=f"block {layer}", xlabel="looked at")
+        axes.set_xticks(range(T), [letters[i] for i in prompt[0]])
+        axes.set_yticks(range(T), [letters[i] for i in prompt[0]])
+
+
+show_figure("attention", draw, (4 * config["n_layer"], 4))  # takes matplotlib
+assert np.triu(output.attentions[0].data[0, 0], 1).max() == 0
 
 # %% [markdown]
 # That is all of GPT-2. The largest one has 48 blocks in place of these 2, and nothing else is different.

@@ -110,8 +110,16 @@ def blocks_for_checkers(source: str) -> list[ast.stmt]:
     return [statement for node in ifs if getattr(node.test, "id", "") == "TYPE_CHECKING" for statement in node.body]
 
 
+def packages_around(name: str | None, sources: dict[str, str]) -> set[str]:
+    """The __init__.py of each package that a file lies in, which run before it: models/hf/hub.py -> models/__init__.py
+    and models/hf/__init__.py."""
+    folders = (name or "").split("/")[:-1]
+    return {f"{'/'.join(folders[:i])}/__init__.py" for i in range(1, len(folders) + 1)} & sources.keys()
+
+
 def imported_files(name: str, sources: dict[str, str]) -> set[str]:
     """The files of the package that a file imports. `from package import module` is an import of the module."""
+    around = packages_around(name, sources)  # they run anyhow
     found, for_checkers = set(), {id(node) for block in blocks_for_checkers(sources[name]) for node in ast.walk(block)}
     for node in ast.walk(tree(sources[name])):
         files = set()
@@ -120,6 +128,9 @@ def imported_files(name: str, sources: dict[str, str]) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             whole = file_of(node.module, sources)
             files = {file_of(f"{node.module}.{alias.name}", sources) or whole for alias in node.names}
+        files |= {around for file in files for around in packages_around(file, sources)} - packages_around(
+            name, sources
+        )
         found |= files - ({FOR_CHECKERS_ALONE.get(name)} if id(node) in for_checkers else set())
     folders = IMPORT_BY_NAME.get(name, ())
     found |= {other for other in sources if folders and other.startswith(folders)}
@@ -164,6 +175,7 @@ def test_no_imports_go_in_a_circle():
         ("ops/_shapes.py", "from tinygrad_gpt.kernels import registry"),  # which finds ops by their names
         ("nn/linear.py", "from tinygrad_gpt.nn import LayerNorm"),
         ("train/config.py", "from tinygrad_gpt.train import run"),
+        ("generate/prompts.py", "from tinygrad_gpt.models.gpt import GPTConfig"),  # models/__init__ imports generate
     ],
 )
 def test_a_planted_circle_is_seen(where, planted):

@@ -8,15 +8,15 @@ from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.generate.prompts import position_ids
 from tinygrad_gpt.generate.sampling import check_finite
-from tinygrad_gpt.models.language_model import next_logits_of
 from tinygrad_gpt.nn import CacheDeclinedError
+from tinygrad_gpt.nn.language_model import next_logits_of
 
 
 class DecodingSession:
     """Sequences side by side. The model keeps their keys and values, so that a new token costs one position. A model
     that makes no cache, or has a block that declines it, reads the whole sequences again for each new token.
 
-    model     a language model (models/language_model.py); with new_cache and next_logits, as GPT has them, it is quick
+    model     a language model (nn/language_model.py); with new_cache and next_logits, as GPT has them, it is quick
     rows      how many sequences
     capacity  how many positions to make room for, padding included; None: block_size
 

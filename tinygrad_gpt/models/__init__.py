@@ -1,6 +1,5 @@
 """Models: read from top to bottom, with one dataclass of settings each.
 
-language_model.py  what makes a Module a language model
 gpt.py         the architecture of every GPT in this package
 causal_lm.py   that GPT with transformers' interface: loss from labels, padded batches, text, checkpoints
 gpt1.py        GPT-1, and what transformers calls its settings and tensors

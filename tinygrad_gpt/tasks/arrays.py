@@ -19,7 +19,7 @@ from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.array import FLOATS, Array, to_numpy
 from tinygrad_gpt.autograd import Tensor, no_grad
 from tinygrad_gpt.data.batches import check_length, random_batch, sequential_batches
-from tinygrad_gpt.models.language_model import logits_of
+from tinygrad_gpt.nn.language_model import logits_of
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.tasks.baselines import text_facts
 from tinygrad_gpt.tasks.task import Arrays, Loss, Task

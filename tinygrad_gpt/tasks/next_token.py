@@ -13,7 +13,7 @@ from tinygrad_gpt.data.batches import ORDERS, check_length, sequential_batches
 from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.data.tokens import TokenSet
 from tinygrad_gpt.generate.text import encode_prompt, stream_text
-from tinygrad_gpt.models.language_model import logits_of, loss_of
+from tinygrad_gpt.nn.language_model import logits_of, loss_of
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.settings import advanced, check_settings, setting
 from tinygrad_gpt.tasks.baselines import text_facts

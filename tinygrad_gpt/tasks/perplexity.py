@@ -16,7 +16,7 @@ from tinygrad_gpt import functional as F
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.data.batches import check_length, sequential_batches
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.models.language_model import logits_of, loss_of
+from tinygrad_gpt.nn.language_model import logits_of, loss_of
 from tinygrad_gpt.progress import Progress, no_progress
 
 

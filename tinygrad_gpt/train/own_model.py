@@ -32,8 +32,8 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.storage import replacing
 from tinygrad_gpt.generate.session import DecodingSession
 from tinygrad_gpt.models.gpt import GPTConfig
-from tinygrad_gpt.models.language_model import loss_of
 from tinygrad_gpt.nn import Module
+from tinygrad_gpt.nn.language_model import loss_of
 from tinygrad_gpt.precision import using_matmul_precision
 from tinygrad_gpt.train.user_files import UserFile, run_file
 
