@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -187,3 +188,32 @@ def test_own_pairs_are_given_to_all_runs_and_a_pair_that_never_runs_ends_the_swe
     assert [pair["op"] for pair in config["own_pairs"]] == ["relu"]
     assert_one_line_error(run("train", "--resume", "s"), "was started with", "my_relu.py for relu: give it again")
     assert run("train", "--resume", "s", *with_)[0] == 0
+
+
+MODEL = """
+from tinygrad_gpt.nn import Embedding, Linear, Module
+
+
+class Model(Module):
+    def __init__(self, config):
+        self.embedding = Embedding(config.vocab_size, config.n_embd)
+        self.head = Linear(config.n_embd, config.vocab_size)
+
+    def forward(self, ids):
+        return self.head(self.embedding(ids))
+"""
+
+
+def test_a_sweep_of_a_model_of_ones_own_keeps_a_copy(run, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(MODEL, encoding="utf-8")
+    status, said, _ = run(*SWEEP, "--model", "mine.py", "--sweep", "seed=1,2", "--out", "s")
+    assert status == 0 and len(table(said)) == 3
+    shutil.rmtree(tmp_path / "s" / "seed-2")
+    file.write_text(MODEL + "\n", encoding="utf-8")
+    assert_one_line_error(run("train", "--resume", "s", "--model", "mine.py"), "mine.py has changed")
+    file.unlink()
+    status, said, _ = run("train", "--resume", "s")
+    assert status == 0 and "run 2 of 2" in said and len(table(said)) == 3
+    config = json.loads((tmp_path / "s" / "seed-2" / "config.json").read_text(encoding="utf-8"))
+    assert config["own_model"]["file"] == "mine.py"

@@ -68,14 +68,9 @@ def _show_all_options(context: typer.Context, asked: bool) -> None:
     """Show the help with the options that `--help` leaves out, and end."""
     if not asked:
         return
-    left_out = [option for option in context.command.params if getattr(option, "hidden", False)]
-    for option in left_out:
+    for option in context.command.params:  # which Typer makes anew for each call
         option.hidden = False
-    try:
-        typer.echo(context.get_help(), color=context.color)
-    finally:
-        for option in left_out:
-            option.hidden = True
+    typer.echo(context.get_help(), color=context.color)
     raise typer.Exit
 
 

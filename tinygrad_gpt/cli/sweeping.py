@@ -10,18 +10,24 @@ from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.settings import option_name
 from tinygrad_gpt.train import sweep
 from tinygrad_gpt.train.compare import by_last_loss, plot_runs
+from tinygrad_gpt.train.own_model import check_same_model
 from tinygrad_gpt.train.run_list import runs_at
 
 _FAILED = 2
 
 
-def start(preset: str | None, given: dict[str, Any], texts: list[str], out: Path | None, pairs, progress) -> Path:
+def start(
+    preset: str | None, given: dict[str, Any], texts: list[str], out: Path | None, pairs, own_model, progress
+) -> Path:
     """Make the folder of a new sweep. Raises UserError for settings that cannot be, before any work."""
-    return sweep.start(preset, given, sweep.parse(texts), out, pairs, progress)
+    return sweep.start(preset, given, sweep.parse(texts), out, pairs, own_model, progress)
 
 
-def check_resumed(folder: Path, asked: dict[str, Any]) -> None:
-    """Raise UserError for anything that is asked of a sweep that goes on: its settings stand in its folder."""
+def check_resumed(folder: Path, asked: dict[str, Any], own_model) -> None:
+    """Raise UserError for anything that is asked of a sweep that goes on: its settings stand in its folder. So does its
+    model; the same one may be given again."""
+    if own_model is not None:
+        check_same_model(sweep.read(folder).get("own_model"), own_model)
     for name in asked:
         raise UserError(
             f"--resume takes the settings of the sweep {folder} from its folder: leave out {option_name(name)}"

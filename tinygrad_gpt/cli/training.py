@@ -108,9 +108,7 @@ def train(
         given["corpus"] = corpus
     reporter = make_reporter()
     if sweep or (resume and is_sweep(resume)):
-        if model:
-            raise UserError("--sweep trains GPTs: leave out --model, or train each setting in a run of its own")
-        return _train_sweep(preset, given, sweep, out, resume, with_, force, reporter)
+        return _train_sweep(preset, given, sweep, out, resume, model, with_, force, reporter)
     settings = None if resume else choose_settings(preset, given)  # report wrong options before any work
     own_model = load_own_model(model) if model else None
     pairs = user_ops.load_pairs(with_ or [])
@@ -139,15 +137,17 @@ def train(
     return 0
 
 
-def _train_sweep(preset, given, texts, out, resume, pair_files, force, reporter) -> int:
+def _train_sweep(preset, given, texts, out, resume, model, pair_files, force, reporter) -> int:
     from tinygrad_gpt.cli import sweeping
     from tinygrad_gpt.train import user_ops
+    from tinygrad_gpt.train.own_model import load_own_model
 
+    own_model = load_own_model(model) if model else None
     pairs = user_ops.load_pairs(pair_files or [])
     if resume:
-        sweeping.check_resumed(resume, given | ({"preset": preset} if preset else {}))
+        sweeping.check_resumed(resume, given | ({"preset": preset} if preset else {}), own_model)
     reporter = check_and_install(pairs, force, reporter)
-    path = resume or sweeping.start(preset, given, texts, out, pairs, download_progress(reporter))
+    path = resume or sweeping.start(preset, given, texts, out, pairs, own_model, download_progress(reporter))
     with no_folder_left(path, resume is not None):
         return sweeping.train(path, pairs, pair_files, reporter)
 

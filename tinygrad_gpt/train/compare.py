@@ -41,6 +41,8 @@ def _settings(run: ListedRun) -> dict[str, Any]:
     values["device"] = written.get("device")
     if sha256 := written.get("corpus", {}).get("sha256"):  # the same text may stand at two places
         values["corpus"] = f"{Path(run.corpus).name} {sha256[:8]}"
+    if own := written.get("own_model"):
+        values["own model"] = f"{own['file']} {own['sha256'][:8]}"
     values["own ops"] = ", ".join(f"{pair['op']} {pair['sha256'][:8]}" for pair in written["own_pairs"])
     values["extended"] = ", ".join(f"at {e['at']} to {e['to']}" for e in written.get("extensions", []))
     return values

@@ -1,6 +1,6 @@
 """A sweep: a run for each combination of a few settings' values, side by side in a folder.
 
-    sweep.json          what was asked for: preset, settings, the values of each swept setting, own pairs
+    sweep.json          what was asked for: preset, settings, the values of each swept setting, own pairs and model
     lr-0.001-seed-1/    a run (run_folder.py), as `train` makes it alone, bit for bit
     compare.png         the losses of all, drawn
 
@@ -12,7 +12,6 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from tinygrad_gpt.files.json_files import read_json, write_json
 from tinygrad_gpt.settings import option_name, value_type
 from tinygrad_gpt.train import run_folder, text_run
 from tinygrad_gpt.train.non_finite import NotFinite
+from tinygrad_gpt.train.own_model import OwnModel, own_model_of
 from tinygrad_gpt.train.places import absolute
 from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.run import Run
@@ -40,6 +40,7 @@ _SCHEMA = {
     "sweep": {...: list},
     "corpus_path": (str, None),
     "own_pairs": [{"op": str, "file": str, "sha256": str, "new?": bool}],
+    "own_model?": {"file": str, "sha256": str},
 }
 
 
@@ -105,12 +106,14 @@ def start(
     values: dict[str, list[Any]],
     out: Path | None = None,
     pairs: tuple[UserPair, ...] = (),
+    own_model: OwnModel | None = None,
     progress=None,
 ) -> Path:
     """Make the folder of a new sweep, without its runs yet; `train` makes and trains them.
 
-    given   settings of all runs by name
-    values  of the swept settings, as `parse` returns them
+    given      settings of all runs by name
+    values     of the swept settings, as `parse` returns them
+    own_model  the user's own, in place of a GPT
 
     Raises UserError for settings, in any combination, for a text or a folder that cannot be used; no folder is left.
     """
@@ -129,7 +132,10 @@ def start(
     open_corpus(corpus, progress=progress)  # raises for one that is not there
     written = {"preset": preset, "given": given, "sweep": values, "own_pairs": [pair.record() for pair in pairs]}
     written |= {"corpus_path": None if corpus in CORPORA else absolute(corpus)}
+    written |= {"own_model": own_model.record()} if own_model else {}
     with run_folder.creating(out, f"{Path(corpus).stem}-sweep") as folder:
+        if own_model:
+            own_model.save(folder.model)
         write_json(folder.path / FILE, written)
     return folder.path
 
@@ -156,13 +162,14 @@ def train(
     """
     written = read(path)
     check_same_pairs(written["own_pairs"], list(pairs))
+    own_model = own_model_of(RunFolder(path).model, written)
     todo, failed = combinations(written["sweep"]), {}
     for number, (name, swept) in enumerate(todo.items(), start=1):
         folder = RunFolder(path / name)
         if folder.failure.exists():
             continue
         try:
-            run = _open(folder, written, swept, pairs, progress, reporter)
+            run = _open(folder, written, swept, pairs, own_model, progress, reporter)
             if run.trainer.step == run.trainer.config.steps:
                 continue
             at = f", from step {run.trainer.step}" if run.trainer.step else ""
@@ -183,12 +190,14 @@ def train(
     return True, failed
 
 
-def _open(folder: RunFolder, written: dict[str, Any], swept, pairs, progress, reporter: Reporter) -> Run:
+def _open(
+    folder: RunFolder, written: dict[str, Any], swept, pairs, own_model: OwnModel | None, progress, reporter: Reporter
+) -> Run:
     """The run in a folder, where its checkpoint left it; a new one if there is none yet."""
     if folder.config.exists():
         return text_run.resume(folder.path, pairs=pairs, progress=progress, say=reporter.note)
-    with suppress(FileNotFoundError):  # of a run that was killed while it was being made
-        folder.tokenizer.unlink()
+    for file in folder.tokenizer, folder.model:  # of a run that was killed while it was being made
+        file.unlink(missing_ok=True)
     folder.remove_unfinished()
     settings = _settings(written["preset"], written["given"], swept)
     corpus = settings.task.corpus
@@ -196,7 +205,7 @@ def _open(folder: RunFolder, written: dict[str, Any], swept, pairs, progress, re
         settings = dataclasses.replace(
             settings, task=dataclasses.replace(settings.task, corpus=written["corpus_path"])
         )  # the sweep goes on from another folder
-    return text_run.start(settings, folder.path, pairs, progress, reporter.note)
+    return text_run.start(settings, folder.path, pairs, progress, reporter.note, own_model)
 
 
 def _settings(preset: str | None, given: dict[str, Any], swept: dict[str, Any]) -> Settings:
