@@ -153,6 +153,14 @@ def test_settings_reach_the_model_from_the_command_line(write, tmp_path, text, c
     assert main(["train", str(text), "--model", str(write()), "--out", "run", *small]) == 0, capsys.readouterr().err
     config = open_model("run")[2].config
     assert (config.n_layer, config.n_embd, config.block_size) == (1, 8, 4)
+    assert "the model of llama.py, preset tiny" in capsys.readouterr().out
+    given = ["--dropout", "0.1", "--positions", "none", "--n-embd", "16"]
+    assert main(["train", str(text), "--model", "llama.py", "--out", "deaf", *small, *given]) == 0
+    said = capsys.readouterr().out
+    assert "llama.py does not name dropout: --dropout changes nothing" in said
+    assert "--positions changes nothing" in said and "n-embd changes" not in said
+    assert main(["train", str(text), "--model", "llama.py", "--out", "other", "--sweep", "seed=1,2", *small]) == 2
+    assert "--sweep trains GPTs: leave out --model" in capsys.readouterr().err
     assert main(["train", str(text), "--model", "llama.py", "--out", "other", "--recompute", *small]) == 2
     assert "Model has no `recompute` to switch on" in capsys.readouterr().err
 

@@ -17,7 +17,8 @@ A run keeps a copy of the file, and opens without the original. So the file may 
 beside it. To open such a run is to run its own_model.py: do so only where you trust who made it.
 """
 
-from collections.abc import Iterator
+import ast
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,15 @@ class OwnModel:
     def record(self) -> dict[str, str]:
         """What config.json keeps."""
         return {"file": self.name, "sha256": self.sha256}
+
+    def not_used(self, settings: Iterable[str]) -> list[str]:
+        """Those of the GPTConfig's settings that the file never names. A GPT in it may use any of them; block_size is
+        the window of training, too."""
+        nodes = [vars(node) for node in ast.walk(ast.parse(self.file.source))]
+        words = {word for node in nodes for word in node.values() if isinstance(word, str)}
+        if "GPT" in words:
+            return []
+        return [name for name in settings if name not in words and name != "block_size"]
 
     def save(self, path: Path) -> None:
         """Write the file again, byte for byte."""
