@@ -53,7 +53,9 @@ def test_every_setting_is_an_option_and_reaches_the_run(run, tmp_path):
     given |= dict(warmup=1, schedule="linear", beta1=0.8, beta2=0.9, eps=1e-6, weight_decay=0.2, grad_clip=0.5, seed=7)
     given |= dict(dtype="float64", log_interval=1, eval_interval=0, eval_tokens=50, checkpoint_interval=1, prompt="fox")
     given |= dict(sample_tokens=3, n_inner=20, embd_pdrop=0.2, attn_pdrop=0.3, layer_norm_epsilon=1e-4)
-    given |= dict(scale_attn_weights=False, scale_attn_by_inverse_layer_idx=True, window=5, batches="epochs")
+    given |= dict(
+        scale_attn_weights=False, scale_attn_by_inverse_layer_idx=True, window=5, batches="epochs", positions="none"
+    )
     given |= dict(accumulate=2, recompute=True, health=False, device="auto")
     assert {*given, "corpus", "from_"} == set(SETTINGS), "a setting is not tested"
     options = []

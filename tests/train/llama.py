@@ -2,16 +2,9 @@
 
 import numpy as np
 
+import tinygrad_gpt as tg
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.nn import Embedding, Linear, Module, Parameter
-
-
-class RMSNorm(Module):
-    def __init__(self, c):
-        self.weight = Parameter(np.ones(c, np.float32))
-
-    def forward(self, x):
-        return x * ((x * x).mean(axis=-1, keepdims=True) + 1e-5) ** -0.5 * self.weight
+from tinygrad_gpt.nn import Embedding, Linear, Module, RMSNorm
 
 
 def rotate(x, cos, sin):  # x (B, H, T, D); cos, sin (T, D/2)
@@ -27,7 +20,8 @@ class Block(Module):
         self.norm2, self.gate, self.up = RMSNorm(c), Linear(c, h, bias=False), Linear(c, h, bias=False)
         self.down = Linear(h, c, bias=False)
         angles = np.outer(np.arange(config.block_size), 1e4 ** -np.linspace(0, 1, c // config.n_head // 2, False))
-        self.cos, self.sin = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+        self.register_buffer("cos", tg.tensor(np.cos(angles), dtype=tg.float32), persistent=False)
+        self.register_buffer("sin", tg.tensor(np.sin(angles), dtype=tg.float32), persistent=False)
 
     def forward(self, x):
         b, t, c = x.shape

@@ -10,7 +10,8 @@ from tinygrad_gpt import array
 from tinygrad_gpt.data import CharTokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models import GPT, GPT2, GPTConfig, save_pretrained
-from tinygrad_gpt.train.text_run import start
+from tinygrad_gpt.nn import Linear
+from tinygrad_gpt.train import fit, start
 
 
 def test_a_run_becomes_a_model_and_a_tokenizer(settings, reporter, tmp_path):
@@ -80,6 +81,11 @@ def test_other_mistakes(tmp_path):
         tg.load("text.md")
     with pytest.raises(UserError, match=r"there is no file .*no\.safetensors"):
         tg.load("no.safetensors")
+    x = np.zeros((4, 2), np.float32)
+    fit(Linear(2, 1), (x, x[:, :1]), steps=1, out="fitted", progress=False)
+    with pytest.raises(UserError, match=r"learns the task pairs, not a language model: make the model again"):
+        tg.load("fitted")
+    assert "model.weight" in tg.load("fitted/checkpoint.safetensors")
     with pytest.raises(TypeError, match="expected a path or a name, got 3"):
         tg.load(3)
     with pytest.raises(UserError, match=r"ends in \.safetensors, got 'x'"):

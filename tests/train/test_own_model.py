@@ -21,7 +21,7 @@ LLAMA = (Path(__file__).parent / "llama.py").read_text(encoding="utf-8")
 SHAPE = GPTConfig(11, block_size=8, n_layer=2, n_head=2, n_embd=16)
 # A GPT without learned positions, whose blocks rotate queries and keys. START and CACHE are what learners get wrong.
 ROTARY_GPT = (
-    LLAMA.replace("Module, Parameter", "Module, Parameter\nfrom tinygrad_gpt.models import GPT")
+    LLAMA.replace("Module, RMSNorm", "Module, RMSNorm\nfrom tinygrad_gpt.models import GPT")
     + """
 
 class Rotary(Block):
@@ -65,8 +65,9 @@ def made(write):
 
     def made(text, **shape):
         random_stream.manual_seed(3)
-        model = load_own_model(write(text)).make(GPTConfig(**vars(SHAPE) | shape))
-        made.notes = try_model("llama.py", model)
+        own, config = load_own_model(write(text)), GPTConfig(**vars(SHAPE) | shape)
+        model = own.make(config)
+        made.notes = try_model(own, model, config)
         return model
 
     return made
@@ -140,12 +141,26 @@ def test_a_resumed_run_keeps_its_file(settings, write, tmp_path):
         resume(tmp_path / "plain", own_model=load_own_model(file))
 
 
+def test_a_file_that_says_float32_trains_in_float64_too(settings, reporter, write, tmp_path):
+    run = start(settings(dtype="float64"), tmp_path / "run", own_model=load_own_model(write()))
+    assert run.train(reporter) and {p.dtype for p in run.model.parameters()} == {np.dtype(np.float64)}
+    assert {buffer.dtype for buffer in run.model.buffers()} == {np.dtype(np.float64)}
+
+
 def test_settings_reach_the_model_from_the_command_line(write, tmp_path, text, capsys):
     small = ["--preset", "tiny", "--steps", "2", "--n-layer", "1", "--n-head", "2", "--n-embd", "8"]
     small += ["--block-size", "4", "--eval-tokens", "8", "--sample-tokens", "3"]
     assert main(["train", str(text), "--model", str(write()), "--out", "run", *small]) == 0, capsys.readouterr().err
     config = open_model("run")[2].config
     assert (config.n_layer, config.n_embd, config.block_size) == (1, 8, 4)
+    assert "the model of llama.py, preset tiny" in capsys.readouterr().out
+    given = ["--dropout", "0.1", "--positions", "none", "--n-embd", "16"]
+    assert main(["train", str(text), "--model", "llama.py", "--out", "deaf", *small, *given]) == 0
+    said = capsys.readouterr().out
+    assert "llama.py does not name dropout: --dropout changes nothing" in said
+    assert "--positions changes nothing" in said and "n-embd changes" not in said
+    assert main(["train", str(text), "--model", "llama.py", "--out", "other", "--sweep", "seed=1,2", *small]) == 2
+    assert "--sweep trains GPTs: leave out --model" in capsys.readouterr().err
     assert main(["train", str(text), "--model", "llama.py", "--out", "other", "--recompute", *small]) == 2
     assert "Model has no `recompute` to switch on" in capsys.readouterr().err
 
@@ -180,6 +195,25 @@ def test_mistakes_in_a_file(made, before, after, said):
         made(LLAMA.replace(before, after))
 
 
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        "self.noise = np.random.default_rng().normal(size=16).astype(np.float32)",
+        "self.register_buffer('noise', tg.randn(16), persistent=False)",
+    ],
+)
+def test_what_is_random_and_not_kept_is_refused(made, drawn):
+    text = LLAMA.replace("self.embedding = ", f"{drawn}\n        self.embedding = ")
+    text = text.replace("self.embedding(ids)\n", "self.embedding(ids) + self.noise\n")
+    with pytest.raises(UserError, match="made again, with the same Parameters, it gives other logits"):
+        made(text)
+    made(
+        text.replace(", persistent=False)\n        self.e", ")\n        self.e").replace(
+            "default_rng()", "default_rng(3)"
+        )
+    )
+
+
 def test_what_is_not_used_is_named(made):
     made(LLAMA.replace("self.norm, self.head", "self.extra = Linear(2, 3)\n        self.norm, self.head"))
     assert made.notes == ["llama.py: the loss does not depend on extra.weight, extra.bias: not used, so not trained"]
@@ -189,9 +223,10 @@ def test_what_is_not_used_is_named(made):
 
 def test_trying_a_model_leaves_no_trace(made, write):
     random_stream.manual_seed(5)
-    model = load_own_model(write()).make(SHAPE)
+    own = load_own_model(write())
+    model = own.make(SHAPE)
     before, state = {n: a.copy() for n, a in model.state_dict().items()}, random_stream.random_state()
-    try_model("llama.py", model)
+    try_model(own, model, SHAPE)
     assert random_stream.random_state() == state and all(p.grad is None for p in model.parameters())
     assert all(module.training for module in model.modules())
     assert_same_arrays(before, model.state_dict())

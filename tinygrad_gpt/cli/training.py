@@ -17,10 +17,11 @@ from tinygrad_gpt.cli.shared import (
 )
 from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.models.gpt import GPTConfig
+from tinygrad_gpt.settings import option_name
 from tinygrad_gpt.tasks.next_token import NextTokenConfig
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.presets import DEFAULT, LONGEST_WINDOW, PRESETS
-from tinygrad_gpt.train.text_settings import resolve
+from tinygrad_gpt.train.text_settings import MODEL_FIELDS, resolve
 
 
 @with_settings((GPTConfig, NextTokenConfig, TrainConfig), resolve().values(), ("corpus", "vocab_size"), f"{DEFAULT}: ")
@@ -111,6 +112,8 @@ def train(
         return _train_sweep(preset, given, sweep, out, resume, model, with_, force, reporter)
     settings = None if resume else choose_settings(preset, given)  # report wrong options before any work
     own_model = load_own_model(model) if model else None
+    for name in own_model.not_used(f.name for f in MODEL_FIELDS if f.name in given) if own_model else ():
+        reporter.note(f"{model} does not name {name}: {option_name(name)} changes nothing")
     pairs = user_ops.load_pairs(with_ or [])
     if resume:
         user_ops.check_same_pairs(RunFolder(resume).read_config()["own_pairs"], pairs)
@@ -189,9 +192,10 @@ def _what_begins(run) -> str:
     task, trainer, path = run.task, run.trainer, run.folder.path
     begins = f"resuming {path} at step {trainer.step}" if trainer.step else f"training in {path}"
     source = f" from {task.config.from_}" if task.config.from_ else ""
-    frozen = run.model.num_parameters(trained=False)
+    frozen, written = run.model.num_parameters(trained=False), run.folder.read_config()
+    own = f"the model of {written['own_model']['file']}, " if "own_model" in written else ""
     return (
-        f"{begins}{source}: preset {run.folder.read_config()['preset']}, on {trainer.device.title}, "
+        f"{begins}{source}: {own}preset {written['preset']}, on {trainer.device.title}, "
         f"{run.model.num_parameters():,} parameters{f' ({frozen:,} frozen)' if frozen else ''}, "
         f"{len(task.tokens.train):,} tokens of {task.config.corpus} ({len(task.tokens.val):,} to validate)"
     )

@@ -50,6 +50,7 @@ A run folder holds everything about a run. `sample`, `eval` and `--resume` need 
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.fit import fit
 from tinygrad_gpt.train.loading import Loaded, load, save
+from tinygrad_gpt.train.own_model import OwnModel, load_own_model
 from tinygrad_gpt.train.reporter import Reporter, make_reporter
 from tinygrad_gpt.train.run import Run, begin, reopen
 from tinygrad_gpt.train.run_folder import RunFolder
@@ -60,6 +61,7 @@ from tinygrad_gpt.train.trainer import StopTraining, Trainer
 
 __all__ = [
     "Loaded",
+    "OwnModel",
     "Reporter",
     "Run",
     "RunFolder",
@@ -71,6 +73,7 @@ __all__ = [
     "find_model",
     "fit",
     "load",
+    "load_own_model",
     "make_reporter",
     "open_model",
     "reopen",

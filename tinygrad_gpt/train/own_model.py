@@ -17,7 +17,8 @@ A run keeps a copy of the file, and opens without the original. So the file may 
 beside it. To open such a run is to run its own_model.py: do so only where you trust who made it.
 """
 
-from collections.abc import Iterator
+import ast
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ import numpy as np
 
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.arguments import shown
-from tinygrad_gpt.array import to_numpy
+from tinygrad_gpt.array import default_dtype, to_numpy
 from tinygrad_gpt.autograd import Tensor, no_grad
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.storage import replacing
@@ -62,13 +63,22 @@ class OwnModel:
         """What config.json keeps."""
         return {"file": self.name, "sha256": self.sha256}
 
+    def not_used(self, settings: Iterable[str]) -> list[str]:
+        """Those of the GPTConfig's settings that the file never names. A GPT in it may use any of them; block_size is
+        the window of training, too."""
+        nodes = [vars(node) for node in ast.walk(ast.parse(self.file.source))]
+        words = {word for node in nodes for word in node.values() if isinstance(word, str)}
+        if "GPT" in words:
+            return []
+        return [name for name in settings if name not in words and name != "block_size"]
+
     def save(self, path: Path) -> None:
         """Write the file again, byte for byte."""
         with replacing(path) as file:
             file.write(self.file.source)
 
     def make(self, config: GPTConfig) -> Module:
-        """A new model. Raises UserError if it is no Module."""
+        """A new model, in the run's dtype. Raises UserError if it is no Module."""
         model = self.file.module.Model(config)
         if not isinstance(model, Module):
             raise UserError(f"{self.name}: Model(config) gave {shown(model)}, which is no Module: expected {CONTRACT}")
@@ -78,7 +88,7 @@ class OwnModel:
                 f"{self.name}: Model has {shown(model.config)} as `config`, which should be the GPTConfig that it was "
                 "made from: choose another name for it"
             )
-        return model
+        return model.to(default_dtype())
 
 
 def load_own_model(path: Path) -> OwnModel:
@@ -122,13 +132,14 @@ def _run(path: Path, sha256: str | None = None) -> UserFile:
 # --- a first try of a new model --------------------------------------------------------------------------------------
 
 
-def try_model(name: str, model: Module) -> list[str]:
-    """Try a new model on a few tokens, and return notes about what looks odd.
+def try_model(own: OwnModel, model: Module, config: GPTConfig) -> list[str]:
+    """Try a new model, made from `config`, on a few tokens, and return notes about what looks odd.
 
-    Raises UserError for logits of another shape, for logits that depend on later tokens, and for methods of the model
-    that contradict its forward. The random numbers are afterwards where they were; its gradients are empty.
+    Raises UserError for logits of another shape, for logits that depend on later tokens or on what a run does not keep,
+    and for methods of the model that contradict its forward. The random numbers are afterwards where they were; its
+    gradients are empty.
     """
-    config = model.config
+    name = own.name
     length = min(_LENGTH, config.block_size)
     tokens = np.random.default_rng(0).integers(config.vocab_size, size=(_ROWS, length + 1))
     ids, targets = tokens[:, :-1], tokens[:, 1:]
@@ -137,6 +148,7 @@ def try_model(name: str, model: Module) -> list[str]:
             logits = _logits(name, model, ids)
             _check_causal(name, model, ids, logits)
             _check_methods(name, model, ids, logits)
+            _check_kept(name, model, _again(own, model, config), ids, logits)
         loss = loss_of(model, ids, targets)
         if not isinstance(loss, Tensor) or loss.size != 1:
             raise UserError(f"{name}: expected a loss that is a Tensor with one element, got {shown(loss)}")
@@ -182,6 +194,22 @@ def _check_methods(name: str, model: Module, ids: np.ndarray, logits: np.ndarray
                 f"{name}: token by token, with a cache, it gives other logits than on the whole text: with `cache`, x "
                 "holds the positions from cache.length on; without a `cache` in its forward, a block is always right"
             )
+
+
+def _again(own: OwnModel, model: Module, config: GPTConfig) -> Module:
+    """A second model with the state of the first, as one that is opened later."""
+    with random_stream.uninitialised():
+        again = own.make(config)
+    again.load_state_dict(model.state_dict())
+    return again.eval()
+
+
+def _check_kept(name: str, model: Module, again: Module, ids: np.ndarray, logits: np.ndarray) -> None:
+    if not _same(_logits(name, again, ids), logits):
+        raise UserError(
+            f"{name}: made again, with the same Parameters, it gives other logits: what is random must be a Parameter, "
+            "or a buffer (register_buffer), or a run does not keep it"
+        )
 
 
 def _notes(name: str, model: Module) -> list[str]:

@@ -32,6 +32,12 @@ from tinygrad_gpt.files.storage import TEMPORARY, reason
 
 RUNS = Path("runs")
 _LONGEST = 100  # bytes of a corpus's name in the name of a folder; systems allow 255
+# How to use the model of a run that learned another task than the one asked for.
+OPENED_BY = {
+    "classification": ": `tinygrad-gpt classify` uses it; in Python, tinygrad_gpt.train.classifier.Classifier",
+    "pairs": ": make the model again, and give it the arrays model.NAME of checkpoint.safetensors (tinygrad_gpt.load)",
+}
+OPENED_BY["windows"] = OPENED_BY["pairs"]  # both are made by fit
 # The schema of config.json (see json_files.py).
 _SCHEMA = {
     "task?": {"name": str},  # older versions had only next-token
@@ -83,7 +89,8 @@ class RunFolder:
         check_fits(config, _SCHEMA, self.config)
         learned = config.get("task", {}).get("name", "next-token")
         if task and learned != task:
-            raise UserError(f"{self.path} is a run that learns the task {in_short(learned)}, not {model}")
+            how = OPENED_BY.get(learned, "")
+            raise UserError(f"{self.path} is a run that learns the task {in_short(learned)}, not {model}{how}")
         return check_fits(config, also or {}, self.config)
 
     def remove_unfinished(self) -> None:

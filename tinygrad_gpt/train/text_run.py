@@ -166,7 +166,7 @@ def _checked_model(
         return _first_model(settings, vocab_size, source, None)
     model = _first_model(settings, vocab_size, None, own_model)
     check_training(shape, settings.train, settings.window, model.num_parameters())
-    for note in try_model(own_model.name, model):
+    for note in try_model(own_model, model, shape):
         say(note)
     return model
 
@@ -181,6 +181,9 @@ def _first_model(
         return own_model.make(config) if own_model else GPT(config)
     with random_stream.uninitialised():
         model = source.make(settings.gpt_config(source.config.vocab_size))  # its shape, with the chosen dropouts
-    for parameter, loaded in zip(model.parameters(), source.load().parameters(), strict=True):
+    trained = source.load()
+    for parameter, loaded in zip(model.parameters(), trained.parameters(), strict=True):
         parameter.data = loaded.data
+    for buffer, loaded in zip(model.buffers(), trained.buffers(), strict=True):
+        buffer.data = loaded.data
     return model
