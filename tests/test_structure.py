@@ -128,9 +128,7 @@ def imported_files(name: str, sources: dict[str, str]) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             whole = file_of(node.module, sources)
             files = {file_of(f"{node.module}.{alias.name}", sources) or whole for alias in node.names}
-        files |= {around for file in files for around in packages_around(file, sources)} - packages_around(
-            name, sources
-        )
+        files |= {package for file in files for package in packages_around(file, sources)} - around
         found |= files - ({FOR_CHECKERS_ALONE.get(name)} if id(node) in for_checkers else set())
     folders = IMPORT_BY_NAME.get(name, ())
     found |= {other for other in sources if folders and other.startswith(folders)}

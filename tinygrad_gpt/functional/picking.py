@@ -176,7 +176,7 @@ def triu(x: TensorLike, diagonal: int = 0) -> Tensor:
 def _triangle(who: str, x, diagonal, keeps) -> Tensor:
     x, diagonal = operand(who, x), integer(who, "diagonal", diagonal)
     if x.ndim < 2:
-        raise ValueError(f"{who}: expected a matrix (..., N, M), got shape {tuple(x.shape)}")
+        raise ValueError(f"{who}: expected x of shape (..., N, M), got {tuple(x.shape)}")
     a = plain(x)
     n, m = a.shape[-2:]
     row = np.arange(n, like=a).reshape(n, 1) + diagonal
