@@ -217,3 +217,8 @@ def test_a_sweep_of_a_model_of_ones_own_keeps_a_copy(run, tmp_path):
     assert status == 0 and "run 2 of 2" in said and len(table(said)) == 3
     config = json.loads((tmp_path / "s" / "seed-2" / "config.json").read_text(encoding="utf-8"))
     assert config["own_model"]["file"] == "mine.py"
+
+
+def test_a_sweep_is_no_run_but_names_one(run):
+    assert run(*SWEEP, "--sweep", "seed=1,2", "--out", "s")[0] == 0
+    assert_one_line_error(run("sample", "s"), f"name one of those in it, such as {os.path.join('s', 'seed-1')}")

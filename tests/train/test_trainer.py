@@ -3,6 +3,7 @@
 import json
 import math
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tests.train.runs import TIMES, StopsAt, arrays_of, assert_same_arrays, rows
 from tinygrad_gpt.data import GPT1Tokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.generate.text import encode_prompt
+from tinygrad_gpt.kernels import compiling
 from tinygrad_gpt.train import trainer as trainer_module
 from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.metrics import read_metrics
@@ -322,3 +324,26 @@ def test_a_gpt1_run(settings, reporter, tmp_path):
     assert "".join(run.task.sample(run.model))
     with pytest.raises(UserError, match="this model has no token for the prompt ' '"):
         encode_prompt(run.task.tokenizer, " ")
+
+
+def test_the_speed_leaves_out_steps_that_compile(settings, reporter, tmp_path, monkeypatch):
+    now, real = 0.0, trainer_module.Trainer.train_step
+
+    def step(trainer):
+        nonlocal now
+        now += 0.5
+        if trainer.step == 1:
+            now += 60.0
+            compiling.tell()
+        return real(trainer)
+
+    monkeypatch.setattr(trainer_module.Trainer, "train_step", step)
+    monkeypatch.setattr(trainer_module, "time", SimpleNamespace(perf_counter=lambda: now))
+    run = start(settings(steps=6, log_interval=3), tmp_path / "run")
+    run.train(reporter)
+    speeds = [row["tokens_per_s"] for row in read_metrics(run.folder.metrics)]
+    assert speeds == [2 * 8 / 0.5] * 2
+    run = start(settings(steps=2, log_interval=1), tmp_path / "alone")
+    run.train(reporter)
+    speeds = [row["tokens_per_s"] for row in read_metrics(run.folder.metrics)]
+    assert speeds == [32.0, round(16 / 60.5, 1)], "there is no other step to go by"

@@ -119,7 +119,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _in_colour(word: str) -> str:
     """The word in red on a terminal, unless the environment variable NO_COLOR asks for none (no-color.org)."""
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stderr.isatty():
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or sys.platform == "win32"
+    if plain or not sys.stderr.isatty():
         return word
     return f"\x1b[31m{word}\x1b[0m"
 

@@ -6,7 +6,7 @@ NAME_loss     mean of each named part of the task's loss over these steps
 val_loss      and the task's other metrics (Task.metrics), in rows with an evaluation
 lr            learning rate of the step
 grad_norm     norm of the gradient, before clipping
-tokens_per_s  training speed since the row before, without evaluation and saving
+tokens_per_s  training speed since the row before, without evaluation, saving, and steps that compiled kernels
 elapsed_s     time spent on the run so far, stops not counted
 health        with --health: loss_first and loss_max of the steps since the row before; every 50 steps or so also a
               snapshot of the model (health/snapshot.py); "findings" if there are new ones

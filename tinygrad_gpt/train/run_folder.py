@@ -82,7 +82,9 @@ class RunFolder:
         if not self.path.is_dir():
             raise UserError(f"there is no run folder {self.path}")
         if not self.config.exists():
-            raise UserError(f"{self.path} is not a run folder: it has no {self.config.name}")
+            inside = min(self.path.glob(f"*/{self.config.name}"), default=None)
+            such_as = f"; name one of those in it, such as {inside.parent}" if inside else ""
+            raise UserError(f"{self.path} is not a run folder: it has no {self.config.name}{such_as}")
         config = read_json(self.config)
         if "model_type" in config:
             raise UserError(f"{self.path} is a Hugging Face folder, not a run folder: it has the weights, not the run")

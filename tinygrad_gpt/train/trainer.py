@@ -91,7 +91,8 @@ class Trainer:
         self.parts: dict[str, list[float]] = {}
         self._began = time.perf_counter()
         self._saved_step: int | None = None
-        self._tokens, self._seconds = 0, 0.0  # since the last row of metrics
+        self._tokens = 0  # of the last step
+        self._timed: list[tuple[int, float, bool]] = []  # tokens, seconds, compiled?: of the steps since the last row
 
     # --- one step ------------------------------------------------------------------------------------------------
 
@@ -106,7 +107,7 @@ class Trainer:
         self.optimizer.lr = learning_rate(self.step, self.config)
         self.optimizer.step(clip_scale(norm, self.config.grad_clip or math.inf))
         self.step += 1
-        self._tokens += sum(self.task.count(*arrays) for arrays in batches)
+        self._tokens = sum(self.task.count(*arrays) for arrays in batches)
         return losses, norm
 
     def batches(self) -> list[Arrays]:
@@ -191,9 +192,9 @@ class Trainer:
 
     def _step(self, reporter: Reporter) -> None:
         """One update, timed."""
-        began = time.perf_counter()
+        began, compiled = time.perf_counter(), compiling.times()
         losses, self._norm = self.train_step()
-        self._seconds += time.perf_counter() - began
+        self._timed.append((self._tokens, time.perf_counter() - began, compiling.times() > compiled))
         self.losses.append(losses.pop("train"))
         for name, loss in losses.items():
             self.parts.setdefault(name, []).append(loss)
@@ -206,7 +207,8 @@ class Trainer:
         scores = self.evaluate(reporter.validating) if self._is_due(self.config.eval_interval) else {}
         row |= scores
         row["lr"], row["grad_norm"] = self.optimizer.lr, self._norm
-        row["tokens_per_s"] = round(self._tokens / self._seconds, 1)
+        timed = [step for step in self._timed if not step[2]] or self._timed  # compiling says nothing about the speed
+        row["tokens_per_s"] = round(sum(step[0] for step in timed) / sum(step[1] for step in timed), 1)
         row["elapsed_s"] = round(time.perf_counter() - self._began, 3)
         findings = watch.examine(row, self.losses) if watch else []
         rows.append(row)
@@ -214,7 +216,7 @@ class Trainer:
         self.row = {name: value for name, value in row.items() if name != "health"}
         for finding in findings:
             reporter.warn(finding)
-        self.losses, self.parts, self._tokens, self._seconds = [], {}, 0, 0.0
+        self.losses, self.parts, self._timed = [], {}, []
 
     def evaluate(self, progress: Progress = no_progress) -> dict[str, float]:
         """The task's metrics on held-out data: on part of it during the run, on all of it at the last step."""
