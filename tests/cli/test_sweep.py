@@ -61,6 +61,8 @@ def test_a_run_that_diverges_does_not_stop_the_others(run, tmp_path):
     status, said, _ = run("train", "--resume", "s")
     assert status == 0 and "diverged: step" not in said, "it would only diverge again"
     assert "diverged" in run("runs", "s")[1]
+    said = run("doctor", "s")[1]
+    assert f"diverged at step {failure['step'] + 1}: the loss is" in said and "4 of 4" in said
 
 
 def test_a_run_that_cannot_be_made_does_not_stop_the_others(run):

@@ -5,8 +5,11 @@ from typing import Annotated
 
 import typer
 
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.train.run_folder import RunFolder
+
+_LONGEST = 800  # characters of why a run ended
 
 
 def doctor(
@@ -37,6 +40,11 @@ def _examine(folder: RunFolder) -> None:
     written = folder.read_config()
     plan = Plan.of_config(written)
     rows = read_metrics(folder.metrics)
+    failure = read_json(folder.failure, {"step": int, "why": str}) if folder.failure.exists() else None
+    if failure:
+        print(f"{folder.path} diverged at {in_short(failure['why'], _LONGEST)}")
+        if not rows:
+            return
     if not rows:
         raise UserError(f"{folder.metrics} has no rows yet: the run ended before its first one, or has just started")
     with np.errstate(all="ignore"):  # losses may overflow
@@ -48,7 +56,7 @@ def _examine(folder: RunFolder) -> None:
     for finding in checkup.findings:
         print(f"\n{finding.kind}, found at step {finding.step}\n{paragraph(finding)}")
     missing = not_checked(checkup)
-    if not checkup.findings:
+    if not checkup.findings and not failure:
         print("\nhealthy: no problems found" + (" in what was recorded" if missing else ""))
     for line in missing:
         print(f"not checked: {line}")

@@ -70,7 +70,7 @@ def warnings(runs: list[ListedRun]) -> list[str]:
         lines.append("these runs read different texts: their validation losses do not compare")
     elif other_tokens(runs):
         lines.append("these runs read different tokens: compare bits per byte, not losses per token")
-    if any(run.state != FINISHED for run in runs) and any(run.last for run in runs):
+    if any(run.state != FINISHED and run.last for run in runs):
         lines.append("a run that has not finished was measured on a part of the validation text only")
     return lines
 
