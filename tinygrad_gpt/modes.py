@@ -20,7 +20,7 @@ from tinygrad_gpt.arguments import flag, shown
 # For each thread: one that generates text inside no_grad must not stop another's tape that trains.
 _grad_enabled = ContextVar("grad_enabled", default=True)
 _debug = ContextVar("debug", default=False)
-watches = ContextVar("watches", default=())  # those who look inside a model now (nn/watching.py)
+watches: ContextVar[tuple] = ContextVar("watches", default=())  # those who look inside a model now (nn/watching.py)
 
 
 class _Running(threading.local):

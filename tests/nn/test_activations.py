@@ -37,3 +37,12 @@ def test_what_is_refused():
         nn.Softmax()
     with pytest.raises(ValueError, match='GELU: expected approximate="none" or "tanh", got \'fast\''):
         nn.GELU("fast")
+
+
+def test_functional_is_at_pytorch_s_place():
+    import tinygrad_gpt.nn.functional as G
+
+    assert nn.functional is G and G.__all__ == F.__all__
+    assert all(getattr(G, name) is getattr(F, name) for name in F.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing_like_it'"):
+        G.nothing_like_it  # noqa: B018

@@ -17,20 +17,20 @@ computes is in `forward`, which calls the ops through functional/.
     attention.py     multi-head attention
     feed_forward.py  linear, activation, linear
     block.py         one block of a Transformer: attention and feed-forward, each with a layer norm and a residual
+    functional.py    tinygrad_gpt.functional at PyTorch's place
     init.py          initial values, written in place: PyTorch's nn.init
     utils.py         gradients clipped in place: PyTorch's nn.utils
     watching.py      a look inside a model: outputs, attention weights and their gradients, by module path
     kv_cache.py      keys and values of positions that were read before, for generating
     language_model.py  what makes a Module a language model: logits, loss, and the next token of any
 
-`nn.functional` is tinygrad_gpt.functional. Names, arguments and defaults are PyTorch's where PyTorch has the layer.
+Names, arguments and defaults are PyTorch's where PyTorch has the layer.
 
 Letters in shapes: B batch, T time, C channels, H heads, D head size, V vocabulary.
 """
 
-from tinygrad_gpt import functional
 from tinygrad_gpt.habits import LAYERS, missing
-from tinygrad_gpt.nn import init, utils
+from tinygrad_gpt.nn import functional, init, utils
 from tinygrad_gpt.nn.activations import GELU, Flatten, Identity, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
 from tinygrad_gpt.nn.attention import MultiHeadAttention
 from tinygrad_gpt.nn.block import Block

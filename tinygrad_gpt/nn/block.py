@@ -48,12 +48,18 @@ class Block(Module):
         self.norm = norm
         self.attention_norm = LayerNorm(c, eps, bias=bias)
         attn_dropout = dropout if attn_dropout is None else attn_dropout
-        drawn = {"std": std, "residual_std": residual_std}
         self.attention = MultiHeadAttention(
-            c, n_head, bias=bias, causal=causal, dropout=attn_dropout, scale=scale, **drawn
+            c,
+            n_head,
+            bias=bias,
+            causal=causal,
+            dropout=attn_dropout,
+            scale=scale,
+            std=std,
+            residual_std=residual_std,
         )
         self.feed_forward_norm = LayerNorm(c, eps, bias=bias)
-        self.feed_forward = FeedForward(c, hidden, activation=activation, bias=bias, **drawn)
+        self.feed_forward = FeedForward(c, hidden, activation=activation, bias=bias, std=std, residual_std=residual_std)
         self.dropout = Dropout(dropout)
 
     def extra_repr(self) -> str:

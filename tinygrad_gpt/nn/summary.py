@@ -20,7 +20,7 @@ class _Entry(NamedTuple):
 
     name: str
     what: str
-    count: int
+    size: int
     note: str
     inside: tuple["_Entry", ...] = ()
 
@@ -62,7 +62,7 @@ def _entry(name: str, path: str, module, known: dict[int, str], held: Callable) 
             parameters.append((key, thing))
             note = "" if thing.requires_grad else "frozen"
             entries.append(_Entry(key, f"Parameter {tuple(thing.shape)}", thing.size, note))
-    count, settings = sum(entry.count for entry in entries), module.extra_repr()
+    count, settings = sum(entry.size for entry in entries), module.extra_repr()
     if not modules:  # its Parameters need no rows
         frozen = [entry.name for entry in entries if entry.note]
         notes += [f"{', '.join(frozen)} frozen" if len(frozen) < len(entries) else "frozen"] if frozen else []
@@ -77,7 +77,7 @@ def _rows(entries: tuple[_Entry, ...], path: str) -> list[tuple[str, str, str, s
     rows = []
     for name, times, entry in _folded(entries):
         place, many = path + name, f"{times} × " if times > 1 else ""
-        rows.append((place, f"{many}{entry.count:,}", entry.what, entry.note))
+        rows.append((place, f"{many}{entry.size:,}", entry.what, entry.note))
         rows += _rows(entry.inside, f"{place}.")
     return rows
 

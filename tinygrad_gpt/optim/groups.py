@@ -18,14 +18,14 @@ def decay_matrices(params: Iterable, weight_decay: float) -> list[dict[str, Any]
     params  Tensors, or (name, Tensor) pairs
     """
     me = "decay_matrices"
-    weight_decay, params = number(me, "weight_decay", weight_decay, low=0), list(several(me, params))
-    tensors(me, [tensor_of(item) for item in params])
-    matrices = [item for item in params if tensor_of(item).ndim >= 2]
-    others = [item for item in params if tensor_of(item).ndim < 2]
+    weight_decay, given = number(me, "weight_decay", weight_decay, low=0), list(several(me, params))
+    axes = [p.ndim for p in tensors(me, [tensor_of(item) for item in given])]
+    matrices = [item for item, n in zip(given, axes, strict=True) if n >= 2]
+    others = [item for item, n in zip(given, axes, strict=True) if n < 2]
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def as_groups(me: str, params: Iterable) -> list[dict[str, Any]]:
+def as_groups(me: str, params: Iterable) -> list[Mapping[str, Any]]:
     """What an optimiser was given, as a list of groups: dictionaries with "params" and settings."""
     given = list(several(me, params))
     groups = [item for item in given if isinstance(item, Mapping)]
@@ -76,6 +76,6 @@ def tensors(me: str, params: Iterable[Tensor]) -> list[Tensor]:
     return params
 
 
-def tensor_of(item):
+def tensor_of(item) -> Any:
     """The second of a (name, Tensor) pair; anything else as it is."""
     return item[1] if isinstance(item, tuple) and len(item) == 2 else item

@@ -93,7 +93,8 @@ class LambdaLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Callable | Sequence[Callable], last_epoch: int = -1):
         groups = getattr(optimizer, "param_groups", [])
-        self.lr_lambdas = list(lr_lambda) if isinstance(lr_lambda, list | tuple) else [lr_lambda] * len(groups)
+        each = lr_lambda if isinstance(lr_lambda, list | tuple) else [lr_lambda] * len(groups)
+        self.lr_lambdas: list[Any] = [*each]
         if len(self.lr_lambdas) != len(groups) or not all(map(callable, self.lr_lambdas)):
             raise TypeError(f"LambdaLR: expected a function, or {len(groups)} in a list, got {shown(lr_lambda)}")
         super().__init__(optimizer, last_epoch)
