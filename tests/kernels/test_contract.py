@@ -102,5 +102,14 @@ def test_where_it_stands_names_the_file_and_the_command():
     assert softmax.__file__ in text and text.endswith("or run `tinygrad-gpt op softmax`")
     typed_in = {}
     exec("def forward(x): return x, None\ndef backward(dy, saved): return dy", typed_in)
-    text = where_it_stands("mine", types.SimpleNamespace(**typed_in))
-    assert text.endswith("it is the pair that the op was made with")
+    mine = types.SimpleNamespace(**typed_in)
+    assert (
+        where_it_stands("mine", mine) == "the contract of mine is forward(x) -> (y, saved); backward(dy, saved) -> dx"
+    )
+    mine = types.SimpleNamespace(forward=softmax.forward, backward=softmax.backward)
+    assert where_it_stands("mine", mine).endswith(f"; its first pair is in {softmax.__file__}")
+
+
+@pytest.mark.parametrize("wrong", [pair(dict, 3), pair(None, None), types.SimpleNamespace()])
+def test_a_pair_that_is_none_has_the_contract_of_all_pairs(wrong):
+    assert contract(wrong).startswith("forward(*arrays, **settings) -> (y, saved); backward(dy, saved) -> a tuple")
