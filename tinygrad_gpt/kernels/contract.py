@@ -7,7 +7,9 @@ Forward's parameters are arrays, and after them settings. A setting is a paramet
 default other than None: `eps=1e-5` is one, `bias=None` is an array that may be left out.
 """
 
+import ast
 import inspect
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,12 +61,23 @@ def contract(reference) -> str:
     takes = inputs(getattr(reference, "forward", None))
     if takes is None:  # of an op of the user's own, which is not right yet
         return "forward(*arrays, **settings) -> (y, saved); backward(dy, saved) -> a tuple, one gradient for each array"
-    grads = ", ".join(f"d{name}" for name in takes.arrays)
+    without = _without_gradient(getattr(reference, "backward", None))
+    grads = ", ".join("None" if i in without else f"d{name}" for i, name in enumerate(takes.arrays))
     grads = f"({grads})" if len(takes.arrays) > 1 else grads
     if takes.many:
         grads = f"a tuple, one gradient for each of {', '.join([*takes.arrays, takes.many])}"
     dy, saved = _names_of_two(getattr(reference, "backward", None))
     return f"forward{inspect.signature(reference.forward)} -> (y, saved); backward({dy}, {saved}) -> {grads}"
+
+
+def _without_gradient(backward) -> set[int]:
+    """Which gradients are None whatever the inputs, as those of token ids: what backward's last line says."""
+    try:
+        returned = ast.parse(textwrap.dedent(inspect.getsource(backward))).body[0].body[-1].value
+    except (TypeError, OSError, SyntaxError, AttributeError):  # no function, no source, another last line
+        return set()
+    parts = returned.elts if isinstance(returned, ast.Tuple) else ()
+    return {i for i, part in enumerate(parts) if isinstance(part, ast.Constant) and part.value is None}
 
 
 def _names_of_two(backward) -> tuple[str, str]:

@@ -144,7 +144,7 @@ def install(pairs: list[UserPair]) -> list[registry.Version]:
         try:
             versions.append(registry.register(pair.op, forward, backward, name=pair.file.stem, **declines))
         except TypeError as error:
-            raise UserError(f"{pair.file} cannot run: {error}") from None
+            raise UserError(f"{pair.file} cannot run: {str(error).removeprefix('register: ')}") from None
     return versions
 
 
