@@ -401,7 +401,7 @@ def test_a_missing_setting_is_told_with_the_contract_and_the_other_cases_are_che
     assert "forward(x, *, axis=-1) -> (y, saved)" in signature.hint and softmax.__file__ in signature.hint
     assert "the sign is flipped" in str(report) and "raised" not in str(report)
     assert report.cases >= 8 and len(report.skipped) == 4  # those along another axis
-    assert "not checked: 4 cases, for this reason: forward lacks the setting axis" in str(report)
+    assert str(report).endswith("\nnot checked:\n  4 cases: forward lacks the setting axis")
 
 
 def test_a_missing_mask_leaves_the_cases_without_one():

@@ -246,6 +246,20 @@ def test_a_second_version_is_compared_with_the_first(my_norm):
     assert not check_op("my_norm").ok
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (types.SimpleNamespace(backward=backward), "the signature: the pair has no forward"),
+        (types.SimpleNamespace(forward=forward), "the signature: the pair has no backward"),
+        (types.SimpleNamespace(forward=forward, backward=lambda dy: dy), "backward is called with (dy, saved)"),
+        (types.SimpleNamespace(forward=3, backward=backward), "forward should be a function, it is 3"),
+    ],
+)
+def test_what_is_no_pair_is_a_finding(wrong, said):
+    report = check_op("my_norm", wrong, [((3, 5), (5,))])
+    assert not report.ok and said in str(report)
+
+
 def test_float32_is_checked_too():
     def drifts(x, weight, *, eps=1e-5):
         y, saved = forward(x, weight, eps=eps)

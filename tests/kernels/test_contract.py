@@ -8,6 +8,8 @@ from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.kernels.contract import contract, disagreements, file_of, inputs, where_it_stands
 from tinygrad_gpt.ops import attention, concatenate, cross_entropy, layer_norm, softmax
 
+OPS = registry.op_names()
+
 
 def pair(forward, backward=lambda dy, saved: 0):
     return types.SimpleNamespace(forward=forward, backward=backward)
@@ -23,23 +25,36 @@ def pair(forward, backward=lambda dy, saved: 0):
             "backward(dy, saved) -> (dq, dk, dv, dmask)",
         ),
         (
+            cross_entropy,
+            "forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction='mean') -> (y, saved); "
+            "backward(dy, saved) -> (dlogits, None)",
+        ),
+        (
             concatenate,
             "forward(*arrays, axis=0) -> (y, saved); backward(dy, saved) -> a tuple, one gradient for each of arrays",
         ),
     ],
-    ids=["softmax", "attention", "concatenate"],
+    ids=["softmax", "attention", "cross_entropy", "concatenate"],
 )
 def test_the_contract_in_words(op, text):
     assert contract(op) == text
 
 
-@pytest.mark.parametrize("op", registry.op_names())
+@pytest.mark.parametrize("op", OPS)
 def test_every_reference_keeps_its_own_contract(op):
     module = registry.reference(op)
     assert disagreements(module, module) == []
     assert contract(module).startswith("forward(") and file_of(module).endswith(f"{op}.py")
     for version in registry.versions(op):
         assert disagreements(module, version) == [], version
+
+
+def test_which_gradients_are_none_is_read_off_the_references():
+    found = {
+        op: contract(registry.reference(op)).count("None", contract(registry.reference(op)).index("-> (y"))
+        for op in OPS
+    }
+    assert {op for op, count in found.items() if count} == {"cross_entropy", "embedding", "gather", "where"}
 
 
 def test_what_is_an_array_and_what_a_setting():
@@ -102,5 +117,14 @@ def test_where_it_stands_names_the_file_and_the_command():
     assert softmax.__file__ in text and text.endswith("or run `tinygrad-gpt op softmax`")
     typed_in = {}
     exec("def forward(x): return x, None\ndef backward(dy, saved): return dy", typed_in)
-    text = where_it_stands("mine", types.SimpleNamespace(**typed_in))
-    assert text.endswith("it is the pair that the op was made with")
+    mine = types.SimpleNamespace(**typed_in)
+    assert (
+        where_it_stands("mine", mine) == "the contract of mine is forward(x) -> (y, saved); backward(dy, saved) -> dx"
+    )
+    mine = types.SimpleNamespace(forward=softmax.forward, backward=softmax.backward)
+    assert where_it_stands("mine", mine).endswith(f"; its first pair is in {softmax.__file__}")
+
+
+@pytest.mark.parametrize("wrong", [pair(dict, 3), pair(None, None), types.SimpleNamespace()])
+def test_a_pair_that_is_none_has_the_contract_of_all_pairs(wrong):
+    assert contract(wrong).startswith("forward(*arrays, **settings) -> (y, saved); backward(dy, saved) -> a tuple")

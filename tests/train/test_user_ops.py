@@ -117,6 +117,15 @@ def test_a_file_for_an_op_that_a_model_has_made_is_another_version_of_it(write):
     assert [v.name for v in registry.versions("ramp")] == ["my_ramp", "reference"]
 
 
+def test_a_pair_that_its_op_cannot_call_is_refused_even_by_force(write):
+    source = "def forward(x):\n    return x, None\n\ndef backward(dy, saved):\n    return dy\n"
+    pair = load_pair(write("my_softmax.py", source))
+    with pytest.raises(UserError, match=r"my_softmax.py cannot run: forward lacks the setting axis"):
+        install([pair])
+    (version,) = install([load_pair(write("my_softmax.py", source + "def why_not(x, axis):\n    return 'never'\n"))])
+    assert registry.choose("softmax", (np.ones(3),), {"axis": -1}) is not version
+
+
 # --- how often a pair runs ---------------------------------------------------------------------------------------
 
 

@@ -25,7 +25,7 @@ def given_cases(op: str, cases, pair) -> list[Case]:
     if isinstance(cases, str | bytes | np.ndarray) or not hasattr(cases, "__iter__"):
         raise TypeError(f"cases of {op}: expected {HOW_TO_GIVE}, got {shown(cases)}")
     named = cases.items() if isinstance(cases, Mapping) else ((f"case {i}", case) for i, case in enumerate(cases, 1))
-    return [_case(op, name, case, inputs(pair.forward)) for name, case in named]
+    return [_case(op, name, case, inputs(getattr(pair, "forward", None))) for name, case in named]
 
 
 def _case(op: str, name: str, given, takes: Inputs | None) -> Case:

@@ -14,8 +14,8 @@ class Fitted:
         self.pair, self.name = pair, getattr(pair, "name", "yours")
         self.call, backward = getattr(inner, "forward", None), getattr(inner, "backward", None)
         self.has_backward = not of_backward(backward)  # else the signature says so, once for all cases
-        own = inputs(self.call) if callable(self.call) else None
-        names = inputs(reference.forward).settings
+        own, op = inputs(self.call), inputs(getattr(reference, "forward", None))
+        names = op.settings if op else {}
         self.lacking = {name: x for name, x in names.items() if own and not own.takes_setting(name)}
         self.count = None if own is None or own.many else len([name for name in own.arrays if name not in names])
         self.given = 0

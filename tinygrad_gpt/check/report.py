@@ -111,8 +111,10 @@ class Report:
             cases = len({f.case for f in failures})
             if cases > 1:
                 lines.append(f"  and in {cases - 1} more case{'s' * (cases > 2)}")
+        if self.skipped:
+            lines.append("\nnot checked:")
         for reason, count in Counter(reason for _, reason in self.skipped).items():
-            lines.append(f"\nnot checked: {count} case{'s' * (count > 1)}, for this reason: {reason}")
+            lines.append(f"  {count} case{'s' * (count > 1)}: {reason}")
         return "\n".join(lines)
 
 

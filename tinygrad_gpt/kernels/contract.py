@@ -1,13 +1,15 @@
 """An op's contract in one line, read off its reference; and what in a pair's signature does not keep it.
 
     contract(softmax)                      # forward(x, *, axis=-1) -> (y, saved); backward(dy, saved) -> dx
-    disagreements(softmax, pair)           # ["forward lacks the setting axis (axis=-1)"]
+    disagreements(softmax, pair)           # ["forward lacks the setting axis=-1"]
 
 Forward's parameters are arrays, and after them settings. A setting is a parameter that is keyword-only, or has a
 default other than None: `eps=1e-5` is one, `bias=None` is an array that may be left out.
 """
 
+import ast
 import inspect
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,33 +58,51 @@ def inputs(function: Callable) -> Inputs | None:
 
 def contract(reference) -> str:
     """The two calls that a pair for this op answers, in one line. `reference` is the op's own pair."""
-    takes, (dy, saved) = inputs(reference.forward), _backward_names(reference.backward)
-    names = [*takes.arrays, *([f"each of {takes.many}"] if takes.many else [])] if takes else ["each array"]
-    grads = f"d{names[0]}" if len(names) == 1 and not takes.many else f"({', '.join(f'd{n}' for n in names)})"
-    if takes and takes.many:
-        grads = f"a tuple, one gradient for {', '.join(names)}"
+    takes = inputs(getattr(reference, "forward", None))
+    if takes is None:  # of an op of the user's own, which is not right yet
+        return "forward(*arrays, **settings) -> (y, saved); backward(dy, saved) -> a tuple, one gradient for each array"
+    without = _without_gradient(getattr(reference, "backward", None))
+    grads = ", ".join("None" if i in without else f"d{name}" for i, name in enumerate(takes.arrays))
+    grads = f"({grads})" if len(takes.arrays) > 1 else grads
+    if takes.many:
+        grads = f"a tuple, one gradient for each of {', '.join([*takes.arrays, takes.many])}"
+    dy, saved = _names_of_two(getattr(reference, "backward", None))
     return f"forward{inspect.signature(reference.forward)} -> (y, saved); backward({dy}, {saved}) -> {grads}"
 
 
-def _backward_names(backward: Callable) -> tuple[str, str]:
-    names = list(inspect.signature(backward).parameters)
-    return (names[0], names[1]) if len(names) == 2 else ("dy", "saved")
+def _without_gradient(backward) -> set[int]:
+    """Which gradients are None whatever the inputs, as those of token ids: what backward's last line says."""
+    try:
+        returned = ast.parse(textwrap.dedent(inspect.getsource(backward))).body[0].body[-1].value
+    except (TypeError, OSError, SyntaxError, AttributeError):  # no function, no source, another last line
+        return set()
+    parts = returned.elts if isinstance(returned, ast.Tuple) else ()
+    return {i for i, part in enumerate(parts) if isinstance(part, ast.Constant) and part.value is None}
+
+
+def _names_of_two(backward) -> tuple[str, str]:
+    try:
+        dy, saved = inspect.signature(backward).parameters
+    except (TypeError, ValueError):  # no function, or not of two parameters
+        return "dy", "saved"
+    return dy, saved
 
 
 def file_of(pair) -> str | None:
     """The path of the file that a pair is written in, None for one that was typed in."""
     try:
         file = inspect.getsourcefile(inspect.unwrap(pair.forward))
-    except TypeError:
+    except (TypeError, AttributeError):
         return None
-    return str(Path(file)) if file and Path(file).is_file() else None
+    return file if file and Path(file).is_file() else None
 
 
 def where_it_stands(op: str, reference) -> str:
-    """What to read: the contract, the file, and the command that prints them."""
-    file = file_of(reference)
-    read = f"read {file}, or run `tinygrad-gpt op {op}`" if file else "it is the pair that the op was made with"
-    return f"the contract of {op} is {contract(reference)}; {read}"
+    """The contract, and what to read: the file, and the command that prints it."""
+    file, asks = file_of(reference), f"the contract of {op} is {contract(reference)}"
+    if inspect.ismodule(reference):
+        return f"{asks}; read {file}, or run `tinygrad-gpt op {op}`"
+    return f"{asks}; its first pair is in {file}" if file else asks
 
 
 def disagreements(reference, pair) -> list[str]:

@@ -58,7 +58,8 @@ def load(path_or_name: str | os.PathLike, tokenizer: str | None = None, device: 
     tokenizer  path of another tokenizer than the model's own
     device     where the model computes
 
-    Nothing is unpickled. A run that was trained with --model has its own file of Python, own_model.py, which is run.
+    Nothing is unpickled. A run that was trained with --model has files of Python of its own, which are run:
+    own_model.py, and one for each op that --with made.
 
     Raises UserError for what is missing, damaged, or another kind of file.
     """

@@ -14,7 +14,8 @@ No position may look at later ones. The loss is the mean cross-entropy of the lo
 replaces it. A GPT with other blocks is a model too: `class Model(GPT)`. `Model` may also be a function of the config.
 
 A run keeps a copy of the file, and opens without the original. So the file may import what is installed, but no files
-beside it. To open such a run is to run its own_model.py: do so only where you trust who made it.
+beside it. To open such a run is to run its own_model.py, and the files of new ops that --with made: do so
+only where you trust who made it.
 """
 
 import ast

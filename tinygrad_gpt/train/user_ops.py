@@ -50,7 +50,7 @@ class UserPair:
     sha256: str
     forward: Callable
     backward: Callable
-    why_not: Callable
+    why_not: Callable | None
     cases: Any = None
     runs: Runs = field(default_factory=Runs)
 
@@ -89,7 +89,7 @@ def _pair_of(user: UserFile, op: str | None = None) -> UserPair:
             )
     op = op or getattr(module, "OP", file.stem.removeprefix("my_"))
     cases = None if op in registry.op_names() else _cases(module, file, op)
-    why_not = getattr(module, "why_not", lambda *arrays, **settings: None)
+    why_not = getattr(module, "why_not", None)
     return UserPair(op, file, user.source, user.sha256, module.forward, module.backward, why_not, cases)
 
 
@@ -132,14 +132,19 @@ def check_same_pairs(saved: list[dict[str, str]], pairs: list[UserPair]) -> None
 
 def install(pairs: list[UserPair]) -> list[registry.Version]:
     """Use the pairs wherever their ops run, and count how often they do. Returns their versions, which
-    `registry.unregister` takes away again; a pair for a new op makes it, and has none."""
+    `registry.unregister` takes away again; a pair for a new op makes it, and has none. Raises UserError for functions
+    that the op cannot call."""
     versions = []
     for pair in pairs:
-        forward, backward, why_not = _counted(pair)
+        forward, backward = _counted(pair)
         if pair.is_new:
             _define(pair, forward, backward)
-        else:
-            versions.append(registry.register(pair.op, forward, backward, name=pair.file.stem, why_not=why_not))
+            continue
+        declines = {} if pair.why_not is None else {"why_not": _listened_to(pair)}
+        try:
+            versions.append(registry.register(pair.op, forward, backward, name=pair.file.stem, **declines))
+        except TypeError as error:
+            raise UserError(f"{pair.file} cannot run: {str(error).removeprefix('register: ')}") from None
     return versions
 
 
@@ -169,7 +174,7 @@ def restore(path: Path, saved: list[dict[str, Any]], file_of: Callable[[str], Pa
             )
 
 
-def _counted(pair: UserPair) -> tuple[Callable, Callable, Callable]:
+def _counted(pair: UserPair) -> tuple[Callable, Callable]:
     """The pair's functions, which write down in `runs` that they ran."""
     runs = pair.runs
 
@@ -183,13 +188,19 @@ def _counted(pair: UserPair) -> tuple[Callable, Callable, Callable]:
         runs.backward += 1
         return pair.backward(dy, saved)
 
+    return forward, backward
+
+
+def _listened_to(pair: UserPair) -> Callable:
+    """The pair's `why_not`, which writes down in `runs` what it said."""
+
     @functools.wraps(pair.why_not)
     def why_not(*arrays, **settings):
         reason = pair.why_not(*arrays, **settings)
-        runs.declined = reason or runs.declined
+        pair.runs.declined = reason or pair.runs.declined
         return reason
 
-    return forward, backward, why_not
+    return why_not
 
 
 class NeverRanError(UserError):
