@@ -193,7 +193,7 @@ def _properties() -> dict:
 
 
 def _cupy():
-    import cupy
+    import cupy  # type: ignore
 
     return cupy
 

@@ -20,7 +20,7 @@ from tinygrad_gpt.arguments import flag, shown
 # For each thread: one that generates text inside no_grad must not stop another's tape that trains.
 _grad_enabled = ContextVar("grad_enabled", default=True)
 _debug = ContextVar("debug", default=False)
-watches = ContextVar("watches", default=())  # those who look inside a model now (nn/watching.py)
+watches: ContextVar[tuple] = ContextVar("watches", default=())  # those who look inside a model now (nn/watching.py)
 
 
 class _Running(threading.local):
@@ -73,12 +73,12 @@ class _Mode(metaclass=_Kind):
         self.variable.set(self._before.values.pop())
 
     def __call__(self, function: Function) -> Function:
+        if not callable(function):
+            raise TypeError(f"{type(self).__name__}: expected a function to decorate, got {shown(function)}")
         return self._decorated(function)
 
     def _decorated(self, function: Any) -> Any:
         cls = type(self)
-        if not callable(function):
-            raise TypeError(f"{cls.__name__}: expected a function to decorate, got {shown(function)}")
 
         @functools.wraps(function)
         def called(*args, **settings):

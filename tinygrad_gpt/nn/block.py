@@ -1,5 +1,7 @@
 """Block: one layer of a Transformer, attention across positions, then a feed-forward net at each of them."""
 
+from typing import Any
+
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.nn.attention import MultiHeadAttention
@@ -48,7 +50,7 @@ class Block(Module):
         self.norm = norm
         self.attention_norm = LayerNorm(c, eps, bias=bias)
         attn_dropout = dropout if attn_dropout is None else attn_dropout
-        drawn = {"std": std, "residual_std": residual_std}
+        drawn: dict[str, Any] = {"std": std, "residual_std": residual_std}
         self.attention = MultiHeadAttention(
             c, n_head, bias=bias, causal=causal, dropout=attn_dropout, scale=scale, **drawn
         )

@@ -5,6 +5,7 @@ names, and are Modules themselves: they can be called (Sequential), printed, wat
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from tinygrad_gpt.arguments import integer, shown
 from tinygrad_gpt.nn.module import Module
@@ -112,7 +113,8 @@ class ModuleDict(Module):
 
     def update(self, modules: "Mapping[str, Module] | Iterable[tuple[str, Module]]") -> None:
         """Add the Modules of a dictionary, or of (name, Module) pairs."""
-        for name, module in dict(modules.items() if isinstance(modules, Mapping | ModuleDict) else modules).items():
+        pairs: Any = modules.items() if isinstance(modules, Mapping | ModuleDict) else modules
+        for name, module in dict(pairs).items():
             self[name] = module
 
     def __setitem__(self, name: str, module: Module) -> None:
