@@ -524,7 +524,7 @@ ERRORS = [
     (lambda: leaf().masked_fill(X > 0, X), ValueError, r"^masked_fill: expected a number as value.*where"),
     (lambda: Tensor([1]).masked_fill([True], 0.5), TypeError, "^masked_fill: expected an integer to fill int64 with"),
     (lambda: leaf().masked_fill(X, 0), TypeError, "^where: expected a boolean condition, got float32"),
-    (lambda: Tensor([1.0]).tril(), ValueError, r"^tril: expected x of shape \(\.\.\., N, M\), got \(1,\)"),
+    (lambda: Tensor([1.0]).tril(), ValueError, r"^tril: expected .*\(\.\.\., N, M\), got .*\(1,\)"),
     (
         lambda: F.layer_norm(X, ONES, ONES),
         TypeError,

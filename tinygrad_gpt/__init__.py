@@ -128,8 +128,8 @@ from tinygrad_gpt.random_stream import manual_seed
 
 if TYPE_CHECKING:
     # __getattr__ loads them
-    from tinygrad_gpt import check, data, generate, models, nn, optim, train  # noqa: F401
-    from tinygrad_gpt.train.loading import load, save  # noqa: F401
+    from tinygrad_gpt import check, data, generate, models, nn, optim, train
+    from tinygrad_gpt.train.loading import load, save
 
 __version__ = "0.1.0"
 
@@ -154,6 +154,7 @@ __all__ = [
     "bool",
     "broadcast_to",
     "cat",
+    "check",
     "chunk",
     "clamp",
     "clone",
@@ -161,6 +162,7 @@ __all__ = [
     "cos",
     "cosine_similarity",
     "cumsum",
+    "data",
     "debug",
     "device",
     "div",
@@ -179,6 +181,7 @@ __all__ = [
     "full_like",
     "functional",
     "gather",
+    "generate",
     "inference_mode",
     "int32",
     "int64",
@@ -186,6 +189,7 @@ __all__ = [
     "kl_div",
     "layer_norm",
     "linspace",
+    "load",
     "log",
     "log_softmax",
     "logsumexp",
@@ -199,14 +203,17 @@ __all__ = [
     "min",
     "minimum",
     "mm",
+    "models",
     "mul",
     "multinomial",
     "neg",
+    "nn",
     "no_grad",
     "norm",
     "ones",
     "ones_like",
     "op",
+    "optim",
     "outer",
     "permute",
     "pow",
@@ -224,6 +231,7 @@ __all__ = [
     "reshape",
     "rms_norm",
     "rsqrt",
+    "save",
     "set_grad_enabled",
     "set_matmul_precision",
     "sigmoid",
@@ -242,6 +250,7 @@ __all__ = [
     "tensor",
     "tile",
     "topk",
+    "train",
     "transpose",
     "tril",
     "triu",
@@ -254,8 +263,6 @@ __all__ = [
     "where",
     "zeros",
     "zeros_like",
-    *_IN_LOADING,
-    *_LOADED_WHEN_USED,
 ]
 
 

@@ -38,8 +38,9 @@ def shown(value: Any) -> str:
         return f"an integer of about {value.bit_length() * 3 // 10} digits"
     if callable(value) and hasattr(value, "__qualname__"):
         return f"the {'class' if isinstance(value, type) else 'function'} {value.__name__}"
-    if hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, np.generic):
-        return f"{kind(value)} of {value.dtype} and shape {tuple(value.shape)}"
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if shape is not None and dtype is not None and not isinstance(value, np.generic):
+        return f"{kind(value)} of {dtype} and shape {tuple(shape)}"
     said = " ".join(_short.repr(value).split())
     return kind(value) if said.startswith("<") else said if len(said) <= 160 else f"{said[:157]}..."
 
@@ -174,7 +175,7 @@ def is_row(value) -> bool:
 
 def _whole_parts(value: Any) -> tuple[Any, ...]:
     """The integers of a row, or the one that is not in a row; None for each part that is not an integer."""
-    row = value if is_row(value) else (value,)
+    row: Any = value if is_row(value) else (value,)
     parts = [row[i] for i in range(row.shape[0])] if hasattr(row, "shape") else row
     return tuple([_whole(part) for part in parts])
 

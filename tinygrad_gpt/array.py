@@ -5,6 +5,7 @@ array and CuPy's for a CuPy array. This file decides the rest: the dtype of a ne
 """
 
 from contextlib import suppress
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def set_default_dtype(dtype) -> None:
     _default_dtype = dtype
 
 
-def is_array(x) -> bool:
+def is_array(x: Any) -> TypeGuard[Array]:
     """True for NumPy arrays and for arrays that stand in for them (CuPy's), not for scalars, lists or Tensors."""
     return isinstance(x, np.ndarray) or hasattr(x, "__array_function__")
 

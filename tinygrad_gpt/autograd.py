@@ -85,7 +85,7 @@ class Step(NamedTuple):
 
     op: str
     version: str
-    dy: Array | tuple
+    dy: Array | tuple | None
     grads: tuple
     inputs: tuple
     within: tuple | None = None

@@ -35,6 +35,11 @@ class Device:
         return self.kind
 
     @property
+    def type(self) -> str:
+        """`kind` by PyTorch's name."""
+        return self.kind
+
+    @property
     def title(self) -> str:
         """The device's name: "the CPU", "NVIDIA H200"."""
         return "the CPU" if self.kind == "cpu" else _properties()["name"].decode()
@@ -188,7 +193,7 @@ def _properties() -> dict:
 
 
 def _cupy():
-    import cupy
+    import cupy  # type: ignore
 
     return cupy
 

@@ -89,6 +89,57 @@ PACKAGE = {
     "utils": "data, for batches of tokens",
 }
 
+# What has PyTorch's name and is not all that PyTorch's is: name, or name(argument=) -> the difference and why. The
+# other shared names give the same values, dtypes and gradients; tests/reference/test_names_of_pytorch.py compares them.
+_draws = "other numbers than PyTorch's for a seed: all come from the package's one stream"
+_converts = (
+    "where a gradient would have to flow back through a change of dtype or device, it is refused: x.detach() first"
+)
+
+DIFFERENCES = {
+    "Tensor": "Tensor(array) shares the array's memory; torch.Tensor(2, 3) makes one of that shape: zeros(2, 3)",
+    "backward": "no retain_graph and no create_graph: a graph is walked once, and there are no second derivatives",
+    "cpu": _converts,
+    "cross_entropy": "the classes are the LAST axis, where all functions here have their channels, and PyTorch's are "
+    "the second. For logits (N, V) that is one thing; (N, V, T) takes x.transpose(1, 2), and is refused unless V = T. "
+    "Targets are integers; where all of them are to be ignored, that is an error and not nan",
+    "cuda": _converts,
+    "data": "the array itself, to be read or changed; PyTorch's is a Tensor",
+    "device": "there is one GPU, cuda, which CUDA_VISIBLE_DEVICES chooses; auto is the GPU if one can be used",
+    "div": "no rounding_mode: x // y for integers",
+    "dropout": _draws,
+    "float": _converts,
+    "double": _converts,
+    "grad": "an array; PyTorch's is a Tensor",
+    "inference_mode": "no_grad by another name",
+    "layer_norm": "over the last axis alone",
+    "load": "opens a run, or what save wrote; PyTorch's reads a pickled object",
+    "log_softmax(dim=)": "may be left out, and is the last axis then; PyTorch guesses one, and warns",
+    "manual_seed": "returns nothing. " + _draws,
+    "max(axis=)": "axis= gives the values alone, as NumPy does; dim= gives values and indices in both",
+    "mean": "of no elements it is an error and not nan",
+    "min(axis=)": "as max(axis=)",
+    "multinomial": _draws,
+    "numpy": "works for Tensors that require a gradient too",
+    "pow": "the exponent is a Python number",
+    "rand": _draws,
+    "rand_like": _draws,
+    "randint": _draws,
+    "randn": _draws,
+    "randn_like": _draws,
+    "randperm": _draws,
+    "retain_grad": "returns the Tensor",
+    "save": "see load",
+    "size": "an integer too, the number of elements, as NumPy's x.size",
+    "softmax(dim=)": "as log_softmax(dim=)",
+    "std": "of too few elements it is an error and not nan",
+    "to": _converts,
+    "type": "takes a dtype; without one, use x.dtype",
+    "var": "of too few elements it is an error and not nan",
+    "view": "where PyTorch's refuses, since the elements don't lie one after the other, it copies",
+    "where": "where(condition) alone is np.nonzero",
+}
+
 
 class Habit:
     """An attribute that raises an AttributeError with advice. (A __getattr__ would do the same, but make every other

@@ -73,12 +73,12 @@ class _Mode(metaclass=_Kind):
         self.variable.set(self._before.values.pop())
 
     def __call__(self, function: Function) -> Function:
+        if not callable(function):
+            raise TypeError(f"{type(self).__name__}: expected a function to decorate, got {shown(function)}")
         return self._decorated(function)
 
     def _decorated(self, function: Any) -> Any:
         cls = type(self)
-        if not callable(function):
-            raise TypeError(f"{cls.__name__}: expected a function to decorate, got {shown(function)}")
 
         @functools.wraps(function)
         def called(*args, **settings):

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from typing import Any, cast
 
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.errors import did_you_mean
@@ -40,8 +41,9 @@ def op(name: str, forward: Callable | None = None, backward: Callable | None = N
             raise ValueError(f"op: {why}; functional.{name} is its function" if name in registry.op_names() else why)
         return _function(name)
     if backward is None and hasattr(forward, "forward") and hasattr(forward, "backward"):
-        forward, backward = forward.forward, forward.backward
-    registry.define(name, forward, backward, cases)
+        both: Any = forward
+        forward, backward = both.forward, both.backward
+    registry.define(name, cast(Callable, forward), cast(Callable, backward), cases)
     return _function(name)
 
 

@@ -192,11 +192,11 @@ def pad(x: TensorLike, pad, mode: str = "constant", value: float | None = None) 
     if mode != "constant":
         raise ValueError(f'pad: expected mode="constant", got {shown(mode)}: index x, or concatenate parts of it')
     x, pad = operand("pad", x), sizes("pad", pad, "pad")
-    value = 0 if value is None else number("pad", "value", value, finite=False)
+    filling = 0.0 if value is None else number("pad", "value", value, finite=False)
     if len(pad) % 2 or len(pad) > 2 * x.ndim:
         raise ValueError(f"pad: expected two numbers for each axis, from the last one, of shape {x.shape}, got {pad}")
     for i in range(len(pad) // 2):
-        x = _padded(x, x.ndim - 1 - i, pad[2 * i], pad[2 * i + 1], value)
+        x = _padded(x, x.ndim - 1 - i, pad[2 * i], pad[2 * i + 1], filling)
     return x if isinstance(x, Tensor) else Tensor(x)
 
 

@@ -74,14 +74,14 @@ def norm(
     settings = reduction_settings("norm", dim, axis, keepdim, keepdims)
     if p == "nuc":
         raise ValueError('norm: expected a number >= 1 or "fro" as p, got "nuc": take np.linalg.norm of x.numpy()')
-    p = 2 if p == "fro" else number("norm", "p", p, low=1, finite=False)
+    power: float = 2 if p == "fro" else number("norm", "p", p, low=1, finite=False)
     x = operand("norm", x)
     check_floats("norm", plain(x))
-    if p == math.inf:
+    if power == math.inf:
         return apply("max", abs(x), **settings)
-    if p == 1:
+    if power == 1:
         return apply("sum", abs(x), **settings)
-    return _root(apply("sum", mul(x, x) if p == 2 else pow(abs(x), p), **settings), p)
+    return _root(apply("sum", mul(x, x) if power == 2 else pow(abs(x), power), **settings), power)
 
 
 def _root(x: Tensor, p: float) -> Tensor:

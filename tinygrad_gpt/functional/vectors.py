@@ -9,7 +9,7 @@ from tinygrad_gpt.functional.axis_names import Default, either
 from tinygrad_gpt.functional.elementwise import clamp, div, mul
 from tinygrad_gpt.functional.shapes import broadcast_to, reshape
 from tinygrad_gpt.functional.sums import norm
-from tinygrad_gpt.operands import TensorLike, operand, pair
+from tinygrad_gpt.operands import TensorLike, operand, pair, plain
 from tinygrad_gpt.ops._shapes import check_broadcast
 
 SECOND = Default(1)
@@ -53,7 +53,7 @@ def cosine_similarity(
     """
     dim = arguments.axis("cosine_similarity", either("cosine_similarity", dim, axis, SECOND))
     x1, x2 = pair("cosine_similarity", x1, x2)
-    check_broadcast("cosine_similarity", x1, x2)
+    check_broadcast("cosine_similarity", plain(x1), plain(x2))
     shape = np.broadcast_shapes(x1.shape, x2.shape)
     x1, x2 = [x if x.shape == shape else broadcast_to(x, shape) for x in (x1, x2)]
     return apply("sum", mul(normalize(x1, 2, dim, eps), normalize(x2, 2, dim, eps)), axis=dim)

@@ -57,7 +57,7 @@ def own_op(op: str) -> OwnOp | None:
 
 
 @cache
-def reference(op: str):
+def reference(op: str) -> Any:
     """The module ops/NAME.py: `forward`, `backward`, and `check` where the op has rules about its inputs; or the
     OwnOp of this name."""
     if op in _own:

@@ -114,7 +114,7 @@ class ModuleDict(Module):
     def update(self, modules: "Mapping[str, Module] | Iterable[tuple[str, Module]]") -> None:
         """Add the Modules of a dictionary, or of (name, Module) pairs."""
         pairs: Any = modules.items() if isinstance(modules, Mapping | ModuleDict) else modules
-        for name, module in pairs:
+        for name, module in dict(pairs).items():
             self[name] = module
 
     def __setitem__(self, name: str, module: Module) -> None:
