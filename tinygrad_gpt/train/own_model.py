@@ -91,9 +91,10 @@ class OwnModel:
         return model.to(default_dtype())
 
 
-def load_own_model(path: Path) -> OwnModel:
+def load_own_model(path: str | Path) -> OwnModel:
     """The model in a file that the user names. Raises UserError for a file that is missing, is not valid Python or
     defines no Model; an exception of its own code passes through."""
+    path = Path(path)
     return OwnModel(_run(path), path.name)
 
 
