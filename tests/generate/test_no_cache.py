@@ -6,6 +6,7 @@ import pytest
 import tinygrad_gpt as tg
 from tests.generate.random_model import random_model
 from tinygrad_gpt.generate import generate, generate_batch, pad_left
+from tinygrad_gpt.generate.session import DecodingSession
 from tinygrad_gpt.nn import Block, CacheDeclinedError, Module
 
 PROMPTS = [[3, 1, 4], [1, 0, 2, 4, 3, 3, 3], [2], [4, 1]]
@@ -24,6 +25,13 @@ class WithoutOne(Block):
 class WithoutAny(Block):
     def forward(self, x):
         return super().forward(x)
+
+
+class Fickle(Block):
+    """Takes the cache for a prompt, and forgets it for a single token."""
+
+    def forward(self, x, mask=None, cache=None):
+        return super().forward(x, mask=mask, cache=cache if x.shape[1] > 1 else None)
 
 
 class TakingAll(Block):
@@ -58,11 +66,23 @@ DECLINING = [
 ]
 
 
-@pytest.mark.parametrize("make", [*DECLINING, pytest.param(Plain, id="plain")])
+FICKLE = pytest.param(lambda: with_blocks(Fickle, slice(1, 2)), id="fickle")
+
+
+@pytest.mark.parametrize("make", [*DECLINING, FICKLE, pytest.param(Plain, id="plain")])
 def test_one_text_beyond_the_window(make):
     how = dict(temperature=0.9, seed=3)
     expected = list(generate(random_model(), [3, 1], 60, **how))
     assert list(generate(make(), [3, 1], 60, **how)) == expected and len(set(expected)) > 5
+
+
+@pytest.mark.parametrize("make", [*DECLINING, FICKLE, pytest.param(Plain, id="plain")])
+def test_every_reading_gives_the_logits_of_the_whole_text(make):
+    session, plain = DecodingSession(make(), rows=2), Plain()
+    ids = np.random.default_rng(2).integers(13, size=(2, 7))
+    for start, stop in ((0, 4), (4, 5), (5, 6), (6, 7)):
+        expected = plain.eval()(ids[:, :stop]).data[:, -1]
+        np.testing.assert_allclose(session.read(ids[:, start:stop]), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("make", DECLINING)

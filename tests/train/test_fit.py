@@ -131,6 +131,14 @@ def test_it_is_the_same_training_each_time_and_in_parts():
     assert any((first[name] != other[name]).any() for name in first)
 
 
+def test_labels_that_the_loss_leaves_out_are_neither_right_nor_wrong():
+    model = Net()
+    some = np.where(np.arange(90) % 3 == 0, -100, LABELS)
+    history = quiet(model, (X, some), val=(X, some))
+    right = model(X.astype(np.float32)).numpy().argmax(-1) == LABELS
+    assert history[-1]["accuracy"] == pytest.approx(right[some >= 0].mean())
+
+
 def test_a_float64_model_keeps_its_dtype():
     model = Net().to(np.float64)
     quiet(model, (X.astype(np.float32), LABELS))

@@ -114,6 +114,17 @@ def test_fine_tuning_goes_on_with_the_same_model(settings, reporter, write, tmp_
     assert not (tmp_path / "third").exists()
 
 
+def test_buffers_are_kept_like_parameters(settings, reporter, write, tmp_path, text):
+    counting = LLAMA.replace(
+        "self.embedding = ", "self.register_buffer('seen', tg.zeros(1))\n        self.embedding = "
+    )
+    counting = counting.replace("x = self.emb", "self.seen.data += self.training\n        x = self.emb")
+    start(settings(steps=6), tmp_path / "first", own_model=load_own_model(write(counting))).train(reporter)
+    assert open_model("first")[2].seen.item() == 6
+    second = start(choose_settings(None, {"from_": "first", "corpus": str(text), "steps": 3}), tmp_path / "second")
+    assert second.model.seen.item() == 6 and second.train(reporter) and second.model.seen.item() == 9
+
+
 def test_a_classifier_wants_a_gpt(settings, reporter, write, tmp_path, capsys):
     start(settings(), tmp_path / "first", own_model=load_own_model(write())).train(reporter)
     rows = "".join(f"the quick fox {i}\t{i % 2}\n" for i in range(8))
@@ -179,6 +190,7 @@ def test_settings_reach_the_model_from_the_command_line(write, tmp_path, text, c
             r"expected forward to return logits .* \(2, 6, 11\) .*\(2, 6, 16\)",
         ),
         ("causal=True", "causal=False", "the logits of the first 1 tokens change when others follow"),
+        ("x = self.embedding(ids)", "x = F.dropout(self.embedding(ids), 0.5)", "forward gives other logits each time"),
         ("self.embedding = ", "self.config = 3; self.embedding = ", "Model has 3 as `config`, which should be"),
         ("import numpy as np", "import numpy as np\nimport my_parts", "imports my_parts, which is not installed"),
         ("class Model(Module)", "class Model(Module", r"llama\.py, line \d+: "),
@@ -223,7 +235,8 @@ def test_what_is_not_used_is_named(made):
 
 def test_trying_a_model_leaves_no_trace(made, write):
     random_stream.manual_seed(5)
-    own = load_own_model(write())
+    draws = "x = self.embedding(ids)\n        F.dropout(x, 0.5, training=True)"
+    own = load_own_model(write(LLAMA.replace("x = self.embedding(ids)", draws)))
     model = own.make(SHAPE)
     before, state = {n: a.copy() for n, a in model.state_dict().items()}, random_stream.random_state()
     try_model(own, model, SHAPE)

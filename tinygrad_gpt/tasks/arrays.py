@@ -44,9 +44,9 @@ class _ArrayTask(Task):
 
     def _scored(self, model, x, y) -> tuple[Tensor, Tensor | None]:
         """(the mean loss, the model's scores where the loss is their cross-entropy with y)."""
-        x = self._on_device(x)
+        x, y = self._on_device(x), self._on_device(y)
         if self._given_loss is not None:
-            return _checked(self._given_loss(model(x), self._on_device(y))), None
+            return _checked(self._given_loss(model(x), y)), None
         if hasattr(model, "loss"):
             return _checked(model.loss(x, y)), None
         if self._counts:
@@ -58,7 +58,7 @@ class _ArrayTask(Task):
                 f"fit: expected a model whose output has the shape of y, {y.shape}, for the mean squared error, got "
                 f"{shown(output)}: reshape one of them, or give a loss function of (output, y)"
             )
-        difference = output - self._on_device(y)
+        difference = output - y
         return (difference * difference).mean(), None
 
     def _on_device(self, a: np.ndarray) -> Array:
@@ -76,7 +76,8 @@ class _ArrayTask(Task):
                 loss, scores = self._scored(model, x, y)
                 total, rows = total + loss.item() * len(y), rows + len(y)
                 if scores is not None:
-                    right, answers = right + int((to_numpy(scores.data).argmax(-1) == y).sum()), answers + y.size
+                    right += int((to_numpy(scores.data).argmax(-1) == y).sum())
+                    answers += int((y >= 0).sum())  # cross_entropy leaves out targets of -100
                 progress(rows, self._held_out_rows)
         if not rows:
             return {}

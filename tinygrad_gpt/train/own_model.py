@@ -92,9 +92,10 @@ class OwnModel:
         return model.to(default_dtype())
 
 
-def load_own_model(path: Path) -> OwnModel:
+def load_own_model(path: str | Path) -> OwnModel:
     """The model in a file that the user names. Raises UserError for a file that is missing, is not valid Python or
     defines no Model; an exception of its own code passes through."""
+    path = Path(path)
     return OwnModel(_run(path), path.name)
 
 
@@ -147,6 +148,11 @@ def try_model(own: OwnModel, model: Module, config: GPTConfig) -> list[str]:
     with _leaving_no_trace(model):
         with no_grad():
             logits = _logits(name, model, ids)
+            if not _same(_logits(name, model, ids), logits):
+                raise UserError(
+                    f"{name}: in evaluation mode, forward gives other logits each time: nothing random may happen then "
+                    "(nn.Dropout sees to that; F.dropout takes training=self.training)"
+                )
             _check_causal(name, model, ids, logits)
             _check_methods(name, model, ids, logits)
             _check_kept(name, model, _again(own, model, config), ids, logits)
