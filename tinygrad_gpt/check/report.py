@@ -95,11 +95,12 @@ class Report:
     def __str__(self) -> str:
         name = f"{self.op}[{self.version}]"
         if self.ok:
-            return f"{name}: right in {self.cases} cases, worst error {self.worst_error:.1e}"
+            return f"{name}: right in {self.cases} case{'s' * (self.cases != 1)}, worst error {self.worst_error:.1e}"
         if not self.findings:
             reasons = "; ".join(f"{case}: {reason}" for case, reason in self.skipped) or "there are no cases"
             return f"{name}: nothing was checked ({reasons})"
-        lines = [f"{name}: WRONG ({len(self.failures)} of {len(self.findings)} checks in {self.cases} cases failed)"]
+        where = f"{self.cases} case{'s' * (self.cases != 1)}"
+        lines = [f"{name}: WRONG ({len(self.failures)} of {len(self.findings)} checks in {where} failed)"]
         by_subject: dict[str, list[Finding]] = {}
         for failure in self.failures:
             by_subject.setdefault(failure.subject, []).append(failure)
