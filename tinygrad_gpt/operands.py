@@ -27,8 +27,14 @@ _SIDES = (Tensor, np.ndarray, int, float, list, tuple, np.generic)
 def pair(op: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
     """Both sides of a binary op: as they are where both are Tensors of one float dtype. A Python number becomes an
     array of the other side's kind and dtype, and integers beside floats become floats of that dtype."""
-    if isinstance(a, Tensor) and isinstance(b, Tensor) and a.data.dtype == b.data.dtype:
-        return a, b
+    x, y = a.data if isinstance(a, Tensor) else a, b.data if isinstance(b, Tensor) else b
+    if type(x) is np.ndarray:  # the common cases first: ops are many
+        if type(y) is np.ndarray:
+            if x.dtype == y.dtype:
+                return a, b
+        elif x.dtype in FLOATS and (type(y) is float or (type(y) is int and y.bit_length() < 64)):
+            number: Any = np.asarray(y, x.dtype)
+            return a, number
     for side in (a, b):
         if not isinstance(side, _SIDES) and not is_array(side):
             raise TypeError(f"{op}: expected Tensors, arrays or numbers, got {kind(side)}{how_to_convert(side)}")

@@ -21,6 +21,8 @@ from tinygrad_gpt.ops._shapes import normalize_axes, normalize_axis
 
 
 def reduction_settings(op: str, dim, axis, keepdim, keepdims) -> dict[str, Any]:
+    if axis is None and keepdim is keepdims is NO:  # mostly
+        return {"axis": arguments.axes(op, dim), "keepdims": False}
     axis = arguments.axes(op, either(op, dim, axis))
     name = "keepdims" if keepdim is NO else "keepdim"
     return {"axis": axis, "keepdims": flag(op, name, keeps(op, keepdim, keepdims))}
