@@ -83,6 +83,14 @@ def test_a_model_with_a_loss_of_its_own_uses_it():
 
     assert quiet(Own(), (X, LABELS))[-1]["train_loss"] == 7.0
 
+    class Hinge(Net):
+        def loss(self, x, y):
+            return F.relu(1.0 - self(x)[:, 0] * y.astype(np.float32)).mean()
+
+    signs = np.where(LABELS > 0, 1, -1)  # integers, and no classes
+    history = quiet(Hinge(), (X, signs), val=(X, signs), steps=60, lr=2e-2)
+    assert history[-1]["val_loss"] < history[0]["val_loss"] and "accuracy" not in history[-1]
+
 
 @pytest.mark.parametrize("plain", [False, True])
 def test_ids_are_learned_in_windows(plain):

@@ -32,11 +32,14 @@ LossFunction = Callable[[Any, np.ndarray], Tensor]
 class _ArrayTask(Task):
     """What the two have in common.
 
-    like  an array of the model's: floats get its dtype and its device
+    like           an array of the model's: floats get its dtype and its device
+    cross_entropy  whether that is the loss
     """
 
-    def __init__(self, like: Array, loss: LossFunction | None, counts: bool, batch_size: int, rows: int, seed: int):
-        self._like, self._given_loss, self._counts = like, loss, counts
+    def __init__(
+        self, like: Array, loss: LossFunction | None, cross_entropy: bool, batch_size: int, rows: int, seed: int
+    ):
+        self._like, self._given_loss, self._cross_entropy = like, loss, cross_entropy
         self.batch_size, self.rows, self.seed = batch_size, rows, seed
 
     def loss(self, model, x, y) -> Loss:
@@ -47,11 +50,11 @@ class _ArrayTask(Task):
         x, y = self._on_device(x), self._on_device(y)
         if self._given_loss is not None:
             return _checked(self._given_loss(model(x), y)), None
-        if hasattr(model, "loss"):
-            return _checked(model.loss(x, y)), None
-        if self._counts:
+        if self._cross_entropy:
             scores = logits_of(model, x)
             return F.cross_entropy(scores, y), scores
+        if hasattr(model, "loss"):
+            return _checked(model.loss(x, y)), None
         output = model(x)
         if getattr(output, "shape", None) != y.shape:
             raise ValueError(
@@ -70,18 +73,25 @@ class _ArrayTask(Task):
 
     def evaluate(self, model, last: bool = False, progress: Progress = no_progress) -> dict[str, float]:
         """The mean loss on all held-out data; with cross-entropy, the share of right answers too."""
-        total, right, rows, answers = 0.0, 0, 0, 0
+        total, count, right, rows = 0.0, 0, 0, 0
         with model.evaluating(), no_grad():
             for x, y in self._held_out():
+                rows += len(y)
+                progress(rows, self._held_out_rows)
+                targets = self._targets(y)
+                if targets == 0:
+                    continue
                 loss, scores = self._scored(model, x, y)
-                total, rows = total + loss.item() * len(y), rows + len(y)
+                total, count = total + loss.item() * targets, count + targets
                 if scores is not None:
                     right += int((to_numpy(scores.data).argmax(-1) == y).sum())
-                    answers += int((y >= 0).sum())  # cross_entropy leaves out targets of -100
-                progress(rows, self._held_out_rows)
-        if not rows:
+        if not count:
             return {}
-        return {"val_loss": total / rows} | ({"accuracy": right / answers} if answers else {})
+        return {"val_loss": total / count} | ({"accuracy": right / count} if self._cross_entropy else {})
+
+    def _targets(self, y: np.ndarray) -> int:
+        """How many targets the mean loss is over; cross-entropy leaves out those of -100."""
+        return int((y >= 0).sum()) if self._cross_entropy else len(y)
 
     def answers(self, model, x, y):
         return logits_of(model, self._on_device(x)), y
@@ -95,6 +105,7 @@ class Pairs(_ArrayTask):
     val         (x, y) of held-out data, or None
     like        an array of the model's
     loss        a function of (the model's output, y), or None
+    own_loss    whether the model has a `loss` of its own
     batch_size  rows that go through the model at once; a step has `accumulate` times as many
     """
 
@@ -107,11 +118,13 @@ class Pairs(_ArrayTask):
         val: Arrays | None,
         like: Array,
         loss: LossFunction | None = None,
+        own_loss: bool = False,
         batch_size: int = 32,
         accumulate: int = 1,
         seed: int = 1,
     ):
-        super().__init__(like, loss, y.dtype.kind in "iu", batch_size, min(accumulate * batch_size, len(x)), seed)
+        cross_entropy = y.dtype.kind in "iu" and loss is None and not own_loss
+        super().__init__(like, loss, cross_entropy, batch_size, min(accumulate * batch_size, len(x)), seed)
         self.x, self.y, self.val = x, y, val
         self.fixed_shapes = x.dtype.kind != "f" and y.dtype.kind != "f"  # what a GPU may record
         self.unit = "rows" if x.dtype.kind == "f" else "tokens"
@@ -137,14 +150,14 @@ class Pairs(_ArrayTask):
             yield x[first : first + self.batch_size], y[first : first + self.batch_size]
 
     def probe(self):
-        if not self._counts or self._given_loss is not None:
-            return None
         x, y = self.val or (self.x, self.y)
+        if not self._cross_entropy or y.min() < 0:
+            return None
         which = np.linspace(0, len(x) - 1, min(_PROBE_ROWS, len(x))).astype(int)
         return x[which], y[which]
 
     def facts(self, model):
-        if not self._counts or self._given_loss is not None or self.y.min() < 0:
+        if not self._cross_entropy or self.y.min() < 0:
             return {}
         return {"choices": int(self.y.max()) + 1} | text_facts(self.y.reshape(-1))
 
@@ -170,11 +183,12 @@ class Windows(_ArrayTask):
         window: int,
         like: Array,
         loss: LossFunction | None = None,
+        own_loss: bool = False,
         batch_size: int = 32,
         accumulate: int = 1,
         seed: int = 1,
     ):
-        super().__init__(like, loss, True, batch_size, accumulate * batch_size, seed)
+        super().__init__(like, loss, loss is None and not own_loss, batch_size, accumulate * batch_size, seed)
         self.ids, self.val, self.window = ids, val, window
         for tokens, what in ((ids, "training data"), (val, "validation data")):
             if tokens is not None:

@@ -117,7 +117,14 @@ def _task(model: Module, data, val, loss, block_size: int | None, config: TrainC
     if loss is not None and not callable(loss):
         raise TypeError(f"fit: expected a function of (output, y) as loss, got {shown(loss)}")
     like = model.parameters()[0].data
-    common = dict(like=like, loss=loss, batch_size=config.batch_size, accumulate=config.accumulate, seed=config.seed)
+    common = dict(
+        like=like,
+        loss=loss,
+        own_loss=hasattr(model, "loss"),
+        batch_size=config.batch_size,
+        accumulate=config.accumulate,
+        seed=config.seed,
+    )
     if isinstance(data, tuple | list) and len(data) == 2 and np.ndim(data[0]) > 0:
         if block_size is not None:
             raise TypeError("fit: block_size is for a row of token ids: (x, y) has its own")
