@@ -96,7 +96,15 @@ def test_the_first_steps_stand_in_blocks_of_their_own():
 # --- how much there is to read --------------------------------------------------------------------------------------
 
 
+def without_braces(pattern: str) -> list[str]:
+    """nn/{linear,dropout}.py as a shell expands it."""
+    if not (found := re.search(r"\{(.*?)\}", pattern)):
+        return [pattern]
+    return [pattern.replace(found[0], name) for name in found[1].split(",")]
+
+
 def lines_of(patterns: list[str]) -> int:
+    patterns = [one for pattern in patterns for one in without_braces(pattern)]
     files = [path for pattern in patterns for path in (ROOT / "tinygrad_gpt").glob(pattern)]
     assert len(files) >= len(patterns), f"{patterns}: some of them are not there"
     return sum(path.read_text(encoding="utf-8").count("\n") for path in files)

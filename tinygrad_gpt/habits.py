@@ -141,6 +141,13 @@ DIFFERENCES = {
 }
 
 
+def instead() -> list[tuple[str, str]]:
+    """(name, what to write) for PyTorch's names that are not here: Tensor.zero_, nn.KLDivLoss, ..."""
+    owners = {"": PACKAGE, "Tensor.": TENSOR, "Module.": MODULE, "nn.": LAYERS}
+    owners |= {"Optimizer.": OPTIMIZER, "optim.lr_scheduler.": SCHEDULERS}
+    return [(owner + name, advice) for owner, names in owners.items() for name, advice in names.items()]
+
+
 class Habit:
     """An attribute that raises an AttributeError with advice. (A __getattr__ would do the same, but make every other
     attribute slower.)"""

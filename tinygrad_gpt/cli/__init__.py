@@ -10,6 +10,7 @@
     inspecting.py  gradcheck, op, info
     bench.py       bench
     lessons.py     lesson
+    pytorch.py     pytorch
     options.py     options that several commands share, and an option for every setting
     tables.py      tables, drawn or plain
     shared.py      what several commands do: check --with files, report downloads
@@ -28,7 +29,7 @@ from typing import Annotated
 
 import typer
 
-from tinygrad_gpt.cli import bench, doctor, finetuning, inspecting, lessons, runs, sampling, trained, training
+from tinygrad_gpt.cli import bench, doctor, finetuning, inspecting, lessons, pytorch, runs, sampling, trained, training
 from tinygrad_gpt.cli.options import INTERRUPTED
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import reason
@@ -78,6 +79,7 @@ app.command()(runs.compare)
 app.command()(doctor.doctor)
 app.command()(inspecting.gradcheck)
 app.command()(inspecting.op)
+app.command()(pytorch.pytorch)
 app.command()(inspecting.info)
 app.command()(bench.bench)
 app.command()(lessons.lesson)
