@@ -170,8 +170,6 @@ def test_settings_reach_the_model_from_the_command_line(write, tmp_path, text, c
     said = capsys.readouterr().out
     assert "llama.py does not name dropout: --dropout changes nothing" in said
     assert "--positions changes nothing" in said and "n-embd changes" not in said
-    assert main(["train", str(text), "--model", "llama.py", "--out", "other", "--sweep", "seed=1,2", *small]) == 2
-    assert "--sweep trains GPTs: leave out --model" in capsys.readouterr().err
     assert main(["train", str(text), "--model", "llama.py", "--out", "other", "--recompute", *small]) == 2
     assert "Model has no `recompute` to switch on" in capsys.readouterr().err
 
