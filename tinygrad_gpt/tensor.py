@@ -195,8 +195,8 @@ class Tensor(_Methods):
             self.data[_without_tensors(index)] = _without_tensors(value)
             return
         raise TypeError(
-            "x[...] = y: a Tensor cannot be changed in part where a graph may hold it, which would not know: make a new "
-            "one (functional.where, functional.concatenate), or write to the array, x.data[...] = y, before it is used"
+            "x[...] = y: a Tensor cannot be changed in part where a graph may hold it, which would not know: make a "
+            "new one (functional.where, functional.concatenate), or write to the array, x.data[...] = y, before it is used"
         )
 
     def __delitem__(self, index: Any) -> None:
