@@ -196,7 +196,8 @@ class Tensor(_Methods):
             return
         raise TypeError(
             "x[...] = y: a Tensor cannot be changed in part where a graph may hold it, which would not know: make a "
-            "new one (functional.where, functional.concatenate), or write to the array, x.data[...] = y, before it is used"
+            "new one (functional.where, functional.concatenate), or write to the array, x.data[...] = y, before it is "
+            "used"
         )
 
     def __delitem__(self, index: Any) -> None:
