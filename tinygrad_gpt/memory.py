@@ -49,6 +49,22 @@ def nobody_else_holds(saved: tuple, i: int) -> bool:
     return views_all and sys.getrefcount(saved[i].base) == _ONE_HOLDER and _is_writeable(saved[i])
 
 
+class _Holder:
+    __slots__ = ("data",)
+
+
+_holder = _Holder()
+_holder.data = np.empty(0)
+_ONE_ATTRIBUTE = sys.getrefcount(_holder.data)
+
+
+def only_one_holds(thing) -> bool:
+    """Whether the attribute `thing.data` alone can reach its array: no view of it, no graph, no variable. (BEWARE: see
+    nobody_else_holds.)"""
+    known = place(thing.data) != "elsewhere" and thing.data.base is None
+    return known and sys.getrefcount(thing.data) == _ONE_ATTRIBUTE
+
+
 def address(x: Array) -> int:
     """Where in memory, the CPU's or the GPU's, the first element of x lies."""
     return x.__array_interface__["data"][0] if isinstance(x, np.ndarray) else x.data.ptr

@@ -11,6 +11,7 @@ import numpy as np
 from tinygrad_gpt.arguments import as_dtype, axis, bare, flag, numeric_array, shown
 from tinygrad_gpt.array import Array, as_array, is_array, is_float, to_numpy
 from tinygrad_gpt.habits import TENSOR, tells
+from tinygrad_gpt.memory import only_one_holds
 
 if TYPE_CHECKING:
     from tinygrad_gpt.operators import Methods as _Methods
@@ -188,13 +189,19 @@ class Tensor(_Methods):
             raise TypeError("a Tensor with a graph behind it cannot be copied or pickled: take x.detach()")
         return super().__getstate__()
 
-    def __setitem__(self, index, value):
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """x[index] = value, for a Tensor without a gradient whose memory no graph and nothing else has seen yet."""
+        if not self.requires_grad and only_one_holds(self) and not getattr(value, "requires_grad", False):
+            self.data[_without_tensors(index)] = _without_tensors(value)
+            return
         raise TypeError(
-            "x[...] = y: a Tensor cannot be changed in part, since its graph would not know: make a new one "
-            "(functional.where, functional.concatenate), or write to the array, x.data[...] = y, before it is used"
+            "x[...] = y: a Tensor cannot be changed in part where a graph may hold it, which would not know: make a "
+            "new one (functional.where, functional.concatenate), or write to the array, x.data[...] = y, before it is "
+            "used"
         )
 
-    __delitem__ = lambda self, index: self.__setitem__(index, None)  # noqa: E731
+    def __delitem__(self, index: Any) -> None:
+        raise TypeError("del x[...]: a Tensor keeps its shape; x[[0, 2]] picks what is to stay")
 
 
 def _refused(symbol: str):
@@ -233,7 +240,8 @@ def plain_ids(x, who: str, name: str = "ids") -> Array:
 
 
 def _without_tensors(x: Any) -> Any:
-    """x with arrays in place of Tensors: one Tensor, or those in a list."""
+    """x with arrays in place of Tensors: one Tensor, or those in a list or tuple."""
     if isinstance(x, list | tuple):
-        return [part.data if isinstance(part, Tensor) else part for part in x]
+        parts = [part.data if isinstance(part, Tensor) else part for part in x]
+        return tuple(parts) if type(x) is tuple else parts  # which an index tells apart
     return x.data if isinstance(x, Tensor) else x

@@ -147,6 +147,12 @@ ERRORS = [
         ValueError,
         ["cross_entropy", "(..., V)", "(2, 5) and (3,)"],
     ),
+    (
+        "cross_entropy, as PyTorch",
+        lambda: F.cross_entropy(x(2, 5, 3), ids(1, 2, 3, 1, 2, 3).reshape(2, 3)),
+        ValueError,
+        ["cross_entropy", "(2, 5, 3) and (2, 3): the classes are the last axis here"],
+    ),
     ("cross_entropy, floats", lambda: F.cross_entropy(x(2, 5), x(2)), TypeError, ["cross_entropy", "integer"]),
     (
         "cross_entropy, target",

@@ -59,9 +59,11 @@ def check(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction=
     """
     check_floats("cross_entropy", logits)
     if logits.ndim < 1 or logits.shape[-1] == 0 or targets.shape != logits.shape[:-1]:
+        theirs = logits.ndim > 2 and targets.shape == (logits.shape[0], *logits.shape[2:])
+        hint = ": the classes are the last axis here, and not the second as in PyTorch" if theirs else ""
         raise ValueError(
             "cross_entropy: expected logits of shape (..., V) with V >= 1 and targets of shape (...), "
-            f"got {logits.shape} and {targets.shape}"
+            f"got {logits.shape} and {targets.shape}{hint}"
         )
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f'cross_entropy: expected reduction="mean", "sum" or "none", got {reduction!r}')
