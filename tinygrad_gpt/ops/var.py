@@ -4,7 +4,7 @@
     axis        None (all axes), an integer, or a tuple of them; together they hold n elements
     keepdims    whether the reduced axes stay, with size 1
     correction  what is taken off n in the divisor: 0 for the variance of these numbers, 1 for the unbiased estimate of
-                the variance of what they were drawn from (PyTorch's default is 1, NumPy's and this one's 0)
+                the variance of what they were drawn from (functional.var's default is 1, as PyTorch's; NumPy's is 0)
     y           x's shape without the reduced axes
 
     μ = mean(x),   y = Σ (x_i - μ)² / (n - correction)
