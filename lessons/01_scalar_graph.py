@@ -185,7 +185,8 @@ assert forwards == 2 * STEPS**2
 def graph_of(number):
     """The end of a chain of `number` additions, and a weak reference (one that does not
     count) to its middle."""
-    one, value, middle = Value(1.0), Value(0.0), None
+    one, value = Value(1.0), Value(0.0)
+    middle = weakref.ref(value)
     for i in range(number):
         value = value + one
         if i == number // 2:
@@ -259,7 +260,8 @@ na, nb, nc = Node(0.5), Node(-1.5), Node(0.25)
 (na * nb + nc).tanh().backward()
 assert [na.grad, nb.grad, nc.grad] == [a.grad, b.grad, c.grad]
 
-one, end, middle = Node(1.0), Node(0.0), None
+one, end = Node(1.0), Node(0.0)
+middle = weakref.ref(end)
 for i in range(500):
     end = end + one
     if i == 250:

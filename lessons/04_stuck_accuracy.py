@@ -117,7 +117,7 @@ assert gradient_at(F.cross_entropy, 20) > 1 and gradient_at(twice, 20) < 1e-6
 # %%
 AS_WRITTEN = dict(loss=twice, lr=1e-3, warmup=0, weights="glorot", norm="post")
 SIZES = dict(vocab_size=V, block_size=T, n_layer=12, n_head=4, n_embd=64, n_inner=128)
-SHAPE = SIZES | dict(activation="relu", tied=False)
+SHAPE: dict = SIZES | dict(activation="relu", tied=False)
 STEPS, LINES = 120, 8  # lines in a batch
 
 
@@ -137,7 +137,7 @@ def make_model(recipe):
     return model
 
 
-def train(recipe):
+def train(recipe) -> dict:
     """Train, and keep what the instruments show at each step."""
     model, rng = make_model(recipe), np.random.default_rng(1)
     optimizer = Adam(model.named_parameters())

@@ -36,8 +36,7 @@ def encode(words: str) -> np.ndarray:
 
 
 tg.manual_seed(0)
-sizes = dict(block_size=32, n_layer=2, n_head=2, n_embd=32)
-small = GPT2(GPTConfig(vocab_size=len(letters), **sizes))
+small = GPT2(GPTConfig(len(letters), block_size=32, n_layer=2, n_head=2, n_embd=32))
 optimizer = AdamW(small.named_parameters(), lr=1e-2)
 for step in range(150):
     starts = np.random.default_rng(step).integers(len(ids) - 32, size=(16, 1))

@@ -85,7 +85,7 @@ class Step(NamedTuple):
 
     op: str
     version: str
-    dy: Array | tuple | None
+    dy: Any
     grads: tuple
     inputs: tuple
     within: tuple | None = None

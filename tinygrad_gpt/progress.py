@@ -1,8 +1,9 @@
 """The progress callback of everything that takes long: progress(done, total), in bytes or tokens."""
 
 from collections.abc import Callable
+from typing import Any
 
-Progress = Callable[[int, int | None], None]  # (done so far, total or None if unknown)
+Progress = Callable[[int, Any], None]  # (done so far, total); a download's total is None where it is unknown
 
 
 def no_progress(done: int, total: int | None) -> None:

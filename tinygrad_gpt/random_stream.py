@@ -7,7 +7,7 @@ is stored: that needs a generator whose n-th number can be computed from n alone
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,7 +59,7 @@ def later_seeds(places: Array) -> Iterator[None]:
         _later = None
 
 
-def next_seed() -> "int | LaterSeed":
+def next_seed() -> Any:  # an int, but inside later_seeds
     """A fresh 63-bit seed from the package's stream, for one use of `random_bits` or of NumPy's generator.
 
     Raises RuntimeError inside `later_seeds` when there are no more places.

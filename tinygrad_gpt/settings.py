@@ -39,7 +39,7 @@ class SettingError(UserError):
 
 def setting(
     default, group: str, help: str, *, choices=(), low=None, above=None, below=None, free=False, advanced=False
-):
+) -> Any:
     """A field with a default (dataclasses.MISSING for none) and metadata:
 
     group              heading under which the command's help shows it

@@ -135,9 +135,9 @@ def test_what_is_not_finite_stays_visible(bad, k):
 def test_gelu_linear_rounds_for_its_products_and_nowhere_else():
     x, weight, bias = normal((33, 65), np.float32), normal((17, 65), np.float32, 1), normal(17, np.float32, 2)
     dy = normal((33, 17), np.float32, 9)
-    y, saved = gelu_linear.forward(x, weight, bias, precision="bfloat16")
+    y, saved = gelu_linear.forward(x, weight, bias, approximate="tanh", precision="bfloat16")
     dx, dweight, dbias = gelu_linear.backward(dy, saved)
-    h, saved_by_gelu = registry.reference("gelu").forward(x)
+    h, saved_by_gelu = registry.reference("gelu").forward(x, approximate="tanh")
     right_y, dh, *right = layer(h, weight, bias, dy)
     right = (right_y, registry.reference("gelu").backward(dh, saved_by_gelu)[0], *right)
     # h may differ in its last bit, and then be rounded to the next bfloat16, 2⁻⁸ away: for few of its numbers

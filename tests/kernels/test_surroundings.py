@@ -90,7 +90,7 @@ import numpy as np, tinygrad_gpt as tg
 x = np.ones((3, 5), np.float32)
 from tinygrad_gpt import functional as F
 assert F.gelu(x, approximate="tanh").shape == (3, 5)
-print(tg.explain("gelu", x))
+print(tg.explain("gelu", x, approximate="tanh"))
 """
     printed, told = in_new_process("-c", code, NUMBA_CACHE_DIR=str(tmp_path))
     assert "numba: runs" in printed

@@ -40,6 +40,7 @@ dy that is a broadcast view, so that anything remembered outside `saved`, or ass
 
 import inspect
 from collections.abc import Callable, Iterable
+from functools import reduce
 from types import SimpleNamespace
 
 import numpy as np
@@ -87,10 +88,11 @@ def check_op(op: str, pair=None, cases: Iterable | None = None, *, seed: int = 0
     why_not = getattr(pair, "why_not", None) or (lambda *arrays, **settings: None)
     if problems := disagreements(known, inner):
         findings.append(Finding("", "the signature", False, "; ".join(problems), hint=contract))
-        pair = Fitted(pair, known, inner)
+    fitted = Fitted(pair, known, inner) if problems else None
+    pair = fitted or pair
     for case in cases_of(op) if cases is None else given_cases(op, cases, known):
         arrays = tuple(as_float(a, np.float64) for a in case.arrays)
-        reason = why_not(*arrays, **case.settings) or (problems and pair.why_not(*arrays, **case.settings))
+        reason = why_not(*arrays, **case.settings) or (fitted and fitted.why_not(*arrays, **case.settings))
         if reason:
             skipped.append((case.name, reason))
             continue
@@ -101,7 +103,7 @@ def check_op(op: str, pair=None, cases: Iterable | None = None, *, seed: int = 0
             found = check.run()
             if why_not(*(as_float(a, np.float32) for a in arrays), **case.settings) is None:
                 found += check.run_float32()
-        findings += [f for f in found if not (problems and not pair.has_backward and f.subject == "backward")]
+        findings += [f for f in found if not (fitted and not fitted.has_backward and f.subject == "backward")]
     return Report(op, getattr(pair, "name", "yours"), tuple(findings), tuple(skipped))
 
 
@@ -132,7 +134,7 @@ def gradcheck(fn: Callable, *inputs, seed: int = 0) -> Report:
         if len(outputs) == 1:
             outputs[0].backward(as_tuple(dy)[0])
         else:
-            sum(F.sum(y * d) for y, d in zip(outputs, dy, strict=True)).backward()
+            reduce(F.add, [F.sum(y * d) for y, d in zip(outputs, dy, strict=True)]).backward()
         return tuple(np.zeros_like(x.data) if x.requires_grad and x.grad is None else x.grad for x in leaves)
 
     try:

@@ -32,7 +32,7 @@ def _linear(x, weight, bias=None):
     return y if bias is None else apply("add", y, bias)
 
 
-def _gelu_linear(x, weight, bias=None, *, approximate="tanh"):
+def _gelu_linear(x, weight, bias=None, *, approximate):
     return fused("linear", apply("gelu", x, approximate=approximate), weight, bias)
 
 

@@ -1,6 +1,7 @@
 """`generate_batch`, the method `generate` of models, as in transformers: continue each prompt of a batch."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -67,15 +68,24 @@ def generate_batch(
         )
     reader = DecodingSession(model, len(prompts), positions)
     if pad_token_id is None:
-        pad_token_id = ends[0] if ends.size else -1  # never used: all texts end together
+        pad_token_id = int(ends[0]) if ends.size else -1  # never used: all texts end together
     if num_beams == 1:
         choose = _drawing(len(prompts), seed, temperature, top_k, top_p) if do_sample else _likeliest_token
         written = _write(reader, prompts, mask, max_new_tokens, choose, ends, pad_token_id)
     elif do_sample:
         raise ValueError("generate: beams are searched for, not drawn: give num_beams > 1 or do_sample=True, not both")
     else:
-        how = dict(n=num_beams, length_penalty=length_penalty, early_stopping=early_stopping)
-        written = beam_search(reader, prompts, mask, max_new_tokens, ends=ends, pad=pad_token_id, **how)
+        written = beam_search(
+            reader,
+            prompts,
+            mask,
+            max_new_tokens,
+            n=num_beams,
+            length_penalty=length_penalty,
+            early_stopping=early_stopping,
+            ends=ends,
+            pad=pad_token_id,
+        )
     return np.concatenate([input_ids, written], axis=1)
 
 
@@ -103,8 +113,8 @@ def _likeliest_token(logits: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 def _drawing(batch_size: int, seed: int | None, temperature: float, top_k, top_p) -> Callable:
     """A `choose` for `_write` that draws each row's token from that row's own random numbers."""
-    seed = next_seed() if seed is None else seed
-    rngs = [np.random.default_rng([seed, row]) for row in range(batch_size)]
+    first = next_seed() if seed is None else seed
+    rngs = [np.random.default_rng([first, row]) for row in range(batch_size)]
     return lambda logits, rows: np.array(
         [draw_token(x, rngs[row], temperature, top_k, top_p) for x, row in zip(logits, rows, strict=True)]
     )
@@ -112,9 +122,9 @@ def _drawing(batch_size: int, seed: int | None, temperature: float, top_k, top_p
 
 def _tokens(eos_token_id, pad_token_id) -> tuple[np.ndarray, int | None]:
     """The end tokens, (E,), and the padding; both fit int64."""
-    limits = dict(low=-(2**63), below=2**63, or_none=True)
-    pad = integer("generate", "pad_token_id", pad_token_id, **limits)
+    token = partial(integer, "generate", low=-(2**63), below=2**63, or_none=True)
+    pad = token("pad_token_id", pad_token_id)
     several = is_row(eos_token_id) or isinstance(eos_token_id, Iterator)
     ends = eos_token_id if several else [eos_token_id]
-    ends = [integer("generate", "eos_token_id", token, **limits) for token in ends]
-    return np.array([token for token in ends if token is not None], np.int64), pad
+    ends = [token("eos_token_id", end) for end in ends]
+    return np.array([end for end in ends if end is not None], np.int64), pad

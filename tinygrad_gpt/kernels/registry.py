@@ -346,7 +346,7 @@ def explained(op: str, *inputs, **settings) -> tuple[str, list[tuple[str, str]]]
     inputs = [getattr(x, "data", x) if x is None or is_array(getattr(x, "data", x)) else x for x in inputs]
     arrays = tuple(x if x is None or is_array(x) else as_array(x, who=op) for x in inputs)
     chosen = choose(op, arrays, settings)
-    given = ", ".join(f"{a.dtype}{tuple(a.shape)}" if hasattr(a, "dtype") else repr(a) for a in arrays)
+    given = ", ".join(repr(a) if a is None else f"{a.dtype}{tuple(a.shape)}" for a in arrays)
     where = _where(arrays)
     rows = list(_loaded(op, where)[1])
     candidates = _candidates(op, where)

@@ -9,6 +9,7 @@ Names, arguments and meanings are those of transformers' `GPT2LMHeadModel`, so t
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
@@ -33,12 +34,14 @@ class CausalLMOutput:
     loss           mean cross-entropy in nats of the labels; None without them
     hidden_states  n_layer + 1 of (B, T, C): the embeddings, the outputs of all blocks but the last, the head's input
     attentions     n_layer of (B, H, T, T), before dropout and without gradients; computed only to be returned
+
+    What was not asked for is None. (`| Any` lets type checkers believe that the caller knows what they asked for.)
     """
 
     logits: Tensor
-    loss: Tensor | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: tuple[Tensor, ...] | None = None
+    loss: Tensor | Any = None
+    hidden_states: tuple[Tensor, ...] | Any = None
+    attentions: tuple[Tensor, ...] | Any = None
 
 
 class CausalLM(GPT):
@@ -80,7 +83,7 @@ class CausalLM(GPT):
         blocks = [f"blocks.{i}" for i in range(self.config.n_layer)]
         states = ["dropout", *blocks[:-1]] if output_hidden_states else []
         lookers = [f"{block}.attention" for block in blocks] if output_attentions else []
-        with self.watching(*states, *lookers) if states or lookers else nullcontext() as seen:
+        with self.watching(*states, *lookers) if states or lookers else nullcontext({}) as seen:
             x = self.features(input_ids, attention_mask=attention_mask, position_ids=position_ids)
         hidden_states = (*[seen[path].output for path in states], x) if output_hidden_states else None
         attentions = tuple([seen[path].weights for path in lookers]) if output_attentions else None
@@ -105,7 +108,9 @@ class CausalLM(GPT):
         return -to_numpy(losses.data).sum(axis=1)
 
     @classmethod
-    def from_pretrained(cls, path_or_hub_id, *, dtype=None, revision: str | None = None, ignore: tuple[str, ...] = ()):
+    def from_pretrained(
+        cls, path_or_hub_id, *, dtype=None, revision: str | None = None, ignore: tuple[str, ...] = ()
+    ) -> Self:
         """The model in a Hugging Face folder, in the cache, or on the hub; see pretrained.load_pretrained."""
         return load_pretrained(path_or_hub_id, cls, dtype=dtype, revision=revision, ignore=ignore)
 

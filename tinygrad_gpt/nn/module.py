@@ -17,7 +17,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -80,6 +80,7 @@ class Module:
     if TYPE_CHECKING:  # of what stands at run time only: buffers, and Modules inside containers
 
         def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
     def __init_subclass__(cls, **settings):
         super().__init_subclass__(**settings)
@@ -237,27 +238,27 @@ class Module:
 
     # --- what it does to all of them ---
 
-    def apply(self, fn: Callable[["Module"], Any]) -> "Module":
+    def apply(self, fn: Callable[["Module"], Any]) -> Self:
         """Call fn(module) for every Module inside, and for this one last. Returns self."""
         for module in _inside_first(self, set()):
             fn(module)
         return self
 
-    def requires_grad_(self, requires_grad: bool = True) -> "Module":
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Freeze all Parameters (False), or train them again (True). Returns self."""
         requires_grad = flag("requires_grad_", "requires_grad", requires_grad)
         for p in self.parameters():
             p.requires_grad = requires_grad
         return self
 
-    def train(self, mode: bool = True) -> "Module":
+    def train(self, mode: bool = True) -> Self:
         """Set training mode (dropout drops), or evaluation mode, on this Module and on all inside it. Returns self."""
         mode = flag("train", "mode", mode)
         for module in self.modules():
             module.training = mode
         return self
 
-    def eval(self) -> "Module":
+    def eval(self) -> Self:
         """Set evaluation mode (dropout does nothing). Returns self."""
         return self.train(False)
 
@@ -280,7 +281,7 @@ class Module:
             elif p.grad is not None:
                 p.grad[...] = 0
 
-    def to(self, dtype_or_device) -> "Module":
+    def to(self, dtype_or_device) -> Self:
         """Convert all Parameters and float buffers to float32 or float64, or move them and all buffers to a device
         ("cuda", "cpu", "auto"), in place; gradients are forgotten, and tied weights stay tied. Do it before you make an
         optimiser, which has arrays like them. Returns self."""
@@ -290,19 +291,19 @@ class Module:
             buffer.data = cast_float_or_move(buffer.data, dtype_or_device)
         return self
 
-    def cpu(self) -> "Module":
+    def cpu(self) -> Self:
         """to("cpu")"""
         return self.to("cpu")
 
-    def cuda(self) -> "Module":
+    def cuda(self) -> Self:
         """to("cuda")"""
         return self.to("cuda")
 
-    def float(self) -> "Module":
+    def float(self) -> Self:
         """to(np.float32)"""
         return self.to(np.float32)
 
-    def double(self) -> "Module":
+    def double(self) -> Self:
         """to(np.float64)"""
         return self.to(np.float64)
 

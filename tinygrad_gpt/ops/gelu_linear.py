@@ -31,13 +31,13 @@ class Saved(NamedTuple):
     approximate: str
 
 
-def check(x, weight, bias=None, *, approximate="tanh"):
+def check(x, weight, bias=None, *, approximate):
     """Raises what gelu and linear raise: TypeError for integers, ValueError for shapes that don't fit."""
     gelu.check(x, approximate=approximate)
     linear.check(x, weight, bias)
 
 
-def forward(x, weight, bias=None, *, approximate="tanh"):
+def forward(x, weight, bias=None, *, approximate):
     h, _ = gelu.forward(x, approximate=approximate)
     y, _ = linear.forward(h, weight, bias)  # (..., C_in) -> (..., C_out)
     return y, Saved(x, weight, bias is not None, approximate)

@@ -4,7 +4,7 @@
     axis        None (all axes), an integer, or a tuple of them; together they hold n elements
     keepdims    whether the reduced axes stay, with size 1
     correction  what is taken off n in the divisor: 0 for the variance of these numbers, 1 for the unbiased estimate of
-                the variance of what they were drawn from (functional.var's default is 1, as PyTorch's; NumPy's is 0)
+                the variance of what they were drawn from (PyTorch's default; NumPy's is 0)
     y           x's shape without the reduced axes
 
     μ = mean(x),   y = Σ (x_i - μ)² / (n - correction)
@@ -36,7 +36,7 @@ class Saved(NamedTuple):
     divisor: int | float
 
 
-def check(x, *, axis=None, keepdims=False, correction=0):
+def check(x, *, axis=None, keepdims=False, correction=1):
     """Raises TypeError for integers, ValueError for an axis that x lacks and for too few elements."""
     check_floats("var", x)
     if count(x.shape, normalize_axes("var", axis, x.ndim)) <= correction:
@@ -46,7 +46,7 @@ def check(x, *, axis=None, keepdims=False, correction=0):
         )
 
 
-def forward(x, *, axis=None, keepdims=False, correction=0):
+def forward(x, *, axis=None, keepdims=False, correction=1):
     axes = normalize_axes("var", axis, x.ndim)
     mean = np.mean(x, axis=axes, keepdims=True)
     rest = np.mean(x - mean, axis=axes, keepdims=True)

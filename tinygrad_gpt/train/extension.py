@@ -18,7 +18,8 @@ from typing import Any
 
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import check_fits, write_json
-from tinygrad_gpt.train.trainer import Trainer, learning_rate
+from tinygrad_gpt.train.run import Run
+from tinygrad_gpt.train.trainer import learning_rate
 
 _SCHEMA = {"extensions?": [{"at": int, "from": int, "to": int, "when": str}]}
 
@@ -34,15 +35,15 @@ def check_longer(steps: int, before: int) -> None:
         raise UserError(f"a run can be extended, not shortened: it has {before} steps, and --steps is {steps}")
 
 
-def extend(trainer: Trainer, written: dict[str, Any], before: int) -> str:
-    """Write to config.json, whose content is `written`, that a run of `before` steps has those of this trainer from now
+def extend(run: Run, written: dict[str, Any], before: int) -> str:
+    """Write to config.json, whose content is `written`, that a run of `before` steps has those of its trainer from now
     on. Returns a line that says what it means for its learning rates."""
-    config, step = trainer.config, trainer.step
+    config, step = run.trainer.config, run.trainer.step
     earlier = extensions_of(written)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     entry = {"at": step, "from": before, "to": config.steps, "when": now}
     written = written | {"train": written["train"] | {"steps": config.steps}, "extensions": [*earlier, entry]}
-    write_json(trainer.folder.config, written)
+    write_json(run.folder.config, written)
     said = f"extended from {before} to {config.steps} steps, at step {step}"
     if _had_the_same_rates(config, written["extensions"]):
         return f"{said}: the same as a run of {config.steps} steps from the start"

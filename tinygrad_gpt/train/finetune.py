@@ -152,7 +152,8 @@ def train(path: Path, reporter: Reporter, given: dict[str, Any] | None = None, p
         run = open_run(folder, given, pairs, progress)
         if run.trainer.step < run.trainer.config.steps:
             at = f", from step {run.trainer.step}" if run.trainer.step else ""
-            reporter.note(f"λ {run.task.config.lm_weight:g}, seed {run.task.seed}: {folder.path}{at}")
+            task: Any = run.task  # a TextClassification
+            reporter.note(f"λ {task.config.lm_weight:g}, seed {task.seed}: {folder.path}{at}")
             run.train(reporter)
         write_json(path / RESULTS, summary(path))
         if run.trainer.interrupted:

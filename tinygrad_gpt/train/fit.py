@@ -117,7 +117,7 @@ def _task(model: Module, data, val, loss, block_size: int | None, config: TrainC
     if loss is not None and not callable(loss):
         raise TypeError(f"fit: expected a function of (output, y) as loss, got {shown(loss)}")
     like = model.parameters()[0].data
-    common = dict(
+    common: dict[str, Any] = dict(
         like=like,
         loss=loss,
         own_loss=hasattr(model, "loss"),

@@ -7,14 +7,13 @@ given, and the SHA-256 of what was there; whatever is found again is compared wi
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.storage import user_path
 
 PUT_BACK = ": put it back, or start a new run"  # what to do, for a run that is resumed
 _AROUND = 4  # folders around a run that are searched
-T = TypeVar("T")
 
 
 def absolute(given: str | Path) -> str:
@@ -23,8 +22,8 @@ def absolute(given: str | Path) -> str:
 
 
 def find_again(
-    what: str, given: str, known: dict[str, Any], folder: Path, read: Callable[[str], T], remedy: str = PUT_BACK
-) -> T:
+    what: str, given: str, known: dict[str, Any], folder: Path, read: Callable[[str], Any], remedy: str = PUT_BACK
+) -> Any:
     """What a run in `folder` was made from, read again.
 
     what   "corpus", for messages

@@ -85,7 +85,7 @@ class LiveReporter(Reporter):
 
         super().__init__()
         self._console = console or Console()
-        self._bar = None
+        self._bar: Any = None  # rich's Progress
 
     def note(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

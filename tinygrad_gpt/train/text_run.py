@@ -122,7 +122,7 @@ def resume(
     run = reopen(own.folder, task, model, settings.train)
     before = own.settings.train.steps
     if settings.train.steps > before:
-        line = extend(run.trainer, own.written, before)
+        line = extend(run, own.written, before)
         (say or print)(line)
     return run
 
@@ -136,7 +136,7 @@ def _make_tokenizer(settings: Settings, corpus: Corpus, source: TrainedModel | N
     kind = settings.task.tokenizer
     if kind in ("bpe", "gpt1") and corpus.train_characters >= _LONG_TEXT:
         say(f"learning a {kind} tokenizer from {corpus.train_characters:,} characters: this may take a minute ...")
-    if kind == "own":
+    if kind == "own" and source is not None:
         return source.tokenizer()
     if kind == "char":
         tokenizer = CharTokenizer.from_corpus(corpus)

@@ -71,15 +71,15 @@ def resolve(
     if unknown:
         near = did_you_mean(unknown[0], SETTINGS)
         raise UserError(f"there is no setting {shown(unknown[0])}{near}; the settings are {', '.join(SETTINGS)}")
-    train = dict(PRESETS[name].train)
+    train, shape = dict(PRESETS[name].train), PRESETS[name].model
     if source is not None:
         given = _window_for_block_size(given)
         model = _model_from(source, given)
         train |= {"tokenizer": "own", "window": min(source.block_size, LONGEST_WINDOW)}
-    elif PRESETS[name].model is None:
+    elif shape is None:
         raise UserError(f"the preset {name} starts from a trained model: name one with --from")
     else:
-        model = {f.name: given.get(f.name, PRESETS[name].model.get(f.name, f.default)) for f in MODEL_FIELDS}
+        model = {f.name: given.get(f.name, shape.get(f.name, f.default)) for f in MODEL_FIELDS}
     values = train | given
     settings = Settings(name, model, made_from(NextTokenConfig, values), made_from(TrainConfig, values))
     settings.gpt_config(vocab_size=1)  # raises for a model that is not allowed

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tinygrad_gpt import devices, random_stream
 from tinygrad_gpt.data import Corpus, Tokenizer, load_tokenizer, open_corpus
@@ -33,6 +33,8 @@ from tinygrad_gpt.train.room import check_as_large, check_use
 from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.text_settings import Settings, resolve, settings_of
 from tinygrad_gpt.train.user_ops import restore
+
+M = TypeVar("M", bound=Module)
 
 # What config.json of a language model's run must also hold.
 _TEXT_RUN = {"preset": str, "vocab_size": int, "tokenizer": str, "corpus": dict}
@@ -115,7 +117,7 @@ class TrainedRun(TrainedModel):
     def __init__(self, path: Path):
         self.name, self.folder = str(path), RunFolder(path)
         self.written = self.folder.read_config("next-token", "a language model", _TEXT_RUN)
-        self.settings = settings_of(self.written, path)
+        self.settings: Settings = settings_of(self.written, path)
         try:
             self.config = self.settings.gpt_config(self.written["vocab_size"])
         except UserError as error:
@@ -181,7 +183,7 @@ class HuggingFaceModel(TrainedModel):
         return [self.folder / CONFIG, *sorted({file.path for file in open_weights(self.folder).values()})]
 
 
-def load_weights(folder: RunFolder, parameters: int, make: Callable[[], Module]) -> Module:
+def load_weights(folder: RunFolder, parameters: int, make: Callable[[], M]) -> M:
     """The model of a run with the weights of its checkpoint, in evaluation mode.
 
     parameters  of its GPT, or of the whole model

@@ -253,6 +253,8 @@ class Trainer:
 
     def load(self) -> None:
         """Load the state that `save` wrote last. Raises UserError if it is damaged or of another run."""
+        if self.folder is None:
+            raise ValueError("Trainer.load: a trainer without a folder has saved nothing")
         arrays, state = load_checkpoint(self.folder.checkpoint)
         with naming_the_file(self.folder.checkpoint):
             check_fits(state, _STATE, "the trainer's state")

@@ -42,8 +42,8 @@ def run_file(path: Path, kind: str, sha256: str | None = None) -> UserFile:
     try:
         code = compile(source, str(path), "exec")
     except (SyntaxError, ValueError) as error:  # ValueError for zero bytes, in some versions of Python
-        if line := getattr(error, "lineno", None):
-            raise UserError(f"{path}, line {line}: {error.msg}") from None
+        if isinstance(error, SyntaxError) and error.lineno:
+            raise UserError(f"{path}, line {error.lineno}: {error.msg}") from None
         raise UserError(f"{path} is not valid Python: {error}") from None
     module = ModuleType(f"own_{kind}_{path.stem}")
     module.__file__ = str(path)

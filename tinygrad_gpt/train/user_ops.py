@@ -24,7 +24,7 @@ from tinygrad_gpt.files.storage import replacing
 from tinygrad_gpt.kernels import catalogue, registry
 from tinygrad_gpt.train.user_files import UserFile, run_file
 
-_files: dict[str, tuple[catalogue.OwnOp, str]] = {}  # op -> what its file made, and the file's SHA-256
+_files: dict[str, tuple[catalogue.OwnOp | None, str]] = {}  # op -> what its file made, and the file's SHA-256
 
 
 @dataclass
@@ -87,23 +87,24 @@ def _pair_of(user: UserFile, op: str | None = None) -> UserPair:
             raise UserError(
                 f"{file} does not define {function}(): a pair is forward(*arrays, **settings), backward(dy, saved)"
             )
-    op = op or getattr(module, "OP", file.stem.removeprefix("my_"))
-    cases = None if op in registry.op_names() else _cases(module, file, op)
+    name = op or getattr(module, "OP", file.stem.removeprefix("my_"))
+    cases = None if name in registry.op_names() else _cases(module, file, name)
     why_not = getattr(module, "why_not", None)
-    return UserPair(op, file, user.source, user.sha256, module.forward, module.backward, why_not, cases)
+    return UserPair(name, file, user.source, user.sha256, module.forward, module.backward, why_not, cases)
 
 
 def _cases(module: ModuleType, file: Path, op):
     """What to check an op of the user's own on. Raises UserError if the file does not say."""
     cases = getattr(module, "CASES", getattr(module, "SHAPES", None))
-    own = catalogue.own_op(op) if isinstance(op, str) else None
-    if (why := catalogue.why_no_name(op)) or (cases is None and (own is None or own.cases is None)):
+    if cases is None and isinstance(op, str) and (own := catalogue.own_op(op)):
+        cases = own.cases
+    if (why := catalogue.why_no_name(op)) or cases is None:
         new = "" if why else "; for a new op, add what to check it on: SHAPES = [((3, 5), (5,))], or CASES = [(x, w)]"
         raise UserError(
             f"{file} is for the op {shown(op)}, which doesn't exist{did_you_mean(op, registry.all_ops())}: "
             f"name the file my_OP.py, or set OP in it{new}; the ops are {', '.join(registry.all_ops())}"
         )
-    return own.cases if cases is None else cases
+    return cases
 
 
 def load_pairs(files: list[Path]) -> list[UserPair]:
@@ -140,7 +141,7 @@ def install(pairs: list[UserPair]) -> list[registry.Version]:
         if pair.is_new:
             _define(pair, forward, backward)
             continue
-        declines = {} if pair.why_not is None else {"why_not": _listened_to(pair)}
+        declines = {} if pair.why_not is None else {"why_not": _listened_to(pair.why_not, pair.runs)}
         try:
             versions.append(registry.register(pair.op, forward, backward, name=pair.file.stem, **declines))
         except TypeError as error:
@@ -191,13 +192,13 @@ def _counted(pair: UserPair) -> tuple[Callable, Callable]:
     return forward, backward
 
 
-def _listened_to(pair: UserPair) -> Callable:
-    """The pair's `why_not`, which writes down in `runs` what it said."""
+def _listened_to(asked: Callable, runs: Runs) -> Callable:
+    """A pair's `why_not`, which writes down in `runs` what it said."""
 
-    @functools.wraps(pair.why_not)
+    @functools.wraps(asked)
     def why_not(*arrays, **settings):
-        reason = pair.why_not(*arrays, **settings)
-        pair.runs.declined = reason or pair.runs.declined
+        reason = asked(*arrays, **settings)
+        runs.declined = reason or runs.declined
         return reason
 
     return why_not

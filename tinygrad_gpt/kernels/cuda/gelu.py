@@ -6,11 +6,11 @@ from tinygrad_gpt.kernels.cuda.machine.layout import THREADS, blocks_for, contig
 from tinygrad_gpt.kernels.cuda.machine.source import load
 
 
-def why_not(x, *, approximate="tanh"):
+def why_not(x, *, approximate="none"):
     return not_ours(x)
 
 
-def forward(x, *, approximate="tanh"):
+def forward(x, *, approximate="none"):
     x = contiguous(x)
     y = np.empty_like(x)
     at_once = pack(x.size, x, y)

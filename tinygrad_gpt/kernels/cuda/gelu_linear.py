@@ -13,11 +13,11 @@ from tinygrad_gpt.kernels.cuda.machine.source import load
 from tinygrad_gpt.kernels.cuda.machine.sum_rows import sum_rows
 
 
-def why_not(x, weight, bias=None, *, approximate="tanh"):
+def why_not(x, weight, bias=None, *, approximate):
     return linear.why_not(x, weight, bias)
 
 
-def forward(x, weight, bias=None, *, approximate="tanh", precision="float32"):
+def forward(x, weight, bias=None, *, approximate, precision="float32"):
     """precision: of the products, as in linear.py. The GELU is not rounded."""
     c_out, c_in = weight.shape
     x_rows, weight = rows(x, c_in), operand(weight, precision)  # (..., C_in) -> (R, C_in)

@@ -15,13 +15,13 @@ from tinygrad_gpt.ops._erf import FAR
 from tinygrad_gpt.ops.gelu import CUBIC, SQRT_2_OVER_PI
 
 
-def why_not(x, *, approximate="tanh"):
+def why_not(x, *, approximate="none"):
     if approximate != "tanh":
         return "only the tanh form has a kernel"
     return not_ours(x)
 
 
-def forward(x, *, approximate="tanh"):
+def forward(x, *, approximate="none"):
     y = np.empty(x.shape, x.dtype)
     _forward(flat(x), SQRT_2_OVER_PI, CUBIC, flat(y))
     return y, (x,)

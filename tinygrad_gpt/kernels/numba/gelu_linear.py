@@ -12,17 +12,17 @@ from tinygrad_gpt.memory import nobody_else_holds
 from tinygrad_gpt.ops.gelu import CUBIC, SQRT_2_OVER_PI
 
 
-def why_not(x, weight, bias=None, *, approximate="tanh"):
+def why_not(x, weight, bias=None, *, approximate):
     return gelu.why_not(x, approximate=approximate) or linear.why_not(x, weight, bias)
 
 
-def why_not_rounded(x, weight, bias=None, *, approximate="tanh"):
+def why_not_rounded(x, weight, bias=None, *, approximate):
     return linear.why_not_rounded(x, weight, bias)
 
 
-def forward(x, weight, bias=None, *, approximate="tanh", precision="float32"):
+def forward(x, weight, bias=None, *, approximate, precision="float32"):
     """precision: of the products, as in linear.py. The GELU is not rounded."""
-    h, _ = gelu.forward(x)
+    h, _ = gelu.forward(x, approximate=approximate)
     y, _ = linear.forward(h, weight, bias, precision=precision)  # (..., C_in) -> (..., C_out)
     return y, (x, weight, bias is not None, precision)
 

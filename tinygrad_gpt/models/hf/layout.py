@@ -73,7 +73,7 @@ _IGNORED = {
     "an old name of n_positions": "n_ctx",
 }
 
-FAMILIES: dict[str, type[GPT]] = {}  # model_type -> the class with that `layout`; CausalLM's subclasses register here
+FAMILIES: dict[str, Any] = {}  # model_type -> the class with that `layout`; CausalLM's subclasses register here
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from tinygrad_gpt.nn import Module
 from tinygrad_gpt.nn.block import is_plain
 from tinygrad_gpt.random_stream import uninitialised
 
+Model = TypeVar("Model", bound=GPT)
+
 _LISTED = 5  # tensors that a message spells out
 _NEARLY = 10_000_000  # so many parameters too many are still made quickly
 
@@ -30,10 +32,10 @@ class PretrainedFolder:
 
     folder: Path
     written: dict[str, Any]  # what config.json says
-    family: type[GPT]  # GPT1 or GPT2
+    family: Any  # the class, GPT1 or GPT2
     config: GPTConfig  # the model's shape
 
-    def load(self, model_class: type = GPT, dtype=None) -> GPT:
+    def load(self, model_class: type[Model] = GPT, dtype=None) -> Model:
         """The model with its weights, in evaluation mode; see load_pretrained."""
         if not issubclass(self.family, model_class) and not issubclass(model_class, self.family):
             raise UserError(f"{self.folder} holds a {self.family.__name__}, not a {model_class.__name__}")
@@ -61,8 +63,8 @@ def find_pretrained(path_or_hub_id, revision: str | None = None, ignore: tuple =
 
 
 def load_pretrained(
-    path_or_hub_id, model_class: type = GPT, *, dtype=None, revision: str | None = None, ignore: tuple = ()
-) -> GPT:
+    path_or_hub_id, model_class: type[Model] = GPT, *, dtype=None, revision: str | None = None, ignore: tuple = ()
+) -> Model:
     """The model in a Hugging Face folder, in evaluation mode. It needs only some megabytes beside its own memory.
 
     path_or_hub_id, revision  see hub.find_folder
@@ -117,7 +119,7 @@ def _check_is_plain(model) -> None:
         )
 
 
-def _empty(model_class: type[GPT], config: GPTConfig, where: Path, weights: dict[str, TensorFile]) -> GPT:
+def _empty(model_class: type[Model], config: GPTConfig, where: Path, weights: dict[str, TensorFile]) -> Model:
     """A model without weights. Raises UserError if config.json asks for one that is far too large."""
     if config.n_layer > len(weights):
         raise UserError(f"{where}: n_layer is {config.n_layer}, but the weights are {len(weights)} tensors in all")
