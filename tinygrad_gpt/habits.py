@@ -89,12 +89,16 @@ PACKAGE = {
     "utils": "data, for batches of tokens",
 }
 
-# What has PyTorch's name and is not all that PyTorch's is: name, or name(argument=) -> the difference and why. The
-# other shared names give the same values, dtypes and gradients; tests/reference/test_names_of_pytorch.py compares them.
+# What has PyTorch's name and is not all that PyTorch's is: name, or name(argument=) -> the difference and why. A name
+# without a place is a function or a method of Tensors; nn(device=) is true of all of nn. The other shared names give
+# the same values, dtypes and gradients: tests/reference/test_names_of_pytorch.py and its neighbours compare them.
 _draws = "other numbers than PyTorch's for a seed: all come from the package's one stream"
 _converts = (
     "where a gradient would have to flow back through a change of dtype or device, it is refused: x.detach() first"
 )
+
+_by_name = "by its name: between them PyTorch has arguments that it warns of"
+_fast = "says how PyTorch computes, not what"
 
 DIFFERENCES = {
     "Tensor": "Tensor(array) shares the array's memory; torch.Tensor(2, 3) makes one of that shape: zeros(2, 3)",
@@ -138,6 +142,62 @@ DIFFERENCES = {
     "var": "of too few elements it is an error and not nan",
     "view": "where PyTorch's refuses, since the elements don't lie one after the other, it copies",
     "where": "where(condition) alone is np.nonzero",
+    # Layers and losses
+    "nn(device=, dtype=)": "made on the CPU in the default dtype: then model.to(...)",
+    "nn(inplace=)": "True is refused: no op writes to its input",
+    "nn(size_average=, reduce=)": "old names that PyTorch warns of: reduction=, by its name",
+    "nn.BCEWithLogitsLoss(reduction=, pos_weight=)": _by_name,
+    "nn.CrossEntropyLoss": "the classes are the LAST axis; no class weights: NLLLoss(weight) of log_softmax. See "
+    "cross_entropy",
+    "nn.CrossEntropyLoss(ignore_index=, reduction=, label_smoothing=)": _by_name,
+    "nn.Dropout": "p=1 is refused. " + _draws,
+    "nn.Embedding(padding_idx=)": "refused: mask padding, with attention's mask and cross_entropy's ignore_index",
+    "nn.Embedding(max_norm=, norm_type=, scale_grad_by_freq=, sparse=, _weight=, _freeze=)": "not here: gradients of "
+    "embeddings are sparse by themselves, and requires_grad_(False) freezes",
+    "nn.L1Loss(reduction=)": _by_name,
+    "nn.LayerNorm": "over the last axis alone",
+    "nn.Linear": "weights start as normal with standard deviation 1/sqrt(in_features), biases as 0; PyTorch's are "
+    "nn.init.kaiming_uniform_(weight, a=5**0.5), and uniform up to 1/sqrt(in_features)",
+    "nn.LogSoftmax(dim=)": "as Softmax(dim=)",
+    "nn.MSELoss(reduction=)": _by_name,
+    "nn.NLLLoss(ignore_index=, reduction=)": _by_name,
+    "nn.Parameter(data=)": "must be given",
+    "nn.Softmax(dim=)": "must be given; PyTorch guesses one without it, and warns",
+    # Modules
+    "Module": "Modules and Parameters in plain lists, tuples and dictionaries are found too; module.weight = tensor is "
+    "allowed; what hooks are for, watching shows: with model.watching(path) as seen",
+    "Module.buffers": "a list",
+    "Module.children": "a list",
+    "Module.cuda(device=)": "there is one GPU, cuda",
+    "Module.load_state_dict": "a state that does not fit is a ValueError; PyTorch's is a RuntimeError",
+    "Module.load_state_dict(assign=)": "weights are copied",
+    "Module.modules": "a list",
+    "Module.modules(remove_duplicate=)": "each Module once",
+    "Module.named_modules(memo=, prefix=, remove_duplicate=)": "each Module once, by the paths from this one",
+    "Module.parameters": "a list",
+    "Module.state_dict": "holds the arrays themselves; a weight that two layers share stands there once, under its "
+    "first name",
+    "Module.state_dict(destination=, prefix=, keep_vars=)": "the whole state, as arrays",
+    "Module.to": "one dtype or one device at a time",
+    # Initial values and gradients
+    "nn.init(generator=)": "all numbers come from the package's one stream: manual_seed",
+    "nn.utils(foreach=)": _fast,
+    "nn.utils.clip_grad_norm_": "leaves the gradients as they are where their norm is not finite",
+    "nn.utils.clip_grad_norm_(norm_type=)": "2 alone",
+    # Optimisers
+    "optim": "a setting that a group cannot have is refused, and so is a Tensor that does not require gradients",
+    "optim(foreach=, fused=, capturable=, differentiable=)": _fast,
+    "optim(maximize=)": "(-loss).backward()",
+    "optim(amsgrad=)": "not here",
+    "optim.Adam(decoupled_weight_decay=)": "AdamW",
+    "optim.SGD": "momentum=1 is refused",
+    "Optimizer.load_state_dict": "takes what state_dict gave",
+    "Optimizer.state_dict": "name -> array, as a safetensors file holds them, without the settings of the groups",
+    "Optimizer.step(closure=)": "refused: loss.backward(), then step()",
+    "Optimizer.step(grad_scale=)": "a factor of all gradients, such as clip_scale gives",
+    "LRScheduler.load_state_dict": "sets the learning rates of the groups too",
+    "LRScheduler.step(epoch=)": "not here; PyTorch warns of it",
+    "optim.lr_scheduler": "each learning rate comes from the step alone, not from the rate before it",
 }
 
 

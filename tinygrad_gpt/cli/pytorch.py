@@ -19,8 +19,8 @@ def pytorch(
 
     All other names that PyTorch has too mean what they mean there.
     """
-    differ = [row for row in habits.DIFFERENCES.items() if name is None or row[0].partition("(")[0] == name]
-    instead = [row for row in habits.instead() if name is None or row[0].rpartition(".")[2] == name]
+    differ = [row for row in habits.DIFFERENCES.items() if name is None or _is_of(name, row[0])]
+    instead = [row for row in habits.instead() if name is None or _is_of(name, row[0])]
     if not differ and not instead:
         raise UserError(
             f"nothing is told of {shown(name)}: if PyTorch has it and this package too, it is the same in both; "
@@ -32,3 +32,9 @@ def pytorch(
         print()
     if instead:
         print_table(("not here", "what to write"), instead)
+
+
+def _is_of(name: str, told: str) -> bool:
+    """Whether a row, such as that of nn.Softmax(dim=), tells of this name: nn.Softmax or Softmax."""
+    plain = told.partition("(")[0]
+    return name in (plain, plain.rpartition(".")[2])

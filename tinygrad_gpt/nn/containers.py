@@ -93,7 +93,7 @@ class Sequential(_Numbered):
 class ModuleList(_Numbered):
     """A list of Modules. It has no forward: the Module that holds it says how they run."""
 
-    def __init__(self, modules: Iterable[Module] = ()):
+    def __init__(self, modules: Iterable[Module] | None = None):
         if isinstance(modules, Module) and not isinstance(modules, _Numbered):
             raise TypeError(f"ModuleList: expected a list of Modules, got {shown(modules)}: put it in a list")
         self._put(modules or ())
@@ -105,7 +105,7 @@ class ModuleDict(Module):
     Names are attributes too, so a name that Module uses itself, such as `train`, is a KeyError.
     """
 
-    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()):
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None):
         self.update(modules or ())
 
     def _names(self) -> dict[str, Module]:

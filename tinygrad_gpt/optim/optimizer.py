@@ -47,20 +47,20 @@ class Optimizer:
                 "(a generator gives its own once)"
             )
 
-    def add_param_group(self, group: Mapping[str, Any]) -> None:
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
         """Update the parameters of one more group too. Settings that it does not give are the defaults.
 
         Raises TypeError or ValueError for settings that cannot be, and for parameters that are here already.
         """
         me = type(self).__name__
-        if not isinstance(group, Mapping) or "params" not in group:
-            raise TypeError(f"{me}: expected a group, a dictionary with params, got {shown(group)}")
-        for key in group:
+        if not isinstance(param_group, Mapping) or "params" not in param_group:
+            raise TypeError(f"{me}: expected a group, a dictionary with params, got {shown(param_group)}")
+        for key in param_group:
             near = difflib.get_close_matches(str(key), [*self.defaults], n=1, cutoff=0.8)
             if near and key not in self.defaults:
                 raise ValueError(f"{me}: a group has no setting {shown(key)}: did you mean {near[0]}?")
-        found = named(me, group["params"], self.params)
-        group = {**self.defaults, **group, "params": list(found.values()), "param_names": list(found)}
+        found = named(me, param_group["params"], self.params)
+        group = {**self.defaults, **param_group, "params": list(found.values()), "param_names": list(found)}
         self.checked(group)
         self.param_groups.append(group)
         self.params |= found
