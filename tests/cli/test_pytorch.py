@@ -18,6 +18,9 @@ def test_it_tells_all(run):
     [
         ("view", "it copies", "view_as"),
         ("softmax", "as log_softmax", "log_softmax(dim=)  "),
+        ("Linear", "nn.Linear", "nn.init  "),
+        ("nn.Softmax", "nn.Softmax(dim=)", "LogSoftmax"),
+        ("state_dict", "Optimizer.state_dict", "load_state_dict"),
         ("zero_", "Tensor.zero_", "what differs"),
         ("half", "float16 is not supported", "what differs"),
     ],

@@ -36,6 +36,13 @@ reveal_type(x.max(1).indices)
 reveal_type(x > 0)
 reveal_type(x.T.exp()[0])
 reveal_type(x.size(0))
+
+from tinygrad_gpt.models import GPT2, GPTConfig
+
+model = GPT2(GPTConfig(3))
+reveal_type(model(x, labels=x).logits)
+reveal_type(model.eval())
+reveal_type(GPT2.from_pretrained("gpt2"))
 """
 
 
@@ -65,4 +72,4 @@ def test_mistakes_are_found(tmp_path):
 def test_types_are_those_of_the_results(tmp_path):
     (tmp_path / "revealed.py").write_text(REVEALED, encoding="utf-8")
     said = [d["message"].split('" is ')[1] for d in pyright(tmp_path / "revealed.py") if "Type of" in d["message"]]
-    assert said == ['"Tensor"'] * 6 + ['"int"']
+    assert said == ['"Tensor"'] * 6 + ['"int"', '"Tensor"', '"GPT2"', '"GPT2"']
