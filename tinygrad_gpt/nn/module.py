@@ -108,13 +108,13 @@ class Module:
 
     def __repr__(self) -> str:
         """One line: a layer with its settings, anything else with its size."""
-        extra, own = self.extra_repr(), self.parameters()
+        extra, own = self.extra_repr(), list(self.parameters())
         size = f"{self.num_parameters():,} parameters in {len(own)} Tensors"
         return f"{type(self).__name__}({extra if extra or not own else size})"
 
     def __str__(self) -> str:
         """A table of the modules inside, with their parameters; for a layer, its one line."""
-        return table(self, _held) if self.children() else repr(self)
+        return table(self, _held) if any(True for _ in self.children()) else repr(self)
 
     def _repr_pretty_(self, printer, cycle: bool) -> None:
         """What a notebook shows of it."""
@@ -138,9 +138,9 @@ class Module:
                 seen.add(id(leaf))
                 yield name, leaf
 
-    def parameters(self, recurse: bool = True) -> list[Parameter]:
-        """All Parameters, each once, in the order of the walk."""
-        return [p for _, p in self.named_parameters(recurse=recurse)]
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """All Parameters, each once, in the order of the walk. An iterator: it gives them once."""
+        return (p for _, p in self.named_parameters(recurse=recurse))
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
@@ -154,17 +154,17 @@ class Module:
                     seen.add(id(tensor))
                     yield joined(path, name), tensor
 
-    def buffers(self, recurse: bool = True) -> list[Tensor]:
-        """All buffers, each once."""
-        return [buffer for _, buffer in self.named_buffers(recurse=recurse)]
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """All buffers, each once. An iterator."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
     def named_modules(self) -> Iterator[tuple[str, "Module"]]:
         """(path, Module) for this Module, whose path is "", and for all those inside it, each once."""
         return ((path, thing) for path, thing in _walk(self, "", set()) if isinstance(thing, Module))
 
-    def modules(self) -> list["Module"]:
-        """This Module and all those inside it, each once."""
-        return [module for _, module in self.named_modules()]
+    def modules(self) -> Iterator["Module"]:
+        """This Module and all those inside it, each once. An iterator."""
+        return (module for _, module in self.named_modules())
 
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
         """(name, Module) for each Module that this one holds itself, in attributes, lists and dictionaries, once."""
@@ -174,9 +174,9 @@ class Module:
                 seen.add(id(thing))
                 yield name, thing
 
-    def children(self) -> list["Module"]:
-        """The Modules that this one holds itself, each once."""
-        return [module for _, module in self.named_children()]
+    def children(self) -> Iterator["Module"]:
+        """The Modules that this one holds itself, each once. An iterator."""
+        return (module for _, module in self.named_children())
 
     def path_of(self, module: "Module") -> str:
         """The path of a Module inside this one, such as blocks.0.attention. Raises ValueError if it is not inside."""
@@ -253,7 +253,7 @@ class Module:
     def train(self, mode: bool = True) -> "Module":
         """Set training mode (dropout drops), or evaluation mode, on this Module and on all inside it. Returns self."""
         mode = flag("train", "mode", mode)
-        for module in self.modules():
+        for module in list(self.modules()):  # before the attribute is set: the walk goes over attributes
             module.training = mode
         return self
 
@@ -364,7 +364,7 @@ def _walk(thing: Any, name: str, seen: set[int], once: bool = True) -> Iterator[
 def _inside_first(module: Module, seen: set[int]) -> Iterator[Module]:
     """Every Module inside, and then the Module itself, each once."""
     seen.add(id(module))
-    for child in module.children():
+    for child in list(module.children()):
         if id(child) not in seen:
             yield from _inside_first(child, seen)
     yield module
