@@ -318,3 +318,29 @@ def test_what_a_module_holds_comes_as_iterators():
     assert next(layer.buffers()) is layer.mean
     given = layer.parameters()
     assert len(list(given)) == 2 and not list(given)
+
+
+@pytest.mark.parametrize("value", [tg.ones(3, 2), np.ones((3, 2), np.float32), 1.0, Linear(2, 3)])
+def test_a_parameter_is_not_silently_replaced(value):
+    layer = Linear(2, 3)
+    weight = layer.weight
+    with pytest.raises(TypeError, match=r"Linear: expected a Parameter or None as weight, got.*nn\.Parameter\(x\)"):
+        layer.weight = value
+    assert layer.weight is weight
+    layer.weight = other = Parameter(np.ones((3, 2), np.float32))
+    assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"] and layer.weight is other
+    layer.bias = None
+    assert list(layer.parameters()) == [other]
+
+
+def test_a_buffer_stays_one():
+    module = Module()
+    module.register_buffer("mean", np.zeros(2, np.float32))
+    for value in (tg.ones(2), np.ones(2, np.float32)):
+        module.mean = value
+        assert isinstance(module.mean, tg.Tensor) and list(module.state_dict()) == ["mean"]
+        assert module.state_dict()["mean"].tolist() == [1, 1]
+    with pytest.raises(TypeError, match=r"expected a Tensor or None as mean, got 0\.5"):
+        module.mean = 0.5
+    module.mean = None
+    assert not list(module.buffers())

@@ -81,7 +81,22 @@ class Module:
 
         def __getattr__(self, name: str) -> Any: ...
 
-    def __init_subclass__(cls, **settings):
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute. Raises TypeError for what would silently end a Parameter or a buffer of that name: only
+        another Parameter takes a Parameter's place, only a Tensor or an array a buffer's; None takes either's."""
+        held = vars(self)
+        if value is not None and isinstance(held.get(name), Parameter) and not isinstance(value, Parameter):
+            raise TypeError(
+                f"{type(self).__name__}: expected a Parameter or None as {name}, got {shown(value)}: write "
+                f"m.{name} = nn.Parameter(x), or m.{name}.data = x.data to keep the one that is there"
+            )
+        if value is not None and name in held.get("_buffers", ()) and not isinstance(value, Tensor):
+            if not is_array(value):
+                raise TypeError(f"{type(self).__name__}: expected a Tensor or None as {name}, got {shown(value)}")
+            value = Tensor(value)
+        super().__setattr__(name, value)
+
+    def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
         if inspect.isfunction(vars(cls).get("loss")):  # training calls it in place of the Module
             cls.loss = _entered(cls.loss)
