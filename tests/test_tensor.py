@@ -235,6 +235,47 @@ def test_habits_elsewhere():
             getattr(owner, "nothing_like_it")  # noqa: B009
 
 
+# --- a Tensor where an array belongs: a slot cannot refuse it, so each error that follows says so ---------------------
+
+
+def _after(name, use):
+    def run():
+        layer = nn.Linear(2, 2)
+        optimizers = [optim.SGD(layer.parameters(), 0.1), optim.AdamW(layer.parameters())]
+        layer(tg.ones(1, 2)).sum().backward()
+        setattr(layer.weight, name, tg.ones(2, 2))
+        return use(layer, optimizers)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        _after("data", lambda layer, _: layer(tg.ones(1, 2))),
+        _after("data", lambda layer, _: layer.weight + 1),
+        _after("data", lambda layer, _: layer.weight.sum()),
+        _after("data", lambda layer, optimizers: optimizers[0].step()),
+        _after("data", lambda layer, optimizers: optimizers[1].step()),
+        _after("grad", lambda layer, optimizers: optimizers[0].step()),
+        _after("grad", lambda layer, optimizers: optimizers[1].step()),
+        _after("grad", lambda layer, _: layer(tg.ones(1, 2)).sum().backward()),
+        _after("grad", lambda layer, _: nn.utils.clip_grad_norm_(layer.parameters(), 1.0)),
+    ],
+)
+def test_a_tensor_as_data_or_grad_is_named(run):
+    with pytest.raises(
+        TypeError, match=r"\.(data|grad) holds a Tensor, and should hold an array: write p\.data = x\.data"
+    ):
+        run()
+
+
+def test_printing_one_names_it_too():
+    x = tg.ones(2)
+    x.data = tg.ones(2)
+    assert repr(x).startswith("Tensor(.data holds a Tensor")
+
+
 # --- arrays of other kinds ---------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.arguments import bare, conversion, kind, shown
+from tinygrad_gpt.arguments import HOLDS_A_TENSOR, bare, conversion, kind, shown
 from tinygrad_gpt.array import FLOATS, Array, as_array, is_array, is_float, on_one_device
 from tinygrad_gpt.gradients import Pending, accumulate, is_gradient
 from tinygrad_gpt.kernels import catalogue, registry
@@ -182,6 +182,8 @@ def _as_it_should_be(op: str, i: int, a):
         return bare(op, a)
     if is_array(a):
         return a
+    if isinstance(a, Tensor):  # its input is a Tensor, whose data was set to it
+        raise TypeError(f"{op}: .data {HOLDS_A_TENSOR}")
     if a is not None:
         raise TypeError(f"{op}: expected Tensors or arrays, got {kind(a)}: {conversion(a)}")
     takes = catalogue.takes(op)

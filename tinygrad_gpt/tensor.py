@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from tinygrad_gpt.arguments import as_dtype, axis, bare, flag, numeric_array, shown
+from tinygrad_gpt.arguments import HOLDS_A_TENSOR, as_dtype, axis, bare, flag, numeric_array, shown
 from tinygrad_gpt.array import Array, as_array, is_array, is_float, to_numpy
 from tinygrad_gpt.habits import TENSOR, tells
 from tinygrad_gpt.memory import is_writeable, only_one_holds
@@ -172,6 +172,8 @@ class Tensor(_Methods):
         return len(self.data)
 
     def __repr__(self) -> str:
+        if isinstance(self.data, Tensor):
+            return f"Tensor(.data {HOLDS_A_TENSOR})"
         values = np.array2string(to_numpy(self.data), precision=4, threshold=20, separator=", ", prefix="Tensor(")
         made_by = f", by={self.node.version.op}" if self.node else ", requires_grad=True" if self.requires_grad else ""
         return f"Tensor({values}, {self.data.dtype}{made_by})"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_gpt.arguments import flag, number, shown
+from tinygrad_gpt.arguments import HOLDS_A_TENSOR, flag, number, shown
 from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.habits import OPTIMIZER, tells
@@ -106,7 +106,8 @@ class Optimizer:
     def step(self, grad_scale: float = 1.0, *, closure=None) -> None:
         """Update every parameter that has a gradient, with grad_scale times that gradient (see clip_scale).
 
-        Raises ValueError if their data have another shape, dtype or device than when this optimiser was made.
+        Raises ValueError if their data have another shape, dtype or device than when this optimiser was made, TypeError
+        if a Tensor stands where their arrays belong.
         """
         if closure is not None or callable(grad_scale):
             got = shown(grad_scale if closure is None else closure)
@@ -143,8 +144,12 @@ class Optimizer:
         for name in names:
             p = self.params[name]
             kind, shape, dtype = type(p.data), p.data.shape, p.data.dtype
+            if kind is Tensor:
+                raise TypeError(f"step: of the parameter {name}, .data {HOLDS_A_TENSOR}")
             for a in (p.grad, *[arrays[name] for arrays in slots]):
                 if type(a) is not kind or a.shape != shape or (a.dtype is not dtype and a.dtype != dtype):
+                    if isinstance(a, Tensor):
+                        raise TypeError(f"step: of the parameter {name}, .grad {HOLDS_A_TENSOR}")
                     if a is not p.grad and type(a) is not kind:  # a model moves as a whole
                         raise ValueError(
                             f"step: the parameters ({name} and all others) have moved to another device since this "
