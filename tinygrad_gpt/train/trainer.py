@@ -234,7 +234,8 @@ class Trainer:
             return
         if rows is not None:
             rows.sync()
-        optimizer = self.optimizer.state_dict()
+        # Without the settings, which the run's config has.
+        optimizer = {n: a for n, a in self.optimizer.state_dict().items() if not n.startswith("param_groups.")}
         arrays = {f"model.{name}": a for name, a in self.model.state_dict().items()}
         arrays |= {f"optimizer.{name}": a for name, a in optimizer.items() if array.is_array(a)}
         state = {
