@@ -161,10 +161,10 @@ def test_a_model_moves_and_comes_back(cupy):
     """To arrays that are as strict as CuPy's."""
     cupy(fake_cupy())
     model = Tied()
-    before, parameters = {name: a.copy() for name, a in model.state_dict().items()}, model.parameters()
+    before, parameters = {name: a.copy() for name, a in model.state_dict().items()}, list(model.parameters())
     parameters[0].grad = np.zeros((3, 3), np.float32)
     assert model.to("cuda") is model
-    assert model.parameters() == parameters and all(p.grad is None for p in parameters)
+    assert list(model.parameters()) == parameters and all(p.grad is None for p in parameters)
     assert all(isinstance(p.data, StrictArray) for p in parameters)
     assert model.second.weight is model.first.weight
     model.to(tg.device("cpu"))

@@ -40,7 +40,7 @@ def leaf():
 
 
 def parameters():
-    return Linear(2, 3).parameters()
+    return list(Linear(2, 3).parameters())
 
 
 def model():
@@ -597,8 +597,8 @@ ERRORS = [
     (lambda: optim.AdamW(parameters(), decays=True), TypeError, "^AdamW: it has no argument decays: use two groups"),
     (
         lambda: with_grad(Tensor(X)),
-        ValueError,
-        r"^step: expected a gradient .*like the parameter 0, got Tensor of",
+        TypeError,
+        r"^step: of the parameter 0, \.grad holds a Tensor",
     ),
     (lambda: with_grad(1.0), ValueError, r"^step: expected a gradient .*like the parameter 0, got 1\.0 in \.grad: "),
     (
@@ -692,10 +692,10 @@ def test_a_module_may_hold_its_parent():
     whole.itself = {"it": whole}
     names = [f"parts.{i}.layer.{name}" for i in (0, 1) for name in ("weight", "bias")]
     assert [name for name, _ in whole.named_parameters()] == list(whole.state_dict()) == names
-    assert len(whole.modules()) == 5 and whole.num_parameters() == 18
+    assert len(list(whole.modules())) == 5 and whole.num_parameters() == 18
     assert repr(whole) == "Module(18 parameters in 4 Tensors)"
     assert not whole.eval().parts[0].layer.training
-    assert whole.to("float64").parameters()[0].dtype == np.float64
+    assert next(whole.to("float64").parameters()).dtype == np.float64
     whole.load_state_dict(whole.state_dict())
     optim.AdamW(whole.named_parameters())
 
@@ -706,7 +706,7 @@ def test_a_part_that_is_shared_at_every_level_is_walked_through_once():
         outer = nn.Module()
         outer.one, outer.two = module, module
         module = outer
-    assert len(module.parameters()) == 2 and len(module.modules()) == 61
+    assert len(list(module.parameters())) == 2 and len(list(module.modules())) == 61
 
 
 def test_configs_take_numpys_numbers_as_pythons():

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+import tinygrad_gpt as tg
 from tests.strict_array import StrictArray
 from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.autograd import Tensor, apply
@@ -157,7 +158,7 @@ def test_a_group_can_be_added():
     optimizer.step()
     np.testing.assert_allclose(b.data, before - 1.0)
     assert list(optimizer.params) == ["a", "1"]
-    assert list(optimizer.state_dict()) == ["momentum.a", "momentum.1", "steps"]
+    assert names_in(optimizer) == ["momentum.a", "momentum.1", "steps"]
     with pytest.raises(ValueError, match="SGD: the parameter 2 was given twice"):
         optimizer.add_param_group({"params": [a]})
     optimizer.param_groups[0]["params"].append(parameter(3))
@@ -205,7 +206,7 @@ def test_a_frozen_parameter_is_accepted_skipped_and_takes_no_memory():
     optimizer = AdamW([("trained", trained), ("frozen", frozen)], lr=0.1)
     trained.grad = np.ones(3)
     optimizer.step()
-    assert (frozen.data == 1).all() and list(optimizer.state_dict()) == ["m.trained", "v.trained", "steps"]
+    assert (frozen.data == 1).all() and names_in(optimizer) == ["m.trained", "v.trained", "steps"]
 
 
 def test_a_parameter_that_thaws_starts_then_and_its_state_goes_on():
@@ -279,7 +280,9 @@ def test_updates_are_in_place_and_keep_float32():
         give_gradients([p], seed=1)
         optimizer.step()
         assert p.data is array and p.dtype == np.float32
-        assert all(a.dtype == np.float32 for name, a in optimizer.state_dict().items() if name != "steps")
+        assert all(
+            a.dtype == np.float32 for name, a in without_settings(optimizer.state_dict()).items() if name != "steps"
+        )
 
 
 def test_zero_grad_forgets_gradients():
@@ -333,8 +336,59 @@ def test_training_goes_on_exactly_from_a_saved_state(make):
 
 def test_a_state_is_named_after_its_parameters():
     optimizer = AdamW([("w", parameter(2, 3)), ("b", parameter(3))])
-    assert list(optimizer.state_dict()) == ["m.w", "m.b", "v.w", "v.b", "steps"]
-    assert list(SGD([parameter(2)], 0.1).state_dict()) == ["momentum.0", "steps"]
+    settings = [f"param_groups.0.{name}" for name in ("lr", "betas", "eps", "weight_decay")]
+    assert list(optimizer.state_dict()) == ["m.w", "m.b", "v.w", "v.b", "steps", *settings]
+    assert names_in(SGD([parameter(2)], 0.1)) == ["momentum.0", "steps"]
+
+
+def names_in(optimizer):
+    return [name for name in optimizer.state_dict() if not name.startswith("param_groups.")]
+
+
+def without_settings(state):
+    return {name: a for name, a in state.items() if not name.startswith("param_groups.")}
+
+
+def test_a_state_restores_the_settings_of_every_group():
+    def made(**settings):
+        params = {"w": parameter(2, 3), "b": parameter(3)}
+        return AdamW(decay_matrices(params.items(), 0.5), **settings)
+
+    first, second = made(lr=0.3, betas=(0.8, 0.9), eps=1e-3), made()
+    first.param_groups[1]["lr"] = 0.125
+    second.load_state_dict(first.state_dict())
+    for group, wanted in zip(second.param_groups, first.param_groups, strict=True):
+        assert all(group[name] == wanted[name] for name in first.defaults)
+    assert second.param_groups[1]["lr"] == 0.125 and second.param_groups[0]["betas"] == (0.8, 0.9)
+    before = made()
+    before.load_state_dict(without_settings(first.state_dict()))  # as states were once
+    assert before.lr == 1e-3
+    nesterov = SGD([parameter(2)], 0.5, momentum=0.9, nesterov=True)
+    plain = SGD([parameter(2)], 0.1)
+    plain.load_state_dict(nesterov.state_dict())
+    assert plain.param_groups[0]["nesterov"] is True and plain.param_groups[0]["momentum"] == 0.9
+
+
+def test_a_state_can_be_saved(tmp_path):
+    optimizer = AdamW([parameter(2)], lr=0.25)
+    tg.save(optimizer.state_dict(), tmp_path / "optimizer.safetensors")
+    again = AdamW([parameter(2)])
+    again.load_state_dict(tg.load(tmp_path / "optimizer.safetensors"))
+    assert again.lr == 0.25 and type(again.lr) is float
+
+
+def test_settings_that_do_not_fit_are_refused_whole():
+    optimizer = AdamW([parameter(2)])
+    state = optimizer.state_dict() | {"m.0": np.ones(2)}
+    for change, said in [
+        ({"param_groups.0.momentum": np.array(0.5)}, r"does not fit this AdamW: unexpected: param_groups\.0\.momentum"),
+        ({"param_groups.1.lr": np.array(0.5)}, r"the settings of 2 groups, this AdamW has 1: leave out"),
+        ({"param_groups.0.lr": np.array(-1.0)}, r"expected lr >= 0, got -1"),
+        ({"state": {}, "param_groups": []}, r"the state of one of PyTorch's optimisers"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            optimizer.load_state_dict(state | change)
+    assert not optimizer.slots["m"]["0"].any() and optimizer.lr == 1e-3
 
 
 def test_a_state_of_other_groups_gives_each_parameter_its_own_count():
@@ -347,11 +401,11 @@ def test_a_state_of_other_groups_gives_each_parameter_its_own_count():
         before.step()
     after = AdamW(decay_matrices(params.items(), 0.1))
     assert list(after.params) == ["matrix", "late", "bias"]
-    after.load_state_dict(before.state_dict())
+    after.load_state_dict(without_settings(before.state_dict()))
     assert after.steps == {"matrix": 3, "late": 1, "bias": 2}
     assert after.state_dict()["steps"].tolist() == [3, 1, 2]
     again = AdamW(params.items())
-    again.load_state_dict(after.state_dict())
+    again.load_state_dict(without_settings(after.state_dict()))
     assert again.steps == before.steps
 
 

@@ -68,7 +68,8 @@ def test_a_pair_becomes_a_function_of_tensors(my_norm):
 def test_arrays_and_settings_go_by_place_or_by_name(my_norm):
     right = my_norm(X, WEIGHT, eps=0.1).data
     assert np.array_equal(my_norm(weight=WEIGHT, x=X, eps=0.1).data, right)
-    assert np.array_equal(my_norm(X, WEIGHT, 0.1).data, right)
+    with_place = tg.op("with_place", lambda x, eps=1e-5: (x + eps, None), lambda dy, saved: dy)
+    assert np.array_equal(with_place(X, 0.5).data, X + 0.5)
     single = X.astype(np.float32), WEIGHT.astype(np.float32)
     assert np.array_equal(my_norm(X.tolist(), single[1]).data, my_norm(*single).data)
 
@@ -183,7 +184,7 @@ def test_what_is_no_op_is_refused(arguments, kind, message):
     ("call", "message"),
     [
         (lambda op: op(X), r"my_norm\(x, weight, \*, eps=1e-05\): expected 2 arrays, and weight is missing"),
-        (lambda op: op(X, WEIGHT, 1, 2), "expected at most 3 arguments, got 4"),
+        (lambda op: op(X, WEIGHT, 0.1), r"\*, eps=1e-05\): expected at most 2 arguments without a name, got 3"),
         (lambda op: op(X, WEIGHT, epss=1), r"there is no setting epss \(did you mean eps\?\)"),
         (lambda op: op(X, WEIGHT, x=X), "got x twice, by its place and by its name"),
         (lambda op: op(X, None), "my_norm: expected Tensors or arrays, got None as weight"),
@@ -195,16 +196,39 @@ def test_wrong_calls(my_norm, call, message):
 
 
 def test_a_forward_that_returns_no_pair_is_named():
-    with pytest.raises(
-        TypeError, match=r"halved\[reference\]: forward should return \(y, saved\), and returned array of"
-    ):
+    with pytest.raises(TypeError, match=r"halved\[yours\]: forward should return \(y, saved\), and returned array of"):
         tg.op("halved", lambda x: x / 2, lambda dy, saved: dy / 2)(np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("y", [0.5, [1.0], None, tg.ones(3)])
+def test_a_forward_that_returns_no_array_is_named(y):
+    with pytest.raises(TypeError, match=r"halved\[yours\]: forward should return an array as y, and returned"):
+        tg.op("halved", lambda x: (y, None), lambda dy, saved: dy)(np.ones(3))
+
+
+def test_a_backward_that_forgets_to_return_is_named():
+    def back(dy, saved):
+        dy * 2
+
+    x = tg.Tensor(X, requires_grad=True)
+    with pytest.raises(ValueError, match=r"doubled\[yours\]: backward returned None: does it end with return\?"):
+        tg.op("doubled", lambda x: (x * 2, None), back)(x).sum().backward()
+    assert x.grad is None
+    tg.op("doubled", lambda x: (x * 2, None), lambda dy, saved: (None,))(x).sum().backward()
+    assert x.grad is None
+
+
+def test_explain_without_inputs_says_what_to_pass(my_norm):
+    with pytest.raises(TypeError, match=r"expected the inputs of my_norm after its name: explain\('my_norm', x"):
+        tg.explain("my_norm")
+    with pytest.raises(ValueError, match="no op 'my_nrom'"):
+        tg.explain("my_nrom")
 
 
 def test_a_backward_with_too_few_gradients_is_named():
     op = tg.op("my_norm", forward, lambda dy, saved: backward(dy, saved)[0])
     y = op(tg.Tensor(X, requires_grad=True), WEIGHT)
-    with pytest.raises(ValueError, match=r"my_norm\[reference\]: backward must return one gradient per input"):
+    with pytest.raises(ValueError, match=r"my_norm\[yours\]: backward must return one gradient per input"):
         y.backward(X)
 
 

@@ -96,6 +96,9 @@ def test_models_and_optimisers_can_be_copied(again):
 # --- what it does not do -----------------------------------------------------------------------------------------
 
 
+PART = r"cannot be changed in part.*functional\.where.*no_grad\(\)"
+
+
 def test_parts_cannot_be_assigned_to():
     def assign(x):
         x[0] = 1
@@ -109,7 +112,9 @@ def test_parts_cannot_be_assigned_to():
     for change in (assign, assign_in_place):
         for x in (leaf(), Tensor(X), leaf() * 2):  # X: somebody else holds that array
             before = x.numpy().copy()
-            with pytest.raises(TypeError, match=r"cannot be changed in part.*functional\.where.*x\.data\[\.\.\.\] = y"):
+            of_a_leaf = change is assign_in_place and x.is_leaf and x.requires_grad  # x[0] is a view of it
+            said = (RuntimeError, "or a view of one") if of_a_leaf else (TypeError, PART)
+            with pytest.raises(said[0], match=said[1]):
                 change(x)
             assert (x.data == before).all()
     with pytest.raises(TypeError, match=r"^del x\[\.\.\.\]: a Tensor keeps its shape"):
@@ -228,6 +233,47 @@ def test_habits_elsewhere():
             getattr(owner, name)
         with pytest.raises(AttributeError, match="no attribute 'nothing_like_it'"):
             getattr(owner, "nothing_like_it")  # noqa: B009
+
+
+# --- a Tensor where an array belongs: a slot cannot refuse it, so each error that follows says so ---------------------
+
+
+def _after(name, use):
+    def run():
+        layer = nn.Linear(2, 2)
+        optimizers = [optim.SGD(layer.parameters(), 0.1), optim.AdamW(layer.parameters())]
+        layer(tg.ones(1, 2)).sum().backward()
+        setattr(layer.weight, name, tg.ones(2, 2))
+        return use(layer, optimizers)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        _after("data", lambda layer, _: layer(tg.ones(1, 2))),
+        _after("data", lambda layer, _: layer.weight + 1),
+        _after("data", lambda layer, _: layer.weight.sum()),
+        _after("data", lambda layer, optimizers: optimizers[0].step()),
+        _after("data", lambda layer, optimizers: optimizers[1].step()),
+        _after("grad", lambda layer, optimizers: optimizers[0].step()),
+        _after("grad", lambda layer, optimizers: optimizers[1].step()),
+        _after("grad", lambda layer, _: layer(tg.ones(1, 2)).sum().backward()),
+        _after("grad", lambda layer, _: nn.utils.clip_grad_norm_(layer.parameters(), 1.0)),
+    ],
+)
+def test_a_tensor_as_data_or_grad_is_named(run):
+    with pytest.raises(
+        TypeError, match=r"\.(data|grad) holds a Tensor, and should hold an array: write p\.data = x\.data"
+    ):
+        run()
+
+
+def test_printing_one_names_it_too():
+    x = tg.ones(2)
+    x.data = tg.ones(2)
+    assert repr(x).startswith("Tensor(.data holds a Tensor")
 
 
 # --- arrays of other kinds ---------------------------------------------------------------------------------------

@@ -25,6 +25,10 @@ _short.maxlevel, _short.maxlist, _short.maxtuple, _short.maxdict, _short.maxset 
 _short.maxstring = _short.maxother = 40
 
 
+# What errors say of x.data = tensor and x.grad = tensor, which nothing can see when it is done: these are plain slots.
+HOLDS_A_TENSOR = "holds a Tensor, and should hold an array: write p.data = x.data, p.grad = x.data"
+
+
 def kind(value) -> str:
     """The name of a value's type, with its library if it is a foreign one: "str", "Tensor", "torch.Tensor"."""
     root = type(value).__module__.partition(".")[0]

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.arguments import bare, conversion, kind, shown
+from tinygrad_gpt.arguments import HOLDS_A_TENSOR, bare, conversion, kind, shown
 from tinygrad_gpt.array import FLOATS, Array, as_array, is_array, is_float, on_one_device
 from tinygrad_gpt.gradients import Pending, accumulate, is_gradient
 from tinygrad_gpt.kernels import catalogue, registry
@@ -136,13 +136,19 @@ def apply(op: str, *inputs: Any, **settings: Any) -> Any:
         raise TypeError(f"{version}: forward should return (y, saved), and returned {shown(done)}")
     result, saved = done
     many = isinstance(result, tuple)
-    # np.sum of a vector is a NumPy scalar
-    ys = [y if is_array(y) else np.asarray(y) for y in (result if many else (result,))]
+    ys = [y if is_array(y) else _as_output(version, y) for y in (result if many else (result,))]
     node = None
     if is_grad_enabled() and any([isinstance(x, Tensor) and x.requires_grad for x in inputs]):
         node = Node(version, inputs, tuple(ys), many, saved)
     tensors = tuple([_output(y, node, i) for i, y in enumerate(ys)])
     return tensors if many else tensors[0]
+
+
+def _as_output(version: registry.Version, y: Any) -> Array:
+    """An output that is no array: np.sum of a vector is a NumPy scalar. Raises TypeError for anything else."""
+    if not isinstance(y, np.generic):
+        raise TypeError(f"{version}: forward should return an array as y, and returned {shown(y)}")
+    return np.asarray(y)
 
 
 def _output(array: Array, node: Node | None, i: int) -> Tensor:
@@ -182,6 +188,8 @@ def _as_it_should_be(op: str, i: int, a):
         return bare(op, a)
     if is_array(a):
         return a
+    if isinstance(a, Tensor):  # its input is a Tensor, whose data was set to it
+        raise TypeError(f"{op}: .data {HOLDS_A_TENSOR}")
     if a is not None:
         raise TypeError(f"{op}: expected Tensors or arrays, got {kind(a)}: {conversion(a)}")
     takes = catalogue.takes(op)
@@ -304,6 +312,8 @@ def _run_backward(node: Node, dy, pending: Pending) -> tuple:
     """Run the pair's backward and hold it to the contract."""
     node.freed = True  # already: a backward that fails halfway may have used up what forward saved
     grads = node.version.backward(dy, node.saved)
+    if grads is None:
+        raise ValueError(f"{node.version}: backward returned None: does it end with return? (For no gradient, (None,))")
     if not isinstance(grads, tuple):
         grads = (grads,)
     if len(grads) != len(node.edges):

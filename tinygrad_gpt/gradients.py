@@ -7,9 +7,11 @@ inputs views of one array. This file decides that, so that the walk in autograd.
 
 import numpy as np
 
+from tinygrad_gpt.arguments import HOLDS_A_TENSOR
 from tinygrad_gpt.array import Array, is_array
 from tinygrad_gpt.memory import is_view_of_all, owner
 from tinygrad_gpt.sparse_rows import SparseRows
+from tinygrad_gpt.tensor import Tensor
 
 
 class Pending:
@@ -75,10 +77,13 @@ def is_gradient(x) -> bool:
 def accumulate(tensor, dx: "Array | SparseRows", is_new: bool = False) -> None:
     """tensor.grad += dx. If `is_new`, the memory of dx may be kept, since nothing else shows it.
 
-    Raises ValueError for a gradient of another shape or dtype that is there already: NumPy might broadcast to it.
+    Raises ValueError for a gradient of another shape or dtype that is there already (NumPy might broadcast to it),
+    TypeError for a Tensor there.
     """
     there = tensor.grad
     if there is not None and not (is_array(there) and there.shape == dx.shape and there.dtype == dx.dtype):
+        if isinstance(there, Tensor):
+            raise TypeError(f"backward: .grad {HOLDS_A_TENSOR}")
         given = f"{there.dtype}{tuple(there.shape)}" if is_array(there) else type(there).__name__
         raise ValueError(
             f"backward: expected .grad to be None or {dx.dtype}{tuple(dx.shape)} like the data, found {given}: "

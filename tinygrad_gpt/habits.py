@@ -5,7 +5,7 @@ from typing import TypeVar
 
 Class = TypeVar("Class", bound=type)
 
-_in_place = "x.data[...] = y before x is used, or a new Tensor: the graph would not know of a change in place"
+_in_place = "x.data[...] = y, or x += y inside no_grad(), or a new Tensor: a graph would not know of the change"
 
 TENSOR = {
     **dict.fromkeys(("abs_", "add_", "clamp_", "copy_", "div_", "exp_", "fill_", "masked_fill_", "mul_"), _in_place),
@@ -101,6 +101,9 @@ _by_name = "by its name: between them PyTorch has arguments that it warns of"
 _fast = "says how PyTorch computes, not what"
 
 DIFFERENCES = {
+    "__iadd__": "x += y (and -=, *=, /=, ...) changes a leaf in place where gradients are disabled, or where it has "
+    "none and nothing else holds its memory; elsewhere x is a new Tensor, and other names of the old one do not see it",
+    "__setitem__": "x[...] = y as x += y; where that would make a new Tensor it is refused",
     "Tensor": "Tensor(array) shares the array's memory; torch.Tensor(2, 3) makes one of that shape: zeros(2, 3)",
     "backward": "no retain_graph and no create_graph: a graph is walked once, and there are no second derivatives",
     "cpu": _converts,

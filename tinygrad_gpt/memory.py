@@ -22,10 +22,10 @@ def owner(x):
 def is_view_of_all(x: Array) -> bool:
     """Whether x is a NumPy or CuPy array that shows each element of its owner's memory once."""
     mine = owner(x)
-    return place(mine) != "elsewhere" and mine.size == x.size and _is_writeable(x)
+    return place(mine) != "elsewhere" and mine.size == x.size and is_writeable(x)
 
 
-def _is_writeable(x: Array) -> bool:
+def is_writeable(x: Array) -> bool:
     """False if elements of x may share memory, as after broadcasting. (CuPy shows it in the strides only.)"""
     return x.flags.writeable if isinstance(x, np.ndarray) else 0 not in x.strides
 
@@ -44,9 +44,9 @@ def nobody_else_holds(saved: tuple, i: int) -> bool:
     if place(saved[i]) == "elsewhere" or sys.getrefcount(saved[i]) != _ONE_HOLDER:
         return False
     if saved[i].base is None:
-        return _is_writeable(saved[i])
+        return is_writeable(saved[i])
     views_all = place(saved[i].base) != "elsewhere" and saved[i].base.base is None
-    return views_all and sys.getrefcount(saved[i].base) == _ONE_HOLDER and _is_writeable(saved[i])
+    return views_all and sys.getrefcount(saved[i].base) == _ONE_HOLDER and is_writeable(saved[i])
 
 
 class _Holder:
@@ -59,10 +59,14 @@ _ONE_ATTRIBUTE = sys.getrefcount(_holder.data)
 
 
 def only_one_holds(thing) -> bool:
-    """Whether the attribute `thing.data` alone can reach its array: no view of it, no graph, no variable. (BEWARE: see
+    """Whether the attribute `thing.data` alone can reach its memory: no view of it, no graph, no variable. (BEWARE: see
     nobody_else_holds.)"""
-    known = place(thing.data) != "elsewhere" and thing.data.base is None
-    return known and sys.getrefcount(thing.data) == _ONE_ATTRIBUTE
+    if place(thing.data) == "elsewhere" or sys.getrefcount(thing.data) != _ONE_ATTRIBUTE:
+        return False
+    if thing.data.base is None:
+        return True
+    is_all = place(thing.data.base) != "elsewhere" and thing.data.base.base is None
+    return is_all and sys.getrefcount(thing.data.base) == _ONE_ATTRIBUTE
 
 
 def address(x: Array) -> int:

@@ -14,9 +14,10 @@ from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import as_float, kind, shown
 from tinygrad_gpt.array import as_array, device_of, is_array
 from tinygrad_gpt.devices import Device
+from tinygrad_gpt.memory import owner
 from tinygrad_gpt.operands import TensorLike, how_to_convert
 from tinygrad_gpt.ops._shapes import check_broadcast
-from tinygrad_gpt.tensor import Tensor
+from tinygrad_gpt.tensor import Tensor, check_writeable, may_change_in_place
 
 
 def _sizes(given: tuple) -> Any:
@@ -71,6 +72,52 @@ def _whole(symbol: str, ufunc, x, other) -> Tensor:
     return Tensor(np.asarray(ufunc(x, other), like=x))
 
 
+def _in_place(symbol: str, function, x: Tensor, other: Any) -> Tensor:
+    """x += other and the like. A leaf changes in place inside no_grad(), and elsewhere if it has no gradient and
+    nothing else holds its memory. Otherwise x becomes a new Tensor, which its other names are not.
+
+    Raises RuntimeError for a leaf that requires a gradient outside no_grad(), and for a view of one: a forward that
+    wrote to a view of a weight would change the weight inside no_grad().
+    """
+    leaf = x if x.node is None else _leaf_in_view(x)
+    if leaf is not None and leaf.requires_grad and autograd.is_grad_enabled():
+        raise RuntimeError(
+            f"{symbol}: a leaf that requires a gradient{' (or a view of one)' if leaf is not x else ''} cannot be "
+            f"changed in place: inside `with no_grad():` it can; for a new Tensor write x = x {symbol[:-1]} y"
+        )
+    if x.node is not None:
+        return function(x, other)
+    in_place = may_change_in_place(x, other)
+    y = function(x, other)
+    if y.shape != x.shape:
+        raise ValueError(f"{symbol}: expected what fits x of shape {x.shape}, and the result would have {y.shape}")
+    if y.dtype != x.dtype:
+        raise TypeError(f"{symbol}: the result would be {y.dtype} and x is {x.dtype}: write x = x {symbol[:-1]} y")
+    if not in_place:
+        return y
+    check_writeable(symbol, x)
+    x.data[...] = y.data
+    return x
+
+
+def _leaf_in_view(x: Tensor) -> Tensor | None:
+    """The leaf whose memory a computed Tensor shows, as w[0] and w.T do; None if it has its own."""
+    if getattr(x.data, "base", None) is None:
+        return None
+    edge: Any = x.node
+    while isinstance(edge, autograd.Edge | autograd.Node):  # a view's first input is what it is a view of
+        node = edge if isinstance(edge, autograd.Node) else edge.node
+        edge = node.edges[0] if node.edges else None
+    return edge if edge is not None and owner(edge.data) is owner(x.data) else None
+
+
+def _assigning(symbol: str, function) -> Any:
+    def method(self: Any, other: TensorLike) -> Tensor:
+        return _in_place(symbol, function, self, other)
+
+    return method
+
+
 class Methods:
     """What Tensors can compute, as operators and methods. (`self` is a Tensor: these are given to it below.)"""
 
@@ -121,6 +168,13 @@ class Methods:
     def __rmod__(self: Any, other: TensorLike) -> Tensor:
         return _whole("%", np.remainder, other, self)
 
+    # --- the same, assigned: see _in_place ---
+
+    __iadd__, __isub__ = _assigning("+=", F.add), _assigning("-=", F.sub)
+    __imul__, __itruediv__ = _assigning("*=", F.mul), _assigning("/=", F.div)
+    __ipow__ = _assigning("**=", F.pow)
+    __ifloordiv__, __imod__ = _assigning("//=", __floordiv__), _assigning("%=", __mod__)
+
     # --- comparisons, which give booleans, and what is done with those ---
 
     def __lt__(self: Any, other: TensorLike) -> Tensor:
@@ -153,6 +207,7 @@ class Methods:
         return _bitwise("^", np.bitwise_xor, self, other)
 
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+    __iand__, __ior__, __ixor__ = _assigning("&=", __and__), _assigning("|=", __or__), _assigning("^=", __xor__)
 
     def __invert__(self: Any) -> Tensor:
         return _bitwise("~", lambda x, _: np.invert(x), self, self)

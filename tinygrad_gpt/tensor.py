@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from tinygrad_gpt.arguments import as_dtype, axis, bare, flag, numeric_array, shown
+from tinygrad_gpt.arguments import HOLDS_A_TENSOR, as_dtype, axis, bare, flag, numeric_array, shown
 from tinygrad_gpt.array import Array, as_array, is_array, is_float, to_numpy
 from tinygrad_gpt.habits import TENSOR, tells
-from tinygrad_gpt.memory import only_one_holds
+from tinygrad_gpt.memory import is_writeable, only_one_holds
+from tinygrad_gpt.modes import is_grad_enabled
 
 if TYPE_CHECKING:
     from tinygrad_gpt.operators import Methods as _Methods
@@ -171,6 +172,8 @@ class Tensor(_Methods):
         return len(self.data)
 
     def __repr__(self) -> str:
+        if isinstance(self.data, Tensor):
+            return f"Tensor(.data {HOLDS_A_TENSOR})"
         values = np.array2string(to_numpy(self.data), precision=4, threshold=20, separator=", ", prefix="Tensor(")
         made_by = f", by={self.node.version.op}" if self.node else ", requires_grad=True" if self.requires_grad else ""
         return f"Tensor({values}, {self.data.dtype}{made_by})"
@@ -190,15 +193,15 @@ class Tensor(_Methods):
         return super().__getstate__()
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        """x[index] = value, for a Tensor without a gradient whose memory no graph and nothing else has seen yet."""
-        if not self.requires_grad and only_one_holds(self) and not getattr(value, "requires_grad", False):
-            self.data[_without_tensors(index)] = _without_tensors(value)
-            return
-        raise TypeError(
-            "x[...] = y: a Tensor cannot be changed in part where a graph may hold it, which would not know: make a "
-            "new one (functional.where, functional.concatenate), or write to the array, x.data[...] = y, before it is "
-            "used"
-        )
+        """x[index] = value, inside no_grad() for every leaf; elsewhere for a Tensor without a gradient whose memory no
+        graph and nothing else holds."""
+        if not may_change_in_place(self, value):
+            raise TypeError(
+                "x[...] = y: a Tensor cannot be changed in part where a graph may hold it, which would not know: make "
+                "a new one (functional.where, functional.concatenate), or change it inside `with no_grad():`"
+            )
+        check_writeable("x[...] = y", self)
+        self.data[_without_tensors(index)] = _without_tensors(value)
 
     def __delitem__(self, index: Any) -> None:
         raise TypeError("del x[...]: a Tensor keeps its shape; x[[0, 2]] picks what is to stay")
@@ -214,6 +217,25 @@ def _refused(symbol: str):
 for _name, _symbol in {"divmod": "divmod", "lshift": "<<", "rshift": ">>"}.items():
     setattr(Tensor, f"__{_name}__", _refused(_symbol))
     setattr(Tensor, f"__r{_name}__", _refused(_symbol))
+
+
+def may_change_in_place(x: Tensor, value: Any) -> bool:
+    """Whether the array of x may be changed with `value`: a leaf's, where nothing goes on the tape; where something
+    does, that of a Tensor without a gradient whose memory nothing else holds."""
+    if x.node is not None:
+        return False
+    if not is_grad_enabled():
+        return True
+    return not x.requires_grad and only_one_holds(x) and not getattr(value, "requires_grad", False)
+
+
+def check_writeable(who: str, x: Tensor) -> None:
+    """Raise RuntimeError where the array of x cannot be written to."""
+    if not is_writeable(x.data):
+        raise RuntimeError(
+            f"{who}: this array is read-only, or its elements share memory (expand), or debug() keeps it for a "
+            "backward: change x.clone() instead"
+        )
 
 
 def plain_array(x, who: str = "Tensor") -> Array:

@@ -53,9 +53,9 @@ def test_tensors_move():
 
 def test_models_move_and_stay_tied():
     model = GPT(GPTConfig(7, block_size=4, n_layer=1, n_head=2, n_embd=8))
-    before, parameters = {name: a.copy() for name, a in model.state_dict().items()}, model.parameters()
+    before, parameters = {name: a.copy() for name, a in model.state_dict().items()}, list(model.parameters())
     model.to("cuda")
-    assert model.parameters() == parameters and all(p.device.kind == "cuda" for p in parameters)
+    assert list(model.parameters()) == parameters and all(p.device.kind == "cuda" for p in parameters)
     assert model.head.weight is model.token_embedding.weight
     for name, a in model.state_dict().items():
         assert isinstance(a, np.ndarray)

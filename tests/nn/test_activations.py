@@ -26,7 +26,7 @@ def test_a_module_computes_its_function_and_says_its_settings(said):
     module, function = MODULES[said]
     y, expected = module(X), function(X)
     assert (np.asarray(getattr(y, "data", y)) == np.asarray(getattr(expected, "data", expected))).all()
-    assert repr(module) == str(module) == said and not module.parameters()
+    assert repr(module) == str(module) == said and not list(module.parameters())
 
 
 def test_what_is_refused():

@@ -91,4 +91,4 @@ def test_modules_by_name():
 def test_modes_reach_what_they_hold():
     net = Sequential(Dropout(0.5), ModuleList([Dropout(0.5)]), ModuleDict({"a": Dropout(0.5)}))
     net.eval()
-    assert not any(module.training for module in net.modules()) and len(net.modules()) == 6
+    assert not any(module.training for module in net.modules()) and len(list(net.modules())) == 6

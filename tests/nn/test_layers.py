@@ -159,7 +159,7 @@ def with_parameters(block: Module, own: dict, values) -> Module:
         place = block
         for part in path:
             place = getattr(place, part)
-        setattr(place, last, value)
+        vars(place)[last] = value  # a Tensor, which the Module itself would refuse
     return block
 
 

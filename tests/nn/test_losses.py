@@ -28,7 +28,7 @@ LOSSES = [
 def test_a_loss_is_its_function(kind, settings, function, x, y, reduction):
     loss = kind(**settings, reduction=reduction)
     assert (loss(x, y).data == function(x, y, **settings, reduction=reduction).data).all()
-    assert kind(**settings).reduction == "mean" and not loss.parameters()
+    assert kind(**settings).reduction == "mean" and not list(loss.parameters())
     assert [name for name, _ in loss.named_buffers()] == [name for name in settings if "weight" in name]
 
 

@@ -44,7 +44,7 @@ TREE_NAMES = [
 def test_parameters_are_found_in_order_through_lists_tuples_and_dictionaries():
     tree = Tree()
     assert [name for name, _ in tree.named_parameters()] == TREE_NAMES
-    assert tree.parameters()[1] is tree.listed[0].b
+    assert list(tree.parameters())[1] is tree.listed[0].b
     assert tree.num_parameters() == 12
 
 
@@ -54,7 +54,7 @@ def test_a_tied_parameter_counts_once_under_its_first_name():
     tree.listed[1][0].b = tree.first
     names = [name for name, _ in tree.named_parameters()]
     assert names == [n for n in TREE_NAMES if n != "listed.1.0.b"]
-    assert len(tree.parameters()) == 8 and list(tree.state_dict()) == names
+    assert len(list(tree.parameters())) == 8 and list(tree.state_dict()) == names
 
 
 def test_a_parameter_is_a_tensor_that_wants_gradients():
@@ -68,7 +68,7 @@ def test_a_parameter_is_a_tensor_that_wants_gradients():
 def test_train_and_eval_reach_every_module_and_a_shared_one_once():
     tree = Tree()
     tree.again = tree.listed[0]
-    assert len(tree.modules()) == 4
+    assert len(list(tree.modules())) == 4
     assert all(m.training for m in tree.modules())
     assert tree.eval() is tree
     assert not any(m.training for m in tree.modules())
@@ -208,7 +208,7 @@ def test_buffers_of_modules_inside_have_paths():
     module.parts = [Careful(), Careful()]
     module.parts[1].mean = module.parts[0].mean
     names = ["parts.0.mask", "parts.0.mean", "parts.0.scratch", "parts.1.mask", "parts.1.scratch"]
-    assert [name for name, _ in module.named_buffers()] == names and len(module.buffers()) == 5
+    assert [name for name, _ in module.named_buffers()] == names and len(list(module.buffers())) == 5
     assert list(module.named_buffers(recurse=False)) == []
     assert "here.mask" in dict(module.parts[0].named_buffers(prefix="here", recurse=False))
 
@@ -229,8 +229,8 @@ def test_children_are_what_a_module_holds_itself():
     assert [name for name, _ in tree.named_children()] == ["listed.0", "listed.1.0", "by_name.x"]
     tree.again = tree.listed[0]
     tree.listed[0].parent = tree
-    assert tree.children() == [tree.listed[0], tree.listed[1][0], tree.by_name["x"]]
-    assert tree.listed[0].children() == [tree]
+    assert list(tree.children()) == [tree.listed[0], tree.listed[1][0], tree.by_name["x"]]
+    assert list(tree.listed[0].children()) == [tree]
 
 
 def test_names_may_have_a_prefix_stop_at_the_module_and_repeat():
@@ -307,3 +307,40 @@ def test_a_tied_parameter_is_loaded_under_any_of_its_names():
 def test_hooks_are_refused_with_the_word(name):
     with pytest.raises(AttributeError, match=r"instead, use with model.watching\(path\) as seen"):
         getattr(Linear(1, 1), name)
+
+
+def test_what_a_module_holds_comes_as_iterators():
+    """As in PyTorch: next(model.parameters()).device is how one asks where a model is."""
+    layer = tg.nn.Sequential(Linear(2, 3))
+    layer.register_buffer("mean", np.zeros(1, np.float32))
+    assert next(layer.parameters()).device == tg.device("cpu")
+    assert next(layer.modules()) is layer and isinstance(next(layer.children()), Linear)
+    assert next(layer.buffers()) is layer.mean
+    given = layer.parameters()
+    assert len(list(given)) == 2 and not list(given)
+
+
+@pytest.mark.parametrize("value", [tg.ones(3, 2), np.ones((3, 2), np.float32), 1.0, Linear(2, 3)])
+def test_a_parameter_is_not_silently_replaced(value):
+    layer = Linear(2, 3)
+    weight = layer.weight
+    with pytest.raises(TypeError, match=r"Linear: expected a Parameter or None as weight, got.*nn\.Parameter\(x\)"):
+        layer.weight = value
+    assert layer.weight is weight
+    layer.weight = other = Parameter(np.ones((3, 2), np.float32))
+    assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"] and layer.weight is other
+    layer.bias = None
+    assert list(layer.parameters()) == [other]
+
+
+def test_a_buffer_stays_one():
+    module = Module()
+    module.register_buffer("mean", np.zeros(2, np.float32))
+    for value in (tg.ones(2), np.ones(2, np.float32)):
+        module.mean = value
+        assert isinstance(module.mean, tg.Tensor) and list(module.state_dict()) == ["mean"]
+        assert module.state_dict()["mean"].tolist() == [1, 1]
+    with pytest.raises(TypeError, match=r"expected a Tensor or None as mean, got 0\.5"):
+        module.mean = 0.5
+    module.mean = None
+    assert not list(module.buffers())

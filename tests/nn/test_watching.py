@@ -30,7 +30,7 @@ def model(request):
 def test_every_module_has_a_path(model):
     paths = dict(model.named_modules())
     assert paths[""] is model and paths["blocks.1.attention.qkv"] is model.blocks[1].attention.qkv
-    assert list(paths.values()) == model.modules()
+    assert list(paths.values()) == list(model.modules())
     assert all(model.path_of(module) == path for path, module in paths.items())
 
 

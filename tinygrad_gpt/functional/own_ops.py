@@ -71,10 +71,12 @@ def _function(name: str) -> Callable:
 def _sorted_out(name: str, takes: Inputs, arrays: tuple, settings: dict) -> tuple[tuple, dict]:
     """(an entry for each array that the op takes, the settings), where arrays are given by their names or left out, or
     settings by their place."""
-    given = dict(zip([*takes.arrays, *takes.settings], arrays, strict=False))
-    call = f"{name}{inspect.signature(catalogue.reference(name).forward)}"
+    signature = inspect.signature(catalogue.reference(name).forward)
+    places = [p.name for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    given = dict(zip(places, arrays, strict=False))
+    call = f"{name}{signature}"
     if len(arrays) > len(given):
-        raise TypeError(f"{call}: expected at most {len(given)} arguments, got {len(arrays)}")
+        raise TypeError(f"{call}: expected at most {len(given)} arguments without a name, got {len(arrays)}")
     for key, value in settings.items():
         if key in given:
             raise TypeError(f"{call}: got {key} twice, by its place and by its name")

@@ -24,7 +24,7 @@ class DecodingSession:
     """
 
     def __init__(self, model, rows: int, capacity: int | None = None):
-        self._model, self._modules = model, model.modules()
+        self._model, self._modules = model, list(model.modules())
         self._cache = model.new_cache(rows, capacity) if hasattr(model, "new_cache") else None
         self._ids = np.empty((rows, 0), np.int64)  # (B, T so far)
         self._mask = None  # (B, T so far) booleans, True for a token and False for padding; None: no padding

@@ -59,7 +59,8 @@ class Version:
     why_not: Callable
 
     def __str__(self) -> str:
-        return f"{self.op}[{self.name}]"
+        own = self.name == "reference" and catalogue.own_op(self.op)
+        return f"{self.op}[{'yours' if own else self.name}]"
 
 
 _own_references: dict[str, Version] = {}  # op of the user's own -> the pair that it was made with
@@ -345,6 +346,9 @@ def explained(op: str, *inputs, **settings) -> tuple[str, list[tuple[str, str]]]
     """What `explain` says, as (op and inputs, [(version, "runs" or why it does not run), ...])."""
     inputs = [getattr(x, "data", x) if x is None or is_array(getattr(x, "data", x)) else x for x in inputs]
     arrays = tuple(x if x is None or is_array(x) else as_array(x, who=op) for x in inputs)
+    if not inputs:
+        catalogue.takes(op)  # an unknown op is named as such
+        raise TypeError(f"explain: expected the inputs of {op} after its name: explain({op!r}, x, ...)")
     chosen = choose(op, arrays, settings)
     given = ", ".join(repr(a) if a is None else f"{a.dtype}{tuple(a.shape)}" for a in arrays)
     where = _where(arrays)

@@ -82,7 +82,22 @@ class Module:
         def __getattr__(self, name: str) -> Any: ...
         def __setattr__(self, name: str, value: Any) -> None: ...
 
-    def __init_subclass__(cls, **settings):
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute. Raises TypeError for what would silently end a Parameter or a buffer of that name: only
+        another Parameter takes a Parameter's place, only a Tensor or an array a buffer's; None takes either's."""
+        held = vars(self)
+        if value is not None and isinstance(held.get(name), Parameter) and not isinstance(value, Parameter):
+            raise TypeError(
+                f"{type(self).__name__}: expected a Parameter or None as {name}, got {shown(value)}: write "
+                f"m.{name} = nn.Parameter(x), or m.{name}.data = x.data to keep the one that is there"
+            )
+        if value is not None and name in held.get("_buffers", ()) and not isinstance(value, Tensor):
+            if not is_array(value):
+                raise TypeError(f"{type(self).__name__}: expected a Tensor or None as {name}, got {shown(value)}")
+            value = Tensor(value)
+        super().__setattr__(name, value)
+
+    def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
         if inspect.isfunction(vars(cls).get("loss")):  # training calls it in place of the Module
             cls.loss = _entered(cls.loss)
@@ -109,13 +124,13 @@ class Module:
 
     def __repr__(self) -> str:
         """One line: a layer with its settings, anything else with its size."""
-        extra, own = self.extra_repr(), self.parameters()
+        extra, own = self.extra_repr(), list(self.parameters())
         size = f"{self.num_parameters():,} parameters in {len(own)} Tensors"
         return f"{type(self).__name__}({extra if extra or not own else size})"
 
     def __str__(self) -> str:
         """A table of the modules inside, with their parameters; for a layer, its one line."""
-        return table(self, _held) if self.children() else repr(self)
+        return table(self, _held) if any(True for _ in self.children()) else repr(self)
 
     def _repr_pretty_(self, printer, cycle: bool) -> None:
         """What a notebook shows of it."""
@@ -139,9 +154,9 @@ class Module:
                 seen.add(id(leaf))
                 yield name, leaf
 
-    def parameters(self, recurse: bool = True) -> list[Parameter]:
-        """All Parameters, each once, in the order of the walk."""
-        return [p for _, p in self.named_parameters(recurse=recurse)]
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """All Parameters, each once, in the order of the walk. An iterator: it gives them once."""
+        return (p for _, p in self.named_parameters(recurse=recurse))
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
@@ -155,17 +170,17 @@ class Module:
                     seen.add(id(tensor))
                     yield joined(path, name), tensor
 
-    def buffers(self, recurse: bool = True) -> list[Tensor]:
-        """All buffers, each once."""
-        return [buffer for _, buffer in self.named_buffers(recurse=recurse)]
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """All buffers, each once. An iterator."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
     def named_modules(self) -> Iterator[tuple[str, "Module"]]:
         """(path, Module) for this Module, whose path is "", and for all those inside it, each once."""
         return ((path, thing) for path, thing in _walk(self, "", set()) if isinstance(thing, Module))
 
-    def modules(self) -> list["Module"]:
-        """This Module and all those inside it, each once."""
-        return [module for _, module in self.named_modules()]
+    def modules(self) -> Iterator["Module"]:
+        """This Module and all those inside it, each once. An iterator."""
+        return (module for _, module in self.named_modules())
 
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
         """(name, Module) for each Module that this one holds itself, in attributes, lists and dictionaries, once."""
@@ -175,9 +190,9 @@ class Module:
                 seen.add(id(thing))
                 yield name, thing
 
-    def children(self) -> list["Module"]:
-        """The Modules that this one holds itself, each once."""
-        return [module for _, module in self.named_children()]
+    def children(self) -> Iterator["Module"]:
+        """The Modules that this one holds itself, each once. An iterator."""
+        return (module for _, module in self.named_children())
 
     def path_of(self, module: "Module") -> str:
         """The path of a Module inside this one, such as blocks.0.attention. Raises ValueError if it is not inside."""
@@ -254,7 +269,7 @@ class Module:
     def train(self, mode: bool = True) -> Self:
         """Set training mode (dropout drops), or evaluation mode, on this Module and on all inside it. Returns self."""
         mode = flag("train", "mode", mode)
-        for module in self.modules():
+        for module in list(self.modules()):  # before the attribute is set: the walk goes over attributes
             module.training = mode
         return self
 
@@ -365,7 +380,7 @@ def _walk(thing: Any, name: str, seen: set[int], once: bool = True) -> Iterator[
 def _inside_first(module: Module, seen: set[int]) -> Iterator[Module]:
     """Every Module inside, and then the Module itself, each once."""
     seen.add(id(module))
-    for child in module.children():
+    for child in list(module.children()):
         if id(child) not in seen:
             yield from _inside_first(child, seen)
     yield module

@@ -43,7 +43,8 @@ def _total(model) -> str:
 
     trained, frozen = model.num_parameters(trained=True), model.num_parameters(trained=False)
     said = f"{trained + frozen:,} parameters: {trained:,} trained, {frozen:,} frozen; {mib(model.parameters())}"
-    return f"{said}, buffers {mib(model.buffers())}" if model.buffers() else said
+    buffers = list(model.buffers())
+    return f"{said}, buffers {mib(buffers)}" if buffers else said
 
 
 def _entry(name: str, path: str, module, known: dict[int, str], held: Callable) -> _Entry:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from tinygrad_gpt.arguments import number
+from tinygrad_gpt.arguments import HOLDS_A_TENSOR, number
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.optim.groups import tensors
@@ -12,6 +12,8 @@ from tinygrad_gpt.optim.groups import tensors
 def grad_norm(params: Iterable[Tensor]) -> float:
     """The common norm of all gradients, √(Σ over parameters Σ g²), summed in float64."""
     grads = [p.grad for p in tensors("grad_norm", params)]
+    if any([isinstance(grad, Tensor) for grad in grads]):
+        raise TypeError(f"grad_norm: .grad {HOLDS_A_TENSOR}")
     return math.sqrt(float(registry.run("sum_squares", *[grad for grad in grads if grad is not None])))
 
 

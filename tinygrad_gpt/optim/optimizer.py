@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_gpt.arguments import flag, number, shown
+from tinygrad_gpt.arguments import HOLDS_A_TENSOR, flag, number, shown
 from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.habits import OPTIMIZER, tells
 from tinygrad_gpt.optim.groups import as_groups, named
 from tinygrad_gpt.state_dict import check_state, plain_state
+
+_GROUPS = "param_groups."  # how the names of settings begin in a state
 
 
 @tells(OPTIMIZER)
@@ -106,7 +108,8 @@ class Optimizer:
     def step(self, grad_scale: float = 1.0, *, closure=None) -> None:
         """Update every parameter that has a gradient, with grad_scale times that gradient (see clip_scale).
 
-        Raises ValueError if their data have another shape, dtype or device than when this optimiser was made.
+        Raises ValueError if their data have another shape, dtype or device than when this optimiser was made, TypeError
+        if a Tensor stands where their arrays belong.
         """
         if closure is not None or callable(grad_scale):
             got = shown(grad_scale if closure is None else closure)
@@ -143,8 +146,12 @@ class Optimizer:
         for name in names:
             p = self.params[name]
             kind, shape, dtype = type(p.data), p.data.shape, p.data.dtype
+            if kind is Tensor:
+                raise TypeError(f"step: of the parameter {name}, .data {HOLDS_A_TENSOR}")
             for a in (p.grad, *[arrays[name] for arrays in slots]):
                 if type(a) is not kind or a.shape != shape or (a.dtype is not dtype and a.dtype != dtype):
+                    if isinstance(a, Tensor):
+                        raise TypeError(f"step: of the parameter {name}, .grad {HOLDS_A_TENSOR}")
                     if a is not p.grad and type(a) is not kind:  # a model moves as a whole
                         raise ValueError(
                             f"step: the parameters ({name} and all others) have moved to another device since this "
@@ -179,28 +186,68 @@ class Optimizer:
         return list(self.params.values())
 
     def state_dict(self) -> dict[str, Array]:
-        """What the next step depends on besides parameters and settings: `SLOT.NAME` for each array, and `steps`, the
-        updates of each parameter in the order of these names. A parameter that has been frozen all along is not in it.
-        On the CPU the arrays are the optimiser's own: copy them to keep a snapshot."""
+        """What the next step depends on besides the parameters, as arrays, which `save` can write: `SLOT.NAME` for each
+        array, `steps`, the updates of each parameter in the order of these names, and `param_groups.I.SETTING` for each
+        setting of group I. A parameter that has been frozen all along is not in it. On the CPU the arrays are the
+        optimiser's own: copy them to keep a snapshot."""
+        settings = [self.checked(group).items() for group in self.param_groups]
+        return {
+            **self._arrays(),
+            **{f"{_GROUPS}{i}.{name}": np.array(value) for i, of in enumerate(settings) for name, value in of},
+        }
+
+    def _arrays(self) -> dict[str, Array]:
+        """The state without the settings."""
         arrays = {f"{slot}.{n}": to_numpy(a) for slot, kept in self.slots.items() for n, a in kept.items()}
         return {**arrays, "steps": np.array(list(self.steps.values()), dtype=np.int64)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned. Raises ValueError that lists what is missing, unexpected or of
-        another shape, and loads nothing then."""
+        """Continue from what `state_dict` returned, with its settings; a state without them leaves them as they are.
+        Raises ValueError that lists what is missing, unexpected or of another shape, for other groups, and for the
+        state of one of PyTorch's optimisers, and loads nothing then."""
+        if isinstance(state_dict, Mapping) and "param_groups" in state_dict:
+            raise ValueError(
+                "load_state_dict: this is the state of one of PyTorch's optimisers, with other names and numbers for "
+                "parameters: make a new optimiser, whose running means begin at 0"
+            )
         state = plain_state(state_dict)
+        given = {name: state.pop(name) for name in list(state) if name.startswith(_GROUPS)}
+        groups = self._with_settings(given) if given else self.param_groups
         first = f"{self.SLOTS[0]}." if self.SLOTS else ""
         # The names in the order of this state: its groups may have been others.
         names = [key.removeprefix(first) for key in state if first and key.startswith(first)] or list(self.steps)
         for name in names:
             if name in self.params and name not in self.steps:
                 self._start(name)  # frozen here, and trained before
-        check_state(type(self).__name__, self.state_dict(), state)
+        check_state(type(self).__name__, self._arrays(), state)
         for slot, arrays in self.slots.items():
             for name, array in arrays.items():
                 array[...] = np.asarray(state[f"{slot}.{name}"], dtype=array.dtype, like=array)
         steps = dict(zip(names, np.asarray(state["steps"]).tolist(), strict=True))
         self.steps = {name: int(steps[name]) for name in self.steps}
+        for group, loaded in zip(self.param_groups, groups, strict=True):
+            group.update(loaded)
+
+    def _with_settings(self, given: dict[str, Array]) -> list[dict[str, Any]]:
+        """The groups with the settings of a state, `param_groups.I.SETTING` -> array."""
+        found: dict[int, dict[str, Any]] = {}
+        for key, array in given.items():
+            i, _, name = key.removeprefix(_GROUPS).partition(".")
+            if not i.isdecimal() or name not in self.defaults:
+                raise ValueError(
+                    f"load_state_dict: the state does not fit this {type(self).__name__}: unexpected: {key}"
+                )
+            value = to_numpy(array).tolist()
+            found.setdefault(int(i), {})[name] = tuple(value) if isinstance(value, list) else value
+        if sorted(found) != list(range(len(self.param_groups))):
+            raise ValueError(
+                f"load_state_dict: the state has the settings of {len(found)} groups, this {type(self).__name__} has "
+                f"{len(self.param_groups)}: leave out what begins with {_GROUPS} to keep the settings of this one"
+            )
+        groups = [{**group, **found[i]} for i, group in enumerate(self.param_groups)]
+        for group in groups:
+            self.checked(group)
+        return groups
 
 
 # What PyTorch's optimisers take besides. How fast they are asked to be changes nothing; the others only if they are on.

@@ -78,14 +78,14 @@ def fit(
 
     Raises TypeError and ValueError for arguments that do not go together, UserError for a loss that is not finite.
     """
-    if not isinstance(model, Module) or not model.parameters():
+    if not isinstance(model, Module) or next(model.parameters(), None) is None:
         raise TypeError(f"fit: expected a Module with Parameters as model, got {shown(model)}")
     unknown = [name for name in settings if name not in _SETTINGS]
     if unknown:
         near = difflib.get_close_matches(unknown[0], _SETTINGS, n=1)
         advice = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(_SETTINGS)}"
         raise TypeError(f"fit: there is no setting {unknown[0]}: {advice}")
-    like = model.parameters()[0].data
+    like = next(model.parameters()).data
     every = max(1, steps // 10) if val is not None else 0
     plan = {"warmup": min(100, steps // 10), "min_lr": lr / 10, "weight_decay": 0.01, "eval_interval": every}
     plan |= {"device": place(like), "dtype": like.dtype.name} | settings
@@ -116,7 +116,7 @@ def _task(model: Module, data, val, loss, block_size: int | None, config: TrainC
     """The task of these data."""
     if loss is not None and not callable(loss):
         raise TypeError(f"fit: expected a function of (output, y) as loss, got {shown(loss)}")
-    like = model.parameters()[0].data
+    like = next(model.parameters()).data
     common: dict[str, Any] = dict(
         like=like,
         loss=loss,

@@ -82,7 +82,7 @@ class Trainer:
             raise UserError(f"--recompute: {type(model).__name__} has no `recompute` to switch on, as a GPT has")
         groups = decay_matrices(model.named_parameters(), config.weight_decay)
         self.optimizer = AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), eps=config.eps)
-        self.parameters = model.parameters()  # in the model's order, in which their norm is summed
+        self.parameters = list(model.parameters())  # in the model's order, in which their norm is summed
         where = self.device.kind if task.fixed_shapes else "cpu"
         self._recorded = recording.recorded(self._gradients, where)
         self.step, self.elapsed, self.interrupted = 0, 0.0, False
@@ -234,7 +234,8 @@ class Trainer:
             return
         if rows is not None:
             rows.sync()
-        optimizer = self.optimizer.state_dict()
+        # Without the settings, which the run's config has.
+        optimizer = {n: a for n, a in self.optimizer.state_dict().items() if not n.startswith("param_groups.")}
         arrays = {f"model.{name}": a for name, a in self.model.state_dict().items()}
         arrays |= {f"optimizer.{name}": a for name, a in optimizer.items() if array.is_array(a)}
         state = {
