@@ -338,10 +338,12 @@ def test_the_exercise_of_lesson_3_can_be_done_as_it_is_worded():
         .read_text(encoding="utf-8")
         .rpartition("**Try it.**")[2]
     )
-    make, check = re.findall(r"`([^`]*\(.*?\))`", text)
+    make, check, shapes = re.findall(r"`([^`]*\(.*?\)\]?)`", text)
     scope = {"forward": forward, "backward": backward, "tg": tg, "x": X, "weight": WEIGHT}
     assert "from `tinygrad_gpt.check`" in text
     exec("from tinygrad_gpt.check import gradcheck", scope)
     exec(make, scope)
     assert eval(check, scope).ok
+    exec(shapes, scope)
+    assert check_op("my_norm", cases=scope["SHAPES"]).ok
     assert isinstance(ast.parse(make).body[0], ast.Assign)

@@ -92,13 +92,13 @@ def test_a_resumed_run_is_looked_at_too_and_its_folder_is_kept(run, pair, tmp_pa
 
 def test_a_new_op_is_checked_and_made(run, pair):
     shapes = "SHAPES = [(3, 5), (7,)]\n"
-    status, said, _ = run("gradcheck", "--with", pair("my_ramp.py", "relu", shapes))
-    assert status == 0 and re.search(r"│ ramp +│ my_ramp.py │ 2 ", said)
+    status, said, _ = run("gradcheck", "my_ramp", "--with", pair("my_ramp.py", "relu", shapes))
+    assert status == 0 and re.search(r"│ my_ramp +│ my_ramp.py │ 2 ", said)
     result = run("train", "text.txt", "--out", "run", "--with", "my_ramp.py", *TINY)
     assert_one_line_error(
         result, "ramp did not run in the first step: nothing in the model calls it; a model of your own"
     )
-    assert "my_ramp.py is a new op ramp: 2 cases" in result[1] and "ramp" in registry.all_ops()
+    assert "my_ramp.py is a new op my_ramp: 2 cases" in result[1] and "my_ramp" in registry.all_ops()
     assert_one_line_error(
         run("gradcheck", "--with", pair("my_other.py", "relu")), "for a new op, add what to check it on"
     )
@@ -118,7 +118,7 @@ MODEL = """
 import tinygrad_gpt as tg
 from tinygrad_gpt.nn import Embedding, Linear, Module
 
-ramp = tg.op("ramp")
+ramp = tg.op("my_ramp")
 
 class Model(Module):
     def __init__(self, config):
@@ -134,21 +134,21 @@ def test_a_model_of_ones_own_with_an_op_of_ones_own(run, pair, tmp_path):
     (tmp_path / "model.py").write_text(MODEL, encoding="utf-8")
     name = pair("my_ramp.py", "relu", "SHAPES = [(3, 5), (7,)]\n")
     status, said, _ = run("train", "text.txt", "--out", "run", "--model", "model.py", "--with", name, *TINY)
-    assert status == 0 and "my_ramp.py: ramp ran 1 time forward, 1 time backward in the first step" in said
-    registry.undefine("ramp")  # a new process, in another folder
+    assert status == 0 and "my_ramp.py: my_ramp ran 1 time forward, 1 time backward in the first step" in said
+    registry.undefine("my_ramp")  # a new process, in another folder
     for file in ("model.py", name):
         (tmp_path / file).rename(tmp_path / f"moved-{file}")
     status, said, _ = run("sample", "run", "--tokens", "5", "--temperature", "0")
-    assert status == 0 and "ramp" in registry.all_ops()
+    assert status == 0 and "my_ramp" in registry.all_ops()
     assert run("sample", "run", "--tokens", "5", "--temperature", "0")[1] == said
     assert_one_line_error(run("train", "--resume", "run", "--steps", "2"), "give it again, --with my_ramp.py")
-    registry.define("ramp", lambda x: (x, None), lambda dy, saved: dy)
+    registry.define("my_ramp", lambda x: (x, None), lambda dy, saved: dy)
     assert_one_line_error(
-        run("sample", "run"), "error: run has an op ramp of its own, from my_ramp.py", "open it in a process of its own"
+        run("sample", "run"), "error: run has an op my_ramp of its own, from my_ramp.py", "open it in a process of its"
     )
-    registry.undefine("ramp")
-    (tmp_path / "run" / "own_op_ramp.py").write_text("1 / 0", encoding="utf-8")
-    assert_one_line_error(run("sample", "run"), "own_op_ramp.py is not the file that this run was started with")
+    registry.undefine("my_ramp")
+    (tmp_path / "run" / "own_op_my_ramp.py").write_text("1 / 0", encoding="utf-8")
+    assert_one_line_error(run("sample", "run"), "own_op_my_ramp.py is not the file that this run was started with")
 
 
 def test_a_sweep_with_a_pair_that_never_runs_trains_nothing(run, pair, tmp_path):

@@ -38,7 +38,8 @@ def gradcheck(
     from tinygrad_gpt.check import OnDevice, check_op
 
     pairs = load_pairs(with_ or [])
-    names = ops or ([] if pairs else registry.op_names())
+    made = {pair.op for pair in pairs} - {*registry.op_names()}
+    names = [name for name in ops or ([] if pairs else registry.op_names()) if name not in made]
     for name in names:
         _check_is_op(name)
     console = Console(highlight=False)

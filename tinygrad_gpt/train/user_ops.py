@@ -1,10 +1,10 @@
 """Pairs that the user wrote: `tinygrad-gpt train --with my_layer_norm.py`.
 
 The file defines `forward` and `backward` as the contract in tinygrad_gpt/ops/__init__.py says, and `why_not` if they
-cannot take some inputs (see kernels/registry.py). Its variable OP names their op; without it, the file's name does,
-without "my_". A name that no op has makes a new one, if the file says on what to check it: CASES or SHAPES, as
-cases/given.py takes them. A model of the user's own reaches it by `tinygrad_gpt.op(name)`; the run keeps a copy of the
-file beside that of the model, and opens without the original.
+cannot take some inputs (see kernels/registry.py). Its variable OP names their op; without it, the file's name does:
+softmax.py and my_softmax.py are for softmax. A name that no op has makes a new one, my_norm of my_norm.py, if the file
+says on what to check it: CASES or SHAPES, as cases/given.py takes them. A model of the user's own reaches it by
+`tinygrad_gpt.op("my_norm")`; the run keeps a copy of the file beside that of the model, and opens without the original.
 
 A pair that is right may still never run: the model has no such op. So the first step is counted.
 """
@@ -87,10 +87,16 @@ def _pair_of(user: UserFile, op: str | None = None) -> UserPair:
             raise UserError(
                 f"{file} does not define {function}(): a pair is forward(*arrays, **settings), backward(dy, saved)"
             )
-    op = op or getattr(module, "OP", file.stem.removeprefix("my_"))
+    op = op or getattr(module, "OP", _named_by(file))
     cases = None if op in registry.op_names() else _cases(module, file, op)
     why_not = getattr(module, "why_not", None)
     return UserPair(op, file, user.source, user.sha256, module.forward, module.backward, why_not, cases)
+
+
+def _named_by(file: Path) -> str:
+    """The op that a file's name names: of softmax.py and my_softmax.py softmax, of my_norm.py the new op my_norm."""
+    known = (op for op in (file.stem, file.stem.removeprefix("my_")) if op in registry.all_ops())
+    return next(known, file.stem)
 
 
 def _cases(module: ModuleType, file: Path, op):
@@ -98,10 +104,11 @@ def _cases(module: ModuleType, file: Path, op):
     cases = getattr(module, "CASES", getattr(module, "SHAPES", None))
     own = catalogue.own_op(op) if isinstance(op, str) else None
     if (why := catalogue.why_no_name(op)) or (cases is None and (own is None or own.cases is None)):
+        near = did_you_mean(op, ops := registry.all_ops()) or did_you_mean(str(op).removeprefix("my_"), ops)
         new = "" if why else "; for a new op, add what to check it on: SHAPES = [((3, 5), (5,))], or CASES = [(x, w)]"
         raise UserError(
-            f"{file} is for the op {shown(op)}, which doesn't exist{did_you_mean(op, registry.all_ops())}: "
-            f"name the file my_OP.py, or set OP in it{new}; the ops are {', '.join(registry.all_ops())}"
+            f"{file} is for the op {shown(op)}, which doesn't exist{near}: name the file OP.py or my_OP.py, or set OP "
+            f"in it{new}; `tinygrad-gpt op` lists the ops"
         )
     return own.cases if cases is None else cases
 
