@@ -71,11 +71,14 @@ def test_a_softmax_of_ones_own_runs_inside_attention(run, pair, options, times):
 def test_a_pair_that_the_model_has_no_op_for(run, pair, tmp_path):
     name = pair("my_tanh.py", "tanh")
     result = run("train", "text.txt", "--out", "run", "--with", name, *TINY)
-    assert_one_line_error(
-        result, "my_tanh.py: tanh did not run in the first step: this model has no tanh; it has add, "
-    )
-    assert "Leave out --with my_tanh.py, or go on with --force" in result[2]
+    assert_one_line_error(result, "my_tanh.py: tanh did not run in the first step: this model has no tanh; it has ")
+    assert "; a GPT has it with --activation tanh. Leave out --with my_tanh.py, or go on with --force" in result[2]
     assert not (tmp_path / "run").exists(), "so that the same command works once it is corrected"
+    assert "training in run" not in result[1]
+    run("train", "text.txt", "--with", name, *TINY)
+    assert not (tmp_path / "runs").exists()
+    status, said, _ = run("train", "text.txt", "--with", name, "--activation", "tanh", *TINY)
+    assert status == 0 and said.index("training in runs") < said.index("my_tanh.py: tanh ran 2 times")
     status, said, _ = run("train", "text.txt", "--out", "run", "--with", name, "--force", *TINY)
     assert status == 0 and "tanh did not run in the first step" in said
 
@@ -156,3 +159,66 @@ def test_a_sweep_with_a_pair_that_never_runs_trains_nothing(run, pair, tmp_path)
     result = run("train", "text.txt", "--out", "many", "--with", name, "--sweep", "seed=1,2", *TINY)
     assert_one_line_error(result, "tanh did not run in the first step")
     assert not (tmp_path / "many").exists()
+
+
+# --- what a file of the user's raises -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (
+            "return self.head(ramp",
+            "return self.haed(ramp",
+            "line 13, `return self.haed(ramp(self.embedding(ids)))`: AttributeError: ",
+        ),
+        ("config.n_embd)\n        self.head", "config.n_emb)\n        self.head", "line 9, `self.embedding = Embed"),
+        ("(self, config)", "(self)", "model.py: Model(config) cannot be called, Model takes () ("),
+        ("(self, ids)", "(self)", "model.py: forward(ids) cannot be called, forward takes () ("),
+        ("(self, ids)", "(self, ids, mask)", "forward takes (ids, mask) (missing a required argument: 'mask')"),
+        ("ramp = tg", "import beside\nramp = tg", "model.py, line 5: imports beside, which lies beside it"),
+        ("ramp = tg", "import nowhere\nramp = tg", "model.py, line 5: imports nowhere, which is not installed"),
+        ("ramp(self", "(1 / 0)(self", "`return self.head((1 / 0)(self.embedding(ids)))`: ZeroDivisionError: division"),
+        ("ramp(self", "ramp(self", "ValueError: there is no op 'my_ramp' of your own: make it with op('my_ramp', for"),
+    ],
+)
+def test_an_error_in_a_model_is_a_line_that_names_it(run, tmp_path, before, after, said):
+    assert before in MODEL
+    (tmp_path / "model.py").write_text(MODEL.replace(before, after), encoding="utf-8")
+    (tmp_path / "beside.py").write_text("", encoding="utf-8")
+    assert_one_line_error(run("train", "text.txt", "--model", "model.py", *TINY), "model.py", said)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_whole_traceback_is_there_for_the_asking(run, tmp_path, monkeypatch):
+    (tmp_path / "relu.py").write_text("1 / 0\n", encoding="utf-8")
+    said = "relu.py, line 1, `1 / 0`: ZeroDivisionError: division by zero (TINYGRAD_GPT_TRACEBACK=1 shows the whole"
+    assert_one_line_error(run("gradcheck", "--with", "relu.py"), said)
+    monkeypatch.setenv("TINYGRAD_GPT_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        run("gradcheck", "--with", "relu.py")
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "said"),
+    [
+        (
+            "y.astype('float64'), s",
+            "right.backward(dy, s)",
+            "my_softmax.py: forward of softmax returned float64",
+        ),
+        (
+            "y, s",
+            "tuple([g.astype(float) for g in right.backward(dy, s)])",
+            "my_softmax.py: ValueError: softmax[my_softmax]: grad",
+        ),
+    ],
+)
+def test_a_pair_that_is_forced_and_cannot_run_is_named(run, tmp_path, forward, backward, said):
+    (tmp_path / "my_softmax.py").write_text(
+        "import tinygrad_gpt.ops.softmax as right\n"
+        "def forward(x, *, axis=-1):\n    y, s = right.forward(x, axis=axis)\n"
+        f"    return {forward}\ndef backward(dy, s):\n    return {backward}\n"
+    )
+    assert_one_line_error(run("train", "text.txt", "--with", "my_softmax.py", "--force", *TINY), said)
+    assert not (tmp_path / "runs").exists()

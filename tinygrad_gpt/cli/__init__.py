@@ -17,7 +17,8 @@
 
 Exit status: 0 done; 1 a gradient check failed; 2 something the user can put right, in one line on standard error; 130
 ended by Ctrl-C; 141 whoever read the output has gone, as in `tinygrad-gpt sample DIR | head`. Anything else that goes
-wrong is a bug and keeps its traceback.
+wrong is a bug and keeps its traceback, but for errors of --with and --model files: one line names theirs, and the
+environment variable TINYGRAD_GPT_TRACEBACK=1 shows the whole.
 """
 
 import errno
@@ -34,6 +35,7 @@ from tinygrad_gpt.cli.options import INTERRUPTED
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import reason
 from tinygrad_gpt.train.run import installed
+from tinygrad_gpt.train.user_files import blamed
 
 UNREADABLE = 141  # as a shell reports SIGPIPE
 _LONGEST = 800  # characters of an error, which may quote texts of any length
@@ -113,6 +115,11 @@ def main(arguments: list[str] | None = None) -> int:
             message = f"cannot write the output: {reason(error)}"
         else:
             message = f"cannot use {error.filename}: {reason(error)}"
+    except Exception as error:
+        line = blamed(error)
+        if line is None or os.environ.get("TINYGRAD_GPT_TRACEBACK"):
+            raise
+        message = f"{in_short(line, _LONGEST)} (TINYGRAD_GPT_TRACEBACK=1 shows the whole traceback)"
     if message:  # "" for the bare command, which has shown its help
         with suppress(OSError):  # standard error may be closed
             print(f"{_in_colour('error:')} {in_short(message, _LONGEST)}", file=sys.stderr)

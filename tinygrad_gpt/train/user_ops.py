@@ -19,9 +19,11 @@ from types import ModuleType
 from typing import Any
 
 from tinygrad_gpt.arguments import shown
+from tinygrad_gpt.array import is_float
 from tinygrad_gpt.errors import UserError, command, did_you_mean
 from tinygrad_gpt.files.storage import replacing
 from tinygrad_gpt.kernels import catalogue, registry
+from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
 from tinygrad_gpt.train.user_files import UserFile, run_file
 
 _files: dict[str, tuple[catalogue.OwnOp, str]] = {}  # op -> what its file made, and the file's SHA-256
@@ -74,7 +76,7 @@ def load_pair(file: Path) -> UserPair:
     """Run the file and take its pair.
 
     Raises UserError for a file that is missing, is not valid Python, lacks a function, or is for an op that does not
-    exist and has no cases. An exception of the file's own code passes through: its author wants the traceback.
+    exist and has no cases. An exception of the file's own code passes through.
     """
     return _pair_of(run_file(file, "pair"))
 
@@ -188,7 +190,9 @@ def _counted(pair: UserPair) -> tuple[Callable, Callable]:
     @functools.wraps(pair.forward)
     def forward(*arrays, **settings):
         runs.forward += 1
-        return pair.forward(*arrays, **settings)
+        result = pair.forward(*arrays, **settings)
+        _check_dtype(pair, arrays, result)
+        return result
 
     @functools.wraps(pair.backward)
     def backward(dy, saved):
@@ -196,6 +200,20 @@ def _counted(pair: UserPair) -> tuple[Callable, Callable]:
         return pair.backward(dy, saved)
 
     return forward, backward
+
+
+def _check_dtype(pair: UserPair, arrays: tuple, result) -> None:
+    """Raise NeverRanError for an output in another dtype than the arrays: the next op would refuse it, and not know
+    whose it is."""
+    dtypes = {a.dtype for a in arrays if is_float(a)}
+    ys = result[0] if isinstance(result, tuple) and len(result) == 2 else None
+    for y in ys if isinstance(ys, tuple) else (ys,):
+        if is_float(y) and dtypes and y.dtype not in dtypes:
+            given = " and ".join(sorted(map(str, dtypes)))
+            raise NeverRanError(
+                f"{pair.file}: forward of {pair.op} returned {y.dtype} for {given} arrays, which cannot run: return "
+                "the dtype of the inputs, as .astype(x.dtype) does"
+            )
 
 
 def _listened_to(pair: UserPair) -> Callable:
@@ -211,7 +229,7 @@ def _listened_to(pair: UserPair) -> Callable:
 
 
 class NeverRanError(UserError):
-    """A pair of the user's that no step runs."""
+    """A pair of the user's that no step runs, or that none can."""
 
 
 class FirstStep:
@@ -222,10 +240,14 @@ class FirstStep:
 
     def __init__(self, reporter, pairs: list[UserPair], force: bool):
         self._reporter, self._pairs, self._force = reporter, pairs, force
-        self._counting, self._counts = ExitStack(), None
+        self._counting, self._counts, self._first = ExitStack(), None, []
 
     def __getattr__(self, name: str):
         return getattr(self._reporter, name)
+
+    def note_first(self, line: str) -> None:
+        """Print a line once the first step has shown that every pair runs."""
+        self._first.append(line)
 
     def begin(self, steps: int, done: int) -> None:
         self._reporter.begin(steps, done)
@@ -239,8 +261,9 @@ class FirstStep:
         if self._counts is not None:
             ops, self._counts = {version.op for version in self._counts}, None
             self._counting.close()
-            for pair in self._pairs:
-                self._report(pair, ops)
+            lines = [self._line(pair, ops) for pair in self._pairs]
+            for line in (*self._first, *lines):
+                self.note(line)
             self._pairs = []  # what follows, as in a sweep, is the same model
 
     def end(self) -> None:
@@ -248,16 +271,15 @@ class FirstStep:
         self._counts = None
         self._reporter.end()
 
-    def _report(self, pair: UserPair, ops: set[str]) -> None:
+    def _line(self, pair: UserPair, ops: set[str]) -> str:
         runs = pair.runs
         if runs.forward:
             times = f"{_times(runs.forward)} forward, {_times(runs.backward)} backward"
-            self.note(f"{pair.file.name}: {pair.op} ran {times} in the first step")
-            return
+            return f"{pair.file.name}: {pair.op} ran {times} in the first step"
         what = f"{pair.file.name}: {pair.op} did not run in the first step: {_why_not_run(pair, ops)}"
         if not self._force:
             raise NeverRanError(f"{what}. Leave out {command('--with', pair.file)}, or go on with --force")
-        self.note(what)
+        return what
 
 
 def _times(n: int) -> str:
@@ -273,4 +295,5 @@ def _why_not_run(pair: UserPair, ops: set[str]) -> str:
     if inside:
         return f"{inside[0]} does its work, and there is another choice for {inside[0]}"
     known = sorted(op for op in ops.union(*map(catalogue.inside, ops)) if op in registry.op_names())
-    return f"this model has no {pair.op}; it has {', '.join(known)}"
+    chosen = f"; a GPT has it with --activation {pair.op}" if pair.op in ACTIVATIONS else ""
+    return f"this model has no {pair.op}; it has {', '.join(known)}{chosen}"
