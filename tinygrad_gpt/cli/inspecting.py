@@ -120,8 +120,8 @@ def _list_ops() -> None:
 
 
 def _first_sentence(module) -> str:
-    """The first sentence of a docstring, without the sources in brackets."""
-    text = re.sub(r"\s*\([^()]*\)", "", " ".join(inspect.getdoc(module).partition("\n\n")[0].split()))
+    """The first sentence of a docstring, on one line."""
+    text = " ".join(inspect.getdoc(module).partition("\n\n")[0].split())
     return text.partition(". ")[0].rstrip(".")
 
 
