@@ -329,6 +329,41 @@ def test_without_cases_it_says_how_to_give_some():
         check_op("new_norm", PAIR)
 
 
+# --- what gradcheck says of an op's mistake -------------------------------------------------------------------------
+
+
+def refused(op, *arrays):
+    with pytest.raises(GradcheckError) as error:
+        gradcheck(op, *arrays)
+    return str(error.value)
+
+
+def test_a_backward_that_keeps_no_contract_is_told_the_contract():
+    said = refused(tg.op("my_norm", forward, lambda dy, saved: backward(dy, saved)[0]), X, WEIGHT)
+    assert (
+        "hint: the contract of my_norm is forward(x, weight, *, eps=1e-05)" in said and "raise ValueError" not in said
+    )
+
+
+@pytest.mark.parametrize("around", [lambda y: y, lambda y: (y * 2).exp()], ids=["alone", "inside"])
+def test_a_backward_that_changes_dy_is_told_so(around):
+    def changes(dy, saved):
+        _, dweight = backward(dy, saved)
+        dy *= 2
+        return dy, dweight
+
+    op = tg.op("my_norm", forward, changes)
+    said = refused(lambda x, weight: around(op(x, weight)), X, WEIGHT)
+    assert "arrays in place: backward of my_norm[reference] changes dy in place" in said
+    assert said.count("hint") == 1
+
+
+def test_a_factor_that_is_a_size_by_chance_is_not_called_one():
+    square = tg.op("square", lambda x: (x**2, x), lambda dy, x: dy * x)
+    for said in (refused(square, X[:2]), str(check_op("square", cases=[(2, 3), (5, 7), (2, 4)]))):
+        assert "hint: multiplied by 2, it would be right" in said and "size of" not in said
+
+
 # --- the lesson's exercise ---------------------------------------------------------------------------------------
 
 
