@@ -12,6 +12,7 @@
     lessons.py     lesson
     pytorch.py     pytorch
     options.py     options that several commands share, and an option for every setting
+    help.py        how the help is laid out
     tables.py      tables, drawn or plain
     shared.py      what several commands do: check --with files, report downloads
 
@@ -31,6 +32,7 @@ from typing import Annotated
 import typer
 
 from tinygrad_gpt.cli import bench, doctor, finetuning, inspecting, lessons, pytorch, runs, sampling, trained, training
+from tinygrad_gpt.cli.help import Command, Group
 from tinygrad_gpt.cli.options import INTERRUPTED
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import reason
@@ -53,6 +55,7 @@ def _show_version(asked: bool) -> None:
 
 
 app = typer.Typer(
+    cls=Group,
     help="Train and use small GPTs that are built from scratch on NumPy.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -69,22 +72,22 @@ def _every_command(
     pass
 
 
-app.command()(training.train)
-app.command()(training.presets)
-app.command()(sampling.sample)
-app.command(name="eval")(trained.evaluate_model)
-app.command()(trained.export)
-app.command()(finetuning.finetune)
-app.command()(finetuning.classify)
-app.command()(runs.runs)
-app.command()(runs.compare)
-app.command()(doctor.doctor)
-app.command()(inspecting.gradcheck)
-app.command()(inspecting.op)
-app.command()(pytorch.pytorch)
-app.command()(inspecting.info)
-app.command()(bench.bench)
-app.command()(lessons.lesson)
+app.command(cls=Command)(training.train)
+app.command(cls=Command)(training.presets)
+app.command(cls=Command)(sampling.sample)
+app.command(name="eval", cls=Command)(trained.evaluate_model)
+app.command(cls=Command)(trained.export)
+app.command(cls=Command)(finetuning.finetune)
+app.command(cls=Command)(finetuning.classify)
+app.command(cls=Command)(runs.runs)
+app.command(cls=Command)(runs.compare)
+app.command(cls=Command)(doctor.doctor)
+app.command(cls=Command)(inspecting.gradcheck)
+app.command(cls=Command)(inspecting.op)
+app.command(cls=Command)(pytorch.pytorch)
+app.command(cls=Command)(inspecting.info)
+app.command(cls=Command)(bench.bench)
+app.command(cls=Command)(lessons.lesson)
 
 
 def main(arguments: list[str] | None = None) -> int:
