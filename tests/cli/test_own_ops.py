@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+import tinygrad_gpt as tg
 from tests.helpers import assert_one_line_error
+from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.kernels import registry
 
 TINY = ["--steps", "1", "--n-layer", "2", "--n-embd", "8", "--n-head", "2", "--block-size", "8", "--batch-size", "2"]
@@ -32,6 +34,15 @@ def test_the_list_of_ops(run):
     assert all(len(says) >= 5 and not says.endswith(("(", ",", ".", ":")) for says in lines.values()), lines
 
 
+def test_a_folder_that_is_not_there_is_not_looked_for_elsewhere(run, tmp_path):
+    (tmp_path / "runs" / "text-1").mkdir(parents=True)
+    assert run("sample", "runs/tex-1")[2] == "error: there is no folder runs/tex-1 (did you mean runs/text-1?)\n"
+    for name in ("runs/zzz", "./zzz", "/zzz", "~/zzz-none"):
+        assert run("sample", name)[2] == f"error: there is no folder {name}\n"
+    with pytest.raises(UserError, match=r"^there is no folder runs/y$"):
+        tg.load("runs/y")
+
+
 @pytest.mark.parametrize("op", registry.op_names())
 def test_an_op_is_shown(run, op):
     status, said, _ = run("op", op)
@@ -51,7 +62,12 @@ def test_an_op_says_what_it_is_made_of_and_part_of(run):
 
 def test_unknown_names_are_told_the_nearest(run):
     for command in ("op", "gradcheck"):
-        assert_one_line_error(run(command, "sofmax"), "no op 'sofmax' (did you mean softmax?); the ops are add, ")
+        assert_one_line_error(
+            run(command, "sofmax"), "no op 'sofmax' (did you mean softmax?); `tinygrad-gpt op` lists the ops"
+        )
+    assert_one_line_error(
+        run("train", "--n-layers", "3"), "error: there is no option --n-layers (did you mean --n-layer?)"
+    )
     assert_one_line_error(run("train", "text.txt", "--preset", "quik"), "no preset 'quik' (did you mean quick?)")
     assert_one_line_error(run("train", "shakespear"), "'shakespear' (did you mean shakespeare?)")
     assert_one_line_error(run("train", "text.txt", "--schedule", "cosin"), "not 'cosin' (did you mean cosine?)")
@@ -114,6 +130,8 @@ def test_a_pair_without_a_setting_is_told_the_contract(run, tmp_path):
     )
     status, said, _ = run("gradcheck", "--with", "my_softmax.py")
     assert status == 1 and "the signature: forward lacks the setting axis=-1" in said
+    (tmp_path / "exp.py").write_text("forward = lambda: 0\nbackward = lambda: 0\n")
+    assert re.search(r"│ exp +│ exp.py +│ - +│ - +│ WRONG", run("gradcheck", "--with", "exp.py")[1])
     assert "forward(x, *, axis=-1) -> (y, saved); backward(dy, saved) -> dx" in said
     assert "softmax.py, or run `tinygrad-gpt op softmax`" in said and "case.py" not in said
 

@@ -101,8 +101,8 @@ class Report:
         if not self.findings:
             reasons = "; ".join(f"{case}: {reason}" for case, reason in self.skipped) or "there are no cases"
             return f"{name}: nothing was checked ({reasons})"
-        where = f"{self.cases} case{'s' * (self.cases != 1)}"
-        lines = [f"{name}: WRONG ({len(self.failures)} of {len(self.findings)} checks in {where} failed)"]
+        where = f" in {self.cases} case{'s' * (self.cases != 1)}" if self.cases else ""
+        lines = [f"{name}: WRONG ({len(self.failures)} of {len(self.findings)} checks{where} failed)"]
         by_subject: dict[str, list[Finding]] = {}
         for failure in self.failures:
             by_subject.setdefault(failure.subject, []).append(failure)

@@ -22,6 +22,7 @@ wrong is a bug and keeps its traceback, but for errors of --with and --model fil
 environment variable TINYGRAD_GPT_TRACEBACK=1 shows the whole.
 """
 
+import difflib
 import errno
 import os
 import sys
@@ -101,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except (UserError, _UsageError) as error:
-        message = error.format_message() if isinstance(error, _UsageError) else str(error)
+        message = _usage(error) if isinstance(error, _UsageError) else str(error)
     except MemoryError as error:
         message = f"not enough memory ({error}): {_SMALLER}"
     except (KeyboardInterrupt, typer.Abort):
@@ -127,6 +128,15 @@ def main(arguments: list[str] | None = None) -> int:
         with suppress(OSError):  # standard error may be closed
             print(f"{_in_colour('error:')} {in_short(message, _LONGEST)}", file=sys.stderr)
     return 2
+
+
+def _usage(error) -> str:
+    """What is wrong with the command's arguments. Of the options that may be meant, the nearest alone is named."""
+    if not getattr(error, "possibilities", None):
+        return error.format_message()
+    given = error.option_name
+    nearest = max(error.possibilities, key=lambda name: difflib.SequenceMatcher(None, given, name).ratio())
+    return f"there is no option {given} (did you mean {nearest}?)"
 
 
 def _in_colour(word: str) -> str:

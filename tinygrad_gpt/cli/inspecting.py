@@ -55,7 +55,8 @@ def gradcheck(
             with np.errstate(all="ignore"):  # a wrong pair may divide by zero
                 report = check_op(op, pair, cases)
             verdict = "[green]right" if report.ok else "[bold red]WRONG" if report.findings else "[red]not checked"
-            table.add_row(op, escape(version), str(report.cases), f"{report.worst_error:.1e}", verdict)
+            worst = f"{report.worst_error:.1e}" if any(f.error is not None for f in report.findings) else "-"
+            table.add_row(op, escape(version), str(report.cases or "-"), worst, verdict)
             if not report.ok:
                 failed.append(report)
     console.print(table)

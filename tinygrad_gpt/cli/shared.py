@@ -22,7 +22,7 @@ def check_and_install(pairs, force: bool, reporter):
         with np.errstate(all="ignore"):  # a wrong pair may divide by zero
             report = check_op(pair.op, pair, pair.cases)
         if report.ok:
-            right = f"{report.cases} cases, worst error {report.worst_error:.1e}"
+            right = f"{report.cases} case{'s' * (report.cases != 1)}, worst error {report.worst_error:.1e}"
             what = "is a new op" if pair.is_new else "is right for"
             reporter.note(f"{pair.file} {what} {pair.op}: {right}")
             continue
