@@ -259,3 +259,5 @@ assert np.allclose(yours, packages, rtol=1e-3)
 # **Try it.** RMS norm leaves the mean alone: $y = w\,x\,/\sqrt{\mathrm{mean}(x^2)+\varepsilon}$. Which of the three
 # ways from $x$ to $y$ is left? Write its forward and backward as above. `my_norm = tg.op("my_norm", forward, backward)`
 # makes them an op that Tensors run through; check it with `gradcheck(my_norm, x, weight)`, from `tinygrad_gpt.check`.
+# For the command, they go into a file my_norm.py, with `SHAPES = [((3, 5), (5,))]` to check them on:
+# `tinygrad-gpt gradcheck --with my_norm.py`.

@@ -115,7 +115,7 @@ def test_hint_dy_ignored():
 def test_hint_sign_and_factor():
     plain = [Case("plain", (rng.normal(size=(3, 4)),), {})]
     assert "the sign is flipped" in text("exp", pair(exp, lambda dy, s: (-dy * s.y,)), plain)
-    assert "off by a constant factor of 2.5" in text("exp", pair(exp, lambda dy, s: (2.5 * dy * s.y,)), plain)
+    assert "multiplied by 0.4, it would be right" in text("exp", pair(exp, lambda dy, s: (2.5 * dy * s.y,)), plain)
 
 
 def test_hint_sum_where_a_mean_is_meant():
@@ -494,3 +494,21 @@ def test_gradients_in_another_order_are_told_by_their_shapes():
     assert "it has the shape of weight: are the gradients in the order of forward's inputs?" in text(
         "layer_norm", wrong, [case]
     )
+
+
+def test_the_smallest_case_that_fails_is_shown():
+    said = text("softmax", pair(softmax, lambda dy, s: (dy * s.y * (1 - s.y),)))
+    assert "\none axis: the gradient of x: wrong numbers" in said and "elements are right" not in said
+
+
+def test_a_backward_that_returns_nothing_is_asked_whether_it_does():
+    assert "hint: did backward return anything?" in text("exp", pair(exp, lambda dy, s: None))
+    assert "returned None: does it return?" in text("mul", pair(mul, lambda dy, s: None), TWO)
+
+
+def test_a_setting_that_is_ignored_is_named():
+    def forward(x, *, axis=-1):
+        return softmax.forward(x)
+
+    said = text("softmax", SimpleNamespace(forward=forward, backward=softmax.backward))
+    assert "hint: it is right for axis=-1 only: does the pair use axis?" in said

@@ -233,9 +233,7 @@ def test_a_backward_with_too_few_gradients_is_named():
 
 
 def test_register_refuses_a_name_that_no_op_has(my_norm):
-    with pytest.raises(
-        ValueError, match=r"there is no op 'my_nrm' \(did you mean my_norm\?\).*, my_norm. A new one is"
-    ):
+    with pytest.raises(ValueError, match=r"there is no op 'my_nrm' \(did you mean my_norm\?\).*\. A new one is"):
         tg.register("my_nrm", forward, backward)
 
 
@@ -353,6 +351,41 @@ def test_without_cases_it_says_how_to_give_some():
         check_op("new_norm", PAIR)
 
 
+# --- what gradcheck says of an op's mistake -------------------------------------------------------------------------
+
+
+def refused(op, *arrays):
+    with pytest.raises(GradcheckError) as error:
+        gradcheck(op, *arrays)
+    return str(error.value)
+
+
+def test_a_backward_that_keeps_no_contract_is_told_the_contract():
+    said = refused(tg.op("my_norm", forward, lambda dy, saved: backward(dy, saved)[0]), X, WEIGHT)
+    assert (
+        "hint: the contract of my_norm is forward(x, weight, *, eps=1e-05)" in said and "raise ValueError" not in said
+    )
+
+
+@pytest.mark.parametrize("around", [lambda y: y, lambda y: (y * 2).exp()], ids=["alone", "inside"])
+def test_a_backward_that_changes_dy_is_told_so(around):
+    def changes(dy, saved):
+        _, dweight = backward(dy, saved)
+        dy *= 2
+        return dy, dweight
+
+    op = tg.op("my_norm", forward, changes)
+    said = refused(lambda x, weight: around(op(x, weight)), X, WEIGHT)
+    assert "arrays in place: backward of my_norm[reference] changes dy in place" in said
+    assert said.count("hint") == 1
+
+
+def test_a_factor_that_is_a_size_by_chance_is_not_called_one():
+    square = tg.op("square", lambda x: (x**2, x), lambda dy, x: dy * x)
+    for said in (refused(square, X[:2]), str(check_op("square", cases=[(2, 3), (5, 7), (2, 4)]))):
+        assert "hint: multiplied by 2, it would be right" in said and "size of" not in said
+
+
 # --- the lesson's exercise ---------------------------------------------------------------------------------------
 
 
@@ -362,10 +395,12 @@ def test_the_exercise_of_lesson_3_can_be_done_as_it_is_worded():
         .read_text(encoding="utf-8")
         .rpartition("**Try it.**")[2]
     )
-    make, check = re.findall(r"`([^`]*\(.*?\))`", text)
+    make, check, shapes = re.findall(r"`([^`]*\(.*?\)\]?)`", text)
     scope = {"forward": forward, "backward": backward, "tg": tg, "x": X, "weight": WEIGHT}
     assert "from `tinygrad_gpt.check`" in text
     exec("from tinygrad_gpt.check import gradcheck", scope)
     exec(make, scope)
     assert eval(check, scope).ok
+    exec(shapes, scope)
+    assert check_op("my_norm", cases=scope["SHAPES"]).ok
     assert isinstance(ast.parse(make).body[0], ast.Assign)

@@ -92,6 +92,17 @@ def test_help_all_groups_the_settings(run, monkeypatch):
     assert run("train", "--help") == first, "the other help stays short"
 
 
+@pytest.mark.parametrize("name", ["train", "finetune", "sample", "eval", "runs", "bench", "lesson"])
+def test_help_cuts_no_name(run, monkeypatch, name):
+    monkeypatch.setenv("COLUMNS", "80")
+    said = run(name, "--help-all" if name in ("train", "finetune") else "--help")[1]
+    assert "…" not in said and "<bool>" not in said and "show this help, and exit" in said
+    if name == "train":
+        for setting in (name for name in SETTINGS if name != "corpus"):
+            assert re.search(f"{option_name(setting)}(?![-\\w])", said), setting
+        assert "--no-tied " in said and "gelu_tanh, " in said
+
+
 def test_version(run):
     assert run("--version") == (0, f"tinygrad-gpt {version('tinygrad-gpt')}\n", "")
 

@@ -61,9 +61,14 @@ def test_what_is_there_stays(run, short, tmp_path):
     assert (tmp_path / "07_short.py").read_text(encoding="utf-8") == "mine"
 
 
-@pytest.mark.parametrize("name", ["9", "sho", "notes", "..", ""])
+@pytest.mark.parametrize("name", ["9", "o", "notes", "..", ""])
 def test_a_lesson_that_is_none(run, short, name):
     assert_one_line_error(run("lesson", name), "there is no lesson", "07_short", "08_other")
+
+
+def test_a_part_of_a_name_is_enough_and_a_number_out_of_range_is_told_so(run, short):
+    assert run("lesson", "sho") == (0, "it runs 42\n", "")
+    assert_one_line_error(run("lesson", "9"), "there is no lesson '9': they go from 7 to 8")
 
 
 def test_nothing_to_write(run, short):

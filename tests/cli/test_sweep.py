@@ -114,6 +114,7 @@ def test_it_goes_on_from_another_folder_after_a_kill_while_a_run_was_being_made(
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
+        (["--sweep", "lrr=1,2"], "there is no setting 'lrr' (did you mean lr?)"),
         (["--sweep", "frob=1"], "there is no setting 'frob'; the settings are"),
         (["--sweep", "lr"], "--sweep should be a setting and its values, such as lr=1e-3,3e-3, not 'lr'"),
         (["--sweep", "lr="], "should be a setting and its values"),

@@ -31,6 +31,8 @@ def write(tmp_path):
         ("relu.py", PAIR, "relu"),
         ("my_relu.py", PAIR, "relu"),
         ("my_layer_norm.py", PAIR, "layer_norm"),
+        ("my_ramp.py", PAIR + "SHAPES = [(3,)]\n", "my_ramp"),
+        ("ramp.py", PAIR + "SHAPES = [(3,)]\n", "ramp"),
         ("anything.py", PAIR + "OP = 'relu'\n", "relu"),
         ("my_gelu.py", PAIR + "OP = 'relu'\n", "relu"),
     ],
@@ -42,12 +44,12 @@ def test_which_op_a_file_is_for(write, name, content, op):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("mine.py", PAIR, "is for the op 'mine', which doesn't exist: name the file my_OP.py, or set OP in it"),
-        ("my_adamw.py", PAIR, "is for the op 'adamw', which doesn't exist"),
+        ("mine.py", PAIR, "for the op 'mine', which doesn't exist: name the file OP.py or my_OP.py, or set OP in it"),
+        ("my_adamw.py", PAIR, "is for the op 'my_adamw', which doesn't exist"),
         ("relu.py", "def forward(x):\n    return x, x\n", r"does not define backward\(\)"),
         ("relu.py", "forward = 3\n", r"does not define forward\(\)"),
         ("relu.py", "def forward(x)\n", r"relu\.py, line 1: expected ':'"),
-        ("my_sofmax.py", PAIR, r"op 'sofmax', which doesn't exist \(did you mean softmax\?\): name the file"),
+        ("my_sofmax.py", PAIR, r"op 'my_sofmax', which doesn't exist \(did you mean softmax\?\): name the file"),
         ("mine.py", PAIR, r"for a new op, add what to check it on: SHAPES = \[\(\(3, 5\), \(5,\)\)\], or CASES"),
         ("adamw.py", PAIR + "SHAPES = [(3,)]\n", "is for the op 'adamw', which doesn't exist"),
         ("two words.py", PAIR + "SHAPES = [(3,)]\n", "is for the op 'two words', which doesn't exist"),
@@ -104,9 +106,9 @@ def test_a_resumed_run_needs_the_same_files(write):
 @pytest.mark.parametrize("cases", ["SHAPES = [(3, 5)]", "CASES = [([[1.0, -2.0]],), ((3,),)]"])
 def test_a_file_of_a_new_op(write, cases):
     pair = load_pair(write("my_ramp.py", PAIR + cases + "\n"))
-    assert pair.op == "ramp" and pair.is_new and pair.record()["op"] == "ramp"
+    assert pair.op == "my_ramp" and pair.is_new and pair.record()["op"] == "my_ramp"
     install([pair])
-    assert pair.is_new and tg.op("ramp")(np.float32([-1, 2])).data.tolist() == [0, 2]
+    assert pair.is_new and tg.op("my_ramp")(np.float32([-1, 2])).data.tolist() == [0, 2]
     assert pair.runs.forward == 1
 
 
@@ -188,4 +190,4 @@ def test_a_new_op_that_no_model_calls(write):
     install([pair])
     with pytest.raises(NeverRanError, match=r"nothing in the model calls it; a model of your own has it as tinygrad"):
         first_step([pair], ops=[F.exp])
-    assert "ramp ran 1 time forward, 1 time backward" in first_step([pair], ops=[tg.op("ramp")])
+    assert "ramp ran 1 time forward, 1 time backward" in first_step([pair], ops=[tg.op("my_ramp")])

@@ -40,6 +40,7 @@ dy that is a broadcast view, so that anything remembered outside `saved`, or ass
 
 import inspect
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import reduce
 from types import SimpleNamespace
 
@@ -50,6 +51,7 @@ from tinygrad_gpt import functional as F
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.cases import cases as cases_of
 from tinygrad_gpt.cases.given import given_cases
+from tinygrad_gpt.check.call import changing_dy
 from tinygrad_gpt.check.case import CaseCheck
 from tinygrad_gpt.check.fitted import Fitted
 from tinygrad_gpt.check.layouts import as_float
@@ -58,6 +60,7 @@ from tinygrad_gpt.check.on_device import OnDevice
 from tinygrad_gpt.check.report import Finding, GradcheckError, Report
 from tinygrad_gpt.kernels import catalogue, registry
 from tinygrad_gpt.kernels.contract import disagreements, where_it_stands
+from tinygrad_gpt.kernels.contract import inputs as inputs_of
 
 __all__ = ["Finding", "GradcheckError", "OnDevice", "Report", "check_op", "gradcheck"]
 
@@ -84,7 +87,7 @@ def check_op(op: str, pair=None, cases: Iterable | None = None, *, seed: int = 0
     known = reference or inner
     if own := catalogue.own_op(op):
         reference = None if inner.forward is own.forward else own  # None: there is nothing beside it
-    contract, findings, skipped = where_it_stands(op, known), [], []
+    contract, findings, skipped, settings = where_it_stands(op, known), [], [], {}
     why_not = getattr(pair, "why_not", None) or (lambda *arrays, **settings: None)
     if problems := disagreements(known, inner):
         findings.append(Finding("", "the signature", False, "; ".join(problems), hint=contract))
@@ -103,8 +106,35 @@ def check_op(op: str, pair=None, cases: Iterable | None = None, *, seed: int = 0
             found = check.run()
             if why_not(*(as_float(a, np.float32) for a in arrays), **case.settings) is None:
                 found += check.run_float32()
+        if any(a.size > 1 for a in arrays if a is not None):
+            settings[case.name] = _as_used(known.forward, case)
         findings += [f for f in found if not (fitted and not fitted.has_backward and f.subject == "backward")]
+    if hint := _only_right_for(findings, settings):
+        findings = [f if f.ok else replace(f, hint=hint) for f in findings]
     return Report(op, getattr(pair, "name", "yours"), tuple(findings), tuple(skipped))
+
+
+def _as_used(forward: Callable, case) -> dict[str, str]:
+    """The settings of a case as text, those that it leaves out among them. An axis counts from the last one."""
+    used = inputs_of(forward)
+    settings = (used.settings if used else {}) | case.settings
+    ndim = max(a.ndim for a in case.arrays if a is not None)
+    if isinstance(axis := settings.get("axis"), int) and axis >= 0:
+        settings = settings | {"axis": axis - ndim}
+    return {name: repr(value) for name, value in settings.items()}
+
+
+def _only_right_for(findings: list[Finding], settings: dict[str, dict[str, str]]) -> str:
+    """A hint about a setting with one value in all cases that are right, and others in all that are wrong, or ""."""
+    wrong = {f.case for f in findings if not f.ok}
+    right = [used for case, used in settings.items() if case not in wrong]
+    failed = [used for case, used in settings.items() if case in wrong]
+    if len(right) < 2 or len(failed) < 2:
+        return ""
+    for name, value in right[0].items():
+        if all(used[name] == value for used in right) and all(used[name] != value for used in failed):
+            return f"it is right for {name}={value} only: does the pair use {name}?"
+    return ""
 
 
 def gradcheck(fn: Callable, *inputs, seed: int = 0) -> Report:
@@ -118,6 +148,7 @@ def gradcheck(fn: Callable, *inputs, seed: int = 0) -> Report:
     """
     arrays = tuple(as_float(array.as_array(getattr(x, "data", x), None), np.float64) for x in inputs)
     random_state = random_stream.random_state()
+    changing: dict[str, None] = {}  # the ops that change dy
 
     def forward(*arrays):
         random_stream.set_random_state(random_state)
@@ -132,15 +163,22 @@ def gradcheck(fn: Callable, *inputs, seed: int = 0) -> Report:
     def backward(dy, saved):
         leaves, outputs = saved
         if len(outputs) == 1:
-            outputs[0].backward(as_tuple(dy)[0])
+            root, start = outputs[0], as_tuple(dy)[0]
         else:
-            reduce(F.add, [F.sum(y * d) for y, d in zip(outputs, dy, strict=True)]).backward()
+            root, start = reduce(F.add, [F.sum(y * d) for y, d in zip(outputs, dy, strict=True)]), np.ones(())
+        changing.update(changing_dy(root, start))
         return tuple(np.zeros_like(x.data) if x.requires_grad and x.grad is None else x.grad for x in leaves)
 
     try:
         pair = SimpleNamespace(forward=forward, backward=backward)
-        check = CaseCheck("given inputs", pair, None, _input_names(fn, len(arrays)), arrays, {}, seed)
-        report = Report(getattr(fn, "__name__", "function"), "autograd", tuple(check.run()))
+        check = CaseCheck("given inputs", pair, None, _input_names(fn, len(arrays)), arrays, {}, seed, alone=True)
+        findings = check.run()
+        if changing:  # which explains what else is wrong
+            findings = [f if f.ok else replace(f, hint="") for f in findings]
+            problem = f"backward of {' and '.join(changing)} changes dy in place"
+            hint = "another op may read dy too: compute into a new array"
+            findings.insert(0, Finding(check.case, "arrays in place", False, problem, hint=hint))
+        report = Report(getattr(fn, "__name__", "function"), "autograd", tuple(findings))
     finally:
         random_stream.set_random_state(random_state)
     return report.raise_if_failed()

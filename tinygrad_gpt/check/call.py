@@ -1,9 +1,15 @@
 """One call of a pair, and what is said about what it returned."""
 
+import re
 import traceback
 from pathlib import Path
 
 import numpy as np
+
+from tinygrad_gpt import autograd
+from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.kernels import catalogue
+from tinygrad_gpt.kernels.contract import where_it_stands
 
 _HERE = Path(__file__).parent
 
@@ -37,8 +43,26 @@ def gradient_of_another(shape: tuple, name: str, inputs: dict) -> str:
     return f"it has the shape of {other}: are the gradients in the order of forward's inputs?" if other else ""
 
 
+def changing_dy(root: Tensor, dy: np.ndarray) -> dict[str, None]:
+    """Walk backward from `root`; the places, as layer_norm[mine], of the ops whose backward changed its dy."""
+    sent: dict[int, tuple] = {}  # id -> (a gradient that an op sent on, its copy)
+    changing, first = {}, True
+    for step in root.backward_steps(dy):
+        for d in step.dy if isinstance(step.dy, tuple) else (step.dy,):
+            before = dy if first else sent.get(id(d), (None, None))[1]
+            if before is not None and not np.array_equal(d, before, equal_nan=True):
+                changing[f"{step.op}[{step.version}]"] = None
+        sent |= {id(g): (g, g.copy()) for g in step.grads if isinstance(g, np.ndarray)}
+        first = False
+    return changing
+
+
 def where_raised(error: Exception) -> str:
-    """The line that raised it: the innermost outside of NumPy and the checks. "" where the call itself was refused."""
+    """The line that raised it: the innermost outside of NumPy and the checks. Of an op that the tape refuses, its
+    contract. "" where the call itself was refused."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent != _HERE]
+    named = re.match(r"(\w+)\[", str(error))
+    if frames and frames[-1].filename == autograd.__file__ and named and named[1] in catalogue.all_ops():
+        return where_it_stands(named[1], catalogue.reference(named[1]))
     own = [f for f in frames if "numpy" not in Path(f.filename).parts] or frames
     return f"it was raised by `{own[-1].line}` ({own[-1].filename}, line {own[-1].lineno})" if own else ""

@@ -23,9 +23,10 @@ class _Stop(Exception):  # noqa: N818 - not an error: the case cannot go on afte
 class CaseCheck:
     """All checks of one pair on one case.
 
-    reference  the pair that is right, None when there is only the one to check
+    reference  the pair that is right; None: there is none
     kink       where there is no derivative to measure, the contract's words for the gradient; else ""
     contract   what the hint says about a pair that does not keep the contract
+    alone      whether this is the only case
     """
 
     def __init__(
@@ -39,9 +40,10 @@ class CaseCheck:
         seed: int,
         kink="",
         contract="",
+        alone=False,
     ):
         self.case, self.pair, self.reference, self.names = case, pair, reference, names
-        self.arrays, self.settings, self.kink, self.contract = arrays, settings, kink, contract
+        self.arrays, self.settings, self.kink, self.contract, self.alone = arrays, settings, kink, contract, alone
         self.agrees = False  # whether forward is the reference's: else backward is held against its own forward
         self.rng = np.random.default_rng([seed, *case.encode()])
         self.findings: list[Finding] = []
@@ -114,7 +116,8 @@ class CaseCheck:
         call.watch("dy", dys)
         grads = self.attempt("backward", tuple(dys) if call.many else dys[0], call.saved)
         if not isinstance(grads, tuple) and len(self.arrays) != 1:
-            self.stop("backward", f"should return a tuple of gradients, returned {describe(grads)}", self.contract)
+            returned = "None: does it return?" if grads is None else describe(grads)
+            self.stop("backward", f"should return a tuple of gradients, returned {returned}", self.contract)
         call.grads = tuple(
             np.asarray(g) if isinstance(g, np.generic) else sparse_rows.dense(g) for g in as_tuple(grads)
         )
@@ -157,7 +160,8 @@ class CaseCheck:
     # Verdicts
 
     def add(self, subject: str, ok: bool, problem: str = "", **details) -> bool:
-        self.findings.append(Finding(self.case, subject, ok, "" if ok else problem, **details))
+        size = sum(a.size for a in self.arrays if a is not None)
+        self.findings.append(Finding(self.case, subject, ok, "" if ok else problem, size=size, **details))
         return ok
 
     def stop(self, subject: str, problem: str, hint: str = "") -> None:
@@ -218,7 +222,8 @@ class CaseCheck:
         if name in call.missing:
             return False
         if g is None:
-            return self.add(subject, False, "is None, and a float input needs one")
+            returned = "did backward return anything?" if all(g is None for g in call.grads) else ""
+            return self.add(subject, False, "is None, and a float input needs one", hint=returned)
         if g.shape != x.shape:
             right = self.right_gradient(call, i) if x.dtype == np.float64 else None
             hint = "" if right is None else diagnose.shape_hint(g, right)
@@ -238,10 +243,8 @@ class CaseCheck:
         return self.add(f"the gradient of {self.names[i]}", False, "cannot be measured: the output is nan", hint=hint)
 
     def check_elements(self, call: Call, i: int) -> bool:
-        """The gradient of input i against finite differences, element by element; of a large one along directions.
-
-        The reference tells the place of an error then; where there is none, random places may.
-        """
+        """The gradient of input i against finite differences, element by element; of a large one along directions: the
+        reference tells the place of an error then; where there is none, random places may."""
         x, g, subject, loss = call.arrays[i], call.grads[i], f"the gradient of {self.names[i]}", self.loss(call)
         if x.size == 0:
             return self.add(subject, True)
@@ -385,7 +388,7 @@ class CaseCheck:
         others = {n: self.right_gradient(call, k) for n, k in inputs.items()}
         others = {n: g for n, g in others.items() if g is not None}
         return diagnose.gradient_hint(
-            call.grads[i], right, lambda: self.right_gradient(call, i, ones), self.named(call), others
+            call.grads[i], right, lambda: self.right_gradient(call, i, ones), self.named(call), others, not self.alone
         )
 
     def second_call_hint(self, call: Call, i: int) -> str:

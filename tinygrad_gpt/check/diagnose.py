@@ -13,16 +13,19 @@ import numpy as np
 
 CLOSE = 1e-5  # of the largest value: far above the noise of finite differences, far below any mistake of interest
 ENOUGH = 3  # elements that must agree before a pattern counts as one
+MANY = 0.5  # of the elements, that are right not by chance
+A_SIZE = "is the size of"  # in a hint that may hold by chance in one case
 INEXACT = "float64 has 15 digits, and about 7 of them are right: is something computed in float32 inside?"
 
 
-def gradient_hint(got, expected, with_ones: Callable, named: dict, others: dict) -> str:
+def gradient_hint(got, expected, with_ones: Callable, named: dict, others: dict, sized: bool = True) -> str:
     """A hint about a gradient that has the right shape and wrong numbers, or "".
 
     got, expected  arrays of the same shape
     with_ones      called without arguments, returns the right gradient for an upstream gradient of ones
     named          arrays that play a part, by the names that the hint may use: inputs, "the output", "dy"
     others         the right gradients of the op's other inputs, by name
+    sized          whether a factor that is a size tells something: among several cases, not in a single one
     """
     if not np.all(np.isfinite(got)):
         bad = int(np.sum(~np.isfinite(got)))
@@ -37,7 +40,7 @@ def gradient_hint(got, expected, with_ones: Callable, named: dict, others: dict)
     ones = with_ones()
     if differ_enough(ones, expected) and same(got, ones):
         return "it equals the gradient for an upstream gradient of ones: is dy ignored?"
-    return difference_hint(got, expected, named)
+    return difference_hint(got, expected, named, sized)
 
 
 def nan_hint(got, expected) -> str:
@@ -68,16 +71,18 @@ def dtype_hint(dtype) -> str:
     )
 
 
-def difference_hint(got, expected, named: dict) -> str:
+def difference_hint(got, expected, named: dict, sized: bool = True) -> str:
     """A hint about any array that has the right shape and wrong numbers, or ""."""
     if hint := nan_hint(got, expected):
         return hint
-    for look in (_factor, _transposed, _missing_factor, _missing_term):
+    if hint := _factor(got, expected, named if sized else {}):
+        return hint
+    for look in (_transposed, _missing_factor, _missing_term):
         if hint := look(got, expected, named):
             return hint
     right = np.abs(got - expected) <= CLOSE * _size(expected)
     count = int(np.sum(right))
-    if 0 < count < right.size:
+    if MANY * right.size <= count < right.size:
         first = place(np.unravel_index(int(np.argmin(right)), right.shape))
         return f"{count} of {right.size} elements are right; the first wrong one is at {first}"
     return ""
@@ -138,10 +143,10 @@ def _factor(got, expected, named: dict) -> str | None:
             if n > 1 and min(abs(factor - n), abs(factor * n - 1)) < CLOSE * n:
                 times = str(n) if factor > 1 else f"1/{n}"
                 return (
-                    f"it is {times} times the right one, and {n} is the size of {name} ({what}): "
+                    f"it is {times} times the right one, and {n} {A_SIZE} {name} ({what}): "
                     "a sum where a mean is meant, or the other way round?"
                 )
-    return f"it is off by a constant factor of {factor:.4g}"
+    return f"multiplied by {1 / factor:.4g}, it would be right: is a constant missing, or one too many?"
 
 
 def _transposed(got, expected, named: dict) -> str | None:

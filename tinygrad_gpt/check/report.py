@@ -23,6 +23,7 @@ class Finding:
     index          where the error is largest; None when only directions were measured
     got, right     the two numbers at that place (or the two slopes along the direction)
     hint           a diagnosis, where the mistake has a signature that can be recognised
+    size           elements of the case's inputs
     """
 
     case: str
@@ -36,6 +37,7 @@ class Finding:
     got: float | None = None
     right: float | None = None
     hint: str = ""
+    size: int = 0
 
     def __str__(self) -> str:
         what = f"{self.case}: {self.subject}" if self.case else self.subject
@@ -99,14 +101,17 @@ class Report:
         if not self.findings:
             reasons = "; ".join(f"{case}: {reason}" for case, reason in self.skipped) or "there are no cases"
             return f"{name}: nothing was checked ({reasons})"
-        where = f"{self.cases} case{'s' * (self.cases != 1)}"
-        lines = [f"{name}: WRONG ({len(self.failures)} of {len(self.findings)} checks in {where} failed)"]
+        where = f" in {self.cases} case{'s' * (self.cases != 1)}" if self.cases else ""
+        lines = [f"{name}: WRONG ({len(self.failures)} of {len(self.findings)} checks{where} failed)"]
         by_subject: dict[str, list[Finding]] = {}
         for failure in self.failures:
             by_subject.setdefault(failure.subject, []).append(failure)
         hints: set[str] = set()
         for failures in by_subject.values():  # the failure that tells most stands for all of its subject
-            shown = max(failures, key=lambda f: (bool(f.hint), f.index is not None))
+            often = Counter(f.hint for f in failures)
+            by_chance = any(f.hint and diagnose.A_SIZE not in f.hint for f in failures)
+            told = [f for f in failures if not (by_chance and diagnose.A_SIZE in f.hint)]
+            shown = max(told, key=lambda f: (bool(f.hint), often[f.hint], f.index is not None, f.size > 1, -f.size))
             lines.append(f"\n{replace(shown, hint='the same') if shown.hint in hints else shown}")
             hints |= {shown.hint} - {""}
             cases = len({f.case for f in failures})

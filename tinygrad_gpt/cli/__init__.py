@@ -12,14 +12,17 @@
     lessons.py     lesson
     pytorch.py     pytorch
     options.py     options that several commands share, and an option for every setting
+    help.py        how the help is laid out
     tables.py      tables, drawn or plain
     shared.py      what several commands do: check --with files, report downloads
 
 Exit status: 0 done; 1 a gradient check failed; 2 something the user can put right, in one line on standard error; 130
 ended by Ctrl-C; 141 whoever read the output has gone, as in `tinygrad-gpt sample DIR | head`. Anything else that goes
-wrong is a bug and keeps its traceback.
+wrong is a bug and keeps its traceback, but for errors of --with and --model files: one line names theirs, and the
+environment variable TINYGRAD_GPT_TRACEBACK=1 shows the whole.
 """
 
+import difflib
 import errno
 import os
 import sys
@@ -30,10 +33,12 @@ from typing import Annotated
 import typer
 
 from tinygrad_gpt.cli import bench, doctor, finetuning, inspecting, lessons, pytorch, runs, sampling, trained, training
+from tinygrad_gpt.cli.help import Command, Group
 from tinygrad_gpt.cli.options import INTERRUPTED
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import reason
 from tinygrad_gpt.train.run import installed
+from tinygrad_gpt.train.user_files import blamed
 
 UNREADABLE = 141  # as a shell reports SIGPIPE
 _LONGEST = 800  # characters of an error, which may quote texts of any length
@@ -51,6 +56,7 @@ def _show_version(asked: bool) -> None:
 
 
 app = typer.Typer(
+    cls=Group,
     help="Train and use small GPTs that are built from scratch on NumPy.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -67,22 +73,22 @@ def _every_command(
     pass
 
 
-app.command()(training.train)
-app.command()(training.presets)
-app.command()(sampling.sample)
-app.command(name="eval")(trained.evaluate_model)
-app.command()(trained.export)
-app.command()(finetuning.finetune)
-app.command()(finetuning.classify)
-app.command()(runs.runs)
-app.command()(runs.compare)
-app.command()(doctor.doctor)
-app.command()(inspecting.gradcheck)
-app.command()(inspecting.op)
-app.command()(pytorch.pytorch)
-app.command()(inspecting.info)
-app.command()(bench.bench)
-app.command()(lessons.lesson)
+app.command(cls=Command)(training.train)
+app.command(cls=Command)(training.presets)
+app.command(cls=Command)(sampling.sample)
+app.command(name="eval", cls=Command)(trained.evaluate_model)
+app.command(cls=Command)(trained.export)
+app.command(cls=Command)(finetuning.finetune)
+app.command(cls=Command)(finetuning.classify)
+app.command(cls=Command)(runs.runs)
+app.command(cls=Command)(runs.compare)
+app.command(cls=Command)(doctor.doctor)
+app.command(cls=Command)(inspecting.gradcheck)
+app.command(cls=Command)(inspecting.op)
+app.command(cls=Command)(pytorch.pytorch)
+app.command(cls=Command)(inspecting.info)
+app.command(cls=Command)(bench.bench)
+app.command(cls=Command)(lessons.lesson)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -96,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except (UserError, _UsageError) as error:
-        message = error.format_message() if isinstance(error, _UsageError) else str(error)
+        message = _usage(error) if isinstance(error, _UsageError) else str(error)
     except MemoryError as error:
         message = f"not enough memory ({error}): {_SMALLER}"
     except (KeyboardInterrupt, typer.Abort):
@@ -113,10 +119,24 @@ def main(arguments: list[str] | None = None) -> int:
             message = f"cannot write the output: {reason(error)}"
         else:
             message = f"cannot use {error.filename}: {reason(error)}"
+    except Exception as error:
+        line = blamed(error)
+        if line is None or os.environ.get("TINYGRAD_GPT_TRACEBACK"):
+            raise
+        message = f"{in_short(line, _LONGEST)} (TINYGRAD_GPT_TRACEBACK=1 shows the whole traceback)"
     if message:  # "" for the bare command, which has shown its help
         with suppress(OSError):  # standard error may be closed
             print(f"{_in_colour('error:')} {in_short(message, _LONGEST)}", file=sys.stderr)
     return 2
+
+
+def _usage(error) -> str:
+    """What is wrong with the command's arguments. Of the options that may be meant, the nearest alone is named."""
+    if not getattr(error, "possibilities", None):
+        return error.format_message()
+    given = error.option_name
+    nearest = max(error.possibilities, key=lambda name: difflib.SequenceMatcher(None, given, name).ratio())
+    return f"there is no option {given} (did you mean {nearest}?)"
 
 
 def _in_colour(word: str) -> str:

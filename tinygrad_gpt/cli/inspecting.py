@@ -38,7 +38,8 @@ def gradcheck(
     from tinygrad_gpt.check import OnDevice, check_op
 
     pairs = load_pairs(with_ or [])
-    names = ops or ([] if pairs else registry.op_names())
+    made = {pair.op for pair in pairs} - {*registry.op_names()}
+    names = [name for name in ops or ([] if pairs else registry.op_names()) if name not in made]
     for name in names:
         _check_is_op(name)
     console = Console(highlight=False)
@@ -54,7 +55,8 @@ def gradcheck(
             with np.errstate(all="ignore"):  # a wrong pair may divide by zero
                 report = check_op(op, pair, cases)
             verdict = "[green]right" if report.ok else "[bold red]WRONG" if report.findings else "[red]not checked"
-            table.add_row(op, escape(version), str(report.cases), f"{report.worst_error:.1e}", verdict)
+            worst = f"{report.worst_error:.1e}" if any(f.error is not None for f in report.findings) else "-"
+            table.add_row(op, escape(version), str(report.cases or "-"), worst, verdict)
             if not report.ok:
                 failed.append(report)
     console.print(table)
@@ -119,8 +121,8 @@ def _list_ops() -> None:
 
 
 def _first_sentence(module) -> str:
-    """The first sentence of a docstring, without the sources in brackets."""
-    text = re.sub(r"\s*\([^()]*\)", "", " ".join(inspect.getdoc(module).partition("\n\n")[0].split()))
+    """The first sentence of a docstring, on one line."""
+    text = " ".join(inspect.getdoc(module).partition("\n\n")[0].split())
     return text.partition(". ")[0].rstrip(".")
 
 

@@ -66,12 +66,18 @@ def _title(path: Path) -> str:
 
 
 def _find(name: str) -> Path:
-    """The lesson that is called 3, 03, layer_norm or 03_layer_norm. Raises UserError."""
-    wanted = name.removesuffix(".py")
-    for path in all_lessons():
+    """The lesson that is called 3, 03, layer_norm, 03_layer_norm, or by a part that no other has. Raises UserError."""
+    wanted, lessons = name.removesuffix(".py"), all_lessons()
+    for path in lessons:
         number, _, rest = path.stem.partition("_")
         if wanted in (path.stem, rest) or (wanted.isdecimal() and int(wanted) == int(number)):
             return path
+    found = [path for path in lessons if wanted and wanted in path.stem.partition("_")[2]]
+    if len(found) == 1:
+        return found[0]
+    if wanted.isdecimal():
+        first, last = (int(path.stem.partition("_")[0]) for path in (lessons[0], lessons[-1]))
+        raise UserError(f"there is no lesson {shown(name)}: they go from {first} to {last}: {_choices()}")
     raise UserError(f"there is no lesson {shown(name)}; the lessons are {_choices()}")
 
 

@@ -55,7 +55,8 @@ PairFiles = Annotated[
     typer.Option(
         "--with",
         metavar="FILE.py",
-        help="your own pair: a file with forward and backward; may be repeated",
+        help="your own pair for an op: a file with forward and backward; for a new op, also SHAPES or CASES to check "
+        "it on; may be repeated",
         show_default=False,
     ),
 ]

@@ -22,7 +22,7 @@ def check_and_install(pairs, force: bool, reporter):
         with np.errstate(all="ignore"):  # a wrong pair may divide by zero
             report = check_op(pair.op, pair, pair.cases)
         if report.ok:
-            right = f"{report.cases} cases, worst error {report.worst_error:.1e}"
+            right = f"{report.cases} case{'s' * (report.cases != 1)}, worst error {report.worst_error:.1e}"
             what = "is a new op" if pair.is_new else "is right for"
             reporter.note(f"{pair.file} {what} {pair.op}: {right}")
             continue
@@ -36,13 +36,14 @@ def check_and_install(pairs, force: bool, reporter):
 
 @contextmanager
 def no_folder_left(path: Path, resumed: bool) -> Iterator[None]:
-    """Delete the folder of a run whose first step shows that a pair never runs, unless it has been there before."""
-    from tinygrad_gpt.train import run_folder, user_ops
+    """Delete the folder of a run that fails before its first checkpoint by a mistake in a file of the user's, or whose
+    first step shows that a pair never runs; unless it has been there before."""
+    from tinygrad_gpt.train import run_folder, user_files, user_ops
 
     try:
         yield
-    except user_ops.NeverRanError:
-        if not resumed:
+    except Exception as error:
+        if not resumed and (isinstance(error, user_ops.NeverRanError) or user_files.blames(error)):
             run_folder.discard(path)
         raise
 

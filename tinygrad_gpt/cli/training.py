@@ -124,7 +124,8 @@ def train(
             reporter.note(f"{resume} has made all its {run.trainer.step} steps; --steps with more extends it")
     else:
         run = text_run.start(settings, out, pairs, download_progress(reporter), reporter.note, own_model)
-    reporter.note(_what_begins(run))
+    begins = reporter.note_first if pairs and run.trainer.step < run.trainer.config.steps else reporter.note
+    begins(_what_begins(run))
     report_rounding(run.trainer, reporter)
     report_threads(run.trainer, reporter)
     path = run.folder.path

@@ -69,7 +69,9 @@ def reference(op: str) -> Any:
 
 def no_such_op(op) -> str:
     """What to say about a name that no op has."""
-    return f"there is no op {shown(op)}{did_you_mean(op, all_ops())}; the ops are {', '.join(all_ops())}"
+    near = did_you_mean(op, all_ops())
+    known = "`tinygrad-gpt op` lists the ops" if near else f"the ops are {', '.join(all_ops())}"
+    return f"there is no op {shown(op)}{near}; {known}"
 
 
 @cache

@@ -19,8 +19,9 @@ only where you trust who made it.
 """
 
 import ast
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,7 @@ class OwnModel:
 
     def make(self, config: GPTConfig) -> Module:
         """A new model, in the run's dtype. Raises UserError if it is no Module."""
+        self._check_takes(self.file.module.Model, "Model", config)
         model = self.file.module.Model(config)
         if not isinstance(model, Module):
             raise UserError(f"{self.name}: Model(config) gave {shown(model)}, which is no Module: expected {CONTRACT}")
@@ -89,14 +91,29 @@ class OwnModel:
                 f"{self.name}: Model has {shown(model.config)} as `config`, which should be the GPTConfig that it was "
                 "made from: choose another name for it"
             )
+        for method, given in (("forward", ("ids",)), ("loss", ("ids", "targets"))):
+            if callable(getattr(model, method, None)):
+                self._check_takes(getattr(model, method), method, *given)
         return model.to(default_dtype())
+
+    def _check_takes(self, function: Callable, name: str, *given) -> None:
+        """Raise UserError for a function of the file that cannot be called with these arguments."""
+        with suppress(ValueError):  # for what has no signature
+            signature = inspect.signature(function)
+            try:
+                signature.bind(*given)
+            except TypeError as error:
+                called = f"{name}({', '.join(x if isinstance(x, str) else 'config' for x in given)})"
+                raise UserError(
+                    f"{self.name}: {called} cannot be called, {name} takes {signature} ({error}): expected {CONTRACT}"
+                ) from None
 
 
 def load_own_model(path: str | Path) -> OwnModel:
     """The model in a file that the user names. Raises UserError for a file that is missing, is not valid Python or
     defines no Model; an exception of its own code passes through."""
     path = Path(path)
-    return OwnModel(_run(path), path.name)
+    return OwnModel(run_file(path, "model"), path.name)
 
 
 def own_model_of(path: Path, written: dict[str, Any]) -> OwnModel | None:
@@ -107,7 +124,7 @@ def own_model_of(path: Path, written: dict[str, Any]) -> OwnModel | None:
     record = written.get("own_model")
     if record is None:
         return None
-    return OwnModel(_run(path, record["sha256"]), record["file"])
+    return OwnModel(run_file(path, "model", record["sha256"]), record["file"])
 
 
 def check_same_model(record: dict[str, str] | None, own: OwnModel) -> None:
@@ -119,16 +136,6 @@ def check_same_model(record: dict[str, str] | None, own: OwnModel) -> None:
             f"{own.file.path} has changed since this run was started with it: leave out --model to go on with the "
             "model as it was, or start a new run"
         )
-
-
-def _run(path: Path, sha256: str | None = None) -> UserFile:
-    """The file, run; only if it has this hash."""
-    try:
-        return run_file(path, "model", sha256)
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"{path} imports {error.name}, which is not installed: a model is one file, since each run keeps a copy"
-        ) from None
 
 
 # --- a first try of a new model --------------------------------------------------------------------------------------

@@ -106,6 +106,9 @@ def discard(path: Path) -> None:
     """Delete the new folder of a run, or of a fine-tuning, in which nothing has been saved yet."""
     if not any(path.rglob("checkpoint.safetensors")):
         shutil.rmtree(path, ignore_errors=True)
+        if path.parent == RUNS:
+            with suppress(OSError):  # it holds other runs
+                RUNS.rmdir()
 
 
 def is_new(folder: Path) -> bool:

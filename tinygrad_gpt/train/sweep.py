@@ -17,7 +17,7 @@ from typing import Any
 
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.data import CORPORA, open_corpus
-from tinygrad_gpt.errors import UserError, command
+from tinygrad_gpt.errors import UserError, command, did_you_mean
 from tinygrad_gpt.files.json_files import read_json, write_json
 from tinygrad_gpt.settings import option_name, value_type
 from tinygrad_gpt.train import run_folder, text_run
@@ -55,8 +55,11 @@ def parse(texts: list[str]) -> dict[str, list[Any]]:
         if not equals or not listed:
             raise UserError(f"--sweep should be a setting and its values, such as lr=1e-3,3e-3, not {shown(text)}")
         if name not in SETTINGS:
-            known = ", ".join(option_name(setting)[2:] for setting in SETTINGS if setting not in _SAME_IN_ALL)
-            raise UserError(f"--sweep: there is no setting {shown(written)}; the settings are {known}")
+            known = [option_name(setting)[2:] for setting in SETTINGS if setting not in _SAME_IN_ALL]
+            near = did_you_mean(written.strip().lstrip("-"), known)
+            raise UserError(
+                f"--sweep: there is no setting {shown(written)}{near or '; the settings are ' + ', '.join(known)}"
+            )
         if name in _SAME_IN_ALL:
             raise UserError(f"--sweep: all runs of a sweep have the same {name.rstrip('_')}")
         if name in values:

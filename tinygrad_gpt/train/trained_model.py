@@ -16,7 +16,7 @@ from tinygrad_gpt import devices, random_stream
 from tinygrad_gpt.data import Corpus, Tokenizer, load_tokenizer, open_corpus
 from tinygrad_gpt.data.download import sha256_of
 from tinygrad_gpt.data.tokenizers import FILE_NAME
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.errors import UserError, did_you_mean
 from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.models.gpt import GPT, GPTConfig, count_parameters
@@ -214,6 +214,9 @@ def find_model(name: str) -> TrainedModel:
     Raises UserError if there is no model, or its description is damaged.
     """
     path = user_path(name)
+    if not path.exists() and _looks_like_a_path(name):
+        beside = [str(p) for p in path.parent.glob("*") if p.is_dir()] if path.parent.is_dir() else []
+        raise UserError(f"there is no folder {name}{did_you_mean(str(path), beside)}")
     if not path.is_dir():
         return HuggingFaceModel(name)
     try:
@@ -221,6 +224,12 @@ def find_model(name: str) -> TrainedModel:
     except UserError:
         is_hugging_face = False
     return HuggingFaceModel(name) if is_hugging_face else TrainedRun(path)
+
+
+def _looks_like_a_path(name: str) -> bool:
+    """Whether a name is that of a folder here, and not one on the Hugging Face hub, such as owner/model."""
+    parent = user_path(name).parent
+    return name.startswith(("runs/", ".", "/", "~")) or "\\" in name or (parent != Path() and parent.is_dir())
 
 
 def open_model(name: str, tokenizer: str | None = None, device: str = "cpu") -> tuple[TrainedModel, Tokenizer, Module]:

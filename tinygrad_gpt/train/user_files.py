@@ -1,7 +1,8 @@
-"""Python files of the user's: read once, hashed, and run as modules."""
+"""Python files of the user's: read once, hashed, and run as modules. Which line of theirs raised an error."""
 
 import hashlib
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +11,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.storage import read_file
 
 _LARGEST = 16 << 20  # bytes of a Python file
+_ran: dict[str, Path] = {}  # every file that was run, by the name that a traceback has for it
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ def run_file(path: Path, kind: str, sha256: str | None = None) -> UserFile:
 
     sha256  what its hash must be; None: anything
 
-    Raises UserError for a file that is missing, is not valid Python, or has another hash, before it runs. An exception
-    of the file's own code passes through: its author wants the traceback.
+    Raises UserError for a file that is missing, is not valid Python, or has another hash, before it runs, and for one
+    that imports what is not there. Any other exception of the file's own code passes through; see `blamed`.
     """
     source = read_file(path, _LARGEST)
     if sha256 is not None and hashlib.sha256(source).hexdigest() != sha256:
@@ -48,6 +50,37 @@ def run_file(path: Path, kind: str, sha256: str | None = None) -> UserFile:
     module = ModuleType(f"own_{kind}_{path.stem}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # where dataclasses and pickle look for it
-    # Not by import, which may run cached bytecode of an older file: what runs must be what is hashed.
-    exec(code, vars(module))
+    _ran[str(path)] = path
+    try:
+        # Not by import, which may run cached bytecode of an older file: what runs must be what is hashed.
+        exec(code, vars(module))
+    except ModuleNotFoundError as error:
+        beside = path.parent / str(error.name).partition(".")[0]
+        missing = "lies beside it" if beside.is_dir() or beside.with_suffix(".py").is_file() else "is not installed"
+        raise UserError(
+            f"{path}, line {_line_of(error).lineno}: imports {error.name}, which {missing}: such a file stands alone, "
+            "since a run keeps a copy of it; what it needs goes into it"
+        ) from None
     return UserFile(path, source, module)
+
+
+def blamed(error: Exception) -> str | None:
+    """An error in a line: the line of the user's that raised it, or led to it. None where none of theirs did."""
+    kind = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if frame := _line_of(error):
+        return f"{frame.filename}, line {frame.lineno}, `{frame.line}`: {kind}"
+    for path in _ran.values():  # a pair that returned what the engine refuses: its version has the file's name
+        if f"[{path.stem}]" in str(error):
+            return f"{path}: {kind}"
+    return None
+
+
+def blames(error: Exception) -> bool:
+    """Whether a file of the user's raised the error, or led to it, and the error does not say so itself."""
+    return not isinstance(error, UserError) and blamed(error) is not None
+
+
+def _line_of(error: Exception) -> traceback.FrameSummary | None:
+    """The last line of a user's file that an error passed through, None where there is none."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in _ran]
+    return frames[-1] if frames else None

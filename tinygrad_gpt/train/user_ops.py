@@ -1,10 +1,10 @@
 """Pairs that the user wrote: `tinygrad-gpt train --with my_layer_norm.py`.
 
 The file defines `forward` and `backward` as the contract in tinygrad_gpt/ops/__init__.py says, and `why_not` if they
-cannot take some inputs (see kernels/registry.py). Its variable OP names their op; without it, the file's name does,
-without "my_". A name that no op has makes a new one, if the file says on what to check it: CASES or SHAPES, as
-cases/given.py takes them. A model of the user's own reaches it by `tinygrad_gpt.op(name)`; the run keeps a copy of the
-file beside that of the model, and opens without the original.
+cannot take some inputs (see kernels/registry.py). Its variable OP names their op; without it, the file's name does:
+softmax.py and my_softmax.py are for softmax. A name that no op has makes a new one, my_norm of my_norm.py, if the file
+says on what to check it: CASES or SHAPES, as cases/given.py takes them. A model of the user's own reaches it by
+`tinygrad_gpt.op("my_norm")`; the run keeps a copy of the file beside that of the model, and opens without the original.
 
 A pair that is right may still never run: the model has no such op. So the first step is counted.
 """
@@ -19,9 +19,11 @@ from types import ModuleType
 from typing import Any
 
 from tinygrad_gpt.arguments import shown
+from tinygrad_gpt.array import is_float
 from tinygrad_gpt.errors import UserError, command, did_you_mean
 from tinygrad_gpt.files.storage import replacing
 from tinygrad_gpt.kernels import catalogue, registry
+from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
 from tinygrad_gpt.train.user_files import UserFile, run_file
 
 _files: dict[str, tuple[catalogue.OwnOp | None, str]] = {}  # op -> what its file made, and the file's SHA-256
@@ -74,7 +76,7 @@ def load_pair(file: Path) -> UserPair:
     """Run the file and take its pair.
 
     Raises UserError for a file that is missing, is not valid Python, lacks a function, or is for an op that does not
-    exist and has no cases. An exception of the file's own code passes through: its author wants the traceback.
+    exist and has no cases. An exception of the file's own code passes through.
     """
     return _pair_of(run_file(file, "pair"))
 
@@ -87,10 +89,16 @@ def _pair_of(user: UserFile, op: str | None = None) -> UserPair:
             raise UserError(
                 f"{file} does not define {function}(): a pair is forward(*arrays, **settings), backward(dy, saved)"
             )
-    name = op or getattr(module, "OP", file.stem.removeprefix("my_"))
+    name = op or getattr(module, "OP", _named_by(file))
     cases = None if name in registry.op_names() else _cases(module, file, name)
     why_not = getattr(module, "why_not", None)
     return UserPair(name, file, user.source, user.sha256, module.forward, module.backward, why_not, cases)
+
+
+def _named_by(file: Path) -> str:
+    """The op that a file's name names: of softmax.py and my_softmax.py softmax, of my_norm.py the new op my_norm."""
+    known = (op for op in (file.stem, file.stem.removeprefix("my_")) if op in registry.all_ops())
+    return next(known, file.stem)
 
 
 def _cases(module: ModuleType, file: Path, op):
@@ -99,10 +107,11 @@ def _cases(module: ModuleType, file: Path, op):
     if cases is None and isinstance(op, str) and (own := catalogue.own_op(op)):
         cases = own.cases
     if (why := catalogue.why_no_name(op)) or cases is None:
+        near = did_you_mean(op, ops := registry.all_ops()) or did_you_mean(str(op).removeprefix("my_"), ops)
         new = "" if why else "; for a new op, add what to check it on: SHAPES = [((3, 5), (5,))], or CASES = [(x, w)]"
         raise UserError(
-            f"{file} is for the op {shown(op)}, which doesn't exist{did_you_mean(op, registry.all_ops())}: "
-            f"name the file my_OP.py, or set OP in it{new}; the ops are {', '.join(registry.all_ops())}"
+            f"{file} is for the op {shown(op)}, which doesn't exist{near}: name the file OP.py or my_OP.py, or set OP "
+            f"in it{new}; `tinygrad-gpt op` lists the ops"
         )
     return cases
 
@@ -182,7 +191,9 @@ def _counted(pair: UserPair) -> tuple[Callable, Callable]:
     @functools.wraps(pair.forward)
     def forward(*arrays, **settings):
         runs.forward += 1
-        return pair.forward(*arrays, **settings)
+        result = pair.forward(*arrays, **settings)
+        _check_dtype(pair, arrays, result)
+        return result
 
     @functools.wraps(pair.backward)
     def backward(dy, saved):
@@ -190,6 +201,20 @@ def _counted(pair: UserPair) -> tuple[Callable, Callable]:
         return pair.backward(dy, saved)
 
     return forward, backward
+
+
+def _check_dtype(pair: UserPair, arrays: tuple, result) -> None:
+    """Raise NeverRanError for an output in another dtype than the arrays: the next op would refuse it, and not know
+    whose it is."""
+    dtypes = {a.dtype for a in arrays if is_float(a)}
+    ys = result[0] if isinstance(result, tuple) and len(result) == 2 else None
+    for y in ys if isinstance(ys, tuple) else (ys,):
+        if is_float(y) and dtypes and y.dtype not in dtypes:
+            given = " and ".join(sorted(map(str, dtypes)))
+            raise NeverRanError(
+                f"{pair.file}: forward of {pair.op} returned {y.dtype} for {given} arrays, which cannot run: return "
+                "the dtype of the inputs, as .astype(x.dtype) does"
+            )
 
 
 def _listened_to(asked: Callable, runs: Runs) -> Callable:
@@ -205,7 +230,7 @@ def _listened_to(asked: Callable, runs: Runs) -> Callable:
 
 
 class NeverRanError(UserError):
-    """A pair of the user's that no step runs."""
+    """A pair of the user's that no step runs, or that none can."""
 
 
 class FirstStep:
@@ -216,10 +241,14 @@ class FirstStep:
 
     def __init__(self, reporter, pairs: list[UserPair], force: bool):
         self._reporter, self._pairs, self._force = reporter, pairs, force
-        self._counting, self._counts = ExitStack(), None
+        self._counting, self._counts, self._first = ExitStack(), None, []
 
     def __getattr__(self, name: str):
         return getattr(self._reporter, name)
+
+    def note_first(self, line: str) -> None:
+        """Print a line once the first step has shown that every pair runs."""
+        self._first.append(line)
 
     def begin(self, steps: int, done: int) -> None:
         self._reporter.begin(steps, done)
@@ -233,8 +262,9 @@ class FirstStep:
         if self._counts is not None:
             ops, self._counts = {version.op for version in self._counts}, None
             self._counting.close()
-            for pair in self._pairs:
-                self._report(pair, ops)
+            lines = [self._line(pair, ops) for pair in self._pairs]
+            for line in (*self._first, *lines):
+                self.note(line)
             self._pairs = []  # what follows, as in a sweep, is the same model
 
     def end(self) -> None:
@@ -242,16 +272,15 @@ class FirstStep:
         self._counts = None
         self._reporter.end()
 
-    def _report(self, pair: UserPair, ops: set[str]) -> None:
+    def _line(self, pair: UserPair, ops: set[str]) -> str:
         runs = pair.runs
         if runs.forward:
             times = f"{_times(runs.forward)} forward, {_times(runs.backward)} backward"
-            self.note(f"{pair.file.name}: {pair.op} ran {times} in the first step")
-            return
+            return f"{pair.file.name}: {pair.op} ran {times} in the first step"
         what = f"{pair.file.name}: {pair.op} did not run in the first step: {_why_not_run(pair, ops)}"
         if not self._force:
             raise NeverRanError(f"{what}. Leave out {command('--with', pair.file)}, or go on with --force")
-        self.note(what)
+        return what
 
 
 def _times(n: int) -> str:
@@ -267,4 +296,5 @@ def _why_not_run(pair: UserPair, ops: set[str]) -> str:
     if inside:
         return f"{inside[0]} does its work, and there is another choice for {inside[0]}"
     known = sorted(op for op in ops.union(*map(catalogue.inside, ops)) if op in registry.op_names())
-    return f"this model has no {pair.op}; it has {', '.join(known)}"
+    chosen = f"; a GPT has it with --activation {pair.op}" if pair.op in ACTIVATIONS else ""
+    return f"this model has no {pair.op}; it has {', '.join(known)}{chosen}"
