@@ -309,6 +309,13 @@ def test_a_right_pair_trains(run, tmp_path):
     assert re.fullmatch(r"my_layer_norm\.py is right for layer_norm: \d+ cases, worst error \d\.\de-\d+", first), first
     config = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
     assert [pair["op"] for pair in config["own_pairs"]] == ["layer_norm"]
+    (tmp_path / "my_layer_norm.py").unlink()
+    status, said, _ = run("train", "--resume", "run", "--steps", "5")
+    assert status == 0 and "my_layer_norm.py is right for layer_norm" in said, "with the copy that the run keeps"
+    copy = tmp_path / "run" / "own_op_layer_norm.py"
+    copy.write_text(RIGHT + "# changed\n", encoding="utf-8")
+    assert_one_line_error(run("train", "--resume", "run"), "own_op_layer_norm.py is not the file that this run was st")
+    copy.unlink()
     assert_one_line_error(run("train", "--resume", "run"), "started with my_layer_norm.py for layer_norm", "--with")
 
 

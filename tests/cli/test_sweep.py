@@ -189,8 +189,14 @@ def test_own_pairs_are_given_to_all_runs_and_a_pair_that_never_runs_ends_the_swe
     assert status == 0 and len(table(said)) == 3 and "my_relu.py is right for relu" in said
     config = json.loads((tmp_path / "s" / "seed-2" / "config.json").read_text(encoding="utf-8"))
     assert [pair["op"] for pair in config["own_pairs"]] == ["relu"]
-    assert_one_line_error(run("train", "--resume", "s"), "was started with", "my_relu.py for relu: give it again")
     assert run("train", "--resume", "s", *with_)[0] == 0
+    (tmp_path / "my_relu.py").unlink()
+    shutil.rmtree(tmp_path / "s" / "seed-2")
+    status, said, _ = run("train", "--resume", "s")
+    assert status == 0 and "my_relu.py is right for relu" in said and "my_relu.py: relu ran" in said
+    for copy in (tmp_path / "s").glob("*/own_op_relu.py"):
+        copy.unlink()
+    assert_one_line_error(run("train", "--resume", "s"), "was started with", "my_relu.py for relu: give it again")
 
 
 MODEL = """

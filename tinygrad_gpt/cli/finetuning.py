@@ -79,6 +79,7 @@ def finetune(
         path, written = resume, finetune.read_classifier(finetune.runs_of(resume)[0])
         asked = {"TASK": data, "--from": from_, "--lm-weight": lm_weight, "--seeds": seeds, "--out": out}
         _check_resumed(path, written, asked | {"--tokenizer": tokenizer})
+        pairs = user_ops.with_kept(pairs, written["own_pairs"], finetune.runs_of(resume)[0].own_op)
         user_ops.check_same_pairs(written["own_pairs"], pairs)
         reporter = check_and_install(pairs, force, reporter)
     else:
@@ -100,7 +101,7 @@ def finetune(
     if results["runs"]:
         _print_results(results)
     if not finished:
-        reporter.note(f"stopped and saved; continue with: {resume_command('finetune', path, with_)}")
+        reporter.note(f"stopped and saved; continue with: {resume_command('finetune', path)}")
         return INTERRUPTED
     example = command("tinygrad-gpt", "classify", path)
     reporter.note(f"{path}: try  {example} {_in_quotes(corpus['example'])}")

@@ -66,10 +66,9 @@ def report_threads(trainer, reporter) -> None:
         reporter.note(f"kernels leave cores unused: {reason}")
 
 
-def resume_command(name: str, path: Path, pair_files: list[Path] | None) -> str:
+def resume_command(name: str, path: Path) -> str:
     """The command that continues the run in this folder."""
-    files = [word for file in pair_files or [] for word in ("--with", file)]
-    return command("tinygrad-gpt", name, "--resume", path, *files)
+    return command("tinygrad-gpt", name, "--resume", path)
 
 
 def write_sample(run) -> str:

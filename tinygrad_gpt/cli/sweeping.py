@@ -8,9 +8,10 @@ from tinygrad_gpt.cli.runs import print_comparison
 from tinygrad_gpt.cli.shared import download_progress, resume_command, write_sample
 from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.settings import option_name
-from tinygrad_gpt.train import sweep
+from tinygrad_gpt.train import sweep, user_ops
 from tinygrad_gpt.train.compare import by_last_loss, plot_runs
 from tinygrad_gpt.train.own_model import check_same_model
+from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.run_list import runs_at
 
 _FAILED = 2
@@ -34,7 +35,13 @@ def check_resumed(folder: Path, asked: dict[str, Any], own_model) -> None:
         )
 
 
-def train(path: Path, pairs, pair_files: list[Path] | None, reporter) -> int:
+def with_kept(folder: Path, pairs) -> list:
+    """The pairs of a sweep that goes on: those that are given, and the copies that its runs keep."""
+    runs = [RunFolder(path.parent) for path in sorted(folder.glob("*/config.json"))]
+    return user_ops.with_kept(pairs, sweep.read(folder)["own_pairs"], runs[0].own_op) if runs else pairs
+
+
+def train(path: Path, pairs, reporter) -> int:
     """Train the runs of a sweep, and print their table. Returns the exit status."""
     todo = sweep.combinations(sweep.read(path)["sweep"])
     reporter.note(f"sweep in {path}: {len(todo)} runs")
@@ -51,7 +58,7 @@ def train(path: Path, pairs, pair_files: list[Path] | None, reporter) -> int:
     for name, problem in failed.items():
         reporter.warn(f"not trained: {name}: {problem}")
     if not ended:
-        again = resume_command("train", path, pair_files)
+        again = resume_command("train", path)
         reporter.note(f"stopped and saved; continue with: {again}")
         return INTERRUPTED
     measured = [run for run in by_last_loss(found) if run.last]

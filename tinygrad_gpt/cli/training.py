@@ -116,7 +116,10 @@ def train(
         reporter.note(f"{model} does not name {name}: {option_name(name)} changes nothing")
     pairs = user_ops.load_pairs(with_ or [])
     if resume:
-        user_ops.check_same_pairs(RunFolder(resume).read_config()["own_pairs"], pairs)
+        folder = RunFolder(resume)
+        saved = folder.read_config()["own_pairs"]
+        pairs = user_ops.with_kept(pairs, saved, folder.own_op)
+        user_ops.check_same_pairs(saved, pairs)
     reporter = check_and_install(pairs, force, reporter)
     if resume:
         run = text_run.resume(resume, preset, given, pairs, download_progress(reporter), reporter.note, own_model)
@@ -132,7 +135,7 @@ def train(
     with no_folder_left(path, resume is not None):
         finished = run.train(reporter)
     if not finished:
-        again = resume_command("train", path, with_)
+        again = resume_command("train", path)
         reporter.note(f"stopped and saved at step {run.trainer.step}; continue with: {again}")
         return INTERRUPTED
     if text := write_sample(run):
@@ -149,11 +152,12 @@ def _train_sweep(preset, given, texts, out, resume, model, pair_files, force, re
     own_model = load_own_model(model) if model else None
     pairs = user_ops.load_pairs(pair_files or [])
     if resume:
+        pairs = sweeping.with_kept(resume, pairs)
         sweeping.check_resumed(resume, given | ({"preset": preset} if preset else {}), own_model)
     reporter = check_and_install(pairs, force, reporter)
     path = resume or sweeping.start(preset, given, texts, out, pairs, own_model, download_progress(reporter))
     with no_folder_left(path, resume is not None):
-        return sweeping.train(path, pairs, pair_files, reporter)
+        return sweeping.train(path, pairs, reporter)
 
 
 def presets():

@@ -94,8 +94,7 @@ def begin(
         if keep_model is not None:
             keep_model(folder.model)
         for pair in pairs:
-            if pair.is_new:
-                pair.save(folder.own_op(pair.op))
+            pair.save(folder.own_op(pair.op))
         write_json(folder.config, _description(trainer, pairs) | (more or {}))  # last: now it is a run folder
     return Run(folder, trainer)
 

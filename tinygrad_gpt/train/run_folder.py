@@ -68,7 +68,7 @@ class RunFolder:
     sample = property(lambda self: self.path / "sample.txt")  # text that the model wrote at the end
 
     def own_op(self, op: str) -> Path:
-        """Where the copy of the file of a new op is, with --with."""
+        """Where the copy of the file for an op is, with --with."""
         return self.path / f"own_op_{op}.py"
 
     def read_config(self, task: str = "", model: str = "", also: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -199,7 +199,11 @@ def _open(
     """The run in a folder, where its checkpoint left it; a new one if there is none yet."""
     if folder.config.exists():
         return text_run.resume(folder.path, pairs=pairs, progress=progress, say=reporter.note)
-    for file in folder.tokenizer, folder.model:  # of a run that was killed while it was being made
+    for file in (
+        folder.tokenizer,
+        folder.model,
+        *folder.path.glob("own_op_*.py"),
+    ):  # of a run that was killed while it was being made
         file.unlink(missing_ok=True)
     folder.remove_unfinished()
     settings = _settings(written["preset"], written["given"], swept)

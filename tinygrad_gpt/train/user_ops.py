@@ -4,7 +4,8 @@ The file defines `forward` and `backward` as the contract in tinygrad_gpt/ops/__
 cannot take some inputs (see kernels/registry.py). Its variable OP names their op; without it, the file's name does:
 softmax.py and my_softmax.py are for softmax. A name that no op has makes a new one, my_norm of my_norm.py, if the file
 says on what to check it: CASES or SHAPES, as cases/given.py takes them. A model of the user's own reaches it by
-`tinygrad_gpt.op("my_norm")`; the run keeps a copy of the file beside that of the model, and opens without the original.
+`tinygrad_gpt.op("my_norm")`. A run keeps a copy of each file, and resumes and opens without the original; what samples
+from it or evaluates it runs the copies of new ops alone.
 
 A pair that is right may still never run: the model has no such op. So the first step is counted.
 """
@@ -13,7 +14,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -124,6 +125,23 @@ def load_pairs(files: list[Path]) -> list[UserPair]:
             raise UserError(f"{pairs[pair.op].file} and {pair.file} are both for {pair.op}: give only one of them")
         pairs[pair.op] = pair
     return list(pairs.values())
+
+
+def with_kept(pairs: list[UserPair], saved: list[dict[str, Any]], file_of: Callable[[str], Path]) -> list[UserPair]:
+    """The pairs given to a resumed run, and for those that it was started with and not given, the copies it keeps.
+
+    file_of  where the copy for an op is
+
+    Raises UserError for a copy that has changed.
+    """
+    given = {pair.op for pair in pairs}
+    kept = []
+    for record in saved:
+        op, copy = record["op"], file_of(record["op"])
+        if op not in given and copy.is_file():
+            pair = _pair_of(run_file(copy, "pair", record["sha256"]), op)
+            kept.append(replace(pair, file=Path(record["file"])))
+    return [*pairs, *kept]
 
 
 def check_same_pairs(saved: list[dict[str, str]], pairs: list[UserPair]) -> None:
