@@ -37,6 +37,10 @@ def test_char_ids_are_in_the_order_of_code_points():
     assert tokenizer.encode("").shape == (0,)
 
 
+def test_a_tokenizer_is_shown_in_short():
+    assert repr(CharTokenizer("hello")) == "CharTokenizer(4 characters)"
+
+
 @given(text=st.text(min_size=1), size=st.integers(1, 5))
 def test_char_there_and_back(text, size):
     tokenizer = CharTokenizer(text)

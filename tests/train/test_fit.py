@@ -203,6 +203,8 @@ def test_a_loss_that_is_not_finite_names_the_op():
 
     with pytest.raises(UserError, match=r"step 1: the loss is -inf .*comes from .*the model is as it was before"):
         quiet(model, (X, X[:, :1]), loss=loss)
+    with pytest.raises(UserError, match=r"A smaller lr or grad_clip may help"):
+        quiet(model, (X, X[:, :1]), loss=loss)
     assert all(np.isfinite(a).all() for a in model.state_dict().values())
 
 
@@ -215,6 +217,8 @@ def test_it_shows_progress(capsys):
     assert re.search(r"step 20/20  train \d\.\d+  val \d\.\d+  accuracy 0\.\d+  .*rows/s", said)
     fit(Net(), (X, LABELS), steps=20)
     assert re.fullmatch(r"step 20/20  train .*rows/s\n", capsys.readouterr().out)
+    (*_, row) = quiet(Net(), (X, LABELS))
+    assert "rows_per_s" in row and "tokens_per_s" not in row
     quiet(Net(), (X, LABELS))
     assert capsys.readouterr().out == ""
 
@@ -244,6 +248,19 @@ def test_with_a_folder_it_is_a_run(tmp_path):
         ((X, ["a"] * 90), {}, TypeError, r"expected numbers as y of data, got array of <U1"),
         ((X, LABELS), {"val": X}, TypeError, r"expected \(x, y\) as val"),
         ((X, LABELS), {"stepz": 3}, TypeError, "there is no setting stepz: did you mean steps?"),
+        (
+            (X, LABELS),
+            {"epochs": 5},
+            TypeError,
+            r"no setting epochs: give steps, which are epochs \* rows / batch_size",
+        ),
+        (
+            (np.where(X > 2, np.nan, X), LABELS),
+            {},
+            ValueError,
+            r"x of data holds values that are not finite \(\d of 180",
+        ),
+        ((X, LABELS), {"val": (X + np.inf, LABELS)}, ValueError, r"x of val holds values that are not finite"),
         ((X, LABELS), {"loss": 3}, TypeError, "expected a function of .* as loss, got 3"),
         ((X, LABELS), {"log": 3}, TypeError, "expected a function, or several, as log, got 3"),
         ((X, LABELS), {"block_size": 3}, TypeError, "block_size is for a row of token ids"),
@@ -254,6 +271,20 @@ def test_with_a_folder_it_is_a_run(tmp_path):
 def test_mistakes(data, given, error, said):
     with pytest.raises(error, match=said):
         quiet(Net(), data, **given)
+
+
+@pytest.mark.parametrize("labels", [LABELS, LABELS[:, None]])
+def test_integers_for_a_model_with_one_output(labels):
+    with pytest.raises(ValueError, match=r"the model gives one number for each, \(8, 1\): use float y for the squared"):
+        quiet(Net(1), (X, labels))
+
+
+def test_advice_names_arguments_not_options(monkeypatch, capsys):
+    said = "lr=0.0003, a longer warmup, grad_clip=1, more weight_decay"
+    advice = "--lr 0.0003, a longer --warmup, --grad-clip 1, more --weight-decay"
+    monkeypatch.setattr("tinygrad_gpt.health.watch.Watch.examine", lambda self, row, losses: [advice])
+    fit(Net(), (X, LABELS), steps=1, batch_size=8)
+    assert f"\n{said}\n" in f"\n{capsys.readouterr().out}"
 
 
 def test_what_is_no_model():

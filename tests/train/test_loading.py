@@ -1,6 +1,7 @@
 """`tg.load` and `tg.save`, and what `tinygrad_gpt.train` offers."""
 
 import ast
+import re
 
 import numpy as np
 import pytest
@@ -83,8 +84,11 @@ def test_other_mistakes(tmp_path):
         tg.load("no.safetensors")
     x = np.zeros((4, 2), np.float32)
     fit(Linear(2, 1), (x, x[:, :1]), steps=1, out="fitted", progress=False)
-    with pytest.raises(UserError, match=r"learns the task pairs, not a language model: make the model again"):
+    with pytest.raises(UserError, match=r"learns the task pairs, not a language model: make the model again") as error:
         tg.load("fitted")
+    arrays = tg.load("fitted/checkpoint.safetensors")
+    again = re.search(r"model\.load_state_dict\(.*\)", str(error.value))[0]
+    eval(again, {"model": Linear(2, 1), "arrays": arrays})
     assert "model.weight" in tg.load("fitted/checkpoint.safetensors")
     with pytest.raises(TypeError, match="expected a path or a name, got 3"):
         tg.load(3)

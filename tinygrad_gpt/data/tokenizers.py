@@ -38,6 +38,9 @@ class Tokenizer(ABC):
 
     vocab_size: int
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.vocab_size} tokens)"
+
     @abstractmethod
     def encode(self, text: str) -> np.ndarray:
         """The ids of a text, (N,) int64. Raises UserError for a text that cannot be encoded."""
@@ -115,6 +118,9 @@ class CharTokenizer(Tokenizer):
         codes = _code_points(self.characters)
         self._id_of = np.full(int(codes.max()) + 2, -1, dtype=np.int32)  # code point -> id; -1 for none, as at the end
         self._id_of[codes] = np.arange(self.vocab_size)
+
+    def __repr__(self) -> str:
+        return f"CharTokenizer({self.vocab_size} characters)"
 
     @classmethod
     def from_corpus(cls, corpus) -> "CharTokenizer":

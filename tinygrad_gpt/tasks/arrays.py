@@ -52,6 +52,11 @@ class _ArrayTask(Task):
             return _checked(self._given_loss(model(x), y)), None
         if self._cross_entropy:
             scores = logits_of(model, x)
+            if scores.shape in (y.shape, (*y.shape, 1)):
+                raise ValueError(
+                    f"fit: integers y ask for the cross-entropy of scores (..., K), and the model gives one number for "
+                    f"each, {scores.shape}: use float y for the squared error, or a model with an output for each class"
+                )
             return F.cross_entropy(scores, y), scores
         if hasattr(model, "loss"):
             return _checked(model.loss(x, y)), None

@@ -19,6 +19,7 @@ A callback is called after each step with the Trainer: its `step`, `model`, `los
 import dataclasses
 import difflib
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from tinygrad_gpt.settings import made_from
 from tinygrad_gpt.tasks.arrays import LossFunction, Pairs, Windows
 from tinygrad_gpt.tasks.task import Task
 from tinygrad_gpt.train.config import TrainConfig
+from tinygrad_gpt.train.non_finite import NotFinite
 from tinygrad_gpt.train.reporter import Reporter, describe, make_reporter
 from tinygrad_gpt.train.run import begin
 from tinygrad_gpt.train.trainer import Callback, Log, Trainer, as_functions
@@ -66,7 +68,8 @@ def fit(
                 `loss(x, y)` if it has one; for integers y the cross-entropy of the model's scores (..., K) with them;
                 for floats y the mean squared error
     block_size  tokens of a window, for token ids; None: the model's
-    callbacks   called with the Trainer after each step
+    callbacks   called with the Trainer after each step; one that returns True, or raises StopTraining (of
+                tinygrad_gpt.train), ends the training
     log         called with each row of metrics, a dictionary of numbers
     out         a run folder to make, with checkpoints, metrics.jsonl and loss.png; None: nothing is written
     progress    whether to show a bar in a terminal, and lines elsewhere
@@ -84,6 +87,8 @@ def fit(
     if unknown:
         near = difflib.get_close_matches(unknown[0], _SETTINGS, n=1)
         advice = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(_SETTINGS)}"
+        if unknown[0] in ("epochs", "epoch", "n_epochs", "num_epochs"):
+            advice = "give steps, which are epochs * rows / batch_size"
         raise TypeError(f"fit: there is no setting {unknown[0]}: {advice}")
     like = next(model.parameters()).data
     every = max(1, steps // 10) if val is not None else 0
@@ -96,20 +101,31 @@ def fit(
     history: list[dict[str, Any]] = []
     hooks = [history.append, *as_functions("log", log)]
     reporter = make_reporter() if progress else Reporter(io.StringIO())
+    warn = reporter.warn
+    reporter.warn = lambda line: warn(_in_python(line))
     how = {"log": hooks, "callbacks": as_functions("callbacks", callbacks)}
-    if out is None:
-        trainer = Trainer(config, model, task)
-        trainer.run(reporter, **how)
-    else:
-        run = begin(task, model, config, Path(out))
-        trainer = run.trainer
-        run.train(reporter, **how)
+    run = None if out is None else begin(task, model, config, Path(out))
+    trainer = run.trainer if run else Trainer(config, model, task)
+    try:
+        (run.train if run else trainer.run)(reporter, **how)
+    except NotFinite as error:
+        raise NotFinite(_in_python(str(error))) from None
     if history and "val_loss" not in history[-1]:
         reporter.note(describe(history[-1], {}, steps, task.unit))
     if trainer.step < steps:
         reporter.note(f"stopped after {trainer.step} of {steps} steps")
     model.eval()
     return history
+
+
+def _in_python(advice: str) -> str:
+    """Advice that names options of the command, --grad-clip 1, as arguments of `fit`: grad_clip=1."""
+
+    def argument(option: re.Match) -> str:
+        name, value = option[1].replace("-", "_"), option[2]
+        return f"{name}={value}" if value else name
+
+    return re.sub(r"--([a-z][a-z0-9-]*)(?: (\d(?:[\d.e-]*\d)?))?", argument, advice)
 
 
 def _task(model: Module, data, val, loss, block_size: int | None, config: TrainConfig) -> Task:
@@ -160,6 +176,8 @@ def _array(name: str, a, like: Array) -> np.ndarray:
     a = np.asarray(a.numpy() if isinstance(a, Tensor) else a)
     if a.dtype.kind == "f":
         a = a.astype(like.dtype, copy=False)
+        if bad := int(np.sum(~np.isfinite(a))):
+            raise ValueError(f"fit: {name} holds values that are not finite ({bad} of {a.size}): replace or drop them")
     elif a.dtype.kind not in "iu":
         raise TypeError(f"fit: expected numbers as {name}, got {shown(a)}: convert with .astype()")
     return a

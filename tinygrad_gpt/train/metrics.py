@@ -6,7 +6,8 @@ NAME_loss     mean of each named part of the task's loss over these steps
 val_loss      and the task's other metrics (Task.metrics), in rows with an evaluation
 lr            learning rate of the step
 grad_norm     norm of the gradient, before clipping
-tokens_per_s  training speed since the row before, without evaluation, saving, and steps that compiled kernels
+tokens_per_s  training speed since the row before, without evaluation, saving, and steps that compiled kernels;
+              rows_per_s for a task that counts rows (Task.unit)
 elapsed_s     time spent on the run so far, stops not counted
 health        with --health: loss_first and loss_max of the steps since the row before; every 50 steps or so also a
               snapshot of the model (health/snapshot.py); "findings" if there are new ones
@@ -28,7 +29,7 @@ from tinygrad_gpt.health.snapshot import check_snapshot, has_snapshot
 
 _LARGEST = 1 << 30  # bytes of a metrics.jsonl
 _ROW = {"step": int, "train_loss": float, "health?": {"loss_first?": float, "loss_max?": float, "findings?": [dict]}}
-_ROW |= dict.fromkeys(("val_loss?", "lr?", "grad_norm?", "tokens_per_s?", "elapsed_s?"), float)
+_ROW |= dict.fromkeys(("val_loss?", "lr?", "grad_norm?", "tokens_per_s?", "rows_per_s?", "elapsed_s?"), float)
 
 
 class MetricsLog:

@@ -120,7 +120,7 @@ class LiveReporter(Reporter):
             self._bar.update(self._task, completed=step, status=f"loss {loss:.3f}{self._speed}{self._time_left(step)}")
 
     def row(self, row: dict[str, Any], scores: dict[str, float]) -> None:
-        self._speed = f"  {thousands(row['tokens_per_s'])} {self.unit}/s"
+        self._speed = f"  {thousands(row[f'{self.unit}_per_s'])} {self.unit}/s"
         if scores:
             self._pace.evaluation()
             self._console.print(
@@ -176,7 +176,7 @@ def describe(row: dict[str, Any], scores: dict[str, float], steps: int, unit: st
     """A row of metrics as a line with all losses and scores."""
     losses = {name: row[name] for name in row if name.endswith("_loss")} | scores
     shown = "".join(f"  {_shown(name, value)}" for name, value in losses.items())
-    return f"step {row['step']:>{len(str(steps))}}/{steps}{shown}  {thousands(row['tokens_per_s'])} {unit}/s"
+    return f"step {row['step']:>{len(str(steps))}}/{steps}{shown}  {thousands(row[f'{unit}_per_s'])} {unit}/s"
 
 
 def _shown(name: str, value: float) -> str:

@@ -35,7 +35,8 @@ _LONGEST = 100  # bytes of a corpus's name in the name of a folder; systems allo
 # How to use the model of a run that learned another task than the one asked for.
 OPENED_BY = {
     "classification": ": `tinygrad-gpt classify` uses it; in Python, tinygrad_gpt.train.classifier.Classifier",
-    "pairs": ": make the model again, and give it the arrays model.NAME of checkpoint.safetensors (tinygrad_gpt.load)",
+    "pairs": ": make the model again, then arrays = tinygrad_gpt.load('DIR/checkpoint.safetensors') and "
+    "model.load_state_dict({k[6:]: a for k, a in arrays.items() if k.startswith('model.')})",
 }
 OPENED_BY["windows"] = OPENED_BY["pairs"]  # both are made by fit
 # The schema of config.json (see json_files.py).

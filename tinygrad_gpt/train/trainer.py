@@ -208,7 +208,7 @@ class Trainer:
         row |= scores
         row["lr"], row["grad_norm"] = self.optimizer.lr, self._norm
         timed = [step for step in self._timed if not step[2]] or self._timed  # compiling says nothing about the speed
-        row["tokens_per_s"] = round(sum(step[0] for step in timed) / sum(step[1] for step in timed), 1)
+        row[f"{self.task.unit}_per_s"] = round(sum(step[0] for step in timed) / sum(step[1] for step in timed), 1)
         row["elapsed_s"] = round(time.perf_counter() - self._began, 3)
         findings = watch.examine(row, self.losses) if watch else []
         rows.append(row)
