@@ -9,8 +9,9 @@
 An op of your own is a pair of functions on arrays: `tg.op(name, forward, backward)` makes it a function of Tensors, and
 `tg.register(name, forward, backward)` runs it in the place of one that is there.
 
-Names are PyTorch's: what is in `torch` is here, with its meaning and its defaults, or says what takes its place. The
-functions of Tensors are in tg.functional too, as PyTorch has them in torch.nn.functional.
+Names are PyTorch's: a name of `torch` that is here has PyTorch's meaning and defaults, but for what `tinygrad-gpt
+pytorch` lists, and many of those that are not here say what takes their place. The functions of Tensors are in
+tg.functional too, as PyTorch has them in torch.nn.functional.
 
 The other modules load when first used, so that this import stays quick: tg.nn, tg.optim, tg.models, tg.generate,
 tg.check, tg.data, tg.train. So do tg.load and tg.save.
@@ -76,7 +77,7 @@ def __getattr__(name: str):
         return importlib.import_module(f"{__name__}.{name}")
     if name in _IN_LOADING:
         return getattr(importlib.import_module(f"{__name__}.train.loading"), name)
-    raise habits.missing(f"module {__name__!r}", name, habits.PACKAGE)
+    raise habits.missing(f"module {__name__!r}", name, habits.PACKAGE, __all__)
 
 
 def __dir__() -> list[str]:

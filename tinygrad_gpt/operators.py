@@ -322,8 +322,10 @@ class Methods:
         """x on the GPU."""
         return F.to(self, "cuda")
 
-    def type(self: Any, dtype: Any) -> Tensor:
+    def type(self: Any, dtype: Any = None) -> Tensor:
         """x in another dtype."""
+        if dtype is None:
+            raise TypeError("type: expected a dtype to convert to; the one that x has is x.dtype")
         return F.to(self, dtype=dtype)
 
     def type_as(self: Any, other: Tensor) -> Tensor:

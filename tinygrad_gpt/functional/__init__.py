@@ -69,4 +69,4 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    raise habits.missing("functional", name, habits.FUNCTIONS)
+    raise habits.missing("functional", name, habits.FUNCTIONS, __all__)

@@ -116,8 +116,10 @@ def sigmoid(x: TensorLike) -> Tensor:
     return apply("sigmoid", operand("sigmoid", x))
 
 
-def relu(x: TensorLike) -> Tensor:
-    """max(x, 0); the gradient at 0 is 0."""
+def relu(x: TensorLike, inplace: bool = False) -> Tensor:
+    """max(x, 0); the gradient at 0 is 0. Always a new Tensor: inplace=True is a TypeError."""
+    if inplace:
+        raise TypeError("relu: no inplace=True, a graph would not know of the change: leave it out")
     return apply("relu", operand("relu", x))
 
 
