@@ -228,6 +228,10 @@ class Methods:
 
     masked_fill, tril, triu = F.masked_fill, F.tril, F.triu
 
+    square, clip, dot, mv, flip, unbind, movedim = F.square, F.clip, F.dot, F.mv, F.flip, F.unbind, F.movedim
+    index_select, masked_select, sign, floor, ceil = F.index_select, F.masked_select, F.sign, F.floor, F.ceil
+    round, isnan, isinf, isfinite, allclose, equal = F.round, F.isnan, F.isinf, F.isfinite, F.allclose, F.equal
+
     # --- sums, means, maxima ---
 
     sum, mean, var, std, prod, norm = F.sum, F.mean, F.var, F.std, F.prod, F.norm

@@ -175,6 +175,31 @@ CALLS = {
     "zeros": ["f(2, 3)", "f((2, 3))", "f(2, dtype=t.bool)", "f(0)"],
     "zeros_like": ["f(x)", "f(n)", "f(x, dtype=t.float64)"],
 }
+CALLS |= {
+    "allclose": ["f(x, y)", "f(x, x + 1e-9)"],
+    "ceil": ["f(x.detach())", "f(n)"],
+    "clip": ["f(x, -0.5, 0.5)", "f(n, 0, 2)"],
+    "concat": ["f([x, y])", "f((x, y), 1)"],
+    "dot": ["f(v, w)"],
+    "equal": ["f(x, y)", "f(x, x)", "f(x, v)"],
+    "flip": ["f(x, (0, 1))", "f(c, dims=(-1,))"],
+    "floor": ["f(x.detach())", "f(n)"],
+    "hstack": ["f([x, y])", "f((v, w))"],
+    "index_select": ["f(x, 1, i)", "f(c, dim=0, index=i // 3)"],
+    "is_tensor": ["f(x)", "f(2)"],
+    "isfinite": ["f(x / 0)", "f(n)"],
+    "isinf": ["f(x / 0)", "f(n)"],
+    "isnan": ["f(x / 0)"],
+    "masked_select": ["f(x, b)"],
+    "movedim": ["f(c, 0, -1)", "f(c, 2, 0)"],
+    "mv": ["f(x, v)"],
+    "numel": ["f(c)"],
+    "round": ["f(x.detach())", "f(n)"],
+    "sign": ["f(x.detach())", "f(n)"],
+    "square": ["f(x)", "f(n)"],
+    "unbind": ["f(x)", "f(c, 1)", "f(x, dim=-1)"],
+    "vstack": ["f([x, y])", "f((v, w))"],
+}
 # The same for names that are methods only, and attributes
 METHODS = {
     "T": ["x.T"],
@@ -385,7 +410,7 @@ def test_dtypes(name):
 
 
 def test_every_shared_name_is_compared_or_its_difference_is_told():
-    elsewhere = {"DType", "functional", "nn", "optim", *SAME}
+    elsewhere = {"e", "inf", "nan", "pi", "DType", "functional", "nn", "optim", *SAME}
     told = {re.sub(r"\(.*", "", name) for name in habits.DIFFERENCES}
     shared = {n for n in [*functions, *tg.__all__] if functions_of_pytorch(n) is not None}
     missing = sorted(shared - set(CALLS) - told - elsewhere)
