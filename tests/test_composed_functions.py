@@ -1,5 +1,6 @@
 """The composed functions: on arrays of a GPU, in float32, under both names of an axis, with numbers at the edge."""
 
+import inspect
 import math
 
 import numpy as np
@@ -188,3 +189,9 @@ def test_small_functions_refuse_what_they_cannot_do():
         F.dot(F.ones(2, 3), F.ones(3))
     with pytest.raises(ValueError, match="mv: expected 2 and 1 axes"):
         F.mv(F.ones(3), F.ones(3))
+    with pytest.raises(TypeError, match=r"pow: expected a number as exponent, got a Tensor: for x > 0 write exp"):
+        F.pow(x, x)
+
+
+def test_help_shows_a_flag_as_one():
+    assert "keepdim: bool = False" in str(inspect.signature(F.sum))
