@@ -1,5 +1,6 @@
 """The composed functions: on arrays of a GPU, in float32, under both names of an axis, with numbers at the edge."""
 
+import inspect
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from tests.strict_array import StrictArray
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.autograd import Tensor, no_grad
 from tinygrad_gpt.check import gradcheck
 
 IDS = np.array([[2, 0, 1], [1, 1, 2]])
@@ -175,3 +176,22 @@ def test_einsum_of_letters_that_look_alike_and_of_many_axes():
     assert F.einsum("aAb->bA", x).data.tolist() == x[0].T.tolist()
     assert F.einsum("...", x).shape == (1, 2, 3) and F.einsum("a...->...a", x).shape == (2, 3, 1)
     assert F.einsum("...->", x).item() == 15
+
+
+def test_small_functions_refuse_what_they_cannot_do():
+    x = Tensor(np.ones(2), requires_grad=True)
+    for name in ("sign", "floor", "ceil", "round"):
+        with pytest.raises(TypeError, match=rf"{name}: its gradient would be 0 everywhere: write {name}\(x\.detach"):
+            getattr(F, name)(x)
+        with no_grad():
+            getattr(F, name)(x)
+    with pytest.raises(ValueError, match=r"dot: expected 1 and 1 axes, got \(2, 3\) and \(3,\)"):
+        F.dot(F.ones(2, 3), F.ones(3))
+    with pytest.raises(ValueError, match="mv: expected 2 and 1 axes"):
+        F.mv(F.ones(3), F.ones(3))
+    with pytest.raises(TypeError, match=r"pow: expected a number as exponent, got a Tensor: for x > 0 write exp"):
+        F.pow(x, x)
+
+
+def test_help_shows_a_flag_as_one():
+    assert "keepdim: bool = False" in str(inspect.signature(F.sum))

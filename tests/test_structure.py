@@ -46,7 +46,7 @@ NARROWER = {  # what a layer may import at most, where that is less than all bel
     "errors": (),
     "progress": (),
     "arguments": (),
-    "habits": (),
+    "habits": ("errors",),
     "devices": ("errors",),
     "array": ("arguments", "array", "devices"),
     "random_stream": ("arguments", "array"),

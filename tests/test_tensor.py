@@ -228,11 +228,41 @@ def test_habits_elsewhere():
         (nn.Linear(1, 1), "register_forward_hook", "with model.watching(path) as seen"),
         (optim.SGD([leaf()], 0.1), "state", "optimizer.slots"),
         (optim.lr_scheduler, "OneCycleLR", "optim.warmup_cosine"),
+        (optim, "RMSprop", "optim.AdamW"),
+        (nn, "Conv2d", "there are no convolutions"),
+        (nn.utils, "rnn", "generate.pad_left"),
+        (tg.autograd, "Function", "op(name, forward, backward)"),
+        (tg, "autocast", "set_matmul_precision"),
     ]:
         with pytest.raises(AttributeError, match=f"has no attribute '{name}'; instead, use .*{re.escape(advice)}"):
             getattr(owner, name)
         with pytest.raises(AttributeError, match="no attribute 'nothing_like_it'"):
             getattr(owner, "nothing_like_it")  # noqa: B009
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "meant"),
+    [(nn, "LayerNrom", "LayerNorm"), (F, "sofmax", "softmax"), (tg, "zeroes", "zeros"), (optim, "AdamWW", "AdamW")],
+)
+def test_a_name_that_is_almost_right(owner, name, meant):
+    with pytest.raises(AttributeError, match=rf"has no attribute '{name}' \(did you mean {meant}\?\)"):
+        getattr(owner, name)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: leaf().sum().backward(retain_graph=True), "no retain_graph: a graph is walked once"),
+        (lambda: leaf().sum().backward(create_graph=True), "no create_graph: there are no second derivatives"),
+        (lambda: F.relu(leaf(), inplace=True), "relu: no inplace=True"),
+        (lambda: Tensor(2, 3), r"write zeros\(2, 3\)"),
+        (lambda: leaf().type(), r"the one that x has is x\.dtype"),
+    ],
+)
+def test_what_pytorch_takes_besides_is_refused_in_words(call, said):
+    with pytest.raises(TypeError, match=said):
+        call()
+    leaf().sum().backward(retain_graph=False, create_graph=False)
 
 
 # --- a Tensor where an array belongs: a slot cannot refuse it, so each error that follows says so ---------------------

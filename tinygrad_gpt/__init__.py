@@ -9,8 +9,9 @@
 An op of your own is a pair of functions on arrays: `tg.op(name, forward, backward)` makes it a function of Tensors, and
 `tg.register(name, forward, backward)` runs it in the place of one that is there.
 
-Names are PyTorch's: what is in `torch` is here, with its meaning and its defaults, or says what takes its place. The
-functions of Tensors are in tg.functional too, as PyTorch has them in torch.nn.functional.
+Names are PyTorch's: a name of `torch` that is here has PyTorch's meaning and defaults, but for what `tinygrad-gpt
+pytorch` lists, and many of those that are not here say what takes their place. The functions of Tensors are in
+tg.functional too, as PyTorch has them in torch.nn.functional.
 
 The other modules load when first used, so that this import stays quick: tg.nn, tg.optim, tg.models, tg.generate,
 tg.check, tg.data, tg.train. So do tg.load and tg.save.
@@ -19,6 +20,7 @@ tg.check, tg.data, tg.train. So do tg.load and tg.save.
 # fmt: off
 # isort: off
 import importlib
+from math import e, inf, nan, pi
 from typing import TYPE_CHECKING
 
 from tinygrad_gpt import functional, habits, operators  # noqa: F401 - operators gives them to Tensors
@@ -38,6 +40,10 @@ from tinygrad_gpt.functional import (
     tensor, tile, topk, transpose, tril, triu, unsqueeze, var, where, zeros, zeros_like,
 )
 from tinygrad_gpt.functional.own_ops import op
+from tinygrad_gpt.functional.small import (
+    allclose, ceil, clip, concat, dot, equal, flip, floor, hstack, index_select, is_tensor, isfinite, isinf, isnan,
+    masked_select, movedim, mv, numel, round, sign, square, unbind, vstack,
+)
 from tinygrad_gpt.kernels.registry import explain, register, unregister, using
 from tinygrad_gpt.modes import enable_grad, inference_mode, is_grad_enabled, set_grad_enabled
 from tinygrad_gpt.precision import set_matmul_precision, using_matmul_precision
@@ -54,18 +60,21 @@ _IN_LOADING = ("load", "save")  # functions of train/loading.py
 _LOADED_WHEN_USED = ("check", "data", "generate", "models", "nn", "optim", "train")
 
 __all__ = [
-    "Tensor", "UserError", "abs", "add", "all", "amax", "amin", "any", "arange", "argmax", "argmin", "argsort",
-    "binary_cross_entropy_with_logits", "bmm", "bool", "broadcast_to", "cat", "check", "chunk", "clamp", "clone",
-    "concatenate", "cos", "cosine_similarity", "cumsum", "data", "debug", "device", "div", "dropout", "einsum",
-    "embedding", "enable_grad", "exp", "explain", "eye", "flatten", "float32", "float64", "from_numpy", "full",
-    "full_like", "functional", "gather", "generate", "inference_mode", "int32", "int64", "is_grad_enabled", "kl_div",
-    "layer_norm", "linspace", "load", "log", "log_softmax", "logsumexp", "long", "manual_seed", "masked_fill", "matmul",
-    "max", "maximum", "mean", "min", "minimum", "mm", "models", "mul", "multinomial", "neg", "nn", "no_grad", "norm",
-    "ones", "ones_like", "op", "optim", "outer", "permute", "pow", "prod", "rand", "rand_like", "randint", "randn",
-    "randn_like", "randperm", "ravel", "register", "relu", "repeat_interleave", "reshape", "rms_norm", "rsqrt", "save",
-    "set_grad_enabled", "set_matmul_precision", "sigmoid", "sin", "softmax", "sort", "split", "sqrt", "squeeze",
-    "stack", "std", "sub", "sum", "swapaxes", "tanh", "tensor", "tile", "topk", "train", "transpose", "tril", "triu",
-    "uint8", "unregister", "unsqueeze", "using", "using_matmul_precision", "var", "where", "zeros", "zeros_like",
+    "Tensor", "UserError", "abs", "add", "all", "allclose", "amax", "amin", "any", "arange", "argmax", "argmin",
+    "argsort", "binary_cross_entropy_with_logits", "bmm", "bool", "broadcast_to", "cat", "ceil", "check", "chunk",
+    "clamp", "clip", "clone", "concat", "concatenate", "cos", "cosine_similarity", "cumsum", "data", "debug", "device",
+    "div", "dot", "dropout", "e", "einsum", "embedding", "enable_grad", "equal", "exp", "explain", "eye", "flatten",
+    "flip", "float32", "float64", "floor", "from_numpy", "full", "full_like", "functional", "gather", "generate",
+    "hstack", "index_select", "inf", "inference_mode", "int32", "int64", "is_grad_enabled", "is_tensor", "isfinite",
+    "isinf", "isnan", "kl_div", "layer_norm", "linspace", "load", "log", "log_softmax", "logsumexp", "long",
+    "manual_seed", "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "min", "minimum", "mm", "models",
+    "movedim", "mul", "multinomial", "mv", "nan", "neg", "nn", "no_grad", "norm", "numel", "ones", "ones_like", "op",
+    "optim", "outer", "permute", "pi", "pow", "prod", "rand", "rand_like", "randint", "randn", "randn_like", "randperm",
+    "ravel", "register", "relu", "repeat_interleave", "reshape", "rms_norm", "round", "rsqrt", "save",
+    "set_grad_enabled", "set_matmul_precision", "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt", "square",
+    "squeeze", "stack", "std", "sub", "sum", "swapaxes", "tanh", "tensor", "tile", "topk", "train", "transpose", "tril",
+    "triu", "uint8", "unbind", "unregister", "unsqueeze", "using", "using_matmul_precision", "var", "vstack", "where",
+    "zeros", "zeros_like",
 ]
 # isort: on
 # fmt: on
@@ -76,7 +85,7 @@ def __getattr__(name: str):
         return importlib.import_module(f"{__name__}.{name}")
     if name in _IN_LOADING:
         return getattr(importlib.import_module(f"{__name__}.train.loading"), name)
-    raise habits.missing(f"module {__name__!r}", name, habits.PACKAGE)
+    raise habits.missing(f"module {__name__!r}", name, habits.PACKAGE, __all__)
 
 
 def __dir__() -> list[str]:

@@ -22,6 +22,7 @@ import numpy as np
 from tinygrad_gpt.arguments import HOLDS_A_TENSOR, bare, conversion, kind, shown
 from tinygrad_gpt.array import FLOATS, Array, as_array, is_array, is_float, on_one_device
 from tinygrad_gpt.gradients import Pending, accumulate, is_gradient
+from tinygrad_gpt.habits import AUTOGRAD, missing
 from tinygrad_gpt.kernels import catalogue, registry
 from tinygrad_gpt.modes import debug, is_debugging, is_grad_enabled, no_grad, running
 from tinygrad_gpt.read_only import ReadOnly
@@ -212,12 +213,17 @@ def _input_names(op: str, n: int) -> list[str]:
 # --- backward ----------------------------------------------------------------------------------------------------
 
 
-def backward(self: Tensor, grad=None) -> None:
+def backward(self: Tensor, grad=None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
     """Add d self / d leaf to `.grad` of every leaf that this Tensor was computed from, and free the graph.
 
     `grad` is the upstream gradient, shaped like self; it may be left out when self has a single element.
-    Raises RuntimeError when there is no graph, or when an earlier backward has freed it.
+    Raises RuntimeError when there is no graph, or when an earlier backward has freed it, TypeError for what PyTorch's
+    has besides: retain_graph=True and create_graph=True.
     """
+    if retain_graph:
+        raise TypeError("backward: no retain_graph: a graph is walked once; add up the losses, or run forward again")
+    if create_graph:
+        raise TypeError("backward: no create_graph: there are no second derivatives")
     deque(_walk(self, _starting_gradient(self, grad), in_place=True), maxlen=0)
 
 
@@ -337,3 +343,7 @@ def _run_backward(node: Node, dy, pending: Pending) -> tuple:
             )
         grads[i] = pending.dense(dx, edge if isinstance(edge, Tensor) else None)
     return tuple(grads)
+
+
+def __getattr__(name: str):
+    raise missing("autograd", name, AUTOGRAD, __all__)

@@ -1,7 +1,9 @@
 """PyTorch's names for what has another name in this package: an AttributeError says what to write instead."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
+
+from tinygrad_gpt.errors import did_you_mean
 
 Class = TypeVar("Class", bound=type)
 
@@ -10,6 +12,16 @@ _in_place = "x.data[...] = y, or x += y inside no_grad(), or a new Tensor: a gra
 TENSOR = {
     **dict.fromkeys(("abs_", "add_", "clamp_", "copy_", "div_", "exp_", "fill_", "masked_fill_", "mul_"), _in_place),
     **dict.fromkeys(("neg_", "normal_", "pow_", "sqrt_", "squeeze_", "sub_", "uniform_", "unsqueeze_"), _in_place),
+    **dict.fromkeys(("new_empty", "new_full", "new_ones", "new_zeros"), "functional.full(size, value, dtype=x.dtype)"),
+    **dict.fromkeys(("det", "inverse", "svd"), "np.linalg with x.numpy()"),
+    **dict.fromkeys(("scatter_", "scatter_add_", "index_add_"), "functional.where, or functional.one_hot"),
+    "addmm": "y + a @ b",
+    "data_ptr": "memory.address(x.data)",
+    "grad_fn": "x.node",
+    "is_contiguous": "x in any layout: every function takes it",
+    "new_tensor": "functional.tensor(values, dtype=x.dtype)",
+    "stride": "x.data.strides, in bytes",
+    "unique": "np.unique(x.numpy())",
     "zero_": "x.data[...] = 0 before x is used; for a gradient x.grad = None",
     "copy": "x.clone(), or x.detach().clone() without a graph",
     "element_size": "x.dtype.itemsize",
@@ -51,7 +63,25 @@ SCHEDULERS = {
     "ReduceLROnPlateau": 'group["lr"] *= factor for each group of optimizer.param_groups, where the loss stalls',
 }
 
+_own = "op(name, forward, backward), for a layer of one's own"
+_convolution = f"{_own}: there are no convolutions and no pooling"
+_recurrent = "nn.Block, a Transformer's: there are no recurrent layers"
+_activation = "functional.relu, functional.gelu or functional.silu"
+
 LAYERS = {
+    **dict.fromkeys(("Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d", "MaxPool1d", "MaxPool2d"), _convolution),
+    **dict.fromkeys(("AvgPool2d", "AdaptiveAvgPool2d"), _convolution),
+    **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "GroupNorm", "InstanceNorm2d"), "nn.LayerNorm or nn.RMSNorm"),
+    **dict.fromkeys(("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell"), _recurrent),
+    **dict.fromkeys(("ELU", "Hardtanh", "Mish", "PReLU", "SELU"), _activation),
+    **dict.fromkeys(("HuberLoss", "SmoothL1Loss"), "nn.L1Loss or nn.MSELoss"),
+    "BCELoss": "nn.BCEWithLogitsLoss, of the numbers before the sigmoid",
+    "CosineSimilarity": "functional.cosine_similarity",
+    "DataParallel": "the model itself: it computes on all cores of one machine, or on one GPU",
+    "LeakyReLU": "functional.maximum(x, 0.01 * x)",
+    "Softplus": "functional.softplus",
+    "TransformerDecoderLayer": "nn.Block",
+    "TransformerEncoder": "nn.ModuleList of nn.Block",
     "KLDivLoss": "functional.kl_div",
     "MultiheadAttention": "nn.MultiHeadAttention, or functional.attention",
     "ParameterDict": "a dictionary of Parameters as an attribute of a Module",
@@ -59,7 +89,33 @@ LAYERS = {
     "TransformerEncoderLayer": "nn.Block",
 }
 
+UTILS = {
+    "clip_grad_norm": "clip_grad_norm_",
+    "parameters_to_vector": "functional.concatenate([p.reshape(-1) for p in model.parameters()])",
+    "rnn": "generate.pad_left, or functional.pad: there are no recurrent layers",
+}
+
+OPTIMIZERS = dict.fromkeys(
+    ("ASGD", "Adadelta", "Adafactor", "Adagrad", "Adamax", "LBFGS", "Muon", "NAdam", "RAdam", "RMSprop", "Rprop"),
+    "optim.AdamW or optim.SGD, or a subclass of optim.Optimizer",
+)
+
+AUTOGRAD = {
+    "Function": "op(name, forward, backward), a pair of functions on arrays",
+    "Variable": "Tensor",
+    "detect_anomaly": "debug()",
+    "functional": "loss.backward(): there are no second derivatives",
+    "grad": "loss.backward(), and then x.grad",
+    "gradcheck": "check.gradcheck",
+    "set_detect_anomaly": "debug()",
+}
+
 FUNCTIONS = {
+    **dict.fromkeys(("conv1d", "conv2d", "max_pool2d", "avg_pool2d"), _convolution),
+    **dict.fromkeys(("huber_loss", "smooth_l1_loss"), "functional.l1_loss or functional.mse_loss"),
+    "batch_norm": "functional.layer_norm or functional.rms_norm",
+    "binary_cross_entropy": "functional.binary_cross_entropy_with_logits, of the numbers before the sigmoid",
+    "mish": "functional.silu",
     "elu": "functional.relu, functional.gelu or functional.silu",
     "hardtanh": "functional.clamp",
     "leaky_relu": "functional.maximum(x, 0.01 * x)",
@@ -72,8 +128,11 @@ PACKAGE = {
     "FloatTensor": "tensor(data, dtype=float32)",
     "Generator": "manual_seed: one stream of random numbers",
     "LongTensor": "tensor(data, dtype=int64)",
+    "addmm": "y + a @ b",
+    "amp": 'set_matmul_precision("bfloat16")',
     "as_tensor": "Tensor(array), which shares the array's memory",
     "autograd": "op(name, forward, backward) for a function of one's own, and loss.backward() for gradients",
+    "autocast": 'set_matmul_precision("bfloat16")',
     "bfloat16": 'set_matmul_precision("bfloat16")',
     "compile": "the model itself: its kernels are compiled at first use",
     "cuda": 'device("auto"), the GPU if one can be used, else the CPU',
@@ -85,7 +144,13 @@ PACKAGE = {
     "float16": "float32 or float64: float16 is not supported",
     "half": "float32 or float64: float16 is not supported",
     "int": "int32",
+    "jit": "the model itself: its kernels are compiled at first use",
+    "linalg": "np.linalg with x.numpy()",
+    "meshgrid": "np.meshgrid, or x[:, None] with y[None, :], which broadcast",
+    "nonzero": "x.numpy().nonzero()",
+    "scatter": "functional.where, or functional.one_hot",
     "set_default_dtype": "array.set_default_dtype",
+    "unique": "np.unique(x.numpy())",
     "utils": "data, for batches of tokens",
 }
 
@@ -207,7 +272,8 @@ DIFFERENCES = {
 def instead() -> list[tuple[str, str]]:
     """(name, what to write) for PyTorch's names that are not here: Tensor.zero_, nn.KLDivLoss, ..."""
     owners = {"": PACKAGE, "Tensor.": TENSOR, "Module.": MODULE, "nn.": LAYERS}
-    owners |= {"Optimizer.": OPTIMIZER, "optim.lr_scheduler.": SCHEDULERS}
+    owners |= {"Optimizer.": OPTIMIZER, "optim.": OPTIMIZERS, "optim.lr_scheduler.": SCHEDULERS}
+    owners |= {"nn.utils.": UTILS, "autograd.": AUTOGRAD}
     return [(owner + name, advice) for owner, names in owners.items() for name, advice in names.items()]
 
 
@@ -233,7 +299,8 @@ def tells(habits: dict[str, str]) -> Callable[[Class], Class]:
     return decorate
 
 
-def missing(owner: str, name: str, habits: dict[str, str]) -> AttributeError:
-    """The error for an attribute that `owner` does not have, with advice if it is one of `habits`."""
-    advice = f"; instead, use {habits[name]}" if name in habits else ""
+def missing(owner: str, name: str, habits: dict[str, str], names: Iterable[str] = ()) -> AttributeError:
+    """The error for an attribute that `owner` does not have, with advice if it is one of `habits`, else with the one
+    of its `names` that is near. (For instances, Python itself says which attribute may have been meant.)"""
+    advice = f"; instead, use {habits[name]}" if name in habits else did_you_mean(name, names)
     return AttributeError(f"{owner} has no attribute {name!r}{advice}", name=name)

@@ -228,6 +228,10 @@ class Methods:
 
     masked_fill, tril, triu = F.masked_fill, F.tril, F.triu
 
+    square, clip, dot, mv, flip, unbind, movedim = F.square, F.clip, F.dot, F.mv, F.flip, F.unbind, F.movedim
+    index_select, masked_select, sign, floor, ceil = F.index_select, F.masked_select, F.sign, F.floor, F.ceil
+    round, isnan, isinf, isfinite, allclose, equal = F.round, F.isnan, F.isinf, F.isfinite, F.allclose, F.equal
+
     # --- sums, means, maxima ---
 
     sum, mean, var, std, prod, norm = F.sum, F.mean, F.var, F.std, F.prod, F.norm
@@ -322,8 +326,10 @@ class Methods:
         """x on the GPU."""
         return F.to(self, "cuda")
 
-    def type(self: Any, dtype: Any) -> Tensor:
+    def type(self: Any, dtype: Any = None) -> Tensor:
         """x in another dtype."""
+        if dtype is None:
+            raise TypeError("type: expected a dtype to convert to; the one that x has is x.dtype")
         return F.to(self, dtype=dtype)
 
     def type_as(self: Any, other: Tensor) -> Tensor:

@@ -61,6 +61,9 @@ class Tensor(_Methods):
 
     def __init__(self, data, requires_grad: bool = False, dtype=None):
         self.data = as_array(data.data if isinstance(data, Tensor) else data, dtype)
+        if type(requires_grad) is int and requires_grad not in (0, 1):
+            got = f"got {shown(requires_grad)}: for a Tensor of a shape write zeros(2, 3)"
+            raise TypeError(f"Tensor: expected True or False as requires_grad, {got}")
         self.requires_grad = flag("Tensor", "requires_grad", requires_grad)
         if requires_grad and not is_float(self.data):
             raise TypeError(f"only float32 and float64 Tensors can require gradients, this one is {self.data.dtype}")

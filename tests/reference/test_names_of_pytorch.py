@@ -132,7 +132,7 @@ CALLS = {
     "outer": ["f(v, w)"],
     "pad": ["f(x, (1, 2))", "f(c, (1, 0, 2, 1), value=0.5)", "f(x, (-1, 0))"],
     "permute": ["f(c, (2, 0, 1))", "f(x, (1, 0))"],
-    "pow": ["f(x, 2)", "f(p, 0.5)", "f(x, 3)", "f(p, -1)"],
+    "pow": ["f(x, 2)", "f(p, 0.5)", "f(x, 3)", "f(p, -1)", "f(n, 2)", "f(n, 0)"],
     "prod": ["f(x)", "f(x, 1)", "f(x, 0, True)", "f(c, dim=-1, keepdim=True)", "f(n, 1)"],
     "ravel": ["f(c)", "f(x.T)"],
     "relu": _ONE,
@@ -151,7 +151,14 @@ CALLS = {
     "sqrt": ["f(p)"],
     "squeeze": ["f(s)", "f(s, 1)", "f(s, 0)", "f(x)", "f(s, (0, 1))"],
     "stack": ["f([x, y])", "f((x, y), 1)", "f([v, w], dim=-1)"],
-    "std": ["f(x)", "f(x, 1)", "f(c, dim=(0, 2), keepdim=True)", "f(x, dim=1, correction=0)"],
+    "std": [
+        "f(x)",
+        "f(x, 1)",
+        "f(c, dim=(0, 2), keepdim=True)",
+        "f(x, dim=1, correction=0)",
+        "f(x, unbiased=False)",
+        "f(x, 1, unbiased=True)",
+    ],
     "sub": [*_OF_TWO, "f(x, 2)", "f(n, 0.5)"],
     "sum": [*_REDUCED, "f(n)", "f(n, 1)", "f(b)", "f(b, 0, True)"],
     "swapaxes": ["f(c, 0, 2)", "f(x, -1, 0)"],
@@ -170,10 +177,42 @@ CALLS = {
     "tril": ["f(x)", "f(c, 1)", "f(x, diagonal=-1)", "f(n)"],
     "triu": ["f(x)", "f(c, 1)", "f(x, diagonal=-1)", "f(b)"],
     "unsqueeze": ["f(x, 0)", "f(x, -1)", "f(x, dim=1)"],
-    "var": ["f(x)", "f(x, 1)", "f(c, dim=(0, 2), keepdim=True)", "f(x, dim=1, correction=0)"],
+    "var": [
+        "f(x)",
+        "f(x, 1)",
+        "f(c, dim=(0, 2), keepdim=True)",
+        "f(x, dim=1, correction=0)",
+        "f(x, unbiased=False)",
+        "f(x, 1, unbiased=True)",
+    ],
     "where": ["f(b, x, y)", "f(x > 0, x, 0.0)", "f(b, n, k)", "f(b, 1.0, x)", "f(b, x, n)"],
     "zeros": ["f(2, 3)", "f((2, 3))", "f(2, dtype=t.bool)", "f(0)"],
     "zeros_like": ["f(x)", "f(n)", "f(x, dtype=t.float64)"],
+}
+CALLS |= {
+    "allclose": ["f(x, y)", "f(x, x + 1e-9)"],
+    "ceil": ["f(x.detach())", "f(n)"],
+    "clip": ["f(x, -0.5, 0.5)", "f(n, 0, 2)"],
+    "concat": ["f([x, y])", "f((x, y), 1)"],
+    "dot": ["f(v, w)"],
+    "equal": ["f(x, y)", "f(x, x)", "f(x, v)"],
+    "flip": ["f(x, (0, 1))", "f(c, dims=(-1,))"],
+    "floor": ["f(x.detach())", "f(n)"],
+    "hstack": ["f([x, y])", "f((v, w))"],
+    "index_select": ["f(x, 1, i)", "f(c, dim=0, index=i // 3)"],
+    "is_tensor": ["f(x)", "f(2)"],
+    "isfinite": ["f(x / 0)", "f(n)"],
+    "isinf": ["f(x / 0)", "f(n)"],
+    "isnan": ["f(x / 0)"],
+    "masked_select": ["f(x, b)"],
+    "movedim": ["f(c, 0, -1)", "f(c, 2, 0)"],
+    "mv": ["f(x, v)"],
+    "numel": ["f(c)"],
+    "round": ["f(x.detach())", "f(n)"],
+    "sign": ["f(x.detach())", "f(n)"],
+    "square": ["f(x)", "f(n)"],
+    "unbind": ["f(x)", "f(c, 1)", "f(x, dim=-1)"],
+    "vstack": ["f([x, y])", "f((v, w))"],
 }
 # The same for names that are methods only, and attributes
 METHODS = {
@@ -385,7 +424,7 @@ def test_dtypes(name):
 
 
 def test_every_shared_name_is_compared_or_its_difference_is_told():
-    elsewhere = {"DType", "functional", "nn", "optim", *SAME}
+    elsewhere = {"e", "inf", "nan", "pi", "DType", "functional", "nn", "optim", *SAME}
     told = {re.sub(r"\(.*", "", name) for name in habits.DIFFERENCES}
     shared = {n for n in [*functions, *tg.__all__] if functions_of_pytorch(n) is not None}
     missing = sorted(shared - set(CALLS) - told - elsewhere)

@@ -11,6 +11,7 @@ What an op computes, why its gradient is what it is, and what it raises stands i
     picking.py      gather, sort, mask, repeat and pad
     vectors.py      products of vectors, and vectors of length 1
     layers.py       what layers compute: linear, norms, softmax, dropout, attention
+    small.py        what takes one line of others, and tests of numbers
     composed.py     what layers compute, composed of other functions: PyTorch's attention, the RMS norm
     losses.py       losses
     fused.py        ops that do the work of several, and the several in their place
@@ -47,26 +48,32 @@ from tinygrad_gpt.functional.shapes import (
     Shape, broadcast_to, cat, chunk, concatenate, expand, flatten, getitem, permute, ravel, reshape, split, squeeze,
     stack, swapaxes, tile, transpose, unsqueeze,
 )
+from tinygrad_gpt.functional.small import (
+    allclose, ceil, clip, concat, dot, equal, flip, floor, hstack, index_select, is_tensor, isfinite, isinf, isnan,
+    masked_select, movedim, mv, numel, round, sign, square, unbind, vstack,
+)
 from tinygrad_gpt.functional.sums import cumsum, logsumexp, norm, prod, std
 from tinygrad_gpt.functional.vectors import cosine_similarity, einsum, normalize, outer
 
 __all__ = [
-    "DType", "DeviceLike", "Shape", "ValuesAndIndices", "abs", "add", "add_layer_norm", "all", "amax", "amin", "any",
-    "arange", "argmax", "argmin", "argsort", "attention", "attention_weights", "binary_cross_entropy_with_logits",
-    "bmm", "broadcast_to", "cat", "chunk", "clamp", "clone", "concatenate", "cos", "cosine_similarity", "cross_entropy",
-    "cumsum", "div", "dropout", "einsum", "embedding", "exp", "expand", "eye", "flatten", "from_numpy", "full",
-    "full_like", "gather", "gelu", "gelu_linear", "getitem", "kl_div", "l1_loss", "layer_norm", "linear", "linspace",
-    "log", "log_softmax", "logsigmoid", "logsumexp", "masked_fill", "matmul", "max", "maximum", "mean", "min",
-    "minimum", "mm", "mse_loss", "mul", "multinomial", "neg", "nll_loss", "norm", "normalize", "one_hot", "ones",
-    "ones_like", "outer", "pad", "permute", "pow", "prod", "rand", "rand_like", "randint", "randn", "randn_like",
-    "randperm", "ravel", "relu", "repeat_interleave", "reshape", "rms_norm", "rsqrt", "scaled_dot_product_attention",
-    "sigmoid", "silu", "sin", "softmax", "softplus", "sort", "split", "sqrt", "squeeze", "stack", "std", "sub", "sum",
-    "swapaxes", "tanh", "tensor", "tile", "to", "topk", "transpose", "tril", "triu", "unsqueeze", "var", "where",
-    "zeros", "zeros_like",
+    "DType", "DeviceLike", "Shape", "ValuesAndIndices", "abs", "add", "add_layer_norm", "all", "allclose", "amax",
+    "amin", "any", "arange", "argmax", "argmin", "argsort", "attention", "attention_weights",
+    "binary_cross_entropy_with_logits", "bmm", "broadcast_to", "cat", "ceil", "chunk", "clamp", "clip", "clone",
+    "concat", "concatenate", "cos", "cosine_similarity", "cross_entropy", "cumsum", "div", "dot", "dropout", "einsum",
+    "embedding", "equal", "exp", "expand", "eye", "flatten", "flip", "floor", "from_numpy", "full", "full_like",
+    "gather", "gelu", "gelu_linear", "getitem", "hstack", "index_select", "is_tensor", "isfinite", "isinf", "isnan",
+    "kl_div", "l1_loss", "layer_norm", "linear", "linspace", "log", "log_softmax", "logsigmoid", "logsumexp",
+    "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "min", "minimum", "mm", "movedim", "mse_loss",
+    "mul", "multinomial", "mv", "neg", "nll_loss", "norm", "normalize", "numel", "one_hot", "ones", "ones_like",
+    "outer", "pad", "permute", "pow", "prod", "rand", "rand_like", "randint", "randn", "randn_like", "randperm",
+    "ravel", "relu", "repeat_interleave", "reshape", "rms_norm", "round", "rsqrt", "scaled_dot_product_attention",
+    "sigmoid", "sign", "silu", "sin", "softmax", "softplus", "sort", "split", "sqrt", "square", "squeeze", "stack",
+    "std", "sub", "sum", "swapaxes", "tanh", "tensor", "tile", "to", "topk", "transpose", "tril", "triu", "unbind",
+    "unsqueeze", "var", "vstack", "where", "zeros", "zeros_like",
 ]
 # isort: on
 # fmt: on
 
 
 def __getattr__(name: str):
-    raise habits.missing("functional", name, habits.FUNCTIONS)
+    raise habits.missing("functional", name, habits.FUNCTIONS, __all__)

@@ -15,8 +15,13 @@ class Default(int):
     __repr__ = int.__repr__
 
 
+class _No(Default):
+    def __repr__(self) -> str:  # in help(): keepdim: bool = False
+        return "False"
+
+
 FIRST, LAST = Default(0), Default(-1)
-NO: Any = Default(False)
+NO: Any = _No(False)
 
 
 def either(who: str, pytorchs, numpys, default=None, names: str = "dim= and axis="):

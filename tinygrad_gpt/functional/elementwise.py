@@ -116,8 +116,10 @@ def sigmoid(x: TensorLike) -> Tensor:
     return apply("sigmoid", operand("sigmoid", x))
 
 
-def relu(x: TensorLike) -> Tensor:
-    """max(x, 0); the gradient at 0 is 0."""
+def relu(x: TensorLike, inplace: bool = False) -> Tensor:
+    """max(x, 0); the gradient at 0 is 0. Always a new Tensor: inplace=True is a TypeError."""
+    if inplace:
+        raise TypeError("relu: no inplace=True, a graph would not know of the change: leave it out")
     return apply("relu", operand("relu", x))
 
 
@@ -132,10 +134,16 @@ def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
 
 
 def pow(x: TensorLike, exponent: float) -> Tensor:
-    """x ** exponent, for a Python number as exponent."""
-    if isinstance(exponent, int) and exponent.bit_length() > 63:
-        exponent = as_float("pow", exponent)
-    return apply("pow", operand("pow", x), exponent=exponent)
+    """x ** exponent, for a Python number as exponent; of integers, to an integer >= 0, integers."""
+    x = operand("pow", x)
+    if isinstance(exponent, Tensor) and exponent.ndim:
+        raise TypeError("pow: expected a number as exponent, got a Tensor: for x > 0 write exp(exponent * log(x))")
+    if isinstance(exponent, int):
+        if x.dtype.kind in "iu" and not isinstance(exponent, bool) and 0 <= exponent < 64:
+            return Tensor(np.asarray(plain(x) ** exponent, like=plain(x)))
+        if exponent.bit_length() > 63:
+            exponent = as_float("pow", exponent)
+    return apply("pow", x, exponent=exponent)
 
 
 def clamp(x: TensorLike, min: float | None = None, max: float | None = None) -> Tensor:

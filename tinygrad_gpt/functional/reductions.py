@@ -59,11 +59,19 @@ def var(
     keepdim: bool = NO,
     axis: Axes = None,
     keepdims: bool = NO,
+    unbiased: bool | None = None,
 ) -> Tensor:
     """Variance over `dim`, with divisor n - correction: 1 for an estimate from a sample, 0 for that of these numbers.
-    (NumPy's default is 0.)"""
+    (NumPy's default is 0.) unbiased=True and False are older words for correction=1 and 0."""
     settings = reduction_settings("var", dim, axis, keepdim, keepdims)
-    return apply("var", operand("var", x), correction=number("var", "correction", correction), **settings)
+    return apply("var", operand("var", x), correction=divisor("var", correction, unbiased), **settings)
+
+
+def divisor(who: str, correction: float, unbiased: bool | None) -> float:
+    """What the divisor of a variance is less than n, by either of its names."""
+    if unbiased is None:
+        return number(who, "correction", correction)
+    return int(flag(who, "unbiased", unbiased))
 
 
 @for_tensors

@@ -13,7 +13,7 @@ from tinygrad_gpt.arguments import number
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.functional.axis_names import NO, Axes, either, for_tensors
 from tinygrad_gpt.functional.elementwise import abs, mul, pow, sqrt, where
-from tinygrad_gpt.functional.reductions import reduce_axes, reduction_settings
+from tinygrad_gpt.functional.reductions import divisor, reduce_axes, reduction_settings
 from tinygrad_gpt.operands import TensorLike, operand, plain
 from tinygrad_gpt.ops._shapes import check_floats, normalize_axis
 
@@ -50,11 +50,12 @@ def std(
     keepdim: bool = NO,
     axis: Axes = None,
     keepdims: bool = NO,
+    unbiased: bool | None = None,
 ) -> Tensor:
     """Standard deviation over `dim`, with divisor n - correction: 1 for an estimate from a sample, 0 for that of these
     numbers. (NumPy's default is 0.) It is the root of var; where all elements are equal the gradient is 0."""
     settings = reduction_settings("std", dim, axis, keepdim, keepdims)
-    return _root(apply("var", operand("std", x), correction=number("std", "correction", correction), **settings), 2)
+    return _root(apply("var", operand("std", x), correction=divisor("std", correction, unbiased), **settings), 2)
 
 
 def norm(

@@ -82,4 +82,4 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    raise missing("nn", name, LAYERS)
+    raise missing("nn", name, LAYERS, __all__)

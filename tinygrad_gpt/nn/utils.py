@@ -7,6 +7,7 @@ import numpy as np
 
 from tinygrad_gpt.arguments import flag, number, shown
 from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.habits import UTILS, missing
 from tinygrad_gpt.optim.clipping import clip_grad_norm
 from tinygrad_gpt.optim.groups import tensors
 
@@ -42,3 +43,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
 def _several(me: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return tensors(me, [parameters] if isinstance(parameters, Tensor) else parameters)
+
+
+def __getattr__(name: str):
+    raise missing("nn.utils", name, UTILS, ("clip_grad_norm_", "clip_grad_value_"))

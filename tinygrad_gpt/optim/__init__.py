@@ -19,6 +19,7 @@ Names, arguments, defaults and meanings are PyTorch's. Each file says where it d
     lr_scheduler.py  PyTorch's objects that set the learning rate of every group
 """
 
+from tinygrad_gpt.habits import OPTIMIZERS, missing
 from tinygrad_gpt.optim import lr_scheduler
 from tinygrad_gpt.optim.adam import Adam, AdamW
 from tinygrad_gpt.optim.clipping import clip_grad_norm, clip_scale, grad_norm
@@ -41,3 +42,7 @@ __all__ = [
     "warmup_cosine",
     "warmup_linear",
 ]
+
+
+def __getattr__(name: str):
+    raise missing("optim", name, OPTIMIZERS, __all__)
