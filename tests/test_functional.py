@@ -266,3 +266,14 @@ def test_gradients_flow_through_some_outputs_of_a_split():
     x = tensor()
     F.chunk(x, 3, 1)[1].sum().backward()
     np.testing.assert_array_equal(x.grad, [[0, 1, 0], [0, 1, 0]])
+
+
+def test_no_axes_are_all_axes_as_dim_and_none_as_axis():
+    x = Tensor(np.arange(6.0).reshape(2, 3))
+    for name in ("sum", "mean", "amax", "amin", "var", "std", "logsumexp", "prod"):
+        function = getattr(F, name)
+        assert function(x, ()).item() == function(x).item() == function(x, [], keepdim=True).item()
+        assert function(x, (), keepdim=True).shape == (1, 1)
+    assert F.norm(x, 2, ()).item() == F.norm(x).item()
+    assert x.sum(axis=()).shape == (2, 3)
+    assert F.any(x > 3, ()).shape == F.all(x > 3, dim=()).shape == (2, 3)
