@@ -277,3 +277,57 @@ def test_no_axes_are_all_axes_as_dim_and_none_as_axis():
     assert F.norm(x, 2, ()).item() == F.norm(x).item()
     assert x.sum(axis=()).shape == (2, 3)
     assert F.any(x > 3, ()).shape == F.all(x > 3, dim=()).shape == (2, 3)
+
+
+def test_small_unsigned_integers_as_pytorch_has_them():
+    u = Tensor(np.array([1, 2, 250], np.uint8))
+    for y, dtype, values in [
+        (u.sum(), np.int64, 253),
+        (u.prod(), np.int64, 500),
+        (u.cumsum(0), np.int64, [1, 3, 253]),
+        (u // 2, np.uint8, [0, 1, 125]),
+        (u % 7, np.uint8, [1, 2, 5]),
+        (2 // u, np.uint8, [2, 1, 0]),
+        (u // Tensor([2, 2, 2]), np.int64, [0, 1, 125]),
+        (2**u, np.uint8, [2, 4, 0]),
+        (2 ** Tensor([1, 2]), np.int64, [2, 4]),
+    ]:
+        assert y.dtype == dtype and y.tolist() == values
+    with pytest.raises(ValueError, match=r"pow: expected exponents >= 0 for the integer 2, got -1: write 2[.]0"):
+        2 ** Tensor([1, -1])
+
+
+def test_what_integers_cannot_hold_is_refused():
+    u = Tensor(np.array([1, 2, 250], np.uint8))
+    for call, name in [
+        (lambda v: F.full_like(u, v), "full: expected a number that uint8 can hold as fill_value"),
+        (lambda v: F.pad(u, (1, 1), value=v), "pad: expected a number that uint8 can hold as value"),
+        (lambda v: F.full(3, v, dtype=np.uint8), "full: expected a number that uint8 can hold as fill_value"),
+    ]:
+        assert call(255.0).tolist()[0] == 255
+        for value in (np.inf, -1, 256):
+            with pytest.raises(ValueError, match=f"^{name}, got {value}"):
+                call(value)
+    with pytest.raises(ValueError, match="masked_fill: expected a number that uint8 can hold as value, got -1"):
+        F.masked_fill(u, u > 1, -1)
+
+
+def test_booleans_are_not_subtracted():
+    mask = Tensor(np.array([True, False]))
+    for call in (lambda: 1 - mask, lambda: mask - 1, lambda: mask - Tensor([1, 2]), lambda: mask - mask):
+        with pytest.raises(TypeError, match="sub: booleans are not subtracted: write ~a, "):
+            call()
+
+
+def test_copies_are_copies_where_nothing_is_repeated():
+    for shape, dims in (((2, 3), (1, 1)), ((2, 1), (1, 3)), ((1,), (2,)), ((), (1,))):
+        x = Tensor(np.ones(shape), requires_grad=True)
+        for y in (x.repeat(*dims), F.tile(x, dims), F.repeat_interleave(x, 1), F.pad(x, (0,) * 2 * x.ndim), x.clone()):
+            before = y.numpy().copy()
+            y.data.reshape(-1)[:1] = 7
+            assert (x.data == 1).all() and (y.data != before).sum() == 1
+            y.sum().backward()
+    x = Tensor(np.arange(6.0).reshape(2, 3))
+    for y in (F.repeat_interleave(x, 1, 0), F.pad(x, (-1, 0)), F.pad(Tensor(np.arange(3)), (0, 0))):
+        y.data[...] = 9
+    assert x.data.max() == 5

@@ -140,6 +140,7 @@ DIFFERENCES = {
     "size": "an integer too, the number of elements, as NumPy's x.size",
     "softmax(dim=)": "as log_softmax(dim=)",
     "std": "of too few elements it is an error and not nan",
+    "sub": "floats minus booleans counts these as 0 and 1; PyTorch refuses",
     "to": _converts,
     "type": "takes a dtype; without one, use x.dtype",
     "var": "of too few elements it is an error and not nan",

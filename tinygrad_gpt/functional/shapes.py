@@ -11,6 +11,8 @@ from tinygrad_gpt.arguments import integer, shown, sizes
 from tinygrad_gpt.array import Array, is_array
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.functional.axis_names import FIRST, either
+from tinygrad_gpt.functional.creation import clone
+from tinygrad_gpt.memory import owner
 from tinygrad_gpt.operands import TensorLike, operand, plain
 from tinygrad_gpt.ops._shapes import normalize_axes, normalize_axis
 from tinygrad_gpt.tensor import plain_array
@@ -109,7 +111,12 @@ def tile(x: TensorLike, dims: Shape) -> Tensor:
     shape = (1,) * (len(dims) - x.ndim) + tuple(x.shape)
     apart = reshape(x, tuple([part for n in shape for part in (1, n)]))
     stretched = broadcast_to(apart, tuple([part for k, n in zip(dims, shape, strict=True) for part in (k, n)]))
-    return reshape(stretched, tuple([k * n for k, n in zip(dims, shape, strict=True)]))
+    return of_its_own(reshape(stretched, tuple([k * n for k, n in zip(dims, shape, strict=True)])), x)
+
+
+def of_its_own(y: Tensor, x: Tensor) -> Tensor:
+    """y, or a copy of it where it shows the memory of x: reshape shows it where it can."""
+    return clone(y) if owner(plain(y)) is owner(plain(x)) else y
 
 
 # --- elements -----------------------------------------------------------------------------------------------------
