@@ -331,3 +331,21 @@ def test_copies_are_copies_where_nothing_is_repeated():
     for y in (F.repeat_interleave(x, 1, 0), F.pad(x, (-1, 0)), F.pad(Tensor(np.arange(3)), (0, 0))):
         y.data[...] = 9
     assert x.data.max() == 5
+
+
+def test_floats_from_numpy_take_the_dtype_of_the_tensor():
+    x = Tensor(np.random.default_rng(0).random((3, 4)).astype(np.float32), requires_grad=True)
+    a, ids = np.random.default_rng(1).random((3, 4)), np.array([0, 1, 2])
+    log_p = F.log_softmax(x, -1)
+    for y, right in [
+        (F.kl_div(log_p, a), F.kl_div(log_p, a.astype(np.float32))),
+        (F.binary_cross_entropy_with_logits(x, a), F.binary_cross_entropy_with_logits(x, a.astype(np.float32))),
+        (F.cosine_similarity(a, x), F.cosine_similarity(a.astype(np.float32), x)),
+        (F.nll_loss(log_p, ids, weight=a[0]), F.nll_loss(log_p, ids, weight=a[0].astype(np.float32))),
+        (F.stack([a, x]), F.stack([a.astype(np.float32), x])),
+        (F.minimum(a, x), F.minimum(a.astype(np.float32), x)),
+    ]:
+        assert y.dtype == np.float32 and y.requires_grad and (y.data == right.data).all()
+    for refused in (lambda: F.stack([x, Tensor(a)]), lambda: F.kl_div(log_p, Tensor(a)), lambda: x + Tensor(a)):
+        with pytest.raises(TypeError, match="float32 and float64 don't mix"):
+            refused()

@@ -13,7 +13,7 @@ from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.functional.axis_names import FIRST, either
 from tinygrad_gpt.functional.creation import clone
 from tinygrad_gpt.memory import owner
-from tinygrad_gpt.operands import TensorLike, operand, plain
+from tinygrad_gpt.operands import TensorLike, of_one_dtype, operand, plain
 from tinygrad_gpt.ops._shapes import normalize_axes, normalize_axis
 from tinygrad_gpt.tensor import plain_array
 
@@ -232,7 +232,7 @@ def stack(tensors: Iterable[TensorLike], dim: int = FIRST, *, axis: int = FIRST)
     if not hasattr(tensors, "__iter__") and not is_array(tensors):
         raise TypeError(f"stack: expected a sequence of Tensors, got {shown(tensors)}")
     dim = arguments.axis("stack", either("stack", dim, axis, FIRST))
-    parts = [operand("stack", t) for t in tensors]
+    parts = of_one_dtype([operand("stack", t) for t in tensors])
     shapes = {tuple(part.shape) for part in parts}
     if len(shapes) != 1:
         raise ValueError(f"stack: expected Tensors of one shape, got {', '.join(map(str, shapes)) or 'none'}")
