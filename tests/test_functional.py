@@ -349,3 +349,26 @@ def test_floats_from_numpy_take_the_dtype_of_the_tensor():
     for refused in (lambda: F.stack([x, Tensor(a)]), lambda: F.kl_div(log_p, Tensor(a)), lambda: x + Tensor(a)):
         with pytest.raises(TypeError, match="float32 and float64 don't mix"):
             refused()
+
+
+def test_products_of_some_elements_may_be_larger_than_float32_has():
+    for values in ([1e-20, 1e-20, 1e25, 1e25], [1e-30, 1e-30, 1e30, 1e25]):
+        x = Tensor(np.array(values, np.float32), requires_grad=True)
+        F.prod(x).backward()
+        exact = x.data.astype(np.float64)
+        np.testing.assert_allclose(x.grad, np.prod(exact) / exact, rtol=1e-6)
+
+
+def test_the_gradient_at_nan_is_dy_or_nan():
+    """As PyTorch's: what came to nan must not look like a 0 that was learned."""
+    x = Tensor(np.array([[1, np.nan, 3], [5, 2, 5]]), requires_grad=True)
+    for y, right in [
+        (F.relu(x), [[1, 1, 1], [1, 1, 1]]),
+        (F.maximum(x, 2.0), [[0, 1, 1], [1, 0.5, 1]]),
+        (F.minimum(x, np.nan), [[1, 1, 1], [1, 1, 1]]),
+        (F.amax(x, 1), [[np.nan] * 3, [0.5, 0, 0.5]]),
+        (F.amin(x, 1), [[np.nan] * 3, [0, 1, 0]]),
+    ]:
+        x.grad = None
+        y.sum().backward()
+        np.testing.assert_array_equal(x.grad, right)
