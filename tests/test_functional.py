@@ -372,3 +372,17 @@ def test_the_gradient_at_nan_is_dy_or_nan():
         x.grad = None
         y.sum().backward()
         np.testing.assert_array_equal(x.grad, right)
+
+
+@pytest.mark.parametrize("shape, axes", [((100_000, 2), 0), ((3, 70_000, 2), (0, 1)), ((3, 70_000, 2), 1)])
+def test_sums_of_many_rows_keep_their_digits(shape, axes):
+    """0.1 is added many times: rounded each time, the sums would be wrong in the third digit."""
+    x = Tensor(np.full(shape, 0.1, np.float32))
+    n = np.prod([shape[a] for a in np.atleast_1d(axes)])
+    row = Tensor(np.zeros([1 if a in np.atleast_1d(axes) else k for a, k in enumerate(shape)], np.float32), True)
+    for y, right in [(x.sum(axes), n * np.float64(np.float32(0.1))), (x.mean(axes), 0.1)]:
+        assert y.dtype == np.float32
+        np.testing.assert_allclose(y.data, right, rtol=5e-5)
+    (row + x).backward(x.data)
+    np.testing.assert_allclose(row.grad, n * 0.1, rtol=5e-5)
+    assert x.sum(axes, keepdim=True).shape == row.shape
