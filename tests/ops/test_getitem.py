@@ -131,3 +131,11 @@ def test_integer_tensors_can_be_indexed():
     y = F.getitem(np.arange(6), slice(1, 3))
     assert y.dtype == np.int64
     assert y.data.tolist() == [1, 2]
+
+
+def test_what_is_assigned_to_stands_where_it_is_taken_from():
+    x, ids = Tensor(np.zeros((2, 3, 4))), np.array([2, 0])
+    x[0, :, ids] = np.arange(6.0).reshape(3, 2)
+    assert x.data[0][:, [2, 0]].tolist() == x[0, :, ids].tolist() == [[0, 1], [2, 3], [4, 5]]
+    x[1, ..., Tensor(ids)] = 7.0
+    assert (x.data[1] == 7).sum() == 6 and (x.data[0] < 7).all()

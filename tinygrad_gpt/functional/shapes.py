@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_gpt import arguments
 from tinygrad_gpt.arguments import integer, shown, sizes
-from tinygrad_gpt.array import Array, is_array
+from tinygrad_gpt.array import Array, is_array, numbers_first
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.functional.axis_names import FIRST, either
 from tinygrad_gpt.functional.creation import clone
@@ -138,45 +138,6 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
         numbers, index = parts
         x = apply("getitem", x, index=numbers)
     return apply("getitem", x, index=index)
-
-
-def numbers_first(index: tuple, ndim: int) -> tuple[tuple, tuple] | None:
-    """An index as two, its integers and slices and then its arrays: None where one gives the same.
-
-    NumPy takes integers for arrays of one element. Where a slice then stands between two arrays, the axes of the
-    elements go first, and elsewhere they stay where the arrays are.
-    """
-    lists = {at for at, i in enumerate(index) if _is_list(i)}
-    numbers = {at for at, i in enumerate(index) if at not in lists and hasattr(i, "__index__")}
-    if not lists or _are_adjacent(lists | numbers):
-        return None
-    taken = [_axes_taken_by(i) if at in lists else int(i is not None and i is not ...) for at, i in enumerate(index)]
-    first, then = [], []
-    for at, i in enumerate(index):
-        if at in lists:
-            first += [slice(None)] * taken[at]
-            then.append(i)
-        elif at in numbers:
-            first.append(operator.index(i))
-        elif i is not ... or sum(taken) < ndim:  # an ellipsis for no axis stands between nothing
-            first.append(i)
-            then.append(i if i is ... else slice(None))
-    return (tuple(first), tuple(then)) if _are_adjacent({at for at, i in enumerate(then) if _is_list(i)}) else None
-
-
-def _is_list(i) -> bool:
-    """Whether NumPy takes it for an array of integers or booleans, and it is not one integer."""
-    return isinstance(i, list | bool | np.bool_) or (is_array(i) and (i.ndim > 0 or i.dtype == bool))
-
-
-def _axes_taken_by(i) -> int:
-    if isinstance(i, bool | np.bool_):
-        return 0
-    return i.ndim if is_array(i) and i.dtype == bool else 1
-
-
-def _are_adjacent(places: set[int]) -> bool:
-    return max(places) - min(places) == len(places) - 1
 
 
 def _plain_index(index, like: Array):

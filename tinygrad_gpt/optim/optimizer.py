@@ -188,8 +188,8 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Array]:
         """What the next step depends on besides the parameters, as arrays, which `save` can write: `SLOT.NAME` for each
-        array, `steps.NAME`, how often a parameter was updated, and `param_groups.I.SETTING` for each setting of group I.
-        A parameter that has been frozen all along is not in it. On the CPU the arrays are the optimiser's own: copy
+        array, `steps.NAME`, how often a parameter was updated, and `param_groups.I.SETTING` for each setting of group
+        I. A parameter that has been frozen all along is not in it. On the CPU the arrays are the optimiser's own: copy
         them to keep a snapshot."""
         settings = [self.checked(group).items() for group in self.param_groups]
         return {
