@@ -203,7 +203,8 @@ DIFFERENCES = {
     "Optimizer.step(grad_scale=)": "a factor of all gradients, such as clip_scale gives",
     "LRScheduler.load_state_dict": "sets the learning rates of the groups too",
     "LRScheduler.step(epoch=)": "not here; PyTorch warns of it",
-    "optim.lr_scheduler": "each learning rate comes from the step alone, not from the rate before it",
+    "optim.lr_scheduler": "each learning rate comes from initial_lr and the step alone, not from the rate before "
+    "it; one that something else has changed, by hand or as a second scheduler, is refused",
 }
 
 
