@@ -266,3 +266,123 @@ def test_gradients_flow_through_some_outputs_of_a_split():
     x = tensor()
     F.chunk(x, 3, 1)[1].sum().backward()
     np.testing.assert_array_equal(x.grad, [[0, 1, 0], [0, 1, 0]])
+
+
+def test_no_axes_are_all_axes_as_dim_and_none_as_axis():
+    x = Tensor(np.arange(6.0).reshape(2, 3))
+    for name in ("sum", "mean", "amax", "amin", "var", "std", "logsumexp", "prod"):
+        function = getattr(F, name)
+        assert function(x, ()).item() == function(x).item() == function(x, [], keepdim=True).item()
+        assert function(x, (), keepdim=True).shape == (1, 1)
+    assert F.norm(x, 2, ()).item() == F.norm(x).item()
+    assert x.sum(axis=()).shape == (2, 3)
+    assert F.any(x > 3, ()).shape == F.all(x > 3, dim=()).shape == (2, 3)
+
+
+def test_small_unsigned_integers_as_pytorch_has_them():
+    u = Tensor(np.array([1, 2, 250], np.uint8))
+    for y, dtype, values in [
+        (u.sum(), np.int64, 253),
+        (u.prod(), np.int64, 500),
+        (u.cumsum(0), np.int64, [1, 3, 253]),
+        (u // 2, np.uint8, [0, 1, 125]),
+        (u % 7, np.uint8, [1, 2, 5]),
+        (2 // u, np.uint8, [2, 1, 0]),
+        (u // Tensor([2, 2, 2]), np.int64, [0, 1, 125]),
+        (2**u, np.uint8, [2, 4, 0]),
+        (2 ** Tensor([1, 2]), np.int64, [2, 4]),
+    ]:
+        assert y.dtype == dtype and y.tolist() == values
+    with pytest.raises(ValueError, match=r"pow: expected exponents >= 0 for the integer 2, got -1: write 2[.]0"):
+        2 ** Tensor([1, -1])
+
+
+def test_what_integers_cannot_hold_is_refused():
+    u = Tensor(np.array([1, 2, 250], np.uint8))
+    for call, name in [
+        (lambda v: F.full_like(u, v), "full: expected a number that uint8 can hold as fill_value"),
+        (lambda v: F.pad(u, (1, 1), value=v), "pad: expected a number that uint8 can hold as value"),
+        (lambda v: F.full(3, v, dtype=np.uint8), "full: expected a number that uint8 can hold as fill_value"),
+    ]:
+        assert call(255.0).tolist()[0] == 255
+        for value in (np.inf, -1, 256):
+            with pytest.raises(ValueError, match=f"^{name}, got {value}"):
+                call(value)
+    with pytest.raises(ValueError, match="masked_fill: expected a number that uint8 can hold as value, got -1"):
+        F.masked_fill(u, u > 1, -1)
+
+
+def test_booleans_are_not_subtracted():
+    mask = Tensor(np.array([True, False]))
+    for call in (lambda: 1 - mask, lambda: mask - 1, lambda: mask - Tensor([1, 2]), lambda: mask - mask):
+        with pytest.raises(TypeError, match="sub: booleans are not subtracted: write ~a, "):
+            call()
+
+
+def test_copies_are_copies_where_nothing_is_repeated():
+    for shape, dims in (((2, 3), (1, 1)), ((2, 1), (1, 3)), ((1,), (2,)), ((), (1,))):
+        x = Tensor(np.ones(shape), requires_grad=True)
+        for y in (x.repeat(*dims), F.tile(x, dims), F.repeat_interleave(x, 1), F.pad(x, (0,) * 2 * x.ndim), x.clone()):
+            before = y.numpy().copy()
+            y.data.reshape(-1)[:1] = 7
+            assert (x.data == 1).all() and (y.data != before).sum() == 1
+            y.sum().backward()
+    x = Tensor(np.arange(6.0).reshape(2, 3))
+    for y in (F.repeat_interleave(x, 1, 0), F.pad(x, (-1, 0)), F.pad(Tensor(np.arange(3)), (0, 0))):
+        y.data[...] = 9
+    assert x.data.max() == 5
+
+
+def test_floats_from_numpy_take_the_dtype_of_the_tensor():
+    x = Tensor(np.random.default_rng(0).random((3, 4)).astype(np.float32), requires_grad=True)
+    a, ids = np.random.default_rng(1).random((3, 4)), np.array([0, 1, 2])
+    log_p = F.log_softmax(x, -1)
+    for y, right in [
+        (F.kl_div(log_p, a), F.kl_div(log_p, a.astype(np.float32))),
+        (F.binary_cross_entropy_with_logits(x, a), F.binary_cross_entropy_with_logits(x, a.astype(np.float32))),
+        (F.cosine_similarity(a, x), F.cosine_similarity(a.astype(np.float32), x)),
+        (F.nll_loss(log_p, ids, weight=a[0]), F.nll_loss(log_p, ids, weight=a[0].astype(np.float32))),
+        (F.stack([a, x]), F.stack([a.astype(np.float32), x])),
+        (F.minimum(a, x), F.minimum(a.astype(np.float32), x)),
+    ]:
+        assert y.dtype == np.float32 and y.requires_grad and (y.data == right.data).all()
+    for refused in (lambda: F.stack([x, Tensor(a)]), lambda: F.kl_div(log_p, Tensor(a)), lambda: x + Tensor(a)):
+        with pytest.raises(TypeError, match="float32 and float64 don't mix"):
+            refused()
+
+
+def test_products_of_some_elements_may_be_larger_than_float32_has():
+    for values in ([1e-20, 1e-20, 1e25, 1e25], [1e-30, 1e-30, 1e30, 1e25]):
+        x = Tensor(np.array(values, np.float32), requires_grad=True)
+        F.prod(x).backward()
+        exact = x.data.astype(np.float64)
+        np.testing.assert_allclose(x.grad, np.prod(exact) / exact, rtol=1e-6)
+
+
+def test_the_gradient_at_nan_is_dy_or_nan():
+    """As PyTorch's: what came to nan must not look like a 0 that was learned."""
+    x = Tensor(np.array([[1, np.nan, 3], [5, 2, 5]]), requires_grad=True)
+    for y, right in [
+        (F.relu(x), [[1, 1, 1], [1, 1, 1]]),
+        (F.maximum(x, 2.0), [[0, 1, 1], [1, 0.5, 1]]),
+        (F.minimum(x, np.nan), [[1, 1, 1], [1, 1, 1]]),
+        (F.amax(x, 1), [[np.nan] * 3, [0.5, 0, 0.5]]),
+        (F.amin(x, 1), [[np.nan] * 3, [0, 1, 0]]),
+    ]:
+        x.grad = None
+        y.sum().backward()
+        np.testing.assert_array_equal(x.grad, right)
+
+
+@pytest.mark.parametrize("shape, axes", [((100_000, 2), 0), ((3, 70_000, 2), (0, 1)), ((3, 70_000, 2), 1)])
+def test_sums_of_many_rows_keep_their_digits(shape, axes):
+    """0.1 is added many times: rounded each time, the sums would be wrong in the third digit."""
+    x = Tensor(np.full(shape, 0.1, np.float32))
+    n = np.prod([shape[a] for a in np.atleast_1d(axes)])
+    row = Tensor(np.zeros([1 if a in np.atleast_1d(axes) else k for a, k in enumerate(shape)], np.float32), True)
+    for y, right in [(x.sum(axes), n * np.float64(np.float32(0.1))), (x.mean(axes), 0.1)]:
+        assert y.dtype == np.float32
+        np.testing.assert_allclose(y.data, right, rtol=5e-5)
+    (row + x).backward(x.data)
+    np.testing.assert_allclose(row.grad, n * 0.1, rtol=5e-5)
+    assert x.sum(axes, keepdim=True).shape == row.shape

@@ -88,3 +88,33 @@ def test_a_scheduler_of_one_s_own():
             return [lr / (1 + self.last_epoch) for lr in self.base_lrs]
 
     assert run(Halving(optimizer(1.0)), 3) == [[1.0], [0.5], [1.0 / 3]]
+
+
+def test_a_rate_that_something_else_changed_is_refused():
+    def stepped_by_two():
+        made = optimizer(0.1)
+        both = StepLR(made, 1), ExponentialLR(made, 0.5)
+        for scheduler in both:
+            scheduler.step()
+
+    def changed_by_hand():
+        scheduler = StepLR(optimizer(0.1, 0.2), 1)
+        scheduler.optimizer.param_groups[1]["lr"] *= 0.1
+        scheduler.step()
+
+    for change in (stepped_by_two, changed_by_hand):
+        with pytest.raises(ValueError, match=r"expected the learning rates that it set, \[.*\], got \[.*one LambdaLR"):
+            change()
+
+
+def test_schedulers_go_on_after_the_optimisers_state():
+    made = optimizer(1.0)
+    scheduler = StepLR(made, 1, gamma=0.5)
+    run(scheduler, 3)
+    states = made.state_dict(), scheduler.state_dict()
+    for first in (0, 1):
+        other = StepLR(optimizer(1.0), 1, gamma=0.5)
+        for i in (first, 1 - first):
+            (other.optimizer, other)[i].load_state_dict(states[i])
+        other.step()
+        assert other.optimizer.lr == 0.0625

@@ -67,7 +67,44 @@ def test_a_generator_runs_in_the_mode_and_who_iterates_does_not():
     left = steps()
     next(left)
     left.close()
-    assert len(ended) == 2
+    assert ended == [False, False] and is_on()
+
+
+def test_what_is_thrown_into_a_generator_reaches_it():
+    @tg.no_grad()
+    def steps():
+        while True:
+            try:
+                yield is_on()
+            except KeyError as error:
+                yield str(error), is_on()
+
+    walk = steps()
+    next(walk)
+    assert walk.throw(KeyError("this")) == ("'this'", False) and is_on()
+    assert next(walk) is False
+    with pytest.raises(OSError, match="that"):
+        walk.throw(OSError("that"))
+    assert is_on()
+
+
+@pytest.mark.parametrize("mode", [False, True])
+def test_set_grad_enabled_decorates_and_leaves_the_thread_as_it_was(mode):
+    with tg.set_grad_enabled(not mode):
+
+        @tg.set_grad_enabled(mode)
+        def inside():
+            return is_on()
+
+        @tg.set_grad_enabled(mode)
+        def steps():
+            yield is_on()
+
+        assert (is_on(), inside(), inside(), is_on()) == (not mode, mode, mode, not mode)
+        assert [*steps()] == [mode]
+    with pytest.raises(TypeError, match="set_grad_enabled: expected a function to decorate, got 3"):
+        tg.set_grad_enabled(mode)(3)
+    assert is_on()
 
 
 def test_a_coroutine_runs_in_the_mode_and_others_do_not():

@@ -158,14 +158,29 @@ def test_a_group_can_be_added():
     optimizer.step()
     np.testing.assert_allclose(b.data, before - 1.0)
     assert list(optimizer.params) == ["a", "1"]
-    assert names_in(optimizer) == ["momentum.a", "momentum.1", "steps"]
+    assert names_in(optimizer) == ["momentum.a", "momentum.1", "steps.a", "steps.1"]
     with pytest.raises(ValueError, match="SGD: the parameter 2 was given twice"):
         optimizer.add_param_group({"params": [a]})
     optimizer.param_groups[0]["params"].append(parameter(3))
     with pytest.raises(ValueError, match="use add_param_group for more"):
         optimizer.step()
+    optimizer.param_groups[0]["params"][:] = [parameter(3)]  # in a's place
+    with pytest.raises(ValueError, match="use add_param_group for more"):
+        optimizer.step()
     with pytest.raises(TypeError, match="SGD: expected a group, a dictionary with params"):
         optimizer.add_param_group([b])
+
+
+def test_a_group_that_is_taken_out_is_left_alone():
+    a, b = parameter(3), parameter(3, seed=1)
+    optimizer = SGD([{"params": [a]}, {"params": [b]}], lr=0.1)
+    optimizer.param_groups.pop()
+    before = b.data.copy()
+    for forget in (True, False):
+        give_gradients([a, b], 0)
+        optimizer.step()
+        optimizer.zero_grad(forget)
+        assert (b.data == before).all() and b.grad.any() and (a.grad is None or not a.grad.any())
 
 
 def test_lr_is_that_of_all_groups_or_refused():
@@ -206,7 +221,7 @@ def test_a_frozen_parameter_is_accepted_skipped_and_takes_no_memory():
     optimizer = AdamW([("trained", trained), ("frozen", frozen)], lr=0.1)
     trained.grad = np.ones(3)
     optimizer.step()
-    assert (frozen.data == 1).all() and names_in(optimizer) == ["m.trained", "v.trained", "steps"]
+    assert (frozen.data == 1).all() and names_in(optimizer) == ["m.trained", "v.trained", "steps.trained"]
 
 
 def test_a_parameter_that_thaws_starts_then_and_its_state_goes_on():
@@ -220,7 +235,7 @@ def test_a_parameter_that_thaws_starts_then_and_its_state_goes_on():
     params["a"].requires_grad, params["a"].grad = True, np.ones(3)
     optimizer.step()
     state = optimizer.state_dict()
-    assert optimizer.steps == {"b": 2, "a": 1} and state["steps"].tolist() == [2, 1]
+    assert optimizer.steps == {"b": 2, "a": 1} == {"b": state["steps.b"], "a": state["steps.a"]}
     _, again = thaw()
     again.load_state_dict(state)
     assert again.steps == {"b": 2, "a": 1} and (again.slots["m"]["a"] == optimizer.slots["m"]["a"]).all()
@@ -239,7 +254,7 @@ def test_a_parameter_without_gradient_is_left_alone_and_its_steps_are_not_counte
     assert (unused.data == late).all()
     give_gradients([unused], seed=3)
     optimizer.step()
-    assert optimizer.state_dict()["steps"].tolist() == [3, 1]
+    assert optimizer.steps == {"used": 3, "unused": 1}
     # Its first update is what it would have been in an optimiser of its own.
     alone = Tensor(late, requires_grad=True)
     give_gradients([alone], seed=3)
@@ -273,6 +288,18 @@ def test_an_update_that_is_refused_is_not_counted():
     np.testing.assert_allclose(p.data, -0.1)  # the first update of Adam moves by lr
 
 
+def test_an_update_that_fails_is_not_counted():
+    class Failing(SGD):
+        def update(self, names, settings, grad_scale):
+            raise FloatingPointError("this one")
+
+    p = parameter(3)
+    p.grad, optimizer = np.ones(3), Failing([p])
+    with pytest.raises(FloatingPointError, match="this one"):
+        optimizer.step()
+    assert optimizer.steps == {"0": 0}
+
+
 def test_updates_are_in_place_and_keep_float32():
     p = parameter(3, 4, dtype=np.float32)
     array = p.data
@@ -280,9 +307,8 @@ def test_updates_are_in_place_and_keep_float32():
         give_gradients([p], seed=1)
         optimizer.step()
         assert p.data is array and p.dtype == np.float32
-        assert all(
-            a.dtype == np.float32 for name, a in without_settings(optimizer.state_dict()).items() if name != "steps"
-        )
+        state = without_settings(optimizer.state_dict())
+        assert all(a.dtype == np.float32 for name, a in state.items() if not name.startswith("steps."))
 
 
 def test_zero_grad_forgets_gradients():
@@ -337,8 +363,8 @@ def test_training_goes_on_exactly_from_a_saved_state(make):
 def test_a_state_is_named_after_its_parameters():
     optimizer = AdamW([("w", parameter(2, 3)), ("b", parameter(3))])
     settings = [f"param_groups.0.{name}" for name in ("lr", "betas", "eps", "weight_decay")]
-    assert list(optimizer.state_dict()) == ["m.w", "m.b", "v.w", "v.b", "steps", *settings]
-    assert names_in(SGD([parameter(2)], 0.1)) == ["momentum.0", "steps"]
+    assert list(optimizer.state_dict()) == ["m.w", "m.b", "v.w", "v.b", "steps.w", "steps.b", *settings]
+    assert names_in(SGD([parameter(2)], 0.1)) == ["momentum.0", "steps.0"]
 
 
 def names_in(optimizer):
@@ -403,10 +429,32 @@ def test_a_state_of_other_groups_gives_each_parameter_its_own_count():
     assert list(after.params) == ["matrix", "late", "bias"]
     after.load_state_dict(without_settings(before.state_dict()))
     assert after.steps == {"matrix": 3, "late": 1, "bias": 2}
-    assert after.state_dict()["steps"].tolist() == [3, 1, 2]
     again = AdamW(params.items())
     again.load_state_dict(without_settings(after.state_dict()))
     assert again.steps == before.steps
+
+
+def test_the_order_of_a_state_does_not_matter():
+    params = {"b": parameter(3), "a": parameter(3)}
+    optimizer = AdamW(params.items())
+    for name in ("b", "a", "b"):
+        optimizer.zero_grad()
+        params[name].grad = np.ones(3)
+        optimizer.step()
+    again = AdamW(params.items())
+    again.load_state_dict(dict(sorted(optimizer.state_dict().items())))
+    assert again.steps == optimizer.steps == {"b": 2, "a": 1}
+
+
+def test_counts_without_names_are_those_of_the_other_names_in_their_order():
+    """As in checkpoints that were written when `steps` was one array."""
+    params = {"b": parameter(3), "a": Parameter(np.ones(3), requires_grad=False)}
+    optimizer = AdamW(params.items())
+    state = {f"{slot}.{name}": np.ones(3) for slot in "mv" for name in ("a", "b")}
+    optimizer.load_state_dict(state | {"steps": np.array([5, 7])})
+    assert optimizer.steps == {"b": 7, "a": 5} and (optimizer.slots["m"]["a"] == 1).all()
+    with pytest.raises(ValueError, match="expected a count for each of the 2 parameters in steps, got 1"):
+        optimizer.load_state_dict(state | {"steps": np.array([5])})
 
 
 def test_a_state_that_does_not_fit_is_refused_whole_and_everything_wrong_is_listed():
@@ -415,7 +463,7 @@ def test_a_state_that_does_not_fit_is_refused_whole_and_everything_wrong_is_list
     with pytest.raises(ValueError) as error:
         optimizer.load_state_dict(state)
     message = str(error.value)
-    assert "AdamW" in message and "missing: v.b, steps" in message and "unexpected: extra" in message
+    assert "AdamW" in message and "missing: v.b, steps.w, steps.b" in message and "unexpected: extra" in message
     assert "wrong shape: m.b (expected (3,), got (4,))" in message
     assert not optimizer.state_dict()["m.w"].any()
 

@@ -103,6 +103,12 @@ def as_float(who: str, value) -> float:
         raise ValueError(f"{who}: expected a number that a float can hold, got {shown(value)}") from None
 
 
+def check_held(who: str, name: str, value, dtype) -> None:
+    """Raise ValueError for a number that an array of integers of this dtype cannot hold: 300 or -1 in uint8, nan."""
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
+        raise ValueError(f"{who}: expected a number that {dtype} can hold as {name}, got {value}")
+
+
 def flag(who: str, name: str, value) -> bool:
     """`value` as True or False. It may be 1 or 0 too, and of NumPy's types."""
     if type(value) is not bool:

@@ -4,6 +4,7 @@ Everything above this file works on "an array" and lets the array decide: `np.ex
 array and CuPy's for a CuPy array. This file decides the rest: the dtype of a new array, the device of an op's inputs.
 """
 
+import operator
 from contextlib import suppress
 from typing import Any, TypeGuard
 
@@ -133,3 +134,45 @@ def on_one_device(op: str, arrays: tuple) -> tuple:
             f"{away.dtype}{tuple(away.shape)} on the GPU: move one of them with .to()"
         )
     return tuple([np.asarray(a, like=away) if isinstance(a, np.ndarray) else a for a in arrays])
+
+
+# --- indices -------------------------------------------------------------------------------------------------------
+
+
+def numbers_first(index: tuple, ndim: int) -> tuple[tuple, tuple] | None:
+    """An index as two, its integers and slices and then its arrays: None where one gives the same.
+
+    NumPy takes integers for arrays of one element. Where a slice then stands between two arrays, the axes of the
+    elements go first, and elsewhere they stay where the arrays are.
+    """
+    lists = {at for at, i in enumerate(index) if _is_list(i)}
+    numbers = {at for at, i in enumerate(index) if at not in lists and hasattr(i, "__index__")}
+    if not lists or _are_adjacent(lists | numbers):
+        return None
+    taken = [_axes_taken_by(i) if at in lists else int(i is not None and i is not ...) for at, i in enumerate(index)]
+    first, then = [], []
+    for at, i in enumerate(index):
+        if at in lists:
+            first += [slice(None)] * taken[at]
+            then.append(i)
+        elif at in numbers:
+            first.append(operator.index(i))
+        elif i is not ... or sum(taken) < ndim:  # an ellipsis for no axis stands between nothing
+            first.append(i)
+            then.append(i if i is ... else slice(None))
+    return (tuple(first), tuple(then)) if _are_adjacent({at for at, i in enumerate(then) if _is_list(i)}) else None
+
+
+def _is_list(i) -> bool:
+    """Whether NumPy takes it for an array of integers or booleans, and it is not one integer."""
+    return isinstance(i, list | bool | np.bool_) or (is_array(i) and (i.ndim > 0 or i.dtype == bool))
+
+
+def _axes_taken_by(i) -> int:
+    if isinstance(i, bool | np.bool_):
+        return 0
+    return i.ndim if is_array(i) and i.dtype == bool else 1
+
+
+def _are_adjacent(places: set[int]) -> bool:
+    return max(places) - min(places) == len(places) - 1

@@ -188,8 +188,10 @@ DIFFERENCES = {
     "load": "opens a run, or what save wrote; PyTorch's reads a pickled object",
     "log_softmax(dim=)": "may be left out, and is the last axis then; PyTorch guesses one, and warns",
     "manual_seed": "returns nothing. " + _draws,
+    "max": "where elements are nan, the gradient of the largest of all is nan; PyTorch's is shared by those",
     "max(axis=)": "axis= gives the values alone, as NumPy does; dim= gives values and indices in both",
     "mean": "of no elements it is an error and not nan",
+    "min": "as max",
     "min(axis=)": "as max(axis=)",
     "multinomial": _draws,
     "numpy": "works for Tensors that require a gradient too",
@@ -205,6 +207,7 @@ DIFFERENCES = {
     "size": "an integer too, the number of elements, as NumPy's x.size",
     "softmax(dim=)": "as log_softmax(dim=)",
     "std": "of too few elements it is an error and not nan",
+    "sub": "floats minus booleans counts these as 0 and 1; PyTorch refuses",
     "to": _converts,
     "type": "takes a dtype; without one, use x.dtype",
     "var": "of too few elements it is an error and not nan",
@@ -265,7 +268,8 @@ DIFFERENCES = {
     "Optimizer.step(grad_scale=)": "a factor of all gradients, such as clip_scale gives",
     "LRScheduler.load_state_dict": "sets the learning rates of the groups too",
     "LRScheduler.step(epoch=)": "not here; PyTorch warns of it",
-    "optim.lr_scheduler": "each learning rate comes from the step alone, not from the rate before it",
+    "optim.lr_scheduler": "each learning rate comes from initial_lr and the step alone, not from the rate before "
+    "it; one that something else has changed, by hand or as a second scheduler, is refused",
 }
 
 

@@ -73,39 +73,48 @@ class _Mode(metaclass=_Kind):
         self.variable.set(self._before.values.pop())
 
     def __call__(self, function: Function) -> Function:
-        if not callable(function):
-            raise TypeError(f"{type(self).__name__}: expected a function to decorate, got {shown(function)}")
-        return self._decorated(function)
+        return _inside(type(self), function)
 
-    def _decorated(self, function: Any) -> Any:
-        cls = type(self)
 
-        @functools.wraps(function)
-        def called(*args, **settings):
-            with cls():
-                return function(*args, **settings)
+def _inside(mode: type, function: Any, *settings) -> Any:
+    """The function, each call of which runs inside `with mode(*settings):`."""
+    if not callable(function):
+        raise TypeError(f"{mode.__name__}: expected a function to decorate, got {shown(function)}")
+    block = functools.partial(mode, *settings)
 
-        @functools.wraps(function)
-        async def awaited(*args, **settings) -> Any:
-            with cls():
-                return await function(*args, **settings)
+    @functools.wraps(function)
+    def called(*args, **named):
+        with block():
+            return function(*args, **named)
 
-        @functools.wraps(function)
-        def stepped(*args, **settings):
-            steps, sent = function(*args, **settings), None
-            try:
-                while True:
-                    with cls():  # while a step runs, and not while whoever iterates has the turn
-                        value = steps.send(sent)
-                    sent = yield value
-            except StopIteration as end:
-                return end.value
-            finally:
+    @functools.wraps(function)
+    async def awaited(*args, **named) -> Any:
+        with block():
+            return await function(*args, **named)
+
+    @functools.wraps(function)
+    def stepped(*args, **named):
+        steps = function(*args, **named)
+        turn, sent = steps.send, None
+        try:
+            while True:
+                with block():  # while a step runs, and not while whoever iterates has the turn
+                    value = turn(sent)
+                try:
+                    turn, sent = steps.send, (yield value)
+                except GeneratorExit:
+                    raise
+                except BaseException as error:  # it.throw(error), which is for the function
+                    turn, sent = steps.throw, error
+        except StopIteration as end:
+            return end.value
+        finally:
+            with block():
                 steps.close()
 
-        if inspect.isgeneratorfunction(function):
-            return stepped
-        return awaited if inspect.iscoroutinefunction(function) else called
+    if inspect.isgeneratorfunction(function):
+        return stepped
+    return awaited if inspect.iscoroutinefunction(function) else called
 
 
 class no_grad(_Mode):  # noqa: N801 - called like a function, as in PyTorch
@@ -124,17 +133,22 @@ class enable_grad(_Mode):  # noqa: N801
 
 
 class set_grad_enabled:  # noqa: N801
-    """Whether operations go on this thread's tape: from this call on, or inside `with set_grad_enabled(mode):`."""
+    """Whether operations go on this thread's tape: from this call on, inside `with set_grad_enabled(mode):`, or in
+    every call of a function below `@set_grad_enabled(mode)`."""
 
     def __init__(self, mode: bool):
-        self._before = _grad_enabled.get()
-        _grad_enabled.set(flag("set_grad_enabled", "mode", mode))
+        self._mode, self._before = flag("set_grad_enabled", "mode", mode), _grad_enabled.get()
+        _grad_enabled.set(self._mode)
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *error) -> None:
         _grad_enabled.set(self._before)
+
+    def __call__(self, function: Function) -> Function:
+        _grad_enabled.set(self._before)
+        return _inside(set_grad_enabled, function, self._mode)
 
 
 class debug(_Mode):  # noqa: N801

@@ -26,7 +26,8 @@ _SIDES = (Tensor, np.ndarray, int, float, list, tuple, np.generic)
 
 def pair(op: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
     """Both sides of a binary op: as they are where both are Tensors of one float dtype. A Python number becomes an
-    array of the other side's kind and dtype, and integers beside floats become floats of that dtype."""
+    array of the other side's kind and dtype; integers beside floats, and floats from NumPy beside a Tensor of floats,
+    become floats of that dtype."""
     x, y = a.data if isinstance(a, Tensor) else a, b.data if isinstance(b, Tensor) else b
     if type(x) is np.ndarray:  # the common cases first: ops are many
         if type(y) is np.ndarray:
@@ -48,7 +49,20 @@ def pair(op: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
         a = plain(a).astype(b.dtype)
     elif _is_of_integers(b) and a.dtype in FLOATS:
         b = plain(b).astype(a.dtype)
+    if a.dtype == b.dtype:
+        return a, b
+    a, b = of_one_dtype([a, b])
     return a, b
+
+
+def of_one_dtype(parts: list[Any]) -> list[Any]:
+    """Tensors and arrays, in which the floats from NumPy, which makes float64 of all it can, have the dtype of the
+    Tensors; as they are where that is not one dtype, which the op then refuses."""
+    dtypes = {x.dtype for x in parts if isinstance(x, Tensor) and x.dtype in FLOATS}
+    if len(dtypes) != 1:
+        return parts
+    dtype = dtypes.pop()
+    return [x.astype(dtype, copy=False) if not isinstance(x, Tensor) and x.dtype in FLOATS else x for x in parts]
 
 
 def operand(op: str, x: Any) -> Tensor:

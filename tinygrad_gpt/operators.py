@@ -59,7 +59,11 @@ def _bitwise(symbol: str, ufunc, x, other) -> Tensor:
 
 def _whole(symbol: str, ufunc, x, other) -> Tensor:
     """// and % of integers, which have no gradients."""
-    x, other = [side.data if isinstance(side, Tensor) else as_array(side, who=symbol) for side in (x, other)]
+    sides = x, other
+    x, other = [side.data if isinstance(side, Tensor) else as_array(side, who=symbol) for side in sides]
+    if {x.dtype.kind, other.dtype.kind} <= {*"iu"}:  # a Python number follows the dtype of the other side
+        x = x.astype(other.dtype) if type(sides[0]) is int else x
+        other = other.astype(x.dtype) if type(sides[1]) is int else other
     for side in (x, other):
         if side.dtype.kind not in "iu":
             raise TypeError(
@@ -118,6 +122,12 @@ def _assigning(symbol: str, function) -> Any:
     return method
 
 
+def _power_of_integers(base: int, exponents) -> Tensor:
+    if (exponents < 0).any():
+        raise ValueError(f"pow: expected exponents >= 0 for the integer {base}, got {exponents.min()}: write {base}.0")
+    return Tensor(np.asarray(np.power(as_array(base, exponents.dtype, "pow"), exponents), like=exponents))
+
+
 class Methods:
     """What Tensors can compute, as operators and methods. (`self` is a Tensor: these are given to it below.)"""
 
@@ -148,7 +158,9 @@ class Methods:
         return F.matmul(other, self)
 
     def __rpow__(self: Any, base: float) -> Tensor:
-        """base ** x = exp(x * log(base))."""
+        """base ** x = exp(x * log(base)); of integers an integer."""
+        if type(base) is int and self.dtype.kind in "iu":
+            return _power_of_integers(base, self.data)
         if not isinstance(base, int | float) or base <= 0:
             raise TypeError(f"pow: expected a positive number to be raised to a Tensor's power, got {shown(base)}")
         return F.exp(self * math.log(base))

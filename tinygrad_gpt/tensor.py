@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from tinygrad_gpt.arguments import HOLDS_A_TENSOR, as_dtype, axis, bare, flag, numeric_array, shown
-from tinygrad_gpt.array import Array, as_array, is_array, is_float, to_numpy
+from tinygrad_gpt.array import Array, as_array, is_array, is_float, numbers_first, to_numpy
 from tinygrad_gpt.habits import TENSOR, tells
 from tinygrad_gpt.memory import is_writeable, only_one_holds
 from tinygrad_gpt.modes import is_grad_enabled
@@ -204,7 +204,10 @@ class Tensor(_Methods):
                 "a new one (functional.where, functional.concatenate), or change it inside `with no_grad():`"
             )
         check_writeable("x[...] = y", self)
-        self.data[_without_tensors(index)] = _without_tensors(value)
+        x, index = self.data, _without_tensors(index)
+        if isinstance(index, tuple) and (parts := numbers_first(index, x.ndim)):
+            x, index = x[parts[0]], parts[1]  # a view, in which integers have taken their axes out: see getitem
+        x[index] = _without_tensors(value)
 
     def __delitem__(self, index: Any) -> None:
         raise TypeError("del x[...]: a Tensor keeps its shape; x[[0, 2]] picks what is to stay")

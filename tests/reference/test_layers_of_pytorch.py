@@ -186,9 +186,14 @@ def closed_form() -> bool:
         optimizer = library.SGD([p], lr=1.0)
         scheduler = library.lr_scheduler.ExponentialLR(optimizer, 0.5)
         optimizer.param_groups[0]["lr"] = 8.0
-        optimizer.step(), scheduler.step()
-        rates.append(optimizer.param_groups[0]["lr"])
-    return rates == [0.5, 4.0]
+        optimizer.step()
+        try:
+            scheduler.step()
+        except ValueError:
+            rates.append(None)
+        else:
+            rates.append(optimizer.param_groups[0]["lr"])
+    return rates == [None, 4.0]
 
 
 def loaded_rates() -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_gpt import arguments
-from tinygrad_gpt.arguments import as_dtype, flag, integer, number, shown
+from tinygrad_gpt.arguments import as_dtype, check_held, flag, integer, number, shown
 from tinygrad_gpt.array import FLOATS, Array, as_array, cast_or_move, default_dtype, device_of, is_float
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.devices import Device
@@ -81,9 +81,12 @@ def full(
 
 
 def _full(who: str, size: tuple, value, dtype: DType, where: DeviceLike, requires_grad: bool) -> Tensor:
-    value = as_array(value, dtype, who)
+    value = as_array(value, who=who)
     if value.ndim:
         raise TypeError(f"{who}: expected a number as fill_value, got {shown(value)}")
+    dtype = _dtype(who, dtype, value.dtype)
+    check_held(who, "fill_value", value.item(), dtype)
+    value = value.astype(dtype)
     return _made(np.full(_size(who, size), value, value.dtype), where, requires_grad)
 
 

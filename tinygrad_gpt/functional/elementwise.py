@@ -63,8 +63,8 @@ def _binary(op: str, of_integers, a: Tensor | Array, b: Tensor | Array) -> Tenso
     if a.dtype.kind in "iub" and b.dtype.kind in "iub":
         x, y = plain(a), plain(b)
         check_broadcast(op, x, y)
-        if op == "sub" and x.dtype == y.dtype == bool:
-            raise TypeError("sub: booleans are not subtracted: write a ^ b, or a & ~b")
+        if op == "sub" and (x.dtype == bool or y.dtype == bool):
+            raise TypeError("sub: booleans are not subtracted: write ~a, a ^ b or a & ~b, or a.long() for 0 and 1")
         return Tensor(np.asarray(of_integers(x, y), like=x))
     return apply(op, a, b)
 

@@ -74,7 +74,11 @@ def nll_loss(
     ignored = equals(ids, integer(me, "ignore_index", ignore_index))
     check_ids(me, "target", ids, input.shape[-1], passed_over=ignore_index)
     ids = np.where(ignored, 0, ids)
-    share = np.ones(ids.shape, input.dtype, like=plain(input)) if weight is None else getitem(weight, ids)
+    share = (
+        np.ones(ids.shape, input.dtype, like=plain(input))
+        if weight is None
+        else getitem(pair(me, input, weight)[1], ids)
+    )
     share = where(ignored, 0.0, share)
     picked = reshape(gather(input, input.ndim - 1, ids[..., None]), ids.shape)
     loss = where(ignored, 0.0, neg(mul(picked, share)))

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt import arguments
-from tinygrad_gpt.arguments import flag, integer, number, shown, sizes
+from tinygrad_gpt.arguments import check_held, flag, integer, number, shown, sizes
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.functional.axis_names import LAST, either
 from tinygrad_gpt.functional.elementwise import where
-from tinygrad_gpt.functional.shapes import broadcast_to, concatenate, getitem, reshape
+from tinygrad_gpt.functional.shapes import broadcast_to, concatenate, getitem, of_its_own, reshape
 from tinygrad_gpt.operands import TensorLike, operand, plain
 from tinygrad_gpt.ops import gather as gather_op
 from tinygrad_gpt.ops._shapes import check_ids, normalize_axis
@@ -145,7 +145,7 @@ def repeat_interleave(x: TensorLike, repeats, dim: int | None = None, *, axis: i
         )
     if len(times) == 1:
         apart = broadcast_to(reshape(x, (*before, n, 1, *after)), (*before, n, times[0], *after))
-        return reshape(apart, (*before, n * times[0], *after))
+        return of_its_own(reshape(apart, (*before, n * times[0], *after)), x)
     return getitem(x, (*[slice(None)] * dim, np.repeat(np.arange(n), times)))
 
 
@@ -160,6 +160,7 @@ def masked_fill(x: TensorLike, mask: TensorLike, value: TensorLike) -> Tensor:
     number = plain(value).item()
     if a.dtype.kind in "iub" and isinstance(number, float):
         raise TypeError(f"masked_fill: expected an integer to fill {a.dtype} with, got {number}")
+    check_held("masked_fill", "value", number, a.dtype)
     return where(mask, np.full((), number, a.dtype, like=a), x)
 
 
@@ -191,13 +192,14 @@ def pad(x: TensorLike, pad, mode: str = "constant", value: float | None = None) 
     """
     if mode != "constant":
         raise ValueError(f'pad: expected mode="constant", got {shown(mode)}: index x, or concatenate parts of it')
-    x, pad = operand("pad", x), sizes("pad", pad, "pad")
-    filling = 0.0 if value is None else number("pad", "value", value, finite=False)
+    whole = x = operand("pad", x)
+    pad, filling = sizes("pad", pad, "pad"), 0.0 if value is None else number("pad", "value", value, finite=False)
+    check_held("pad", "value", filling, x.dtype)
     if len(pad) % 2 or len(pad) > 2 * x.ndim:
         raise ValueError(f"pad: expected two numbers for each axis, from the last one, of shape {x.shape}, got {pad}")
     for i in range(len(pad) // 2):
         x = _padded(x, x.ndim - 1 - i, pad[2 * i], pad[2 * i + 1], filling)
-    return x if isinstance(x, Tensor) else Tensor(x)
+    return of_its_own(x if isinstance(x, Tensor) else Tensor(x), whole)
 
 
 def _padded(x: Tensor | Array, axis: int, before: int, after: int, value: float) -> Tensor | Array:

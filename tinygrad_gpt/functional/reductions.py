@@ -1,7 +1,7 @@
 """Functions that reduce axes to one number each.
 
-`dim` is an integer, a tuple of them, or None for all axes. PyTorch's dim= and keepdim= and NumPy's axis= and keepdims=
-are the same.
+`dim` is an integer, a tuple of them, or None or () for all axes. PyTorch's dim= and keepdim= and NumPy's axis= and
+keepdims= are the same, but axis=() is no axis.
 """
 
 from typing import Any, overload
@@ -22,10 +22,16 @@ from tinygrad_gpt.ops._shapes import normalize_axes, normalize_axis
 
 def reduction_settings(op: str, dim, axis, keepdim, keepdims) -> dict[str, Any]:
     if axis is None and keepdim is keepdims is NO:  # mostly
-        return {"axis": arguments.axes(op, dim), "keepdims": False}
-    axis = arguments.axes(op, either(op, dim, axis))
+        return {"axis": _dims(op, dim), "keepdims": False}
+    axis = _dims(op, dim) if axis is None else arguments.axes(op, either(op, dim, axis))
     name = "keepdims" if keepdim is NO else "keepdim"
     return {"axis": axis, "keepdims": flag(op, name, keeps(op, keepdim, keepdims))}
+
+
+def _dims(op: str, dim) -> int | tuple[int, ...] | None:
+    """PyTorch's dim=() is all axes, but for any and all. NumPy's axis=() is none."""
+    dims = arguments.axes(op, dim)
+    return None if dims == () and op not in ("any", "all") else dims
 
 
 def reduce_axes(op: str, numpys, x, settings: dict[str, Any]) -> Tensor:
@@ -35,6 +41,8 @@ def reduce_axes(op: str, numpys, x, settings: dict[str, Any]) -> Tensor:
         return apply(op, x, **settings)
     a = plain(x)
     axes = normalize_axes(op, settings["axis"], a.ndim)
+    if op in ("sum", "prod"):  # unsigned integers too, as in PyTorch
+        a = a.astype(np.int64, copy=False)
     return Tensor(np.asarray(numpys(a, axis=axes, keepdims=settings["keepdims"]), like=a))
 
 

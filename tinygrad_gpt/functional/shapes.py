@@ -8,10 +8,12 @@ import numpy as np
 
 from tinygrad_gpt import arguments
 from tinygrad_gpt.arguments import integer, shown, sizes
-from tinygrad_gpt.array import Array, is_array
+from tinygrad_gpt.array import Array, is_array, numbers_first
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.functional.axis_names import FIRST, either
-from tinygrad_gpt.operands import TensorLike, operand, plain
+from tinygrad_gpt.functional.creation import clone
+from tinygrad_gpt.memory import owner
+from tinygrad_gpt.operands import TensorLike, of_one_dtype, operand, plain
 from tinygrad_gpt.ops._shapes import normalize_axes, normalize_axis
 from tinygrad_gpt.tensor import plain_array
 
@@ -109,16 +111,33 @@ def tile(x: TensorLike, dims: Shape) -> Tensor:
     shape = (1,) * (len(dims) - x.ndim) + tuple(x.shape)
     apart = reshape(x, tuple([part for n in shape for part in (1, n)]))
     stretched = broadcast_to(apart, tuple([part for k, n in zip(dims, shape, strict=True) for part in (k, n)]))
-    return reshape(stretched, tuple([k * n for k, n in zip(dims, shape, strict=True)]))
+    return of_its_own(reshape(stretched, tuple([k * n for k, n in zip(dims, shape, strict=True)])), x)
+
+
+def of_its_own(y: Tensor, x: Tensor) -> Tensor:
+    """y, or a copy of it where it shows the memory of x: reshape shows it where it can."""
+    return clone(y) if owner(plain(y)) is owner(plain(x)) else y
 
 
 # --- elements -----------------------------------------------------------------------------------------------------
 
 
 def getitem(x: TensorLike, index: Any) -> Tensor:
-    """x[index], with all of NumPy's indexing; Tensors of integers or booleans may be part of the index."""
+    """x[index], with NumPy's indexing; Tensors of integers or booleans may be part of the index.
+
+    An integer takes its axis out before arrays are looked at, as in PyTorch: x[0, :, [2, 0]] is x[0][:, [2, 0]].
+    """
     x = operand("getitem", x)
-    return apply("getitem", x, index=_plain_index(index, plain(x)))
+    if isinstance(index, list) and index and isinstance(index[0], list | tuple | slice):
+        raise IndexError(
+            f"getitem: a list of lists is two things, got {shown(index)}: x[[0, 1], [1, 0]] takes an index for each "
+            "axis, x[tensor([[0, 1], [1, 0]])] an array of them"
+        )
+    index = _plain_index(index, plain(x))
+    if isinstance(index, tuple) and (parts := numbers_first(index, x.ndim)):
+        numbers, index = parts
+        x = apply("getitem", x, index=numbers)
+    return apply("getitem", x, index=index)
 
 
 def _plain_index(index, like: Array):
@@ -174,7 +193,7 @@ def stack(tensors: Iterable[TensorLike], dim: int = FIRST, *, axis: int = FIRST)
     if not hasattr(tensors, "__iter__") and not is_array(tensors):
         raise TypeError(f"stack: expected a sequence of Tensors, got {shown(tensors)}")
     dim = arguments.axis("stack", either("stack", dim, axis, FIRST))
-    parts = [operand("stack", t) for t in tensors]
+    parts = of_one_dtype([operand("stack", t) for t in tensors])
     shapes = {tuple(part.shape) for part in parts}
     if len(shapes) != 1:
         raise ValueError(f"stack: expected Tensors of one shape, got {', '.join(map(str, shapes)) or 'none'}")

@@ -31,7 +31,7 @@ def cumsum(x: TensorLike, dim: int | None = None, *, axis: int | None = None) ->
         raise TypeError("cumsum: expected the axis to sum along, got none: cumsum(x, dim=-1), say")
     x, dim = operand("cumsum", x), arguments.axis("cumsum", dim)
     if (a := plain(x)).dtype.kind in "iub":
-        return Tensor(np.cumsum(a, axis=normalize_axis("cumsum", dim, a.ndim)))
+        return Tensor(np.cumsum(a.astype(np.int64, copy=False), axis=normalize_axis("cumsum", dim, a.ndim)))
     return apply("cumsum", x, axis=dim)
 
 

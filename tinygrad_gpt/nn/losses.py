@@ -33,7 +33,7 @@ class CrossEntropyLoss(_Loss):
             )
         super().__init__(reduction=reduction)
         self.ignore_index = integer(me, "ignore_index", ignore_index)
-        self.label_smoothing = number(me, "label_smoothing", label_smoothing, low=0, most=1)
+        self.label_smoothing = number(me, "label_smoothing", label_smoothing, low=0, below=1)
 
     def forward(self, input, target) -> Tensor:
         return F.cross_entropy(

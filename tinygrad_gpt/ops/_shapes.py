@@ -74,7 +74,23 @@ def sum_to_shape(dy: Array, shape: tuple[int, ...]) -> Array:
         return dy
     added = tuple(range(dy.ndim - len(shape)))
     stretched = tuple(len(added) + i for i, n in enumerate(shape) if n == 1 and dy.shape[len(added) + i] != 1)
-    return np.sum(dy, axis=added + stretched, keepdims=True).reshape(shape)
+    return sum_over(dy, added + stretched, keepdims=True).reshape(shape)
+
+
+_MANY, _ROWS = 4096, 1024  # more rows than _MANY are added up in parts of _ROWS
+
+
+def sum_over(x: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array:
+    """np.sum over axes from 0. NumPy adds rows one after the other, and each time float32 rounds to the digits that the
+    sum so far has: many rows are summed in parts, and the parts in float64."""
+    if x.size > _MANY and len(axes) < x.ndim and x.dtype == np.float32:
+        for a in axes:
+            if x.shape[a] > _MANY and a < x.ndim - 1:  # along the last one it adds in pairs
+                before = (slice(None),) * a
+                starts = range(0, x.shape[a], _ROWS)
+                parts = [np.sum(x[(*before, slice(i, i + _ROWS))], axis=axes, keepdims=keepdims) for i in starts]
+                return np.sum(np.stack(parts), axis=0, dtype=np.float64).astype(x.dtype)
+    return np.sum(x, axis=axes, keepdims=keepdims)
 
 
 def normalize_axes(op: str, axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:

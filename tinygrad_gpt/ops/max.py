@@ -42,5 +42,6 @@ def backward(dy, saved):
     is_largest, axes = saved
     ties = np.sum(is_largest, axis=axes, keepdims=True, dtype=dy.dtype)
     # y = max(x, axes)
-    dy_each = dy.reshape(kept_shape(is_largest.shape, axes)) / ties
-    return (np.where(is_largest, dy_each, 0.0),)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        dy_each = dy.reshape(kept_shape(is_largest.shape, axes)) / ties
+        return (np.where(is_largest, dy_each, 0 / ties),)  # nan beside a nan, to which nothing is equal

@@ -5,7 +5,7 @@
 
 Where a is larger, y moves with a alone and dy goes to a; where b is, to b. At a tie the function has a kink and no
 derivative; each side gets half of dy, the mean of the two one-sided answers, so that swapping a and b swaps the
-gradients.
+gradients. Where one of them is nan, so is y, and dy goes to both, as in PyTorch.
 """
 
 from typing import NamedTuple
@@ -34,6 +34,6 @@ def forward(a, b):
 def backward(dy, saved):
     a, b = saved
     # y = maximum(a, b)
-    da = np.where(a > b, dy, np.where(a == b, 0.5 * dy, 0.0))
-    db = dy - da  # dy, half of it, or nothing: exact
+    share = np.where(a == b, 0.5 * dy, dy)
+    da, db = np.where(a < b, 0.0, share), np.where(a > b, 0.0, share)
     return sum_to_shape(da, a.shape), sum_to_shape(db, b.shape)

@@ -15,7 +15,8 @@ those after it, and the products of both are running ones:
 
     before_j = ∏_{i < j} x_i,   after_j = ∏_{i > j} x_i,   dx_j = dy · before_j · after_j
 
-Saved is x.
+Saved is x. All products are made in float64: those of a few elements may overflow float32, or vanish in it, where dx_j
+does not.
 """
 
 import math
@@ -47,12 +48,13 @@ def backward(dy, saved):
     x, axes = saved
     others = tuple(i for i in range(x.ndim) if i not in axes)
     last = others + axes  # the multiplied axes go last, and become one of N elements
-    moved = x.transpose(last)
+    moved = x.astype(np.float64, copy=False).transpose(last)
     rows = moved.reshape((*moved.shape[: len(others)], math.prod(moved.shape[len(others) :])))  # (..., N)
     # y = x_0 * x_1 * ... along each row
     product_of_others = _before(rows) * _before(rows[..., ::-1])[..., ::-1]  # (..., N)
     back = tuple(last.index(i) for i in range(x.ndim))
-    return (dy.reshape(kept_shape(x.shape, axes)) * product_of_others.reshape(moved.shape).transpose(back),)
+    dx = dy.reshape(kept_shape(x.shape, axes)) * product_of_others.reshape(moved.shape).transpose(back)
+    return (dx.astype(x.dtype, copy=False),)
 
 
 def _before(rows: Array) -> Array:

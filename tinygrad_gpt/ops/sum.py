@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.ops._shapes import check_floats, kept_shape, normalize_axes
+from tinygrad_gpt.ops._shapes import check_floats, kept_shape, normalize_axes, sum_over
 
 
 class Saved(NamedTuple):
@@ -29,7 +29,7 @@ def check(x, *, axis=None, keepdims=False):
 
 def forward(x, *, axis=None, keepdims=False):
     axes = normalize_axes("sum", axis, x.ndim)
-    return np.sum(x, axis=axes, keepdims=keepdims), Saved(x.shape, axes)
+    return sum_over(x, axes, keepdims), Saved(x.shape, axes)
 
 
 def backward(dy, saved):

@@ -7,8 +7,9 @@
         optimizer.step()
         scheduler.step()                 # after the optimiser's
 
-Each computes the learning rate from the group's first one, `initial_lr`, and t, the steps so far. (PyTorch computes
-some of them from the learning rate before. The two agree unless something else changes it in between.)
+Each computes the learning rate from the group's first one, `initial_lr`, and t, the steps so far. PyTorch computes
+some of them from the learning rate before. The two agree unless something else changes it in between, another scheduler
+say, and then `step` refuses. A new scheduler begins with `initial_lr` again.
 """
 
 import bisect
@@ -39,14 +40,20 @@ class LRScheduler:
             elif "initial_lr" not in group:
                 raise KeyError(f"{me}: expected initial_lr in group {i} to go on from step {last_epoch}")
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
-        self.step()
+        self._go_to(self.last_epoch + 1)
 
     def get_lr(self) -> list[float]:
         """The learning rate of each group after `last_epoch` steps."""
         raise NotImplementedError
 
     def step(self) -> None:
-        """Count one step, and set the learning rates."""
+        """Count one step, and set the learning rates. Raises ValueError if they are no longer what was set last."""
+        found = [group["lr"] for group in self.optimizer.param_groups]
+        if found != self._last_lr:
+            raise ValueError(
+                f"{type(self).__name__}: expected the learning rates that it set, {self._last_lr}, got {found}: for "
+                "what else changes them write one LambdaLR with the product, or set them without a scheduler"
+            )
         self._go_to(self.last_epoch + 1)
 
     def _go_to(self, t: int) -> None:

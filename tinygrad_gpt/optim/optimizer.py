@@ -121,9 +121,10 @@ class Optimizer:
         settings = {}
         for group in self.param_groups:
             checked = self.checked(group)
-            if len(group["params"]) != len(group["param_names"]):
+            of_names = [self.params[name] for name in group["param_names"]]
+            if [*map(id, group["params"])] != [*map(id, of_names)]:
                 raise ValueError("step: expected the params that the group was made with: use add_param_group for more")
-            for name, p in zip(group["param_names"], group["params"], strict=True):
+            for name, p in zip(group["param_names"], of_names, strict=True):
                 if p.grad is not None:
                     settings[name] = checked
         names = list(settings)
@@ -168,7 +169,7 @@ class Optimizer:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients; with set_to_none=False, fill them with zeros instead."""
         forget = flag("zero_grad", "set_to_none", set_to_none)
-        for p in self.params.values():
+        for p in [p for group in self.param_groups for p in group["params"]]:
             if forget:
                 p.grad = None
             elif p.grad is not None:
@@ -187,9 +188,9 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Array]:
         """What the next step depends on besides the parameters, as arrays, which `save` can write: `SLOT.NAME` for each
-        array, `steps`, the updates of each parameter in the order of these names, and `param_groups.I.SETTING` for each
-        setting of group I. A parameter that has been frozen all along is not in it. On the CPU the arrays are the
-        optimiser's own: copy them to keep a snapshot."""
+        array, `steps.NAME`, how often a parameter was updated, and `param_groups.I.SETTING` for each setting of group
+        I. A parameter that has been frozen all along is not in it. On the CPU the arrays are the optimiser's own: copy
+        them to keep a snapshot."""
         settings = [self.checked(group).items() for group in self.param_groups]
         return {
             **self._arrays(),
@@ -199,7 +200,7 @@ class Optimizer:
     def _arrays(self) -> dict[str, Array]:
         """The state without the settings."""
         arrays = {f"{slot}.{n}": to_numpy(a) for slot, kept in self.slots.items() for n, a in kept.items()}
-        return {**arrays, "steps": np.array(list(self.steps.values()), dtype=np.int64)}
+        return arrays | {f"steps.{name}": np.array(n, dtype=np.int64) for name, n in self.steps.items()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned, with its settings; a state without them leaves them as they are.
@@ -213,20 +214,31 @@ class Optimizer:
         state = plain_state(state_dict)
         given = {name: state.pop(name) for name in list(state) if name.startswith(_GROUPS)}
         groups = self._with_settings(given) if given else self.param_groups
-        first = f"{self.SLOTS[0]}." if self.SLOTS else ""
-        # The names in the order of this state: its groups may have been others.
-        names = [key.removeprefix(first) for key in state if first and key.startswith(first)] or list(self.steps)
-        for name in names:
-            if name in self.params and name not in self.steps:
+        state = self._with_named_counts(state)
+        for name in self.params:
+            if name not in self.steps and f"steps.{name}" in state:
                 self._start(name)  # frozen here, and trained before
         check_state(type(self).__name__, self._arrays(), state)
         for slot, arrays in self.slots.items():
             for name, array in arrays.items():
                 array[...] = np.asarray(state[f"{slot}.{name}"], dtype=array.dtype, like=array)
-        steps = dict(zip(names, np.asarray(state["steps"]).tolist(), strict=True))
-        self.steps = {name: int(steps[name]) for name in self.steps}
+        self.steps = {name: int(state[f"steps.{name}"]) for name in self.steps}
         for group, loaded in zip(self.param_groups, groups, strict=True):
             group.update(loaded)
+
+    def _with_named_counts(self, state: dict[str, Any]) -> dict[str, Any]:
+        """A state as it was before: `steps` was one array, of the counts in the order of the other names."""
+        if "steps" not in state:
+            return state
+        first = f"{self.SLOTS[0]}." if self.SLOTS else ""
+        names = [key.removeprefix(first) for key in state if first and key.startswith(first)] or list(self.steps)
+        counts = np.asarray(state["steps"]).reshape(-1).tolist()
+        if len(counts) != len(names):
+            raise ValueError(
+                f"load_state_dict: expected a count for each of the {len(names)} parameters in steps, got {len(counts)}"
+            )
+        counted = {f"steps.{name}": np.array(n) for name, n in zip(names, counts, strict=True)}
+        return {key: a for key, a in state.items() if key != "steps"} | counted
 
     def _with_settings(self, given: dict[str, Array]) -> list[dict[str, Any]]:
         """The groups with the settings of a state, `param_groups.I.SETTING` -> array."""
