@@ -43,7 +43,7 @@ def is_array(x: Any) -> TypeGuard[Array]:
     return isinstance(x, np.ndarray) or hasattr(x, "__array_function__")
 
 
-def is_float(x) -> bool:
+def is_float(x) -> TypeGuard[Array]:
     """True when `x` is an array of float32 or float64."""
     return is_array(x) and x.dtype in FLOATS
 

@@ -95,7 +95,7 @@ UTILS = {
     "rnn": "generate.pad_left, or functional.pad: there are no recurrent layers",
 }
 
-OPTIMIZERS = dict.fromkeys(
+OPTIMIZERS: dict[str, str] = dict.fromkeys(
     ("ASGD", "Adadelta", "Adafactor", "Adagrad", "Adamax", "LBFGS", "Muon", "NAdam", "RAdam", "RMSprop", "Rprop"),
     "optim.AdamW or optim.SGD, or a subclass of optim.Optimizer",
 )
@@ -235,17 +235,13 @@ DIFFERENCES = {
     "nn.Parameter(data=)": "must be given",
     "nn.Softmax(dim=)": "must be given; PyTorch guesses one without it, and warns",
     # Modules
-    "Module": "Modules and Parameters in plain lists, tuples and dictionaries are found too; module.weight = tensor is "
-    "allowed; what hooks are for, watching shows: with model.watching(path) as seen",
-    "Module.buffers": "a list",
-    "Module.children": "a list",
+    "Module": "Modules and Parameters in plain lists, tuples and dictionaries are found too; what "
+    "hooks are for, watching shows: with model.watching(path) as seen",
     "Module.cuda(device=)": "there is one GPU, cuda",
     "Module.load_state_dict": "a state that does not fit is a ValueError; PyTorch's is a RuntimeError",
     "Module.load_state_dict(assign=)": "weights are copied",
-    "Module.modules": "a list",
     "Module.modules(remove_duplicate=)": "each Module once",
     "Module.named_modules(memo=, prefix=, remove_duplicate=)": "each Module once, by the paths from this one",
-    "Module.parameters": "a list",
     "Module.state_dict": "holds the arrays themselves; a weight that two layers share stands there once, under its "
     "first name",
     "Module.state_dict(destination=, prefix=, keep_vars=)": "the whole state, as arrays",

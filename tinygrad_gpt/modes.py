@@ -81,20 +81,21 @@ def _inside(mode: type, function: Any, *settings) -> Any:
     if not callable(function):
         raise TypeError(f"{mode.__name__}: expected a function to decorate, got {shown(function)}")
     block = functools.partial(mode, *settings)
+    run: Any = function  # called, awaited or iterated over, as it is made
 
     @functools.wraps(function)
     def called(*args, **named):
         with block():
-            return function(*args, **named)
+            return run(*args, **named)
 
     @functools.wraps(function)
     async def awaited(*args, **named) -> Any:
         with block():
-            return await function(*args, **named)
+            return await run(*args, **named)
 
     @functools.wraps(function)
     def stepped(*args, **named):
-        steps = function(*args, **named)
+        steps = run(*args, **named)
         turn, sent = steps.send, None
         try:
             while True:

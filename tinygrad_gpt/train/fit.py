@@ -108,7 +108,7 @@ def fit(
     hooks = [history.append, *as_functions("log", log)]
     reporter = make_reporter() if progress else Reporter(io.StringIO())
     warn = reporter.warn
-    reporter.warn = lambda line: warn(_in_python(line))
+    reporter.warn = lambda text: warn(_in_python(text))
     how = {"log": hooks, "callbacks": as_functions("callbacks", callbacks)}
     run = None if out is None else begin(task, model, config, Path(out))
     trainer = run.trainer if run else Trainer(config, model, task)

@@ -57,8 +57,10 @@ def run_file(path: Path, kind: str, sha256: str | None = None) -> UserFile:
     except ModuleNotFoundError as error:
         beside = path.parent / str(error.name).partition(".")[0]
         missing = "lies beside it" if beside.is_dir() or beside.with_suffix(".py").is_file() else "is not installed"
+        line = _line_of(error)
+        place = f"{path}, line {line.lineno}" if line else path
         raise UserError(
-            f"{path}, line {_line_of(error).lineno}: imports {error.name}, which {missing}: such a file stands alone, "
+            f"{place}: imports {error.name}, which {missing}: such a file stands alone, "
             "since a run keeps a copy of it; what it needs goes into it"
         ) from None
     return UserFile(path, source, module)
