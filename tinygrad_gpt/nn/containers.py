@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tinygrad_gpt.arguments import integer, shown
+from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.nn.module import Module
 
 
@@ -115,7 +116,7 @@ class Sequential(_Numbered):
             part._add(name, module, Module)
         return part
 
-    def forward(self, x) -> Any:
+    def forward(self, x: Any) -> Tensor:
         for module in self._items():
             x = module(x)
         return x
