@@ -1,5 +1,6 @@
 """Operators and methods of Tensor: which op they call, numbers and arrays on either side, dtypes, iteration."""
 
+import inspect
 import math
 import operator
 
@@ -386,3 +387,7 @@ def test_sums_of_many_rows_keep_their_digits(shape, axes):
     (row + x).backward(x.data)
     np.testing.assert_allclose(row.grad, n * 0.1, rtol=5e-5)
     assert x.sum(axes, keepdim=True).shape == row.shape
+
+
+def test_signatures_say_false():
+    assert "keepdim: bool = False" in str(inspect.signature(F.sum))

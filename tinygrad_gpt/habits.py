@@ -202,6 +202,8 @@ DIFFERENCES = {
     "randn": _draws,
     "randn_like": _draws,
     "randperm": _draws,
+    "requires_grad": "a plain attribute: set to True on integers, or to False on a computed Tensor, it is not refused; "
+    "requires_grad_() refuses both",
     "retain_grad": "returns the Tensor",
     "save": "see load",
     "size": "an integer too, the number of elements, as NumPy's x.size",

@@ -46,7 +46,7 @@ def test_a_list_of_modules_changes_like_a_list(kind):
     assert list(held)[-1] is a and [path for path, _ in held.named_children()] == ["0", "1", "2", "4"]
     with pytest.raises(IndexError):
         held[9]
-    with pytest.raises(TypeError, match=r"expected a Module or None as 5, got 3"):
+    with pytest.raises(TypeError, match="expected Modules, got 3 as number 5"):
         held.append(3)
     with pytest.raises(TypeError, match="expected Modules, got None"):
         held.append(None)
@@ -92,3 +92,59 @@ def test_modes_reach_what_they_hold():
     net = Sequential(Dropout(0.5), ModuleList([Dropout(0.5)]), ModuleDict({"a": Dropout(0.5)}))
     net.eval()
     assert not any(module.training for module in net.modules()) and len(list(net.modules())) == 6
+
+
+def names(module):
+    return [name for name, _ in module.named_children()]
+
+
+def test_names_stay_where_nothing_is_taken_out():
+    net = Sequential({"up": Linear(4, 6), "act": ReLU(), "down": Linear(6, 2)})
+    net.append(Tanh()).extend([ReLU()])
+    assert names(net) == ["up", "act", "down", "3", "4"]
+    net[1] = Tanh()
+    net[-1] = Dropout(0.5)
+    assert names(net) == ["up", "act", "down", "3", "4"] and type(net.act) is Tanh and type(net[4]) is Dropout
+    assert names(net[1:3]) == ["act", "down"] and net[2:].down is net.down
+    assert names(net + Sequential(ReLU())) == ["0", "1", "2", "3", "4", "5"] and len(net) == 5
+    with pytest.raises(KeyError, match="the name 1 is taken"):
+        Sequential({"1": ReLU()}).append(ReLU())
+
+
+@pytest.mark.parametrize("kind", [Sequential, lambda *modules: ModuleList(modules)])
+def test_what_is_refused_changes_nothing(kind):
+    held = kind(ReLU(), Tanh())
+    before = list(held)
+    for change in (
+        lambda: held.extend([ReLU(), 3]),
+        lambda: held.append(None),
+        lambda: held.insert(0, 3),
+        lambda: held.__setitem__(0, 3),
+        lambda: held + [3],  # noqa: RUF005
+    ):
+        with pytest.raises(TypeError, match="expected Modules, got"):
+            change()
+        assert list(held) == before and names(held) == ["0", "1"]
+    with pytest.raises(IndexError):
+        held[5] = ReLU()
+
+
+def test_modules_are_popped_and_added():
+    a, b, c = ReLU(), Tanh(), Linear(1, 1)
+    held = ModuleList([a, b])
+    assert held.pop(0) is a and list(held) == [b] and names(held) == ["0"]
+    both = held + [c]  # noqa: RUF005
+    assert type(both) is ModuleList and list(both) == [b, c] and names(both) == ["0", "1"] and list(held) == [b]
+    assert both.pop() is c
+
+
+def test_a_list_with_attributes_of_its_own_keeps_them():
+    class Layers(ModuleList):
+        def __init__(self, modules=()):
+            super().__init__(modules)
+            self.scale = 2.0
+
+    held = Layers([ReLU()]).append(Tanh())
+    held.extra = Linear(1, 1)
+    held.append(ReLU())
+    assert held.scale == 2.0 and type(held.extra) is Linear and names(held) == ["0", "1", "extra", "3"]

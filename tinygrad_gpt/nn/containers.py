@@ -8,24 +8,31 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tinygrad_gpt.arguments import integer, shown
+from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.nn.module import Module
 
 
 class _Numbered(Module):
     """Modules as attributes with numbers for names, so that the path to the first one is 0."""
 
+    def _named(self) -> dict[str, Module]:
+        return {name: thing for name, thing in vars(self).items() if isinstance(thing, Module)}
+
     def _items(self) -> list[Module]:
-        return [thing for thing in vars(self).values() if isinstance(thing, Module)]
+        return [*self._named().values()]
 
     def _put(self, modules: Iterable[Module]) -> None:
-        """Hold these in place of those so far."""
-        modules = list(modules)
-        for name in [name for name, thing in vars(self).items() if isinstance(thing, Module)]:
+        """Hold these in place of those so far, numbered anew."""
+        modules = [self._checked(str(i), module) for i, module in enumerate(modules)]
+        for name in self._named():
             delattr(self, name)
         for i, module in enumerate(modules):
             self._add(str(i), module, Module)
-            if module is None:
-                raise TypeError(f"{type(self).__name__}: expected Modules, got None as number {i}")
+
+    def _checked(self, name: str, module: Module) -> Module:
+        if not isinstance(module, Module):
+            raise TypeError(f"{type(self).__name__}: expected Modules, got {shown(module)} as number {name}")
+        return module
 
     def __len__(self) -> int:
         return len(self._items())
@@ -40,28 +47,47 @@ class _Numbered(Module):
         """The Module at an index; for a slice, a new container of the same kind that shares its Modules."""
         if not isinstance(index, slice):
             return self._items()[index]
-        part = type(self)()
-        part._put(self._items()[index])
-        return part
+        return self._part(dict([*self._named().items()][index]))
+
+    def _part(self, named: dict[str, Module]) -> Module:
+        return type(self)([*named.values()])
 
     def __setitem__(self, index: int, module: Module) -> None:
-        items = self._items()
-        items[index] = module
-        self._put(items)
+        name = [*self._named()][integer(type(self).__name__, "an index", index)]
+        self._add(name, self._checked(name, module), Module)
 
     def __delitem__(self, index: int | slice) -> None:
         items = self._items()
         del items[index]
         self._put(items)
 
+    def __add__(self, modules: Iterable[Module]):
+        """A new container of the same kind with the Modules of both, numbered."""
+        if not isinstance(modules, Iterable):
+            return NotImplemented
+        both = self[:]
+        both._put([*self, *modules])
+        return both
+
+    def pop(self, index: int = -1) -> Module:
+        """Take a Module out, and return it."""
+        module = self[index]
+        del self[index]
+        return module
+
     def append(self, module: Module):
-        """Add a Module at the end. Returns self."""
-        self._put([*self._items(), module])
-        return self
+        """Add a Module at the end, under the next number. Returns self."""
+        return self.extend([module])
 
     def extend(self, modules: Iterable[Module]):
-        """Add several Modules at the end. Returns self."""
-        self._put([*self._items(), *modules])
+        """Add several Modules at the end, under the next numbers. Returns self."""
+        here = self._named()
+        new = {str(i): self._checked(str(i), module) for i, module in enumerate(modules, len(here))}
+        for name in new:
+            if name in here:
+                raise KeyError(f"{type(self).__name__}: the name {name} is taken")
+        for name, module in new.items():
+            self._add(name, module, Module)
         return self
 
     def insert(self, index: int, module: Module) -> None:
@@ -84,7 +110,13 @@ class Sequential(_Numbered):
         else:
             self._put(modules)
 
-    def forward(self, x):
+    def _part(self, named):
+        part = type(self)()
+        for name, module in named.items():
+            part._add(name, module, Module)
+        return part
+
+    def forward(self, x: Any) -> Tensor:
         for module in self._items():
             x = module(x)
         return x
