@@ -262,8 +262,13 @@ def test_a_rotary_gpt_writes_the_same_text_with_and_without_a_cache(made, text):
 
 
 def test_a_cache_that_is_used_wrongly_is_refused(made):
-    with pytest.raises(UserError, match=r"token by token, with a cache, it gives other logits"):
+    with pytest.raises(UserError, match=r"with a cache, 1 tokens after 3, it gives other logits"):
         made(CACHED.replace("0 if cache is None else cache.length", "0"), positions="none")
+
+
+def test_a_cache_that_is_right_for_one_new_token_only_is_refused(made):
+    with pytest.raises(UserError, match=r"with a cache, 3 tokens after 0, it gives other logits"):
+        made(CACHED.replace("causal=True", "causal=cache is None"), positions="none")
 
 
 def test_a_forward_that_generation_would_pass_by_is_refused(made):
