@@ -137,3 +137,14 @@ def test_missing(path):
     with pytest.raises(UserError, match="there is no file") as error:
         TensorFile(path)
     assert str(path) in one_line(error)
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", ">i4", ">i8"])
+def test_big_endian_arrays_keep_their_numbers(tmp_path, dtype):
+    a = np.arange(6, dtype=dtype).reshape(2, 3)
+    with open(tmp_path / "a.safetensors", "wb") as file:
+        write_arrays(file, {"a": a, "turned": a.T, "empty": a[:0]}, {})
+    read = load_file(tmp_path / "a.safetensors")
+    for name, expected in {"a": a, "turned": a.T, "empty": a[:0]}.items():
+        np.testing.assert_array_equal(read[name], expected)
+        assert read[name].dtype == a.dtype.newbyteorder("=")

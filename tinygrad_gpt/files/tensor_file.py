@@ -11,7 +11,6 @@ checks the offsets, json_files.py the rest of the header.
 """
 
 import math
-import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,7 +29,7 @@ _ENTRIES = {...: {"dtype": str, "shape": [int], "data_offsets": [int]}}
 
 
 def write_arrays(file: BinaryIO, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
-    """Write `arrays` to an open file. Those that are not in C order are copied one at a time.
+    """Write `arrays` to an open file. Those that are not in C order, or big-endian, are copied one at a time.
 
     Raises KeyError for a dtype other than float32, float64, int64, int32, bool and uint8.
     """
@@ -53,9 +52,8 @@ def can_write(dtype: np.dtype) -> bool:
 
 def bytes_of(array: np.ndarray) -> memoryview:
     """The bytes of an array as they are in a file."""
-    array = np.asarray(array, order="C")
-    swapped = array if sys.byteorder == "little" else array.byteswap()
-    return memoryview(swapped.reshape(-1)).cast("B")
+    little = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
+    return memoryview(little.reshape(-1).view(np.uint8))
 
 
 class TensorFile:
