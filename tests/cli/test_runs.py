@@ -83,6 +83,24 @@ def test_states(run, copies, monkeypatch):
     assert listed(run)["runs/stopped"]["state"] == "stopped"
 
 
+def test_a_run_without_its_last_checkpoint_has_not_finished(run, copies):
+    folder = copies("full-disk", steps=6)
+    write_rows(folder, [*rows_of(folder), {**rows_of(folder)[-1], "step": 6}])
+    row = listed(run)["runs/full-disk"]
+    assert row["state"] == "stopped" and row["step"] == 6
+
+
+def test_a_loss_that_is_no_number_is_not_the_best(run, copies):
+    folder = copies("a")
+    first, *others, last = rows_of(folder)
+    write_rows(folder, [{**first, "val_loss": float("nan")}, *others, {**last, "val_loss": 3.0}])
+    assert listed(run)["runs/a"]["best_val_loss"] == 3.0
+    write_rows(folder, [first, *others, {**last, "val_loss": float("nan"), "train_loss": float("inf")}])
+    row = listed(run)["runs/a"]
+    assert row["val_loss"] is None and row["train_loss"] is None
+    assert "nan" in run("runs")[1], "people see it"
+
+
 @pytest.mark.skipif(locks.fcntl is None, reason="the system does not say")
 def test_two_processes_do_not_train_one_run(run, copies):
     log = MetricsLog(copies("a", steps=9) / "metrics.jsonl", 4)

@@ -10,8 +10,9 @@ import pytest
 
 from tests.cli.conftest import OPTIONS, SMALL
 from tests.helpers import assert_one_line_error
-from tests.train.runs import arrays_of, assert_same_arrays
+from tests.train.runs import arrays_of, assert_same_arrays, held_elsewhere
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.files import locks
 from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.sweep import combinations, parse
@@ -179,7 +180,7 @@ def backward(dy, saved):
 """
 
 
-def test_own_pairs_are_given_to_all_runs_and_a_pair_that_never_runs_ends_the_sweep(run, tmp_path):
+def test_own_pairs_are_given_to_all_runs_and_a_pair_that_none_of_them_runs_is_an_error(run, tmp_path):
     (tmp_path / "my_relu.py").write_text(RIGHT, encoding="utf-8")
     with_ = ["--with", "my_relu.py"]
     result = run(*SWEEP, *with_, "--sweep", "seed=1,2", "--out", "s")
@@ -197,6 +198,30 @@ def test_own_pairs_are_given_to_all_runs_and_a_pair_that_never_runs_ends_the_swe
     for copy in (tmp_path / "s").glob("*/own_op_relu.py"):
         copy.unlink()
     assert_one_line_error(run("train", "--resume", "s"), "was started with", "my_relu.py for relu: give it again")
+
+
+@pytest.mark.parametrize("activations", ["relu,gelu_tanh", "gelu_tanh,relu"])
+def test_a_pair_that_one_run_does_not_have_fails_that_run_only(run, tmp_path, activations):
+    (tmp_path / "my_relu.py").write_text(RIGHT, encoding="utf-8")
+    options = [*SWEEP, "--with", "my_relu.py", "--sweep", f"activation={activations}", "--out", "s"]
+    status, said, _ = run(*options)
+    assert status == 2 and "my_relu.py: relu ran " in said
+    states = {line.split()[0]: line for line in said.splitlines() if line.startswith("activation-")}
+    assert "finished" in states["activation-relu"] and "failed" in states["activation-gelu_tanh"]
+    assert "not trained: activation-gelu_tanh: my_relu.py: relu did not run in the first step" in said
+
+
+@pytest.mark.skipif(locks.fcntl is None, reason="the system does not say")
+def test_a_run_that_another_process_trains_is_left_to_it(run, tmp_path):
+    assert run(*SWEEP, "--sweep", "seed=1,2", "--out", "s")[0] == 0
+    for name in ("seed-1", "seed-2"):
+        shutil.rmtree(tmp_path / "s" / name)
+    (tmp_path / "s" / "seed-1").mkdir()
+    with held_elsewhere(tmp_path / "s" / "seed-1" / "metrics.jsonl"):
+        status, said, _ = run("train", "--resume", "s")
+    assert status == 0 and "run 1 of 2: seed 1: left out: another process trains this run now" in said
+    assert [row[:3] for row in table(said)[1:]] == [["seed-2", "4/4", "finished"]]
+    assert not (tmp_path / "s" / "seed-1" / "config.json").exists()
 
 
 MODEL = """

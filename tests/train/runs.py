@@ -2,6 +2,9 @@
 
 import io
 import signal
+import subprocess
+import sys
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -24,6 +27,28 @@ class StopsAt(Reporter):
         if self.left == 0:
             for _ in range(self.times):
                 signal.raise_signal(signal.SIGINT)
+
+
+HOLDER = """
+import pathlib, sys
+from tinygrad_gpt.files.locks import hold
+lock = hold(pathlib.Path(sys.argv[1]))
+print("held" if lock else "in use", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def held_elsewhere(path):
+    """Inside this block, another process holds the file."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout.readline() == "held\n"
+        yield
+    finally:
+        holder.communicate()
 
 
 def arrays_of(folder):

@@ -69,7 +69,7 @@ def test_no_file_has_no_rows(tmp_path):
 def test_a_full_disk(tmp_path):
     log = MetricsLog(tmp_path / "metrics.jsonl", step=0)
     log.close()
-    log._file = open("/dev/full", "a", encoding="utf-8")  # noqa: SIM115
+    log._file = open("/dev/full", "ab")  # noqa: SIM115
     with pytest.raises(UserError, match="No space left on device"):
         log.append(row(1))
 

@@ -52,7 +52,7 @@ def train(path: Path, pairs, reporter) -> int:
     found = [run for name in todo if (path / name / "config.json").exists() for run in runs_at(path / name)]
     if found:
         reporter.note("")
-        print_comparison(found)
+        print_comparison(found, {path / name: "failed" for name in failed})
         if plot_runs(found, path / "compare.png", reporter.note):
             reporter.note(f"drawn in {path / 'compare.png'}")
     for name, problem in failed.items():

@@ -21,9 +21,9 @@ from typing import Any
 
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.json_files import json_bytes, parse_json
-from tinygrad_gpt.files.locks import hold, is_held
+from tinygrad_gpt.files.locks import Lock, hold
 from tinygrad_gpt.files.plots import Say, plot
-from tinygrad_gpt.files.storage import read_file, reason, replacing
+from tinygrad_gpt.files.storage import read_file, reason
 from tinygrad_gpt.health.plot import draw_losses
 from tinygrad_gpt.health.snapshot import check_snapshot, has_snapshot
 
@@ -37,24 +37,26 @@ class MetricsLog:
 
     def __init__(self, path: Path, step: int):
         """Continue after the rows of steps 1 .. step. Later rows, left by a run that was killed, are deleted: they will
-        be made again. Raises UserError when the system refuses, for damaged rows, and while another process writes
-        them."""
+        be made again. Raises UserError when the system refuses, for damaged rows, and while another process trains the
+        run.
+
+        The file is cut where it is, never replaced: it is the one that a run holds (`hold_run`)."""
         self.path = path
-        in_use = UserError(f"another process trains this run now, and writes {path}: wait for it, or stop it first")
-        if is_held(path):
-            raise in_use
-        rows = [row for row in read_metrics(path) if row["step"] <= step]
-        with replacing(path) as file:
-            file.write(b"".join(json_bytes(row) + b"\n" for row in rows))
+        self._lock: Lock | None = hold_run(path)
+        kept = len([row for row in read_metrics(path) if row["step"] <= step])
         with _writing(path):
-            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (open for as long as the run)
-        if not hold(self._file):  # `tinygrad-gpt runs` also tells by it a run that goes on from one that was killed
-            raise in_use
+            self._file = open(path, "r+b")  # noqa: SIM115 (open for as long as the run)
+            whole = b"\n".join(self._file.read().split(b"\n")[:kept])
+            self._file.truncate(len(whole))
+            self._file.seek(0, os.SEEK_END)
+            self._file.write(b"\n" if kept else b"")
+            self._file.flush()
+        self._lock.in_use = True
 
     def append(self, row: dict[str, Any]) -> None:
         """Write one row. Raises UserError when the system refuses."""
         with _writing(self.path):
-            self._file.write(json_bytes(row).decode() + "\n")
+            self._file.write(json_bytes(row) + b"\n")
             self._file.flush()
 
     def sync(self) -> None:
@@ -65,6 +67,23 @@ class MetricsLog:
     def close(self) -> None:
         with suppress(OSError):  # `append` has reported it already
             self._file.close()
+        if self._lock is not None:
+            self._lock.in_use = False
+        self._lock = None
+
+
+def hold_run(path: Path) -> Lock:
+    """Hold the run whose metrics.jsonl this is, for this process: before anything of the run is written. Raises
+    InUseError while another process trains it, and UserError when the system refuses."""
+    with _writing(path):
+        lock = hold(path)
+    if lock is None:
+        raise InUseError(f"another process trains this run now, and writes {path}: wait for it, or stop it first")
+    return lock
+
+
+class InUseError(UserError):
+    """A run that another process trains."""
 
 
 class NoMetricsLog:
@@ -100,6 +119,11 @@ def read_metrics(path: Path, also: dict[str, Any] | None = None) -> list[dict[st
                 what = in_short(line[:60].decode("utf-8", "backslashreplace"))
                 raise UserError(f"{path}, line {number}: this is not a row of metrics: {what!r}: {error}") from None
     return rows
+
+
+def has_rows(path: Path) -> bool:
+    """Whether there is a metrics.jsonl, and anything in it."""
+    return path.is_file() and path.stat().st_size > 0
 
 
 def plot_losses(rows: list[dict[str, Any]], path: Path, say: Say = print) -> bool:

@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_gpt.data.tokenizers import Tokenizer
+from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import write_json
+from tinygrad_gpt.files.locks import Lock
 from tinygrad_gpt.health.history import settings_of_model
 from tinygrad_gpt.tasks.task import Task
 from tinygrad_gpt.train import run_folder
+from tinygrad_gpt.train.checkpoint import step_of
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.metrics import plot_losses, read_metrics
 from tinygrad_gpt.train.non_finite import NotFinite
@@ -35,6 +38,7 @@ class Run:
 
     folder: RunFolder
     trainer: Trainer
+    lock: Lock | None = None  # on the folder, until the training ends
 
     @property
     def model(self):
@@ -55,16 +59,39 @@ class Run:
 
         reporter        shows progress; None: a bar in a terminal, lines elsewhere
         log, callbacks  see Trainer.run; one function or several
+
+        Raises InUseError while another process trains the run, and UserError if one has since it was opened here.
         """
-        reporter = reporter or make_reporter()
-        self.folder.failure.unlink(missing_ok=True)
+        reporter, log, callbacks = (
+            reporter or make_reporter(),
+            as_functions("log", log),
+            as_functions("callbacks", callbacks),
+        )
+        self.lock = self.folder.hold()
         try:
-            finished = self.trainer.run(reporter, as_functions("log", log), as_functions("callbacks", callbacks))
+            self._check_is_latest()
+            self.folder.failure.unlink(missing_ok=True)
+            finished = self.trainer.run(reporter, log, callbacks)
+            plot_losses(read_metrics(self.folder.metrics), self.folder.loss_plot, reporter.note)
         except NotFinite as error:
             write_json(self.folder.failure, {"step": self.trainer.step, "why": str(error)})
             raise
-        plot_losses(read_metrics(self.folder.metrics), self.folder.loss_plot, reporter.note)
+        finally:
+            self.close()
         return finished
+
+    def close(self) -> None:
+        """Let other processes train the run."""
+        if self.lock is not None and not self.lock.in_use:
+            self.lock.release()
+        self.lock = None
+
+    def _check_is_latest(self) -> None:
+        saved = step_of(self.folder.checkpoint) if self.folder.checkpoint.exists() else None
+        if saved != self.trainer.saved_step:
+            raise UserError(
+                f"{self.folder.path} has a checkpoint of step {saved} since it was opened here: open it again"
+            )
 
 
 def begin(
@@ -87,7 +114,7 @@ def begin(
 
     Raises UserError for a folder that is not empty, and when the system refuses; no folder is left then.
     """
-    with run_folder.creating(out, name or task.name) as folder:
+    with run_folder.creating(out, name or task.name, held=True) as folder:
         trainer = Trainer(config, model, task, folder)
         if tokenizer is not None:
             tokenizer.save(folder.tokenizer)
@@ -96,7 +123,7 @@ def begin(
         for pair in pairs:
             pair.save(folder.own_op(pair.op))
         write_json(folder.config, _description(trainer, pairs) | (more or {}))  # last: now it is a run folder
-    return Run(folder, trainer)
+        return Run(folder, trainer, folder.hold())
 
 
 def reopen(folder: RunFolder, task: Task, model, config: TrainConfig) -> Run:
@@ -104,13 +131,14 @@ def reopen(folder: RunFolder, task: Task, model, config: TrainConfig) -> Run:
 
     task, model  made as for `begin`; the checkpoint replaces the weights
 
-    Raises UserError for a checkpoint that is damaged, or does not fit.
+    Raises UserError for a checkpoint that is damaged, or does not fit; InUseError while another process trains the run.
     """
+    lock = folder.hold()
     trainer = Trainer(config, model, task, folder)
     folder.remove_unfinished()
     if folder.checkpoint.exists():
         trainer.load()
-    return Run(folder, trainer)
+    return Run(folder, trainer, lock)
 
 
 def _description(trainer: Trainer, pairs) -> dict[str, Any]:

@@ -28,7 +28,9 @@ from typing import Any
 
 from tinygrad_gpt.errors import UserError, command, in_short
 from tinygrad_gpt.files.json_files import check_fits, read_json
+from tinygrad_gpt.files.locks import Lock
 from tinygrad_gpt.files.storage import TEMPORARY, reason
+from tinygrad_gpt.train.metrics import has_rows, hold_run
 
 RUNS = Path("runs")
 _LONGEST = 100  # bytes of a corpus's name in the name of a folder; systems allow 255
@@ -72,6 +74,10 @@ class RunFolder:
         """Where the copy of the file for an op is, with --with."""
         return self.path / f"own_op_{op}.py"
 
+    def own_ops(self) -> list[Path]:
+        """All of these."""
+        return sorted(self.path.glob("own_op_*.py"))
+
     def read_config(self, task: str = "", model: str = "", also: dict[str, Any] | None = None) -> dict[str, Any]:
         """The content of config.json.
 
@@ -96,8 +102,13 @@ class RunFolder:
             raise UserError(f"{self.path} is a run that learns the task {in_short(learned)}, not {model}{how}")
         return check_fits(config, also or {}, self.config)
 
+    def hold(self) -> Lock:
+        """Hold the run for this process, for as long as the Lock lives: before anything is written, and while it
+        trains. Raises InUseError while another process holds it."""
+        return hold_run(self.metrics)
+
     def remove_unfinished(self) -> None:
-        """Delete the unfinished files of a killed run."""
+        """Delete the unfinished files of a killed run, which this process holds now."""
         for file in self.path.glob(f"*{TEMPORARY}"):
             with suppress(OSError):
                 file.unlink()
@@ -112,9 +123,18 @@ def discard(path: Path) -> None:
                 RUNS.rmdir()
 
 
+def discard_unmade(path: Path) -> None:
+    """Delete the folder of a run that could not be made."""
+    if path.is_dir() and is_new(path):
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def is_new(folder: Path) -> bool:
-    """Whether this is an empty folder, or does not exist."""
-    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    """Whether this is an empty folder, or does not exist. (A run that is being made first has an empty file, by which
+    it is held.)"""
+    if not folder.exists():
+        return True
+    return folder.is_dir() and not any(file != RunFolder(folder).metrics or has_rows(file) for file in folder.iterdir())
 
 
 def check_is_new(out: Path) -> None:
@@ -129,9 +149,11 @@ def check_is_new(out: Path) -> None:
 
 
 @contextmanager
-def creating(out: Path | None, corpus: str) -> Iterator[RunFolder]:
+def creating(out: Path | None, corpus: str, held: bool = False) -> Iterator[RunFolder]:
     """A new run folder: `out`, or the first of runs/CORPUS-1, runs/CORPUS-2, ... that does not exist. If the block ends
     with an exception, Ctrl-C included, the folder is deleted with its content and the folders made for it.
+
+    held  whether the folder is that of one run, which this process then holds inside the block
 
     Raises UserError if `out` is not empty, or when the system refuses.
     """
@@ -142,6 +164,8 @@ def creating(out: Path | None, corpus: str) -> Iterator[RunFolder]:
             check_is_new(out)
             made += [path for path in reversed([out, *out.parents]) if not path.exists()]
             out.mkdir(parents=True, exist_ok=True)
+        lock = folder.hold() if held else None
+        check_is_new(folder.path)  # another process may have been quicker
         try:
             yield folder
         except BaseException:
@@ -149,6 +173,8 @@ def creating(out: Path | None, corpus: str) -> Iterator[RunFolder]:
                 with suppress(OSError):
                     shutil.rmtree(file) if file.is_dir() else file.unlink()
             raise
+        finally:
+            del lock  # who wants to go on holding it has it too
     except BaseException as error:
         for path in reversed(made):
             with suppress(OSError):  # another program has put something there

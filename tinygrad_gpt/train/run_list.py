@@ -1,5 +1,6 @@
 """The runs in a folder, as `tinygrad-gpt runs` lists them and `compare` compares them."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from tinygrad_gpt.files.locks import is_held
 from tinygrad_gpt.files.storage import reason
 from tinygrad_gpt.train.checkpoint import step_of
 from tinygrad_gpt.train.extension import extensions_of
-from tinygrad_gpt.train.metrics import read_metrics
+from tinygrad_gpt.train.metrics import has_rows, read_metrics
 from tinygrad_gpt.train.run_folder import RunFolder
 
 FINISHED, STOPPED, RUNNING, MAYBE_RUNNING = "finished", "stopped", "running", "running?"
@@ -84,7 +85,7 @@ class ListedRun:
             return RUNNING
         if self.folder.failure.exists():
             return DIVERGED
-        if self.step == self.steps:
+        if self.saved_step == self.steps:  # the last row is written before the last checkpoint
             return FINISHED
         return MAYBE_RUNNING if held is None and time.time() - self.changed < _RECENT else STOPPED
 
@@ -95,8 +96,9 @@ class ListedRun:
 
     @property
     def best(self) -> dict[str, Any] | None:
-        """The row with the lowest validation loss."""
-        return min(self.evaluated, key=lambda row: row["val_loss"], default=None)
+        """The row with the lowest validation loss that is a number."""
+        numbers = [row for row in self.evaluated if not math.isnan(row["val_loss"])]
+        return min(numbers, key=lambda row: row["val_loss"], default=None)
 
     @property
     def last(self) -> dict[str, Any] | None:
@@ -109,7 +111,7 @@ class ListedRun:
         return self.rows[-1].get("elapsed_s", 0.0) if self.rows else 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """What is known of the run, for programs."""
+        """What is known of the run, for programs. A number that is not finite, which JSON does not have, is None."""
         best, last = self.best or {}, self.last or {}
         return {
             "path": str(self.path),
@@ -121,14 +123,18 @@ class ListedRun:
             "parameters": self.written.get("parameters"),
             "step": self.step,
             "steps": self.steps,
-            "best_val_loss": best.get("val_loss"),
+            "best_val_loss": _finite(best.get("val_loss")),
             "best_step": best.get("step"),
-            "val_loss": last.get("val_loss"),
-            "train_loss": self.rows[-1]["train_loss"] if self.rows else None,
+            "val_loss": _finite(last.get("val_loss")),
+            "train_loss": _finite(self.rows[-1]["train_loss"]) if self.rows else None,
             "seconds": self.seconds,
             "changed": self.changed,
             "extensions": self.written.get("extensions", []),
         }
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None
 
 
 def find_runs(folder: Path) -> list[ListedRun]:
@@ -161,7 +167,7 @@ def _run_folders(folder: Path, deepest: int) -> Iterator[Path]:
     if run.config.exists():
         if not _is_hugging_face(run):
             yield folder
-    elif run.metrics.exists() or run.checkpoint.exists():
+    elif has_rows(run.metrics) or run.checkpoint.exists():
         yield folder
     elif deepest:
         try:

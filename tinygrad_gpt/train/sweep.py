@@ -4,8 +4,8 @@
     lr-0.001-seed-1/    a run (run_folder.py), as `train` makes it alone, bit for bit
     compare.png         the losses of all, drawn
 
-A run that diverges is left as it is, and the sweep goes on. Runs begin when their turn comes, so a sweep that was
-stopped or killed goes on from its folder.
+A run that diverges is left as it is, and the sweep goes on; so is one that another process trains. Runs begin when
+their turn comes, so a sweep that was stopped or killed goes on from its folder.
 """
 
 import dataclasses
@@ -21,6 +21,7 @@ from tinygrad_gpt.errors import UserError, command, did_you_mean
 from tinygrad_gpt.files.json_files import read_json, write_json
 from tinygrad_gpt.settings import option_name, value_type
 from tinygrad_gpt.train import run_folder, text_run
+from tinygrad_gpt.train.metrics import InUseError
 from tinygrad_gpt.train.non_finite import NotFinite
 from tinygrad_gpt.train.own_model import OwnModel, own_model_of
 from tinygrad_gpt.train.places import absolute
@@ -160,13 +161,13 @@ def train(
     ended  called with each run that reached its end
 
     Returns whether all had their turn (False after Ctrl-C, with the state saved), and why runs could not be made or
-    trained, by their names. Raises UserError for a damaged sweep.json, for other pairs than the sweep's, and for a pair
-    that the model never runs.
+    trained, by their names: a pair that one of them never runs is such a reason. Raises UserError for a damaged
+    sweep.json and for other pairs than the sweep's, and NeverRanError if no run runs a pair.
     """
     written = read(path)
     check_same_pairs(written["own_pairs"], list(pairs))
     own_model = own_model_of(RunFolder(path).model, written)
-    todo, failed = combinations(written["sweep"]), {}
+    todo, failed, never_ran = combinations(written["sweep"]), {}, 0
     for number, (name, swept) in enumerate(todo.items(), start=1):
         folder = RunFolder(path / name)
         if folder.failure.exists():
@@ -174,6 +175,7 @@ def train(
         try:
             run = _open(folder, written, swept, pairs, own_model, progress, reporter)
             if run.trainer.step == run.trainer.config.steps:
+                run.close()
                 continue
             at = f", from step {run.trainer.step}" if run.trainer.step else ""
             reporter.note(f"run {number} of {len(todo)}: {described(swept)}{at}")
@@ -182,11 +184,16 @@ def train(
         except NotFinite as error:
             reporter.warn(f"diverged: {error}")
             continue
-        except NeverRanError:  # no run of this model would use the pair
-            raise
+        except InUseError as error:
+            reporter.note(f"run {number} of {len(todo)}: {described(swept)}: left out: {error}")
+            continue
         except UserError as error:
             reporter.warn(f"run {number} of {len(todo)}: {described(swept)}: {error}")
             failed[name] = str(error)
+            never_ran += isinstance(error, NeverRanError)
+            if never_ran == len(todo):
+                raise
+            run_folder.discard_unmade(folder.path)
             continue
         if run.trainer.interrupted:
             return False, failed
@@ -197,13 +204,11 @@ def _open(
     folder: RunFolder, written: dict[str, Any], swept, pairs, own_model: OwnModel | None, progress, reporter: Reporter
 ) -> Run:
     """The run in a folder, where its checkpoint left it; a new one if there is none yet."""
+    folder.path.mkdir(exist_ok=True)
+    lock = folder.hold()  # before a look at it: another process may be making it
     if folder.config.exists():
         return text_run.resume(folder.path, pairs=pairs, progress=progress, say=reporter.note)
-    for file in (
-        folder.tokenizer,
-        folder.model,
-        *folder.path.glob("own_op_*.py"),
-    ):  # of a run that was killed while it was being made
+    for file in folder.tokenizer, folder.model, *folder.own_ops():  # of a run that was killed while it was being made
         file.unlink(missing_ok=True)
     folder.remove_unfinished()
     settings = _settings(written["preset"], written["given"], swept)
@@ -212,7 +217,9 @@ def _open(
         settings = dataclasses.replace(
             settings, task=dataclasses.replace(settings.task, corpus=written["corpus_path"])
         )  # the sweep goes on from another folder
-    return text_run.start(settings, folder.path, pairs, progress, reporter.note, own_model)
+    run = text_run.start(settings, folder.path, pairs, progress, reporter.note, own_model)
+    del lock  # `run` holds it now
+    return run
 
 
 def _settings(preset: str | None, given: dict[str, Any], swept: dict[str, Any]) -> Settings:

@@ -29,6 +29,7 @@ from tinygrad_gpt.train.own_model import OwnModel, check_same_model, try_model
 from tinygrad_gpt.train.places import PUT_BACK, absolute, find_again
 from tinygrad_gpt.train.room import check_training
 from tinygrad_gpt.train.run import Run, begin, reopen
+from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.text_settings import Settings, resumed_settings
 from tinygrad_gpt.train.trained_model import TrainedModel, TrainedRun, find_model
 from tinygrad_gpt.train.user_ops import UserPair, check_same_pairs
@@ -103,6 +104,8 @@ def resume(
     Raises UserError for a folder that is not a run, for damaged files, for a corpus that has changed, and for settings,
     pairs or a model that would make it another run.
     """
+    RunFolder(path).read_config()  # it is one
+    lock = RunFolder(path).hold()  # before config.json is read, which another process may extend
     own = TrainedRun(path)
     settings = resumed_settings(own.settings, preset, given or {})
     check_same_pairs(own.written["own_pairs"], list(pairs))
@@ -124,6 +127,7 @@ def resume(
     if settings.train.steps > before:
         line = extend(run, own.written, before)
         (say or print)(line)
+    del lock  # `run` holds it now
     return run
 
 

@@ -63,13 +63,14 @@ def learning_rate(step: int, config: TrainConfig) -> float:
 class Trainer:
     """A model that learns a task, and its state.
 
-    device   where it computes
-    step     updates made so far
-    elapsed  seconds that the run had taken before this process
-    losses   of the steps since the last row of metrics
-    parts    losses of these steps, for each named part of the loss
-    row      the last row of metrics, as `log` gets it; {} before the first one
-    folder   where the run is kept; None: nowhere
+    device      where it computes
+    step        updates made so far
+    elapsed     seconds that the run had taken before this process
+    losses      of the steps since the last row of metrics
+    parts       losses of these steps, for each named part of the loss
+    row         the last row of metrics, as `log` gets it; {} before the first one
+    folder      where the run is kept; None: nowhere
+    saved_step  the step of its checkpoint; None without one
     """
 
     def __init__(self, config: TrainConfig, model, task: Task, folder: RunFolder | None = None):
@@ -90,7 +91,7 @@ class Trainer:
         self.losses: list[float] = []
         self.parts: dict[str, list[float]] = {}
         self._began = time.perf_counter()
-        self._saved_step: int | None = None
+        self.saved_step: int | None = None
         self._tokens = 0  # of the last step
         self._timed: list[tuple[int, float, bool]] = []  # tokens, seconds, compiled?: of the steps since the last row
 
@@ -182,7 +183,7 @@ class Trainer:
                 if stop and self.losses:
                     self._report(rows, watch, reporter)  # of the steps since the row before
                     _asks_to_stop(log, dict(self.row))
-            if self._saved_step != self.step:
+            if self.saved_step != self.step:
                 self.save(rows)
         finally:
             reporter.end()
@@ -250,7 +251,7 @@ class Trainer:
             save_checkpoint(self.folder.checkpoint, arrays, state)
         except UserError as error:
             raise UserError(f"step {self.step}: {error}; {self._what_is_saved()}") from error
-        self._saved_step = self.step
+        self.saved_step = self.step
 
     def load(self) -> None:
         """Load the state that `save` wrote last. Raises UserError if it is damaged or of another run."""
@@ -270,14 +271,14 @@ class Trainer:
             self.losses, self.parts = state["losses"], state.get("parts", {})
             if not 0 <= self.step <= self.config.steps:
                 raise ValueError(f"it is at step {self.step}, but the run has {self.config.steps} steps")
-        self._saved_step = self.step
+        self.saved_step = self.step
 
     def _what_is_saved(self) -> str:
         if self.folder is None:
             return "the model is as it was before the step"
-        if self._saved_step is None:
+        if self.saved_step is None:
             return "no checkpoint has been saved yet"
-        return f"the checkpoint of step {self._saved_step} is kept in {self.folder.path}"
+        return f"the checkpoint of step {self.saved_step} is kept in {self.folder.path}"
 
 
 def as_functions(name: str, given: Callable | Iterable[Callable] | None) -> list[Callable]:

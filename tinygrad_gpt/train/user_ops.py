@@ -252,7 +252,8 @@ class NeverRanError(UserError):
 
 
 class FirstStep:
-    """A reporter that says after the first step how often each pair ran in it. All else it leaves to `reporter`.
+    """A reporter that says after the first step of each training how often each pair ran in it. All else it leaves to
+    `reporter`.
 
     Raises NeverRanError for a pair that did not run; with `force` it only says so.
     """
@@ -283,7 +284,7 @@ class FirstStep:
             lines = [self._line(pair, ops) for pair in self._pairs]
             for line in (*self._first, *lines):
                 self.note(line)
-            self._pairs = []  # what follows, as in a sweep, is the same model
+            self._first = []
 
     def end(self) -> None:
         self._counting.close()
