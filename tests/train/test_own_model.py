@@ -262,12 +262,12 @@ def test_a_rotary_gpt_writes_the_same_text_with_and_without_a_cache(made, text):
 
 
 def test_a_cache_that_is_used_wrongly_is_refused(made):
-    with pytest.raises(UserError, match=r"with a cache, 1 tokens after 3, it gives other logits"):
+    with pytest.raises(UserError, match=r"with a cache, reading 1 more after 3 tokens gives other logits"):
         made(CACHED.replace("0 if cache is None else cache.length", "0"), positions="none")
 
 
 def test_a_cache_that_is_right_for_one_new_token_only_is_refused(made):
-    with pytest.raises(UserError, match=r"with a cache, 3 tokens after 0, it gives other logits"):
+    with pytest.raises(UserError, match=r"with a cache, reading 3 more after 0 tokens gives other logits"):
         made(CACHED.replace("causal=True", "causal=cache is None"), positions="none")
 
 
