@@ -139,7 +139,22 @@ def test_ctrl_c_elsewhere(run, monkeypatch):
 
     monkeypatch.setattr("tinygrad_gpt.train.text_run.open_corpus", interrupted)
     status, _, error = run("train", *SMALL)
-    assert status == 130 and "Traceback" not in error
+    assert (status, error) == (130, "interrupted\n")
+
+
+def test_ctrl_c_twice_says_how_to_go_on(run, monkeypatch):
+    import signal
+
+    from tinygrad_gpt.train.reporter import Reporter
+
+    def step(self, step, loss):
+        for _ in range(2 * (step == 3)):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Reporter, "step", step)
+    status, said, error = run("train", "text.txt", "--out", "run", *SMALL, "--checkpoint-interval", "2")
+    assert (status, error) == (130, "interrupted\n")
+    assert said.endswith("stopped; step 2 is saved; continue with: tinygrad-gpt train --resume run\n")
 
 
 # --- what goes wrong ----------------------------------------------------------------------------------------------

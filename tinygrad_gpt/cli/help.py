@@ -5,6 +5,7 @@ Typer lays out a name, its opposite, a type and a sentence side by side, and cut
 has no type.
 """
 
+from typer import Abort
 from typer.core import TyperCommand, TyperGroup
 
 _LONG = 28  # characters of a name that has no room beside a sentence
@@ -17,6 +18,12 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # Typer would end with its status, in silence
+            raise Abort from None
+
     def format_help(self, ctx, formatter) -> None:
         _make_room(self.get_params(ctx))
         super().format_help(ctx, formatter)

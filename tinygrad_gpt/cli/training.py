@@ -132,10 +132,15 @@ def train(
     report_rounding(run.trainer, reporter)
     report_threads(run.trainer, reporter)
     path = run.folder.path
-    with no_folder_left(path, resume is not None):
-        finished = run.train(reporter)
+    again = resume_command("train", path)
+    try:
+        with no_folder_left(path, resume is not None):
+            finished = run.train(reporter)
+    except KeyboardInterrupt:  # the second one, or after the last step
+        kept = run.trainer.saved_step
+        reporter.note(f"stopped{f'; step {kept} is saved' if kept else ''}; continue with: {again}")
+        raise
     if not finished:
-        again = resume_command("train", path)
         reporter.note(f"stopped and saved at step {run.trainer.step}; continue with: {again}")
         return INTERRUPTED
     if text := write_sample(run):
