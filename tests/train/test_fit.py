@@ -290,3 +290,36 @@ def test_advice_names_arguments_not_options(monkeypatch, capsys):
 def test_what_is_no_model():
     with pytest.raises(TypeError, match="expected a Module with Parameters as model, got 'net'"):
         fit("net", (X, LABELS))
+
+
+def frozen():
+    net = Net()
+    net.requires_grad_(False)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "given", "said"),
+    [
+        (Net, (X, LABELS), {"steps": "5"}, "fit: expected an integer as steps, got '5'"),
+        (Net, (X, LABELS), {"steps": 1.5}, "fit: expected an integer as steps, got 1.5"),
+        (Net, (X, LABELS), {"lr": "1"}, "fit: expected a number as lr, got '1'"),
+        (Net, (X, LABELS), {"batch_size": None}, "fit: expected an integer as batch_size, got None"),
+        (Net, (X, LABELS, LABELS), {}, "fit: expected (x, y), or one row of token ids, as data, got 3 arrays"),
+        (frozen, (X, LABELS), {}, "all Parameters of the model are frozen"),
+    ],
+)
+def test_arguments_that_cannot_be(model, data, given, said):
+    with pytest.raises((TypeError, ValueError), match=re.escape(said)):
+        fit(model(), data, progress=False, **{"steps": 2} | given)
+
+
+def test_the_folder_of_a_run_that_no_command_continues(tmp_path):
+    for _ in range(2):
+        try:
+            fit(Net(), (X, LABELS), steps=2, out=tmp_path / "run", progress=False)
+        except UserError as error:
+            assert str(error) == f"the run folder {tmp_path / 'run'} exists: choose another folder"
+            break
+    else:
+        raise AssertionError("a run was made over another")

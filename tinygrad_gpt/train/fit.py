@@ -91,6 +91,12 @@ def fit(
             advice = "give steps, which are epochs * rows / batch_size"
         raise TypeError(f"fit: there is no setting {unknown[0]}: {advice}")
     like = next(model.parameters()).data
+    if not any(p.requires_grad for p in model.parameters()):
+        raise ValueError("fit: all Parameters of the model are frozen (requires_grad = False): nothing can be learned")
+    for argument, value, kind in (("steps", steps, int), ("batch_size", batch_size, int), ("lr", lr, int | float)):
+        if not isinstance(value, kind | np.generic):
+            what = "an integer" if kind is int else "a number"
+            raise TypeError(f"fit: expected {what} as {argument}, got {shown(value)}")
     every = max(1, steps // 10) if val is not None else 0
     plan = {"warmup": min(100, steps // 10), "min_lr": lr / 10, "weight_decay": 0.01, "eval_interval": every}
     plan |= {"device": place(like), "dtype": like.dtype.name} | settings
@@ -146,6 +152,8 @@ def _task(model: Module, data, val, loss, block_size: int | None, config: TrainC
             raise TypeError("fit: block_size is for a row of token ids: (x, y) has its own")
         x, y = _pair("data", data, like)
         return Pairs(x, y, None if val is None else _pair("val", val, like), **common)
+    if isinstance(data, tuple | list) and any(np.ndim(part) for part in data):
+        raise TypeError(f"fit: expected (x, y), or one row of token ids, as data, got {len(data)} arrays")
     ids = _ids("data", data)
     window = block_size or getattr(getattr(model, "config", None), "block_size", None)
     if window is None:

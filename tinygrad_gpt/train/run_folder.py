@@ -26,6 +26,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError, command, in_short
 from tinygrad_gpt.files.json_files import check_fits, read_json
 from tinygrad_gpt.files.locks import Lock
@@ -41,6 +42,7 @@ OPENED_BY = {
     "model.load_state_dict({k[6:]: a for k, a in arrays.items() if k.startswith('model.')})",
 }
 OPENED_BY["windows"] = OPENED_BY["pairs"]  # both are made by fit
+_CONTINUED = ("next-token", "classification")  # tasks whose runs a command continues
 # The schema of config.json (see json_files.py).
 _SCHEMA = {
     "task?": {"name": str},  # older versions had only next-token
@@ -71,7 +73,9 @@ class RunFolder:
     sample = property(lambda self: self.path / "sample.txt")  # text that the model wrote at the end
 
     def own_op(self, op: str) -> Path:
-        """Where the copy of the file for an op is, with --with."""
+        """Where the copy of the file for an op is, with --with. Raises UserError for what is no name."""
+        if not op.isidentifier():
+            raise UserError(f"{self.config} is damaged: expected the name of an op in own_pairs, got {shown(op)}")
         return self.path / f"own_op_{op}.py"
 
     def own_ops(self) -> list[Path]:
@@ -123,6 +127,15 @@ def discard(path: Path) -> None:
                 RUNS.rmdir()
 
 
+def _how_to_go_on(out: Path) -> str:
+    """What continues the run in this folder, as the beginning of an advice; "" if no command does."""
+    try:
+        task = RunFolder(out).read_config().get("task", {}).get("name", "next-token")
+    except UserError:
+        return ""
+    return f"continue it with {command('--resume', out)}, or " if task in _CONTINUED else ""
+
+
 def discard_unmade(path: Path) -> None:
     """Delete the folder of a run that could not be made."""
     if path.is_dir() and is_new(path):
@@ -142,9 +155,7 @@ def check_is_new(out: Path) -> None:
     if is_new(out):
         return
     if RunFolder(out).config.exists():
-        raise UserError(
-            f"the run folder {out} exists: continue it with {command('--resume', out)}, or choose another --out"
-        )
+        raise UserError(f"the run folder {out} exists: {_how_to_go_on(out)}choose another folder")
     raise UserError(f"{out} exists and is not empty: choose another --out")
 
 
