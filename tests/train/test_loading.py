@@ -117,3 +117,8 @@ def test_the_example_in_the_docstring_of_train_runs(text, tmp_path, monkeypatch)
     names["x"] = names["y"] = names["x_val"] = names["y_val"] = np.arange(40).reshape(10, 4) % 5
     exec(example, names)
     assert names["history"][-1]["step"] == 5 and names["run"].trainer.step == 4
+
+
+def test_no_path_is_no_folder():
+    with pytest.raises(TypeError, match="load: expected a path or a name, got ''"):
+        tg.load("")

@@ -33,7 +33,8 @@ ModelPath = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="a run folder that `train` made, a Hugging Face folder, or the name of a model on the Hugging Face hub",
+        help="a run folder that `train` made, a Hugging Face folder, or the name of a model on the Hugging Face hub. "
+        "To open a run of a model of your own runs the Python in its folder (own_model.py)",
         show_default=False,
     ),
 ]

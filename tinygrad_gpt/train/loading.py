@@ -58,13 +58,13 @@ def load(path_or_name: str | os.PathLike, tokenizer: str | None = None, device: 
     tokenizer  path of another tokenizer than the model's own
     device     where the model computes
 
-    Nothing is unpickled. A run that was trained with --model has files of Python of its own, which are run:
-    own_model.py, and one for each op that --with made.
+    Nothing is unpickled. But to open a run that was trained with --model is to run the Python in its folder,
+    own_model.py and a file for each op that --with made: open such a run only if you trust who made it.
 
     Raises UserError for what is missing, damaged, or another kind of file.
     """
     name = os.fspath(path_or_name) if isinstance(path_or_name, str | os.PathLike) else None
-    if not isinstance(name, str):
+    if not isinstance(name, str) or not name:
         raise TypeError(f"load: expected a path or a name, got {shown(path_or_name)}")
     path = user_path(name)
     if path.suffix == SUFFIX and not path.is_dir():

@@ -207,8 +207,8 @@ def _check_methods(name: str, model: Module, ids: np.ndarray, logits: np.ndarray
         begin, end = end, min(end + new, ids.shape[1])
         if begin < end and not _same(session.read(ids[:, begin:end]), logits[:, end - 1]):
             raise UserError(
-                f"{name}: with a cache, reading {end - begin} more after {begin} tokens gives other logits than the whole "
-                "text: with `cache`, x holds the positions from cache.length on, and attention needs causal=True there "
+                f"{name}: with a cache, reading {end - begin} more after {begin} tokens gives other logits than the "
+                "whole text: with `cache`, x holds the positions from cache.length on, and attention needs causal=True "
                 "too; without a `cache` in its forward, a block is always right"
             )
 
