@@ -9,9 +9,11 @@ import pytest
 
 from tests.cli.conftest import SMALL
 from tests.helpers import assert_one_line_error
+from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files import locks
 from tinygrad_gpt.train import run_list
 from tinygrad_gpt.train.metrics import MetricsLog
+from tinygrad_gpt.train.trained_model import TrainedRun
 
 
 @pytest.fixture
@@ -165,7 +167,7 @@ def test_a_pattern_a_folder_of_runs_and_another_picture(run, copies, tmp_path):
         copies(name, lr=len(name) + 1.0)
     (tmp_path / "runs" / "notes.txt").write_text("x", encoding="utf-8")
     status, said, error = run("compare", "runs/*", "--out", "c.png")
-    assert status == 0 and error == f"left out: there is no run folder {os.path.join('runs', 'notes.txt')}\n"
+    assert status == 2 and error == f"left out: there is no run folder {os.path.join('runs', 'notes.txt')}\n"
     assert run("compare", "runs", "--out", "c.png")[1] == said
 
 
@@ -198,7 +200,7 @@ def test_runs_without_rows_and_damaged_ones(run, copies):
     assert status == 0 and "4/4" in said
     (copies("b") / "config.json").write_text("{", encoding="utf-8")
     status, said, error = run("compare", "runs/a", "runs/b")
-    assert status == 0 and error.startswith("left out: ") and "config.json is damaged" in error
+    assert status == 2 and error.startswith("left out: ") and "config.json is damaged" in error
     assert_one_line_error(run("compare", "runs/b"), "config.json is damaged")
     assert_one_line_error(run("compare", "none"), "there is no run folder none")
     assert_one_line_error(run("compare", "runs/a", "--out", "c.txt"), "--out should be the path of a picture")
@@ -213,7 +215,7 @@ def test_without_matplotlib_there_is_still_the_table(run, copies, monkeypatch):
     monkeypatch.setattr("tinygrad_gpt.files.plots._figure", missing)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     status, said, _ = run("compare", "runs")
-    assert status == 0 and said.splitlines()[1].startswith("a ") and "no compare.png: plots need matplotlib" in said
+    assert status == 2 and said.splitlines()[1].startswith("a ") and "no compare.png: plots need matplotlib" in said
 
 
 def test_an_extended_run_says_so_everywhere(run):
@@ -227,3 +229,13 @@ def test_an_extended_run_says_so_everywhere(run):
     assert "\n  extended from 4 to 6 steps, at step 4\n" in run("doctor", "runs/a")[1]
     said = run("train", "--resume", "runs/a")[1]
     assert said.startswith("runs/a has made all its 6 steps; --steps with more extends it\n")
+
+
+@pytest.mark.parametrize("op", ["../../evil", "/tmp/evil", "a.b", ""])
+def test_a_config_that_names_files_elsewhere_is_damaged(copies, op):
+    folder = copies("a")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["own_pairs"] = [{"op": op, "file": "x.py", "sha256": "0", "new": True}]
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(UserError, match="expected the name of an op in own_pairs"):
+        TrainedRun(folder).files()

@@ -28,6 +28,7 @@ from tinygrad_gpt.train.run_list import ListedRun, find_runs, runs_at
 
 _MOST_COLUMNS = 6  # settings that differ, beside the results; more have a table of their own
 _LONGEST = 800  # characters of an error
+_PARTLY = 2  # exit status: some run could not be read, or nothing drawn; a line says why
 _SCORES = ("matthews", "accuracy")  # of classifiers
 
 
@@ -88,8 +89,10 @@ def compare(
     for problem in refused:
         print(f"left out: {in_short(problem, _LONGEST)}", file=sys.stderr)
     print_comparison(found)
-    if plot_runs(found, out):
+    drawn = plot_runs(found, out)
+    if drawn:
         print(f"\ndrawn in {out}")
+    return 0 if drawn and not refused else _PARTLY
 
 
 def print_comparison(found: list[ListedRun], states: dict[Path, str] | None = None) -> None:
