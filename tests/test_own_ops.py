@@ -404,3 +404,22 @@ def test_the_exercise_of_lesson_3_can_be_done_as_it_is_worded():
     exec(shapes, scope)
     assert check_op("my_norm", cases=scope["SHAPES"]).ok
     assert isinstance(ast.parse(make).body[0], ast.Assign)
+
+
+@pytest.mark.parametrize("made", ["a new op", "a registered pair"])
+def test_a_forward_that_makes_float64_of_float32_is_named(made):
+    def drifts(x):
+        return x * np.sqrt(4), ()
+
+    def back(dy, saved):
+        return (2 * dy,)
+
+    if made == "a new op":
+        f, version = tg.op("drifting", drifts, back), None
+    else:
+        tg.op("drifting", lambda x: (2 * x, ()), back)
+        f, version = tg.op("drifting"), registry.register("drifting", drifts, back)
+    with pytest.raises(TypeError, match=re.escape("drifting[yours]: forward made float64 of float32 arrays")):
+        f(tg.tensor(X.astype(np.float32)))
+    assert f(tg.tensor(X)).dtype == np.float64
+    assert "the output in float32" in str(check_op("drifting", version, [((3, 5),)]))

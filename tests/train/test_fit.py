@@ -14,7 +14,9 @@ from tinygrad_gpt.models import GPT, GPTConfig
 from tinygrad_gpt.nn import Dropout, Embedding, Linear, Module
 from tinygrad_gpt.tasks import arrays
 from tinygrad_gpt.train import RunFolder, StopTraining, Trainer, fit
+from tinygrad_gpt.train.compare import different_settings
 from tinygrad_gpt.train.metrics import read_metrics
+from tinygrad_gpt.train.run_list import runs_at
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 2))  # float64, as NumPy makes it
@@ -323,3 +325,10 @@ def test_the_folder_of_a_run_that_no_command_continues(tmp_path):
             break
     else:
         raise AssertionError("a run was made over another")
+
+
+def test_runs_on_other_arrays_are_told_apart_in_short(tmp_path):
+    for name, x in (("a", X), ("b", X + 1)):
+        fit(Net(), (x, LABELS), steps=2, out=tmp_path / name, progress=False)
+    columns = different_settings(runs_at(tmp_path))
+    assert [len(value) for value in columns["sha256"]] == [8, 8]

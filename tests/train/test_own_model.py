@@ -94,6 +94,7 @@ def test_a_llama_is_trained_resumed_and_opened_without_its_file(settings, report
     assert texts[0] == texts[1] and len(texts[0]) == 20  # beyond the window of 8
     for command in ("sample", "eval", "doctor"):
         assert main([command, "whole", *(["--tokens", "5"] if command == "sample" else [])]) == 0
+    assert capsys.readouterr().err.count(f"ran {Path('whole', 'own_model.py')}\n") == 2, "sample and eval say so"
     assert main(["export", "whole", "hf"]) == 2
     assert "Model has no Hugging Face layout" in capsys.readouterr().err and not Path("hf").exists()
 

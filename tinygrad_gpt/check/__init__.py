@@ -82,6 +82,7 @@ def check_op(op: str, pair=None, cases: Iterable | None = None, *, seed: int = 0
     and for an op of one's own without cases; TypeError for cases that are none.
     """
     pair = registry.versions(op)[0] if pair is None else pair
+    pair = pair.as_written() if isinstance(pair, registry.Version) else pair  # and say more of its dtypes
     reference = registry.reference(op) if op in registry.all_ops() or cases is None else None
     inner = pair.pair if isinstance(pair, OnDevice) else pair  # with the signatures of its author
     known = reference or inner

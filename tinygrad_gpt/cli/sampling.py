@@ -11,6 +11,7 @@ import typer
 
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.cli.options import DeviceName, ModelPath, TokenizerPath
+from tinygrad_gpt.cli.shared import report_own_code
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import read_file
 from tinygrad_gpt.generate.text import encode_prompt, stream_text
@@ -75,7 +76,8 @@ def sample(
         how = "--temperature 0" if temperature == 0 else "--top-k 1"
         raise UserError(f"{how} writes the same text each time: leave out --num-samples")
     prompts = [prompt or ""] if prompt_file is None else _read_prompts(prompt_file)
-    _, own, trained = open_model(model, tokenizer, device)
+    source, own, trained = open_model(model, tokenizer, device)
+    report_own_code(source)
     starts = [encode_prompt(own, text) for text in prompts]  # all, before the first text is written
     first = next_seed() >> 31 if seed is None else seed  # few enough digits to type
     how = dict(temperature=temperature, top_k=top_k, top_p=top_p, stop_token=_stop_token(own, stop))

@@ -1,6 +1,7 @@
 """Shared by several commands: checking the user's own pairs, reporting downloads and threads, a run's sample, how to
 resume."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,12 @@ def no_folder_left(path: Path, resumed: bool) -> Iterator[None]:
         if not resumed and (isinstance(error, user_ops.NeverRanError) or user_files.blames(error)):
             run_folder.discard(path)
         raise
+
+
+def report_own_code(source) -> None:
+    """Print a line to standard error if to open this trained model was to run Python from its folder."""
+    if source.own_model is not None:
+        print(f"{source.name} has a model of its own: ran {source.folder.model}", file=sys.stderr)
 
 
 def report_rounding(trainer, reporter) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from tinygrad_gpt.cli.options import DeviceName, ModelPath, TokenizerPath
-from tinygrad_gpt.cli.shared import download_progress
+from tinygrad_gpt.cli.shared import download_progress, report_own_code
 from tinygrad_gpt.data import CharTokenizer, open_corpus, prepare_tokens
 from tinygrad_gpt.data.text_files import count_words
 from tinygrad_gpt.errors import UserError, command
@@ -50,6 +50,7 @@ def evaluate_model(
 ):
     """Measure a trained model on a validation text: loss, perplexity, bits per byte."""
     source, own, trained = open_model(model, tokenizer, device)
+    report_own_code(source)
     settings = source.settings
     if corpus is None and settings is None:
         raise UserError(f"{model} does not say which text it was trained on: name one, {_with_a_text(model)}")
@@ -104,6 +105,7 @@ def export(
     if not is_new(folder):
         raise UserError(f"the folder {folder} exists and is not empty: choose another one")
     source, tokenizer, trained = open_model(model)
+    report_own_code(source)
     if source.hf_config:
         trained.hf_config = source.hf_config
     save_pretrained(trained, folder, tokenizer)

@@ -26,8 +26,8 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import cache, partial
+from dataclasses import dataclass, replace
+from functools import cache, partial, wraps
 
 import numpy as np
 
@@ -62,6 +62,10 @@ class Version:
         own = self.name == "reference" and catalogue.own_op(self.op)
         return f"{self.op}[{'yours' if own else self.name}]"
 
+    def as_written(self) -> "Version":
+        """The version with the forward that its author wrote (see _keeping_float32)."""
+        return replace(self, forward=getattr(self.forward, "author", self.forward))
+
 
 _own_references: dict[str, Version] = {}  # op of the user's own -> the pair that it was made with
 _registered: dict[str, list[Version]] = {}  # op -> users' versions, latest first; no empty lists
@@ -74,7 +78,8 @@ def define(op: str, forward: Callable, backward: Callable, cases=None) -> None:
     """Make an op of the user's own, with this pair as its reference; or make it again, and drop what was registered for
     the one before. Raises what `catalogue.add_own` raises."""
     catalogue.add_own(op, catalogue.OwnOp(forward, backward, cases))
-    _own_references[op] = Version(op, "reference", forward, backward, _always)
+    kept = _keeping_float32(f"{op}[yours]", forward)
+    _own_references[op] = Version(op, "reference", kept, backward, _always)
     _registered.pop(op, None)
 
 
@@ -222,8 +227,30 @@ def register(op: str, forward: Callable, backward: Callable, *, name: str = "you
     wrong = disagreements(known, pair)
     if wrong and why_not is _always:
         raise TypeError(f"register: {'; '.join(wrong)}; {where_it_stands(op, known)}")
+    pair = replace(pair, forward=_keeping_float32(str(pair), forward))
     _registered.setdefault(op, []).insert(0, pair)
     return pair
+
+
+def _keeping_float32(version: str, forward: Callable) -> Callable:
+    """A forward of the user's that raises TypeError where it makes float64 of float32: everything after it would be
+    float64 too, or refuse it. (The package's own versions are tested instead.)"""
+
+    @wraps(forward)
+    def kept(*arrays, **settings):
+        result = forward(*arrays, **settings)
+        y = result[0] if isinstance(result, tuple) and result else None
+        if any([getattr(a, "dtype", None) == np.float64 for a in (y if isinstance(y, tuple) else (y,))]):
+            floats = {a.dtype for a in arrays if is_array(a) and a.dtype.kind == "f"}
+            if floats == {np.dtype(np.float32)}:
+                raise TypeError(
+                    f"{version}: forward made float64 of float32 arrays, as np.sqrt(64) of a Python number does: "
+                    "math.sqrt(64) does not; or convert with .astype(x.dtype)"
+                )
+        return result
+
+    kept.author = forward
+    return kept
 
 
 def unregister(version: Version) -> None:

@@ -38,6 +38,8 @@ def _settings(run: ListedRun) -> dict[str, Any]:
     values = written["model"] | written.get("task", {}) | written["train"]
     values = {name: x for name, x in values.items() if name not in _FREE and not isinstance(x, list | dict)}
     values = {"task" if name == "name" else option_name(name)[2:]: x for name, x in values.items()}
+    if data := values.get("sha256"):  # of the arrays that `fit` was given
+        values["sha256"] = str(data)[:8]
     values["device"] = written.get("device")
     if sha256 := written.get("corpus", {}).get("sha256"):  # the same text may stand at two places
         values["corpus"] = f"{Path(run.corpus).name} {sha256[:8]}"
