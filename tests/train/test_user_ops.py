@@ -1,5 +1,6 @@
 """Pairs from the user's files."""
 
+import inspect
 import io
 
 import numpy as np
@@ -83,7 +84,7 @@ def test_an_installed_pair_runs(write):
     pair = load_pair(write("my_relu.py", PAIR + "def why_not(x):\n    return 'small' if x.size < 3 else None\n"))
     install([pair])
     chosen = registry.choose("relu", (np.ones(3),), {})
-    assert chosen.name == "my_relu" and chosen.forward.__wrapped__ is pair.forward
+    assert chosen.name == "my_relu" and inspect.unwrap(chosen.forward) is pair.forward
     assert registry.choose("relu", (np.ones(2),), {}).name != "my_relu"
 
 

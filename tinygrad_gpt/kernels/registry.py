@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache, partial, wraps
+from typing import Any
 
 import numpy as np
 
@@ -237,7 +238,7 @@ def _keeping_float32(version: str, forward: Callable) -> Callable:
     float64 too, or refuse it. (The package's own versions are tested instead.)"""
 
     @wraps(forward)
-    def kept(*arrays, **settings):
+    def keeping(*arrays, **settings):
         result = forward(*arrays, **settings)
         y = result[0] if isinstance(result, tuple) and result else None
         if any([getattr(a, "dtype", None) == np.float64 for a in (y if isinstance(y, tuple) else (y,))]):
@@ -249,6 +250,7 @@ def _keeping_float32(version: str, forward: Callable) -> Callable:
                 )
         return result
 
+    kept: Any = keeping
     kept.author = forward
     return kept
 

@@ -50,7 +50,8 @@ class _Numbered(Module):
         return self._part(dict([*self._named().items()][index]))
 
     def _part(self, named: dict[str, Module]) -> Module:
-        return type(self)([*named.values()])
+        kind: Any = type(self)
+        return kind([*named.values()])
 
     def __setitem__(self, index: int, module: Module) -> None:
         name = [*self._named()][integer(type(self).__name__, "an index", index)]
