@@ -486,7 +486,8 @@ ERRORS = [
     (lambda: leaf()[0:1.5], IndexError, "^getitem: expected integers, slices.* as index, got 1.5"),
     (lambda: leaf()[Tensor(0.0) :], IndexError, "^getitem: expected .* as index, got Tensor of float32"),
     (lambda: leaf()[{}], IndexError, r"^getitem: expected integers, slices.* as index, got \{\}"),
-    (lambda: leaf()[[[0, 1], [0]]], ValueError, "^getitem: expected rows of one length"),
+    (lambda: leaf()[([[0, 1], [0]],)], ValueError, "^getitem: expected rows of one length"),
+    (lambda: leaf()[[[0, 1], [0]]], IndexError, "^getitem: a list of lists is two things"),
     # functions
     (lambda: np.sum(leaf()), TypeError, r"^sum: has no (dtype|out)=; np\.sum takes x\.numpy\(\)"),
     (lambda: F.embedding(7, X), IndexError, r"^embedding: expected ids in 0 .. 1 .*, got 7 at position \(\)"),
@@ -497,7 +498,7 @@ ERRORS = [
         r"^exp: expected float32 or float64, got int64 of shape \(2,\): .*astype",
     ),
     (lambda: Tensor([1, 2]).mean(), TypeError, r"^mean: expected float32 or float64, got int64 of shape \(2,\): .*as"),
-    (lambda: Tensor([True]) - Tensor([True]), TypeError, r"^sub: booleans are not subtracted: write a \^ b"),
+    (lambda: Tensor([True]) - Tensor([True]), TypeError, r"^sub: booleans are not subtracted: write ~a, a \^ b"),
     (lambda: Tensor([0, 1]) + Tensor([1, 2, 3]), ValueError, "^add: expected shapes that broadcast"),
     (lambda: Tensor([], dtype=np.int64).amax(), ValueError, "^amax: expected at least one element"),
     (lambda: F.argmax(np.zeros((0, 2)), 0), ValueError, "^argmax: expected at least one element"),

@@ -196,6 +196,7 @@ DIFFERENCES = {
     "multinomial": _draws,
     "numpy": "works for Tensors that require a gradient too",
     "pow": "the exponent is a Python number",
+    "prod": "the gradient of a nan is the product of the other elements; PyTorch's is nan for the whole row",
     "rand": _draws,
     "rand_like": _draws,
     "randint": _draws,

@@ -30,9 +30,12 @@ FLOATS = {
     "s": rng.standard_normal((3, 1, 4)),
     "u": np.array(0.7),
     "tie": np.array([[1.0, 2, 2], [0, 0, 0]]),
-    "a": rng.standard_normal((2, 2, 5, 4)),
-    "e": rng.standard_normal((2, 2, 5, 4)),
-    "o": rng.standard_normal((2, 2, 5, 4)),
+    "a": rng.standard_normal((2, 3, 5, 4)),
+    "e": rng.standard_normal((2, 3, 5, 4)),
+    "o": rng.standard_normal((2, 3, 5, 4)),
+    "nan": np.array([[1, np.nan, 3], [np.nan, 2, 2], [5, 2, 5]]),
+    "inf": np.array([[np.inf, 1, -np.inf], [-np.inf, -np.inf, 2], [0, 3, -1]]),
+    "no": np.zeros((0, 4)),
 }
 OTHERS = {
     "n": np.array([[3, -1, 2, 0], [0, 4, -2, 1], [1, 1, 5, -3]]),
@@ -40,6 +43,7 @@ OTHERS = {
     "b": np.array([[True, False, True, True], [False] * 4, [True] * 4]),
     "i": np.array([2, 0, 3]),
     "g": np.array([[0, 2], [1, 1], [3, 0]]),
+    "b8": np.array([1, 2, 250], np.uint8),
 }
 
 
@@ -189,6 +193,21 @@ CALLS = {
     "zeros": ["f(2, 3)", "f((2, 3))", "f(2, dtype=t.bool)", "f(0)"],
     "zeros_like": ["f(x)", "f(n)", "f(x, dtype=t.float64)"],
 }
+
+# nan, infinity, no elements, no axes, small integers: the corners
+for _names, _calls in {
+    ("abs", "relu", "exp", "tanh", "sigmoid", "clone"): ["f(nan)", "f(inf)", "f(no)"],
+    ("maximum", "minimum"): ["f(nan, 2 * nan)", "f(inf, nan)", "f(no, v)", "f(b8, b8)"],
+    ("add", "mul"): ["f(nan, inf)", "f(no, v)", "f(b8, 2)", "f(b8, b8)"],
+    ("sum",): ["f(nan, 1)", "f(inf, 0)", "f(no)", "f(no, 0)", "f(x, ())", "f(c, (), True)", "f(b8)", "f(b8, 0)"],
+    ("mean",): ["f(nan, 1)", "f(inf, 0)", "f(x, ())", "f(c, dim=(), keepdim=True)"],
+    ("amax", "amin"): ["f(nan, 1)", "f(nan, 0, True)", "f(inf, 1)", "f(x, ())", "f(b8)"],
+    ("var", "std"): ["f(nan, 1)"],
+    ("prod",): ["f(no, 0)", "f(b8)"],
+    ("cumsum",): ["f(nan, 1)", "f(no, 0)", "f(b8, 0)"],
+}.items():
+    for _name in _names:
+        CALLS[_name] = [*CALLS[_name], *_calls]
 CALLS |= {
     "allclose": ["f(x, y)", "f(x, x + 1e-9)"],
     "ceil": ["f(x.detach())", "f(n)"],
