@@ -9,6 +9,7 @@ from tests.train.runs import StopsAt, arrays_of, assert_same_arrays, rows_of
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.train.extension import extensions_of
 from tinygrad_gpt.train.metrics import read_metrics
+from tinygrad_gpt.train.non_finite import NotFinite
 from tinygrad_gpt.train.text_run import resume, start
 from tinygrad_gpt.train.trainer import learning_rate
 
@@ -118,3 +119,15 @@ def test_all_settings_but_the_steps_stay(settings, reporter, tmp_path, extend):
     first.train(reporter)
     run, _ = extend("run", 9)
     assert dataclasses.replace(run.trainer.config, steps=4) == first.trainer.config
+
+
+def test_a_run_that_diverges_again_has_not_been_extended(settings, reporter, tmp_path, extend):
+    run = start(settings(steps=4, lr=1e30), tmp_path / "run")
+    with pytest.raises(NotFinite):
+        run.train(reporter)
+    before = recorded(run)
+    run, _ = extend("run", 9)
+    assert recorded(run)["train"]["steps"] == 9
+    with pytest.raises(NotFinite):
+        run.train(reporter)
+    assert recorded(run) == before

@@ -316,12 +316,13 @@ def test_arguments_that_cannot_be(model, data, given, said):
         fit(model(), data, progress=False, **{"steps": 2} | given)
 
 
-def test_the_folder_of_a_run_that_no_command_continues(tmp_path):
+def test_the_folder_of_a_run_that_exists(tmp_path):
     for _ in range(2):
         try:
             fit(Net(), (X, LABELS), steps=2, out=tmp_path / "run", progress=False)
         except UserError as error:
-            assert str(error) == f"the run folder {tmp_path / 'run'} exists: choose another folder"
+            how = "continue it with fit(..., resume=True), or choose another folder"
+            assert str(error) == f"the run folder {tmp_path / 'run'} exists: {how}"
             break
     else:
         raise AssertionError("a run was made over another")
@@ -332,3 +333,27 @@ def test_runs_on_other_arrays_are_told_apart_in_short(tmp_path):
         fit(Net(), (x, LABELS), steps=2, out=tmp_path / name, progress=False)
     columns = different_settings(runs_at(tmp_path))
     assert [len(value) for value in columns["sha256"]] == [8, 8]
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path):
+    def run(name, **more):
+        how = dict(steps=12, out=tmp_path / name, val=(X, LABELS), log_interval=2, progress=False)
+        return fit(Net(dropout=0.3), (X, LABELS), **how | more)
+
+    random_stream.manual_seed(5)
+    whole = run("whole", resume=True)
+    random_stream.manual_seed(5)
+    run("part", callbacks=lambda trainer: trainer.step == 5)
+    random_stream.manual_seed(77)  # as in another process
+    rows = run("part", resume=True)
+    a, b = (arrays_of(RunFolder(tmp_path / name)) for name in ("whole", "part"))
+    assert all((a[name] == b[name]).all() for name in a) and a.keys() == b.keys()
+    steps = [row["step"] for row in rows]
+    assert steps == sorted(set(steps)) and set(steps) >= {row["step"] for row in whole}
+    assert run("part", resume=True) == rows, "there is nothing left to do"
+    with pytest.raises(UserError, match="a resumed run keeps its settings"):
+        run("part", resume=True, lr=0.5)
+    with pytest.raises(UserError, match="learns other data"):
+        fit(Net(), (X + 1, LABELS), steps=12, out=tmp_path / "part", resume=True, progress=False)
+    with pytest.raises(TypeError, match="give its folder"):
+        fit(Net(), (X, LABELS), resume=True, progress=False)

@@ -30,14 +30,17 @@ from tinygrad_gpt import memory
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.array import Array, place
 from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.nn import Module
-from tinygrad_gpt.settings import made_from
+from tinygrad_gpt.settings import kept_settings, made_from
 from tinygrad_gpt.tasks.arrays import LossFunction, Pairs, Windows
 from tinygrad_gpt.tasks.task import Task
 from tinygrad_gpt.train.config import TrainConfig
+from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.non_finite import NotFinite
 from tinygrad_gpt.train.reporter import Reporter, describe, make_reporter
-from tinygrad_gpt.train.run import begin
+from tinygrad_gpt.train.run import Run, begin, reopen
+from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.trainer import Callback, Log, Trainer, as_functions
 
 _SETTINGS = [f.name for f in dataclasses.fields(TrainConfig) if f.name != "dtype"]  # that is the model's
@@ -56,6 +59,7 @@ def fit(
     callbacks: Callback | Sequence[Callback] = (),
     log: Log | Sequence[Log] = (),
     out: str | Path | None = None,
+    resume: bool = False,
     progress: bool = True,
     **settings,
 ) -> list[dict[str, Any]]:
@@ -72,6 +76,8 @@ def fit(
                 tinygrad_gpt.train), ends the training
     log         called with each row of metrics, a dictionary of numbers
     out         a run folder to make, with checkpoints, metrics.jsonl and loss.png; None: nothing is written
+    resume      whether to go on from the checkpoint in `out`, if there is a run, to the same weights as without a stop;
+                the rows returned include those made before
     progress    whether to show a bar in a terminal, and lines elsewhere
     settings    those of TrainConfig: weight_decay, warmup, schedule, grad_clip, seed, eval_interval, accumulate, ...
 
@@ -110,7 +116,15 @@ def fit(
     warn = reporter.warn
     reporter.warn = lambda text: warn(_in_python(text))
     how = {"log": hooks, "callbacks": as_functions("callbacks", callbacks)}
-    run = None if out is None else begin(task, model, config, Path(out))
+    if resume and out is None:
+        raise TypeError("fit: resume=True goes on with the run in `out`: give its folder")
+    folder = None if out is None else RunFolder(Path(out))
+    if resume and folder.config.exists():
+        run = _reopened(folder, task, model, config)
+        before = [row for row in read_metrics(folder.metrics) if row["step"] <= run.trainer.step]
+        history += [{name: value for name, value in row.items() if name != "health"} for row in before]
+    else:
+        run = None if folder is None else begin(task, model, config, folder.path)
     trainer = run.trainer if run else Trainer(config, model, task)
     try:
         (run.train if run else trainer.run)(reporter, **how)
@@ -122,6 +136,18 @@ def fit(
         reporter.note(f"stopped after {trainer.step} of {steps} steps")
     model.eval()
     return history
+
+
+def _reopened(folder: RunFolder, task: Task, model: Module, config: TrainConfig) -> Run:
+    """The run in a folder, where its checkpoint left it. Raises UserError for other arrays or settings than its own."""
+    lock = folder.hold()
+    written = folder.read_config(task.name, f"one of {task.name}")
+    if written["task"] != {"name": task.name} | task.settings():
+        raise UserError(f"fit: the run {folder.path} learns other data: give the same, or another folder as out")
+    kept_settings(written["train"], dataclasses.asdict(config), {f.name: f for f in dataclasses.fields(TrainConfig)})
+    run = reopen(folder, task, model, config)
+    del lock  # `run` holds it now
+    return run
 
 
 def _in_python(advice: str) -> str:

@@ -39,6 +39,7 @@ class Run:
     folder: RunFolder
     trainer: Trainer
     lock: Lock | None = None  # on the folder, until the training ends
+    before_extension: dict[str, Any] | None = None  # config.json as it was, if the run was extended when it was opened
 
     @property
     def model(self):
@@ -62,11 +63,9 @@ class Run:
 
         Raises InUseError while another process trains the run, and UserError if one has since it was opened here.
         """
-        reporter, log, callbacks = (
-            reporter or make_reporter(),
-            as_functions("log", log),
-            as_functions("callbacks", callbacks),
-        )
+        saved = self.trainer.saved_step
+        reporter = reporter or make_reporter()
+        log, callbacks = as_functions("log", log), as_functions("callbacks", callbacks)
         self.lock = self.folder.hold()
         try:
             self._check_is_latest()
@@ -75,6 +74,8 @@ class Run:
             plot_losses(read_metrics(self.folder.metrics), self.folder.loss_plot, reporter.note)
         except NotFinite as error:
             write_json(self.folder.failure, {"step": self.trainer.step, "why": str(error)})
+            if self.before_extension is not None and self.trainer.saved_step == saved:
+                write_json(self.folder.config, self.before_extension)  # it has come no further
             raise
         finally:
             self.close()

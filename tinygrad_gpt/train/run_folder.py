@@ -42,6 +42,7 @@ OPENED_BY = {
     "model.load_state_dict({k[6:]: a for k, a in arrays.items() if k.startswith('model.')})",
 }
 OPENED_BY["windows"] = OPENED_BY["pairs"]  # both are made by fit
+_OF_FIT = ("pairs", "windows")
 _CONTINUED = ("next-token", "classification")  # tasks whose runs a command continues
 # The schema of config.json (see json_files.py).
 _SCHEMA = {
@@ -128,12 +129,13 @@ def discard(path: Path) -> None:
 
 
 def _how_to_go_on(out: Path) -> str:
-    """What continues the run in this folder, as the beginning of an advice; "" if no command does."""
+    """What continues the run in this folder, as the beginning of an advice; "" for a task of the user's own."""
     try:
         task = RunFolder(out).read_config().get("task", {}).get("name", "next-token")
     except UserError:
         return ""
-    return f"continue it with {command('--resume', out)}, or " if task in _CONTINUED else ""
+    how = command("--resume", out) if task in _CONTINUED else "fit(..., resume=True)" if task in _OF_FIT else ""
+    return how and f"continue it with {how}, or "
 
 
 def discard_unmade(path: Path) -> None:

@@ -126,6 +126,7 @@ def resume(
     before = own.settings.train.steps
     if settings.train.steps > before:
         line = extend(run, own.written, before)
+        run.before_extension = own.written
         (say or print)(line)
     del lock  # `run` holds it now
     return run
