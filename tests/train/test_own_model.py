@@ -182,7 +182,12 @@ def test_settings_reach_the_model_from_the_command_line(write, tmp_path, text, c
     ("before", "after", "said"),
     [
         ("class Model(Module)", "class Llama(Module)", r"llama\.py defines no Model: expected a class Model\(Module\)"),
-        ("class Model(Module)", "class Model", "which is no Module"),
+        ("class Model(Module)", "class Model", "class Model is no Module: expected"),
+        (
+            "class Model(Module)",
+            "def Model(config):\n    return 3\n\n\nclass Other(Module)",
+            "gave 3, which is no Module",
+        ),
         (
             "self.head(self.norm(x))",
             "self.norm(x)",

@@ -57,6 +57,9 @@ class OwnModel:
         self.file, self.name = file, name
         if not callable(getattr(file.module, "Model", None)):
             raise UserError(f"{file.path} defines no Model: expected {CONTRACT}")
+        made = file.module.Model
+        if isinstance(made, type) and not issubclass(made, Module):
+            raise UserError(f"{file.path}: class Model is no Module: expected {CONTRACT}")
 
     @property
     def sha256(self) -> str:
