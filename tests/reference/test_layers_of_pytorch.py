@@ -154,6 +154,16 @@ def test_the_rest(name):
 # --- that what is told is so -------------------------------------------------------------------------------------
 
 
+def names_of(library) -> list[str]:
+    class Scaled(library.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = linear(library)
+            self.own = library.nn.Parameter(library.ones(1))
+
+    return [name for name, _ in Scaled().named_parameters()]
+
+
 class Plain(nn.Module):
     def __init__(self):
         self.layers, self.named = [nn.Linear(2, 2)], {"a": nn.Linear(2, 2)}
@@ -232,6 +242,10 @@ CLAIMS = {  # the name of a row without an argument -> whether it is so
         len(list(Plain().parameters())) == 4
         and not list(TheirPlain().parameters())
         and refused(lambda: Plain().register_forward_hook)
+    ),
+    "Module.named_parameters": lambda: (
+        names_of(tg) == ["inner.weight", "inner.bias", "own"]
+        and names_of(torch) == ["own", "inner.weight", "inner.bias"]
     ),
     "Module.load_state_dict": lambda: (
         refused(lambda: nn.Linear(2, 2).load_state_dict({}), ValueError)

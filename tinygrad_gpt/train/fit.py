@@ -119,7 +119,7 @@ def fit(
     if resume and out is None:
         raise TypeError("fit: resume=True goes on with the run in `out`: give its folder")
     folder = None if out is None else RunFolder(Path(out))
-    if resume and folder.config.exists():
+    if resume and folder is not None and folder.config.exists():
         run = _reopened(folder, task, model, config)
         before = [row for row in read_metrics(folder.metrics) if row["step"] <= run.trainer.step]
         history += [{name: value for name, value in row.items() if name != "health"} for row in before]
