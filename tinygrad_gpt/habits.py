@@ -245,7 +245,7 @@ DIFFERENCES = {
     "Module.load_state_dict(assign=)": "weights are copied",
     "Module.modules(remove_duplicate=)": "each Module once",
     "Module.named_modules(memo=, prefix=, remove_duplicate=)": "each Module once, by the paths from this one",
-    "Module.named_parameters": "in the order in which attributes were set; PyTorch gives a Module's own Parameters first",
+    "Module.named_parameters": "in the order of the attributes; PyTorch gives a Module's own Parameters first",
     "Module.state_dict": "holds the arrays themselves; a weight that two layers share stands there once, under its "
     "first name",
     "Module.state_dict(destination=, prefix=, keep_vars=)": "the whole state, as arrays",
