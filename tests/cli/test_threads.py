@@ -29,7 +29,7 @@ def note_for(monkeypatch, reason, where="cpu"):
 
 
 def test_training_says_that_cores_are_busy(monkeypatch):
-    assert note_for(monkeypatch, BUSY) == [f"kernels leave cores unused: {BUSY}"]
+    assert note_for(monkeypatch, BUSY) == [f"kernels run on fewer threads: {BUSY}"]
     assert note_for(monkeypatch, None) == []
 
 
@@ -41,7 +41,7 @@ def test_without_kernels_nothing_is_said_of_threads(monkeypatch):
 def test_train_asks(run, monkeypatch):
     monkeypatch.setattr("tinygrad_gpt.kernels.numba.fewer_threads", lambda: BUSY)
     status, said, _ = run("train", "text.txt", "--preset", "tiny", "--steps", "1", "--eval-interval", "1")
-    assert status == 0 and "kernels leave cores unused" in " ".join(said.split())
+    assert status == 0 and "kernels run on fewer threads" in " ".join(said.split())
 
 
 def test_info_says_how_many_threads_and_why(run, monkeypatch):

@@ -70,7 +70,7 @@ def report_threads(trainer, reporter) -> None:
 
     reason = registry.fewer_threads(trainer.device.kind)
     if reason:
-        reporter.note(f"kernels leave cores unused: {reason}")
+        reporter.note(f"kernels run on fewer threads: {reason}")
 
 
 def resume_command(name: str, path: Path) -> str:
