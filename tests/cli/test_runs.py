@@ -167,7 +167,7 @@ def test_a_pattern_a_folder_of_runs_and_another_picture(run, copies, tmp_path):
         copies(name, lr=len(name) + 1.0)
     (tmp_path / "runs" / "notes.txt").write_text("x", encoding="utf-8")
     status, said, error = run("compare", "runs/*", "--out", "c.png")
-    assert status == 2 and error == f"left out: there is no run folder {os.path.join('runs', 'notes.txt')}\n"
+    assert status == 2 and error == f"error: left out: there is no run folder {os.path.join('runs', 'notes.txt')}\n"
     assert run("compare", "runs", "--out", "c.png")[1] == said
 
 
@@ -200,7 +200,7 @@ def test_runs_without_rows_and_damaged_ones(run, copies):
     assert status == 0 and "4/4" in said
     (copies("b") / "config.json").write_text("{", encoding="utf-8")
     status, said, error = run("compare", "runs/a", "runs/b")
-    assert status == 2 and error.startswith("left out: ") and "config.json is damaged" in error
+    assert status == 2 and error.startswith("error: left out: ") and "config.json is damaged" in error
     assert_one_line_error(run("compare", "runs/b"), "config.json is damaged")
     assert_one_line_error(run("compare", "none"), "there is no run folder none")
     assert_one_line_error(run("compare", "runs/a", "--out", "c.txt"), "--out should be the path of a picture")
@@ -214,8 +214,8 @@ def test_without_matplotlib_there_is_still_the_table(run, copies, monkeypatch):
 
     monkeypatch.setattr("tinygrad_gpt.files.plots._figure", missing)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    status, said, _ = run("compare", "runs")
-    assert status == 2 and said.splitlines()[1].startswith("a ") and "no compare.png: plots need matplotlib" in said
+    status, said, error = run("compare", "runs")
+    assert status == 2 and said.splitlines()[1].startswith("a ") and "no compare.png: plots need matplotlib" in error
 
 
 def test_an_extended_run_says_so_everywhere(run):

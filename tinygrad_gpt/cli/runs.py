@@ -28,7 +28,6 @@ from tinygrad_gpt.train.run_list import ListedRun, find_runs, runs_at
 
 _MOST_COLUMNS = 6  # settings that differ, beside the results; more have a table of their own
 _LONGEST = 800  # characters of an error
-_PARTLY = 2  # exit status: some run could not be read, or nothing drawn; a line says why
 _SCORES = ("matthews", "accuracy")  # of classifiers
 
 
@@ -86,13 +85,12 @@ def compare(
     if out.suffix.lower() != ".png":
         raise UserError(f"--out should be the path of a picture, such as compare.png, not {shown(str(out))}")
     found, refused = _read(folders)
-    for problem in refused:
-        print(f"left out: {in_short(problem, _LONGEST)}", file=sys.stderr)
     print_comparison(found)
-    drawn = plot_runs(found, out)
-    if drawn:
+    problems = [f"left out: {problem}" for problem in refused]
+    if plot_runs(found, out, problems.append):
         print(f"\ndrawn in {out}")
-    return 0 if drawn and not refused else _PARTLY
+    if problems:
+        raise UserError("; ".join(problems))
 
 
 def print_comparison(found: list[ListedRun], states: dict[Path, str] | None = None) -> None:
