@@ -22,7 +22,7 @@ CASES = {
     "tanh": (torch.tanh, {}),
     "softmax": (lambda x: torch.softmax(x, -1), {}),
     "log_softmax": (lambda x: torch.log_softmax(x, -1), {}),
-    "var": (lambda x: x.var(-1, correction=0), {"axis": -1}),
+    "var": (lambda x: x.var(-1, correction=0), {"axis": -1, "correction": 0}),
     "cross_entropy": (
         lambda x: TF.cross_entropy(x, torch.tensor(TARGETS), reduction="none"),
         {"reduction": "none"},
