@@ -226,13 +226,16 @@ def test_rounding_makes_a_difference(precision):
         assert least < off < most
 
 
+LINEAR_OPS = {"linear": {}, "gelu_linear": {"approximate": "tanh"}}
+
+
 @pytest.mark.parametrize("precision", ["float32", *registry.ROUNDING])
 @EMPTY
 def test_empty(rows, c_in, c_out, precision):
     bias = normal(c_out, np.float32, 2)
     arrays = (normal((rows, c_in), np.float32), normal((c_out, c_in), np.float32), bias)
-    for op in ("linear", "gelu_linear"):
-        (y, dx, dweight, dbias), _ = both(op, precision, arrays, np.ones((rows, c_out), np.float32))
+    for op, settings in LINEAR_OPS.items():
+        (y, dx, dweight, dbias), _ = both(op, precision, arrays, np.ones((rows, c_out), np.float32), **settings)
         assert np.array_equal(y, np.broadcast_to(bias, (rows, c_out)) if c_in == 0 else np.empty((rows, c_out)))
         assert dx.shape == (rows, c_in) and not dx.any()
         assert dweight.shape == (c_out, c_in) and not dweight.any()
@@ -246,10 +249,11 @@ def test_linear_of_arrays_that_are_not_contiguous(precision):
 
     arrays = normal((20, 2, 66), np.float32), normal((66, 17), np.float32, 1), normal(17, np.float32, 3)
     with tg.using_matmul_precision(precision):
-        for op in ("linear", "gelu_linear"):
+        for op, settings in LINEAR_OPS.items():
             plain, odd = to_gpu(tuple(a.copy() for a in pieces(*arrays))), pieces(*to_gpu(arrays))
-            version = registry.choose(op, odd[:2], {})
-            (y, saved), (right, right_saved) = version.forward(*odd[:2]), version.forward(*plain[:2])
+            version = registry.choose(op, odd[:2], settings)
+            y, saved = version.forward(*odd[:2], **settings)
+            right, right_saved = version.forward(*plain[:2], **settings)
             got, wanted = (y, *version.backward(odd[2], saved)), (right, *version.backward(plain[2], right_saved))
             for a, b in zip(to_cpu(got)[:3], to_cpu(wanted)[:3], strict=True):
                 assert_close(a, b, 1e-6)
