@@ -76,7 +76,7 @@ def test_help_shows_about_a_dozen_options(run, monkeypatch, name):
     status, said, _ = run(name, "--help")
     options = re.findall(r"^│ (--[\w-]+)", said, re.MULTILINE)
     assert status == 0 and 10 <= len(options) <= 17 and {"--resume", "--lr", "--help-all"} <= set(options)
-    assert said.count(f"    tinygrad-gpt {name} ") + said.count("    tinygrad-gpt train sentences") >= 3, "examples"
+    assert sum(line.strip().startswith("tinygrad-gpt ") for line in said.splitlines()) >= 3, "examples"
     assert "--help-all shows" in said
 
 

@@ -126,9 +126,8 @@ def test_warnings_have_a_colour_in_a_terminal_and_none_elsewhere(monkeypatch):
         return stream.getvalue()
 
     stream = io.StringIO()
-    assert said(LiveReporter(rich_console.Console(file=stream, force_terminal=True)), stream) == (
-        "\x1b[33mhealth: [x]\x1b[0m\n"
-    )
+    coloured = said(LiveReporter(rich_console.Console(file=stream, force_terminal=True)), stream)
+    assert coloured.startswith("\x1b[33mhealth: [x]\x1b[0m") and coloured.count("\n") == 1  # older ones colour the end
     stream = io.StringIO()
     assert said(Reporter(stream), stream) == "health: [x]\n"
     monkeypatch.setenv("NO_COLOR", "1")
