@@ -541,7 +541,7 @@ def test_debug_leaves_an_array_read_only_that_was_so_before():
     assert not fixed.flags.writeable and x.grad.tolist() == [0, 2]
 
 
-def test_without_debug_nothing_is_locked():
+def test_without_debug_nothing_takes():
     x = leaf(1.0)
     y = x * x
     x.data[0] = 3

@@ -45,7 +45,7 @@ def test_it_ends_with_release_and_with_who_has_it(path):
 
 
 def test_a_file_that_was_deleted_meanwhile_is_not_the_one_that_is_held(path, monkeypatch):
-    real = locks._is_locked
+    real = locks._takes
     seen = []
 
     def slow(file):
@@ -54,6 +54,6 @@ def test_a_file_that_was_deleted_meanwhile_is_not_the_one_that_is_held(path, mon
         seen.append(file)
         return real(file)
 
-    monkeypatch.setattr(locks, "_is_locked", slow)
+    monkeypatch.setattr(locks, "_takes", slow)
     assert hold(path) is not None
     assert len(seen) == 2 and is_held(path)

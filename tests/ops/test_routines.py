@@ -65,7 +65,7 @@ def test_the_first_step_of_adamw_is_lr_long_whatever_the_gradient():
         np.testing.assert_allclose(param, -0.01 * np.sign(grad), rtol=1e-4, err_msg=str(version))
 
 
-def test_adamw_does_not_write_to_what_is_locked():
+def test_adamw_does_not_write_to_what_takes():
     for version in registry.versions("adamw"):
         for locked in (0, 2, 3):
             arrays = [[x] for x in draw([(7,)] * 4, np.float32, 0)]

@@ -45,7 +45,7 @@ def hold(path: Path) -> Lock | None:
         if known is not None and not known.is_released:
             file.close()
             return None if known.in_use else known
-        if _is_locked(file):
+        if _takes(file):
             with suppress(FileNotFoundError):
                 if _number(os.stat(path)) == here:  # nobody deleted or replaced it meanwhile
                     lock = _mine[here] = Lock(file)
@@ -73,8 +73,8 @@ def _number(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _is_locked(file: IO) -> bool:
-    """Lock an open file, if no other process has locked it. A system that knows no locks says yes."""
+def _takes(file: IO) -> bool:
+    """Lock an open file; whether that worked, as no other process has locked it. True on a system without locks."""
     if fcntl is None:
         return True
     try:
