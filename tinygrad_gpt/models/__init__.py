@@ -5,9 +5,24 @@ causal_lm.py   that GPT with transformers' interface: loss from labels, padded b
 gpt1.py        GPT-1, and what transformers calls its settings and tensors
 gpt2.py        GPT-2, and what transformers calls its settings and tensors
 gpt1_heads.py  GPT-1 for tasks: a linear layer that reads one token, and the auxiliary loss
+bert.py        BERT, with the heads that it is pre-trained with
+bert_heads.py  BERT for tasks: a linear layer that reads a text, or each of its tokens
+inputs.py      what models are given, checked
 hf/            Hugging Face's files: checkpoints that others made or can read
 """
 
+from tinygrad_gpt.models.bert import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForNextSentencePrediction,
+    BertForPreTraining,
+    BertModel,
+)
+from tinygrad_gpt.models.bert_heads import (
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+)
 from tinygrad_gpt.models.causal_lm import CausalLM, CausalLMOutput
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
 from tinygrad_gpt.models.gpt1 import GPT1
@@ -19,6 +34,14 @@ __all__ = [
     "GPT",
     "GPT1",
     "GPT2",
+    "BertConfig",
+    "BertForMaskedLM",
+    "BertForNextSentencePrediction",
+    "BertForPreTraining",
+    "BertForQuestionAnswering",
+    "BertForSequenceClassification",
+    "BertForTokenClassification",
+    "BertModel",
     "CausalLM",
     "CausalLMOutput",
     "GPT1ForClassification",

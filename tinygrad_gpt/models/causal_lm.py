@@ -21,9 +21,8 @@ from tinygrad_gpt.generate.prompts import position_ids
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.models.hf.layout import FAMILIES, Layout
 from tinygrad_gpt.models.hf.pretrained import load_pretrained, save_pretrained
+from tinygrad_gpt.models.inputs import IGNORED
 from tinygrad_gpt.tensor import plain_array, plain_ids
-
-IGNORED = -100  # a label that the loss leaves out
 
 
 @dataclass(frozen=True)

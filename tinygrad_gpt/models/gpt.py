@@ -11,19 +11,16 @@ import math
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import shown
-from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.models.inputs import as_ids, padding_mask
 from tinygrad_gpt.nn import Block, CacheDeclinedError, Dropout, Embedding, KVCache, LayerNorm, Linear, Module
 from tinygrad_gpt.nn.block import NORMS
 from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
 from tinygrad_gpt.nn.watching import show
 from tinygrad_gpt.recompute import recompute
 from tinygrad_gpt.settings import SettingError, check_settings, setting
-from tinygrad_gpt.tensor import plain_array, plain_ids
 
 STD = 0.02  # standard deviation of a GPT's initial matrices
 
@@ -161,12 +158,13 @@ class GPT(Module):
         block_size; TypeError for ids that are not integers, and for a mask that a block does not take; IndexError for
         an id or position that is out of range; CacheDeclinedError for a cache that a block does not fill.
         """
-        ids = _as_ids(ids)
+        ids = as_ids(ids, "GPT")
         if not isinstance(cache, KVCache | None):
             raise TypeError(f"GPT: expected a KVCache or None as cache, got {shown(cache)}: see new_cache()")
         start = 0 if cache is None else cache.length
         stop = start + ids.shape[1]
-        mask = _as_mask(attention_mask, (ids.shape[0], stop), like=self.token_embedding.weight.data)
+        like = self.token_embedding.weight.data
+        mask = padding_mask(attention_mask, (ids.shape[0], stop), like, "GPT", ", those in the cache included")
         positions = self._positions(start, stop, position_ids)
         x = self.token_embedding(ids)  # (B, T, C)
         x = self.dropout(x if positions is None else x + positions)
@@ -200,7 +198,7 @@ class GPT(Module):
 
     def loss(self, ids, targets) -> Tensor:
         """Mean cross-entropy in nats per token; `targets` (B, T) holds the token that follows each of `ids` (B, T)."""
-        return F.cross_entropy(self.head(self.features(ids)), _as_ids(targets, "targets"))
+        return F.cross_entropy(self.head(self.features(ids)), as_ids(targets, "GPT", "targets"))
 
     def next_logits(self, ids, cache: KVCache | None = None, *, attention_mask=None, position_ids=None) -> Tensor:
         """ids (B, T) -> logits (B, V) of the token after the last position, which is all that generation needs."""
@@ -240,25 +238,3 @@ def _check_filled(cache: KVCache, stop: int) -> None:
                 f"GPT: block {i} left its cache with {layer.length} positions in place of {stop}: "
                 "call the model without one, with the whole sequence"
             )
-
-
-def _as_ids(ids, name: str = "ids") -> Array:
-    """Integers (B, T), given as a Tensor, an array or lists, as a plain array."""
-    ids = plain_ids(ids, "GPT", name)
-    if ids.ndim != 2 or ids.shape[1] == 0:
-        raise ValueError(f"GPT: expected {name} of shape (B, T) with T >= 1, got {ids.shape}")
-    return ids
-
-
-def _as_mask(attention_mask, shape: tuple[int, int], like: Array) -> Array | None:
-    """(B, T) of ones and zeros -> (B, 1, 1, T) of booleans on the device of `like`; None if nothing is masked."""
-    if attention_mask is None:
-        return None
-    mask = to_numpy(plain_array(attention_mask, "attention_mask"))
-    if mask.shape != shape:
-        wanted = f"an attention_mask of shape (B, T) = {shape}, those in the cache included"
-        raise ValueError(f"GPT: expected {wanted}, got {mask.shape}")
-    real = mask == 1
-    if not (real | (mask == 0)).all():
-        raise ValueError("GPT: expected an attention_mask of ones (look at) and zeros (padding) only")
-    return None if real.all() else np.asarray(real[:, np.newaxis, np.newaxis, :], like=like)

@@ -23,8 +23,9 @@ from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import integer, number, shown
 from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor
-from tinygrad_gpt.models.causal_lm import IGNORED, next_tokens, signed_ids
+from tinygrad_gpt.models.causal_lm import next_tokens, signed_ids
 from tinygrad_gpt.models.gpt import GPT, STD, GPTConfig
+from tinygrad_gpt.models.inputs import IGNORED
 from tinygrad_gpt.nn import Dropout, Linear, Module
 from tinygrad_gpt.random_stream import normal, uninitialised
 from tinygrad_gpt.tensor import plain_ids

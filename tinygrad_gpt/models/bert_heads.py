@@ -1,0 +1,139 @@
+"""BERT for tasks: an encoder, and one linear layer on what it makes of a text.
+
+    BertForSequenceClassification  reads the pooled [CLS]    a class for a text or a pair; a number, if num_labels is 1
+    BertForTokenClassification     reads every token         a label for each
+    BertForQuestionAnswering       reads every token         where the answer to a question starts and ends in a text
+
+(Devlin et al., "BERT", 2019, section 4 and figure 4. Names, arguments and meanings are those of transformers.)
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_gpt import functional as F
+from tinygrad_gpt.arguments import integer
+from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.models.bert import BertConfig, BertModel, BertOutput, BertWithHead
+from tinygrad_gpt.nn import Dropout, Linear
+from tinygrad_gpt.tensor import plain_array, plain_ids
+
+
+def _dropout(config: BertConfig) -> Dropout:
+    p = config.classifier_dropout
+    return Dropout(config.hidden_dropout_prob if p is None else p)
+
+
+class BertForSequenceClassification(BertWithHead):
+    """A class for each text or pair of texts, logits (B, num_labels); with num_labels=1 a number for each, (B, 1)."""
+
+    def __init__(self, config: BertConfig, num_labels: int = 2):
+        self.num_labels = integer("BertForSequenceClassification", "num_labels", num_labels, low=1)
+        self.bert = BertModel(config)
+        self.dropout = _dropout(config)
+        self.classifier = Linear(config.hidden_size, num_labels, std=config.initializer_range)
+
+    def forward(
+        self,
+        input_ids,
+        attention_mask=None,
+        token_type_ids=None,
+        position_ids=None,
+        labels=None,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+    ) -> BertOutput:
+        """labels (B,): integers, for the mean cross-entropy; or with num_labels=1 numbers, for the mean squared error.
+        The rest is as for BertModel."""
+        out = self.bert(
+            input_ids, attention_mask, token_type_ids, position_ids, output_hidden_states, output_attentions
+        )
+        logits = self.classifier(self.dropout(out.pooler_output))  # (B, C) -> (B, num_labels)
+        loss = None
+        if labels is not None and self.num_labels == 1:
+            numbers = plain_array(labels, "labels").astype(logits.dtype)
+            if numbers.shape not in (logits.shape, logits.shape[:1]):
+                raise ValueError(f"BERT: expected labels of shape {logits.shape[:1]}, got {numbers.shape}")
+            difference = logits[:, 0] - numbers.reshape(-1)
+            loss = (difference * difference).mean()
+        elif labels is not None:
+            loss = F.cross_entropy(logits, labels)
+        return BertOutput(logits, loss, out.hidden_states, out.attentions)
+
+
+class BertForTokenClassification(BertWithHead):
+    """A label for each token: logits (B, T, num_labels)."""
+
+    def __init__(self, config: BertConfig, num_labels: int = 2):
+        self.num_labels = integer("BertForTokenClassification", "num_labels", num_labels, low=1)
+        self.bert = BertModel(config, add_pooling_layer=False)
+        self.dropout = _dropout(config)
+        self.classifier = Linear(config.hidden_size, num_labels, std=config.initializer_range)
+
+    def forward(
+        self,
+        input_ids,
+        attention_mask=None,
+        token_type_ids=None,
+        position_ids=None,
+        labels=None,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+    ) -> BertOutput:
+        """labels (B, T) integers, -100 where the loss should not look: special tokens, padding, and all pieces of a
+        word but the first. The rest is as for BertModel."""
+        out = self.bert(
+            input_ids, attention_mask, token_type_ids, position_ids, output_hidden_states, output_attentions
+        )
+        logits = self.classifier(self.dropout(out.last_hidden_state))  # (B, T, C) -> (B, T, num_labels)
+        loss = None if labels is None else F.cross_entropy(logits, labels)
+        return BertOutput(logits, loss, out.hidden_states, out.attentions)
+
+
+@dataclass(frozen=True)
+class BertSpanOutput:
+    """What a BertForQuestionAnswering's call returns; hidden_states and attentions as in BertModelOutput.
+
+    start_logits, end_logits  (B, T): scores of each place for the first and for the last token of the answer
+    loss                      the mean of their cross-entropies; None unless both positions were given
+    """
+
+    start_logits: Tensor
+    end_logits: Tensor
+    loss: Tensor | Any = None
+    hidden_states: tuple[Tensor, ...] | Any = None
+    attentions: tuple[Tensor, ...] | Any = None
+
+
+class BertForQuestionAnswering(BertWithHead):
+    """Where the answer is: scores of each place for its start and for its end."""
+
+    def __init__(self, config: BertConfig):
+        self.bert = BertModel(config, add_pooling_layer=False)
+        self.qa_outputs = Linear(config.hidden_size, 2, std=config.initializer_range)
+
+    def forward(
+        self,
+        input_ids,
+        attention_mask=None,
+        token_type_ids=None,
+        position_ids=None,
+        start_positions=None,
+        end_positions=None,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+    ) -> BertSpanOutput:
+        """start_positions, end_positions (B,): places of the answer's first and last token. An answer that was cut off,
+        at place T or beyond, is ignored. The rest is as for BertModel."""
+        out = self.bert(
+            input_ids, attention_mask, token_type_ids, position_ids, output_hidden_states, output_attentions
+        )
+        logits = self.qa_outputs(out.last_hidden_state)  # (B, T, C) -> (B, T, 2)
+        start, end = logits[:, :, 0], logits[:, :, 1]  # (B, T)
+        loss = None
+        if start_positions is not None and end_positions is not None:
+            t = start.shape[1]
+            first, last = (np.clip(plain_ids(p, "BERT"), 0, t) for p in (start_positions, end_positions))
+            loss = (F.cross_entropy(start, first, ignore_index=t) + F.cross_entropy(end, last, ignore_index=t)) * 0.5
+        return BertSpanOutput(start, end, loss, out.hidden_states, out.attentions)
