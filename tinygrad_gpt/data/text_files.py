@@ -45,6 +45,19 @@ def read_text(path: Path) -> Iterator[str]:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file of text, each with its "\\n". Only line feeds, and what read_text takes for them, end a
+    line: the other characters at which str.splitlines cuts may stand in a text.
+
+    Raises UserError as read_text does, and for a zero byte, which no text has: with the number of its line.
+    """
+    lines = list(io.StringIO("".join(read_text(path))))
+    for number, line in enumerate(lines, start=1):
+        if "\0" in line:
+            raise UserError(f"{path}, line {number}: expected text, got a zero byte")
+    return lines
+
+
 def read_all(paths: list[Path]) -> Iterator[str]:
     """The texts of several files, one after the other. A missing line end between two files is added."""
     last = "\n"

@@ -17,7 +17,7 @@ from tinygrad_gpt import random_stream
 from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.data import gpt1_inputs
-from tinygrad_gpt.data.classification import ClassificationTask
+from tinygrad_gpt.data.examples import LabelledTask
 from tinygrad_gpt.data.gpt1_inputs import TaskTokens
 from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.errors import UserError
@@ -72,7 +72,7 @@ class TextClassification(Task):
     def __init__(
         self,
         config: ClassificationConfig,
-        data: ClassificationTask,
+        data: LabelledTask,
         tokenizer: Tokenizer,
         shape: GPTConfig,
         rows: int = 32,

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_gpt import random_stream
-from tinygrad_gpt.data.classification import ClassificationTask, open_task
+from tinygrad_gpt.data.examples import LabelledTask
 from tinygrad_gpt.data.gpt1_inputs import TaskTokens
+from tinygrad_gpt.data.labelled import open_task
 from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.errors import UserError, command, in_short
 from tinygrad_gpt.files.json_files import write_json
@@ -58,7 +59,7 @@ _WRITTEN = {
 
 
 def start(
-    data: ClassificationTask,
+    data: LabelledTask,
     source: TrainedModel,
     tokenizer: Tokenizer,
     given: dict[str, Any],
@@ -78,6 +79,8 @@ def start(
         raise UserError(
             f"{source.name} holds a model of its own ({source.own_model.name}): fine-tuning as a classifier needs a GPT"
         )
+    if data.kind != "classes":
+        raise UserError(f"{data.name} holds the kind {data.kind}: a GPT is fine-tuned on texts with classes")
     runs = {}
     for lm_weight, seed in itertools.product(dict.fromkeys(lm_weights), seeds):
         values = DEFAULTS | given | {"data": data.name, "from_": source.name}

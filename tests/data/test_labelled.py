@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinygrad_gpt.data import corpora
-from tinygrad_gpt.data.classification import open_task
+from tinygrad_gpt.data.labelled import open_task
 from tinygrad_gpt.errors import UserError
 
 
@@ -135,13 +135,13 @@ def test_a_text_of_any_length(tmp_path, ending):
 
 def test_a_folder_without_a_part(folder):
     (folder / "dev.csv").unlink()
-    with pytest.raises(UserError, match=r"no dev.tsv or dev.csv") as error:
+    with pytest.raises(UserError, match=r"no dev.tsv, dev.csv, dev.conll or dev.json") as error:
         open_task(folder)
     one_line(error)
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("nope", "there is no task, file or folder 'nope'"), ("x.txt", ".tsv or .csv")]
+    ("name", "said"), [("nope", "there is no task, file or folder 'nope'"), ("x.txt", ".tsv, .csv, .conll or .json")]
 )
 def test_paths_that_are_no_task(tmp_path, monkeypatch, name, said):
     monkeypatch.chdir(tmp_path)
