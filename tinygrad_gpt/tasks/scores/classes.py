@@ -1,4 +1,4 @@
-"""The scores of a classifier: accuracy, and Matthews' correlation, which is 0 for a constant answer."""
+"""The scores of a classifier: accuracy; Matthews' correlation, which is 0 for a constant answer; F1."""
 
 import math
 
@@ -47,3 +47,24 @@ def matthews(labels, predicted) -> float:
     if spread == 0:
         return 0.0
     return (c * s - sum(a * b for a, b in zip(p, t, strict=True))) / math.sqrt(spread)
+
+
+def f1(labels, predicted, positive: int = 1) -> float:
+    """F1 of one class: the harmonic mean of its precision TP / (TP + FP) and its recall TP / (TP + FN),
+
+        2 TP / (2 TP + FP + FN)                     (van Rijsbergen, "Information retrieval", 1979, chapter 7)
+
+    labels, predicted  (N,) integers: classes
+    positive           the class
+
+    If neither the right answers nor those given have the class, F1 is 0 by convention.
+    """
+    is_it, said_so = np.asarray(labels) == positive, np.asarray(predicted) == positive
+    both, all_of_both = int(np.sum(is_it & said_so)), int(np.sum(is_it)) + int(np.sum(said_so))
+    return 2 * both / all_of_both if all_of_both else 0.0  # TP + FN are it, TP + FP were said to be
+
+
+def macro_f1(labels, predicted) -> float:
+    """The mean of the F1 of every class that occurs among the right answers or those given. Each class counts alike,
+    however rare it is."""
+    return float(np.mean([f1(labels, predicted, k) for k in np.union1d(labels, predicted)]))

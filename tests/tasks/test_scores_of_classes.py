@@ -1,4 +1,4 @@
-"""Accuracy and Matthews' correlation, against what they are by definition."""
+"""Accuracy, Matthews' correlation and F1, against what they are by definition."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_gpt.tasks.scores import accuracy, matthews
+from tinygrad_gpt.tasks.scores import accuracy, f1, macro_f1, matthews
 
 
 def answers(classes):
@@ -69,3 +69,32 @@ def test_many_examples_do_not_overflow():
     labels = np.arange(400_000) % 2
     predicted = np.where(np.arange(400_000) < 200_000, labels, 0)
     assert matthews(labels, predicted) == pytest.approx(np.corrcoef(labels, predicted)[0, 1], abs=1e-12)
+
+
+@given(answers(2))
+def test_f1_is_the_harmonic_mean_of_precision_and_recall(pair):
+    labels, predicted = pair
+    right = int(np.sum(labels & predicted))
+    if right:
+        precision, recall = right / predicted.sum(), right / labels.sum()
+        assert f1(labels, predicted) == pytest.approx(2 / (1 / precision + 1 / recall), abs=1e-12)
+    else:
+        assert f1(labels, predicted) == 0
+    assert f1(labels, predicted) == f1(predicted, labels) == f1(1 - labels, 1 - predicted, positive=0)
+
+
+@given(answers(4), st.permutations(range(4)))
+def test_macro_f1_knows_no_names_of_classes_and_no_order(pair, renamed):
+    labels, predicted = pair
+    assert macro_f1(np.array(renamed)[labels], np.array(renamed)[predicted]) == pytest.approx(
+        macro_f1(*pair), abs=1e-12
+    )
+    assert macro_f1(labels[::-1], predicted[::-1]) == macro_f1(*pair)
+    assert 0 <= macro_f1(*pair) <= 1 and macro_f1(labels, labels) == 1
+
+
+def test_macro_f1_counts_a_rare_class_as_much_as_a_frequent_one():
+    labels, always = np.array([0] * 98 + [1] * 2), np.zeros(100, int)
+    assert accuracy(labels, always) == 0.98
+    assert macro_f1(labels, always) == pytest.approx((2 * 98 / 198 + 0) / 2)
+    assert macro_f1([0, 0, 3], [0, 3, 3]) == pytest.approx(2 / 3)  # of the classes that occur: 0 and 3
