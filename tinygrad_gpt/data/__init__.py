@@ -14,6 +14,7 @@
     library_tokenizer.py  tokenizers that merge frequent neighbours, by the library tokenizers
     bpe_tokenizer.py      GPT-2's kind: bytes, merged
     gpt1_tokenizer.py     GPT-1's kind: lower-case words, merged from characters
+    wordpiece_tokenizer.py  BERT's kind: words, cut into the longest known pieces
     tokenizer_files.py    a saved tokenizer of any kind
     tokens.py             token files, and their memory-mapped arrays
     batches.py            windows of a token stream
@@ -45,6 +46,7 @@ from tinygrad_gpt.data.labelled import TASKS, open_task
 from tinygrad_gpt.data.tokenizer_files import load_tokenizer
 from tinygrad_gpt.data.tokenizers import CharTokenizer, Tokenizer
 from tinygrad_gpt.data.tokens import TokenSet, prepare_tokens
+from tinygrad_gpt.data.wordpiece_tokenizer import WordPieceTokenizer
 
 __all__ = [
     "CORPORA",
@@ -61,6 +63,7 @@ __all__ = [
     "LabelledWords",
     "TokenSet",
     "Tokenizer",
+    "WordPieceTokenizer",
     "load_tokenizer",
     "open_corpus",
     "open_task",

@@ -3,14 +3,14 @@
 
 from typing import Any
 
-from tinygrad_gpt.data.library_tokenizer import LibraryTokenizer
+from tinygrad_gpt.data.library_tokenizer import MergingTokenizer
 from tinygrad_gpt.data.tokenizers import UNNAMED_CLASS
 from tinygrad_gpt.errors import UserError
 
 END_OF_TEXT = "<|endoftext|>"  # GPT-2's special token, which stands between texts
 
 
-class BPETokenizer(LibraryTokenizer):
+class BPETokenizer(MergingTokenizer):
     """Byte-level BPE: every text has ids, and decode(encode(text)) == text.
 
     If the vocabulary has <|endoftext|>, these characters in a text become that one token.

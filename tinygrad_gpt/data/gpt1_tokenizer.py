@@ -13,14 +13,14 @@ mark. (The code published with the paper split with spaCy instead, which keeps "
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from tinygrad_gpt.data.library_tokenizer import LibraryTokenizer
+from tinygrad_gpt.data.library_tokenizer import MergingTokenizer
 from tinygrad_gpt.errors import UserError
 
 END_OF_WORD = "</w>"
 UNKNOWN = "<unk>"
 
 
-class GPT1Tokenizer(LibraryTokenizer):
+class GPT1Tokenizer(MergingTokenizer):
     """BPE on lower-case words: every text has ids, and decoding them gives a normalised text."""
 
     model_settings: ClassVar[Mapping[str, str]] = {"unk_token": UNKNOWN, "end_of_word_suffix": END_OF_WORD}

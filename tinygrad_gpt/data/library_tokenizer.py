@@ -1,6 +1,6 @@
-"""What the tokenizers share that merge frequent neighbours into longer tokens.
+"""What the tokenizers share that cut words into pieces: BPE's merges of frequent neighbours, and BERT's WordPiece.
 
-The Hugging Face library `tokenizers` does the merging. It is an optional dependency, and loaded when used.
+The Hugging Face library `tokenizers` does the work. It is an optional dependency, and loaded when used.
 """
 
 import re
@@ -29,9 +29,7 @@ _LAST_CUT = re.compile(r".*(?<=[^\W_])(?=[ \n])", re.DOTALL)  # to the last spac
 
 
 class LibraryTokenizer(Tokenizer):
-    """A tokenizer that the library `tokenizers` runs. Subclasses say how their kind splits text and writes tokens."""
-
-    model_settings: ClassVar[Mapping[str, str]] = {}  # of the library's BPE model
+    """A tokenizer that the library `tokenizers` runs. Subclasses say what their kind is, and how it writes tokens."""
 
     def __init__(self, backend):
         """`backend`: a `tokenizers.Tokenizer`. Raises UserError if it is not of this class's kind."""
@@ -53,6 +51,54 @@ class LibraryTokenizer(Tokenizer):
     def _bytes_of_tokens(self, written: list[str]) -> list[bytes]:
         """The bytes of every token, from how the vocabulary writes it."""
 
+    @classmethod
+    def from_json(cls, text: str) -> "LibraryTokenizer":
+        """Read the text of a tokenizer.json in the library's format. Raises UserError if it is damaged."""
+        library = load_library()
+        with refusing("not a tokenizer of the tokenizers library"):
+            return cls(library.Tokenizer.from_str(text))
+
+    def encode(self, text: str) -> np.ndarray:
+        """The ids of a text, (N,) int64. Raises UserError for lone surrogates, which are not text."""
+        return np.array(self._encoding(text).ids, dtype=np.int64)
+
+    def _encoding(self, text: str):
+        """The library's Encoding of a text: its ids, and where they come from."""
+        text = a_text("encode", "the text", text)
+        try:
+            return self._backend.encode(text, add_special_tokens=False)
+        except (UnicodeEncodeError, TypeError):
+            raise UserError("the text has a lone surrogate, which cannot be written as UTF-8") from None
+
+    def encode_chunks(self, chunks: Iterable[str]) -> Iterator[np.ndarray]:
+        return (self.encode(chunk) for chunk in cut_between_words(chunks))
+
+    def token_bytes(self, token: int) -> bytes:
+        return self._bytes_of[check_id(token, self.vocab_size)]
+
+    def to_json(self) -> str:
+        return self._backend.to_str()
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the files from which transformers' AutoTokenizer loads it: tokenizer.json and tokenizer_config.json."""
+        folder, config = a_path("save_pretrained", "folder", folder), self._for_transformers()
+        super().save_pretrained(folder)
+        write_json(folder / CONFIG_NAME, config)
+
+    def _content(self) -> dict[str, Any]:
+        """The content of tokenizer.json."""
+        return parse_json(self.to_json(), "the tokenizer")
+
+    @abstractmethod
+    def _for_transformers(self) -> dict[str, Any]:
+        """The content of tokenizer_config.json: the name of its kind, its settings, and its special tokens."""
+
+
+class MergingTokenizer(LibraryTokenizer):
+    """A tokenizer that merges frequent neighbours into longer tokens (BPE)."""
+
+    model_settings: ClassVar[Mapping[str, str]] = {}  # of the library's BPE model
+
     @staticmethod
     @abstractmethod
     def _around(library, model):
@@ -64,7 +110,7 @@ class LibraryTokenizer(Tokenizer):
         """Settings of the library's trainer."""
 
     @classmethod
-    def train(cls, corpus, vocab_size: int) -> "LibraryTokenizer":
+    def train(cls, corpus, vocab_size: int) -> "MergingTokenizer":
         """Learn `vocab_size` tokens from the training part of a corpus: the single bytes (256) for BPETokenizer, <unk>
         and the characters for GPT1Tokenizer, and merges.
 
@@ -80,7 +126,7 @@ class LibraryTokenizer(Tokenizer):
         return cls(backend)
 
     @classmethod
-    def from_files(cls, vocab: str | Path, merges: str | Path) -> "LibraryTokenizer":
+    def from_files(cls, vocab: str | Path, merges: str | Path) -> "MergingTokenizer":
         """Read the published format: vocab.json (token -> id) and merges.txt (one pair per line, best first).
 
         Raises UserError if a file is missing or damaged, or the library `tokenizers` is not installed.
@@ -93,50 +139,16 @@ class LibraryTokenizer(Tokenizer):
             model = library.models.BPE(ids, pairs, **cls.model_settings)
         return cls(cls._around(library, model))
 
-    @classmethod
-    def from_json(cls, text: str) -> "LibraryTokenizer":
-        """Read the text of a tokenizer.json in the library's format. Raises UserError if it is damaged."""
-        library = load_library()
-        with refusing("not a tokenizer of the tokenizers library"):
-            return cls(library.Tokenizer.from_str(text))
-
-    def encode(self, text: str) -> np.ndarray:
-        """The ids of a text, (N,) int64. Raises UserError for lone surrogates, which are not text."""
-        text = a_text("encode", "the text", text)
-        try:
-            encoding = self._backend.encode(text, add_special_tokens=False)
-        except (UnicodeEncodeError, TypeError):
-            raise UserError("the text has a lone surrogate, which cannot be written as UTF-8") from None
-        return np.array(encoding.ids, dtype=np.int64)
-
-    def encode_chunks(self, chunks: Iterable[str]) -> Iterator[np.ndarray]:
-        return (self.encode(chunk) for chunk in cut_between_words(chunks))
-
-    def token_bytes(self, token: int) -> bytes:
-        return self._bytes_of[check_id(token, self.vocab_size)]
-
-    def to_json(self) -> str:
-        return self._backend.to_str()
-
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the files from which transformers' AutoTokenizer loads it: tokenizer.json, tokenizer_config.json and,
         for a kind that transformers has a name for, vocab.json and merges.txt."""
-        folder, config = a_path("save_pretrained", "folder", folder), self._for_transformers()
         super().save_pretrained(folder)
-        write_json(folder / CONFIG_NAME, config)
-        if config["tokenizer_class"] != UNNAMED_CLASS:
+        if self._for_transformers()["tokenizer_class"] != UNNAMED_CLASS:
             merges = self._content()["model"]["merges"]
             pairs = (pair if isinstance(pair, str) else " ".join(pair) for pair in merges)
+            folder = Path(folder)
             write_json(folder / VOCABULARY, self._backend.get_vocab())
             write_text(folder / MERGES, "".join(f"{line}\n" for line in ("#version: 0.2", *pairs)))
-
-    def _content(self) -> dict[str, Any]:
-        """The content of tokenizer.json."""
-        return parse_json(self.to_json(), "the tokenizer")
-
-    @abstractmethod
-    def _for_transformers(self) -> dict[str, str]:
-        """The content of tokenizer_config.json: the name of its kind, and its special tokens."""
 
 
 def load_library():
@@ -144,7 +156,9 @@ def load_library():
     try:
         import tokenizers
     except ImportError:
-        raise UserError('a BPE tokenizer needs the library tokenizers: pip install "tinygrad-gpt[bpe]"') from None
+        raise UserError(
+            'a BPE or WordPiece tokenizer needs the library tokenizers: pip install "tinygrad-gpt[bpe]"'
+        ) from None
     return tokenizers
 
 

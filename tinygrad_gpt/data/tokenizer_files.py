@@ -7,22 +7,27 @@ from tinygrad_gpt import arguments
 from tinygrad_gpt.data.bpe_tokenizer import BPETokenizer
 from tinygrad_gpt.data.gpt1_tokenizer import END_OF_WORD, GPT1Tokenizer
 from tinygrad_gpt.data.library_tokenizer import LARGEST, MERGES, VOCABULARY
-from tinygrad_gpt.data.tokenizers import FILE_NAME, CharTokenizer, Tokenizer
+from tinygrad_gpt.data.tokenizers import CONFIG_NAME, FILE_NAME, CharTokenizer, Tokenizer
+from tinygrad_gpt.data.wordpiece_tokenizer import WORDPIECE_FILE, WordPieceTokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.files.storage import user_path
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
-    """The tokenizer saved at `path`: a tokenizer.json, a folder with one, a folder with vocab.json and merges.txt, or
-    that vocab.json.
+    """The tokenizer saved at `path`: a tokenizer.json, a vocab.json with merges.txt beside it, BERT's vocab.txt, or a
+    folder with one of these.
+
+    A tokenizer_config.json beside vocab.txt says whether upper case becomes lower case, and so on.
 
     Raises UserError, naming the file, if it is missing, damaged or of an unknown kind.
     """
     path = user_path(arguments.path("load_tokenizer", "path", path))
     if path.is_dir():
-        is_one_file = (path / FILE_NAME).exists() or not (path / VOCABULARY).exists()
-        path /= FILE_NAME if is_one_file else VOCABULARY
+        names = (FILE_NAME, VOCABULARY, WORDPIECE_FILE)
+        path /= next((name for name in names if (path / name).exists()), FILE_NAME)
+    if path.suffix == ".txt":
+        return WordPieceTokenizer.from_vocab(path, **_wordpiece_settings(path.with_name(CONFIG_NAME)))
     content = read_json(path, most=LARGEST)
     try:
         if path.name == VOCABULARY:
@@ -33,8 +38,19 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
         if isinstance(content.get("model"), dict):
             if content["model"].get("type") == "WordLevel":
                 return CharTokenizer.from_library(content)
+            if content["model"].get("type") == "WordPiece":
+                return WordPieceTokenizer.from_json(json.dumps(content))
             is_gpt1 = content["model"].get("end_of_word_suffix") == END_OF_WORD
             return (GPT1Tokenizer if is_gpt1 else BPETokenizer).from_json(json.dumps(content))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     raise UserError(f'{path} is not a tokenizer: expected "type": "char" and characters, or the library\'s format')
+
+
+def _wordpiece_settings(path: Path) -> dict[str, bool | None]:
+    """What a tokenizer_config.json says of how BERT's tokenizer splits text, if the file exists."""
+    if not path.exists():
+        return {}
+    config = read_json(path, {"do_lower_case?": bool, "strip_accents?": (bool, None), "tokenize_chinese_chars?": bool})
+    names = {"lowercase": "do_lower_case"} | {name: name for name in ("strip_accents", "tokenize_chinese_chars")}
+    return {ours: config[theirs] for ours, theirs in names.items() if theirs in config}

@@ -1,8 +1,9 @@
 """Tokenizers: text to ids and back.
 
-CharTokenizer (in this file) gives each character of the corpus an id. The others merge frequent neighbours into longer
+CharTokenizer (in this file) gives each character of the corpus an id. Two others merge frequent neighbours into longer
 tokens (Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units", 2016), by a library:
-BPETokenizer (bpe_tokenizer.py) as in GPT-2, GPT1Tokenizer (gpt1_tokenizer.py) as in GPT-1.
+BPETokenizer (bpe_tokenizer.py) as in GPT-2, GPT1Tokenizer (gpt1_tokenizer.py) as in GPT-1. WordPieceTokenizer
+(wordpiece_tokenizer.py), as in BERT, cuts words into the longest pieces that it knows.
 
 Each is saved as one JSON file. CharTokenizer's has the entry "type": "char"; the library's format, which other programs
 can read too, has "model" instead. tokenizer_files.py tells them apart. With an exported model, a CharTokenizer is
