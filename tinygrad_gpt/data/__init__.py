@@ -24,6 +24,8 @@
     tables.py             what their columns mean
     conll.py              .conll files: a tag for each word
     questions.py          questions that a part of a text answers; SQuAD's files
+    alignment.py          labels of words and characters of a text, as places in a sequence
+    windows.py            a long text in windows that overlap
     gpt1_inputs.py        texts of a task as GPT-1 reads them: start, text, extract
 
 Corpora are read and written in chunks, so a corpus larger than memory trains as a small one does. Nothing in this
