@@ -4,9 +4,11 @@ import csv
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tinygrad_gpt.data import corpora
-from tinygrad_gpt.data.labelled import open_task
+from tinygrad_gpt.data.labelled import ENDINGS, TASKS, open_task
 from tinygrad_gpt.errors import UserError
 
 
@@ -41,11 +43,98 @@ def test_cola(real_data):
     assert ("As you eat the most, you want the least.", "0") in pairs(task, "dev")
 
 
-def test_cola_is_what_its_checksums_say(real_data):
-    for part in ("train", "dev"):
-        place = f"cola/in_domain_{part}.tsv"
-        remote, path = corpora.FILES[place], real_data / place
-        assert path.stat().st_size == remote.size and corpora.sha256_of(path) == remote.sha256
+def test_sst2_sentences(real_data):
+    task = open_task("sst2-sentences")
+    assert [len(part) for part in (task.train, task.dev, task.test)] == [6920, 872, 1821]
+    assert task.kind == "classes" and task.classes == ("0", "1")
+    assert np.bincount(task.dev.labels).tolist() == [428, 444]
+    assert pairs(task, "dev")[0] == ("one long string of cliches .", "0")
+
+
+def test_stsb(real_data):
+    task = open_task("stsb")
+    assert [len(part) for part in (task.train, task.dev, task.test)] == [5749, 1500, 1379]
+    assert task.kind == "similarity" and (task.train.labels.min(), task.train.labels.max()) == (0, 5)
+    dev = task.dev
+    assert (dev.first[1], dev.second[1], dev.labels[1]) == (
+        "A young child is riding a horse.",
+        "A child is riding a horse.",
+        4.75,
+    )
+
+
+def test_wnut17(real_data):
+    task = open_task("wnut17")
+    assert [len(part) for part in (task.train, task.dev, task.test)] == [3394, 1009, 1287]
+    types = {name[2:] for name in task.classes[1:]}
+    assert types == {"corporation", "creative-work", "group", "location", "person", "product"}
+    assert sum(map(len, task.train.words)) == 62730
+    begins = [np.isin(np.concatenate(part.labels), range(1, 13, 2)).sum() for part in (task.train, task.dev, task.test)]
+    assert begins == [1975, 836, 1079]  # entities
+    assert task.train.words[0][14:17] == ("Empire", "State", "Building")
+
+
+@pytest.mark.parametrize("place", [place for place in corpora.FILES if place.split("/")[0] in (*TASKS, "cola")])
+def test_files_of_named_tasks_are_what_their_checksums_say(real_data, place):
+    remote, path = corpora.FILES[place], real_data / place
+    assert path.stat().st_size == remote.size and corpora.sha256_of(path) == remote.sha256
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "content", "expected"),
+    [
+        ("sst2-sentences", "sst2-sentences/dev.txt", "1 good\n2 bad\n", "line 2: expected 0 or 1 and a sentence"),
+        (
+            "sst2-sentences",
+            "sst2-sentences/train.txt",
+            "1 good\n0\n",
+            "line 2: expected 0 or 1 and a sentence, got '0'",
+        ),
+        ("stsb", "stsb/train.csv", "a,b,5.0\na,b\n", "line 2: expected two texts and a number"),
+        ("stsb", "stsb/test.csv", "a,b,high\n", "line 1: expected a number, got 'high'"),
+        ("wnut17", "wnut17/dev.conll", "a\tO\nb\n", "line 2: expected a word and its tag"),
+        ("cola", "cola/in_domain_dev.tsv", "x\t2\t*\tgood\n", "line 1: expected a text and its label"),
+    ],
+)
+def test_a_damaged_file_of_a_named_task(tmp_path, monkeypatch, name, place, content, expected):
+    whole = {"sst2-sentences": "1 good\n0 bad\n", "stsb": "a,b,5.0\nc,d,1\n", "wnut17": "a\tO\nb\tB-x\n"}
+    for other in corpora.FILES:
+        if other.split("/")[0] == name:
+            (tmp_path / other).parent.mkdir(exist_ok=True)
+            (tmp_path / other).write_text(whole.get(name, "x\t1\t\tgood\nx\t0\t*\tbad\n"), encoding="utf-8")
+    monkeypatch.setenv("TINYGRAD_GPT_DATA", str(tmp_path))
+    assert open_task(name).name == name
+    (tmp_path / place).write_text(content, encoding="utf-8")
+    with pytest.raises(UserError) as error:
+        open_task(name)
+    assert f"{place}, {expected}" in one_line(error)
+
+
+NAMES = ["text", "label", "score", "answer", "question", "text_a", "text_b", "start"]
+CELLS = ["a", "1", "0.5", "nan", "O", "B-x", "I-y", "-DOCSTART-", "é", '{"data": [', "]}"]
+BETWEEN = ['"', "\t", ",", " ", "\n", "\n", "\r\n", "\0", "\ufeff", "\u2028"]
+PIECES = st.sampled_from([*NAMES, *CELLS, *BETWEEN])
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@given(pieces=st.lists(PIECES, max_size=40))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_any_text_is_a_task_or_one_line_of_error(tmp_path, ending, pieces):
+    (tmp_path / f"own{ending}").write_text("".join(pieces), encoding="utf-8", newline="")
+    try:
+        task = open_task(tmp_path / f"own{ending}")
+    except UserError as error:
+        assert "\n" not in str(error)
+    else:
+        assert len(task.train) and len(task.dev) and task.sha256
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_bytes_that_are_no_text(tmp_path, ending):
+    (tmp_path / f"own{ending}").write_bytes(b"good,up\nb\xffd,down\n")
+    with pytest.raises(UserError, match=f"own{ending} is (not UTF-8|damaged)") as error:
+        open_task(tmp_path / f"own{ending}")
+    one_line(error)
 
 
 def test_a_heading_as_spreadsheets_write_it(folder):

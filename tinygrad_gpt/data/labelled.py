@@ -179,22 +179,30 @@ def _task(name: str, parts: list[Part], path: Path | None = None) -> LabelledTas
         raise UserError(
             f"{name} has {len(train.rows)} texts to train on and {len(dev.rows)} to test on: both need some"
         )
-    kind, classes = train.kind, ()
-    if kind == "tokens":
+    classes = _classes_of(name, train)
+    examples = [_EXAMPLES[train.kind](part.rows, classes) for part in parts]
+    where = None if path is None else os.path.abspath(path)
+    return LabelledTask(name, train.kind, *examples, classes=classes, path=where)
+
+
+def _classes_of(name: str, train: Part) -> tuple[str, ...]:
+    """The classes of the training rows; () for kinds without. Raises UserError if there is nothing to tell apart."""
+    if train.kind == "spans":
+        return ()
+    if train.kind == "tokens":
         classes = conll.classes_of(train.rows)
         if len(classes) == 1:
-            raise UserError(f"every word of {name} has the tag {OUTSIDE}: at least one entity to train on is needed")
-    elif kind != "spans":
-        classes = tuple(sorted({row.label for row in train.rows}))
-        if len(classes) < 2:
-            what, needed = ("number", "numbers") if kind == "similarity" else ("label", "classes")
-            raise UserError(
-                f"every training text of {name} has the {what} {shown(classes[0])}: at least two {needed} are needed"
-            )
-    if kind == "similarity":
-        classes = ()
-    examples = [_EXAMPLES[kind](part.rows, classes) for part in parts]
-    return LabelledTask(name, kind, *examples, classes=classes, path=None if path is None else os.path.abspath(path))
+            raise UserError(f"every training word of {name} has the tag {OUTSIDE}: at least one entity is needed")
+        return classes
+    if train.kind == "similarity":
+        labels, needed = {float(row.label) for row in train.rows}, "different scores"
+    else:
+        labels, needed = {row.label for row in train.rows}, "classes"
+    if len(labels) < 2:
+        raise UserError(
+            f"every training text of {name} has the label {shown(labels.pop())}: at least two {needed} are needed"
+        )
+    return tuple(sorted(labels)) if needed == "classes" else ()
 
 
 def _texts(rows: list[Row], classes: tuple[str, ...]) -> LabelledTexts:

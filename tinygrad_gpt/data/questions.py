@@ -50,13 +50,14 @@ def read_squad(path: Path) -> list[Question]:
         for j, paragraph in enumerate(article["paragraphs"]):
             for k, asked in enumerate(paragraph["qas"]):
                 place, text = f"{path}, data[{i}].paragraphs[{j}].qas[{k}]", paragraph["context"]
-                if not asked["question"].strip():
-                    raise UserError(f"{place}: expected a question, got {shown(asked['question'])}")
                 if not asked["answers"]:
                     question = shown(asked["question"])
                     raise UserError(f"{place}: the question {question} has no answer: give it one, or leave it out")
-                answers = (answer(place, text, each["text"], each["answer_start"]) for each in asked["answers"])
+                answers = [answer(place, text, each["text"], each["answer_start"]) for each in asked["answers"]]
                 questions.append(Question(asked["question"], text, tuple(dict.fromkeys(answers)), place))
+                for written in (asked["question"], text):
+                    if not written.strip() or any("\ud800" <= character <= "\udfff" for character in written):
+                        raise UserError(f"{place}: expected a question and a text, got {shown(written)}")
     return questions
 
 
