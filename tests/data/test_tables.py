@@ -127,6 +127,8 @@ def test_three_columns_that_may_be_read_in_two_ways(opened, train, expected):
         (PAIRS + "a,b,yes,no\n", "line 3: expected two texts and their label"),
         ("a,b,c,d\n", "line 1: expected a text and its label, or two texts and their label or score, or a heading"),
         ("question,text\n", "line 1: expected a heading with the columns text,label, or text_a,text_b,label, or "),
+        ("text_a,text_b,label,score\na,b,c,1.5\n", "got text_a,text_b,label,score"),  # both
+        ("text,text,label\na,b,c\n", "got text,text,label"),
         ("text,score\ngood,1.5\n", "line 1: expected a heading with the columns"),
         ("question,text,answer\nWho?,It.,He\n", "line 2: expected an answer that is a part of its text, got 'He'"),
         ("question,text,answer\nWho?,It.,\n", "line 2: expected a question, a text and its answer"),

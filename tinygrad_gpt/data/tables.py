@@ -81,13 +81,13 @@ def read_table(path: Path, table: Iterable[tuple[int, list[str]]], kind: str = "
 
 def _named(place: str, names: list[str]) -> Columns:
     """The columns that a heading names."""
-    for kind in ("spans", "similarity", "pair-classes", "classes"):  # text,label may be among the names of the others
-        wanted = _NAMES[kind]
-        if {*wanted} <= {*names}:
-            start = names.index("start") if kind == "spans" and "start" in names else None
-            return Columns(kind, tuple(names.index(name) for name in wanted), len(names), start)
+    fitting = [kind for kind, wanted in _NAMES.items() if {*wanted} <= {*names}]
+    if len(fitting) == 1 and all(names.count(name) == 1 for name in _NAMES[fitting[0]]):
+        (kind,) = fitting
+        start = names.index("start") if kind == "spans" and "start" in names else None
+        return Columns(kind, tuple(names.index(name) for name in _NAMES[kind]), len(names), start)
     shapes = {(2, "label"): "classes", (3, "label"): "pair-classes", (3, "score"): "similarity"}
-    if kind := shapes.get((len(names), names[-1])):
+    if not fitting and (kind := shapes.get((len(names), names[-1]))):
         return Columns(kind, tuple(range(len(names))), len(names))
     headings = ", or ".join(",".join(wanted) for wanted in _NAMES.values())
     raise UserError(f"{place}: expected a heading with the columns {headings}; got {in_short(','.join(names))}")
