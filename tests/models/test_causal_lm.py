@@ -11,7 +11,7 @@ from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models import GPT, GPT1, GPT2, GPTConfig
 from tinygrad_gpt.models.causal_lm import next_tokens, position_ids
-from tinygrad_gpt.models.hf.layout import FAMILIES
+from tinygrad_gpt.models.hf.pretrained import FAMILIES
 
 V = 11
 

@@ -194,7 +194,7 @@ class Scaled(GPT):
     ("change", "said"),
     [
         (lambda model: model.blocks.__setitem__(0, Another(8, 2)), r"GPT2 .* a part of its own \(Another\)"),
-        (lambda model: setattr(model.blocks[0], "attention", Another(8, 2)), r"a part of its own \(Block\)"),
+        (lambda model: setattr(model.blocks[0], "attention", Another(8, 2)), r"a part of its own \(Another\)"),
         (lambda model: setattr(model, "final_norm", Scaled(model.config)), r"a part of its own \(Scaled\)"),
         (
             lambda model: setattr(model, "__class__", Scaled),

@@ -104,12 +104,12 @@ def export(
     """Write a trained model as a Hugging Face folder, which transformers can load."""
     if not is_new(folder):
         raise UserError(f"the folder {folder} exists and is not empty: choose another one")
-    source, tokenizer, trained = open_model(model)
+    source, tokenizer, trained = open_model(model, kinds=("gpt", "bert"))
     report_own_code(source)
     if source.hf_config:
         trained.hf_config = source.hf_config
     save_pretrained(trained, folder, tokenizer)
-    for kind in "AutoTokenizer", "AutoModelForCausalLM":
+    for kind in "AutoTokenizer", "AutoModelForCausalLM" if source.kind == "gpt" else type(trained).__name__:
         print(f"{folder}: try  transformers.{kind}.from_pretrained({str(folder)!r})")
     if isinstance(tokenizer, CharTokenizer):
         known = f"the {tokenizer.vocab_size} characters of its training text"

@@ -5,20 +5,16 @@ causal_lm.py   that GPT with transformers' interface: loss from labels, padded b
 gpt1.py        GPT-1, and what transformers calls its settings and tensors
 gpt2.py        GPT-2, and what transformers calls its settings and tensors
 gpt1_heads.py  GPT-1 for tasks: a linear layer that reads one token, and the auxiliary loss
-bert.py        BERT, with the heads that it is pre-trained with
-bert_heads.py  BERT for tasks: a linear layer that reads a text, or each of its tokens
+bert.py        BERT, and the two heads that it is pre-trained with
+bert_heads.py  BERT with one head: one of these two, or one for a task, a linear layer that reads a text or its tokens
 inputs.py      what models are given, checked
 hf/            Hugging Face's files: checkpoints that others made or can read
 """
 
-from tinygrad_gpt.models.bert import (
-    BertConfig,
+from tinygrad_gpt.models.bert import BertConfig, BertForPreTraining, BertModel
+from tinygrad_gpt.models.bert_heads import (
     BertForMaskedLM,
     BertForNextSentencePrediction,
-    BertForPreTraining,
-    BertModel,
-)
-from tinygrad_gpt.models.bert_heads import (
     BertForQuestionAnswering,
     BertForSequenceClassification,
     BertForTokenClassification,

@@ -1,21 +1,28 @@
 """BERT: a Transformer that reads a whole text at once, before and behind each token, and so cannot write one.
 
 Devlin et al., "BERT: Pre-training of deep bidirectional Transformers for language understanding" (2019). It is the
-GPT's stack of blocks without the causal mask. It learns by filling gaps, and by judging whether two passages belong
-together:
+GPT's stack of blocks without the causal mask:
 
-    BertModel                      the encoder: embeddings, blocks, and the pooler, which sums up the text at [CLS]
-    BertForMaskedLM                ... which token was here?
-    BertForNextSentencePrediction  ... does B follow A?
-    BertForPreTraining             both, as BERT was trained
+    ids, segments (B, T)         "[CLS] a text [SEP] its continuation [SEP]", 0 and 1: which of the two a token is in
+      x = dropout(norm(token + segment + position))                 three embeddings                         (B, T, C)
+      x = norm(x + dropout(attention(x)))                           } num_hidden_layers blocks,              (B, T, C)
+      x = norm(x + dropout(feed_forward(x)))                        } norm="post", and a gelu that is exact
+    BertModel(...) -> x, and tanh(pooler(x at [CLS])), the text as a whole                                   (B, C)
 
-bert_heads.py has the heads of fine-tuning. Names, arguments and meanings are those of Hugging Face transformers.
+It learns by filling gaps, and by judging whether two passages belong together. Either is a head on the encoder:
+
+    masked LM      norm(gelu(transform(x))) · token_embeddingᵀ + bias     which token was here?              (B, T, V)
+    next sentence  linear(pooled)                                         0: B follows A, 1: it does not     (B, 2)
+
+BertForPreTraining has both. bert_heads.py has each alone, and the heads of fine-tuning. Names, arguments and meanings
+are those of Hugging Face transformers.
 """
 
+from collections.abc import Collection
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -23,6 +30,8 @@ from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.models.hf.bert_layout import bert_layout
+from tinygrad_gpt.models.hf.pretrained import PretrainedModel
 from tinygrad_gpt.models.inputs import IGNORED, as_ids, padding_mask
 from tinygrad_gpt.nn import Block, Dropout, Embedding, LayerNorm, Linear, Module
 from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
@@ -31,6 +40,17 @@ from tinygrad_gpt.recompute import recompute
 from tinygrad_gpt.settings import SettingError, check_settings, setting
 from tinygrad_gpt.tensor import plain_ids
 
+# transformers' names of activations, and ours.
+_ACTIVATIONS = {
+    "gelu": "gelu",  # the exact one, by erf
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",  # with √(2/π) rounded to ten digits
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+    "tanh": "tanh",
+}
 _model = partial(setting, group="Model")
 
 
@@ -43,7 +63,7 @@ class BertConfig:
     num_hidden_layers: int = _model(12, help="blocks of attention and feed-forward, one after the other", low=1)
     num_attention_heads: int = _model(12, help="attention heads in each block", low=1)
     intermediate_size: int = _model(3072, help="channels inside the feed-forward", low=1)
-    hidden_act: str = _model("gelu", help="in the feed-forward; gelu is the exact one", choices=tuple(ACTIVATIONS))
+    hidden_act: str = _model("gelu", help="in the feed-forward; gelu is the exact one", choices=tuple(_ACTIVATIONS))
     hidden_dropout_prob: float = _model(0.1, help="part of the activations that training drops", low=0, below=1)
     attention_probs_dropout_prob: float = _model(0.1, help="the same of the attention weights", low=0, below=1)
     max_position_embeddings: int = _model(512, help="the longest text the model can look at, in tokens", low=1)
@@ -73,6 +93,42 @@ def check_config(config) -> BertConfig:
     return config
 
 
+def count_parameters(config: BertConfig, heads: bool = True) -> int:
+    """The number of parameters of a BertForPreTraining, without making it; heads=False: of its encoder, no pooler."""
+    c, inner, v = config.hidden_size, config.intermediate_size, config.vocab_size
+    linear, norm = c * c + c, 2 * c
+    embeddings = (v + config.type_vocab_size + config.max_position_embeddings) * c + norm
+    block = 4 * linear + (2 * c * inner + inner + c) + 2 * norm  # q, k, v, out; up and down
+    masked_lm = linear + norm + (0 if config.tie_word_embeddings else v * c) + v
+    pooler, next_sentence = linear, 2 * c + 2
+    encoder = embeddings + config.num_hidden_layers * block
+    return encoder + (masked_lm + pooler + next_sentence if heads else 0)
+
+
+class BertPreTrainedModel(PretrainedModel):
+    """What all BERTs have in common: from_pretrained and save_pretrained (hf/pretrained.py)."""
+
+    config: BertConfig
+    layout = bert_layout(BertConfig, partial(count_parameters, heads=False))
+    classes: ClassVar[dict[str, type]] = {}  # name -> class, the first that has it
+
+    def __init_subclass__(cls, **settings):
+        super().__init_subclass__(**settings)
+        cls.classes.setdefault(cls.__name__, cls)
+
+    @classmethod
+    def class_in(cls, tensors: Collection[str], written: dict[str, Any]) -> type[Module]:
+        """The class that config.json names, if it is here; else the largest that is there as a whole."""
+        named = written.get("architectures")
+        if isinstance(named, list) and len(named) == 1 and named[0] in cls.classes:
+            return cls.classes[named[0]]
+        is_there = {head: any(name.startswith(head) for name in tensors) for head in cls.layout.heads}
+        if is_there["cls.predictions."]:
+            both = is_there["bert.pooler."] and is_there["cls.seq_relationship."]
+            return cls.classes["BertForPreTraining" if both else "BertForMaskedLM"]
+        return cls.classes["BertModel"]
+
+
 @dataclass(frozen=True)
 class BertModelOutput:
     """What a BertModel's call returns.
@@ -91,7 +147,7 @@ class BertModelOutput:
     attentions: tuple[Tensor, ...] | Any = None
 
 
-class BertModel(Module):
+class BertModel(BertPreTrainedModel):
     """ids (B, T) -> a vector (B, T, C) for each token, made from the tokens on both sides of it.
 
     add_pooling_layer  whether there is a pooler
@@ -116,7 +172,7 @@ class BertModel(Module):
                 c.num_attention_heads,
                 norm="post",
                 hidden=c.intermediate_size,
-                activation=c.hidden_act,
+                activation=_ACTIVATIONS[c.hidden_act],
                 dropout=c.hidden_dropout_prob,
                 attn_dropout=c.attention_probs_dropout_prob,
                 eps=c.layer_norm_eps,
@@ -216,17 +272,16 @@ class MaskedLMHead(Module):
     def __init__(self, config: BertConfig, weight=None):
         c = config.hidden_size
         self.transform = Linear(c, c, std=config.initializer_range)
-        self.activation = config.hidden_act
+        self.activation = ACTIVATIONS[_ACTIVATIONS[config.hidden_act]]
         self.norm = LayerNorm(c, config.layer_norm_eps)
         self.decoder = Linear(c, config.vocab_size, weight=weight, std=config.initializer_range)
-        self.decoder.bias.data[...] = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(ACTIVATIONS[self.activation](self.transform(x)))  # (..., C)
+        x = self.norm(self.activation(self.transform(x)))  # (..., C)
         return self.decoder(x)  # (..., C) -> (..., V)
 
 
-class BertWithHead(Module):
+class BertWithHead(BertPreTrainedModel):
     """What all models with an encoder and a head have in common."""
 
     bert: BertModel
@@ -275,7 +330,7 @@ class BertForPreTraining(BertWithHead):
 
     def __init__(self, config: BertConfig):
         self.bert = BertModel(config)
-        self.masked_lm = MaskedLMHead(config, _shared(self.bert))
+        self.masked_lm = MaskedLMHead(config, shared_weight(self.bert))
         self.next_sentence = Linear(config.hidden_size, 2, std=config.initializer_range)
 
     def forward(
@@ -315,72 +370,6 @@ class BertForPreTraining(BertWithHead):
         return PretrainingLoss(masked + follows, masked, follows)
 
 
-def _shared(bert: BertModel):
+def shared_weight(bert: BertModel):
     """The weights that a masked LM's head shares with the word embedding; None if it has its own."""
     return bert.token_embedding.weight if bert.config.tie_word_embeddings else None
-
-
-@dataclass(frozen=True)
-class BertOutput:
-    """What the call of a model with one head returns; hidden_states and attentions as in BertModelOutput.
-
-    logits  the head's scores
-    loss    None without labels
-    """
-
-    logits: Tensor
-    loss: Tensor | Any = None
-    hidden_states: tuple[Tensor, ...] | Any = None
-    attentions: tuple[Tensor, ...] | Any = None
-
-
-class BertForMaskedLM(BertWithHead):
-    """BERT that fills gaps: logits (B, T, V). It has no pooler."""
-
-    def __init__(self, config: BertConfig):
-        self.bert = BertModel(config, add_pooling_layer=False)
-        self.masked_lm = MaskedLMHead(config, _shared(self.bert))
-
-    def forward(
-        self,
-        input_ids,
-        attention_mask=None,
-        token_type_ids=None,
-        position_ids=None,
-        labels=None,
-        output_hidden_states: bool = False,
-        output_attentions: bool = False,
-    ) -> BertOutput:
-        """Arguments as for BertForPreTraining; the loss is the mean over the labels that are not -100."""
-        out = self.bert(
-            input_ids, attention_mask, token_type_ids, position_ids, output_hidden_states, output_attentions
-        )
-        logits = self.masked_lm(out.last_hidden_state)  # (B, T, C) -> (B, T, V)
-        loss = None if labels is None else F.cross_entropy(logits, labels)
-        return BertOutput(logits, loss, out.hidden_states, out.attentions)
-
-
-class BertForNextSentencePrediction(BertWithHead):
-    """BERT that judges pairs: logits (B, 2), "B follows A" (0) and "B is from elsewhere" (1)."""
-
-    def __init__(self, config: BertConfig):
-        self.bert = BertModel(config)
-        self.next_sentence = Linear(config.hidden_size, 2, std=config.initializer_range)
-
-    def forward(
-        self,
-        input_ids,
-        attention_mask=None,
-        token_type_ids=None,
-        position_ids=None,
-        labels=None,
-        output_hidden_states: bool = False,
-        output_attentions: bool = False,
-    ) -> BertOutput:
-        """labels (B,): 0 if the second segment follows the first, 1 if it is from elsewhere. The rest as BertModel."""
-        out = self.bert(
-            input_ids, attention_mask, token_type_ids, position_ids, output_hidden_states, output_attentions
-        )
-        logits = self.next_sentence(out.pooler_output)  # (B, C) -> (B, 2)
-        loss = None if labels is None else F.cross_entropy(logits, labels)
-        return BertOutput(logits, loss, out.hidden_states, out.attentions)

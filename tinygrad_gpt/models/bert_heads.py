@@ -15,9 +15,75 @@ import numpy as np
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import integer
 from tinygrad_gpt.autograd import Tensor
-from tinygrad_gpt.models.bert import BertConfig, BertModel, BertOutput, BertWithHead
+from tinygrad_gpt.models.bert import BertConfig, BertModel, BertWithHead, MaskedLMHead, shared_weight
 from tinygrad_gpt.nn import Dropout, Linear
 from tinygrad_gpt.tensor import plain_array, plain_ids
+
+
+@dataclass(frozen=True)
+class BertOutput:
+    """What the call of a model with one head returns; hidden_states and attentions as in BertModelOutput.
+
+    logits  the head's scores
+    loss    None without labels
+    """
+
+    logits: Tensor
+    loss: Tensor | Any = None
+    hidden_states: tuple[Tensor, ...] | Any = None
+    attentions: tuple[Tensor, ...] | Any = None
+
+
+class BertForMaskedLM(BertWithHead):
+    """BERT that fills gaps: logits (B, T, V). It has no pooler."""
+
+    def __init__(self, config: BertConfig):
+        self.bert = BertModel(config, add_pooling_layer=False)
+        self.masked_lm = MaskedLMHead(config, shared_weight(self.bert))
+
+    def forward(
+        self,
+        input_ids,
+        attention_mask=None,
+        token_type_ids=None,
+        position_ids=None,
+        labels=None,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+    ) -> BertOutput:
+        """Arguments as for BertForPreTraining; the loss is the mean over the labels that are not -100."""
+        out = self.bert(
+            input_ids, attention_mask, token_type_ids, position_ids, output_hidden_states, output_attentions
+        )
+        logits = self.masked_lm(out.last_hidden_state)  # (B, T, C) -> (B, T, V)
+        loss = None if labels is None else F.cross_entropy(logits, labels)
+        return BertOutput(logits, loss, out.hidden_states, out.attentions)
+
+
+class BertForNextSentencePrediction(BertWithHead):
+    """BERT that judges pairs: logits (B, 2), "B follows A" (0) and "B is from elsewhere" (1)."""
+
+    def __init__(self, config: BertConfig):
+        self.bert = BertModel(config)
+        self.next_sentence = Linear(config.hidden_size, 2, std=config.initializer_range)
+
+    def forward(
+        self,
+        input_ids,
+        attention_mask=None,
+        token_type_ids=None,
+        position_ids=None,
+        labels=None,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+    ) -> BertOutput:
+        """labels (B,): 0 if the second segment follows the first, 1 if it is from elsewhere. The rest as BertModel."""
+        out = self.bert(
+            input_ids, attention_mask, token_type_ids, position_ids, output_hidden_states, output_attentions
+        )
+        logits = self.next_sentence(out.pooler_output)  # (B, C) -> (B, 2)
+        loss = None if labels is None else F.cross_entropy(logits, labels)
+        return BertOutput(logits, loss, out.hidden_states, out.attentions)
 
 
 def _dropout(config: BertConfig) -> Dropout:

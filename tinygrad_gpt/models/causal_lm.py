@@ -9,7 +9,7 @@ Names, arguments and meanings are those of transformers' `GPT2LMHeadModel`, so t
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +19,7 @@ from tinygrad_gpt.autograd import Tensor, no_grad
 from tinygrad_gpt.generate import generate_batch
 from tinygrad_gpt.generate.prompts import position_ids
 from tinygrad_gpt.models.gpt import GPT
-from tinygrad_gpt.models.hf.layout import FAMILIES, Layout
-from tinygrad_gpt.models.hf.pretrained import load_pretrained, save_pretrained
+from tinygrad_gpt.models.hf.pretrained import PretrainedModel
 from tinygrad_gpt.models.inputs import IGNORED
 from tinygrad_gpt.tensor import plain_array, plain_ids
 
@@ -43,21 +42,10 @@ class CausalLMOutput:
     attentions: tuple[Tensor, ...] | Any = None
 
 
-class CausalLM(GPT):
-    """A GPT that you call as you call transformers' models. Base of GPT1 and GPT2.
-
-    layout  how a subclass's files are laid out; config.json's model_type leads from a file to the subclass
-    """
-
-    layout: Layout
-
-    def __init_subclass__(cls, **settings):
-        super().__init_subclass__(**settings)
-        if "layout" in vars(cls):
-            FAMILIES.setdefault(cls.layout.model_type, cls)
+class CausalLM(GPT, PretrainedModel):
+    """A GPT that you call as you call transformers' models. Base of GPT1 and GPT2."""
 
     generate = generate_batch  # model.generate(input_ids, ...): greedy, sampling, beam search
-    save_pretrained = save_pretrained  # model.save_pretrained(folder, ...): a folder for transformers
 
     def forward(
         self,
@@ -105,13 +93,6 @@ class CausalLM(GPT):
             logits = self(ids, mask, position_ids(mask)).logits
             losses = F.cross_entropy(logits, targets, reduction="none")  # (B, T)
         return -to_numpy(losses.data).sum(axis=1)
-
-    @classmethod
-    def from_pretrained(
-        cls, path_or_hub_id, *, dtype=None, revision: str | None = None, ignore: tuple[str, ...] = ()
-    ) -> Self:
-        """The model in a Hugging Face folder, in the cache, or on the hub; see pretrained.load_pretrained."""
-        return load_pretrained(path_or_hub_id, cls, dtype=dtype, revision=revision, ignore=ignore)
 
 
 def next_tokens(labels) -> Array:

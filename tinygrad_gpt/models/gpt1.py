@@ -3,9 +3,11 @@
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.causal_lm import CausalLM
 from tinygrad_gpt.models.gpt import GPTConfig, check_config
-from tinygrad_gpt.models.hf.layout import BLOCK_MODULES, REQUIRED, Layout
+from tinygrad_gpt.models.hf.gpt_layout import BLOCK_MODULES, gpt_layout
+from tinygrad_gpt.models.hf.layout import REQUIRED
 
-LAYOUT = Layout(
+LAYOUT = gpt_layout(
+    name="GPT1",
     model_type="openai-gpt",
     architecture="OpenAIGPTLMHeadModel",
     settings={
@@ -43,6 +45,7 @@ LAYOUT = Layout(
         **BLOCK_MODULES,  # ln_1 stands after attention, ln_2 after the feed-forward; no norm follows the last
         "head": "lm_head",
     },
+    embedding="transformer.tokens_embed.weight",
 )
 
 

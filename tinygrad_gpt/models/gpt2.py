@@ -3,9 +3,11 @@
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.causal_lm import CausalLM
 from tinygrad_gpt.models.gpt import GPTConfig, check_config
-from tinygrad_gpt.models.hf.layout import BLOCK_MODULES, REQUIRED, Layout
+from tinygrad_gpt.models.hf.gpt_layout import BLOCK_MODULES, gpt_layout
+from tinygrad_gpt.models.hf.layout import REQUIRED
 
-LAYOUT = Layout(
+LAYOUT = gpt_layout(
+    name="GPT2",
     model_type="gpt2",
     architecture="GPT2LMHeadModel",
     settings={
@@ -44,6 +46,7 @@ LAYOUT = Layout(
         "final_norm": "transformer.ln_f",
         "head": "lm_head",
     },
+    embedding="transformer.wte.weight",
 )
 
 

@@ -22,6 +22,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.storage import replacing, user_path
 from tinygrad_gpt.files.tensor_file import TensorFile, can_write, write_arrays
 from tinygrad_gpt.generate.text import encode_prompt, stream_text
+from tinygrad_gpt.models.bert import BertPreTrainedModel
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.tensor import Tensor
 from tinygrad_gpt.train.trained_model import open_model
@@ -46,13 +47,16 @@ class Loaded(NamedTuple):
 
     def stream(self, prompt: str = "", tokens: int = 200, **how) -> Iterator[str]:
         """Yield what the model writes after the prompt (a line end if it is empty), piece by piece; see `sample`."""
+        if isinstance(self.model, BertPreTrainedModel):
+            who = type(self.model).__name__
+            raise UserError(f"sample: a {who} reads a text on both sides of each token, and cannot write one")
         return stream_text(self.model, self.tokenizer, encode_prompt(self.tokenizer, prompt), tokens, **how)
 
 
 def load(path_or_name: str | os.PathLike, tokenizer: str | None = None, device: str = "cpu") -> Any:
     """What is kept at a path, or under a name:
 
-    a run folder, a Hugging Face folder, a name on their hub   Loaded: (model, tokenizer), and sample()
+    a run folder, a Hugging Face folder, a name on their hub   Loaded: (model, tokenizer), and a GPT's sample()
     a file FILE.safetensors                                    dict of name -> NumPy array
 
     tokenizer  path of another tokenizer than the model's own
@@ -78,7 +82,7 @@ def load(path_or_name: str | os.PathLike, tokenizer: str | None = None, device: 
         raise UserError(f"load: expected a run folder, a Hugging Face folder or a {SUFFIX} file, got the file {name}")
     before = array.default_dtype()
     try:
-        _, own, model = open_model(name, tokenizer, device)
+        _, own, model = open_model(name, tokenizer, device, kinds=("gpt", "bert"))
     finally:
         array.set_default_dtype(before)  # that of a float64 run is not the caller's
     return Loaded(model, own)

@@ -3,6 +3,8 @@
 source = find_model("runs/shakespeare-1")     # or "../gpt2", or "openai-community/gpt2"
 source.config                                  # the model's shape; the weights are not read yet
 model, tokenizer = source.load(), source.tokenizer()
+
+find_model("../bert", kinds=("bert",)).encoder()   # for who can use a BERT, and no GPT
 """
 
 import hashlib
@@ -16,15 +18,18 @@ from tinygrad_gpt import devices, random_stream
 from tinygrad_gpt.data import Corpus, Tokenizer, load_tokenizer, open_corpus
 from tinygrad_gpt.data.download import sha256_of
 from tinygrad_gpt.data.tokenizers import FILE_NAME
-from tinygrad_gpt.errors import UserError, did_you_mean
+from tinygrad_gpt.errors import UserError, command, did_you_mean, in_short
 from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.files.storage import user_path
+from tinygrad_gpt.models import bert
+from tinygrad_gpt.models.bert import BertConfig, BertForPreTraining, BertModel
 from tinygrad_gpt.models.gpt import GPT, GPTConfig, count_parameters
 from tinygrad_gpt.models.hf.folder import open_weights
 from tinygrad_gpt.models.hf.hub import CONFIG
 from tinygrad_gpt.models.hf.pretrained import find_pretrained
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.progress import Progress
+from tinygrad_gpt.settings import made_from
 from tinygrad_gpt.train.checkpoint import load_checkpoint, naming_the_file
 from tinygrad_gpt.train.config import TrainConfig, use_arithmetic
 from tinygrad_gpt.train.own_model import OwnModel, own_model_of
@@ -36,7 +41,13 @@ from tinygrad_gpt.train.user_ops import restore
 
 M = TypeVar("M", bound=Module)
 
-# What config.json of a language model's run must also hold.
+# What is said of a model of a kind that the caller cannot use.
+_NOT_FOR = {
+    "gpt": "a GPT, which reads a text from left to right: this needs a BERT",
+    "bert": "a BERT, which cannot write text: try `tinygrad-gpt predict {name} 'a text with a [MASK] in it'`",
+}
+# What config.json of a pre-trained BERT's run must also hold, and of a language model's run.
+_BERT_RUN = {"vocab_size": int, "tokenizer": str}
 _TEXT_RUN = {"preset": str, "vocab_size": int, "tokenizer": str, "corpus": dict}
 
 
@@ -44,14 +55,18 @@ class TrainedModel(ABC):
     """A trained model that can be loaded.
 
     name       as the user wrote it
-    config     the model's shape
-    settings   of its training; None for a model that another program trained
+    kind       "gpt" or "bert"
+    config     the model's shape: a GPTConfig or a BertConfig
+    settings   of a language model's training; None for a model that another program trained, and for a BERT
+    train      those of the trainer; None for a model that another program trained
     hf_config  the content of its Hugging Face config.json; {} if it has none
     """
 
     name: str
-    config: GPTConfig
-    settings: Settings | None
+    kind: str = "gpt"
+    config: Any
+    settings: Settings | None = None
+    train: TrainConfig | None = None
     hf_config: dict[str, Any]
 
     @property
@@ -62,7 +77,12 @@ class TrainedModel(ABC):
     @property
     def parameters(self) -> int:
         """How many the model has."""
-        return count_parameters(self.config)
+        return (count_parameters if self.kind == "gpt" else bert.count_parameters)(self.config)
+
+    def encoder(self) -> BertModel:
+        """A BERT without its heads, with a pooler, in evaluation mode. A pooler that the model lacks starts from random
+        numbers, and a NewWeightsWarning says so. Raises UserError as `load` does, and for a GPT."""
+        raise UserError(f"{self.name} holds {_NOT_FOR[self.kind]}")
 
     def make(self, config: GPTConfig) -> Module:
         """A new model of this kind."""
@@ -118,6 +138,7 @@ class TrainedRun(TrainedModel):
         self.name, self.folder = str(path), RunFolder(path)
         self.written = self.folder.read_config("next-token", "a language model", _TEXT_RUN)
         self.settings: Settings = settings_of(self.written, path)
+        self.train = self.settings.train
         try:
             self.config = self.settings.gpt_config(self.written["vocab_size"])
         except UserError as error:
@@ -162,20 +183,54 @@ class TrainedRun(TrainedModel):
         return [self.folder.config, self.folder.checkpoint, *own]
 
 
+class PretrainedBert(TrainedModel):
+    """The latest checkpoint of a run that pre-trained a BERT."""
+
+    kind = "bert"
+
+    def __init__(self, path: Path):
+        self.name, self.folder = str(path), RunFolder(path)
+        self.written = self.folder.read_config("masked-lm", "a BERT", _BERT_RUN)
+        try:
+            self.config = BertConfig(vocab_size=self.written["vocab_size"], **self.written["model"])
+            self.train = made_from(TrainConfig, self.written["train"])
+        except (UserError, TypeError) as error:  # TypeError for names that are not its fields
+            raise UserError(f"{self.folder.config} is damaged: {in_short(error)}") from None
+        self.hf_config = self.written.get("from", {}).get("hf_config", {})
+
+    def load(self) -> BertForPreTraining:
+        return load_weights(self.folder, self.parameters, lambda: BertForPreTraining(self.config))
+
+    def encoder(self) -> BertModel:
+        return self.load().bert
+
+    def tokenizer(self) -> Tokenizer:
+        return tokenizer_of(self.folder, self.written)
+
+    def files(self) -> list[Path]:
+        return [self.folder.config, self.folder.checkpoint]
+
+
 class HuggingFaceModel(TrainedModel):
     """A folder as transformers writes it, on this disk or from the hub."""
-
-    settings = None
 
     def __init__(self, name: str):
         self.name, self.found = name, find_pretrained(name)
         self.folder, self.config, self.hf_config = self.found.folder, self.found.config, self.found.written
+        self.kind = "bert" if isinstance(self.config, BertConfig) else "gpt"
 
-    def load(self) -> GPT:
+    @property
+    def parameters(self) -> int:
+        return self.found.parameters
+
+    def load(self) -> Any:
         return self.found.load()
 
+    def encoder(self) -> BertModel:
+        return self.found.load(BertModel) if self.kind == "bert" else super().encoder()
+
     def tokenizer(self) -> Tokenizer:
-        if not any((self.folder / name).exists() for name in (FILE_NAME, "vocab.json")):
+        if not any((self.folder / name).exists() for name in (FILE_NAME, "vocab.json", "vocab.txt")):
             raise UserError(f"{self.name} has no tokenizer: give one with --tokenizer PATH")
         return self.tokenizer_at(str(self.folder))
 
@@ -208,11 +263,20 @@ def tokenizer_of(folder: RunFolder, written: dict[str, Any]) -> Tokenizer:
     return tokenizer
 
 
-def find_model(name: str) -> TrainedModel:
+def find_model(name: str, kinds: tuple[str, ...] = ("gpt",)) -> TrainedModel:
     """The model with this name: a run folder's, or what `find_pretrained` finds. Its weights are not read yet.
 
-    Raises UserError if there is no model, or its description is damaged.
+    kinds  of model that the caller can use: "gpt", "bert"
+
+    Raises UserError if there is no model, its description is damaged, or it is of another kind.
     """
+    found = _find(name)
+    if found.kind not in kinds:
+        raise UserError(f"{name} holds {_NOT_FOR[found.kind].format(name=command(Path(name)))}")
+    return found
+
+
+def _find(name: str) -> TrainedModel:
     path = user_path(name)
     if not path.exists() and _looks_like_a_path(name):
         beside = [str(p) for p in path.parent.glob("*") if p.is_dir()] if path.parent.is_dir() else []
@@ -220,10 +284,14 @@ def find_model(name: str) -> TrainedModel:
     if not path.is_dir():
         return HuggingFaceModel(name)
     try:
-        is_hugging_face = "model_type" in read_json(path / CONFIG)
+        written = read_json(path / CONFIG)
     except UserError:
-        is_hugging_face = False
-    return HuggingFaceModel(name) if is_hugging_face else TrainedRun(path)
+        return TrainedRun(path)  # which says what is wrong
+    if "model_type" in written:
+        return HuggingFaceModel(name)
+    task = written.get("task")
+    is_bert = isinstance(task, dict) and task.get("name") == "masked-lm"
+    return PretrainedBert(path) if is_bert else TrainedRun(path)
 
 
 def _looks_like_a_path(name: str) -> bool:
@@ -232,16 +300,19 @@ def _looks_like_a_path(name: str) -> bool:
     return name.startswith(("runs/", ".", "/", "~")) or "\\" in name or (parent != Path() and parent.is_dir())
 
 
-def open_model(name: str, tokenizer: str | None = None, device: str = "cpu") -> tuple[TrainedModel, Tokenizer, Module]:
+def open_model(
+    name: str, tokenizer: str | None = None, device: str = "cpu", kinds: tuple[str, ...] = ("gpt",)
+) -> tuple[TrainedModel, Tokenizer, Module]:
     """(the trained model, its tokenizer, the loaded Module), for sampling and evaluation.
 
     tokenizer  path of another tokenizer than the model's own
     device     where the model computes
+    kinds      of model that the caller can use; see find_model
 
     Raises UserError for a missing device, model or checkpoint, and for damaged files.
     """
-    source = find_model(name)
-    use_arithmetic(source.settings.train if source.settings else TrainConfig())
+    source = find_model(name, kinds)
+    use_arithmetic(source.train or TrainConfig())
     chosen = devices.device(device)
     check_use(source.parameters, chosen)
     return source, source.tokenizer_at(tokenizer), source.load().to(chosen)

@@ -1,7 +1,9 @@
 """Read and write the files of Hugging Face transformers.
 
-pretrained.py  a model from a folder, a folder from a model
-layout.py      the names of settings and tensors, and how the tensors lie
-folder.py      the files of a folder
-hub.py         the folder of a name on the Hugging Face hub
+pretrained.py   a model from a folder, a folder from a model
+layout.py       the names of settings and tensors, and how the tensors lie
+gpt_layout.py   ... of GPT-1 and GPT-2
+bert_layout.py  ... of BERT, with any head
+folder.py       the files of a folder
+hub.py          the folder of a name on the Hugging Face hub
 """

@@ -18,12 +18,14 @@ from tinygrad_gpt.files.storage import read_file, user_path
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 # Files to download: no pickles, and no weights for other libraries.
-_WANTED = (CONFIG, WEIGHTS, INDEX, "model-*.safetensors", "tokenizer.json", "vocab.json", "merges.txt")
+_WANTED = (CONFIG, WEIGHTS, INDEX, "model-*.safetensors", "tokenizer.json", "vocab.json", "merges.txt", "vocab.txt")
+_WANTED += ("tokenizer_config.json",)  # which says whether a BERT's text is in lower case
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _REVISION = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
 _LONGEST_REFERENCE = 1000  # bytes
-_GPT_OWNER = "openai-community"  # where the hub looks for gpt2, gpt2-medium, ..., openai-gpt
+# Where the hub looks for gpt2, gpt2-medium, ..., openai-gpt; and for bert-base-uncased, ...
+_OWNERS = ("openai-community", "google-bert")
 
 
 def find_folder(path_or_hub_id: str | os.PathLike, revision: str | None = None) -> Path:
@@ -81,7 +83,7 @@ def cache_of_the_hub() -> Path:
 
 def _in_cache(name: str, revision: str) -> Path | None:
     """The snapshot of a hub id in the cache; None if it is missing or incomplete."""
-    names = [name] if "/" in name else [name, f"{_GPT_OWNER}/{name}"]
+    names = [name] if "/" in name else [name, *[f"{owner}/{name}" for owner in _OWNERS]]
     for repository in (cache_of_the_hub() / f"models--{name.replace('/', '--')}" for name in names):
         reference = repository / "refs" / revision
         commit = read_file(reference, _LONGEST_REFERENCE).decode().strip() if reference.is_file() else revision

@@ -1,29 +1,78 @@
 """From a Hugging Face folder to a model, and back: what `from_pretrained` and `save_pretrained` do."""
 
+import inspect
 import math
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from tinygrad_gpt.arguments import as_dtype, path, shown
 from tinygrad_gpt.array import FLOATS, default_dtype
-from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.errors import UserError, did_you_mean, in_short
 from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.files.tensor_file import FLOAT_CODES, TensorFile
-from tinygrad_gpt.models.gpt import GPT, GPTConfig, count_parameters
+from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.models.hf.folder import MAX_SHARD_SIZE, open_weights, write_folder
 from tinygrad_gpt.models.hf.hub import CONFIG, find_folder
-from tinygrad_gpt.models.hf.layout import FAMILIES, full_name, is_mask
+from tinygrad_gpt.models.hf.layout import Layout
 from tinygrad_gpt.nn import Module
-from tinygrad_gpt.nn.block import is_plain
-from tinygrad_gpt.random_stream import uninitialised
+from tinygrad_gpt.random_stream import normal, uninitialised
 
-Model = TypeVar("Model", bound=GPT)
+Model = TypeVar("Model", bound=Module)
+
+FAMILIES: dict[str, Any] = {}  # config.json's model_type -> the class that reads it; subclasses register here
 
 _LISTED = 5  # tensors that a message spells out
 _NEARLY = 10_000_000  # so many parameters too many are still made quickly
+
+
+class NewWeightsWarning(UserWarning):
+    """A model was loaded from files that lack a part of it: this part starts from random numbers."""
+
+
+class PretrainedModel(Module):
+    """A model that transformers knows too. Base of CausalLM and of all BERTs.
+
+    layout  how its files are laid out; config.json's model_type leads from a file to the class that has this layout
+    """
+
+    layout: Layout
+    config: Any
+    hf_config: dict[str, Any]  # of the files that it was loaded from
+
+    def __init_subclass__(cls, **settings):
+        super().__init_subclass__(**settings)
+        if "layout" in vars(cls):
+            FAMILIES.setdefault(cls.layout.model_type, cls)
+
+    @classmethod
+    def from_pretrained(
+        cls, path_or_hub_id, *, dtype=None, revision: str | None = None, ignore: tuple[str, ...] = (), **settings
+    ) -> Self:
+        """The model in a Hugging Face folder, in the cache, or on the hub; see pretrained.load_pretrained."""
+        return load_pretrained(path_or_hub_id, cls, dtype=dtype, revision=revision, ignore=ignore, **settings)
+
+    def save_pretrained(self, folder, tokenizer=None, max_shard_size: int = MAX_SHARD_SIZE) -> None:
+        """Write a folder for transformers; see pretrained.save_pretrained."""
+        save_pretrained(self, folder, tokenizer, max_shard_size)
+
+    @classmethod
+    def class_in(cls, tensors: set[str], written: dict[str, Any]) -> type[Module]:
+        """The class to make of a folder with these tensors, by full name, and this config.json."""
+        return cls
+
+    @classmethod
+    def arguments_in(cls, written: dict[str, Any], where: Any) -> dict[str, Any]:
+        """What __init__ takes besides the config, from a config.json; `where` is its path, for errors."""
+        return {}
+
+    def settings_to_write(self) -> dict[str, Any]:
+        """What config.json should say besides the config; None: nothing."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -32,16 +81,39 @@ class PretrainedFolder:
 
     folder: Path
     written: dict[str, Any]  # what config.json says
-    family: Any  # the class, GPT1 or GPT2
-    config: GPTConfig  # the model's shape
+    family: Any  # the class that reads this model_type
+    config: Any  # the model's shape
+    ignore: tuple[str, ...] = ()  # settings of config.json, and tensors, to pass over
 
-    def load(self, model_class: type[Model] = GPT, dtype=None) -> Model:
+    @property
+    def parameters(self) -> int:
+        """How many its model has, at least: heads may add to them."""
+        return self.family.layout.count_parameters(self.config)
+
+    def model_class(self) -> Any:
+        """The class of the whole model that it holds."""
+        layout = self.family.layout
+        return self.family.class_in(layout.trained(open_weights(self.folder), self.config).values(), self.written)
+
+    def load(self, model_class: type[Model] = Module, dtype=None, **settings) -> Model:
         """The model with its weights, in evaluation mode; see load_pretrained."""
-        if not issubclass(self.family, model_class) and not issubclass(model_class, self.family):
-            raise UserError(f"{self.folder} holds a {self.family.__name__}, not a {model_class.__name__}")
-        weights = open_weights(self.folder)
-        made = model_class if issubclass(model_class, self.family) else self.family
-        model = _empty(made, self.config, self.folder / CONFIG, weights)
+        family, where = self.family, self.folder / CONFIG
+        if issubclass(family, model_class):
+            made = self.model_class()
+        elif issubclass(model_class, family):
+            made = model_class
+        else:
+            raise UserError(f"{self.folder} holds a {family.layout.name}, not a {model_class.__name__}")
+        arguments = {name: settings.pop(name) for name in _arguments(made) if name in settings}
+        config = self.config
+        if settings:
+            _check_known(made, settings)
+            config = family.layout.config_from(self.written | settings, where, self.ignore)
+        arguments = made.arguments_in(self.written | arguments, where) | arguments
+        weights = {name: file for name, file in open_weights(self.folder).items() if name not in self.ignore}
+        _check_size(family.layout, config, where, weights)
+        with uninitialised():
+            model = made(config, **arguments)
         model.hf_config = self.written
         _load(model, self.folder, weights, default_dtype() if dtype is None else dtype)
         return model.eval()
@@ -50,7 +122,7 @@ class PretrainedFolder:
 def find_pretrained(path_or_hub_id, revision: str | None = None, ignore: tuple = ()) -> PretrainedFolder:
     """Find a checkpoint (see hub.find_folder), and read and check its config.json.
 
-    Raises UserError, in one line, if nothing is found, and for a config.json that is damaged or not of a GPT.
+    Raises UserError, in one line, if nothing is found, and for a config.json that is damaged or of an unknown model.
     """
     folder = find_folder(path_or_hub_id, revision)
     where = folder / CONFIG
@@ -58,32 +130,42 @@ def find_pretrained(path_or_hub_id, revision: str | None = None, ignore: tuple =
     family = FAMILIES.get(str(written.get("model_type")))
     if family is None:
         got = shown(written["model_type"]) if "model_type" in written else "missing"
-        raise UserError(f"{where}: model_type should be {' or '.join(FAMILIES)}; it is {got}")
-    return PretrainedFolder(folder, written, family, family.layout.config_from(written, where, ignore))
+        raise UserError(f"{where}: model_type should be {_one_of(list(FAMILIES))}; it is {got}")
+    return PretrainedFolder(folder, written, family, family.layout.config_from(written, where, ignore), tuple(ignore))
 
 
 def load_pretrained(
-    path_or_hub_id, model_class: type[Model] = GPT, *, dtype=None, revision: str | None = None, ignore: tuple = ()
+    path_or_hub_id,
+    model_class: type[Model] = Module,
+    *,
+    dtype=None,
+    revision: str | None = None,
+    ignore: tuple = (),
+    **settings,
 ) -> Model:
     """The model in a Hugging Face folder, in evaluation mode. It needs only some megabytes beside its own memory.
 
     path_or_hub_id, revision  see hub.find_folder
-    model_class  GPT1, GPT2 or a subclass of one of them; GPT or CausalLM: whichever of them the folder holds
+    model_class  GPT2, BertForMaskedLM, ... or a subclass of one; Module, or another base of them: what the folder holds
     dtype        float32 or float64, whatever the file has; None: the default dtype
-    ignore       settings of config.json to pass over
+    ignore       settings of config.json, and tensors, to pass over
+    settings     in place of those in config.json, by its names; and what the class takes besides: num_labels=3
 
-    Raises UserError, in one line, for whatever is wrong with the folder.
+    A head that the class has and the folder lacks starts from random numbers, and a NewWeightsWarning says so. Heads
+    that the class has not are left.
+
+    Raises UserError, in one line, for whatever is wrong with the folder; TypeError for an unknown setting.
     """
     dtype = None if dtype is None else as_dtype(dtype, "from_pretrained")
     if dtype is not None and dtype not in FLOATS:
         raise TypeError(f"from_pretrained: expected float32 or float64, got {dtype}")
-    return find_pretrained(path_or_hub_id, revision, ignore).load(model_class, dtype)
+    return find_pretrained(path_or_hub_id, revision, ignore).load(model_class, dtype, **settings)
 
 
-def save_pretrained(model: GPT, folder, tokenizer=None, max_shard_size: int = MAX_SHARD_SIZE) -> None:
+def save_pretrained(model: Module, folder, tokenizer=None, max_shard_size: int = MAX_SHARD_SIZE) -> None:
     """Write a folder from which transformers, or `load_pretrained`, makes a model that computes the same.
 
-    model      any GPT: with norm="pre" it becomes a gpt2, with norm="post" an openai-gpt
+    model      a BERT, with any head; or any GPT: with norm="pre" it becomes a gpt2, with norm="post" an openai-gpt
     tokenizer  a Tokenizer of `tinygrad_gpt.data`, whose files are written too
 
     Settings that the model was loaded with and does not use are written back.
@@ -92,85 +174,138 @@ def save_pretrained(model: GPT, folder, tokenizer=None, max_shard_size: int = MA
     the system refuses.
     """
     folder = path("save_pretrained", "folder", folder)
-    _check_is_plain(model)
-    layout = next(f.layout for f in FAMILIES.values() if f.layout.fixed["norm"] == model.config.norm)
+    layout, ours = _layout_of(model)
     end = getattr(tokenizer, "end_of_text", None)
     # For a model that this package made. Without a value, transformers would take GPT-2's.
     original = getattr(model, "hf_config", {"bos_token_id": end, "eos_token_id": end})
     config = layout.written_from(model.config, original)
+    config["architectures"] = [layout.architecture or ours.__name__]
+    if isinstance(model, PretrainedModel):
+        config |= model.settings_to_write()
     config.pop("torch_dtype", None)  # what dtype was called once
-    config["dtype"] = model.token_embedding.weight.dtype.name
+    config["dtype"] = next(model.parameters()).dtype.name
+    tensors = layout.saved_tensors(model)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
-    write_folder(folder, config, layout.tensors_of(model), max_shard_size)
+    write_folder(folder, config, tensors, max_shard_size)
 
 
-def _check_is_plain(model) -> None:
-    """Raise UserError for anything but a GPT of this package's own parts."""
+def _layout_of(model) -> tuple[Layout, type]:
+    """(its layout, the class of this package that it is of). Raises UserError for a model with parts of its own."""
     who = type(model).__name__
-    if not isinstance(model, GPT):
-        raise UserError(f"{who} has no Hugging Face layout: transformers reads it only as a gpt2 or openai-gpt, a GPT")
-    others = [type(part).__name__ for part in vars(model).values() if isinstance(part, Module) and not is_plain(part)]
-    others += [type(block).__name__ for block in model.blocks if not is_plain(block)]
-    if others or type(model).features is not GPT.features:
-        what = f"a part of its own ({others[0]})" if others else "features of its own"
+    if isinstance(model, PretrainedModel):
+        layout = model.layout
+    elif isinstance(model, GPT):
+        layout = next(f.layout for f in FAMILIES.values() if f.layout.fixed.get("norm") == model.config.norm)
+    else:
+        kinds = _one_of(list(FAMILIES))
+        raise UserError(f"{who} has no Hugging Face layout: transformers reads only a model that is {kinds}")
+    ours = next(c for c in type(model).__mro__ if _is_ours(c))
+    others = [type(part).__name__ for part in model.modules() if part is not model and not _is_ours(type(part))]
+    what = [f"a part of its own ({other})" for other in others]
+    for name in ("features", "pooled"):
+        if getattr(type(model), name, None) is not getattr(ours, name, None):
+            what.append(f"{name} of its own")
+    if what:
         raise UserError(
-            f"{who} has no Hugging Face layout: it has {what}, and transformers would compute another model"
+            f"{who} has no Hugging Face layout: it has {what[0]}, and transformers would compute another model"
         )
+    return layout, ours
 
 
-def _empty(model_class: type[Model], config: GPTConfig, where: Path, weights: dict[str, TensorFile]) -> Model:
-    """A model without weights. Raises UserError if config.json asks for one that is far too large."""
-    if config.n_layer > len(weights):
-        raise UserError(f"{where}: n_layer is {config.n_layer}, but the weights are {len(weights)} tensors in all")
-    asked, there = count_parameters(config), sum(math.prod(file.shapes[tensor]) for tensor, file in weights.items())
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.startswith(("tinygrad_gpt.nn.", "tinygrad_gpt.models."))
+
+
+def _arguments(model_class: type) -> list[str]:
+    """What its __init__ takes, besides the config."""
+    return list(inspect.signature(model_class).parameters)[1:]
+
+
+def _check_known(model_class: Any, settings: dict[str, Any]) -> None:
+    """Raise TypeError for a setting that from_pretrained was given and the class does not have."""
+    known = [*_arguments(model_class), *model_class.layout.settings]
+    for name in settings:
+        if name not in known:
+            who = f"{model_class.__name__}.from_pretrained"
+            raise TypeError(f"{who}: there is no setting {shown(name)}{did_you_mean(name, known)}")
+
+
+def _check_size(layout: Layout, config, where: Path, weights: dict[str, TensorFile]) -> None:
+    """Raise UserError if config.json asks for a model that is far too large."""
+    blocks = getattr(config, layout.settings[layout.depth][0])
+    if blocks > len(weights):
+        raise UserError(f"{where}: {layout.depth} is {blocks}, but the weights are {len(weights)} tensors in all")
+    asked = layout.count_parameters(config)
+    there = sum(math.prod(file.shapes[tensor]) for tensor, file in weights.items())
     if asked > 2 * there + _NEARLY:  # do not even try; a small mistake passes, and `_check` lists it
         raise UserError(
             f"{where} asks for a model that is too large for the memory of this computer or for its weights: "
             f"{in_short(f'{asked:,}')} parameters, where the weights are {there:,} numbers"
         )
-    with uninitialised():
-        return model_class(config)
 
 
-def _load(model: GPT, folder: Path, weights: dict[str, TensorFile], dtype: np.dtype) -> None:
+def _load(model: Any, folder: Path, weights: dict[str, TensorFile], dtype: np.dtype) -> None:
     """Fill the model's parameters with the tensors of `weights`. Raises UserError if one is missing or does not fit."""
-    layout = model.layout
-    parameters = dict(model.named_parameters())
-    wanted = {layout.name_of(name): layout.as_written(name, p.data).shape for name, p in parameters.items()}
-    embedding, head = layout.name_of("token_embedding.weight"), layout.name_of("head.weight")
-    may_have = wanted | {head: wanted[embedding]}
-    found = {full_name(tensor): tensor for tensor in weights if not is_mask(tensor)}
-    _check(folder, wanted, may_have, found, weights)
+    layout, config, parameters = model.layout, model.config, dict(model.named_parameters())
+    wanted: dict[str, tuple[int, ...]] = {}
     for name, p in parameters.items():
-        p.data = np.empty(p.shape, dtype)
-        tensor = found[layout.name_of(name)]
-        weights[tensor].copy(tensor, layout.as_written(name, p.data))
-    if model.config.tied and head in found:
-        tensor = found[head]
-        if not weights[tensor].equals(tensor, model.token_embedding.weight.data):
-            raise UserError(
-                f"{folder / CONFIG}: tie_word_embeddings is true, but {tensor} differs from {found[embedding]} "
-                f"in {weights[tensor].path.name}: set it to false"
-            )
-
-
-def _check(folder: Path, wanted: dict, may_have: dict, found: dict[str, str], weights: dict[str, TensorFile]) -> None:
-    """Raise UserError that lists everything wrong with the tensors of a folder.
-
-    wanted, may_have: name -> shape of the tensors that must be there, and of those that may; found: name -> file's name
-    """
+        wanted |= {tensor: part.shape for tensor, part in layout.tensors(name, p.data).items()}
+    trained = layout.trained(weights, config)
+    found = {full: tensor for tensor, full in trained.items()}
+    wanted_heads, found_heads = _heads(layout, wanted), _heads(layout, found)
+    new = tuple([head for head in wanted_heads if head not in found_heads])
+    unused = tuple([head for head in layout.heads if head not in wanted_heads])
+    copies = {copy: of for copy, of in layout.copies(config).items() if of in wanted and not copy.startswith(unused)}
+    for copy, of in copies.items():
+        if copy in found and of not in found:
+            found[of] = found.pop(copy)
+    may_have = wanted | {copy: wanted[of] for copy, of in copies.items()}
+    missing = [name for name in wanted if name not in found and not name.startswith(new)]
     kept = set(found.values())  # if a name comes twice, with and without the prefix, only one of the two
-    unexpected = [t for t in weights if not is_mask(t) and (t not in kept or full_name(t) not in may_have)]
-    known = [(t, weights[t].shapes[t], may_have[name]) for name, t in found.items() if name in may_have]
-    codes = [(tensor, weights[tensor].dtypes[tensor]) for tensor, *_ in known]
+    is_left = {tensor: name.startswith(unused) for tensor, name in trained.items()}
+    unexpected = [t for t, name in trained.items() if t not in kept or (name not in may_have and not is_left[t])]
+    _check(
+        folder, missing, unexpected, {found[name]: shape for name, shape in may_have.items() if name in found}, weights
+    )
+
+    loaded: dict[str, np.ndarray] = {}
+    for name, p in parameters.items():
+        if next(iter(layout.tensors(name, p.data))).startswith(new):  # its biases and norms are as they begin
+            p.data = normal(p.shape, config.initializer_range, dtype) if p.ndim > 1 else p.data.astype(dtype)
+            continue
+        p.data = np.empty(p.shape, dtype)
+        for full, part in layout.tensors(name, p.data).items():
+            weights[found[full]].copy(found[full], part)
+            loaded[full] = part
+    for copy, of in copies.items():
+        if copy in found and not weights[found[copy]].equals(found[copy], loaded[of]):
+            raise UserError(
+                f"{folder / CONFIG}: tie_word_embeddings is true, but {found[copy]} differs from {found[of]} "
+                f"in {weights[found[copy]].path.name}: set it to false"
+            )
+    if new:
+        heads = ", ".join(head.rstrip(".") for head in new)
+        who = type(model).__name__
+        message = f"{folder} has no {heads}: random numbers stand there in the {who}, so train it before you use it"
+        warnings.warn(message, NewWeightsWarning, stacklevel=5)
+
+
+def _heads(layout: Layout, names: Iterable[str]) -> list[str]:
+    """Those that tensors with these names belong to."""
+    return [head for head in layout.heads if any(name.startswith(head) for name in names)]
+
+
+def _check(folder: Path, missing: list, unexpected: list, right: dict[str, tuple], weights: dict) -> None:
+    """Raise UserError that lists everything wrong with the tensors of a folder. `right`: tensor -> its shape."""
+    shapes = {tensor: weights[tensor].shapes[tensor] for tensor in right}
+    codes = {tensor: weights[tensor].dtypes[tensor] for tensor in right}
+    floats = ", ".join(FLOAT_CODES)
     problems = {
-        "missing": [name for name in wanted if name not in found],
+        "missing": missing,
         "unexpected": unexpected,
-        "wrong shape": [f"{tensor} {shape}, not {right}" for tensor, shape, right in known if shape != right],
-        "wrong dtype": [
-            f"{t} {code}, not one of {', '.join(FLOAT_CODES)}" for t, code in codes if code not in FLOAT_CODES
-        ],
+        "wrong shape": [f"{t} {shape}, not {right[t]}" for t, shape in shapes.items() if shape != right[t]],
+        "wrong dtype": [f"{t} {code}, not one of {floats}" for t, code in codes.items() if code not in FLOAT_CODES],
     }
     said = [f"{kind}: {_some(tensors)}" for kind, tensors in problems.items() if tensors]
     if said:
@@ -180,3 +315,7 @@ def _check(folder: Path, wanted: dict, may_have: dict, found: dict[str, str], we
 def _some(names: list[str]) -> str:
     more = f" (and {len(names) - _LISTED} more)" if len(names) > _LISTED else ""
     return ", ".join(names[:_LISTED]) + more
+
+
+def _one_of(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
