@@ -1,6 +1,8 @@
-"""BERT for tasks: an encoder, and one linear layer on what it makes of a text.
+"""BERT with one head. Two of the heads it was pre-trained with; the others are for tasks, a linear layer each:
 
-    BertForSequenceClassification  reads the pooled [CLS]    a class for a text or a pair; a number, if num_labels is 1
+    BertForMaskedLM                reads every token         the token that is missing
+    BertForNextSentencePrediction  reads the pooled [CLS]    whether the second passage follows the first
+    BertForSequenceClassification  reads the pooled [CLS]    a class for a text or a pair; or a number, or several
     BertForTokenClassification     reads every token         a label for each
     BertForQuestionAnswering       reads every token         where the answer to a question starts and ends in a text
 
@@ -13,11 +15,15 @@ from typing import Any
 import numpy as np
 
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.arguments import integer
+from tinygrad_gpt.arguments import integer, shown
+from tinygrad_gpt.array import Array
 from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.bert import BertConfig, BertModel, BertWithHead, MaskedLMHead, shared_weight
 from tinygrad_gpt.nn import Dropout, Linear
 from tinygrad_gpt.tensor import plain_array, plain_ids
+
+_MOST_LABELS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -86,19 +92,89 @@ class BertForNextSentencePrediction(BertWithHead):
         return BertOutput(logits, loss, out.hidden_states, out.attentions)
 
 
-def _dropout(config: BertConfig) -> Dropout:
-    p = config.classifier_dropout
-    return Dropout(config.hidden_dropout_prob if p is None else p)
+PROBLEMS = REGRESSION, SINGLE_LABEL, MULTI_LABEL = (
+    "regression",
+    "single_label_classification",
+    "multi_label_classification",
+)
 
 
-class BertForSequenceClassification(BertWithHead):
-    """A class for each text or pair of texts, logits (B, num_labels); with num_labels=1 a number for each, (B, 1)."""
+class _Classifier(BertWithHead):
+    """A BERT whose head is a linear layer with a row for each of num_labels classes.
 
-    def __init__(self, config: BertConfig, num_labels: int = 2):
-        self.num_labels = integer("BertForSequenceClassification", "num_labels", num_labels, low=1)
-        self.bert = BertModel(config)
-        self.dropout = _dropout(config)
-        self.classifier = Linear(config.hidden_size, num_labels, std=config.initializer_range)
+    num_labels  how many; None: as many as id2label has, else 2
+    id2label    class -> its name; None: LABEL_0, LABEL_1, ... (label2id is the way back)
+
+    Raises ValueError for names of other classes than 0 .. num_labels - 1.
+    """
+
+    num_labels: int
+    id2label: dict[int, str]
+
+    def __init__(
+        self, config: BertConfig, num_labels: int | None, id2label: dict[int, str] | None, add_pooling_layer: bool
+    ):
+        who = type(self).__name__
+        n = integer(who, "num_labels", num_labels, low=1, or_none=True)
+        if n is None:
+            n = 2 if id2label is None else len(id2label)
+        self.num_labels, self.id2label = n, _unnamed(n) if id2label is None else dict(sorted(id2label.items()))
+        if list(self.id2label) != list(range(n)):
+            raise ValueError(f"{who}: expected names of the classes 0 .. {n - 1} as id2label, got {shown(id2label)}")
+        self.bert = BertModel(config, add_pooling_layer)
+        p = config.classifier_dropout
+        self.dropout = Dropout(config.hidden_dropout_prob if p is None else p)
+        self.classifier = Linear(config.hidden_size, n, std=config.initializer_range)
+
+    @property
+    def label2id(self) -> dict[str, int]:
+        """Name -> class."""
+        return {name: label for label, name in self.id2label.items()}
+
+    @classmethod
+    def arguments_in(cls, written: dict[str, Any], where: Any) -> dict[str, Any]:
+        n, names = written.get("num_labels", written.get("_num_labels")), written.get("id2label")
+        if n is not None and (not isinstance(n, int) or not 1 <= n <= _MOST_LABELS):
+            raise UserError(f"{where}: num_labels should be a number of classes, not {shown(n)}")
+        if names is None:
+            return {"num_labels": n}
+        if not isinstance(names, dict) or not names or {str(i) for i in names} != {str(i) for i in range(len(names))}:
+            raise UserError(f"{where}: id2label should name the classes 0, 1, 2, ..., not be {shown(names)}")
+        if n not in (None, len(names)):  # the names of other classes
+            return {"num_labels": n}
+        return {"num_labels": len(names), "id2label": {int(i): str(name) for i, name in names.items()}}
+
+    def settings_to_write(self) -> dict[str, Any]:
+        if self.id2label == _unnamed(2):  # what transformers takes it to be
+            return {"id2label": None, "label2id": None}
+        return {"id2label": {str(label): name for label, name in self.id2label.items()}, "label2id": self.label2id}
+
+
+def _unnamed(n: int) -> dict[int, str]:
+    return {label: f"LABEL_{label}" for label in range(n)}
+
+
+class BertForSequenceClassification(_Classifier):
+    """A class for each text or pair of texts, logits (B, num_labels); with num_labels=1 a number for each, (B, 1).
+
+    problem_type  what labels mean, and so the loss:
+                  "single_label_classification"  integers (B,), the class: mean cross-entropy
+                  "multi_label_classification"   0 or 1 for each class, (B, num_labels): mean binary cross-entropy
+                  "regression"                   numbers (B,), with more labels (B, num_labels): mean squared error
+                  None: regression if num_labels is 1, else the first if labels are integers, else the second
+    """
+
+    def __init__(
+        self,
+        config: BertConfig,
+        num_labels: int | None = None,
+        id2label: dict[int, str] | None = None,
+        problem_type: str | None = None,
+    ):
+        super().__init__(config, num_labels, id2label, add_pooling_layer=True)
+        if problem_type not in (None, *PROBLEMS):
+            raise ValueError(f"expected problem_type {', '.join(PROBLEMS)} or None, got {shown(problem_type)}")
+        self.problem_type = problem_type
 
     def forward(
         self,
@@ -110,32 +186,42 @@ class BertForSequenceClassification(BertWithHead):
         output_hidden_states: bool = False,
         output_attentions: bool = False,
     ) -> BertOutput:
-        """labels (B,): integers, for the mean cross-entropy; or with num_labels=1 numbers, for the mean squared error.
-        The rest is as for BertModel."""
+        """labels: see problem_type. The rest is as for BertModel. Raises ValueError for labels of another shape."""
         out = self.bert(
             input_ids, attention_mask, token_type_ids, position_ids, output_hidden_states, output_attentions
         )
         logits = self.classifier(self.dropout(out.pooler_output))  # (B, C) -> (B, num_labels)
-        loss = None
-        if labels is not None and self.num_labels == 1:
-            numbers = plain_array(labels, "labels").astype(logits.dtype)
-            if numbers.shape not in (logits.shape, logits.shape[:1]):
-                raise ValueError(f"BERT: expected labels of shape {logits.shape[:1]}, got {numbers.shape}")
-            difference = logits[:, 0] - numbers.reshape(-1)
-            loss = (difference * difference).mean()
-        elif labels is not None:
-            loss = F.cross_entropy(logits, labels)
+        loss = None if labels is None else self._loss(logits, plain_array(labels, "labels"))
         return BertOutput(logits, loss, out.hidden_states, out.attentions)
 
+    def _loss(self, logits: Tensor, labels: Array) -> Tensor:
+        kind = self.problem_type or (REGRESSION if self.num_labels == 1 else None)
+        if kind == SINGLE_LABEL or (kind is None and labels.dtype.kind in "iu"):
+            return F.cross_entropy(logits, labels)
+        numbers = labels.astype(logits.dtype)
+        if self.num_labels == 1 and numbers.ndim == 1:
+            numbers = numbers[:, np.newaxis]
+        if numbers.shape != logits.shape:
+            wanted = logits.shape if self.num_labels > 1 else logits.shape[:1]
+            raise ValueError(f"BERT: expected labels of shape {wanted}, got {labels.shape}")
+        return (F.mse_loss if kind == REGRESSION else F.binary_cross_entropy_with_logits)(logits, numbers)
 
-class BertForTokenClassification(BertWithHead):
+    @classmethod
+    def arguments_in(cls, written: dict[str, Any], where: Any) -> dict[str, Any]:
+        kind = written.get("problem_type")
+        if kind not in [None, *PROBLEMS]:
+            raise UserError(f"{where}: problem_type should be one of {', '.join(PROBLEMS)}, not {shown(kind)}")
+        return super().arguments_in(written, where) | {"problem_type": kind}
+
+    def settings_to_write(self) -> dict[str, Any]:
+        return super().settings_to_write() | {"problem_type": self.problem_type}
+
+
+class BertForTokenClassification(_Classifier):
     """A label for each token: logits (B, T, num_labels)."""
 
-    def __init__(self, config: BertConfig, num_labels: int = 2):
-        self.num_labels = integer("BertForTokenClassification", "num_labels", num_labels, low=1)
-        self.bert = BertModel(config, add_pooling_layer=False)
-        self.dropout = _dropout(config)
-        self.classifier = Linear(config.hidden_size, num_labels, std=config.initializer_range)
+    def __init__(self, config: BertConfig, num_labels: int | None = None, id2label: dict[int, str] | None = None):
+        super().__init__(config, num_labels, id2label, add_pooling_layer=False)
 
     def forward(
         self,

@@ -71,7 +71,7 @@ class PretrainedModel(Module):
         return {}
 
     def settings_to_write(self) -> dict[str, Any]:
-        """What config.json should say besides the config; None: nothing."""
+        """What config.json should say besides the config; None for a setting that it should not have."""
         return {}
 
 
@@ -181,7 +181,8 @@ def save_pretrained(model: Module, folder, tokenizer=None, max_shard_size: int =
     config = layout.written_from(model.config, original)
     config["architectures"] = [layout.architecture or ours.__name__]
     if isinstance(model, PretrainedModel):
-        config |= model.settings_to_write()
+        more = model.settings_to_write()
+        config = {name: value for name, value in (config | more).items() if value is not None or name not in more}
     config.pop("torch_dtype", None)  # what dtype was called once
     config["dtype"] = next(model.parameters()).dtype.name
     tensors = layout.saved_tensors(model)
@@ -265,10 +266,8 @@ def _load(model: Any, folder: Path, weights: dict[str, TensorFile], dtype: np.dt
     kept = set(found.values())  # if a name comes twice, with and without the prefix, only one of the two
     is_left = {tensor: name.startswith(unused) for tensor, name in trained.items()}
     unexpected = [t for t, name in trained.items() if t not in kept or (name not in may_have and not is_left[t])]
-    _check(
-        folder, missing, unexpected, {found[name]: shape for name, shape in may_have.items() if name in found}, weights
-    )
-
+    right = {found[name]: shape for name, shape in may_have.items() if name in found}
+    _check(folder, missing, unexpected, right, weights)
     loaded: dict[str, np.ndarray] = {}
     for name, p in parameters.items():
         if next(iter(layout.tensors(name, p.data))).startswith(new):  # its biases and norms are as they begin
