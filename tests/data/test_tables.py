@@ -71,7 +71,7 @@ def test_the_start_of_an_answer(opened):
     table = "text,answer,start,question\n aha ha,ha,{},What?\n a,a,1,Which?\n"
     assert opened(table.format(5)).train.answers[0] == (Answer("ha", 5),)  # white space before a text counts
     assert opened(table.format(5)).train.texts[0] == " aha ha"
-    assert opened(table.replace("ha,{}", "ha ,{}").format(2)).train.answers[0] == (Answer("ha", 2),)
+    assert opened(table.replace("ha,{}", " ha ,{}").format(4)).train.answers[0] == (Answer("ha", 5),)
     assert "line 2: expected an answer that is a part of its text, got 'ha' at character 3" in said(
         opened, table.format(3)
     )

@@ -36,6 +36,8 @@ def test_a_guess_of_tags_is_the_most_frequent_tag():
     assert [each.tolist() for each in task.guess(words)] == [[0, 0, 0], [0]]
     assert baseline(task) == {"f1": 0, "precision": 0, "recall": 0, "accuracy": 0.75}
     assert score(task, words, [np.array([0, 0, 2]), np.array([0])])["f1"] == 1  # I-A after O begins an entity
+    found = score(task, words, [np.array([1, 0, 1]), np.array([1])])  # three, of which one is right
+    assert (found["precision"], found["recall"], found["f1"], found["accuracy"]) == (1 / 3, 1, 0.5, 0.5)
 
 
 def test_a_guess_of_answers_is_the_whole_text():

@@ -18,6 +18,7 @@ TEXTS = st.text(st.sampled_from("ab the.,'N é"), max_size=20)
         ("theatre, another, Anna", "theatre another anna"),  # articles inside words stay
         ("U.S. $5,000", "us 5000"),
         ("well-known", "wellknown"),
+        ("A-level", "alevel"),  # punctuation goes before articles
         ("«Élan» – oui", "«élan» – oui"),  # only ASCII's punctuation goes, as in SQuAD's script
         ("the", ""),
     ],

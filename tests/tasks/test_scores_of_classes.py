@@ -98,3 +98,4 @@ def test_macro_f1_counts_a_rare_class_as_much_as_a_frequent_one():
     assert accuracy(labels, always) == 0.98
     assert macro_f1(labels, always) == pytest.approx((2 * 98 / 198 + 0) / 2)
     assert macro_f1([0, 0, 3], [0, 3, 3]) == pytest.approx(2 / 3)  # of the classes that occur: 0 and 3
+    assert macro_f1([0, 0], [0, 1]) == pytest.approx((2 / 3 + 0) / 2)  # a class that was predicted only counts, too
