@@ -7,6 +7,8 @@ gpt2.py        GPT-2, and what transformers calls its settings and tensors
 gpt1_heads.py  GPT-1 for tasks: a linear layer that reads one token, and the auxiliary loss
 bert.py        BERT, and the two heads that it is pre-trained with
 bert_heads.py  BERT with one head: one of these two, or one for a task, a linear layer that reads a text or its tokens
+embeddings.py  a vector for each text, from BERT's for its tokens
+fill_mask.py   gaps in a text, filled by BERT
 inputs.py      what models are given, checked
 hf/            Hugging Face's files: checkpoints that others made or can read
 """
@@ -20,6 +22,8 @@ from tinygrad_gpt.models.bert_heads import (
     BertForTokenClassification,
 )
 from tinygrad_gpt.models.causal_lm import CausalLM, CausalLMOutput
+from tinygrad_gpt.models.embeddings import sentence_embeddings
+from tinygrad_gpt.models.fill_mask import fill_mask
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
 from tinygrad_gpt.models.gpt1 import GPT1
 from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification, GPT1ForMultipleChoice, GPT1ForSimilarity
@@ -44,6 +48,8 @@ __all__ = [
     "GPT1ForMultipleChoice",
     "GPT1ForSimilarity",
     "GPTConfig",
+    "fill_mask",
     "load_pretrained",
     "save_pretrained",
+    "sentence_embeddings",
 ]
