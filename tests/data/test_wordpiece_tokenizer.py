@@ -403,6 +403,7 @@ def test_a_missing_vocabulary(tmp_path):
             r"the vocabulary has no \[PAD\] \[CLS\]",
         ),
         ({"model": {"vocab": {"[UNK]": 0, "a": 7}}, "added_tokens": []}, "the vocabulary has no "),
+        ({"model": {"vocab": {"[PAD]": 0}}}, r"the vocabulary has no \[UNK\]: BERT needs"),  # added, but not known
         ({"model": {"vocab": None}}, "not a tokenizer of the tokenizers library"),
         ({"model": {"vocab": [["a", 1.5]]}}, "not a tokenizer of the tokenizers library"),
         ({"model": {"type": "Unigram"}}, "only .* tokenizers|not a tokenizer"),

@@ -5,6 +5,7 @@
     sweeping.py    sweeps of train
     trained.py     eval, export
     finetuning.py  finetune, classify
+    predicting.py  predict, similar
     runs.py        runs, compare
     doctor.py      doctor
     inspecting.py  gradcheck, op, info
@@ -32,7 +33,19 @@ from typing import Annotated
 
 import typer
 
-from tinygrad_gpt.cli import bench, doctor, finetuning, inspecting, lessons, pytorch, runs, sampling, trained, training
+from tinygrad_gpt.cli import (
+    bench,
+    doctor,
+    finetuning,
+    inspecting,
+    lessons,
+    predicting,
+    pytorch,
+    runs,
+    sampling,
+    trained,
+    training,
+)
 from tinygrad_gpt.cli.help import Command, Group
 from tinygrad_gpt.cli.options import INTERRUPTED
 from tinygrad_gpt.errors import UserError, in_short
@@ -80,6 +93,8 @@ app.command(name="eval", cls=Command)(trained.evaluate_model)
 app.command(cls=Command)(trained.export)
 app.command(cls=Command)(finetuning.finetune)
 app.command(cls=Command)(finetuning.classify)
+app.command(cls=Command)(predicting.predict)
+app.command(cls=Command)(predicting.similar)
 app.command(cls=Command)(runs.runs)
 app.command(cls=Command)(runs.compare)
 app.command(cls=Command)(doctor.doctor)

@@ -4,21 +4,17 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.cli.options import DeviceName, ModelPath, TokenizerPath
-from tinygrad_gpt.cli.shared import report_own_code
-from tinygrad_gpt.errors import UserError, in_short
-from tinygrad_gpt.files.storage import read_file
+from tinygrad_gpt.cli.shared import read_lines, report_own_code
+from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.generate.text import encode_prompt, stream_text
 from tinygrad_gpt.random_stream import next_seed
 from tinygrad_gpt.train.trained_model import open_model
-
-_LARGEST = 64 << 20  # bytes of a file of prompts
 
 
 def sample(
@@ -75,7 +71,7 @@ def sample(
     if likeliest and num_samples > 1:
         how = "--temperature 0" if temperature == 0 else "--top-k 1"
         raise UserError(f"{how} writes the same text each time: leave out --num-samples")
-    prompts = [prompt or ""] if prompt_file is None else _read_prompts(prompt_file)
+    prompts = [prompt or ""] if prompt_file is None else read_lines(prompt_file, "prompts")
     source, own, trained = open_model(model, tokenizer, device)
     report_own_code(source)
     starts = [encode_prompt(own, text) for text in prompts]  # all, before the first text is written
@@ -115,24 +111,6 @@ def _explain_blanks(temperature: float) -> None:
         "again and again. Try --temperature 0.8, or another --prompt",
         file=sys.stderr,
     )
-
-
-def _read_prompts(place: str) -> list[str]:
-    """The lines of a file, or of standard input for "-", that are not empty. Raises UserError if there is none."""
-    if place == "-":
-        try:
-            content, name = sys.stdin.read() if sys.stdin else "", "standard input"
-        except UnicodeDecodeError as error:
-            raise UserError(f"the prompts on standard input are not text: {in_short(error)}") from None
-    else:
-        try:
-            content, name = read_file(Path(place), _LARGEST).decode("utf-8-sig"), place
-        except UnicodeDecodeError as error:
-            raise UserError(f"{place} should be a text in UTF-8: {in_short(error)}") from None
-    prompts = [line for line in content.replace("\r\n", "\n").split("\n") if line]
-    if not prompts:
-        raise UserError(f"{name} has no prompts: write one on each line")
-    return prompts
 
 
 def _stop_token(tokenizer, stop: str | None) -> int | None:

@@ -1,14 +1,16 @@
 """Shared by several commands: checking the user's own pairs, reporting downloads and threads, a run's sample, how to
-resume."""
+resume, texts from a file."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tinygrad_gpt.errors import UserError, command
-from tinygrad_gpt.files.storage import replacing
+from tinygrad_gpt.errors import UserError, command, in_short
+from tinygrad_gpt.files.storage import read_file, replacing
 from tinygrad_gpt.progress import Progress
+
+_LARGEST = 64 << 20  # bytes of a file of texts
 
 
 def check_and_install(pairs, force: bool, reporter):
@@ -98,3 +100,22 @@ def download_progress(reporter) -> Progress:
             reporter.note(f"downloading: {done / 1e6:.1f} of {total / 1e6:.1f} MB")
 
     return progress
+
+
+def read_lines(place: str, what: str = "texts") -> list[str]:
+    """The lines of a file, or of standard input for "-", that are not empty. `what` they are, for errors: UserError if
+    there is none."""
+    if place == "-":
+        try:
+            content, name = sys.stdin.read() if sys.stdin else "", "standard input"
+        except UnicodeDecodeError as error:
+            raise UserError(f"the {what} on standard input are not text: {in_short(error)}") from None
+    else:
+        try:
+            content, name = read_file(Path(place), _LARGEST).decode("utf-8-sig"), place
+        except UnicodeDecodeError as error:
+            raise UserError(f"{place} should be a text in UTF-8: {in_short(error)}") from None
+    lines = [line for line in content.replace("\r\n", "\n").split("\n") if line]
+    if not lines:
+        raise UserError(f"{name} has no {what}: write one on each line")
+    return lines

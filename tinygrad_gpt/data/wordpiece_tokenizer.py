@@ -13,7 +13,7 @@ trainer, which it never published, merged the pair that made the text likeliest.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -246,7 +246,8 @@ class WordPieceTokenizer(LibraryTokenizer):
                 "only WordPiece tokenizers that split text as BERT's does are supported: BertNormalizer, "
                 f"BertPreTokenizer, {_GOES_ON} and {UNKNOWN}"
             )
-        _check_specials(self._backend.get_vocab(), "the vocabulary")
+        added = self._backend.get_vocab().keys() - {UNKNOWN}  # the model itself must have that one
+        _check_specials(added | model["vocab"].keys(), "the vocabulary")
 
     def _bytes_of_tokens(self, written: list[str]) -> list[bytes]:
         decode = load_library().decoders.WordPiece(prefix=_GOES_ON).decode
@@ -335,7 +336,7 @@ def _read_vocabulary(path: Path) -> dict[str, int]:
     return ids
 
 
-def _check_specials(vocabulary: dict[str, int], name: str) -> None:
+def _check_specials(vocabulary: Collection[str], name: str) -> None:
     if missing := [token for token in SPECIALS if token not in vocabulary]:
         raise UserError(f"{name} has no {' '.join(missing)}: BERT needs the tokens {' '.join(SPECIALS)}")
 

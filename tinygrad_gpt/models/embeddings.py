@@ -38,9 +38,10 @@ def sentence_embeddings(
     normalize   whether each vector is divided by its length
     max_length  tokens that are read of a text, with [CLS] and [SEP]; None: as many as the model has positions
 
-    Raises TypeError for another model, or for a text in place of a list of texts.
+    Raises TypeError for another model or tokenizer, and for a text in place of a list of texts.
     """
     encoder = _encoder_of(model)
+    check_tokenizer("sentence_embeddings", tokenizer)
     if isinstance(texts, str | bytes):
         raise TypeError(f"sentence_embeddings: expected a list of texts, got {shown(texts)}: write [text]")
     batch_size = integer("sentence_embeddings", "batch_size", batch_size, low=1)
@@ -67,6 +68,12 @@ def masked_mean(x: Tensor, attention_mask) -> Tensor:
     """
     mask = np.asarray(attention_mask, x.dtype, like=x.data)[:, :, np.newaxis]  # (B, T, 1)
     return F.sum(x * mask, axis=1) / mask.sum(axis=1)  # (B, C) / (B, 1)
+
+
+def check_tokenizer(who: str, tokenizer: Any) -> None:
+    """Raise TypeError unless it makes what a BERT reads."""
+    if not hasattr(tokenizer, "pair"):
+        raise TypeError(f"{who}: expected a WordPieceTokenizer, got {shown(tokenizer)}")
 
 
 def _encoder_of(model: Any) -> BertModel:

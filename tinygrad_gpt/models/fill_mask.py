@@ -14,6 +14,7 @@ from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.generate.sampling import likeliest
 from tinygrad_gpt.models.bert import BertModel
+from tinygrad_gpt.models.embeddings import check_tokenizer
 from tinygrad_gpt.modes import no_grad
 from tinygrad_gpt.ops import softmax
 
@@ -40,6 +41,7 @@ def fill_mask(model: Any, tokenizer: Any, text: str, top: int = 5) -> list[list[
     Raises UserError for a model without a masked-LM head, and for a text that has no [MASK] or is too long.
     """
     check_fills(model)
+    check_tokenizer("fill_mask", tokenizer)
     top = integer("fill_mask", "top", top, low=1)
     ids, _ = tokenizer.pair(tokenizer.encode(a_text("fill_mask", "the text", text)))
     places = np.flatnonzero(ids == tokenizer.mask_id)

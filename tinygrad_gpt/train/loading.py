@@ -2,6 +2,7 @@
 
 model, tokenizer = tg.load("runs/shakespeare-1")     # or a Hugging Face folder, or a name on their hub
 print(tg.load("runs/shakespeare-1").sample("ROMEO:", 200))
+print(tg.load("runs/bert-1").fill("The [MASK] sat on the mat."))
 
 tg.save(model, "weights.safetensors")                # or a dictionary of name -> array
 model.load_state_dict(tg.load("weights.safetensors"))
@@ -23,6 +24,7 @@ from tinygrad_gpt.files.storage import replacing, user_path
 from tinygrad_gpt.files.tensor_file import TensorFile, can_write, write_arrays
 from tinygrad_gpt.generate.text import encode_prompt, stream_text
 from tinygrad_gpt.models.bert import BertPreTrainedModel
+from tinygrad_gpt.models.fill_mask import Candidate, fill_mask
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.tensor import Tensor
 from tinygrad_gpt.train.trained_model import open_model
@@ -52,11 +54,15 @@ class Loaded(NamedTuple):
             raise UserError(f"sample: a {who} reads a text on both sides of each token, and cannot write one")
         return stream_text(self.model, self.tokenizer, encode_prompt(self.tokenizer, prompt), tokens, **how)
 
+    def fill(self, text: str, top: int = 5) -> list[list[Candidate]]:
+        """The `top` likeliest tokens for each [MASK] of a text, in a BERT's opinion; see models.fill_mask."""
+        return fill_mask(self.model, self.tokenizer, text, top)
+
 
 def load(path_or_name: str | os.PathLike, tokenizer: str | None = None, device: str = "cpu") -> Any:
     """What is kept at a path, or under a name:
 
-    a run folder, a Hugging Face folder, a name on their hub   Loaded: (model, tokenizer), and a GPT's sample()
+    a run folder, a Hugging Face folder, a name on their hub   Loaded: (model, tokenizer), sample(), fill()
     a file FILE.safetensors                                    dict of name -> NumPy array
 
     tokenizer  path of another tokenizer than the model's own

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tinygrad_gpt import devices, random_stream
-from tinygrad_gpt.data import Corpus, Tokenizer, load_tokenizer, open_corpus
+from tinygrad_gpt.data import Corpus, Tokenizer, WordPieceTokenizer, load_tokenizer, open_corpus
 from tinygrad_gpt.data.download import sha256_of
 from tinygrad_gpt.data.tokenizers import FILE_NAME
 from tinygrad_gpt.errors import UserError, command, did_you_mean, in_short
@@ -105,7 +105,12 @@ class TrainedModel(ABC):
         return tokenizer
 
     def check_fits(self, tokenizer: Tokenizer) -> None:
-        """Raise UserError for a tokenizer with more tokens than the model."""
+        """Raise UserError for a tokenizer with more tokens than the model, and for a BERT's that is not WordPiece."""
+        if self.kind == "bert" and not isinstance(tokenizer, WordPieceTokenizer):
+            raise UserError(
+                f"{self.name} holds a BERT, which reads with a WordPieceTokenizer, and the tokenizer is a "
+                f"{type(tokenizer).__name__}: give the --tokenizer that it was trained with"
+            )
         if tokenizer.vocab_size > self.config.vocab_size:
             raise UserError(
                 f"the tokenizer has {tokenizer.vocab_size} tokens, but {self.name} only {self.config.vocab_size}: "

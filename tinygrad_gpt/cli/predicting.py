@@ -1,0 +1,155 @@
+"""`tinygrad-gpt predict` and `tinygrad-gpt similar`: what a BERT makes of a text."""
+
+import json
+import sys
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from tinygrad_gpt.cli.options import DeviceName, ModelPath, TokenizerPath
+from tinygrad_gpt.cli.shared import read_lines
+from tinygrad_gpt.cli.tables import print_table
+from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.models.embeddings import sentence_embeddings
+from tinygrad_gpt.models.fill_mask import Candidate, check_fills, fill_mask
+from tinygrad_gpt.train.trained_model import open_model
+
+_WIDEST = 12  # texts in a table of each with each
+_FEW = 20  # pairs that are shown instead
+
+Texts = Annotated[list[str] | None, typer.Argument(metavar="TEXT...", help="the texts", show_default=False)]
+TextFile = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="a text on each line; -: read from standard input", show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+def predict(
+    model: ModelPath,
+    texts: Texts = None,
+    text_file: TextFile = None,
+    top: Annotated[int, typer.Option(help="how many tokens to show for each [MASK]", min=1)] = 5,
+    as_json: AsJson = False,
+    tokenizer: TokenizerPath = None,
+    device: DeviceName = "cpu",
+):
+    """Let a BERT fill the gaps in a text: prints the likeliest tokens for each [MASK].
+
+        tinygrad-gpt predict runs/bert "The [MASK] sat on the mat."
+
+    A token that begins with ## goes on with the word before it. Each gap is
+    judged by itself.
+    """
+    asked = _texts(texts, text_file)
+    _, own, trained = open_model(model, tokenizer, device, kinds=("bert",))
+    check_fills(trained)
+    for number, text in enumerate(asked):
+        gaps = fill_mask(trained, own, text, top)
+        if as_json:
+            print(json.dumps({"text": text, "gaps": [[c._asdict() for c in gap] for gap in gaps]}), flush=True)
+            continue
+        if len(asked) > 1:
+            print("\n" * (number > 0) + in_short(text))
+        _print_gaps(gaps)
+
+
+def _print_gaps(gaps: list[list[Candidate]]) -> None:
+    heads = ["[MASK]"] if len(gaps) == 1 else [f"[MASK] {i}" for i in range(1, len(gaps) + 1)]
+    print_table(heads, [[f"{c.probability:.3f} {c.token}" for c in row] for row in zip(*gaps, strict=True)])
+
+
+def similar(
+    model: ModelPath,
+    texts: Texts = None,
+    text_file: TextFile = None,
+    query: Annotated[
+        str | None, typer.Option(help="rank the texts by how like this one they are", show_default=False)
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            help="show this many texts (with --query) or pairs of texts, those most alike", min=1, show_default="all"
+        ),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="texts that the model reads at once", min=1)] = 32,
+    as_json: AsJson = False,
+    tokenizer: TokenizerPath = None,
+    device: DeviceName = "cpu",
+):
+    """Compare texts by their meaning, as a BERT sees it.
+
+    Prints the cosine of each text's vector with each other's: 1 for texts
+    that mean the same, about 0 for texts that have nothing in common. A
+    text's vector is the mean of its tokens' vectors. This takes a BERT that
+    was trained to compare texts, such as all-MiniLM-L6-v2; to one that has
+    only filled gaps, all texts are alike.
+
+        tinygrad-gpt similar MiniLM "A man eats." "A man is eating." "It rains."
+
+        tinygrad-gpt similar MiniLM --query "How do I pay?" --text-file faq.txt
+    """
+    asked = _texts(texts, text_file)
+    if query is None and len(asked) == 1:
+        raise UserError("expected at least two texts to compare, or a --query, got one text")
+    _, own, trained = open_model(model, tokenizer, device, kinds=("bert",))
+    _report_long([*asked, query or ""], own, trained.config.max_position_embeddings)
+    vectors = sentence_embeddings(
+        trained, own, [*asked, *([] if query is None else [query])], batch_size, normalize=True
+    )
+    if query is not None:
+        _rank(asked, vectors[:-1] @ vectors[-1], top, as_json)
+    elif top is None and (as_json or len(asked) <= _WIDEST):
+        _compare_all(asked, vectors @ vectors.T, as_json)
+    else:
+        _pair_up(asked, vectors @ vectors.T, top, as_json)
+
+
+def _rank(texts: list[str], cosines: np.ndarray, top: int | None, as_json: bool) -> None:
+    """cosines (N,) -> the texts in their order, the highest first."""
+    best = np.argsort(-cosines, kind="stable")[:top].tolist()
+    if as_json:
+        print(json.dumps([{"text": texts[i], "cosine": float(cosines[i])} for i in best]))
+    else:
+        print_table(["cosine", "text"], [[f"{cosines[i]:.3f}", texts[i]] for i in best])
+
+
+def _compare_all(texts: list[str], cosines: np.ndarray, as_json: bool) -> None:
+    """cosines (N, N) -> a table of each text with each."""
+    if as_json:
+        print(json.dumps({"texts": texts, "cosines": cosines.tolist()}))
+        return
+    numbers = [str(i) for i in range(1, len(texts) + 1)]
+    rows = zip(numbers, cosines, texts, strict=True)
+    print_table(["", *numbers, "text"], [[number, *(f"{c:.3f}" for c in row), text] for number, row, text in rows])
+
+
+def _pair_up(texts: list[str], cosines: np.ndarray, top: int | None, as_json: bool) -> None:
+    """cosines (N, N) -> the pairs of texts that are most alike, these first."""
+    if top is None:
+        print(f"note: the {_FEW} pairs most alike of {len(texts)} texts; --top N shows more of them", file=sys.stderr)
+    first, second = np.triu_indices(len(texts), k=1)
+    best = np.argsort(-cosines[first, second], kind="stable")[: top or _FEW]
+    pairs = [(float(cosines[i, j]), texts[i], texts[j]) for i, j in zip(first[best], second[best], strict=True)]
+    if as_json:
+        print(json.dumps([{"texts": pair, "cosine": cosine} for cosine, *pair in pairs]))
+    else:
+        print_table(["cosine", "text", "and"], [[f"{cosine:.3f}", *pair] for cosine, *pair in pairs])
+
+
+def _texts(texts: list[str] | None, text_file: str | None) -> list[str]:
+    found = [*(texts or []), *(read_lines(text_file) if text_file is not None else [])]
+    if not found:
+        raise UserError("expected a text, or --text-file with a text on each line, got neither")
+    return found
+
+
+def _report_long(texts: list[str], tokenizer: Any, most: int) -> None:
+    """Print a line if the model does not read the ends of some texts."""
+    long = sum(len(tokenizer.encode(text)) + 2 > most for text in texts)  # with [CLS] and [SEP]
+    if long:
+        said = "a text has" if long == 1 else f"{long} texts have"
+        print(
+            f"note: {said} more than the {most} tokens that the model reads; the rest does not count", file=sys.stderr
+        )
