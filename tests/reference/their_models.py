@@ -1,4 +1,4 @@
-"""Random models of transformers, GPT-2 and GPT-1.
+"""Random models of transformers: GPT-2, GPT-1 and BERT.
 
 The weights are of unit scale: matrices that add up n products have a standard deviation of 1/√n, so that what comes out
 has the variance of what goes in; biases, embeddings and norms are of order 1 too. Nothing is near a special value.
@@ -25,3 +25,37 @@ def their_model(family: str, settings: dict):
         mean = 1.0 if ".ln_" in name and name.endswith("weight") else 0.0
         p.data = torch.from_numpy(rng.normal(mean, std, p.shape))
     return model.eval()
+
+
+BERT_SHAPE = dict(
+    vocab_size=41,
+    hidden_size=30,
+    num_hidden_layers=3,
+    num_attention_heads=5,
+    intermediate_size=37,
+    max_position_embeddings=19,
+)
+
+
+def their_bert(head: str, settings: dict, small: bool = False):
+    """A random BERT with this head in float64, in evaluation mode: BERT_SHAPE, but for the settings given.
+
+    small  whether the embeddings are so small that the norms' eps shows
+    """
+    config = transformers.BertConfig(**(BERT_SHAPE | settings))
+    model = getattr(transformers, head)._from_config(config, attn_implementation="eager").double()
+    rng = np.random.default_rng(0)
+    for name, p in model.named_parameters():
+        is_norm = "LayerNorm" in name and name.endswith("weight")
+        std = p.shape[1] ** -0.5 if p.ndim == 2 and "embeddings" not in name else 0.5
+        if small and "embeddings" in name and p.ndim == 2:
+            std = 1e-6
+        p.data = torch.from_numpy(rng.normal(1.0 if is_norm else 0.0, std, p.shape))
+    return model.eval()
+
+
+def loaded(head: str, folder, dtype):
+    """What transformers makes of a folder."""
+    torch_dtype = {np.float32: torch.float32, np.float64: torch.float64}[dtype]
+    kind = getattr(transformers, head)
+    return kind.from_pretrained(folder, dtype=torch_dtype, attn_implementation="eager").eval()

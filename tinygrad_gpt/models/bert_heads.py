@@ -174,6 +174,8 @@ class BertForSequenceClassification(_Classifier):
         super().__init__(config, num_labels, id2label, add_pooling_layer=True)
         if problem_type not in (None, *PROBLEMS):
             raise ValueError(f"expected problem_type {', '.join(PROBLEMS)} or None, got {shown(problem_type)}")
+        if problem_type == SINGLE_LABEL and self.num_labels == 1:
+            raise ValueError(f"expected two labels or more with problem_type {SINGLE_LABEL}: one is always right")
         self.problem_type = problem_type
 
     def forward(
