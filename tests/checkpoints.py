@@ -93,3 +93,65 @@ def write_checkpoint(folder: Path, config: dict, tensors: dict[str, np.ndarray])
 
 def gpt2_folder(folder: Path, **settings) -> Path:
     return write_checkpoint(folder, GPT2_CONFIG | settings, random_tensors(GPT2_SHAPES))
+
+
+# --- BERT, with the heads of pre-training: sizes of their own, so that no two axes are alike --------------------------
+
+BERT_V, BERT_T, BERT_C, BERT_INNER = 13, 9, 6, 10
+BERT_CONFIG = {
+    "model_type": "bert",
+    "architectures": ["BertForPreTraining"],
+    "vocab_size": BERT_V,
+    "hidden_size": BERT_C,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": 2,
+    "intermediate_size": BERT_INNER,
+    "hidden_act": "gelu",
+    "hidden_dropout_prob": 0.1,
+    "attention_probs_dropout_prob": 0.2,
+    "max_position_embeddings": BERT_T,
+    "type_vocab_size": 2,
+    "initializer_range": 0.02,
+    "layer_norm_eps": 1e-12,
+    "pad_token_id": 0,
+    "classifier_dropout": None,
+    "tie_word_embeddings": True,
+    "position_embedding_type": "absolute",
+    "use_cache": True,
+}
+
+
+def _linear(name: str, c_out: int, c_in: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (c_out, c_in), f"{name}.bias": (c_out,)}
+
+
+def _norm(name: str) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (BERT_C,), f"{name}.bias": (BERT_C,)}
+
+
+BERT_SHAPES: dict[str, tuple[int, ...]] = {
+    "bert.embeddings.word_embeddings.weight": (BERT_V, BERT_C),
+    "bert.embeddings.position_embeddings.weight": (BERT_T, BERT_C),
+    "bert.embeddings.token_type_embeddings.weight": (2, BERT_C),
+    **_norm("bert.embeddings.LayerNorm"),
+}
+for _i in range(LAYERS):
+    _layer = f"bert.encoder.layer.{_i}"
+    for _part in ("self.query", "self.key", "self.value", "output.dense"):
+        BERT_SHAPES |= _linear(f"{_layer}.attention.{_part}", BERT_C, BERT_C)
+    BERT_SHAPES |= _norm(f"{_layer}.attention.output.LayerNorm")
+    BERT_SHAPES |= _linear(f"{_layer}.intermediate.dense", BERT_INNER, BERT_C)
+    BERT_SHAPES |= _linear(f"{_layer}.output.dense", BERT_C, BERT_INNER) | _norm(f"{_layer}.output.LayerNorm")
+BERT_SHAPES |= _linear("bert.pooler.dense", BERT_C, BERT_C)
+BERT_HEADS: dict[str, tuple[int, ...]] = {
+    **_linear("cls.predictions.transform.dense", BERT_C, BERT_C),
+    **_norm("cls.predictions.transform.LayerNorm"),
+    "cls.predictions.bias": (BERT_V,),
+    **_linear("cls.seq_relationship", 2, BERT_C),
+}
+
+
+def bert_folder(folder: Path, tensors: dict[str, np.ndarray] | None = None, **settings) -> Path:
+    """A BertForPreTraining, or these tensors; settings that are None are left out."""
+    config = {name: value for name, value in (BERT_CONFIG | settings).items() if value is not None}
+    return write_checkpoint(folder, config, random_tensors(BERT_SHAPES | BERT_HEADS) if tensors is None else tensors)

@@ -213,7 +213,10 @@ class BertForSequenceClassification(_Classifier):
         kind = written.get("problem_type")
         if kind not in [None, *PROBLEMS]:
             raise UserError(f"{where}: problem_type should be one of {', '.join(PROBLEMS)}, not {shown(kind)}")
-        return super().arguments_in(written, where) | {"problem_type": kind}
+        arguments = super().arguments_in(written, where) | {"problem_type": kind}
+        if kind == SINGLE_LABEL and arguments["num_labels"] == 1:
+            raise UserError(f"{where}: problem_type is {kind}, which needs two labels or more, not 1")
+        return arguments
 
     def settings_to_write(self) -> dict[str, Any]:
         return super().settings_to_write() | {"problem_type": self.problem_type}

@@ -308,7 +308,8 @@ def _check(folder: Path, missing: list, unexpected: list, right: dict[str, tuple
     }
     said = [f"{kind}: {_some(tensors)}" for kind, tensors in problems.items() if tensors]
     if said:
-        raise UserError(f"the tensors in {folder} don't fit {CONFIG}: {'; '.join(said)}")
+        hint = "; a tensor that is not needed can be named in `ignore`" if unexpected or problems["wrong shape"] else ""
+        raise UserError(f"the tensors in {folder} don't fit {CONFIG}: {'; '.join(said)}{hint}")
 
 
 def _some(names: list[str]) -> str:
