@@ -39,7 +39,7 @@ from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
 from tinygrad_gpt.nn.watching import show
 from tinygrad_gpt.recompute import recompute
 from tinygrad_gpt.settings import SettingError, check_settings, setting
-from tinygrad_gpt.tensor import plain_ids
+from tinygrad_gpt.tensor import plain_array, plain_ids
 
 # transformers' names of activations, and ours.
 _ACTIVATIONS = {
@@ -218,7 +218,7 @@ class BertModel(BertPreTrainedModel):
         ids = as_ids(input_ids, "BERT", "input_ids")
         mask = padding_mask(attention_mask, ids.shape, self.token_embedding.weight.data, "BERT")
         if mask is not None and position_ids is None:
-            _check_first_is_seen(mask)
+            _check_first_is_seen(attention_mask)
         x = self._tokens(ids) + self.segment_embedding(_segments(token_type_ids, ids))  # (B, T, C)
         x = self.dropout(self.embedding_norm(x + self._positions(ids.shape[1], position_ids)))
         for block in self.blocks:
@@ -226,8 +226,9 @@ class BertModel(BertPreTrainedModel):
         return x
 
     def pooled(self, x: Tensor) -> Tensor:
-        """x (B, T, C) -> (B, C): the text as a whole, from its first token."""
-        assert self.pooler is not None
+        """x (B, T, C) -> (B, C): the text as a whole, from its first token. Raises ValueError if there is no pooler."""
+        if self.pooler is None:
+            raise ValueError("BERT: this model has no pooler: make it with add_pooling_layer=True")
         return F.tanh(self.pooler(x[:, 0]))
 
     def _tokens(self, ids: Array) -> Tensor:
@@ -264,12 +265,14 @@ def _segments(token_type_ids, ids: Array) -> Array:
     return segments
 
 
-def _check_first_is_seen(mask: Array) -> None:
-    hidden = np.flatnonzero(~to_numpy(mask)[:, 0, 0, 0])
+def _check_first_is_seen(attention_mask) -> None:
+    """Raise ValueError for segments in the place of the mask: they begin with 0. So does a mask of padding on the left,
+    where each token would have a position that it did not have in training."""
+    hidden = np.flatnonzero(to_numpy(plain_array(attention_mask, "attention_mask"))[:, 0] == 0)
     if len(hidden):
         raise ValueError(
-            f"BERT: the attention_mask hides the first token of row {hidden[0]}, [CLS], which the pooler reads: pad on "
-            "the right, and mind the order of the arguments: input_ids, attention_mask, token_type_ids"
+            f"BERT: the attention_mask hides the first token of row {hidden[0]}, [CLS]: pad on the right, or give "
+            "position_ids; and mind the order of arguments, which is input_ids, attention_mask, token_type_ids"
         )
 
 
@@ -374,6 +377,8 @@ class BertForPreTraining(BertWithHead):
         """The loss of a batch, as in a call. Scores are computed at the places with labels only: about one in seven."""
         x = self.bert.features(input_ids, attention_mask, token_type_ids)  # (B, T, C)
         labels = as_ids(labels, "BERT", "labels")
+        if labels.shape != x.shape[:2]:
+            raise ValueError(f"BERT: expected labels of the shape of input_ids, {x.shape[:2]}, got {labels.shape}")
         rows, places = np.nonzero(labels != IGNORED)  # (P,), (P,)
         masked = F.cross_entropy(self.masked_lm(x[rows, places]), labels[rows, places])  # (P, C) -> (P, V) -> ()
         follows = F.cross_entropy(self.next_sentence(self.bert.pooled(x)), plain_ids(next_sentence_label, "BERT"))
