@@ -148,11 +148,8 @@ class TrainedRun(TrainedModel):
             self.config = self.settings.gpt_config(self.written["vocab_size"])
         except UserError as error:
             raise UserError(f"{self.folder.config} is damaged: {error}") from None
-        counted, written = count_parameters(self.config), self.written.get("parameters")
-        if written not in (None, counted) and "own_model" not in self.written:
-            raise UserError(
-                f"{self.folder.config} is damaged: its settings make a model of {counted:,} parameters, not {written:,}"
-            )
+        if "own_model" not in self.written:
+            _check_count(self.folder, self.written, count_parameters(self.config))
         self.hf_config = self.written.get("from", {}).get("hf_config", {})
 
     @cached_property
@@ -201,6 +198,7 @@ class PretrainedBert(TrainedModel):
             self.train = made_from(TrainConfig, self.written["train"])
         except (UserError, TypeError) as error:  # TypeError for names that are not its fields
             raise UserError(f"{self.folder.config} is damaged: {in_short(error)}") from None
+        _check_count(self.folder, self.written, bert.count_parameters(self.config))
         self.hf_config = self.written.get("from", {}).get("hf_config", {})
 
     def load(self) -> BertForPreTraining:
@@ -241,6 +239,13 @@ class HuggingFaceModel(TrainedModel):
 
     def files(self) -> list[Path]:
         return [self.folder / CONFIG, *sorted({file.path for file in open_weights(self.folder).values()})]
+
+
+def _check_count(folder: RunFolder, written: dict[str, Any], counted: int) -> None:
+    """Raise UserError if config.json says another number of parameters than its settings make."""
+    if written.get("parameters") not in (None, counted):
+        made = f"its settings make a model of {counted:,} parameters, not {written['parameters']:,}"
+        raise UserError(f"{folder.config} is damaged: {made}")
 
 
 def load_weights(folder: RunFolder, parameters: int, make: Callable[[], M]) -> M:
