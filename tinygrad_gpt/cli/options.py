@@ -85,18 +85,24 @@ HelpAll = Annotated[
 def with_settings(
     kinds: tuple[type, ...], defaults: dict[str, Any], leave_out: tuple[str, ...], note: str = ""
 ) -> Callable[[Callable], Callable]:
-    """A decorator that gives `command(..., **given)` an option for each field of these dataclasses of settings; `given`
-    holds those that the user gave. `--help` shows those that are not advanced, `--help-all` (HelpAll) all.
+    """A decorator that gives `command(..., **given)` an option for each field of these dataclasses of settings, the
+    first one's where several have it; `given` holds those that the user gave. `--help` shows those that are not
+    advanced, `--help-all` (HelpAll) all.
 
-    defaults   by name, for the help, which shows `note` before each
+    defaults   by name, for the help, which shows `note` before each; of others, the field's own
     leave_out  settings that are no options of this command
     """
     hints = {name: hint for kind in kinds for name, hint in typing.get_type_hints(kind).items()}
-    fields = [field for kind in kinds for field in dataclasses.fields(kind) if field.name not in leave_out]
+    by_name: dict[str, dataclasses.Field] = {}
+    for field in (field for kind in kinds for field in dataclasses.fields(kind) if field.name not in leave_out):
+        by_name.setdefault(field.name, field)
     options = []
-    for field in sorted(fields, key=lambda field: field.metadata["advanced"]):  # those of the first help come first
+    for field in sorted(
+        by_name.values(), key=lambda field: field.metadata["advanced"]
+    ):  # those of the first help first
         default = _as_text(defaults.get(field.name, field.default))
-        options.append(_option(field.name, hints[field.name], field.metadata, f"{note}{default}" if default else None))
+        shown = f"{note if field.name in defaults else ''}{default}" if default else None
+        options.append(_option(field.name, hints[field.name], field.metadata, shown))
     names = {option.name for option in options}
 
     def decorate(command: Callable) -> Callable:

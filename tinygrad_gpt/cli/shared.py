@@ -80,6 +80,16 @@ def resume_command(name: str, path: Path) -> str:
     return command("tinygrad-gpt", name, "--resume", path)
 
 
+def use_command(path: Path) -> str:
+    """The command that shows what the model of a run can do."""
+    from tinygrad_gpt.tasks.masked_lm import MaskedLM
+    from tinygrad_gpt.train.run_folder import RunFolder
+
+    if RunFolder(path).read_config().get("task", {}).get("name") == MaskedLM.name:
+        return command("tinygrad-gpt", "predict", path, "The [MASK] was found in 1943 .")
+    return command("tinygrad-gpt", "sample", path)
+
+
 def write_sample(run) -> str:
     """Let a trained run write its sample, to sample.txt in its folder. Returns the text, "" where it has none."""
     text = "".join(run.task.sample(run.model))

@@ -5,8 +5,8 @@ from typing import Any
 
 from tinygrad_gpt.cli.options import INTERRUPTED
 from tinygrad_gpt.cli.runs import print_comparison
-from tinygrad_gpt.cli.shared import download_progress, resume_command, write_sample
-from tinygrad_gpt.errors import UserError, command
+from tinygrad_gpt.cli.shared import download_progress, resume_command, use_command, write_sample
+from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.settings import option_name
 from tinygrad_gpt.train import sweep, user_ops
 from tinygrad_gpt.train.compare import by_last_loss, plot_runs
@@ -64,5 +64,5 @@ def train(path: Path, pairs, reporter) -> int:
     measured = [run for run in by_last_loss(found) if run.last]
     if measured:
         best = measured[0].path
-        reporter.note(f"lowest: {best}: try  {command('tinygrad-gpt', 'sample', best)}")
+        reporter.note(f"lowest: {best}: try  {use_command(best)}")
     return _FAILED if failed else 0

@@ -13,18 +13,26 @@ from tinygrad_gpt.cli.shared import (
     report_rounding,
     report_threads,
     resume_command,
+    use_command,
     write_sample,
 )
 from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.models.gpt import GPTConfig
 from tinygrad_gpt.settings import option_name
+from tinygrad_gpt.tasks.masked_lm import MaskedLMConfig
 from tinygrad_gpt.tasks.next_token import NextTokenConfig
+from tinygrad_gpt.train.any_run import resolve
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.presets import DEFAULT, LONGEST_WINDOW, PRESETS
-from tinygrad_gpt.train.text_settings import MODEL_FIELDS, resolve
+from tinygrad_gpt.train.text_settings import MODEL_FIELDS
 
 
-@with_settings((GPTConfig, NextTokenConfig, TrainConfig), resolve().values(), ("corpus", "vocab_size"), f"{DEFAULT}: ")
+@with_settings(
+    (GPTConfig, NextTokenConfig, MaskedLMConfig, TrainConfig),
+    resolve().values(),
+    ("corpus", "vocab_size"),
+    f"{DEFAULT}: ",
+)
 def train(
     corpus: Annotated[
         str | None,
@@ -64,15 +72,17 @@ def train(
     help_all: HelpAll = False,
     **given,
 ):
-    """Train a GPT on a text, and let it write some.
+    """Train a GPT on a text, and let it write some; or pre-train a BERT.
 
-    Three examples; --help-all shows all settings:
+    Four examples; --help-all shows all settings:
 
         tinygrad-gpt train
 
         tinygrad-gpt train my-text.txt --preset nanogpt-char-cpu --steps 4000
 
         tinygrad-gpt train names --sweep lr=1e-3,5e-3 --sweep seed=1,2
+
+        tinygrad-gpt train wikitext-2 --preset bert-small
 
     With --from, training starts from a trained model: a run folder, a Hugging
     Face folder, or the name of a model on the Hugging Face hub. The model keeps
@@ -83,6 +93,11 @@ def train(
     killed, and ends with the same weights as a run that was never stopped.
     With --steps it also extends a run, finished or not, and says what that means.
 
+    The presets that begin with bert pre-train a BERT, which fills gaps and judges
+    whether two passages belong together. The text has documents: wikitext-2,
+    python-docs, or a file or folder of yours with a sentence on each line and a
+    blank line between documents.
+
     --model FILE.py trains a model of your own. The file defines a class Model,
     derived from tinygrad_gpt.nn.Module: __init__(self, config) gets a GPTConfig
     (vocab_size, block_size, n_layer, n_embd, ...), and forward(self, ids) returns
@@ -91,12 +106,11 @@ def train(
     --sweep lr=1e-3,3e-3 --sweep seed=1,2 trains four runs, one for each
     combination, and ends with a table; --resume continues a sweep too.
     """
-    from tinygrad_gpt.train import text_run, user_ops
+    from tinygrad_gpt.train import any_run, user_ops
     from tinygrad_gpt.train.own_model import load_own_model
     from tinygrad_gpt.train.reporter import make_reporter
     from tinygrad_gpt.train.run_folder import RunFolder
     from tinygrad_gpt.train.sweep import is_sweep
-    from tinygrad_gpt.train.trained_model import choose_settings
 
     if resume and out:
         raise UserError("--resume continues in the run's own folder: leave out --out")
@@ -110,7 +124,7 @@ def train(
     reporter = make_reporter()
     if sweep or (resume and is_sweep(resume)):
         return _train_sweep(preset, given, sweep, out, resume, model, with_, force, reporter)
-    settings = None if resume else choose_settings(preset, given)  # report wrong options before any work
+    settings = None if resume else any_run.choose_settings(preset, given)  # report wrong options before any work
     own_model = load_own_model(model) if model else None
     for name in own_model.not_used(f.name for f in MODEL_FIELDS if f.name in given) if own_model else ():
         reporter.note(f"{model} does not name {name}: {option_name(name)} changes nothing")
@@ -122,11 +136,11 @@ def train(
         user_ops.check_same_pairs(saved, pairs)
     reporter = check_and_install(pairs, force, reporter)
     if resume:
-        run = text_run.resume(resume, preset, given, pairs, download_progress(reporter), reporter.note, own_model)
+        run = any_run.resume(resume, preset, given, pairs, download_progress(reporter), reporter.note, own_model)
         if run.trainer.step == run.trainer.config.steps:
             reporter.note(f"{resume} has made all its {run.trainer.step} steps; --steps with more extends it")
     else:
-        run = text_run.start(settings, out, pairs, download_progress(reporter), reporter.note, own_model)
+        run = any_run.start(settings, out, pairs, download_progress(reporter), reporter.note, own_model)
     begins = reporter.note_first if pairs and run.trainer.step < run.trainer.config.steps else reporter.note
     begins(_what_begins(run))
     report_rounding(run.trainer, reporter)
@@ -178,10 +192,10 @@ def presets():
         train = {"steps": TrainConfig.steps, "batch_size": TrainConfig.batch_size} | preset.train
         if preset.model is not None:
             settings = resolve(name)
-            model, window = settings.model, settings.window
+            values, window = settings.values(), settings.window
             shape = (
-                f"{thousands(settings.parameters())} parameters: {model['n_layer']} layers, {model['n_head']} heads, "
-                f"{model['n_embd']} channels"
+                f"{thousands(settings.parameters())} parameters: {values['n_layer']} layers, {values['n_head']} heads, "
+                f"{values['n_embd']} channels"
             )
         table.add_row(
             f"{name} (default)" if name == DEFAULT else name,
@@ -193,19 +207,19 @@ def presets():
 def _what_next(run) -> str:
     """What to do with a run that has ended, in two lines that end with a command to copy."""
     path = run.folder.path
-    sample, doctor = (command("tinygrad-gpt", name, path) for name in ("sample", "doctor"))
+    doctor = command("tinygrad-gpt", "doctor", path)
     losses = f"losses drawn in {run.folder.loss_plot}; " if run.folder.loss_plot.exists() else ""
-    return f"{path}: {losses}checked by  {doctor}\n{path}: try  {sample}"
+    return f"{path}: {losses}checked by  {doctor}\n{path}: try  {use_command(path)}"
 
 
 def _what_begins(run) -> str:
-    task, trainer, path = run.task, run.trainer, run.folder.path
+    trainer, path, written = run.trainer, run.folder.path, run.folder.read_config()
     begins = f"resuming {path} at step {trainer.step}" if trainer.step else f"training in {path}"
-    source = f" from {task.config.from_}" if task.config.from_ else ""
-    frozen, written = run.model.num_parameters(trained=False), run.folder.read_config()
+    source = f" from {written['from']['name']}" if "from" in written else ""
+    frozen = run.model.num_parameters(trained=False)
     own = f"the model of {written['own_model']['file']}, " if "own_model" in written else ""
     return (
         f"{begins}{source}: {own}preset {written['preset']}, on {trainer.device.title}, "
         f"{run.model.num_parameters():,} parameters{f' ({frozen:,} frozen)' if frozen else ''}, "
-        f"{len(task.tokens.train):,} tokens of {task.config.corpus} ({len(task.tokens.val):,} to validate)"
+        f"{run.task.data()}"
     )

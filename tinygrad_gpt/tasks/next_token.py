@@ -110,6 +110,9 @@ class NextToken(Task):
     def answers(self, model, x, y):
         return logits_of(model, x), y
 
+    def data(self):
+        return f"{len(self.tokens.train):,} tokens of {self.config.corpus} ({len(self.tokens.val):,} to validate)"
+
     def settings(self):
         return dataclasses.asdict(self.config)
 

@@ -82,6 +82,14 @@ class Task(ABC):
         answers, and the unigram_entropy and commonest_share of the right ones (tasks/baselines.py)."""
         return {}
 
+    def data(self) -> str:
+        """What it is learned from, in a few words: "1,003 tokens of my.txt (102 to validate)". By default nothing."""
+        return ""
+
+    def guesses(self) -> dict[str, float]:
+        """What a guess without a model scores, for those of the `metrics` that are shown beside it."""
+        return {}
+
     def settings(self) -> dict[str, Any]:
         """The task's settings, as JSON values for config.json."""
         return {}

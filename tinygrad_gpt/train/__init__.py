@@ -4,8 +4,8 @@
 
     history = fit(model, (x, y), steps=500, val=(x_val, y_val))     # fit.py: any model, any arrays
 
-    settings = resolve("quick", {"corpus": "shakespeare"})          # text_settings.py: what to train, and how
-    run = start(settings, out=None)                                 # text_run.py: corpus, tokenizer, model, run folder
+    settings = resolve("quick", {"corpus": "shakespeare"})          # any_run.py: what to train, and how
+    run = start(settings, out=None)                                 # corpus, tokenizer, model, run folder
     run.train(log=print)                                            # run.py: to the end, or until Ctrl-C
     run = resume(run.folder.path)                                   # where its checkpoint left it
 
@@ -36,17 +36,21 @@ A run of any task:
     loading.py        tinygrad_gpt.load and tinygrad_gpt.save
     trained_model.py  a trained model by its place: a run folder, a Hugging Face folder, a name on the hub
 
-Language models and classifiers:
+Language models, BERTs and classifiers:
 
     presets.py        whole recipes by name
+    any_run.py        starts or resumes a run of either kind that has presets
     text_settings.py  the settings of a language model's run, from a preset or from config.json
     text_run.py       a language model's run on a text, from its settings or its folder
+    pretraining_settings.py  the settings of a BERT's pre-training, likewise
+    pretraining.py    a BERT's run on documents, from its settings or its folder
     finetune.py       fine-tuning a classifier: several runs side by side
     classifier.py     a fine-tuned classifier, in use
 
 A run folder holds everything about a run. `sample`, `eval` and `--resume` need nothing else.
 """
 
+from tinygrad_gpt.train.any_run import resolve, resume, start
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.fit import fit
 from tinygrad_gpt.train.loading import Loaded, load, save
@@ -54,8 +58,7 @@ from tinygrad_gpt.train.own_model import OwnModel, load_own_model
 from tinygrad_gpt.train.reporter import Reporter, make_reporter
 from tinygrad_gpt.train.run import Run, begin, reopen
 from tinygrad_gpt.train.run_folder import RunFolder
-from tinygrad_gpt.train.text_run import resume, start
-from tinygrad_gpt.train.text_settings import Settings, resolve
+from tinygrad_gpt.train.text_settings import Settings
 from tinygrad_gpt.train.trained_model import find_model, open_model
 from tinygrad_gpt.train.trainer import StopTraining, Trainer
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from tinygrad_gpt.files.plots import Say, save_figure
 from tinygrad_gpt.settings import option_name
+from tinygrad_gpt.train.any_run import SETTINGS
 from tinygrad_gpt.train.run_list import FINISHED, ListedRun
-from tinygrad_gpt.train.text_settings import SETTINGS
 
 _FREE = {name for name, field in SETTINGS.items() if field.metadata["free"]}  # the weights do not depend on them
 _MOST_IN_LEGEND = 20

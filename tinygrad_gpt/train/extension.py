@@ -14,6 +14,7 @@ config.json keeps a list, `extensions`, with an entry for each:
 import dataclasses
 import datetime
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 from tinygrad_gpt.errors import UserError
@@ -35,20 +36,23 @@ def check_longer(steps: int, before: int) -> None:
         raise UserError(f"a run can be extended, not shortened: it has {before} steps, and --steps is {steps}")
 
 
-def extend(run: Run, written: dict[str, Any], before: int) -> str:
-    """Write to config.json, whose content is `written`, that a run of `before` steps has those of its trainer from now
-    on. Returns a line that says what it means for its learning rates."""
+def extend(run: Run, written: dict[str, Any], before: int, say: Callable[[str], object]) -> None:
+    """If a run that had `before` steps was opened with more, write to config.json, whose content is `written`, that it
+    has those from now on, and say in a line what it means for its learning rates."""
     config, step = run.trainer.config, run.trainer.step
+    if config.steps == before:
+        return
     earlier = extensions_of(written)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     entry = {"at": step, "from": before, "to": config.steps, "when": now}
-    written = written | {"train": written["train"] | {"steps": config.steps}, "extensions": [*earlier, entry]}
-    write_json(run.folder.config, written)
+    extended = written | {"train": written["train"] | {"steps": config.steps}, "extensions": [*earlier, entry]}
+    write_json(run.folder.config, extended)
+    run.before_extension = written
     said = f"extended from {before} to {config.steps} steps, at step {step}"
-    if _had_the_same_rates(config, written["extensions"]):
-        return f"{said}: the same as a run of {config.steps} steps from the start"
+    if _had_the_same_rates(config, extended["extensions"]):
+        return say(f"{said}: the same as a run of {config.steps} steps from the start")
     last = learning_rate(step - 1, dataclasses.replace(config, steps=before))
-    return (
+    return say(
         f"{said}: the learning rate was {last:.3g} and is {learning_rate(step, config):.3g} now, on its way to "
         f"{config.min_lr:.3g}; the steps so far keep theirs, unlike in a run of {config.steps} steps from the start"
     )

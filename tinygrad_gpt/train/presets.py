@@ -9,14 +9,17 @@ class Preset:
     """A named recipe.
 
     purpose  what it is for, in a line
-    model    fields of GPTConfig that differ from their defaults; None if the model that --from names decides
-    train    fields of NextTokenConfig and TrainConfig that differ from their defaults
+    model    fields of GPTConfig that differ from their defaults; None if the model that --from names decides. Of a
+             BERT: its settings that have a GPT's name, and fields of BertConfig that have none
+    train    fields of NextTokenConfig (of a BERT: MaskedLMConfig) and TrainConfig that differ from their defaults
+    kind     of model: gpt or bert
     """
 
     name: str
     purpose: str
     model: dict[str, Any] | None
     train: dict[str, Any]
+    kind: str = "gpt"
 
 
 def _shape(layers: int, heads: int, channels: int, block: int, **others) -> dict[str, Any]:
@@ -25,6 +28,9 @@ def _shape(layers: int, heads: int, channels: int, block: int, **others) -> dict
 
 # What GPT-1 is pre-trained with at any size (section 4.1); beta2 is Adam's own default, since the paper names none.
 _GPT1 = dict(tokenizer="gpt1", min_lr=0.0, beta2=0.999, weight_decay=0.01)
+
+# What BERT is pre-trained with at any size (section A.2).
+_BERT = dict(min_lr=0.0, schedule="linear", beta2=0.999, weight_decay=0.01)
 
 PRESETS = {
     preset.name: preset
@@ -74,6 +80,23 @@ PRESETS = {
             "a small GPT-1, about eight minutes on two cores: to fine-tune afterwards",
             _shape(4, 4, 128, 64, dropout=0.1, norm="post"),
             _GPT1 | dict(bpe_vocab=4096, steps=4000, batch_size=32, lr=1e-3, warmup=200),
+        ),
+        Preset(
+            "bert-small",
+            "a small BERT, about 20 minutes on two cores: to fill gaps, and to fine-tune afterwards",
+            # BERT draws its matrices with 0.02 at 768 channels; 0.05 is the same at 128, relative to 1/√channels.
+            _shape(2, 4, 128, 128, dropout=0.1, initializer_range=0.05),
+            _BERT | dict(steps=3000, batch_size=32, lr=1e-3, warmup=200, eval_interval=200, checkpoint_interval=200),
+            kind="bert",
+        ),
+        Preset(
+            "bert-tiny",
+            "the smallest BERT, a few seconds: for tests and lessons",
+            _shape(2, 2, 32, 32, dropout=0.0, initializer_range=0.1),
+            _BERT
+            | dict(vocab=1000, steps=100, batch_size=8, lr=3e-3, warmup=20, eval_interval=50, checkpoint_interval=50)
+            | dict(eval_tokens=1000),
+            kind="bert",
         ),
         Preset(
             "finetune",

@@ -23,10 +23,12 @@ def make_reporter(stream=None) -> "Reporter":
 class Reporter:
     """Plain lines: one for each evaluation, and otherwise one every ten seconds.
 
-    unit  what the speed counts; Task.unit
+    unit     what the speed counts; Task.unit
+    guesses  what a guess scores, by metric; Task.guesses
     """
 
     unit = "tokens"
+    guesses: dict[str, float] = {}  # noqa: RUF012 - replaced, never changed
 
     def __init__(self, stream=None):
         self._stream = stream or sys.stdout
@@ -59,7 +61,7 @@ class Reporter:
         now = time.monotonic()
         if scores or now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
-            self.note(describe(row, scores, self.steps, self.unit) + self._time_left(row["step"]))
+            self.note(describe(row, scores, self.steps, self.unit, self.guesses) + self._time_left(row["step"]))
 
     def validating(self, done: int, total: int) -> None:
         """An evaluation has read `done` of `total`: with a large model it takes minutes."""
@@ -123,9 +125,8 @@ class LiveReporter(Reporter):
         self._speed = f"  {thousands(row[f'{self.unit}_per_s'])} {self.unit}/s"
         if scores:
             self._pace.evaluation()
-            self._console.print(
-                self._with_bold_scores(describe(row, scores, self.steps, self.unit), scores), soft_wrap=True
-            )
+            line = describe(row, scores, self.steps, self.unit, self.guesses)
+            self._console.print(self._with_bold_scores(line, scores), soft_wrap=True)
 
     @staticmethod
     def _with_bold_scores(line: str, scores: dict[str, float]):
@@ -172,10 +173,17 @@ def _validating(done: int, total: int) -> str:
     return f"evaluating: {thousands(done)} of {thousands(total)}"
 
 
-def describe(row: dict[str, Any], scores: dict[str, float], steps: int, unit: str = "tokens") -> str:
-    """A row of metrics as a line with all losses and scores."""
+def describe(
+    row: dict[str, Any],
+    scores: dict[str, float],
+    steps: int,
+    unit: str = "tokens",
+    guesses: dict[str, float] | None = None,
+) -> str:
+    """A row of metrics as a line with all losses and scores, and beside them what a guess scores."""
     losses = {name: row[name] for name in row if name.endswith("_loss")} | scores
-    shown = "".join(f"  {_shown(name, value)}" for name, value in losses.items())
+    beside = {name: f" (a guess: {value:.3f})" for name, value in (guesses or {}).items()}
+    shown = "".join(f"  {_shown(name, value)}{beside.get(name, '')}" for name, value in losses.items())
     return f"step {row['step']:>{len(str(steps))}}/{steps}{shown}  {thousands(row[f'{unit}_per_s'])} {unit}/s"
 
 

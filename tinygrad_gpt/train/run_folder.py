@@ -11,8 +11,9 @@ config.json holds every setting and what the run was made from, enough to check 
     extensions             of a run that was extended; see extension.py
 
     tokenizer              of a text: the SHA-256 of tokenizer.json
-    corpus                 of a text: its absolute path, its SHA-256, the tokens and bytes of each part
-    preset, vocab_size     of a language model
+    corpus                 of a text: its absolute path, its SHA-256, the tokens and bytes of each part, or the
+                           documents, sentences and pairs
+    preset, vocab_size     of a language model and of a BERT
     own_model              with --model: the file's name and its SHA-256
     from                   with --from: the model's name, its absolute path, the SHA-256 of its files, its own
                            config.json
@@ -37,13 +38,14 @@ RUNS = Path("runs")
 _LONGEST = 100  # bytes of a corpus's name in the name of a folder; systems allow 255
 # How to use the model of a run that learned another task than the one asked for.
 OPENED_BY = {
+    "masked-lm": ", a BERT: `tinygrad-gpt predict` fills its gaps",
     "classification": ": `tinygrad-gpt classify` uses it; in Python, tinygrad_gpt.train.classifier.Classifier",
     "pairs": ": make the model again, then arrays = tinygrad_gpt.load('DIR/checkpoint.safetensors') and "
     "model.load_state_dict({k[6:]: a for k, a in arrays.items() if k.startswith('model.')})",
 }
 OPENED_BY["windows"] = OPENED_BY["pairs"]  # both are made by fit
 _OF_FIT = ("pairs", "windows")
-_CONTINUED = ("next-token", "classification")  # tasks whose runs a command continues
+_CONTINUED = ("next-token", "masked-lm", "classification")  # tasks whose runs a command continues
 # The schema of config.json (see json_files.py).
 _SCHEMA = {
     "task?": {"name": str},  # older versions had only next-token

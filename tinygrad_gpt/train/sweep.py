@@ -20,7 +20,9 @@ from tinygrad_gpt.data import CORPORA, open_corpus
 from tinygrad_gpt.errors import UserError, command, did_you_mean
 from tinygrad_gpt.files.json_files import read_json, write_json
 from tinygrad_gpt.settings import option_name, value_type
-from tinygrad_gpt.train import run_folder, text_run
+from tinygrad_gpt.train import run_folder
+from tinygrad_gpt.train.any_run import SETTINGS, AnySettings, choose_settings, resume
+from tinygrad_gpt.train.any_run import start as start_run
 from tinygrad_gpt.train.metrics import InUseError
 from tinygrad_gpt.train.non_finite import NotFinite
 from tinygrad_gpt.train.own_model import OwnModel, own_model_of
@@ -28,8 +30,6 @@ from tinygrad_gpt.train.places import absolute
 from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.run import Run
 from tinygrad_gpt.train.run_folder import RunFolder
-from tinygrad_gpt.train.text_settings import SETTINGS, Settings
-from tinygrad_gpt.train.trained_model import choose_settings
 from tinygrad_gpt.train.user_ops import NeverRanError, UserPair, check_same_pairs
 
 FILE = "sweep.json"
@@ -207,7 +207,7 @@ def _open(
     folder.path.mkdir(exist_ok=True)
     lock = folder.hold()  # before a look at it: another process may be making it
     if folder.config.exists():
-        return text_run.resume(folder.path, pairs=pairs, progress=progress, say=reporter.note)
+        return resume(folder.path, pairs=pairs, progress=progress, say=reporter.note)
     for file in folder.tokenizer, folder.model, *folder.own_ops():  # of a run that was killed while it was being made
         file.unlink(missing_ok=True)
     folder.remove_unfinished()
@@ -217,12 +217,12 @@ def _open(
         settings = dataclasses.replace(
             settings, task=dataclasses.replace(settings.task, corpus=written["corpus_path"])
         )  # the sweep goes on from another folder
-    run = text_run.start(settings, folder.path, pairs, progress, reporter.note, own_model)
+    run = start_run(settings, folder.path, pairs, progress, reporter.note, own_model)
     del lock  # `run` holds it now
     return run
 
 
-def _settings(preset: str | None, given: dict[str, Any], swept: dict[str, Any]) -> Settings:
+def _settings(preset: str | None, given: dict[str, Any], swept: dict[str, Any]) -> AnySettings:
     try:
         return choose_settings(preset, given | swept)
     except UserError as error:

@@ -123,11 +123,7 @@ def resume(
         source = find_again("model", name, known, path, find_model) if name else None
         model = _first_model(settings, own.config.vocab_size, source, own.own_model)
     run = reopen(own.folder, task, model, settings.train)
-    before = own.settings.train.steps
-    if settings.train.steps > before:
-        line = extend(run, own.written, before)
-        run.before_extension = own.written
-        (say or print)(line)
+    extend(run, own.written, own.settings.train.steps, say or print)
     del lock  # `run` holds it now
     return run
 

@@ -58,7 +58,7 @@ def resolve(
 ) -> Settings:
     """The settings of a preset (None: the default one), overridden by those given by name.
 
-    source  the shape of the model that the setting from_ names; see trained_model.choose_settings
+    source  the shape of the model that the setting from_ names; see any_run.choose_settings
 
     Raises UserError for an unknown preset or setting, and for values that are not allowed.
     """
@@ -145,13 +145,20 @@ def resumed_settings(saved: Settings, preset: str | None, given: dict[str, Any])
 
     Raises UserError, naming the setting and both values, for a given one that would make it another run.
     """
+    if saved.task.from_:
+        given = _window_for_block_size(given)
+    values = kept_values(saved, preset, given, SETTINGS)
+    return dataclasses.replace(saved, task=made_from(NextTokenConfig, values), train=made_from(TrainConfig, values))
+
+
+def kept_values(
+    saved: Any, preset: str | None, given: dict[str, Any], fields: dict[str, dataclasses.Field]
+) -> dict[str, Any]:
+    """The settings of a resumed run by name, of any kind that has presets; see resumed_settings."""
     if preset is not None and preset != saved.preset:
         raise UserError(
             f"this run was started with --preset {saved.preset}, not {preset}: leave it out, or start a new run"
         )
-    if saved.task.from_:
-        given = _window_for_block_size(given)
     steps = given.get("steps", saved.train.steps)
     check_longer(steps, saved.train.steps)
-    values = kept_settings(saved.values() | {"steps": steps}, given, SETTINGS)
-    return dataclasses.replace(saved, task=made_from(NextTokenConfig, values), train=made_from(TrainConfig, values))
+    return kept_settings(saved.values() | {"steps": steps}, given, fields)

@@ -36,7 +36,7 @@ from tinygrad_gpt.train.own_model import OwnModel, own_model_of
 from tinygrad_gpt.train.places import absolute, find_again
 from tinygrad_gpt.train.room import check_as_large, check_use
 from tinygrad_gpt.train.run_folder import RunFolder
-from tinygrad_gpt.train.text_settings import Settings, resolve, settings_of
+from tinygrad_gpt.train.text_settings import Settings, settings_of
 from tinygrad_gpt.train.user_ops import restore
 
 M = TypeVar("M", bound=Module)
@@ -326,9 +326,3 @@ def open_model(
     chosen = devices.device(device)
     check_use(source.parameters, chosen)
     return source, source.tokenizer_at(tokenizer), source.load().to(chosen)
-
-
-def choose_settings(preset: str | None, given: dict[str, Any]) -> Settings:
-    """The settings of a new run; see `resolve`. The setting from_, if given, decides the shape of the model."""
-    source = given.get("from_")
-    return resolve(preset, given, find_model(source).config if source else None)

@@ -169,7 +169,7 @@ class Trainer:
         try:
             before = read_metrics(self.folder.metrics) if self.folder else []
             watch = Watch(self.task, self.model, config, before) if config.health else None
-            reporter.unit, stop = self.task.unit, False
+            reporter.unit, reporter.guesses, stop = self.task.unit, self.task.guesses(), False
             reporter.begin(config.steps, self.step)
             with interrupt, compiling.watched_by(reporter.compiling), np.errstate(all="ignore"):  # train_step checks
                 while self.step < config.steps and not interrupt.requested and not stop:

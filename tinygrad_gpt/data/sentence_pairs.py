@@ -1,0 +1,226 @@
+"""Pairs of passages with masked tokens: what BERT is pre-trained on.
+
+    [CLS] A [SEP] B [SEP]     B follows A in a document (label 0), or is from another document (label 1)
+    some tokens of A and B are hidden, and are to be told from all others
+
+(Devlin et al., "BERT", 2019, sections 3.1 and A.1; details from the code published with it,
+create_pretraining_data.py.)
+
+Everything is drawn by a generator that the caller makes from a seed and a step, so that a resumed run reads exactly
+what an uninterrupted one would, and a text that is read again has other tokens masked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from tinygrad_gpt.data.documents import Document
+from tinygrad_gpt.errors import UserError
+
+FOLLOWS, RANDOM = 0, 1  # next_sentence_label, as in Google's code and in transformers
+IGNORED = -100  # a label that the loss leaves out
+SPECIALS = 3  # tokens of a pair that are not its text: [CLS], [SEP], [SEP]
+SHORT_SHARE = 0.1  # of the pairs are shorter than there is room for, as texts are later
+KEPT, REPLACED = 0.1, 0.1  # of the masked places: the token stays; another one stands there
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Documents as token ids.
+
+    tokens     (N,) int32: all sentences, one after the other
+    sentences  (S + 1,): where each sentence begins in tokens, and N
+    documents  (D + 1,): where each document begins in sentences, and S
+    """
+
+    tokens: np.ndarray
+    sentences: np.ndarray
+    documents: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.sentences) - 1
+
+    @cached_property
+    def followed(self) -> np.ndarray:
+        """The sentences that are not the last ones of their documents, in order."""
+        return np.delete(np.arange(len(self)), self.documents[1:] - 1)
+
+    def document_of(self, sentence: int) -> int:
+        return int(np.searchsorted(self.documents, sentence, side="right")) - 1
+
+    def bounds(self, sentence: int) -> tuple[int, int]:
+        """The first sentence of the document of this one, and the first one after it."""
+        document = self.document_of(sentence)
+        return int(self.documents[document]), int(self.documents[document + 1])
+
+    def ids(self, first: int, end: int) -> np.ndarray:
+        """The tokens of sentences first .. end - 1."""
+        return self.tokens[self.sentences[first] : self.sentences[end]]
+
+    def collect(self, first: int, length: int, fewest: int = 1) -> int:
+        """The end of the sentences from `first` on that have `length` tokens together, or all up to the end of the
+        document; at least `fewest` of them."""
+        enough = int(np.searchsorted(self.sentences, self.sentences[first] + length))
+        return min(max(enough, first + fewest), self.bounds(first)[1])
+
+
+def encode(documents: Sequence[Document], tokenizer, name: str) -> Sentences:
+    """The documents as ids of a WordPieceTokenizer's. Sentences without a token that can be masked are left out, and
+    then documents with one sentence: nothing follows it.
+
+    Raises UserError, naming the corpus `name`, if fewer than two documents are left.
+    """
+    special, tokens, sentences, ends = set(special_ids(tokenizer)), [], [0], [0]
+    for document in documents:
+        ids = [np.asarray(tokenizer.encode(sentence), dtype=np.int32) for sentence in document]
+        ids = [a for a in ids if not special.issuperset(a.tolist())]
+        if len(ids) > 1:
+            tokens += ids
+            sentences += [sentences[-1] + total for total in np.cumsum([len(a) for a in ids]).tolist()]
+            ends.append(len(tokens))
+    if len(ends) < 3:
+        raise UserError(
+            f"{name}: expected at least 2 documents of 2 sentences or more, got {len(ends) - 1}: put a sentence on "
+            "each line, and a blank line between documents"
+        )
+    return Sentences(np.concatenate(tokens), np.array(sentences), np.array(ends))
+
+
+def special_ids(tokenizer) -> tuple[int, ...]:
+    """The ids that are never masked, and never put in another token's place."""
+    return tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id
+
+
+class Pair(NamedTuple):
+    """a, b      ids of two passages, each with at least one token
+    label     FOLLOWS or RANDOM
+    document  the number of a's
+    """
+
+    a: np.ndarray
+    b: np.ndarray
+    label: int
+    document: int
+
+
+def draw_pair(text: Sentences, length: int, rng: np.random.Generator, random_share: float = 0.5) -> Pair:
+    """A pair of at most `length` tokens without specials, from a place drawn uniformly.
+
+    As many sentences as fill the length, two at least, are taken from there on. A is the first of them, a number drawn
+    uniformly that leaves one. B is the rest, or with probability `random_share` as much text from another document.
+    Nothing but their texts tells the two kinds apart: in both, B begins behind a sentence, and comes from a document
+    the more often the longer that is.
+    """
+    first = int(rng.choice(text.followed))
+    return _pair(text, first, length, rng, random_share)[0]
+
+
+def all_pairs(text: Sentences, length: int, rng: np.random.Generator) -> list[Pair]:
+    """Pairs whose A, and whose B that follows, share no sentence: the documents are read once, from end to end."""
+    pairs, first = [], 0
+    while first < len(text):
+        if first + 1 < text.bounds(first)[1]:
+            pair, first = _pair(text, first, length, rng)
+            pairs.append(pair)
+        else:
+            first += 1  # the last sentence of a document is no A
+    return pairs
+
+
+def _pair(
+    text: Sentences, first: int, length: int, rng: np.random.Generator, random_share: float = 0.5
+) -> tuple[Pair, int]:
+    """A pair whose A begins at the sentence `first`, which has another one behind it, and the first sentence that it
+    does not use of those behind."""
+    target = int(rng.integers(2, length + 1)) if rng.random() < SHORT_SHARE else length
+    end = text.collect(first, target, fewest=2)
+    middle = int(rng.integers(first + 1, end))
+    a, label = text.ids(first, middle), RANDOM if rng.random() < random_share else FOLLOWS
+    if label == FOLLOWS:
+        b = text.ids(middle, end)
+    else:
+        other = _elsewhere(text, first, rng)
+        b, end = text.ids(other, text.collect(other, max(target - len(a), 1))), middle
+    return Pair(*cut(a, b, target, rng), label, text.document_of(first)), end
+
+
+def _elsewhere(text: Sentences, sentence: int, rng: np.random.Generator) -> int:
+    """A sentence of another document that follows one there, drawn uniformly."""
+    begin, end = np.searchsorted(text.followed, text.bounds(sentence))  # begin .. end - 1 are this document's
+    place = int(rng.integers(len(text.followed) - (end - begin)))
+    return int(text.followed[place if place < begin else place + end - begin]) + 1
+
+
+def cut(a: np.ndarray, b: np.ndarray, length: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Both passages with `length` tokens together at most, and one token each at least: again and again the longer one
+    (b if they are equal) loses its first or its last token, as drawn."""
+    excess = len(a) + len(b) - length
+    if excess <= 0:
+        return a, b
+    from_b = min(max(0, len(b) - len(a)), excess)  # then they lose in turns
+    from_a = min(max(0, len(a) - len(b)), excess)
+    rest = excess - from_a - from_b
+    return _cut_one(a, from_a + rest // 2, rng), _cut_one(b, from_b + rest - rest // 2, rng)
+
+
+def _cut_one(ids: np.ndarray, lost: int, rng: np.random.Generator) -> np.ndarray:
+    front = int(rng.binomial(lost, 0.5))
+    return ids[front : len(ids) - (lost - front)]
+
+
+class Batch(NamedTuple):
+    """Arrays (B, T) of int64; next_sentence_label (B,).
+
+    input_ids            [CLS] A [SEP] B [SEP], with masked places, and [PAD]
+    attention_mask       1 for tokens, 0 for padding
+    token_type_ids       0 up to the first [SEP], 1 for B and its [SEP]; 0 for padding
+    labels               the token that was at a masked place; IGNORED at all others
+    next_sentence_label  FOLLOWS or RANDOM
+    """
+
+    input_ids: np.ndarray
+    attention_mask: np.ndarray
+    token_type_ids: np.ndarray
+    labels: np.ndarray
+    next_sentence_label: np.ndarray
+
+
+def make_batch(
+    pairs: Sequence[Pair], tokenizer, length: int, rng: np.random.Generator, mask_share: float = 0.15
+) -> Batch:
+    """Pairs as arrays (B, length), masked."""
+    ids = np.full((len(pairs), length), tokenizer.pad_id, dtype=np.int64)
+    attention, segments = np.zeros_like(ids), np.zeros_like(ids)
+    for row, pair in enumerate(pairs):
+        a, b = pair.a, pair.b
+        second, end = len(a) + 2, len(a) + len(b) + SPECIALS
+        ids[row, :end] = [tokenizer.cls_id, *a, tokenizer.sep_id, *b, tokenizer.sep_id]
+        attention[row, :end] = 1
+        segments[row, second:end] = 1
+    masked, labels = mask_tokens(ids, tokenizer, rng, mask_share)
+    return Batch(masked, attention, segments, labels, np.array([pair.label for pair in pairs], dtype=np.int64))
+
+
+def mask_tokens(
+    ids: np.ndarray, tokenizer, rng: np.random.Generator, share: float = 0.15
+) -> tuple[np.ndarray, np.ndarray]:
+    """(ids with masked places, labels), both (B, T).
+
+    In each row `share` of the tokens, rounded, and at least one, are chosen among those that are not special: [CLS],
+    [SEP], [PAD], [UNK] and [MASK] never are. 80 % of the chosen become [MASK], 10 % any token that is not special, and
+    10 % stay, so that the model cannot know which tokens it is asked about.
+    """
+    special = np.array(special_ids(tokenizer))
+    ordinary = np.setdiff1d(np.arange(tokenizer.vocab_size), special)
+    may = ~np.isin(ids, special)
+    count = np.minimum(np.maximum(1, np.rint(share * may.sum(axis=1))), may.sum(axis=1))  # (B,)
+    order = np.where(may, rng.random(ids.shape), 2.0).argsort(axis=1).argsort(axis=1)  # a place's rank in its row
+    chosen = order < count[:, np.newaxis]
+    kind = rng.random(ids.shape)
+    masked = np.where(chosen & (kind >= KEPT), tokenizer.mask_id, ids)
+    replaced = chosen & (kind >= 1 - REPLACED)
+    masked[replaced] = rng.choice(ordinary, size=int(replaced.sum()))
+    return masked, np.where(chosen, ids, IGNORED)

@@ -1,0 +1,272 @@
+"""The task that BERT is pre-trained on: fill gaps in two passages, and judge whether the second one follows the first.
+
+input_ids, attention_mask, token_type_ids, labels  (B, T)   see data/sentence_pairs.py
+next_sentence_label                                (B,)
+masked_per_row                                     (B,)     masked places in a row, the mean over the whole step
+loss        mean cross-entropy over the masked places, plus that over the pairs, in nats
+
+The loss looks at masked places alone: at all others the model sees what it is asked for, and learns nothing.
+
+(Devlin et al., "BERT", 2019, sections 3.1 and A.2.)
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from tinygrad_gpt import functional as F
+from tinygrad_gpt.array import to_numpy
+from tinygrad_gpt.autograd import no_grad
+from tinygrad_gpt.data.documents import Documents
+from tinygrad_gpt.data.sentence_pairs import (
+    FOLLOWS,
+    IGNORED,
+    RANDOM,
+    SPECIALS,
+    Batch,
+    Pair,
+    all_pairs,
+    draw_pair,
+    encode,
+    make_batch,
+    special_ids,
+)
+from tinygrad_gpt.progress import Progress, no_progress
+from tinygrad_gpt.settings import advanced, check_settings, setting
+from tinygrad_gpt.tasks.baselines import text_facts
+from tinygrad_gpt.tasks.scores import cross_entropy
+from tinygrad_gpt.tasks.task import Loss, Task
+
+_HELD_OUT_SEED = 2**31 - 1  # of the held-out pairs, which are the same in all runs, so that their scores compare
+_PROBE_ROWS, _PROBE_PLACES = 32, 8  # of the health check
+_RESAMPLED = 1000  # times, for an interval
+
+
+@dataclass(frozen=True)
+class MaskedLMConfig:
+    """The documents, their tokens, and what is masked. Raises UserError for a value that is not allowed."""
+
+    corpus: str = setting(
+        "python-docs", "Data", "wikitext-2, python-docs, or the path of texts with a blank line between documents"
+    )
+    tokenizer: str = setting(
+        "wordpiece", "Data", "wordpiece (trained on the corpus), or the path of a saved one or of BERT's vocab.txt"
+    )
+    vocab: int = advanced(6000, "BERT", "tokens that a wordpiece tokenizer learns", low=100)
+    mask_share: float = advanced(0.15, "BERT", "share of the tokens that are masked", above=0, below=1)
+    next_sentence_weight: float = advanced(
+        1.0, "BERT", "of the next sentence's loss beside the masked LM's; 0: B always follows A, as in RoBERTa", low=0
+    )
+    held_out: bool = advanced(
+        True, "BERT", "hold documents out to evaluate on; if not, evaluate on those that train, to see it overfit"
+    )
+    eval_tokens: int = advanced(
+        50_000, "Run", "held-out tokens per evaluation (the last evaluation uses all)", low=1, free=True
+    )
+
+    def __post_init__(self):
+        check_settings(self)
+
+
+class MaskedLM(Task):
+    """Masked tokens and next sentences, for a BertForPreTraining.
+
+    documents   the texts
+    tokenizer   a WordPieceTokenizer
+    length      T, tokens of a pair with its specials
+    batch_size  pairs that go through the model at once; a step has `accumulate` times as many
+    seed        decides the pairs and masks of each step
+
+    metrics, on pairs of held-out documents that are drawn once:
+        val_loss                the loss as in training; and its two parts, val_masked_loss, val_next_sentence_loss
+        masked_accuracy         share of the masked places where the likeliest token is the right one
+        next_sentence_accuracy  share of the pairs that are judged rightly
+        next_sentence_low       the lower end of the latter's 95 % interval; see `lower_end`
+
+    Raises UserError for a part with fewer than two documents of two sentences.
+    """
+
+    name = "masked-lm"
+    metrics = {  # noqa: RUF012 - read only
+        "val_loss": False,
+        "val_masked_loss": False,
+        "val_next_sentence_loss": False,
+        "masked_accuracy": True,
+        "next_sentence_accuracy": True,
+        "next_sentence_low": True,
+    }
+    fixed_shapes = False  # batches differ in the number of masked places
+
+    def __init__(
+        self,
+        config: MaskedLMConfig,
+        documents: Documents,
+        tokenizer,
+        length: int,
+        batch_size: int = 32,
+        accumulate: int = 1,
+        seed: int = 1,
+    ):
+        self.config, self.documents, self.tokenizer, self.length = config, documents, tokenizer, length
+        self.batch_size, self.rows, self.seed = batch_size, accumulate * batch_size, seed
+        self.train = encode(documents.train, tokenizer, documents.name)
+        self.held_out = self.train
+        if config.held_out:
+            self.held_out = encode(documents.held_out, tokenizer, f"{documents.name}, the part that is held out")
+
+    def batch(self, step):
+        rng = np.random.default_rng([self.seed, step])
+        random_share = 0.5 if self.config.next_sentence_weight else 0.0
+        pairs = [draw_pair(self.train, self.length - SPECIALS, rng, random_share) for _ in range(self.rows)]
+        batch = make_batch(pairs, self.tokenizer, self.length, rng, self.config.mask_share)
+        return *batch, np.full(self.rows, _masked(batch.labels).mean())
+
+    def count(self, input_ids, attention_mask, *_):
+        return int(attention_mask.sum())
+
+    def loss(self, model, input_ids, attention_mask, token_type_ids, labels, next_sentence_label, masked_per_row):
+        _, masked, next_sentence = model.loss(input_ids, attention_mask, token_type_ids, labels, next_sentence_label)
+        if len(labels) != self.rows:  # a part of a step: the parts' means, by their rows, are to be the mean of all
+            masked = masked * float(_masked(labels).mean() / masked_per_row[0])
+        weight = self.config.next_sentence_weight
+        total = masked + (next_sentence if weight == 1 else next_sentence * weight)
+        return Loss(total, {"masked": masked, "next_sentence": next_sentence})
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """The held-out pairs, in a random order."""
+        rng = np.random.default_rng(_HELD_OUT_SEED)
+        pairs = all_pairs(self.held_out, self.length - SPECIALS, rng)
+        return [pairs[i] for i in rng.permutation(len(pairs))]
+
+    def _held_out_batch(self, first: int) -> Batch:
+        """The held-out pairs from number `first` on, masked as always."""
+        rng = np.random.default_rng([_HELD_OUT_SEED, first])
+        pairs = self.pairs[first : first + self.batch_size]
+        return make_batch(pairs, self.tokenizer, self.length, rng, self.config.mask_share)
+
+    def evaluate(self, model, last: bool = False, progress: Progress = no_progress) -> dict[str, float]:
+        limit = len(self.pairs) if last else max(1, self.config.eval_tokens // self.length)
+        pairs = self.pairs[:limit]
+        masked_loss, right, places, scores = 0.0, 0, 0, []
+        with model.evaluating(), no_grad():
+            for first in range(0, len(pairs), self.batch_size):
+                batch = Batch(*(a[: limit - first] for a in self._held_out_batch(first)))
+                logits, pair_scores, targets = _judge(model, batch)
+                masked_loss += F.cross_entropy(logits, targets, reduction="sum").item()
+                right += int(np.sum(to_numpy(logits.data).argmax(axis=-1) == targets))
+                places += len(targets)
+                scores.append(to_numpy(pair_scores.data))
+                progress(min(first + self.batch_size, len(pairs)), len(pairs))
+        labels, judged = np.array([pair.label for pair in pairs]), np.concatenate(scores)
+        masked_loss /= places
+        next_loss, is_right = cross_entropy(labels, judged), judged.argmax(axis=1) == labels
+        return {
+            "val_loss": masked_loss + self.config.next_sentence_weight * next_loss,
+            "val_masked_loss": masked_loss,
+            "val_next_sentence_loss": next_loss,
+            "masked_accuracy": right / places,
+            "next_sentence_accuracy": float(is_right.mean()),
+            "next_sentence_low": lower_end(is_right, np.array([pair.document for pair in pairs])),
+        }
+
+    def guesses(self):
+        labels = self._held_out_batch(0).labels
+        for first in range(self.batch_size, len(self.pairs), self.batch_size):
+            labels = np.concatenate([labels, self._held_out_batch(first).labels])
+        share = text_facts(labels[labels != IGNORED])["commonest_share"]
+        return {"masked_accuracy": share, "next_sentence_accuracy": 0.5}
+
+    def sample(self, model) -> Iterator[str]:
+        """Two held-out pairs: their texts with gaps, what the model puts there, and whether it says that B follows."""
+        for label in (FOLLOWS, RANDOM):
+            pair = next((pair for pair in self.pairs if pair.label == label), None)
+            if pair is not None:
+                yield self._shown(model, pair)
+
+    def _shown(self, model, pair: Pair) -> str:
+        rng = np.random.default_rng(_HELD_OUT_SEED)
+        batch = make_batch([pair], self.tokenizer, self.length, rng, self.config.mask_share)
+        gaps = batch._replace(input_ids=np.where(batch.labels != IGNORED, self.tokenizer.mask_id, batch.input_ids))
+        with model.evaluating(), no_grad():
+            logits, scores, targets = _judge(model, gaps)
+            p = to_numpy(F.softmax(scores).data)[0]
+        predicted = to_numpy(logits.data).argmax(axis=-1)
+        text = self.tokenizer.decode(gaps.input_ids[0][gaps.attention_mask[0] == 1])
+        said = [
+            guess if guess == right else f"{guess} (was: {right})"
+            for guess, right in (
+                (self.tokenizer.decode([a]), self.tokenizer.decode([b]))
+                for a, b in zip(predicted, targets, strict=True)
+            )
+        ]
+        verdict = "right" if p.argmax() == pair.label else "wrong"
+        return (
+            f"{text}\n  gaps: {', '.join(said)}\n  B follows A: {100 * p[FOLLOWS]:.0f} % sure, which is {verdict}\n\n"
+        )
+
+    def probe(self):
+        """A batch of held-out pairs with as many labels in each row."""
+        pairs = self.pairs[: 4 * _PROBE_ROWS]
+        batch = make_batch(
+            pairs, self.tokenizer, self.length, np.random.default_rng(_HELD_OUT_SEED), self.config.mask_share
+        )
+        most = np.argsort(-_masked(batch.labels), kind="stable")[:_PROBE_ROWS]
+        batch = Batch(*(a[most] for a in batch))
+        places = min(int(_masked(batch.labels).min()), _PROBE_PLACES)
+        number = np.cumsum(batch.labels != IGNORED, axis=1)  # of each label in its row
+        labels = np.where(number <= places, batch.labels, IGNORED)
+        return *batch._replace(labels=labels), np.full(len(labels), float(places))
+
+    def answers(self, model, *arrays):
+        logits, _, targets = _judge(model, Batch(*arrays[:5]))  # (P, V), (P,)
+        rows = len(arrays[0])
+        return logits.reshape(rows, -1, logits.shape[-1]), targets.reshape(rows, -1)  # (B, P / B, V), (B, P / B)
+
+    def data(self):
+        train, held_out = (f"{len(part.documents) - 1:,}" for part in (self.train, self.held_out))
+        others = f"{held_out} others" if self.config.held_out else "the same"
+        return (
+            f"{len(self.train):,} sentences of {train} documents of {self.config.corpus}, in pairs "
+            f"({len(self.pairs):,} of {others} to evaluate)"
+        )
+
+    def settings(self):
+        return dataclasses.asdict(self.config)
+
+    def facts(self, model):
+        tokens = self.train.tokens  # any of them is masked as often as any other
+        return {"choices": model.config.vocab_size} | text_facts(tokens[~np.isin(tokens, special_ids(self.tokenizer))])
+
+
+def _masked(labels: np.ndarray) -> np.ndarray:
+    """labels (B, T) -> how many places of each row are masked (B,)."""
+    return (labels != IGNORED).sum(axis=1)
+
+
+def _judge(model, batch: Batch):
+    """(scores (P, V) of the tokens for each masked place, scores (B, 2) of the pairs, the right tokens (P,))."""
+    x = model.bert.features(batch.input_ids, batch.attention_mask, batch.token_type_ids)  # (B, T, C)
+    rows, places = np.nonzero(batch.labels != IGNORED)
+    scores = model.next_sentence(model.bert.pooled(x))
+    return model.masked_lm(x[rows, places]), scores, batch.labels[rows, places]
+
+
+def lower_end(right: np.ndarray, documents: np.ndarray) -> float:
+    """The lower end of the 95 % interval of the share of right judgements.
+
+    right      (N,) booleans, of pairs
+    documents  (N,) integers: the document of each pair
+
+    Pairs of one document are alike, so N pairs tell less than N independent ones would. Documents, with all their
+    pairs, are drawn with replacement, as many as there are; 2.5 % of the shares so drawn are below this one. (Efron,
+    "Bootstrap methods: another look at the jackknife", 1979.) A pair's second passage may come from another document
+    too, which is left out of account.
+    """
+    _, place = np.unique(documents, return_inverse=True)
+    pairs, hits = np.bincount(place), np.bincount(place, weights=right)  # of each document (D,)
+    drawn = np.random.default_rng(_HELD_OUT_SEED).integers(len(pairs), size=(_RESAMPLED, len(pairs)))
+    return float(np.percentile(hits[drawn].sum(axis=1) / pairs[drawn].sum(axis=1), 2.5))
