@@ -7,7 +7,7 @@ What a document is:
     wikitext-2   an article: it begins at a line " = Title = ". Headings are left out. A sentence ends after a full
                  stop, question mark or exclamation mark that stands alone as a word, and quotes or brackets that close
                  after it. WikiText's marks are undone: "@-@" joins two words, and "<unk>" is BERT's token [UNK]
-    python-docs  a topic of Python's language reference. A paragraph is split as a long line is
+    python-docs  a section of Python's language reference, without its heading. A paragraph is split as a long line is
     a path       of a UTF-8 text file, or of a folder of them: a blank line, or the end of a file, ends a document. A
                  line is a sentence (the format of Google's create_pretraining_data.py). A line of more than 200
                  characters is split after each full stop, question or exclamation mark before a space and a capital
@@ -39,8 +39,9 @@ NAMES = ("wikitext-2", "python-docs", "shakespeare")
 UNKNOWN = "[UNK]"  # in BERT's tokenizers
 _FEWEST = 2  # documents of each part
 _END = re.compile(r"(?<=[.!?])[\"')\]”’]*(?=\s+[\"'(\[“‘]?[A-Z0-9])")  # of a sentence in plain text
-_WIKI_END = re.compile(r"(?<= [.?!])(?:(?: [\"')\]])*)(?= )")  # in WikiText's, word by word
+_WIKI_END = re.compile(r"(?<= [.?!])(?: [)\]])*(?= |$)")  # of one in WikiText's, word by word
 _HEADING = re.compile(r" ?(=(?: =)*) .* \1 ?")
+_TITLE = re.compile(r"^.+\n(?:\*{3,}|={3,}|~{3,}|\^{3,}|-{3,})$", re.MULTILINE)  # of a section of python-docs
 _MARK = re.compile(r" @([-.,])@ ")
 
 
@@ -86,7 +87,8 @@ def open_documents(name_or_path: str | Path, hold_out: bool = True, *, progress:
 def _read(name: str, progress: Progress | None) -> list[Document]:
     """All documents of a name or path but wikitext-2."""
     if name == "python-docs":
-        return plain_documents(python_docs().split("\n\n\n"), by_paragraph=True)
+        sections = (section for topic in python_docs().split("\n\n\n") for section in _TITLE.split(topic))
+        return plain_documents(sections, by_paragraph=True)
     if name == "shakespeare":
         return plain_documents(["".join(read_text(find_file(name, "tinyshakespeare/input.txt", progress)))])
     if name in CORPORA:
@@ -114,7 +116,7 @@ def wikitext_documents(text: str) -> Iterator[Document]:
                 yield document
             document = []
         elif not heading and line.strip():
-            document += [_without_marks(sentence) for sentence in _cut(line.strip() + " ", _WIKI_END)]
+            document += map(_without_marks, _quotes_closed([*_cut(" " + line.strip(), _WIKI_END)]))
     if document:
         yield document
 
@@ -145,6 +147,14 @@ def _cut(text: str, end: re.Pattern) -> Iterator[str]:
         begin = found.end()
     if rest := text[begin:].strip():
         yield rest
+
+
+def _quotes_closed(sentences: list[str]) -> list[str]:
+    """The sentences, each with the quote that closes it and not the one before, which looks as one that opens."""
+    for i in range(len(sentences) - 1):
+        if sentences[i].count('"') % 2 and sentences[i + 1].startswith('"'):
+            sentences[i], sentences[i + 1] = sentences[i] + ' "', sentences[i + 1][1:].lstrip()
+    return [sentence for sentence in sentences if sentence]
 
 
 def _without_marks(sentence: str) -> str:
