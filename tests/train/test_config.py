@@ -9,6 +9,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPT, GPTConfig, count_parameters
 from tinygrad_gpt.settings import option_name
 from tinygrad_gpt.tasks.next_token import NextTokenConfig
+from tinygrad_gpt.train import any_run, pretraining_settings
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.presets import PRESETS
 from tinygrad_gpt.train.text_settings import MODEL_FIELDS, SETTINGS, resolve, resumed_settings, settings_of
@@ -67,9 +68,10 @@ SHAPE = GPTConfig(vocab_size=11, block_size=16, n_layer=1, n_head=2, n_embd=8, d
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_resolve(name):
-    settings = resolve(name) if PRESETS[name].model else resolve(name, {"from_": "somewhere"}, SHAPE)
+    settings = any_run.resolve(name) if PRESETS[name].model else any_run.resolve(name, {"from_": "somewhere"}, SHAPE)
     assert settings.preset == name
-    assert set(settings.values()) == set(SETTINGS)
+    assert set(settings.values()) == set(SETTINGS if PRESETS[name].kind == "gpt" else pretraining_settings.SETTINGS)
+    assert set(PRESETS[name].train) <= set(settings.values()), "a setting of a preset that nobody reads"
 
 
 def test_the_published_recipe():

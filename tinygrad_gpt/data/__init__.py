@@ -18,6 +18,8 @@
     tokenizer_files.py    a saved tokenizer of any kind
     tokens.py             token files, and their memory-mapped arrays
     batches.py            windows of a token stream
+    documents.py          texts as documents of sentences
+    sentence_pairs.py     two passages each, with masked tokens: what BERT is pre-trained on
     labelled.py           texts with what should be learnt about them, by name or path
     examples.py           what open_task returns: examples of five kinds
     delimited.py          .tsv and .csv files: lines of cells

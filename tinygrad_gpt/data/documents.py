@@ -9,7 +9,7 @@ What a document is:
                  after it. WikiText's marks are undone: "@-@" joins two words, and "<unk>" is BERT's token [UNK]
     python-docs  a section of Python's language reference, without its heading. A paragraph is split as a long line is
     a path       of a UTF-8 text file, or of a folder of them: a blank line, or the end of a file, ends a document. A
-                 line is a sentence (the format of Google's create_pretraining_data.py). A line of more than 200
+                 line is a sentence (the format that Google's code for BERT reads). A line of more than 200
                  characters is split after each full stop, question or exclamation mark before a space and a capital
                  letter, a digit or an opening quote
     shakespeare  its file, as a path: a speech is a document

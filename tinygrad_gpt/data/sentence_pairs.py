@@ -3,8 +3,7 @@
     [CLS] A [SEP] B [SEP]     B follows A in a document (label 0), or is from another document (label 1)
     some tokens of A and B are hidden, and are to be told from all others
 
-(Devlin et al., "BERT", 2019, sections 3.1 and A.1; details from the code published with it,
-create_pretraining_data.py.)
+(Devlin et al., "BERT", 2019, sections 3.1 and A.1; details from the code published with it.)
 
 Everything is drawn by a generator that the caller makes from a seed and a step, so that a resumed run reads exactly
 what an uninterrupted one would, and a text that is read again has other tokens masked.

@@ -22,6 +22,7 @@ SETTINGS = text_settings.SETTINGS | {
     name: field for name, field in pretraining_settings.SETTINGS.items() if name not in text_settings.SETTINGS
 }
 AnySettings = Settings | PretrainingSettings
+_BERTS = [name for name, preset in PRESETS.items() if preset.kind == "bert"]
 
 
 def resolve(preset: str | None = None, given: dict[str, Any] | None = None, source=None) -> AnySettings:
@@ -32,7 +33,7 @@ def resolve(preset: str | None = None, given: dict[str, Any] | None = None, sour
     Raises UserError for an unknown preset or setting, for one that this kind of model does not have, and for values
     that are not allowed.
     """
-    if preset in PRESETS and PRESETS[preset].kind == "bert":
+    if preset in _BERTS:
         return pretraining_settings.resolve(preset, given)
     _check_names(given or {})
     return text_settings.resolve(preset, given, source)
@@ -41,15 +42,18 @@ def resolve(preset: str | None = None, given: dict[str, Any] | None = None, sour
 def choose_settings(preset: str | None, given: dict[str, Any]) -> AnySettings:
     """The settings of a new run; see `resolve`. The setting from_, if given, decides the shape of the model."""
     source = given.get("from_")
-    return resolve(preset, given, find_model(source).config if source else None)
+    if not source or preset in _BERTS:
+        return resolve(preset, given)
+    return resolve(preset, given, find_model(source).config)
 
 
 def _check_names(given: dict[str, Any]) -> None:
     """Raise UserError for a setting that a language model does not have, but a BERT does."""
     for name in given:
         if name in SETTINGS and name not in text_settings.SETTINGS:
-            berts = ", ".join(preset.name for preset in PRESETS.values() if preset.kind == "bert")
-            raise UserError(f"{option_name(name)} is a setting of a BERT: leave it out, or give --preset ({berts})")
+            raise UserError(
+                f"{option_name(name)} is a setting of a BERT: leave it out, or give --preset ({', '.join(_BERTS)})"
+            )
 
 
 def start(
