@@ -10,13 +10,14 @@ from tinygrad_gpt.data.tokenizer_files import load_tokenizer
 from tinygrad_gpt.data.wordpiece_tokenizer import WORDPIECE_FILE, WordPieceTokenizer
 from tinygrad_gpt.errors import UserError, did_you_mean, in_short
 from tinygrad_gpt.files.storage import user_path
-from tinygrad_gpt.models.bert import BertForPreTraining
+from tinygrad_gpt.models.bert import BertForPreTraining, count_parameters
 from tinygrad_gpt.tasks.masked_lm import MaskedLM
 from tinygrad_gpt.train import run_folder
 from tinygrad_gpt.train.config import use_arithmetic
 from tinygrad_gpt.train.extension import extend
 from tinygrad_gpt.train.places import absolute, find_again
 from tinygrad_gpt.train.pretraining_settings import PretrainingSettings, resumed_settings, settings_of
+from tinygrad_gpt.train.room import check_training
 from tinygrad_gpt.train.run import Run, begin, reopen
 from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.trained_model import tokenizer_of
@@ -40,6 +41,8 @@ def start(
     tokenizer = _make_tokenizer(settings, documents)
     task = _task(settings, documents, tokenizer)
     use_arithmetic(settings.train)
+    shape = settings.bert_config(tokenizer.vocab_size)
+    check_training(shape, settings.train, settings.window, count_parameters(shape))
     model = _new_model(settings, tokenizer.vocab_size)
     more = {
         "preset": settings.preset,
@@ -77,9 +80,11 @@ def resume(
     documents = find_again("corpus", settings.task.corpus, written["corpus"], path, read)
     task = _task(settings, documents, tokenizer)
     use_arithmetic(settings.train)
+    shape = settings.bert_config(written["vocab_size"])
+    check_training(shape, settings.train, settings.window, count_parameters(shape))
     if folder.checkpoint.exists():
         with random_stream.uninitialised():
-            model = BertForPreTraining(settings.bert_config(written["vocab_size"]))
+            model = BertForPreTraining(shape)
     else:
         model = _new_model(settings, written["vocab_size"])
     run = reopen(folder, task, model, settings.train)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_gpt.errors import UserError, in_short
-from tinygrad_gpt.models.bert import BertConfig
+from tinygrad_gpt.models.bert import BertConfig, count_parameters
 from tinygrad_gpt.models.gpt import GPTConfig
 from tinygrad_gpt.settings import SettingError, made_from, option_name
 from tinygrad_gpt.tasks.masked_lm import MaskedLMConfig
@@ -53,6 +53,10 @@ class PretrainingSettings:
         """All settings, by their names on the command line."""
         model = {name: self.model[field] for name, field in NAMES.items()}
         return model | dataclasses.asdict(self.task) | dataclasses.asdict(self.train)
+
+    def parameters(self) -> int:
+        """The number of parameters, if the tokenizer has as many tokens as it may learn."""
+        return count_parameters(self.bert_config(self.task.vocab))
 
     @property
     def window(self) -> int:
