@@ -13,7 +13,8 @@ from tinygrad_gpt.kernels.numba.product import registers
 from tinygrad_gpt.sparse_rows import dense
 
 ATTENTION = tuple(normal((2, 3, 70, 16), np.float32, i) for i in range(3))
-TANH = {"approximate": "tanh"}
+LINEAR = (normal((300, 70), np.float32), normal((90, 70), np.float32, 1), normal(90, np.float32, 2))
+TANH, EXACT = {"approximate": "tanh"}, {"approximate": "none"}
 CALLS = {
     "attention": ((*ATTENTION, None), {"causal": True, "dropout": 0.1, "seed": 3}),
     "attention of one head": ((*(a[:1, :1] for a in ATTENTION), None), {"causal": True}),
@@ -21,9 +22,11 @@ CALLS = {
     "dropout": ((normal((300, 70), np.float32),), {"p": 0.1, "seed": 5}),
     "embedding": ((np.arange(1000) % 7, normal((7, 130), np.float32)), {}),
     "gelu": ((normal((300, 70), np.float32),), TANH),
-    "gelu_linear": ((normal((300, 70), np.float32), normal((90, 70), np.float32, 1), normal(90, np.float32, 2)), TANH),
+    "gelu exact": ((normal((300, 70), np.float32),), EXACT),
+    "gelu_linear": (LINEAR, TANH),
+    "gelu_linear exact": (LINEAR, EXACT),
     "layer_norm": ((normal((300, 70), np.float32), normal(70, np.float32, 1), normal(70, np.float32, 2)), {}),
-    "linear": ((normal((300, 70), np.float32), normal((90, 70), np.float32, 1), normal(90, np.float32, 2)), {}),
+    "linear": (LINEAR, {}),
 }
 
 
@@ -45,7 +48,7 @@ def test_same_bits_every_time(name):
 def test_same_bits_on_one_thread(name):
     import numba
 
-    if name in ("linear", "gelu_linear") and not registers.AVX_512:
+    if name.split()[0] in ("linear", "gelu_linear") and not registers.AVX_512:
         pytest.skip("BLAS's tiles follow the number of threads")
     threads = numba.get_num_threads()
     many = [a.tobytes() for a in run(name)]
@@ -97,7 +100,9 @@ def test_locked_inputs_and_debug_mode(name):
 
 def test_registry_chooses_the_kernels_for_a_transformer_layer():
     x = normal((4, 8), np.float32)
-    assert "numba: runs" in tg.explain("gelu", x, **TANH)
+    for form in (TANH, EXACT):
+        assert "numba: runs" in tg.explain("gelu", x, **form)
+        assert "numba: runs" in tg.explain("gelu_linear", x, x, **form)
     assert "numba: runs" in tg.explain("layer_norm", x, x[0], x[0])
     assert "added mask" in tg.explain("attention", *(normal((1, 2, 3, 4), np.float32),) * 3, normal((3, 3), np.float32))
 
@@ -166,7 +171,8 @@ def test_logits_that_are_held_stay_as_they_are():
     assert (logits == kept).all() and (once == again).all()
 
 
-def test_a_feed_forward_keeps_one_array_of_its_width_and_backward_needs_one_more():
+@pytest.mark.parametrize("form", [TANH, EXACT])
+def test_a_feed_forward_keeps_one_array_of_its_width_and_backward_needs_one_more(form):
     start, dy = normal((256, 8), np.float32), normal((256, 8), np.float32, 9)
     up = tg.Tensor(normal((5000, 8), np.float32, 1), requires_grad=True)
     down = tg.Tensor(normal((8, 5000), np.float32, 2), requires_grad=True)
@@ -178,7 +184,7 @@ def test_a_feed_forward_keeps_one_array_of_its_width_and_backward_needs_one_more
 
         def forward():
             x = F.linear(start, up)
-            made.extend((hold(x), F.gelu_linear(x, down, approximate="tanh")))
+            made.extend((hold(x), F.gelu_linear(x, down, **form)))
 
         assert allocated(forward) < 2.5 * one_copy  # x and, until it is multiplied, gelu(x)
         held, y = made

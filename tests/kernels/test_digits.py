@@ -25,9 +25,10 @@ def gelu_by_gelu_linear(op, arrays, settings, dy):
 
 @DTYPES
 @pytest.mark.parametrize("run", [run, gelu_by_gelu_linear])
-def test_gelu(run, dtype):
-    digits.gelu_keeps_its_digits_in_the_tail(run, dtype, "tanh")
-    digits.limits_are_reached(run, dtype, "gelu", {"approximate": "tanh"})
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu(run, dtype, approximate):
+    digits.gelu_keeps_its_digits_in_the_tail(run, dtype, approximate)
+    digits.limits_are_reached(run, dtype, "gelu", {"approximate": approximate})
 
 
 @DTYPES

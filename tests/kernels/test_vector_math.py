@@ -1,12 +1,15 @@
 """The arithmetic that kernels are made of: accuracy over the whole range, corners, and that it is vectorised."""
 
+import math
 import platform
 
 import numba
 import numpy as np
 import pytest
 
+from tests import digits
 from tinygrad_gpt.kernels.numba.machine.compile import OPTIONS
+from tinygrad_gpt.kernels.numba.machine.normal import density_and_tail
 from tinygrad_gpt.kernels.numba.machine.random import random_bits
 from tinygrad_gpt.kernels.numba.machine.vector_math import exp, row_max, sigmoid
 from tinygrad_gpt.random_stream import random_bits as array_random_bits
@@ -22,6 +25,18 @@ def all_exp(x, y):
 def all_sigmoid(x, y):
     for i in range(x.size):
         y[i] = sigmoid(x[i])
+
+
+@numba.njit(**OPTIONS)
+def all_densities(x, y):
+    for i in range(x.size):
+        y[i], _ = density_and_tail(x[i])
+
+
+@numba.njit(**OPTIONS)
+def all_tails(x, y):
+    for i in range(x.size):
+        _, y[i] = density_and_tail(x[i])
 
 
 @numba.njit(**OPTIONS)
@@ -71,6 +86,29 @@ def test_sigmoid(dtype):
 
 
 @pytest.mark.parametrize("dtype", LIMITS)
+def test_the_normal_distribution(dtype):
+    """Up to a polynomial's range, where e^(-a²/2) still counts; the float64 against 20 digits worked out elsewhere."""
+    if dtype is np.float32:
+        a = np.linspace(0, 13, 20_001).astype(dtype)
+        tail = [math.erfc(v / math.sqrt(2)) / 2 for v in a.astype(np.float64)]
+    else:
+        a, tail = np.array(digits.TAILS).T
+    density = np.exp(-(a.astype(np.longdouble) ** 2) / 2) / math.sqrt(2 * math.pi)
+    units = (a.astype(np.float64) ** 2 / 2 + 4) * np.finfo(dtype).eps
+    assert (np.abs(mapped(all_tails, a) / np.array(tail, np.longdouble) - 1) < units).all()
+    assert (np.abs(mapped(all_densities, a) / density - 1) < units).all()
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
+def test_the_normal_distribution_at_its_corners(dtype):
+    a = np.array([0, 14, 40, np.nan], dtype)
+    tail, density = mapped(all_tails, a), mapped(all_densities, a)
+    assert tail[0] == 0.5 and density[0] == dtype(1 / math.sqrt(2 * math.pi))
+    assert tail[1] < 1e-38 and density[1] < 1e-38 and tail[2] == density[2] == 0
+    assert np.isnan(tail[3]) and np.isnan(density[3])
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
 def test_row_max(dtype):
     rng = np.random.default_rng(0)
     for n in (1, 2, 7, 16, 65, 1000):
@@ -94,8 +132,9 @@ def test_loops_are_vectorised():
     """The packed instruction is there, not only the one that works on a single number."""
     x = np.ones(64, np.float32)
     mapped(all_exp, x)
+    mapped(all_tails, x)
     largest(x)
     # The oldest x86-64 has no maximum of integers: it compares, and takes the greater by a mask.
-    for function, packed in ((all_exp, ("mulps",)), (largest, ("pmaxsd", "pcmpgtd"))):
+    for function, packed in ((all_exp, ("mulps",)), (all_tails, ("divps",)), (largest, ("pmaxsd", "pcmpgtd"))):
         assembly = "".join(function.inspect_asm(s) for s in function.signatures)
         assert any(p in assembly for p in packed), f"{function.__name__} has none of {packed}"

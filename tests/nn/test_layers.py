@@ -82,8 +82,9 @@ def test_feed_forward(activation, bias):
     assert FeedForward(4).up.weight.shape == (16, 4)
 
 
-def test_a_feed_forward_runs_as_one_op_unless_the_user_chose_a_gelu_or_a_linear():
-    layer = randomised(FeedForward(4, 7))
+@pytest.mark.parametrize("activation", ["gelu", "gelu_tanh"])
+def test_a_feed_forward_runs_as_one_op_unless_the_user_chose_a_gelu_or_a_linear(activation):
+    layer = randomised(FeedForward(4, 7, activation=activation))
 
     def graph():
         """The ops after `up`, with their versions' names, and the gradient of up's weight."""

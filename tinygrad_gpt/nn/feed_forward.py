@@ -9,9 +9,9 @@ from tinygrad_gpt.nn.linear import Linear
 from tinygrad_gpt.nn.module import Module
 from tinygrad_gpt.nn.watching import show
 
+GELUS = {"gelu_tanh": "tanh", "gelu": "none"}  # activation -> F.gelu's approximate
 ACTIVATIONS = {
-    "gelu_tanh": partial(F.gelu, approximate="tanh"),
-    "gelu": partial(F.gelu, approximate="none"),
+    **{name: partial(F.gelu, approximate=approximate) for name, approximate in GELUS.items()},
     "relu": F.relu,
     "silu": F.silu,
     "tanh": F.tanh,
@@ -49,8 +49,9 @@ class FeedForward(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.up(x)  # (..., C) -> (..., hidden)
-        if self.activation == "gelu_tanh":  # one op with `down`, to keep one array of this size, not two
-            y = F.gelu_linear(x, self.down.weight, self.down.bias, approximate="tanh")  # -> (..., C)
+        if self.activation in GELUS:  # one op with `down`, to keep one array of this size, not two
+            approximate = GELUS[self.activation]
+            y = F.gelu_linear(x, self.down.weight, self.down.bias, approximate=approximate)  # -> (..., C)
             show(self.down, output=y)
             return y
         return self.down(ACTIVATIONS[self.activation](x))  # -> (..., C)

@@ -27,7 +27,7 @@ from numba.extending import overload
 
 from tinygrad_gpt.kernels.numba.machine.compile import EXACT_ORDER
 
-_EXACT = {"fastmath": EXACT_ORDER, "error_model": "numpy", "nogil": True, "forceinline": True}
+EXACT = {"fastmath": EXACT_ORDER, "error_model": "numpy", "nogil": True, "forceinline": True}
 
 
 def exp(x):
@@ -35,7 +35,7 @@ def exp(x):
     raise NotImplementedError("for kernels")
 
 
-@overload(exp, jit_options=_EXACT)
+@overload(exp, jit_options=EXACT)
 def _exp(x):
     if x is types.float32:
         return _make_exp(np.float32, np.int32, terms=7, bias=127, fraction_bits=23, high_bits=12)
@@ -78,7 +78,7 @@ def sigmoid(x):
     raise NotImplementedError("for kernels")
 
 
-@overload(sigmoid, jit_options=_EXACT)
+@overload(sigmoid, jit_options=EXACT)
 def _sigmoid(x):
     ONE = np.float32(1) if x is types.float32 else np.float64(1)
     return lambda x: ONE / (ONE + exp(-x))
@@ -94,7 +94,7 @@ def row_max(x, n):
     raise NotImplementedError("for kernels")
 
 
-@overload(row_max, jit_options=_EXACT)
+@overload(row_max, jit_options=EXACT)
 def _row_max(x, n):
     if x.dtype is types.float32:
         return _make_row_max(np.float32, np.int32, 31)
