@@ -4,6 +4,7 @@
     history.py      the input of the rules: rows of metrics, and the plan of the run
     loss_rules.py   rules about the curve of the loss
     model_rules.py  rules about the snapshots
+    score_rules.py  rules about the scores of evaluations: BERT's illnesses
     checkup.py      applies all rules to a run, running or finished: each symptom once
     watch.py        the health check inside the trainer
     explain.py      explains each symptom, for `tinygrad-gpt doctor`

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from tinygrad_gpt.health.checkup import Checkup
-from tinygrad_gpt.health.history import History, Plan, Symptom
+from tinygrad_gpt.health.history import SCORES, History, Plan, Symptom
 from tinygrad_gpt.health.snapshot import has_snapshot
 
 LESSON = "lessons/04_stuck_accuracy.py"
@@ -72,6 +72,26 @@ WHY = {
         "one or two, so every weight moves by a whole learning rate, in directions that the next batch reverses.",
         f"{LESSON}; Liu et al., On the variance of the adaptive learning rate and beyond (2020)",
     ),
+    "stuck-accuracy": (
+        "A masked language model, too, first learns how often each token occurs, with its output layer alone. Then "
+        "it has to find which of the other words tell the gap, and the gradient for that is faint: one place in seven "
+        "is asked for. It is lost in noise if batches are small, or if first steps that were too large have left the "
+        "blocks with the same output whatever their input. Lines that repeat teach it nothing new.",
+        "lessons/06_bert.py; Devlin et al., BERT (2019), section A.2; Xiong et al. (2020)",
+    ),
+    "next-sentence": (
+        "The judgement of a pair is read off at one place, [CLS], and there is one for each pair, against a dozen "
+        "masked tokens. At log 2 it is a coin's. Labels that went another way than their pairs keep it there for ever. "
+        "A loss that leaves out label 0, because padding has that id too, is content with saying 1 always.",
+        "lessons/06_bert.py; Devlin et al., BERT (2019), sections 3.1 and A.2",
+    ),
+    "one-class": (
+        "A classifier that always says the commonest class is right as often as that occurs, and this is the first "
+        "thing that a new head learns. Steps that are too large throw the pre-trained weights away before it can learn "
+        "more; too few steps end before it does. On small sets some seeds fail where others do well.",
+        "Mosbach et al., On the stability of fine-tuning BERT (2020); Zhang et al., Revisiting few-sample BERT "
+        "fine-tuning (2020)",
+    ),
     "overfitting": (
         "A model can always lower the training loss by learning the text by heart. The weights at the lowest "
         "validation loss were the best ones.",
@@ -90,15 +110,19 @@ def paragraph(finding: Symptom) -> str:
 def signs(checkup: Checkup) -> list[str]:
     """The figures that show how a run does, a line each."""
     plan, rows = checkup.plan, checkup.rows
-    loss = rows[-1]["train_loss"]
+    end = rows[-1]
     blind = "" if plan.choices is None else f"; guessing blindly log {plan.choices} = {math.log(plan.choices):.3f}"
     unigram = "" if plan.unigram_entropy is None else f", by counting answers {plan.unigram_entropy:.3f}"
-    lines = [f"loss                {loss:.3f} after {rows[-1]['step']} steps{blind}{unigram}"]
+    part = "" if plan.part is None else f", of which {plan.part} {end.get(plan.answers_loss, math.nan):.3f}"
+    lines = [f"loss                {end['train_loss']:.3f} after {end['step']} steps{part}{blind}{unigram}"]
     measured = [row for row in rows if "val_loss" in row]
     if measured:
-        best = min(measured, key=lambda row: row["val_loss"])
-        last = measured[-1]["val_loss"]
-        lines.append(f"validation          {last:.3f}, at its best {best['val_loss']:.3f} (step {best['step']})")
+        best, last = min(measured, key=lambda row: row["val_loss"]), measured[-1]
+        lines.append(
+            f"validation          {last['val_loss']:.3f}, at its best {best['val_loss']:.3f} (step {best['step']})"
+        )
+        if scores := [f"{name.replace('_', ' ')} {last[name]:.3f}" for name in SCORES if name in last]:
+            lines.append(f"scores              {', '.join(scores)}")
     clipped = "no clipping"
     if plan.grad_clip:
         recent = History(plan, rows).recent

@@ -1,4 +1,4 @@
-"""The input of the rules, a History, and their result, a Symptom."""
+"""The input of the rules, a History with its Curves, and their result, a Symptom."""
 
 import dataclasses
 import math
@@ -22,6 +22,12 @@ IN_A_ROW = 3  # snapshots that must agree: a single batch may be odd ...
 FIRST_SNAPSHOT = 50  # ... and the steps before this one are odd in healthy runs too
 RECENT_ROWS = 500  # rows that the rules read, so that a check stays quick in long runs
 HIGH_LR = 0.01  # for Adam, whatever the model; no advice exceeds it
+LITTLE_WARMUP = 10  # steps: during them, Adam's mean of g² is over fewer gradients than this
+ABOVE_UNIGRAM = 0.03  # share of the entropy: the cost of weights that a high learning rate keeps moving
+BELOW_UNIGRAM = 0.015  # share of the entropy: a model further below it uses some context
+OTHER_NAMES = {"activation": "hidden_act", "dropout": "hidden_dropout_prob"}  # of settings, in other models' configs
+SCORES = ("masked_accuracy", "next_sentence_accuracy", "accuracy", "matthews")  # in rows with an evaluation
+LOSSES = ("masked_loss", "next_sentence_loss")  # parts of the loss that rules know
 STOPPED = 0.01  # a loss stands still if it falls by less than this share from one half of the window to the other
 
 
@@ -48,7 +54,7 @@ class Symptom:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the rules need to know of a run's settings and of its data; Task.facts explains the last three. Fields that
+    """What the rules need to know of a run's settings and of its data; Task.facts explains the last four. Fields that
     a model or a task does not have keep their defaults."""
 
     steps: int
@@ -61,10 +67,12 @@ class Plan:
     choices: int | None = None
     unigram_entropy: float | None = None
     commonest_share: float | None = None
+    part: str | None = None
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> "Plan":
         """A plan from settings that include these fields. Raises UserError for a missing or impossible one."""
+        settings = {name: settings[other] for name, other in OTHER_NAMES.items() if other in settings} | settings
         found = {f.name: settings.get(f.name, f.default) for f in dataclasses.fields(cls)}
         for field in dataclasses.fields(cls):
             value, (kind, may_be_none) = found[field.name], value_type(field.type)
@@ -80,6 +88,11 @@ class Plan:
         return cls.of(config["model"] | config["train"] | config.get("facts", older))
 
     @property
+    def answers_loss(self) -> str:
+        """The loss in rows of metrics that the facts speak of."""
+        return "train_loss" if self.part is None else f"{self.part}_loss"
+
+    @property
     def window(self) -> int:
         """Steps over which a loss is judged."""
         return max(LEAST_WINDOW, round(WINDOW_SHARE * self.steps))
@@ -88,6 +101,11 @@ class Plan:
     def lower_lr(self) -> str:
         """The option to try where the learning rate was too high."""
         return f"--lr {min(self.lr / 3, HIGH_LR):.1g}"
+
+    @property
+    def usual_warmup(self) -> int:
+        """A twentieth of the run, as usual in recipes, but at least 20 steps and at most 2000."""
+        return min(2000, max(20, round(self.steps / 20)))
 
 
 @dataclass(frozen=True)
@@ -111,10 +129,64 @@ class History:
         taken = [row["health"] for row in self.recent if has_snapshot(row) and row["step"] >= FIRST_SNAPSHOT]
         return taken[-IN_A_ROW:] if len(taken) >= IN_A_ROW else []
 
+    def rows_in(self, steps: int) -> int:
+        """How many of the recent rows cover `steps` steps."""
+        covered = self.step - self.recent[0]["step"]
+        return max(1, math.ceil(steps * (len(self.recent) - 1) / covered)) if covered else 1
+
+    def last(self, steps: int) -> list[dict[str, Any]]:
+        """The rows of the last `steps` steps; [] before that many steps have followed the warm-up."""
+        start = self.step - steps
+        rows = self.rows[bisect_right(self.rows, start, key=lambda row: row["step"]) :]
+        return rows if start >= self.plan.warmup and len(rows) >= 4 else []
+
+    @cached_property
+    def window(self) -> list[dict[str, Any]]:
+        """The rows over which a loss is judged."""
+        return self.last(self.plan.window)
+
+    @cached_property
+    def loss(self) -> "Curve":
+        """The loss that training minimises."""
+        return Curve("train_loss", self.recent, self.window)
+
+    @cached_property
+    def answers(self) -> "Curve":
+        """The loss that the facts speak of: all of it, or a part."""
+        return Curve(self.plan.answers_loss, self.recent, self.window)
+
+    @property
+    def counts_only(self) -> bool:
+        """Whether the answers' loss stands where it is for a model that knows how often each one occurs, and no more:
+        at the unigram entropy."""
+        level, entropy = self.answers.plateau, self.plan.unigram_entropy
+        if level is None or entropy is None:
+            return False
+        return -BELOW_UNIGRAM * entropy <= level - entropy <= ABOVE_UNIGRAM * entropy
+
+    def scores(self, name: str) -> list[float]:
+        """The last IN_A_ROW evaluations' results of this name, of those after the warm-up; [] if there are fewer."""
+        found = [row[name] for row in self.recent if name in row and row["step"] > self.plan.warmup]
+        return found[-IN_A_ROW:] if len(found) >= IN_A_ROW else []
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One of a run's losses over its steps.
+
+    name    in rows of metrics
+    recent  the rows from which its noise is estimated
+    window  the rows over which its level is judged; rows without the loss are left out
+    """
+
+    name: str
+    recent: list[dict[str, Any]]
+    window: list[dict[str, Any]]
+
     @cached_property
     def losses(self) -> np.ndarray:
-        """train_loss of the recent rows, (R,)."""
-        return np.array([row["train_loss"] for row in self.recent])
+        """Those of the recent rows, (R,)."""
+        return np.array([row[self.name] for row in self.recent if self.name in row], dtype=float)
 
     @cached_property
     def noise(self) -> float:
@@ -124,24 +196,12 @@ class History:
             return 0.0
         return float(1.4826 * np.median(np.abs(differences - np.median(differences))) / np.sqrt(2))
 
-    def rows_in(self, steps: int) -> int:
-        """How many of the recent rows cover `steps` steps."""
-        covered = self.step - self.recent[0]["step"]
-        return max(1, math.ceil(steps * (len(self.recent) - 1) / covered)) if covered else 1
-
-    @cached_property
-    def window(self) -> list[dict[str, Any]]:
-        """The rows of the last `plan.window` steps; [] before that many steps have followed the warm-up."""
-        start = self.step - self.plan.window
-        rows = self.rows[bisect_right(self.rows, start, key=lambda row: row["step"]) :]
-        return rows if start >= self.plan.warmup and len(rows) >= 4 else []
-
     @cached_property
     def halves(self) -> tuple[float, float] | None:
         """Mean loss in the two halves of the window; None if that is empty."""
-        losses = [row["train_loss"] for row in self.window]
+        losses = [row[self.name] for row in self.window if self.name in row]
         middle = len(losses) // 2
-        return (float(np.mean(losses[:middle])), float(np.mean(losses[middle:]))) if losses else None
+        return (float(np.mean(losses[:middle])), float(np.mean(losses[middle:]))) if len(losses) >= 4 else None
 
     @property
     def plateau(self) -> float | None:

@@ -4,11 +4,10 @@ import math
 
 import numpy as np
 
-from tinygrad_gpt.health.history import HIGH_LR, IN_A_ROW, History, Symptom
+from tinygrad_gpt.health.history import HIGH_LR, IN_A_ROW, LITTLE_WARMUP, History, Symptom
+from tinygrad_gpt.health.score_rules import one_class
 from tinygrad_gpt.tasks.baselines import double_softmax_loss
 
-ABOVE_UNIGRAM = 0.03  # share of the entropy: the cost of weights that a high learning rate keeps moving
-BELOW_UNIGRAM = 0.015  # share of the entropy: a model further below it uses some context
 NEAR_CONSTANT = 0.02  # nats: the level of a double softmax is known to the third digit
 UNTRAINED = 0.98  # share of log V: a guess that knows nothing
 JUMP = 0.5  # nats: no batch of ordinary text makes the loss rise by this much ...
@@ -17,7 +16,6 @@ SPIKES = 3  # fewer may be chance
 LASTING = 5  # steps: a batch of odd text raises the loss for one step, an update that was too large for several
 CLIPPED = 0.9  # share of the steps: clipping is meant for rare ones
 STEADY = 0.02  # share of the loss: batches alone make it rise by less
-LITTLE_WARMUP = 10  # steps: during them, Adam's mean of g² is over fewer gradients than this
 LOW_LR = 1e-4  # for small models: below it Adam takes hundreds of steps to move a weight by its own size
 FIRST_STEPS = 100  # in which a missing warm-up shows
 OVERFITTED = 1.03  # times the best validation loss
@@ -25,26 +23,23 @@ OVERFITTED = 1.03  # times the best validation loss
 
 def unigram(history: History) -> Symptom | None:
     """The loss stands at the unigram entropy: the model knows how often each token occurs, and uses no context."""
-    level, entropy = history.plateau, history.plan.unigram_entropy
-    if level is None or entropy is None or not is_unigram(level, entropy):
+    plan = history.plan
+    if not history.counts_only or one_class(history):
         return None
+    if any(f"{plan.part}_accuracy" in row for row in history.rows):
+        return None  # which tells more: score_rules.py
     seen = (
-        f"the loss has stood at {level:.3f} for {history.plan.window} steps, the unigram entropy of the text "
-        f"({entropy:.3f}): predictions make no use of context"
+        f"the loss has stood at {history.answers.plateau:.3f} for {plan.window} steps, the unigram entropy of the text "
+        f"({plan.unigram_entropy:.3f}): predictions make no use of context"
     )
     if history.snapshots and "prediction_share" in history.snapshots[-1]:
         seen += f", and {history.snapshots[-1]['prediction_share']:.0%} of them are the same token"
     return Symptom("unigram", history.step, seen, *_stuck(history))
 
 
-def is_unigram(level: float, entropy: float) -> bool:
-    """Whether a model has this loss that knows how often each token occurs, and nothing else."""
-    return -BELOW_UNIGRAM * entropy <= level - entropy <= ABOVE_UNIGRAM * entropy
-
-
 def double_softmax_level(history: History) -> Symptom | None:
     """The loss stands where a softmax of probabilities has it if the model always predicts the commonest token."""
-    plan, level = history.plan, history.plateau
+    plan, level = history.plan, history.answers.plateau
     if None in (level, plan.choices, plan.unigram_entropy, plan.commonest_share):
         return None
     expected = double_softmax_loss(plan.choices, plan.commonest_share)
@@ -68,7 +63,7 @@ def double_softmax_finding(history: History, seen: str) -> Symptom:
 
 def untrained(history: History) -> Symptom | None:
     """The loss stands at log V, or above it."""
-    plan, level = history.plan, history.plateau
+    plan, level = history.plan, history.answers.plateau
     if level is None or plan.choices is None or level < UNTRAINED * (blind := math.log(plan.choices)):
         return None
     if plan.unigram_entropy is not None and plan.unigram_entropy > UNTRAINED * blind:
@@ -83,12 +78,12 @@ def untrained(history: History) -> Symptom | None:
 
 def diverging(history: History) -> Symptom | None:
     """The loss has risen far above its best, and stays there."""
-    losses = history.losses
+    losses = history.loss.losses
     smooth = _medians(losses, max(IN_A_ROW, history.rows_in(LASTING)))
     if len(smooth) < 2 * IN_A_ROW:
         return None
     best = smooth[:-IN_A_ROW].min()
-    if losses[-IN_A_ROW:].min() < best + max(JUMP, NOISY * history.noise):
+    if losses[-IN_A_ROW:].min() < best + max(JUMP, NOISY * history.loss.noise):
         return None
     seen = f"the loss had fallen to {best:.2f} and has risen to {smooth[-1]:.2f}"
     return _lr_too_high(history, seen)
@@ -97,11 +92,11 @@ def diverging(history: History) -> Symptom | None:
 def spikes(history: History) -> Symptom | None:
     """The loss has jumped up several times."""
     lasting = history.rows_in(LASTING)
-    losses = _medians(history.losses, lasting)
+    losses = _medians(history.loss.losses, lasting)
     if len(losses) < 3 * IN_A_ROW:
         return None
     jumps = losses[5:] - _medians(losses[:-1], 5)  # over the five before
-    high = jumps > max(JUMP, NOISY * history.noise / math.sqrt(lasting))
+    high = jumps > max(JUMP, NOISY * history.loss.noise / math.sqrt(lasting))
     number = np.count_nonzero(high[1:] & ~high[:-1]) + int(high[0])
     if number < SPIKES:
         return None
@@ -111,12 +106,13 @@ def spikes(history: History) -> Symptom | None:
 
 def clipped_and_rising(history: History) -> Symptom | None:
     """Nearly every gradient is clipped, and the loss still rises."""
-    plan, halves = history.plan, history.halves
+    plan, halves = history.plan, history.loss.halves
     if halves is None or not plan.grad_clip:
         return None
     clipped = float(np.mean([row.get("grad_norm", 0.0) > plan.grad_clip for row in history.window]))
     rise = halves[1] - halves[0]
-    if clipped < CLIPPED or rise < max(STEADY * halves[0], NOISY * history.noise / math.sqrt(len(history.window) / 2)):
+    noise = history.loss.noise / math.sqrt(len(history.window) / 2)
+    if clipped < CLIPPED or rise < max(STEADY * halves[0], NOISY * noise):
         return None
     seen = (
         f"the gradient was clipped to {plan.grad_clip:g} at {clipped:.0%} of the last {plan.window} steps, and the "
@@ -137,11 +133,11 @@ def no_warmup(history: History) -> Symptom | None:
         return None  # too few rows to tell
     peak = lasting.max()
     spread = float(np.median([_highest(row) - row["train_loss"] for row in history.recent]))  # of single batches
-    if peak < begins + max(JUMP, 4 * spread, NOISY * history.noise):
+    if peak < begins + max(JUMP, 4 * spread, NOISY * history.loss.noise):
         return None
     seen = f"the loss jumped from {begins:.2f} to {peak:.2f} in the first steps, which had the full learning rate"
     cause = f"the warm-up of {plan.warmup} steps is missing or too short for Adam"
-    remedy = f"--warmup {_usual_warmup(plan)}" + (f", {plan.lower_lr}" if plan.lr > HIGH_LR else "")
+    remedy = f"--warmup {plan.usual_warmup}" + (f", {plan.lower_lr}" if plan.lr > HIGH_LR else "")
     return Symptom("no-warmup", history.step, seen, cause, remedy)
 
 
@@ -153,7 +149,7 @@ def overfitting(history: History) -> Symptom | None:
     at, best = min(measured[:-IN_A_ROW], key=lambda m: m[1])
     if min(v for _, v in measured[-IN_A_ROW:]) < OVERFITTED * best:
         return None
-    then, now = history.losses[max(0, at - 4) : at + 1].mean(), history.losses[-5:].mean()
+    then, now = history.loss.losses[max(0, at - 4) : at + 1].mean(), history.loss.losses[-5:].mean()
     if now >= then:
         return None
     seen = (
@@ -186,7 +182,7 @@ def _stuck(history: History) -> tuple[str, str]:
     if plan.warmup < LITTLE_WARMUP:
         cause = f"first steps with the full learning rate of {plan.lr:g}, without a warm-up"
         cause += ", through layer norms after the residual sums" if pre else ""
-        return cause, f"--warmup {_usual_warmup(plan)}, {plan.lower_lr}{pre}"
+        return cause, f"--warmup {plan.usual_warmup}, {plan.lower_lr}{pre}"
     cause = f"the learning rate {plan.lr:g} is too high for a model of this depth; or the text has no order to learn"
     return cause, f"{plan.lower_lr}{pre}"
 
@@ -194,15 +190,10 @@ def _stuck(history: History) -> tuple[str, str]:
 def _lr_too_high(history: History, seen: str) -> Symptom:
     """The symptom of a learning rate that is too high, with what was seen of it."""
     plan = history.plan
-    warmup = f", --warmup {_usual_warmup(plan)}" if plan.warmup < LITTLE_WARMUP else ""
+    warmup = f", --warmup {plan.usual_warmup}" if plan.warmup < LITTLE_WARMUP else ""
     clip = "" if plan.grad_clip else ", --grad-clip 1"
     cause = f"the learning rate {plan.lr:g} is too high"
     return Symptom("lr-too-high", history.step, seen, cause, f"{plan.lower_lr}{warmup}{clip}")
-
-
-def _usual_warmup(plan) -> int:
-    """A twentieth of the run, as usual in recipes, but at least 20 steps and at most 2000."""
-    return min(2000, max(20, round(plan.steps / 20)))
 
 
 RULES = (unigram, double_softmax_level, untrained, diverging, spikes, clipped_and_rising, no_warmup, overfitting)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from tinygrad_gpt.health.history import History, Symptom
-from tinygrad_gpt.health.loss_rules import double_softmax_finding, is_unigram
+from tinygrad_gpt.health.loss_rules import double_softmax_finding
+from tinygrad_gpt.health.score_rules import one_class
 
 COLLAPSED = 0.95  # of all predictions are one token ...
 COMMON = 0.5  # ... which has less than this share of the text: a text of spaces may be predicted so
@@ -23,13 +24,14 @@ def double_softmax(history: History) -> Symptom | None:
 def collapse(history: History) -> Symptom | None:
     """The model predicts the same token everywhere, and its loss has stopped falling. (Every model predicts the
     commonest token for a while at first.)"""
-    plan, snapshots, level = history.plan, history.snapshots, history.plateau
-    if not snapshots or level is None or min(s.get("prediction_share", 0.0) for s in snapshots) < COLLAPSED:
+    plan, snapshots = history.plan, history.snapshots
+    shares = [s.get("prediction_share", 0.0) for s in snapshots]
+    if history.answers.plateau is None or min(shares, default=0.0) < COLLAPSED:
         return None
     if len({s["predicted"] for s in snapshots}) > 1 or (plan.commonest_share or 0.0) >= COMMON:
         return None
-    if plan.unigram_entropy is not None and is_unigram(level, plan.unigram_entropy):
-        return None  # the rule `unigram` reports it
+    if history.counts_only or one_class(history):
+        return None  # another rule reports it
     share = "" if plan.commonest_share is None else f" (the commonest is {plan.commonest_share:.0%} of the data)"
     last = snapshots[-1]
     seen = f"{last['prediction_share']:.0%} of all predictions are token {last['predicted']}{share}"

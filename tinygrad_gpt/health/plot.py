@@ -40,6 +40,8 @@ def _curve(axes, rows: list[dict[str, Any]], name: str, **style) -> None:
 def _plot_losses(axes, checkup: Checkup) -> None:
     plan = checkup.plan
     draw_losses(axes, checkup.rows)
+    if plan.part is not None:
+        _curve(axes, checkup.rows, plan.answers_loss, linewidth=1, label=f"training, {plan.part} alone")
     if plan.choices is not None:
         axes.axhline(math.log(plan.choices), color="grey", linestyle=":", label="log V: a blind guess")
     if plan.unigram_entropy is not None:

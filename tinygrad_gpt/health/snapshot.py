@@ -2,7 +2,7 @@
 
     block_gradients     norm of the last step's gradient in each block, first block first (in each nn.Block; in a model
                         without them, in each Module of its list `blocks`)
-    prediction_share    on a piece of held-out data: the share of the commonest prediction
+    prediction_share    on a piece of held-out data: the share of the commonest prediction (where there is a target)
     predicted           this prediction
     accuracy            the share of predictions that are right
     flat_units          in each nn.Block, the share of feed-forward units whose activation has no slope on that piece:
@@ -72,9 +72,11 @@ def snapshot(model, task: Task) -> dict[str, Any]:
             logits, targets = task.answers(model, *arrays)  # (N, ..., K), (N, ...)
         first = [a[:1] for a in arrays]
         total, parts = task.loss(model, *first)
-        double_softmax = _is_double_softmax(next(iter(parts.values()), total).item(), logits[:1], targets[:1])
-    predicted = to_numpy(np.argmax(logits.data, axis=-1))  # (N, ...)
-    counts = np.bincount(predicted.reshape(-1))
+        own = next(iter(parts.values()), total).item()
+        double_softmax = _is_double_softmax(own, *task.answers(model, *first))
+    asked = targets >= 0  # the loss leaves out the others
+    predicted, targets = to_numpy(np.argmax(logits.data, axis=-1))[asked], targets[asked]  # (N, ...) -> (A,)
+    counts = np.bincount(predicted)
     ups = [(seen[f"{path}.feed_forward.up"].output.data, b.feed_forward.activation) for path, b in blocks.items()]
     return gradients | {
         "prediction_share": round(float(counts.max() / predicted.size), 4),

@@ -74,12 +74,14 @@ class Task(ABC):
 
     def answers(self, model, *arrays) -> tuple[Tensor, np.ndarray]:
         """(logits (B, ..., K), targets (B, ...)): the scores of K possible answers, and the right ones. Their mean
-        cross-entropy is the first part of `loss`, or all of it."""
+        cross-entropy is the first part of `loss`, or all of it. Places that the loss leaves out have the target -100.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no answers to choose from")
 
     def facts(self, model) -> dict[str, Any]:
         """What the health check compares the loss with, as far as it makes sense: `choices`, the number of possible
-        answers, and the unigram_entropy and commonest_share of the right ones (tasks/baselines.py)."""
+        answers, and the unigram_entropy and commonest_share of the right ones (tasks/baselines.py); and where the loss
+        has parts, the `part` that these are about, the first one."""
         return {}
 
     def data(self) -> str:

@@ -1,0 +1,288 @@
+"""BERT's illnesses, each in a small real run that has it; and none in the same run without the fault.
+
+The text is [CLS] A [SEP] marker B [SEP]. In A and B each word stands twice, and the marker says whether B follows A. So
+gaps and pairs are easy, for those who may look at them.
+"""
+
+import io
+import math
+
+import numpy as np
+import pytest
+
+from tests.health.conftest import Trained
+from tests.health.test_provoked import line_of
+from tinygrad_gpt import functional as F
+from tinygrad_gpt import random_stream
+from tinygrad_gpt.autograd import no_grad
+from tinygrad_gpt.cli import main
+from tinygrad_gpt.health.snapshot import snapshot
+from tinygrad_gpt.models import BertConfig, BertForPreTraining, BertForSequenceClassification
+from tinygrad_gpt.models.bert import PretrainingLoss
+from tinygrad_gpt.tasks.baselines import text_facts
+from tinygrad_gpt.tasks.scores import accuracy, matthews
+from tinygrad_gpt.tasks.task import Loss, Task
+from tinygrad_gpt.train.config import TrainConfig
+from tinygrad_gpt.train.metrics import read_metrics
+from tinygrad_gpt.train.reporter import Reporter
+from tinygrad_gpt.train.run import begin
+
+CLS, SEP, MASK, FIRST, MARKER = 1, 2, 3, 4, 12  # 8 words, 2 markers
+KINDS, WORDS, GAPS = 8, 12, 4  # words in a text, and how many are hidden
+SEGMENTS = np.array([0] * 8 + [1] * 8)
+SHAPE = BertConfig(
+    vocab_size=14,
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=64,
+    max_position_embeddings=16,
+    hidden_dropout_prob=0.0,
+    attention_probs_dropout_prob=0.0,
+    initializer_range=0.1,
+)
+
+
+def texts(seed, rows):
+    """Words (B, 12) and whether B is from elsewhere (B,)."""
+    rng = np.random.default_rng(seed)
+    share = 1 / np.arange(1, KINDS + 1)
+    words = FIRST + rng.choice(KINDS, p=share / share.sum(), size=(rows, WORDS // 2))
+    return np.repeat(words, 2, axis=1), rng.integers(2, size=rows), rng
+
+
+def whole(words, label):
+    """(B, 16): with the special tokens, and the marker."""
+    cls, sep = (np.full((len(words), 1), token) for token in (CLS, SEP))
+    return np.concatenate([cls, words[:, :6], sep, MARKER + label[:, None], words[:, 6:], sep], axis=1)
+
+
+class Gaps(Task):
+    """Masked words and next sentences.
+
+    shuffled  whether the labels of the pairs have nothing to do with them
+    """
+
+    name = "gaps"
+    metrics = {"val_loss": False, "masked_accuracy": True, "next_sentence_accuracy": True}  # noqa: RUF012
+
+    def __init__(self, shuffled=False, rows=32):
+        self.shuffled, self.rows = shuffled, rows
+
+    def batch(self, step):
+        words, label, rng = texts([1, step], self.rows)
+        ids = whole(words, label)
+        order = rng.permuted(np.tile(np.arange(WORDS), (self.rows, 1)), axis=1)[:, :GAPS]
+        places = np.where(order < 6, order + 1, order + 3)  # of the words in `ids`
+        labels = np.full_like(ids, -100)
+        np.put_along_axis(labels, places, np.take_along_axis(ids, places, axis=1), axis=1)
+        label = rng.integers(2, size=self.rows) if self.shuffled else label
+        segments = np.tile(SEGMENTS, (self.rows, 1))
+        return np.where(labels < 0, ids, MASK), np.ones_like(ids), segments, labels, label
+
+    def loss(self, model, *arrays):
+        loss = model.loss(*arrays)
+        return Loss(loss.total, {"masked": loss.masked, "next_sentence": loss.next_sentence})
+
+    def answers(self, model, ids, mask, segments, labels, label):
+        return model(ids, mask, segments).prediction_logits, labels
+
+    def probe(self):
+        return Gaps(self.shuffled, rows=32).batch(10**6)
+
+    def evaluate(self, model, last=False, progress=None):
+        ids, mask, segments, labels, label = Gaps(self.shuffled, rows=256).batch(10**6 + 1)
+        with model.evaluating(), no_grad():
+            out = model(ids, mask, segments)
+            loss = model.loss(ids, mask, segments, labels, label).total.item()
+        right = out.prediction_logits.data.argmax(-1)[labels >= 0] == labels[labels >= 0]
+        pairs = out.seq_relationship_logits.data.argmax(-1) == label
+        return {"val_loss": loss, "masked_accuracy": right.mean(), "next_sentence_accuracy": pairs.mean()}
+
+    def facts(self, model):
+        return {"part": "masked", "choices": SHAPE.vocab_size} | text_facts(texts(0, 5000)[0].reshape(-1))
+
+
+class Classes(Task):
+    """Whether the first word of a text is the commonest one: three in eight are."""
+
+    name = "classes"
+    metrics = {"matthews": True, "accuracy": True, "val_loss": False}  # noqa: RUF012
+
+    def batch(self, step, rows=16):
+        words, label, _ = texts([2, step], rows)
+        return whole(words, label), (words[:, 0] == FIRST).astype(int)
+
+    def loss(self, model, ids, labels):
+        return Loss(model(ids, labels=labels).loss)
+
+    def answers(self, model, ids, labels):
+        return model(ids).logits, labels
+
+    def probe(self):
+        return self.batch(10**6, rows=64)
+
+    def evaluate(self, model, last=False, progress=None):
+        ids, labels = self.batch(10**6 + 1, rows=256)
+        with model.evaluating(), no_grad():
+            output = model(ids, labels=labels)
+        said = output.logits.data.argmax(-1)
+        return {
+            "matthews": matthews(labels, said),
+            "accuracy": accuracy(labels, said),
+            "val_loss": output.loss.item(),
+        }
+
+    def facts(self, model):
+        return {"choices": 2} | text_facts(self.batch(0, rows=4000)[1])
+
+
+@pytest.fixture
+def train(tmp_path):
+    """train(task, change=None, kind=BertForPreTraining, **settings) -> Trained."""
+
+    def train(task, change=lambda model: None, kind=BertForPreTraining, **given):
+        settings = dict(steps=300, lr=3e-3, min_lr=3e-4, warmup=20, eval_interval=30, log_interval=5, batch_size=32)
+        random_stream.manual_seed(1)
+        run = begin(task, kind(SHAPE), TrainConfig(**settings | given | {"checkpoint_interval": 0}), tmp_path / "run")
+        change(run.model)
+        said = io.StringIO()
+        run.train(Reporter(said))
+        lines = [line for line in said.getvalue().splitlines() if line.startswith("health")]
+        return Trained(run.folder.path, lines, read_metrics(run.folder.metrics))
+
+    return train
+
+
+def doctor(folder, capsys) -> str:
+    assert main(["doctor", str(folder)]) == 0
+    return capsys.readouterr().out
+
+
+def test_a_healthy_run(train, capsys):
+    trained = train(Gaps())
+    last = trained.rows[-1]
+    assert last["masked_accuracy"] > 0.7 and last["next_sentence_accuracy"] > 0.9, last
+    assert trained.said == []
+    said = doctor(trained.folder, capsys)
+    assert "healthy: no problems found" in said and "of which masked" in said and "masked accuracy" in said
+
+
+def test_masked_accuracy_that_does_not_move(train, capsys):
+    """Every word is read as the same one: what is left to learn is how often each occurs."""
+
+    def change(model):
+        read = model.bert.token_embedding.forward
+        model.bert.token_embedding.forward = lambda ids: read(np.where((ids >= FIRST) & (ids < MARKER), FIRST, ids))
+
+    trained = train(Gaps(), change, warmup=0)
+    assert trained.kinds == {"stuck-accuracy"}
+    line = line_of(trained, "stuck-accuracy")
+    share = Gaps().facts(None)["commonest_share"]
+    assert "the masked accuracy does not move: it is 0." in line and f"the commonest token's share {share:.3f}" in line
+    assert "without a warm-up" in line and "lines that repeat" in line and "--warmup 20" in line
+    said = doctor(trained.folder, capsys)
+    assert "\nstuck-accuracy, found at step " in said and "lessons/06_bert.py" in said
+
+
+def test_pairs_whose_labels_are_shuffled(train):
+    trained = train(Gaps(shuffled=True))
+    assert trained.kinds == {"next-sentence"}
+    line = line_of(trained, "next-sentence")
+    assert "the next-sentence accuracy is 0." in line and "that of a coin" in line and "= log 2 since step" in line
+    assert "labels that do not belong to their pairs" in line
+    found = next(f["step"] for row in trained.rows for f in row["health"].get("findings", []))
+    assert found >= 170, "half of the run has passed since the warm-up"
+
+
+def test_a_label_that_does_not_count(train):
+    """The padding's id, 0, as ignore_index of the pairs' loss: "always 1" is then the answer to all that is asked."""
+
+    def change(model):
+        def loss(ids, mask, segments, labels, label):
+            x = model.bert.features(ids, mask, segments)
+            rows, places = np.nonzero(labels >= 0)
+            masked = F.cross_entropy(model.masked_lm(x[rows, places]), labels[rows, places])
+            each = F.cross_entropy(model.next_sentence(model.bert.pooled(x)), label, reduction="none")
+            pairs = (each * label.astype(np.float32)).sum() / max(1, int(label.sum()))
+            return PretrainingLoss(masked + pairs, masked, pairs)
+
+        model.loss = loss
+
+    trained = train(Gaps(), change)
+    assert trained.kinds == {"next-sentence"}
+    line = line_of(trained, "next-sentence")
+    assert "and yet its training loss is 0.0" in line and "one of the two labels does not count" in line
+
+
+def test_pairs_that_do_not_count_are_not_judged(train):
+    """As in RoBERTa, which has no next-sentence loss."""
+
+    class WithoutPairs(Gaps):
+        def loss(self, model, *arrays):
+            loss = model.loss(*arrays)
+            return Loss(loss.masked * 1.0, {"masked": loss.masked, "next_sentence": loss.next_sentence})
+
+    assert train(WithoutPairs(shuffled=True)).kinds == set()
+
+
+def test_a_healthy_classifier(train):
+    trained = train(Classes(), kind=BertForSequenceClassification, lr=1e-3)
+    assert trained.rows[-1]["matthews"] > 0.9 and trained.said == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "parts"),
+    [
+        (dict(lr=0.1, min_lr=0.1, warmup=0), ("the learning rate 0.1 is too high", "no warm-up", "--lr 1e-02")),
+        (dict(lr=1e-5, min_lr=0.0, steps=100), ("too few steps (100)", "more --epochs")),
+    ],
+    ids=["high", "few"],
+)
+def test_one_class_for_all(train, settings, parts):
+    def change(model):
+        model.classifier.weight.data[...] = 0  # a head that begins with its bias
+
+    trained = train(Classes(), change, kind=BertForSequenceClassification, **settings)
+    assert "one-class" in trained.kinds and not {"unigram", "collapse"} & trained.kinds
+    line = line_of(trained, "one-class")
+    assert "every text gets the same class" in line and "Matthews 0" in line
+    assert all(part in line for part in parts), line
+
+
+def test_the_first_evaluations_of_a_classifier_may_be_of_one_class():
+    """Three must agree, but for those of a run's end; and the predictions that snapshots saw."""
+    from tinygrad_gpt.health.history import History, Plan
+    from tinygrad_gpt.health.score_rules import one_class
+
+    plan = Plan(steps=300, lr=2e-5, warmup=30, grad_clip=1.0, choices=2, commonest_share=0.7)
+    same = [{"step": step, "train_loss": 0.6, "matthews": 0.0, "accuracy": 0.7} for step in (60, 120, 180)]
+    assert one_class(History(plan, same[:2])) is None and one_class(History(plan, same))
+    assert one_class(History(plan, [same[0] | {"step": 300}]))
+    assert one_class(History(plan, [*same[:2], same[2] | {"matthews": 0.1}])) is None
+    assert one_class(History(plan, [*same[:2], same[2] | {"accuracy": 0.69}])) is None
+    seen = {"block_gradients": [1.0], "prediction_share": 0.7, "predicted": 1}
+    assert one_class(History(plan, [row | {"health": seen} for row in same])) is None
+
+
+def test_a_snapshot_finds_the_blocks_of_a_bert():
+    """They lie in its encoder; and places without a target are no predictions."""
+    random_stream.manual_seed(1)
+    model, task = BertForPreTraining(SHAPE), Gaps()
+    task.loss(model, *task.probe()).total.backward()
+    seen = snapshot(model, task)
+    norms = [math.sqrt(sum((p.grad**2).sum() for p in block.parameters())) for block in model.bert.blocks]
+    np.testing.assert_allclose(seen["block_gradients"], norms, rtol=1e-3)
+    assert len(seen["flat_units"]) == len(seen["saturated_attention"]) == 2 and not seen["double_softmax"]
+    logits, labels = task.answers(model, *task.probe())
+    said = logits.data.argmax(-1)[labels >= 0]
+    assert seen["accuracy"] == pytest.approx((said == labels[labels >= 0]).mean(), abs=1e-4)
+    assert seen["prediction_share"] == pytest.approx(np.bincount(said).max() / len(said), abs=1e-4)
+
+
+def test_dead_units_of_a_bert_are_named_by_its_activation(train):
+    def change(model):
+        model.bert.blocks[1].feed_forward.up.bias.data[:48] = -100
+
+    trained = train(Gaps(), change, steps=100)
+    assert "of the feed-forward units of block 2 are dead (gelu never active)" in line_of(trained, "dead-units")

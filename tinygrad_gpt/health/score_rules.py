@@ -1,0 +1,103 @@
+"""Rules about the scores of evaluations: those that stay where a guess has them. Each takes a History and returns a
+Symptom, or None.
+
+They know BERT's illnesses: masked tokens that are guessed no better than by counting, pairs of sentences judged by the
+toss of a coin, and a classifier that gives every text the same class.
+"""
+
+import math
+
+import numpy as np
+
+from tinygrad_gpt.health.history import FIRST_SNAPSHOT, IN_A_ROW, LEAST_WINDOW, LITTLE_WARMUP, Curve, History, Symptom
+
+MOVED = 1.1  # times the commonest token's share: held-out texts have another share than those that were counted ...
+SLIGHTLY = 0.002  # ... and chance moves an accuracy by so much
+LONG = 0.5  # share of the run: pairs are learned after words are, so one must wait
+COIN, NEAR_COIN = 0.5, 0.03  # accuracy of a guess; the mean of several evaluations may be away from it by this much
+NEAR_LOG_2 = 0.02  # share of log 2
+SURE = 0.1  # nats: a loss that no judgement of real pairs has after few steps
+ONE_CLASS = 0.95  # of all predictions
+HIGH_FOR_BERT = 1e-3  # a learning rate at which post-norm blocks may stop learning
+HIGH_FOR_FINE_TUNING = 1e-4  # published recipes have 2e-5 to 5e-5
+
+
+def stuck_accuracy(history: History) -> Symptom | None:
+    """Hidden tokens are guessed as rightly as by always saying the commonest one, and the loss agrees."""
+    plan = history.plan
+    accuracies, share = history.scores(f"{plan.part}_accuracy"), plan.commonest_share
+    if not accuracies or share is None or not history.counts_only or max(accuracies) > MOVED * share + SLIGHTLY:
+        return None
+    seen = (
+        f"the {plan.part} accuracy does not move: it is {accuracies[-1]:.3f}, and the commonest token's share "
+        f"{share:.3f}; the {plan.part} loss has stood at {history.answers.plateau:.3f} for {plan.window} steps, the "
+        f"unigram entropy of the text ({plan.unigram_entropy:.3f})"
+    )
+    others = "lines that repeat, batches with too few gaps, padding that is not masked"
+    if plan.warmup < LITTLE_WARMUP:
+        cause = f"first steps with the full learning rate of {plan.lr:g}, without a warm-up"
+        remedy = f"--warmup {plan.usual_warmup}, {plan.lower_lr}"
+    elif plan.lr >= HIGH_FOR_BERT:
+        cause, remedy = f"the learning rate {plan.lr:g}, too high for norms after the residual sums", plan.lower_lr
+    else:
+        cause, remedy = f"too few steps at the learning rate {plan.lr:g}", "more --steps, a larger --batch-size"
+    return Symptom("stuck-accuracy", history.step, seen, f"{cause}; or {others}", remedy)
+
+
+def next_sentence(history: History) -> Symptom | None:
+    """Pairs of sentences are judged as rightly as by the toss of a coin."""
+    plan, accuracies = history.plan, history.scores("next_sentence_accuracy")
+    rows = history.last(max(plan.window, round(LONG * plan.steps)))
+    curve = Curve("next_sentence_loss", history.recent, rows)
+    if not accuracies or curve.halves is None or not _counts(history):
+        return None
+    if abs(np.mean(accuracies) - COIN) > NEAR_COIN or np.ptp(accuracies) > 4 * NEAR_COIN:
+        return None
+    guess = f"the next-sentence accuracy is {np.mean(accuracies):.2f}, that of a coin"
+    level = curve.plateau
+    if level is not None and abs(level - math.log(2)) <= NEAR_LOG_2 * math.log(2):
+        seen = f"{guess}, and its loss has stood at {level:.3f} = log 2 since step {rows[0]['step']}"
+        cause = "labels that do not belong to their pairs, a head that does not read [CLS], or too few steps"
+        remedy = "look at a few pairs and their labels (0: B follows A); more --steps, a larger --batch-size"
+        return Symptom("next-sentence", history.step, seen, cause, remedy)
+    if curve.halves[1] < SURE and _sure_at_once(history):
+        seen = f"{guess}, and yet its training loss is {curve.halves[1]:.3f}"
+        cause = "one of the two labels does not count, as with the padding's id, 0, as ignore_index"
+        return Symptom("next-sentence", history.step, seen, cause, "give the pairs' cross_entropy no ignore_index")
+    return None
+
+
+def _counts(history: History) -> bool:
+    """Whether the loss of the pairs is a part of what training minimises."""
+    row = history.rows[-1]
+    rest = row["train_loss"] - row.get("masked_loss", 0.0)
+    return abs(rest) > 1e-6 * abs(row["train_loss"])
+
+
+def _sure_at_once(history: History) -> bool:
+    """Whether the pairs were no riddle soon after the warm-up: too soon for learning them by heart."""
+    until = history.plan.warmup + LEAST_WINDOW
+    return any(row.get("next_sentence_loss", 1.0) < SURE for row in history.rows if row["step"] <= until)
+
+
+def one_class(history: History) -> Symptom | None:
+    """A classifier gives each held-out text the same class. (Many do so after the first epoch.)"""
+    plan, needed = history.plan, 1 if history.step == history.plan.steps else IN_A_ROW
+    measured = [row for row in history.recent if "matthews" in row and "accuracy" in row][-needed:]
+    if len(measured) < needed or history.step < FIRST_SNAPSHOT or any(row["matthews"] for row in measured):
+        return None
+    shares = [s["prediction_share"] for s in history.snapshots if "prediction_share" in s]
+    if np.ptp([row["accuracy"] for row in measured]) > 0 or min(shares, default=1.0) < ONE_CLASS:
+        return None
+    share = "" if plan.commonest_share is None else f" (the commonest class is {plan.commonest_share:.0%} of the data)"
+    seen = f"every text gets the same class: accuracy {measured[-1]['accuracy']:.3f}, Matthews 0{share}"
+    if plan.lr > HIGH_FOR_FINE_TUNING:
+        cause, remedy = f"the learning rate {plan.lr:g} is too high for fine-tuning", f"--lr {plan.lr / 10:.0e}"
+    else:
+        cause, remedy = f"too few steps ({plan.steps}) for so few texts", "more --epochs"
+    if plan.warmup < LITTLE_WARMUP:
+        cause, remedy = f"{cause}, and it has no warm-up", f"{remedy}, --warmup-share 0.1"
+    return Symptom("one-class", history.step, seen, cause, f"{remedy}; other seeds")
+
+
+RULES = (stuck_accuracy, next_sentence, one_class)
