@@ -246,7 +246,7 @@ def test_one_class_for_all(train, settings, parts):
     trained = train(Classes(), change, kind=BertForSequenceClassification, **settings)
     assert "one-class" in trained.kinds and not {"unigram", "collapse"} & trained.kinds
     line = line_of(trained, "one-class")
-    assert "every text gets the same class" in line and "Matthews 0" in line
+    assert "every text gets the same class" in line and "matthews 0" in line
     assert all(part in line for part in parts), line
 
 
@@ -261,6 +261,9 @@ def test_the_first_evaluations_of_a_classifier_may_be_of_one_class():
     assert one_class(History(plan, [same[0] | {"step": 300}]))
     assert one_class(History(plan, [*same[:2], same[2] | {"matthews": 0.1}])) is None
     assert one_class(History(plan, [*same[:2], same[2] | {"accuracy": 0.69}])) is None
+    tags = [{"step": row["step"], "train_loss": 0.2, "recall": 0.0, "accuracy": 0.95} for row in same]
+    assert "no word gets a label of its own: accuracy 0.950, recall 0" in one_class(History(plan, tags)).seen
+    assert one_class(History(plan, [*tags[:2], tags[2] | {"recall": 0.1}])) is None
     seen = {"block_gradients": [1.0], "prediction_share": 0.7, "predicted": 1}
     assert one_class(History(plan, [row | {"health": seen} for row in same])) is None
 

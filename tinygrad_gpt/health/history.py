@@ -26,7 +26,7 @@ LITTLE_WARMUP = 10  # steps: during them, Adam's mean of g² is over fewer gradi
 ABOVE_UNIGRAM = 0.03  # share of the entropy: the cost of weights that a high learning rate keeps moving
 BELOW_UNIGRAM = 0.015  # share of the entropy: a model further below it uses some context
 OTHER_NAMES = {"activation": "hidden_act", "dropout": "hidden_dropout_prob"}  # of settings, in other models' configs
-SCORES = ("masked_accuracy", "next_sentence_accuracy", "accuracy", "matthews")  # in rows with an evaluation
+SCORES = ("masked_accuracy", "next_sentence_accuracy", "accuracy", "matthews", "recall")  # in rows with an evaluation
 LOSSES = ("masked_loss", "next_sentence_loss")  # parts of the loss that rules know
 STOPPED = 0.01  # a loss stands still if it falls by less than this share from one half of the window to the other
 

@@ -81,16 +81,19 @@ def _sure_at_once(history: History) -> bool:
 
 
 def one_class(history: History) -> Symptom | None:
-    """A classifier gives each held-out text the same class. (Many do so after the first epoch.)"""
+    """A classifier gives each held-out text the same class, or a tagger no word a label. (Many do so after the first
+    epoch.)"""
     plan, needed = history.plan, 1 if history.step == history.plan.steps else IN_A_ROW
-    measured = [row for row in history.recent if "matthews" in row and "accuracy" in row][-needed:]
-    if len(measured) < needed or history.step < FIRST_SNAPSHOT or any(row["matthews"] for row in measured):
+    score = "matthews" if any("matthews" in row for row in history.recent) else "recall"  # 0 for a constant answer
+    measured = [row for row in history.recent if score in row and "accuracy" in row][-needed:]
+    if len(measured) < needed or history.step < FIRST_SNAPSHOT or any(row[score] for row in measured):
         return None
     shares = [s["prediction_share"] for s in history.snapshots if "prediction_share" in s]
     if np.ptp([row["accuracy"] for row in measured]) > 0 or min(shares, default=1.0) < ONE_CLASS:
         return None
     share = "" if plan.commonest_share is None else f" (the commonest class is {plan.commonest_share:.0%} of the data)"
-    seen = f"every text gets the same class: accuracy {measured[-1]['accuracy']:.3f}, Matthews 0{share}"
+    what = "every text gets the same class" if score == "matthews" else "no word gets a label of its own"
+    seen = f"{what}: accuracy {measured[-1]['accuracy']:.3f}, {score} 0{share}"
     if plan.lr > HIGH_FOR_FINE_TUNING:
         cause, remedy = f"the learning rate {plan.lr:g} is too high for fine-tuning", f"--lr {plan.lr / 10:.0e}"
     else:
