@@ -19,8 +19,9 @@ from tests.checkpoints import gpt2_folder
 from tests.helpers import process_settings
 from tests.mutations import mutate, mutate_json
 from tinygrad_gpt.cli import main
-from tinygrad_gpt.data import CharTokenizer
+from tinygrad_gpt.data import CharTokenizer, WordPieceTokenizer
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.models import BertConfig, BertForPreTraining, save_pretrained
 
 SMALL = ["--preset", "tiny", "--n-layer", "1", "--n-embd", "8", "--block-size", "8", "--batch-size", "2"]
 SMALL += ["--eval-tokens", "64", "--sample-tokens", "4"]
@@ -43,6 +44,10 @@ def originals(tmp_path_factory):
             Path("my_relu.py").write_text("def forward(x):\n  return x, x\ndef backward(dy, x):\n  return (dy,)\n")
             gpt2_folder(Path("hf"))
             CharTokenizer("the quick").save("hf/tokenizer.json")
+            words = WordPieceTokenizer.train(["the quick brown fox jumps over the lazy dog"] * 9, 80)
+            shape = dict(hidden_size=6, num_hidden_layers=1, num_attention_heads=2, intermediate_size=9)
+            bert = BertConfig(words.vocab_size, **shape, max_position_embeddings=16)
+            save_pretrained(BertForPreTraining(bert), Path("bert"), words)
             training = ["train", "text.txt", *SMALL, "--steps", "60", "--log-interval", "1"]
             assert main([*training, "--out", "run"]) == 0
             assert main([*training, "--out", "gpt1", "--norm", "post", "--tokenizer", "bpe", "--bpe-vocab", "270"]) == 0
@@ -77,6 +82,11 @@ FILES = [
     ("hf/config.json", "export hf copy"),
     ("hf/model.safetensors", "sample hf --tokens 2"),
     ("hf/tokenizer.json", "sample hf --tokens 2"),
+    ("bert/config.json", "predict bert a[MASK]"),
+    ("bert/model.safetensors", "predict bert a[MASK]"),
+    ("bert/tokenizer.json", "predict bert a[MASK]"),
+    ("bert/vocab.txt", "similar bert fox dog --tokenizer bert/vocab.txt"),
+    ("bert/tokenizer_config.json", "similar bert fox dog --tokenizer bert/vocab.txt"),
     ("tuned/lm-0-seed-1/config.json", "classify tuned fox"),
     ("tuned/lm-0-seed-1/tokenizer.json", "classify tuned fox"),
     ("tuned/lm-0-seed-1/checkpoint.safetensors", "classify tuned fox"),
@@ -128,6 +138,8 @@ COMMANDS = {
         --dropout --checkpoint-interval --prompt --n-head --n-embd --n-layer --n-inner --block-size --activation
         --preset --with --layer-norm-epsilon --out --resume --force --sweep""",
     "sample run --tokens 2": "--prompt --temperature --top-k --top-p --seed --stop --tokenizer --device --json",
+    "predict bert a[MASK]": "--top --text-file --json --tokenizer --device",
+    "similar bert fox dog": "--query --top --batch-size --text-file --json --tokenizer --device",
     "eval run": "--stride --block-size --batch-size --tokenizer --device --json",
     "export run copy": "--device",
     "finetune task.tsv --from gpt1 --epochs 1 --lm-weight 0 --out new": """--batch-size --lr --warmup-share --seed

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_gpt as tg
+from tests.strict_array import StrictArray
 from tinygrad_gpt.data import WordPieceTokenizer
 from tinygrad_gpt.models import (
     GPT,
@@ -105,6 +106,19 @@ def test_a_long_text_is_read_to_the_models_last_position(model, tokenizer):
     np.testing.assert_allclose(x, mean_alone(model, tokenizer, cut), atol=1e-6)
     [x] = sentence_embeddings(model, tokenizer, [text], max_length=5)
     np.testing.assert_allclose(x, mean_alone(model, tokenizer, "the cat sat"), atol=1e-6)
+
+
+def test_they_are_computed_on_arrays_that_are_not_numpys(model, tokenizer):
+    """On a GPU's arrays, which refuse silent conversions; see strict_array.py."""
+    expected = sentence_embeddings(model, tokenizer, TEXTS)
+    on_gpu = BertModel(model.config)
+    on_gpu.load_state_dict(model.state_dict())
+    for p in on_gpu.parameters():
+        p.data = StrictArray(p.data)
+    with tg.using("reference"):
+        x = sentence_embeddings(on_gpu, tokenizer, TEXTS)
+    assert type(x) is np.ndarray
+    np.testing.assert_allclose(x, expected, atol=1e-6)
 
 
 def test_no_texts(model, tokenizer):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_gpt as tg
+from tests.strict_array import StrictArray
 from tinygrad_gpt.data import WordPieceTokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models import GPT, BertConfig, BertForMaskedLM, BertForPreTraining, BertModel, GPTConfig, fill_mask
@@ -55,6 +56,19 @@ def test_what_follows_a_gap_tells_too(model, tokenizer):
     """What a GPT cannot do."""
     cat, dog = (fill_mask(model, tokenizer, f"the [MASK] {word}") for word in ("sat", "rug"))
     assert cat[0][0].probability != dog[0][0].probability
+
+
+def test_it_is_computed_on_arrays_that_are_not_numpys(model, tokenizer):
+    """On a GPU's arrays, which refuse silent conversions; see strict_array.py."""
+    on_gpu = type(model)(model.config)
+    on_gpu.load_state_dict(model.state_dict())
+    for p in on_gpu.parameters():
+        p.data = StrictArray(p.data)
+    with tg.using("reference"):
+        [gap] = fill_mask(on_gpu, tokenizer, "the [MASK] sat")
+    [expected] = fill_mask(model, tokenizer, "the [MASK] sat")
+    assert [c.token for c in gap] == [c.token for c in expected]
+    np.testing.assert_allclose([c.probability for c in gap], [c.probability for c in expected], rtol=1e-4)
 
 
 def test_ids_without_a_token_are_never_proposed(tokenizer):

@@ -37,10 +37,10 @@ def predict(
 ):
     """Let a BERT fill the gaps in a text: prints the likeliest tokens for each [MASK].
 
-        tinygrad-gpt predict runs/bert "The [MASK] sat on the mat."
+    Each gap is judged by itself. A token that begins with ## goes on with the
+    word before it.
 
-    A token that begins with ## goes on with the word before it. Each gap is
-    judged by itself.
+        tinygrad-gpt predict runs/bert "The [MASK] sat on the mat."
     """
     asked = _texts(texts, text_file)
     _, own, trained = open_model(model, tokenizer, device, kinds=("bert",))
