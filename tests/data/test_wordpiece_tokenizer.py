@@ -324,6 +324,15 @@ def test_a_vocabulary_by_itself_is_lower_case(vocab):
     assert tokens(load_tokenizer(vocab), "Café") == tokens(load_tokenizer(vocab.parent), "Café") == ["Café"]
 
 
+def test_a_config_counts_more_than_tokenizer_json(tmp_path):
+    WordPieceTokenizer.train([TEXT], 150).save_pretrained(tmp_path)
+    settings = {"do_lower_case": False, "strip_accents": True, "tokenize_chinese_chars": False}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    again = load_tokenizer(tmp_path)
+    assert (again.lowercase, again.strip_accents, again.tokenize_chinese_chars) == (False, True, False)
+    assert tokens(again, "The the") == ["[UNK]", "the"]
+
+
 def test_line_ends_of_windows_and_a_byte_order_mark(vocab, tokenizer):
     vocab.write_bytes(b"\xef\xbb\xbf" + vocab.read_bytes().replace(b"\n", b"\r\n").removesuffix(b"\r\n"))
     assert WordPieceTokenizer.from_vocab(vocab).fingerprint() == tokenizer.fingerprint()

@@ -3,6 +3,7 @@
 The vocabulary is a real one where TINYGRAD_GPT_MINILM names the folder of all-MiniLM-L6-v2 (bert-base-uncased's), and
 one that is made here."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -161,6 +162,16 @@ def test_what_transformers_writes_is_read(ours, theirs, tmp_path):
     assert type(again) is WordPieceTokenizer
     for text in AWKWARD:
         assert again.encode(text).tolist() == ours.encode(text).tolist()
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_a_folder_whose_files_disagree(ours, tmp_path, lowercase):
+    ours.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | {"do_lower_case": lowercase}))
+    again, theirs = load_tokenizer(tmp_path), transformers.AutoTokenizer.from_pretrained(tmp_path)
+    for text in AWKWARD:
+        assert again.encode(text).tolist() == theirs(text, add_special_tokens=False)["input_ids"]
 
 
 @pytest.mark.skipif(not MINILM, reason="no MiniLM")

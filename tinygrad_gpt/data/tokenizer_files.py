@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from tinygrad_gpt import arguments
 from tinygrad_gpt.data.bpe_tokenizer import BPETokenizer
@@ -18,7 +19,8 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
     """The tokenizer saved at `path`: a tokenizer.json, a vocab.json with merges.txt beside it, BERT's vocab.txt, or a
     folder with one of these.
 
-    A tokenizer_config.json beside vocab.txt says whether upper case becomes lower case, and so on.
+    A tokenizer_config.json beside a BERT's says whether upper case becomes lower case, and so on. Where tokenizer.json
+    says otherwise, it does not count, as in transformers.
 
     Raises UserError, naming the file, if it is missing, damaged or of an unknown kind.
     """
@@ -39,12 +41,22 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
             if content["model"].get("type") == "WordLevel":
                 return CharTokenizer.from_library(content)
             if content["model"].get("type") == "WordPiece":
-                return WordPieceTokenizer.from_json(json.dumps(content))
+                return WordPieceTokenizer.from_json(json.dumps(content | {"normalizer": _normalizer(content, path)}))
             is_gpt1 = content["model"].get("end_of_word_suffix") == END_OF_WORD
             return (GPT1Tokenizer if is_gpt1 else BPETokenizer).from_json(json.dumps(content))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     raise UserError(f'{path} is not a tokenizer: expected "type": "char" and characters, or the library\'s format')
+
+
+def _normalizer(content: dict, path: Path) -> Any:
+    """What a tokenizer.json of BERT's kind does to a text before it splits it."""
+    written, settings = content.get("normalizer"), _wordpiece_settings(path.with_name(CONFIG_NAME))
+    if not isinstance(written, dict):
+        return written
+    return written | {
+        {"tokenize_chinese_chars": "handle_chinese_chars"}.get(name, name): x for name, x in settings.items()
+    }
 
 
 def _wordpiece_settings(path: Path) -> dict[str, bool | None]:
