@@ -9,6 +9,7 @@ answer_start counts the characters of the context that stand before the answer. 
 SQuAD 2 that the context does not answer are an error.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from tinygrad_gpt.files.json_files import check_fits, read_json
 
 ENDING = ".json"
 _LARGEST = 1 << 28  # bytes; SQuAD's training file has 30 million
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character
 _ANSWER = {"text": str, "answer_start": int}
 _SQUAD = {"data": [{"paragraphs": [{"context": str, "qas": [{"question": str, "answers": [_ANSWER]}]}]}]}
 
@@ -56,7 +58,7 @@ def read_squad(path: Path) -> list[Question]:
                 answers = [answer(place, text, each["text"], each["answer_start"]) for each in asked["answers"]]
                 questions.append(Question(asked["question"], text, tuple(dict.fromkeys(answers)), place))
                 for written in (asked["question"], text):
-                    if not written.strip() or any("\ud800" <= character <= "\udfff" for character in written):
+                    if not written.strip() or _SURROGATE.search(written):
                         raise UserError(f"{place}: expected a question and a text, got {shown(written)}")
     return questions
 
