@@ -57,7 +57,6 @@ from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.progress import Progress
 
 ENDINGS = (*delimited.ENDINGS, conll.ENDING, questions.ENDING)
-TASKS = ("cola", "sst2-sentences", "stsb", "wnut17")
 
 
 class Part(NamedTuple):
@@ -167,6 +166,7 @@ _NAMED: dict[str, tuple[tuple[str, ...], Callable[[Path], Part]]] = {  # name ->
     "stsb": (tuple(f"stsb/{part}.csv" for part in ("train", "dev", "test")), _scored),
     "wnut17": (tuple(f"wnut17/{part}.conll" for part in ("train", "dev", "test")), _conll),
 }
+TASKS = tuple(_NAMED)
 
 
 # --- from rows to arrays ---------------------------------------------------------------------------------------------
