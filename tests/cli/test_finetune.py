@@ -6,6 +6,9 @@ import re
 import pytest
 
 from tests.helpers import assert_one_line_error
+from tinygrad_gpt import random_stream
+from tinygrad_gpt.data.wordpiece_tokenizer import WordPieceTokenizer
+from tinygrad_gpt.models import BertConfig, BertModel
 from tinygrad_gpt.train.finetune import FIELDS
 
 PRETRAIN = (
@@ -39,8 +42,63 @@ def test_finetune_and_classify(run, pretrained, tmp_path):
     assert all(row[0] in ("c", "d") and 0.5 <= float(row[1]) <= 1 for row in rows)
 
 
+@pytest.fixture
+def bert(tmp_path):
+    """A Hugging Face folder with a tiny BERT."""
+    random_stream.manual_seed(1)
+    tokenizer = WordPieceTokenizer.train(["the quick brown fox jumps over the lazy dog , and she saw anna in rome"], 80)
+    shape = dict(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    config = BertConfig(tokenizer.vocab_size, max_position_embeddings=24, **shape)
+    BertModel(config).save_pretrained(tmp_path / "bert", tokenizer=tokenizer)
+    (tmp_path / "own.conll").write_text("she\tO\nsaw\tO\nanna\tB-PERSON\n\n" * 20, encoding="utf-8")
+    (tmp_path / "own.tsv").write_text("the fox\tc\nthe dog\td\n" * 20, encoding="utf-8")
+    (tmp_path / "pairs.csv").write_text("text_a,text_b,score\n" + "a fox,the dog,2\na dog,a dog,4.5\n" * 10)
+
+
+def test_a_bert_is_fine_tuned_used_and_exported(run, bert, tmp_path):
+    status, said, _ = run("finetune", "own.tsv", "--from", "bert", "--seeds", "2", *QUICK)
+    assert status == 0 and "36 texts of own.tsv in 2 classes (4 to test on)" in said and "λ" not in said
+    for row in ("Matthews", "most frequent class", "seed 1", "seed 2", "mean of 2 ± s.d."):
+        assert row in said
+    status, said, _ = run("classify", "runs/own-1", "the fox", "a dog")
+    assert status == 0 and [line.split("\t")[2] for line in said.splitlines()] == ["the fox", "a dog"]
+    status, said, _ = run("export", "runs/own-1", "hf")
+    assert status == 0 and "transformers.BertForSequenceClassification.from_pretrained('hf')" in said
+    assert json.loads((tmp_path / "hf" / "config.json").read_text(encoding="utf-8"))["id2label"] == {"0": "c", "1": "d"}
+
+
+def test_the_table_names_the_scores_of_the_task(run, bert):
+    status, said, _ = run("finetune", "own.conll", "--from", "bert", "--out", "words", *QUICK)
+    assert status == 0 and "all O" in said and "F1" in said and "precision" in said
+    assert re.search(r'tinygrad-gpt predict words "she saw anna"', said)
+    status, said, _ = run("finetune", "pairs.csv", "--from", "bert", "--out", "pairs", *QUICK)
+    assert status == 0 and "mean of the training examples" in said and "Spearman" in said and "Pearson" in said
+    assert_one_line_error(run("classify", "pairs", "a", "b"), "learned the task similarity, not classes", "predict")
+    status, said, _ = run("compare", "pairs/seed-1", "words/seed-1")
+    assert status == 0 and "spearman" in said and "f1" in said
+    assert_one_line_error(run("sample", "pairs/seed-1"), "similarity", "`tinygrad-gpt predict` uses it")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ("finetune own.tsv --from bert --lm-weight 0.5", ("no language model to train beside the task",)),
+        ("finetune own.tsv --from bert --max-length 2", ("max_length should be at least 5",)),
+        ("finetune own.tsv --from bert --max-length -1", ("max_length should be at least 5",)),
+        ("finetune own.tsv --from nowhere/bert", ("nowhere/bert",)),
+    ],
+)
+def test_mistakes_with_a_bert_are_one_line(run, bert, arguments, parts):
+    assert_one_line_error(run(*arguments.split()), *parts)
+
+
+def test_a_gpts_head_cannot_be_exported(run, pretrained):
+    assert run("finetune", "own.tsv", "--from", "pre", "--lm-weight", "0", "--out", "fine", *QUICK)[0] == 0
+    assert_one_line_error(run("export", "fine", "hf"), "only a fine-tuned BERT can be exported")
+
+
 def test_every_setting_is_an_option_and_reaches_the_run(run, pretrained, tmp_path):
-    task = dict(epochs=2, warmup_share=0.1, head_dropout=0.3, pretrained=False)
+    task = dict(epochs=2, max_length=9, warmup_share=0.1, head_dropout=0.3, pretrained=False)
     train = dict(batch_size=30, accumulate=2, lr=0.01, min_lr=0.001, weight_decay=0.2, grad_clip=0.5, seed=7)
     train |= dict(schedule="cosine", beta1=0.8, beta2=0.9, eps=1e-7, dtype="float64", device="auto")
     train |= dict(recompute=True, log_interval=3, eval_interval=2, checkpoint_interval=1, health=False)
@@ -54,7 +112,8 @@ def test_every_setting_is_an_option_and_reaches_the_run(run, pretrained, tmp_pat
     assert run("finetune", "own.tsv", "--from", "pre", "--out", "fine", *weights, *options)[0] == 0
     written = json.loads((tmp_path / "fine" / "lm-1-seed-7" / "config.json").read_text(encoding="utf-8"))
     assert written["train"] == train | {"steps": 2, "warmup": 0}
-    known = {"name": "classification", "data": "own.tsv", "from_": "pre", "lm_weight": 1.0, "classes": ["c", "d"]}
+    known = {"name": "classification", "data": "own.tsv", "from_": "pre", "lm_weight": 1.0, "kind": "classes"}
+    known["classes"] = ["c", "d"]
     assert written["task"] == task | known
     results = json.loads((tmp_path / "fine" / "results.json").read_text(encoding="utf-8"))
     assert [result["lm_weight"] for result in results["runs"]] == [0.25, 1.0]
@@ -122,8 +181,8 @@ def test_a_pair_of_ones_own(run, pretrained, tmp_path):
         ("finetune own.tsv --from pre --out pre", ("pre",)),
         ("finetune own.tsv", ("--from",)),
         ("finetune", ("name the task", "--resume")),
-        ("finetune --resume pre", ("pre", "next-token", "not a classifier")),
-        ("classify pre text", ("pre", "next-token", "not a classifier")),
+        ("finetune --resume pre", ("pre", "next-token", "not a fine-tuned model")),
+        ("classify pre text", ("pre", "next-token", "not a fine-tuned model")),
         ("classify nowhere text", ("nowhere",)),
         ("sample fine", ("fine",)),
     ],

@@ -12,6 +12,7 @@ from tinygrad_gpt.models.gpt1_heads import (
     GPT1ForClassification,
     GPT1ForMultipleChoice,
     GPT1ForSimilarity,
+    GPT1ForTokenClassification,
     with_new_tokens,
 )
 
@@ -194,3 +195,36 @@ def test_gradients_are_those_of_finite_differences(name):
         p.data[...] = values
         numeric = (losses[0] - losses[1]) / (2 * step)
         assert analytic == pytest.approx(numeric, rel=1e-5, abs=1e-7), parameter_name
+
+
+# --- numbers, and a label for each token -----------------------------------------------------------------------------
+
+
+def test_a_similarity_with_one_output_is_a_number_with_the_squared_error():
+    model = spread_out(GPT1ForSimilarity(body(), 1))
+    pairs = [gpt1_inputs.similarity(a, b, TOKENS, 12) for a, b in ((TEXTS[0], TEXTS[1]), (TEXTS[1], TEXTS[2]))]
+    ids, last = gpt1_inputs.pad_groups(pairs)
+    numbers = np.array([0.5, 4.0])
+    scores = model(ids, last).numpy()
+    assert scores.shape == (2, 1)
+    total, task, language = model.loss(ids, last, numbers, 0.5)
+    assert task.item() == pytest.approx(np.mean((scores[:, 0] - numbers) ** 2))
+    assert total.item() == pytest.approx(task.item() + 0.5 * language.item())
+    with pytest.raises(ValueError, match=r"labels of shape \(2,\), got \(3,\)"):
+        model.loss(ids, last, np.zeros(3), 0)
+
+
+def test_token_labels_are_scored_from_what_was_read_so_far(batch):
+    model = spread_out(GPT1ForTokenClassification(body(), 5))
+    scores = model(*batch).numpy()
+    assert scores.shape == (*batch.ids.shape, 5)
+    changed = batch.ids.copy()
+    changed[:, 3:] = 1
+    after = model(changed, batch.last).numpy()
+    np.testing.assert_allclose(scores[:, :3], after[:, :3], atol=1e-12)
+    assert np.abs(scores[:, 3:] - after[:, 3:]).max() > 1e-3
+    labels = np.full(batch.ids.shape, -100)
+    labels[0, 2], labels[1, 1] = 4, 0
+    log_p = scores - np.log(np.exp(scores).sum(axis=-1, keepdims=True))
+    expected = -(log_p[0, 2, 4] + log_p[1, 1, 0]) / 2
+    assert model.loss(*batch, labels, 0).total.item() == pytest.approx(expected)

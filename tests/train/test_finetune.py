@@ -16,11 +16,12 @@ from tests.train.runs import StopsAt, arrays_of, assert_same_arrays, rows_of
 from tinygrad_gpt.data import CharTokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models import GPT2, GPTConfig
-from tinygrad_gpt.tasks.classification import scores_of
+from tinygrad_gpt.tasks.fine_tuning import scores_of
 from tinygrad_gpt.train import finetune
 from tinygrad_gpt.train.checkpoint import load_checkpoint
-from tinygrad_gpt.train.classifier import Classifier
-from tinygrad_gpt.train.finetune import best_run, means, open_run, runs_of, train
+from tinygrad_gpt.train.fine_tuned import Classifier
+from tinygrad_gpt.train.finetune import open_run, train
+from tinygrad_gpt.train.finetune_folder import best_run, means, runs_of, summary
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.trained_model import find_model
 
@@ -67,7 +68,8 @@ def test_a_run_leaves_every_result(begin, reporter, data):  # noqa: F811
     results = json.loads((path / "results.json").read_text(encoding="utf-8"))
     assert [(r["lm_weight"], r["seed"]) for r in results["runs"]] == [(0.0, 1), (0.0, 2), (0.5, 1), (0.5, 2)]
     assert all(result["finished"] and result["epoch"] == 2 for result in results["runs"])
-    assert results["majority"] == {"accuracy": np.mean(data.dev.labels == data.majority), "matthews": 0.0}
+    assert results["deciding"] == "matthews" and results["guess"] == "most frequent class"
+    assert results["baseline"] == {"accuracy": np.mean(data.dev.labels == data.majority), "matthews": 0.0}
     for result in results["runs"]:
         rows = read_metrics(path / result["run"] / "metrics.jsonl")
         assert all(("lm_loss" in row) == (result["lm_weight"] > 0) for row in rows)
@@ -143,7 +145,7 @@ def test_ctrl_c_saves_and_the_rest_comes_out_the_same(begin, reporter, beyond, s
     assert not train(stopped, StopsAt(at, reporter.said))
     assert train(stopped, reporter)
     assert_same(whole, stopped)
-    one, other = (finetune.summary(path) for path in (whole, stopped))
+    one, other = (summary(path) for path in (whole, stopped))
     assert one["means"] == other["means"] and all(result["finished"] for result in other["runs"])
 
 
@@ -235,7 +237,7 @@ def test_a_classifier_computes_what_was_trained(begin, reporter, data):  # noqa:
     assert classifier.classes == ("no", "yes")
     probabilities = classifier.probabilities(data.dev.texts)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
-    scores = scores_of(run.model, run.task.dev_sequences).astype(np.float64)
+    scores = np.array(scores_of(run.task.family, run.model, run.task.dev_sequences), dtype=np.float64)
     np.testing.assert_allclose(
         np.log(probabilities[:, 1] / probabilities[:, 0]), scores[:, 1] - scores[:, 0], atol=1e-6
     )
@@ -264,11 +266,31 @@ def test_means_are_over_the_seeds_that_ended():
         return {"lm_weight": lm_weight, "seed": 1, "accuracy": 0.5, "matthews": matthews, "finished": finished}
 
     rows = means(
-        [result(0, 0.1), result(0, 0.3), result(0, 0.9, finished=False), result(0.5, 0.4), result(1, 1.0, False)]
+        [result(0, 0.1), result(0, 0.3), result(0, 0.9, finished=False), result(0.5, 0.4), result(1, 1.0, False)],
+        ["matthews", "accuracy"],
     )
     assert [(row["lm_weight"], row["seeds"]) for row in rows] == [(0, 2), (0.5, 1)]
     assert rows[0]["matthews"] == pytest.approx(0.2) and rows[0]["matthews_sd"] == pytest.approx(0.1 * math.sqrt(2))
     assert rows[1]["matthews_sd"] is None and rows[0]["accuracy_sd"] == 0
+
+
+def test_a_folder_of_an_older_version_goes_on_and_is_used(begin, reporter):
+    """config.json knew one kind of task and of model then, and named its baseline otherwise."""
+    whole, older = begin([0.0], [1]), begin([0.0], [1])
+    train(whole, reporter)
+    train(older, StopsAt(15, reporter.said))
+    config = runs_of(older)[0].config
+    written = json.loads(config.read_text(encoding="utf-8"))
+    del written["family"], written["task"]["kind"], written["task"]["max_length"]
+    corpus = written["corpus"]
+    corpus["majority_accuracy"], corpus["example"] = corpus.pop("baseline")["accuracy"], corpus["example"][0]
+    del corpus["guess"]
+    config.write_text(json.dumps(written), encoding="utf-8")
+    assert train(older, reporter)
+    assert_same(whole, older)
+    assert summary(older)["baseline"] == summary(whole)["baseline"]
+    texts = ["abc", "bcd"]
+    np.testing.assert_array_equal(*(Classifier(path).probabilities(texts) for path in (whole, older)))
 
 
 @pytest.mark.parametrize("damage", ["missing", "no checkpoint", "weights", "tokenizer", "config"])

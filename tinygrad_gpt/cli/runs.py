@@ -28,7 +28,7 @@ from tinygrad_gpt.train.run_list import ListedRun, find_runs, runs_at
 
 _MOST_COLUMNS = 6  # settings that differ, beside the results; more have a table of their own
 _LONGEST = 800  # characters of an error
-_SCORES = ("matthews", "accuracy")  # of classifiers
+_SCORES = ("matthews", "spearman", "pearson", "f1", "exact_match", "accuracy")  # of fine-tuned models
 
 
 def runs(

@@ -14,8 +14,11 @@ from tinygrad_gpt.cli.shared import download_progress, report_own_code
 from tinygrad_gpt.data import CharTokenizer, open_corpus, prepare_tokens
 from tinygrad_gpt.data.text_files import count_words
 from tinygrad_gpt.errors import UserError, command
+from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.models.hf.pretrained import save_pretrained
 from tinygrad_gpt.tasks.perplexity import evaluate, evaluate_sliding
+from tinygrad_gpt.train.fine_tuned import FineTuned
+from tinygrad_gpt.train.finetune_folder import is_fine_tuning
 from tinygrad_gpt.train.reporter import make_reporter, reading_bar
 from tinygrad_gpt.train.run_folder import is_new
 from tinygrad_gpt.train.trained_model import open_model
@@ -104,16 +107,25 @@ def export(
     """Write a trained model as a Hugging Face folder, which transformers can load."""
     if not is_new(folder):
         raise UserError(f"the folder {folder} exists and is not empty: choose another one")
+    if is_fine_tuning(user_path(model)):
+        fine_tuned = FineTuned(user_path(model))
+        fine_tuned.save_pretrained(folder)
+        _say_how_to_load(folder, type(fine_tuned.model).__name__)
+        return
     source, tokenizer, trained = open_model(model, kinds=("gpt", "bert"))
     report_own_code(source)
     if source.hf_config:
         trained.hf_config = source.hf_config
     save_pretrained(trained, folder, tokenizer)
-    for kind in "AutoTokenizer", "AutoModelForCausalLM" if source.kind == "gpt" else type(trained).__name__:
-        print(f"{folder}: try  transformers.{kind}.from_pretrained({str(folder)!r})")
+    _say_how_to_load(folder, "AutoModelForCausalLM" if source.kind == "gpt" else type(trained).__name__)
     if isinstance(tokenizer, CharTokenizer):
         known = f"the {tokenizer.vocab_size} characters of its training text"
         print(f"{folder}: it reads {known}; any other is an error, since the model has no token for it")
+
+
+def _say_how_to_load(folder: Path, model: str) -> None:
+    for kind in "AutoTokenizer", model:
+        print(f"{folder}: try  transformers.{kind}.from_pretrained({str(folder)!r})")
 
 
 def _with_a_text(model: str) -> str:

@@ -26,7 +26,12 @@ from tinygrad_gpt.models.embeddings import sentence_embeddings
 from tinygrad_gpt.models.fill_mask import fill_mask
 from tinygrad_gpt.models.gpt import GPT, GPTConfig
 from tinygrad_gpt.models.gpt1 import GPT1
-from tinygrad_gpt.models.gpt1_heads import GPT1ForClassification, GPT1ForMultipleChoice, GPT1ForSimilarity
+from tinygrad_gpt.models.gpt1_heads import (
+    GPT1ForClassification,
+    GPT1ForMultipleChoice,
+    GPT1ForSimilarity,
+    GPT1ForTokenClassification,
+)
 from tinygrad_gpt.models.gpt2 import GPT2
 from tinygrad_gpt.models.hf.pretrained import load_pretrained, save_pretrained
 
@@ -47,6 +52,7 @@ __all__ = [
     "GPT1ForClassification",
     "GPT1ForMultipleChoice",
     "GPT1ForSimilarity",
+    "GPT1ForTokenClassification",
     "GPTConfig",
     "fill_mask",
     "load_pretrained",

@@ -9,9 +9,10 @@
 sequences come from data/gpt1_inputs.py.) The paper maximises sums of log-likelihoods. Here L1 and L2 are means, to be
 minimised, L2 over examples and L1 over tokens: that is what its λ = 0.5 weighs.
 
-    GPT1ForClassification    W (classes, C)   classification and entailment: one sequence
-    GPT1ForSimilarity        W (classes, C)   two sequences; W reads the sum of their two h
-    GPT1ForMultipleChoice    W (1, C)         a sequence for each answer; softmax over the answers
+    GPT1ForClassification       W (classes, C)   classification and entailment: one sequence
+    GPT1ForSimilarity           W (classes, C)   two sequences; W reads the sum of their two h
+    GPT1ForMultipleChoice       W (1, C)         a sequence for each answer; softmax over the answers
+    GPT1ForTokenClassification  W (classes, C)   reads every place; the paper has no such task
 """
 
 import dataclasses
@@ -28,7 +29,7 @@ from tinygrad_gpt.models.gpt import GPT, STD, GPTConfig
 from tinygrad_gpt.models.inputs import IGNORED
 from tinygrad_gpt.nn import Dropout, Linear, Module
 from tinygrad_gpt.random_stream import normal, uninitialised
-from tinygrad_gpt.tensor import plain_ids
+from tinygrad_gpt.tensor import plain_array, plain_ids
 
 
 class TaskLoss(NamedTuple):
@@ -40,7 +41,7 @@ class TaskLoss(NamedTuple):
 
 
 class _GPT1Head(Module):
-    """What the three have in common; a subclass makes scores in _scores(features, last).
+    """What they have in common; a subclass makes scores in _scores(features, last).
 
     body       a GPT whose vocabulary has the task's tokens (see `with_new_tokens`)
     n_outputs  rows of W
@@ -77,12 +78,16 @@ class _GPT1Head(Module):
         """The loss L3 of a batch: `labels` (B,) are the right classes or answers, lm_weight is λ."""
         last, lm_weight = _places(last, ids), number("loss", "lm_weight", lm_weight, low=0)
         features = self._features(ids)  # (N, T, C)
-        task = F.cross_entropy(self._scores(features, last), plain_ids(labels, "GPT-1", "labels"))
+        task = self._task_loss(self._scores(features, last), labels)
         if lm_weight == 0:
             return TaskLoss(task, task, None)
         logits = self.body.head(features)  # (N, T, C) -> (N, T, V)
         language = F.cross_entropy(logits, _lm_targets(ids, last))
         return TaskLoss(task + lm_weight * language, task, language)
+
+    def _task_loss(self, scores: Tensor, labels) -> Tensor:
+        """L2, to be minimised."""
+        return F.cross_entropy(scores, plain_ids(labels, "GPT-1", "labels"))
 
     def _features(self, ids) -> Tensor:
         ids = plain_ids(ids, "GPT-1")
@@ -103,10 +108,22 @@ class GPT1ForClassification(_GPT1Head):
 
 
 class GPT1ForSimilarity(_GPT1Head):
-    """ids (B, 2, T), last (B, 2) -> scores (B, classes): both orders of two texts, their h added."""
+    """ids (B, 2, T), last (B, 2) -> scores (B, classes): both orders of two texts, their h added.
+
+    With a single output, a number for each pair, (B, 1): L2 is then the mean squared error of `labels` (B,), floats.
+    """
 
     def _scores(self, features, last):
         return self.score(self._extracted(features, last).sum(axis=1))  # (B, 2, C) -> (B, C) -> (B, classes)
+
+    def _task_loss(self, scores, labels):
+        if scores.shape[1] > 1:
+            return super()._task_loss(scores, labels)
+        numbers = plain_array(labels, "labels").astype(scores.dtype)
+        if numbers.shape != scores.shape[:1]:
+            raise ValueError(f"GPT-1: expected labels of shape {scores.shape[:1]}, got {numbers.shape}")
+        difference = scores[:, 0] - numbers
+        return (difference * difference).mean()
 
 
 class GPT1ForMultipleChoice(_GPT1Head):
@@ -117,6 +134,16 @@ class GPT1ForMultipleChoice(_GPT1Head):
 
     def _scores(self, features, last):
         return F.reshape(self.score(self._extracted(features, last)), last.shape)  # (B, N, C) -> (B, N, 1) -> (B, N)
+
+
+class GPT1ForTokenClassification(_GPT1Head):
+    """ids (B, T), last (B,) -> scores (B, T, classes): of each place, from what the model has read up to there.
+
+    `labels` (B, T) are -100 where the loss should not look.
+    """
+
+    def _scores(self, features, last):
+        return self.score(self.dropout(features))  # (B, T, C) -> (B, T, classes)
 
 
 def _places(last, ids) -> Array:

@@ -4,7 +4,14 @@ task.py            the interface: batches, a loss, an evaluation, a sample
 next_token.py      the next token of a text: the task of a language model
 masked_lm.py       masked tokens, and whether a passage follows another: BERT's pre-training
 arrays.py          pairs (x, y) of arrays, and windows of token ids: what `fit` trains on
-classification.py  the class of a text, with the language model's loss beside it: GPT-1's fine-tuning
+fine_tuning.py     fine-tuning on labelled examples: what all kinds of tasks have in common
+text_classes.py    ... the class of a text, or of a pair of texts
+similarity.py      ... how alike two texts are, as a number
+token_labels.py    ... the label of each word
+spans.py           ... where in a text the answer to a question stands
+family.py          how a family of models reads examples, and its models with a head
+gpt1_family.py     ... GPT, with the language model's loss beside the task's: GPT-1's fine-tuning
+bert_family.py     ... BERT
 perplexity.py      the loss of a language model on a text, block by block or in overlapping windows
 scores/            how good answers are: classes, numbers, tagged words, answers to questions
 baselines.py       the losses of guesses without a model, from how often each token occurs in a text

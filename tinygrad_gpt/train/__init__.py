@@ -36,7 +36,7 @@ A run of any task:
     loading.py        tinygrad_gpt.load and tinygrad_gpt.save
     trained_model.py  a trained model by its place: a run folder, a Hugging Face folder, a name on the hub
 
-Language models, BERTs and classifiers:
+Language models, BERTs, and what is fine-tuned from them:
 
     presets.py        whole recipes by name
     any_run.py        starts or resumes a run of either kind that has presets
@@ -44,8 +44,9 @@ Language models, BERTs and classifiers:
     text_run.py       a language model's run on a text, from its settings or its folder
     pretraining_settings.py  the settings of a BERT's pre-training, likewise
     pretraining.py    a BERT's run on documents, from its settings or its folder
-    finetune.py       fine-tuning a classifier: several runs side by side
-    classifier.py     a fine-tuned classifier, in use
+    finetune.py       fine-tuning on labelled examples: several runs side by side
+    finetune_folder.py  the folder of a fine-tuning: its runs, and what they came to
+    fine_tuned.py     a fine-tuned model, in use
 
 A run folder holds everything about a run. `sample`, `eval` and `--resume` need nothing else.
 """

@@ -39,13 +39,17 @@ _LONGEST = 100  # bytes of a corpus's name in the name of a folder; systems allo
 # How to use the model of a run that learned another task than the one asked for.
 OPENED_BY = {
     "masked-lm": ", a BERT: `tinygrad-gpt predict` fills its gaps",
-    "classification": ": `tinygrad-gpt classify` uses it; in Python, tinygrad_gpt.train.classifier.Classifier",
+    "classification": ": `tinygrad-gpt classify` uses it; in Python, tinygrad_gpt.train.fine_tuned.Classifier",
     "pairs": ": make the model again, then arrays = tinygrad_gpt.load('DIR/checkpoint.safetensors') and "
     "model.load_state_dict({k[6:]: a for k, a in arrays.items() if k.startswith('model.')})",
 }
 OPENED_BY["windows"] = OPENED_BY["pairs"]  # both are made by fit
+_FINE_TUNED = ("classification", "similarity", "token-labels", "spans")
+OPENED_BY |= dict.fromkeys(
+    _FINE_TUNED[1:], ": `tinygrad-gpt predict` uses it; in Python, tinygrad_gpt.train.fine_tuned.FineTuned"
+)
 _OF_FIT = ("pairs", "windows")
-_CONTINUED = ("next-token", "masked-lm", "classification")  # tasks whose runs a command continues
+_CONTINUED = ("next-token", "masked-lm", *_FINE_TUNED)  # tasks whose runs a command continues
 # The schema of config.json (see json_files.py).
 _SCHEMA = {
     "task?": {"name": str},  # older versions had only next-token
@@ -85,10 +89,12 @@ class RunFolder:
         """All of these."""
         return sorted(self.path.glob("own_op_*.py"))
 
-    def read_config(self, task: str = "", model: str = "", also: dict[str, Any] | None = None) -> dict[str, Any]:
+    def read_config(
+        self, task: str | tuple[str, ...] = "", model: str = "", also: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         """The content of config.json.
 
-        task, model  for one task only: its name, and what its model is
+        task, model  for some tasks only: a name or several, and what their model is
         also         a schema of further entries
 
         Raises UserError for a folder that is not a run folder, for a run of another task, and for a damaged file.
@@ -104,7 +110,7 @@ class RunFolder:
             raise UserError(f"{self.path} is a Hugging Face folder, not a run folder: it has the weights, not the run")
         check_fits(config, _SCHEMA, self.config)
         learned = config.get("task", {}).get("name", "next-token")
-        if task and learned != task:
+        if task and learned not in ((task,) if isinstance(task, str) else task):
             how = OPENED_BY.get(learned, "")
             raise UserError(f"{self.path} is a run that learns the task {in_short(learned)}, not {model}{how}")
         return check_fits(config, also or {}, self.config)

@@ -1,4 +1,4 @@
-"""Classification as a task: what each step reads, what it costs, how it is measured; and the model to begin with."""
+"""Classes as a task, with a GPT: what each step reads, what it costs, how it is measured; and the model before it."""
 
 import math
 
@@ -6,20 +6,14 @@ import numpy as np
 import pytest
 
 from tests.tasks.conftest import LETTERS
-from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import CharTokenizer
-from tinygrad_gpt.data.gpt1_inputs import TaskTokens
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.models import GPT, GPTConfig
-from tinygrad_gpt.tasks.classification import (
-    ClassificationConfig,
-    TextClassification,
-    new_classifier,
-    scores_of,
-    sequences_of,
-)
+from tinygrad_gpt.models import GPTConfig
+from tinygrad_gpt.tasks.fine_tuning import FineTuneConfig, scores_of
+from tinygrad_gpt.tasks.gpt1_family import GPT1Family
+from tinygrad_gpt.tasks.text_classes import TextClasses
 
-CONFIG, SHAPE = ClassificationConfig(), GPTConfig(len(LETTERS), block_size=16)
+SHAPE = GPTConfig(len(LETTERS), block_size=16)
 
 
 @pytest.fixture
@@ -27,11 +21,14 @@ def make(data, tokenizer):
     """A task with batches of 8; `make(lm_weight=0)` changes some settings."""
 
     def make(lm_weight=0.5, **given):
-        return TextClassification(
-            ClassificationConfig(lm_weight=lm_weight), data, tokenizer, SHAPE, **(dict(rows=8) | given)
-        )
+        family = GPT1Family(tokenizer, SHAPE)
+        return TextClasses(FineTuneConfig(lm_weight=lm_weight), data, family, **(dict(rows=8) | given))
 
     return make
+
+
+def new_classifier(body, pretrained=True, dropout=0.1):
+    return GPT1Family(CharTokenizer(LETTERS), body.config, dropout).new(body, "classes", 2, pretrained, seed=1)
 
 
 @pytest.fixture
@@ -72,7 +69,7 @@ def test_batches_are_of_like_length(task):
 
 @pytest.mark.parametrize("lm_weight", [0.0, 0.5, 2.0])
 def test_the_loss_is_the_weighted_sum_of_its_parts(make, body, lm_weight):
-    task, model = make(lm_weight=lm_weight), new_classifier(body, 2, ClassificationConfig(head_dropout=0.0), seed=1)
+    task, model = make(lm_weight=lm_weight), new_classifier(body, dropout=0.0)
     total, parts = task.loss(model.eval(), *task.batch(0))
     assert set(parts) == ({"task", "lm"} if lm_weight else {"task"})
     language = lm_weight * parts["lm"].item() if lm_weight else 0
@@ -82,7 +79,7 @@ def test_the_loss_is_the_weighted_sum_of_its_parts(make, body, lm_weight):
 def test_the_loss_to_judge_by_is_that_of_the_answers(task, body):
     from tinygrad_gpt import functional as F
 
-    model = new_classifier(body, 2, ClassificationConfig(head_dropout=0.0), seed=1).eval()
+    model = new_classifier(body, dropout=0.0).eval()
     arrays = task.probe()
     logits, targets = task.answers(model, *arrays)
     first_part = next(iter(task.loss(model, *arrays).parts.values()))
@@ -90,10 +87,10 @@ def test_the_loss_to_judge_by_is_that_of_the_answers(task, body):
 
 
 def test_scores_are_those_of_the_dev_texts(task, body, data):
-    model = new_classifier(body, 2, CONFIG, seed=1)
+    model = new_classifier(body)
     found = task.evaluate(model)
     assert list(found) == list(task.metrics) and next(iter(task.metrics)) == "matthews"
-    scores = scores_of(model, task.dev_sequences).astype(np.float64)
+    scores = np.array(scores_of(task.family, model, task.dev_sequences), dtype=np.float64)
     right = scores[np.arange(10), data.dev.labels]
     assert found["accuracy"] == np.mean(scores.argmax(axis=1) == data.dev.labels)
     loss = np.mean(np.log(np.exp(scores).sum(axis=1)) - right)
@@ -102,7 +99,7 @@ def test_scores_are_those_of_the_dev_texts(task, body, data):
 
 
 def test_a_sample_shows_texts_with_their_classes(task, body):
-    lines = "".join(task.sample(new_classifier(body, 2, CONFIG, seed=1))).splitlines()
+    lines = "".join(task.sample(new_classifier(body))).splitlines()
     assert len(lines) == 5
     for line, text in zip(lines, task.data.dev.texts, strict=False):
         given, right, shown = line.split("\t")
@@ -110,7 +107,7 @@ def test_a_sample_shows_texts_with_their_classes(task, body):
 
 
 def test_facts_are_about_the_classes_and_only_where_the_loss_is_theirs(make, body):
-    model = new_classifier(body, 2, CONFIG, seed=1)
+    model = new_classifier(body)
     facts = make(lm_weight=0).facts(model)
     share = 60 / 90
     assert facts["choices"] == 2 and facts["commonest_share"] == pytest.approx(share, abs=0.05)
@@ -121,7 +118,7 @@ def test_facts_are_about_the_classes_and_only_where_the_loss_is_theirs(make, bod
 
 def test_texts_that_the_tokenizer_does_not_know(data):
     with pytest.raises(UserError, match="character"):
-        TextClassification(CONFIG, data, CharTokenizer("bcdefgh"), SHAPE)
+        TextClasses(FineTuneConfig(), data, GPT1Family(CharTokenizer("bcdefgh"), SHAPE))
 
 
 # --- the model ---------------------------------------------------------------------------------------------------
@@ -129,22 +126,23 @@ def test_texts_that_the_tokenizer_does_not_know(data):
 
 def test_the_pre_trained_model_stays_as_it_was(body):
     before = {name: a.copy() for name, a in body.state_dict().items()}
-    model = new_classifier(body, 2, CONFIG, seed=1)
+    model = new_classifier(body)
     model.body.token_embedding.weight.data += 1
     assert all((a == before[name]).all() for name, a in body.state_dict().items())
 
 
 def test_not_pretrained_is_new_weights(body):
     body.token_embedding.weight.data += 5
-    with_, without = (new_classifier(body, 2, ClassificationConfig(pretrained=p), 1) for p in (True, False))
+    with_, without = (new_classifier(body, pretrained) for pretrained in (True, False))
     assert with_.body.token_embedding.weight.data[0].mean() > 4
     assert abs(without.body.token_embedding.weight.data.mean()) < 0.1
 
 
 def test_long_texts_are_cut_and_no_room_is_an_error(tokenizer):
-    tokens = TaskTokens.after(len(LETTERS))
-    assert [len(s) for s in sequences_of(["abcdefgh", "a"], tokenizer, tokens, 4)] == [4, 3]
-    random_stream.manual_seed(1)
-    tiny = GPT(GPTConfig(len(LETTERS), block_size=2, n_layer=1, n_head=1, n_embd=4))
+    for family in (
+        GPT1Family(tokenizer, GPTConfig(len(LETTERS), block_size=4)),
+        GPT1Family(tokenizer, SHAPE, max_length=4),
+    ):
+        assert [family.length(family.text(text)) for text in ("abcdefgh", "a")] == [4, 3]
     with pytest.raises(UserError, match="block_size is 2"):
-        new_classifier(tiny, 2, CONFIG, seed=1)
+        GPT1Family(tokenizer, GPTConfig(len(LETTERS), block_size=2))

@@ -1,0 +1,84 @@
+"""Labels of words, with a BERT: a word's label is asked at its first piece, and nowhere else."""
+
+import numpy as np
+import pytest
+
+from tinygrad_gpt.models.inputs import IGNORED
+from tinygrad_gpt.tasks.bert_family import BertFamily
+from tinygrad_gpt.tasks.fine_tuning import FineTuneConfig
+from tinygrad_gpt.tasks.token_labels import TokenLabels, labels_of
+
+
+@pytest.fixture
+def make(examples, wordpiece, encoder):
+    def make(max_length=None):
+        family = BertFamily(wordpiece, encoder.config, 0.0, max_length)
+        return TokenLabels(FineTuneConfig(lm_weight=0.0), examples("tokens"), family, rows=6)
+
+    return make
+
+
+def test_the_first_piece_of_a_word_carries_its_label_and_nothing_else_does(make, wordpiece):
+    task = make()
+    ids, mask, _, labels = task._arrays(task.sequences, task.targets, np.arange(12))
+    assert labels.shape == ids.shape and (labels[mask == 0] == IGNORED).all()
+    for row in range(12):
+        words, right = task.data.train.words[row], task.data.train.labels[row]
+        pieces = [len(wordpiece.encode(word)) for word in words]
+        first = 1 + np.cumsum(pieces) - pieces
+        assert max(pieces) > 1
+        assert labels[row, first].tolist() == right.tolist()
+        assert np.delete(labels[row], first).tolist() == [IGNORED] * (ids.shape[1] - len(words))
+        assert (ids[row, first] == [wordpiece.encode(word)[0] for word in words]).all()
+
+
+def test_a_word_that_was_cut_off_counts_as_o_and_costs_nothing(make, encoder):
+    task = make(max_length=6)
+    model = task.family.new(encoder, "tokens", task.outputs, True, seed=1)
+    model.classifier.bias.data[...] = np.arange(task.outputs)  # the last class everywhere
+    model.classifier.weight.data[...] = 0
+    words = task.data.dev.words[0]
+    ((labels, p),) = labels_of(task.family, model, [words])
+    kept = sum(task.family.words(words).places >= 0)
+    assert 0 < kept < len(words)
+    assert labels.tolist() == [task.outputs - 1] * kept + [0] * (len(words) - kept) and (p[kept:] == 1).all()
+    found = task.evaluate(model)
+    right = np.concatenate(task.data.dev.labels)
+    assert 0 < found["accuracy"] < np.mean(right == 0), "only what was cut off is O"
+    scores = np.arange(task.outputs)
+    log_p = scores - np.log(np.exp(scores).sum())
+    asked = [y[places >= 0] for places, y in task.dev_targets]
+    assert found["val_loss"] == pytest.approx(-log_p[np.concatenate(asked)].mean(), rel=1e-6)
+
+
+def test_the_guess_is_o_everywhere(make):
+    task = make()
+    baseline = task.baseline()
+    assert task.guess == "all O" and baseline["f1"] == 0 and next(iter(baseline)) == "f1"
+    assert baseline["accuracy"] == np.mean(np.concatenate(task.data.dev.labels) == 0)
+
+
+def test_facts_count_words(make, encoder):
+    task = make()
+    right = np.concatenate(task.data.train.labels)
+    facts = task.facts(None)
+    assert facts["choices"] == len(task.data.classes) and facts["commonest_share"] == np.mean(right == 0)
+
+
+def test_the_health_check_looks_at_words_alone(make, encoder):
+    from tinygrad_gpt import functional as F
+    from tinygrad_gpt.health.snapshot import snapshot
+
+    task = make()
+    model = task.family.new(encoder, "tokens", task.outputs, True, seed=1).eval()
+    arrays = task.probe()
+    scores, right = task.answers(model, *arrays)
+    assert scores.shape == (*right.shape, task.outputs) and (right >= 0).all() and right.shape[1] >= 4
+    assert F.cross_entropy(scores, right).item() == pytest.approx(task.loss(model, *arrays).total.item(), rel=1e-5)
+    model.classifier.weight.data[...] = 0
+    model.classifier.bias.data[...] = 0
+    model.classifier.bias.data[0] = 2
+    task.loss(model, *task.batch(0)).total.backward()
+    seen = snapshot(model, task)
+    assert (seen["prediction_share"], seen["predicted"]) == (1.0, 0)
+    assert seen["accuracy"] == pytest.approx((right == 0).mean(), abs=1e-4) and not seen["double_softmax"]

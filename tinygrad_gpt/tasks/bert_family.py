@@ -1,0 +1,118 @@
+"""BERT, fine-tuned as in its paper: one layer on the encoder, and every weight is trained.
+
+    a text       [CLS] a [SEP]              segment 0
+    a pair       [CLS] a [SEP] b [SEP]      segment 0 to the first [SEP], then 1
+    padding      masked: it changes nothing
+
+A word that the tokenizer splits is labelled at its first piece (Devlin et al., "BERT", 2019, sections 4 and 5.3).
+"""
+
+import dataclasses
+
+import numpy as np
+
+from tinygrad_gpt import functional as F
+from tinygrad_gpt import random_stream
+from tinygrad_gpt.data.tokenizers import Tokenizer
+from tinygrad_gpt.data.wordpiece_tokenizer import WordPieceTokenizer
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.models.bert import BertConfig
+from tinygrad_gpt.models.bert_heads import (
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+)
+from tinygrad_gpt.tasks.family import SPANS, TOKENS, Family, Passage, Words
+from tinygrad_gpt.tasks.task import Loss
+
+_NEVER = -1e30  # the score of a place that cannot be chosen
+_LEAST = 5  # places: [CLS] a [SEP] b [SEP]
+
+
+class BertFamily(Family):
+    """shape       of the encoder
+    dropout     on what the head reads; None: the encoder's classifier_dropout, or its hidden_dropout_prob
+    max_length  tokens of a sequence; None: all the positions that the encoder has
+
+    Raises UserError for another kind of tokenizer, and for too few positions.
+    """
+
+    name, inputs = "bert", 3
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        shape: BertConfig,
+        dropout: float | None = None,
+        max_length: int | None = None,
+    ):
+        if not isinstance(tokenizer, WordPieceTokenizer):
+            raise UserError(f"a BERT reads texts with a WordPiece tokenizer, not with a {type(tokenizer).__name__}")
+        most = shape.max_position_embeddings
+        if min(max_length or most, most) < _LEAST:
+            raise UserError(
+                f"a pair of texts takes {_LEAST} places or more, and there are {min(max_length or most, most)}"
+            )
+        super().__init__(tokenizer, min(max_length or most, most))
+        self.bert_tokenizer = tokenizer
+        self.shape = shape if dropout is None else dataclasses.replace(shape, classifier_dropout=dropout)
+
+    def text(self, text, other=None):
+        encode = self.tokenizer.encode
+        return self._sequence(encode(text), None if other is None else encode(other))
+
+    def _sequence(self, a, b=None):
+        return self.bert_tokenizer.pair(a, b, self.longest)
+
+    def words(self, words):
+        ids, first = self.bert_tokenizer.encode_words(words)
+        sequence = self._sequence(ids)
+        places = np.asarray(first, np.int64) + 1  # after [CLS]
+        return Words(sequence, np.where(places < self.length(sequence) - 1, places, -1))
+
+    def passage(self, question, text):
+        ids, characters = self.bert_tokenizer.encode_with_offsets(text)
+        asked = self.tokenizer.encode(question)[: max(1, (self.longest - 3) // 2)]
+        sequence = self._sequence(asked, ids[: self.longest - 3 - len(asked)])
+        offsets = np.full((self.length(sequence), 2), -1, np.int64)
+        kept = self.length(sequence) - len(asked) - 3
+        offsets[len(asked) + 2 : len(asked) + 2 + kept] = characters[:kept]
+        return Passage(sequence, offsets)
+
+    def length(self, sequence):
+        return len(sequence[0])
+
+    def pad(self, sequences):
+        """input_ids, attention_mask and token_type_ids, all (B, T): in the order in which a BERT takes them."""
+        ids, mask = self.bert_tokenizer.pad_batch([tokens for tokens, _ in sequences])
+        segments, _ = self.bert_tokenizer.pad_batch([types for _, types in sequences], value=0)
+        return ids, mask, segments
+
+    def unmade(self, kind, outputs):
+        if kind == SPANS:
+            return BertForQuestionAnswering(self.shape)
+        return (BertForTokenClassification if kind == TOKENS else BertForSequenceClassification)(self.shape, outputs)
+
+    def new(self, body, kind, outputs, pretrained, seed):
+        random_stream.manual_seed(seed)
+        model = self.unmade(kind, outputs)
+        if pretrained:
+            known, wanted = body.state_dict(), model.bert.state_dict()  # two of the heads have no pooler
+            model.bert.load_state_dict({name: known[name] for name in wanted})
+        return model
+
+    def scores(self, model, *inputs):
+        out = model(*inputs)
+        if isinstance(model, BertForQuestionAnswering):
+            return F.stack([out.start_logits, out.end_logits], 2)  # (B, T), (B, T) -> (B, T, 2)
+        return out.logits
+
+    def loss(self, model, inputs, targets, lm_weight):
+        if len(targets) == 1:
+            return Loss(model(*inputs, labels=targets[0]).loss)
+        # Of the places, not of the padding. (BertForQuestionAnswering's own loss, as that of transformers, lets padding
+        # compete: it would depend on what else is in the batch.)
+        out, is_real = model(*inputs), inputs[1] == 1
+        scores = (F.where(is_real, logits, _NEVER) for logits in (out.start_logits, out.end_logits))  # (B, T)
+        start, end = (F.cross_entropy(s, target) for s, target in zip(scores, targets, strict=True))
+        return Loss((start + end) * 0.5)

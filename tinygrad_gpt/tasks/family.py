@@ -1,0 +1,114 @@
+"""A family of models, as the tasks of fine-tuning know it: how it reads an example, and its models with a head.
+
+    reads      examples -> sequences of ids -> arrays for a batch           gpt1_family.py, bert_family.py
+    models     the trained body, and a new layer for the task on it
+
+Data flows one way: an example becomes a sequence, sequences become the model's input arrays, and the model's scores and
+the right answers become a loss. The tasks (fine_tuning.py and its neighbours) know the examples and the scores; all
+that depends on the model's family stands in here.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.data.tokenizers import Tokenizer
+from tinygrad_gpt.nn import Module
+from tinygrad_gpt.tasks.task import Arrays, Loss
+
+CLASSES, PAIR_CLASSES, SIMILARITY, TOKENS, SPANS = "classes", "pair-classes", "similarity", "tokens", "spans"
+
+
+class Words(NamedTuple):
+    """A sequence made of words.
+
+    places  (W,) int64: where the model's score for each word is read; -1 for a word that was cut off
+    """
+
+    sequence: Any
+    places: np.ndarray
+
+
+class Passage(NamedTuple):
+    """A sequence made of a question and a text.
+
+    offsets  (T, 2) int64: the characters begin:end of the text that each place stands for; -1, -1 for the places that
+             are not of the text
+    """
+
+    sequence: Any
+    offsets: np.ndarray
+
+
+class Family(ABC):
+    """What the tasks need to know of a family of models, with a tokenizer and a shape.
+
+    name     in config.json of a run
+    inputs   how many arrays the model reads
+    has_language_model  whether its loss may include that of a language model
+    shape    the config of the model that reads, with the tokens that fine-tuning adds to its vocabulary
+    longest  tokens of a sequence at most, special ones included; longer examples are cut
+    """
+
+    name: str
+    inputs: int
+    has_language_model = False
+    shape: Any
+
+    def __init__(self, tokenizer: Tokenizer, longest: int):
+        self.tokenizer, self.longest = tokenizer, longest
+
+    # --- what it reads -------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def text(self, text: str, other: str | None = None) -> Any:
+        """A text, or a text and another one that belongs after it, as a sequence."""
+
+    def symmetric(self, a: str, b: str) -> Any:
+        """Two texts without an order, as a sequence."""
+        return self.text(a, b)
+
+    @abstractmethod
+    def words(self, words: Sequence[str]) -> Words:
+        """The words of a text."""
+
+    @abstractmethod
+    def passage(self, question: str, text: str) -> Passage:
+        """A question and the text that answers it."""
+
+    @abstractmethod
+    def length(self, sequence) -> int:
+        """Tokens of a sequence."""
+
+    @abstractmethod
+    def pad(self, sequences: Sequence) -> Arrays:
+        """Sequences side by side, as the arrays that the model reads. The first one is of ids, (B, ..., T)."""
+
+    # --- the models with a head ----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def unmade(self, kind: str, outputs: int) -> Module:
+        """A model for this kind of task whose weights are still to be loaded; `outputs` of its head."""
+
+    @abstractmethod
+    def new(self, body: Module, kind: str, outputs: int, pretrained: bool, seed: int) -> Module:
+        """The model before its first step; `body` is not changed.
+
+        pretrained  whether it begins with the weights of `body`; if not, with random ones
+        seed        decides the weights that are drawn
+        """
+
+    @abstractmethod
+    def scores(self, model: Module, *inputs) -> Tensor:
+        """(B, K): the scores of a text. For words (B, T, K); for spans (B, T, 2), of the start and of the end."""
+
+    @abstractmethod
+    def loss(self, model: Module, inputs: Arrays, targets: Arrays, lm_weight: float) -> Loss:
+        """The mean loss of a batch with these right answers.
+
+        targets  classes: (B,) integers. Similarity: (B,) floats. Words: (B, T) integers, -100 where nothing is asked.
+                 Spans: (B,) and (B,) integers, the places of the first and the last token
+        """

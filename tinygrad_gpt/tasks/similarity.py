@@ -1,0 +1,53 @@
+"""Similarity: how alike are two texts, as a number?
+
+loss       mean squared error of the model's number
+metrics    Spearman's rank correlation decides; Pearson's beside it. Both are 0 for a constant answer
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tinygrad_gpt.progress import Progress, no_progress
+from tinygrad_gpt.tasks.family import Family
+from tinygrad_gpt.tasks.fine_tuning import FineTuning, scores_of
+from tinygrad_gpt.tasks.scores import mean_squared_error
+
+
+class Similarity(FineTuning):
+    """Prediction of a number for a pair of texts."""
+
+    name = "similarity"
+    metrics = {"spearman": True, "pearson": True, "val_loss": False}  # noqa: RUF012 - read only
+    outputs = 1
+    guess = "mean of the training examples"
+
+    def _read(self, examples):
+        return [self.family.symmetric(*pair) for pair in _pairs(examples)], examples.labels
+
+    def _right(self, targets, which, length):
+        return (targets[which],)
+
+    def _judge(self, scores):
+        predicted = np.array(scores, dtype=np.float64)[:, 0]
+        return predicted, mean_squared_error(self.data.dev.labels, predicted)
+
+    def _lines(self, scores):
+        for (number,), right, pair in zip(scores, self.data.dev.labels, _pairs(self.data.dev), strict=False):
+            yield "\t".join((f"{number:.2f}", f"{right:.2f}", *pair)) + "\n"
+
+    def example(self):
+        return list(_pairs(self.data.dev)[0])
+
+    def probe(self):
+        return None  # there are no answers to choose from
+
+
+def numbers(family: Family, model, pairs: Sequence[tuple[str, str]], progress: Progress = no_progress) -> np.ndarray:
+    """(N,) float64: how alike the texts of each pair are, on the scale of the training examples."""
+    scores = scores_of(family, model, [family.symmetric(*pair) for pair in pairs], progress)
+    return np.array(scores, dtype=np.float64)[:, 0]
+
+
+def _pairs(examples) -> list[tuple[str, str]]:
+    return list(zip(examples.first, examples.second, strict=True))

@@ -1,0 +1,69 @@
+"""Classes: which of a few classes does a text, or a pair of texts, belong to?
+
+loss       mean cross-entropy of the scores of the classes
+metrics    Matthews' correlation decides: a constant answer gets 0 of it, whatever the shares of the classes. For
+           sst2-sentences accuracy does, as in all that is published about it
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tinygrad_gpt.ops import softmax
+from tinygrad_gpt.progress import Progress, no_progress
+from tinygrad_gpt.tasks.baselines import text_facts
+from tinygrad_gpt.tasks.family import Family
+from tinygrad_gpt.tasks.fine_tuning import FineTuning, scores_of
+from tinygrad_gpt.tasks.scores import cross_entropy
+
+_BY_ACCURACY = ("sst2-sentences",)  # tasks whose classes are about equally frequent
+
+
+class TextClasses(FineTuning):
+    """Prediction of the class of a text, or of a pair."""
+
+    name = "classification"
+    guess = "most frequent class"
+
+    def __init__(self, config, data, family, rows=32, seed=1):
+        first = "accuracy" if data.name in _BY_ACCURACY else "matthews"
+        self.metrics = {first: True, "matthews": True, "accuracy": True, "val_loss": False}
+        self.outputs = len(data.classes)
+        super().__init__(config, data, family, rows, seed)
+
+    def _read(self, examples):
+        return [self.family.text(*texts) for texts in _texts(examples)], examples.labels
+
+    def _right(self, targets, which, length):
+        return (targets[which],)
+
+    def _judge(self, scores):
+        return np.argmax(scores, axis=1), cross_entropy(self.data.dev.labels, np.array(scores))
+
+    def _lines(self, scores):
+        classes, dev = self.data.classes, self.data.dev
+        for best, label, texts in zip(np.argmax(scores, axis=1), dev.labels, _texts(dev), strict=False):
+            yield "\t".join((classes[best], classes[label], *texts)) + "\n"
+
+    def example(self):
+        return list(_texts(self.data.dev)[0])
+
+    def facts(self, model):
+        if self.config.lm_weight:
+            return {}  # the loss is a weighted sum, which has no baseline
+        return {"choices": self.outputs} | text_facts(self.data.train.labels)
+
+
+def probabilities(
+    family: Family, model, texts: Sequence[tuple[str, ...]], progress: Progress = no_progress
+) -> np.ndarray:
+    """(N, K) float64: the probability of each class for each text, (text,), or pair, (text, text)."""
+    scores = scores_of(family, model, [family.text(*one) for one in texts], progress)
+    return softmax.forward(np.array(scores, dtype=np.float64))[0]
+
+
+def _texts(examples) -> list[tuple[str, ...]]:
+    """(text,) or (first, second) of each example."""
+    if hasattr(examples, "first"):
+        return list(zip(examples.first, examples.second, strict=True))
+    return [(text,) for text in examples.texts]

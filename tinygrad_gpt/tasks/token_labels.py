@@ -1,0 +1,100 @@
+"""Token labels: which label has each word of a sentence? Named entities, for example, as O, B-TYPE and I-TYPE.
+
+loss       mean cross-entropy of the scores of the labels, over words: each is asked at one of its pieces, and the other
+           pieces, special tokens and padding are left out
+metrics    the F1 score of whole entities decides, as in all that is published: a right entity has the right type, and
+           begins and ends at the right words. Accuracy, of words, is beside it; where most words are O it says little
+
+A word that was cut off with the end of a long sentence counts as O.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tinygrad_gpt.models.inputs import IGNORED
+from tinygrad_gpt.ops import softmax
+from tinygrad_gpt.progress import Progress, no_progress
+from tinygrad_gpt.tasks.baselines import text_facts
+from tinygrad_gpt.tasks.family import Family
+from tinygrad_gpt.tasks.fine_tuning import EVAL_BATCH, FineTuning, scores_of
+from tinygrad_gpt.tasks.scores import cross_entropy
+
+
+class TokenLabels(FineTuning):
+    """Prediction of a label for each word of a sentence."""
+
+    name = "token-labels"
+    metrics = dict.fromkeys(("f1", "precision", "recall", "accuracy"), True) | {"val_loss": False}
+
+    def __init__(self, config, data, family, rows=32, seed=1):
+        self.outputs, self.guess = len(data.classes), f"all {data.classes[data.majority]}"
+        super().__init__(config, data, family, rows, seed)
+
+    def _read(self, examples):
+        read = [self.family.words(words) for words in examples.words]
+        places = [one.places for one in read]
+        return [one.sequence for one in read], list(zip(places, examples.labels, strict=True))
+
+    def _right(self, targets, which, length):
+        labels = np.full((len(which), length), IGNORED, np.int64)
+        for row, i in zip(labels, which, strict=True):
+            places, right = targets[i]
+            row[places[places >= 0]] = right[places >= 0]
+        return (labels,)
+
+    def _judge(self, scores):
+        predicted = [_labels(s, places) for s, (places, _) in zip(scores, self.dev_targets, strict=True)]
+        asked = [(s[p[p >= 0]], y[p >= 0]) for s, (p, y) in zip(scores, self.dev_targets, strict=True)]
+        return predicted, cross_entropy(np.concatenate([y for _, y in asked]), np.concatenate([s for s, _ in asked]))
+
+    def _lines(self, scores):
+        names, dev = self.data.classes, self.data.dev
+        for s, (places, right), words in zip(scores, self.dev_targets, dev.words, strict=False):
+            rows = zip(words, _labels(s, places), right, strict=True)
+            marked = (f"{word}/{names[best]}" + ("" if best == y else f"({names[y]})") for word, best, y in rows)
+            yield " ".join(marked) + "\n"
+
+    def probe(self):
+        """Long sentences, with labels for as many words in each: so they fit into one array."""
+        counts = [int((places >= 0).sum()) for places, _ in self.dev_targets]
+        half = np.argsort(counts, kind="stable")[len(counts) // 2 :]
+        which = half[np.linspace(0, len(half) - 1, min(EVAL_BATCH, len(half))).astype(int)]
+        *inputs, labels = self._arrays(self.dev_sequences, self.dev_targets, which)
+        number = np.cumsum(labels != IGNORED, axis=1)  # of each label in its row
+        return *inputs, np.where(number <= number[:, -1].min(), labels, IGNORED)
+
+    def answers(self, model, *arrays):
+        """The scores of the words with labels, (B, W, K), and these, (B, W); as many words in each row."""
+        labels = arrays[-1]
+        rows, places = np.nonzero(labels != IGNORED)
+        scores = self.family.scores(model, *arrays[: self.family.inputs])[rows, places]  # (B, T, K) -> (B W, K)
+        return scores.reshape(len(labels), -1, self.outputs), labels[rows, places].reshape(len(labels), -1)
+
+    def example(self):
+        return [" ".join(self.data.dev.words[0])]
+
+    def facts(self, model):
+        if self.config.lm_weight:
+            return {}  # the loss is a weighted sum, which has no baseline
+        return {"choices": self.outputs} | text_facts(np.concatenate(self.data.train.labels))
+
+
+def labels_of(
+    family: Family, model, sentences: Sequence[Sequence[str]], progress: Progress = no_progress
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each sentence, given as its words: the likeliest label (W,) of each word, and its probability (W,)."""
+    read = [family.words(words) for words in sentences]
+    found = []
+    for scores, (_, places) in zip(
+        scores_of(family, model, [one.sequence for one in read], progress), read, strict=True
+    ):
+        p = softmax.forward(scores.astype(np.float64))[0]  # (T, K)
+        labels = _labels(scores, places)
+        found.append((labels, np.where(places >= 0, p[places, labels], 1.0)))
+    return found
+
+
+def _labels(scores: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """scores (T, K), places (W,) -> the likeliest label of each word, (W,); 0, which is O, for a word cut off."""
+    return np.where(places >= 0, scores.argmax(axis=1)[places], 0)

@@ -1,0 +1,146 @@
+"""A fine-tuned model, in use: texts in, what it was taught out.
+
+model = FineTuned(Path("runs/stsb-1"))       # its best run
+model.numbers([("A man eats.", "A man is eating.")])
+"".join(model.lines(["A man eats.", "A man is eating."]))
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad_gpt.data.examples import KINDS
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.models.bert import BertWithHead
+from tinygrad_gpt.models.gpt import count_parameters
+from tinygrad_gpt.models.hf.pretrained import save_pretrained
+from tinygrad_gpt.tasks import similarity, spans, text_classes, token_labels
+from tinygrad_gpt.tasks.family import CLASSES, PAIR_CLASSES, SIMILARITY, SPANS, TOKENS
+from tinygrad_gpt.train.finetune_folder import best_run, family_of, outputs_of, read_fine_tuned
+from tinygrad_gpt.train.trained_model import load_weights
+
+
+class FineTuned:
+    """A model that `finetune` trained.
+
+    kind     of its task: classes, pair-classes, similarity, tokens or spans
+    classes  the classes, or the labels of words, as they were written in the data; () for the other kinds
+    """
+
+    kinds: tuple[str, ...] = KINDS  # that this class can use
+
+    def __init__(self, folder: Path, device: str = "cpu"):
+        """folder  made by `finetune`, for its best run, or the folder of a single run
+        device  where to compute
+
+        Raises UserError for other folders, for files that are missing or damaged, and for a missing device.
+        """
+        self.run = best_run(folder)
+        written = self.written = read_fine_tuned(self.run)
+        self.kind, self.classes = written["task"]["kind"], tuple(written["task"]["classes"])
+        self._check_kind(*self.kinds)
+        self.family = family_of(self.run, written)
+        self.tokenizer = self.family.tokenizer
+        outputs, parameters = outputs_of(written), written.get("parameters") or count_parameters(self.family.shape)
+        self.model = load_weights(self.run, parameters, lambda: self.family.unmade(self.kind, outputs)).to(device)
+
+    def probabilities(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> np.ndarray:
+        """(N, classes) float64: the probability of each class for each text, or each pair of texts."""
+        self._check_kind(CLASSES, PAIR_CLASSES)
+        return text_classes.probabilities(self.family, self.model, [(t,) if isinstance(t, str) else t for t in texts])
+
+    def numbers(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """(N,) float64: how alike the two texts of each pair are, on the scale of the training examples."""
+        self._check_kind(SIMILARITY)
+        return similarity.numbers(self.family, self.model, pairs)
+
+    def labels(self, sentences: Sequence[Sequence[str]]) -> list[list[tuple[str, float]]]:
+        """For each sentence, given as its words: the label of each word, and its probability."""
+        self._check_kind(TOKENS)
+        found = token_labels.labels_of(self.family, self.model, sentences)
+        return [[(self.classes[i], float(p)) for i, p in zip(*one, strict=True)] for one in found]
+
+    def answers(self, asked: Sequence[tuple[str, str]]) -> list[spans.Span]:
+        """The likeliest answer to each (question, text)."""
+        self._check_kind(SPANS)
+        return spans.answers(self.family, self.model, asked)
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write a BERT as a Hugging Face folder with its tokenizer, which transformers' class of the same name reads:
+        id2label names the classes. Raises UserError for a GPT: transformers has no such head."""
+        if not isinstance(self.model, BertWithHead):
+            raise UserError(
+                f"{self.run.path} holds a GPT with the head of GPT-1's paper, which transformers does not have: only a "
+                "fine-tuned BERT can be exported"
+            )
+        if self.classes:
+            self.model.id2label = dict(enumerate(self.classes))
+        save_pretrained(self.model, folder, self.tokenizer)
+
+    def lines(self, texts: Sequence[str], passage: str | None = None) -> Iterator[str]:
+        """What the model says of some texts, as lines to print.
+
+        classes       a text each                 class, probability, text
+        pair-classes  two texts each              class, probability, both texts
+        similarity    two texts each              number, both texts
+        tokens        a sentence each             word, label, probability: a line a word, and an empty line
+        spans         a question each             answer, probability, question
+
+        passage  the text that answers the questions; for spans only
+
+        Raises UserError for an odd number of texts where they are read in pairs, a sentence without words, and a
+        passage that is missing or for another kind.
+        """
+        if (passage is None) == (self.kind == SPANS):
+            has = (
+                "answers questions about a text: give the text"
+                if self.kind == SPANS
+                else "reads no other text: leave it out"
+            )
+            raise UserError(f"{self.run.path} {has}, as --text")
+        if self.kind == CLASSES:
+            yield from self._classes(texts, [(text,) for text in texts])
+        elif self.kind == PAIR_CLASSES:
+            yield from self._classes(pairs := self._pairs(texts), pairs)
+        elif self.kind == SIMILARITY:
+            pairs = self._pairs(texts)
+            for pair, number in zip(pairs, self.numbers(pairs), strict=True):
+                yield "\t".join((f"{number:.3f}", *pair)) + "\n"
+        elif self.kind == TOKENS:
+            sentences = [text.split() for text in texts]
+            if not all(sentences):
+                raise UserError("expected sentences with at least one word, got an empty one")
+            for words, labels in zip(sentences, self.labels(sentences), strict=True):
+                rows = zip(words, labels, strict=True)
+                yield "".join(f"{word}\t{label}\t{p:.3f}\n" for word, (label, p) in rows) + "\n"
+        else:
+            assert passage is not None
+            for question, span in zip(texts, self.answers([(text, passage) for text in texts]), strict=True):
+                yield f"{span.text}\t{span.probability:.3f}\t{question}\n"
+
+    def _classes(self, given: Sequence[Any], texts: Sequence[tuple[str, ...]]) -> Iterator[str]:
+        for one, p in zip(texts, self.probabilities(given), strict=True):
+            best = int(p.argmax())
+            yield "\t".join((self.classes[best], f"{p[best]:.3f}", *one)) + "\n"
+
+    def _pairs(self, texts: Sequence[str]) -> list[tuple[str, str]]:
+        if len(texts) % 2:
+            raise UserError(
+                f"{self.run.path} reads texts in pairs, A B A B ...: expected an even number, got {len(texts)}"
+            )
+        return list(zip(texts[::2], texts[1::2], strict=True))
+
+    def _check_kind(self, *kinds: str) -> None:
+        if self.kind not in kinds:
+            raise UserError(
+                f"{self.run.path} learned the task {self.written['task']['name']}, not {' or '.join(kinds)}: "
+                "`tinygrad-gpt predict` uses it"
+            )
+
+
+class Classifier(FineTuned):
+    """A fine-tuned model that knows classes of texts, or of pairs."""
+
+    kinds = (CLASSES, PAIR_CLASSES)
