@@ -73,10 +73,30 @@ def test_the_table_names_the_scores_of_the_task(run, bert):
     assert re.search(r'tinygrad-gpt predict words "she saw anna"', said)
     status, said, _ = run("finetune", "pairs.csv", "--from", "bert", "--out", "pairs", *QUICK)
     assert status == 0 and "mean of the training examples" in said and "Spearman" in said and "Pearson" in said
+    status, said, _ = run("predict", "words", "she saw rome", "anna")
+    assert status == 0 and [line.split("\t")[0] for line in said.splitlines()] == ["she", "saw", "rome", "", "anna", ""]
+    status, said, _ = run("predict", "pairs", "a fox", "the dog", "--json")
+    found = json.loads(said)
+    assert status == 0 and found["texts"] == ["a fox", "the dog"] and isinstance(found["number"], float)
+    assert_one_line_error(run("predict", "pairs", "a fox"), "reads texts in pairs", "got 1")
+    assert_one_line_error(run("predict", "pairs", "a", "b", "--text", "c"), "has no place for a text given with --text")
     assert_one_line_error(run("classify", "pairs", "a", "b"), "learned the task similarity, not classes", "predict")
     status, said, _ = run("compare", "pairs/seed-1", "words/seed-1")
     assert status == 0 and "spearman" in said and "f1" in said
     assert_one_line_error(run("sample", "pairs/seed-1"), "similarity", "`tinygrad-gpt predict` uses it")
+
+
+def test_questions_are_answered_from_a_text(run, bert, tmp_path):
+    rows = "question,text,answer\n" + "who ?,she saw anna,anna\nwhere ?,the fox in rome,rome\n" * 10
+    (tmp_path / "asked.csv").write_text(rows, encoding="utf-8")
+    status, said, _ = run("finetune", "asked.csv", "--from", "bert", "--out", "fine", *QUICK)
+    assert status == 0 and "the whole text" in said and "exact match" in said and "--text TEXT" in said
+    status, said, _ = run("predict", "fine", "who ?", "where ?", "--text", "The dog saw Anna")
+    assert status == 0
+    rows = [line.split("\t") for line in said.splitlines()]
+    assert [row[2] for row in rows] == ["who ?", "where ?"]
+    assert all(row[0] in "The dog saw Anna" and 0 < float(row[1]) <= 1 for row in rows)
+    assert_one_line_error(run("predict", "fine", "who ?"), "give it with --text")
 
 
 @pytest.mark.parametrize(

@@ -192,8 +192,8 @@ def test_a_fine_tuned_bert_becomes_a_hugging_face_folder(begin, reporter, tmp_pa
     [
         ("similarity", lambda model: model.probabilities(["a"]), "learned the task similarity, not classes"),
         ("similarity", lambda model: list(model.lines(["a"])), "reads texts in pairs, A B A B .*got 1"),
-        ("similarity", lambda model: list(model.lines(["a", "b"], "c")), "reads no other text: leave it out"),
-        ("spans", lambda model: list(model.lines(["who ?"])), "answers questions about a text: give the text"),
+        ("similarity", lambda model: list(model.lines(["a", "b"], "c")), "has no place for a text given with --text"),
+        ("spans", lambda model: list(model.lines(["who ?"])), "answers questions about a text: give it with --text"),
         ("tokens", lambda model: list(model.lines([" "])), "at least one word"),
     ],
 )

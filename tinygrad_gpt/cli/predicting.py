@@ -1,4 +1,4 @@
-"""`tinygrad-gpt predict` and `tinygrad-gpt similar`: what a BERT makes of a text."""
+"""`tinygrad-gpt predict` and `tinygrad-gpt similar`: what a BERT, or a fine-tuned model, makes of a text."""
 
 import json
 import sys
@@ -11,8 +11,11 @@ from tinygrad_gpt.cli.options import DeviceName, ModelPath, TokenizerPath
 from tinygrad_gpt.cli.shared import read_lines
 from tinygrad_gpt.cli.tables import print_table
 from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.models.embeddings import sentence_embeddings
 from tinygrad_gpt.models.fill_mask import Candidate, check_fills, fill_mask
+from tinygrad_gpt.train.fine_tuned import FineTuned
+from tinygrad_gpt.train.finetune_folder import is_fine_tuning
 from tinygrad_gpt.train.trained_model import open_model
 
 _WIDEST = 12  # texts in a table of each with each
@@ -30,6 +33,12 @@ def predict(
     model: ModelPath,
     texts: Texts = None,
     text_file: TextFile = None,
+    passage: Annotated[
+        str | None,
+        typer.Option(
+            "--text", help="the text that answers the questions, of a model fine-tuned for spans", show_default=False
+        ),
+    ] = None,
     top: Annotated[int, typer.Option(help="how many tokens to show for each [MASK]", min=1)] = 5,
     as_json: AsJson = False,
     tokenizer: TokenizerPath = None,
@@ -41,8 +50,21 @@ def predict(
     word before it.
 
         tinygrad-gpt predict runs/bert "The [MASK] sat on the mat."
+
+    A folder that `finetune` made does what it was taught: it prints the class
+    of each text, a number for each two texts, the label of each word, or where
+    in a text the answer to each question stands.
+
+        tinygrad-gpt predict runs/stsb-1 "A man eats." "A man is eating."
+
+        tinygrad-gpt predict runs/my-questions-1 "Who sat?" --text "The cat sat."
     """
     asked = _texts(texts, text_file)
+    if is_fine_tuning(user_path(model)):
+        _predict_as_taught(model, asked, passage, as_json, tokenizer, device)
+        return
+    if passage is not None:
+        raise UserError(f"--text is for a model that was fine-tuned to answer questions, which {model} was not")
     _, own, trained = open_model(model, tokenizer, device, kinds=("bert",))
     check_fills(trained)
     for number, text in enumerate(asked):
@@ -53,6 +75,16 @@ def predict(
         if len(asked) > 1:
             print("\n" * (number > 0) + in_short(text))
         _print_gaps(gaps)
+
+
+def _predict_as_taught(
+    folder: str, texts: list[str], passage: str | None, as_json: bool, tokenizer: str | None, device: str
+) -> None:
+    if tokenizer is not None:
+        raise UserError("a fine-tuned model reads texts with its own tokenizer: leave out --tokenizer")
+    model = FineTuned(user_path(folder), device)
+    for line in map(json.dumps, model.predict(texts, passage)) if as_json else model.lines(texts, passage):
+        print(line, end="\n" if as_json else "")
 
 
 def _print_gaps(gaps: list[list[Candidate]]) -> None:

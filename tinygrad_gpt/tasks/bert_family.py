@@ -9,11 +9,11 @@ A word that the tokenizer splits is labelled at its first piece (Devlin et al., 
 
 import dataclasses
 
-import numpy as np
-
 from tinygrad_gpt import functional as F
 from tinygrad_gpt import random_stream
+from tinygrad_gpt.data.alignment import word_places
 from tinygrad_gpt.data.tokenizers import Tokenizer
+from tinygrad_gpt.data.windows import windows
 from tinygrad_gpt.data.wordpiece_tokenizer import WordPieceTokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.bert import BertConfig
@@ -67,17 +67,15 @@ class BertFamily(Family):
     def words(self, words):
         ids, first = self.bert_tokenizer.encode_words(words)
         sequence = self._sequence(ids)
-        places = np.asarray(first, np.int64) + 1  # after [CLS]
-        return Words(sequence, np.where(places < self.length(sequence) - 1, places, -1))
+        return Words(sequence, word_places(first, before=1, end=self.length(sequence) - 1))  # after [CLS]; before [SEP]
 
     def passage(self, question, text):
-        ids, characters = self.bert_tokenizer.encode_with_offsets(text)
-        asked = self.tokenizer.encode(question)[: max(1, (self.longest - 3) // 2)]
-        sequence = self._sequence(asked, ids[: self.longest - 3 - len(asked)])
-        offsets = np.full((self.length(sequence), 2), -1, np.int64)
-        kept = self.length(sequence) - len(asked) - 3
-        offsets[len(asked) + 2 : len(asked) + 2 + kept] = characters[:kept]
-        return Passage(sequence, offsets)
+        ids, offsets = self.bert_tokenizer.encode_with_offsets(text)
+        asked = self.tokenizer.encode(question)[: (self.longest - 3) // 2]
+        room = self.longest - 3 - len(asked)
+        parts = windows(len(ids), room, stride=max(1, room // 2))
+        sequences = [self._sequence(asked, ids[part.begin : part.end]) for part in parts]
+        return Passage(sequences, parts, len(asked) + 2, offsets)
 
     def length(self, sequence):
         return len(sequence[0])

@@ -16,6 +16,7 @@ import numpy as np
 
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.data.tokenizers import Tokenizer
+from tinygrad_gpt.data.windows import Window
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.tasks.task import Arrays, Loss
 
@@ -25,7 +26,7 @@ CLASSES, PAIR_CLASSES, SIMILARITY, TOKENS, SPANS = "classes", "pair-classes", "s
 class Words(NamedTuple):
     """A sequence made of words.
 
-    places  (W,) int64: where the model's score for each word is read; -1 for a word that was cut off
+    places  (W,) int64: where the model's score for each word is read; NO_PLACE for a word that was cut off
     """
 
     sequence: Any
@@ -33,13 +34,17 @@ class Words(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """A sequence made of a question and a text.
+    """A question and a text, as a sequence for each window of the text.
 
-    offsets  (T, 2) int64: the characters begin:end of the text that each place stands for; -1, -1 for the places that
-             are not of the text
+    sequences  one for each window
+    windows    their pieces of the text (data/windows.py)
+    before     places of a sequence before its first piece of the text
+    offsets    (N, 2) int64: the characters of each piece of the text
     """
 
-    sequence: Any
+    sequences: list
+    windows: list[Window]
+    before: int
     offsets: np.ndarray
 
 
@@ -50,7 +55,7 @@ class Family(ABC):
     inputs   how many arrays the model reads
     has_language_model  whether its loss may include that of a language model
     shape    the config of the model that reads, with the tokens that fine-tuning adds to its vocabulary
-    longest  tokens of a sequence at most, special ones included; longer examples are cut
+    longest  tokens of a sequence at most, special ones included; longer examples are cut, or read in windows
     """
 
     name: str
@@ -77,7 +82,7 @@ class Family(ABC):
 
     @abstractmethod
     def passage(self, question: str, text: str) -> Passage:
-        """A question and the text that answers it."""
+        """A question and the text that answers it, in windows if it is long."""
 
     @abstractmethod
     def length(self, sequence) -> int:

@@ -26,7 +26,7 @@ from tinygrad_gpt.tasks.task import Arrays, Loss, Task
 
 EVAL_BATCH = 64
 _POOL = 16  # batches whose examples are sorted by length together
-_SAMPLE = 5  # dev examples
+SAMPLE = 5  # dev examples
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class FineTuning(Task):
 
     def sample(self, model) -> Iterator[str]:
         """Some of the dev examples: what the model says of each, what is right, the example."""
-        return islice(self._lines(scores_of(self.family, model, self.dev_sequences[:_SAMPLE])), _SAMPLE)
+        return islice(self._lines(scores_of(self.family, model, self.dev_sequences[:SAMPLE])), SAMPLE)
 
     def settings(self):
         return dataclasses.asdict(self.config) | {"kind": self.data.kind, "classes": list(self.data.classes)}

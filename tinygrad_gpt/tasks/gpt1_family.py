@@ -16,6 +16,7 @@ import numpy as np
 
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import gpt1_inputs
+from tinygrad_gpt.data.alignment import NO_PLACE
 from tinygrad_gpt.data.gpt1_inputs import TaskTokens
 from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.errors import UserError
@@ -69,7 +70,7 @@ class GPT1Family(Family):
         pieces = [self.tokenizer.encode(f" {word}" if i else word) for i, word in enumerate(words)]
         sequence = gpt1_inputs.classification(np.concatenate(pieces), self.tokens, self.longest)
         last = np.cumsum([len(ids) for ids in pieces])  # after start, at 0: the place of each word's last token
-        return Words(sequence, np.where(last < len(sequence) - 1, last, -1))
+        return Words(sequence, np.where(last < len(sequence) - 1, last, NO_PLACE))
 
     def passage(self, question, text) -> Passage:
         raise UserError(NO_SPANS)

@@ -1,31 +1,43 @@
 """Spans: where in a text does the answer to a question stand?
 
-loss       mean of the cross-entropies of the first and the last token. Training leaves out a text whose answer is cut
-           off with its end; in the metrics such a text counts like all others
-answer     the likeliest first and last token together, the last not before the first, and of at most 30 tokens (as in
-           SQuAD's baselines)
+A long text is read in windows that overlap (data/windows.py).
+
+loss       mean of the cross-entropies of the answer's first and last token; both are [CLS] in a window without it
+answer     the best first and last token together, of all windows
 metrics    F1 of the answer's words decides; exact match beside it. Of several right answers the nearest one counts
 
 (Devlin et al., "BERT", 2019, section 4.2.)
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.ops import log_softmax
+from tinygrad_gpt.data.alignment import characters_of, pieces_of
+from tinygrad_gpt.data.windows import best_of_windows
+from tinygrad_gpt.ops import logsumexp
 from tinygrad_gpt.progress import Progress, no_progress
-from tinygrad_gpt.tasks.family import Family
-from tinygrad_gpt.tasks.fine_tuning import FineTuning, scores_of
+from tinygrad_gpt.tasks.family import Family, Passage
+from tinygrad_gpt.tasks.fine_tuning import SAMPLE, FineTuning, scores_of
+from tinygrad_gpt.tasks.scores import cross_entropy
 
-_LONGEST_ANSWER = 30  # tokens
+_NOWHERE = (0, 0)  # [CLS]: the answer is not in this window
 
 
-class Span(NamedTuple):
-    """text         the answer: the characters begin:end of the text
-    probability  of its first token times that of its last, among those of the text
+class Targets(NamedTuple):
+    """passages  one for each example
+    places    (S, 2) int64: of the answer's first and last token in each sequence
+    """
+
+    passages: list[Passage]
+    places: np.ndarray
+
+
+class Answer(NamedTuple):
+    """text         the answer: the characters begin:end of the text that was asked
+    probability  of its first token times that of its last, among all tokens of the text
     """
 
     text: str
@@ -35,48 +47,47 @@ class Span(NamedTuple):
 
 
 class Spans(FineTuning):
-    """Prediction of the part of a text that answers a question.
-
-    cut_off  how many training examples are left out, since their answer is beyond the last token that is read
-    """
+    """Prediction of the part of a text that answers a question."""
 
     name = "spans"
     metrics = {"f1": True, "exact_match": True, "val_loss": False}  # noqa: RUF012 - read only
     outputs = 2
     guess = "the whole text"
 
-    def __init__(self, config, data, family, rows=32, seed=1):
-        super().__init__(config, data, family, rows, seed)
-        kept = [i for i, (_, places) in enumerate(self.targets) if places[0] >= 0]
-        self.cut_off = len(self.targets) - len(kept)
-        if not kept:
-            raise UserError(f"no answer of {data.name} is within the first {family.longest} tokens: raise --max-length")
-        self.sequences, self.targets = [self.sequences[i] for i in kept], [self.targets[i] for i in kept]
-
     def _read(self, examples):
-        pairs = zip(examples.questions, examples.texts, strict=True)
-        passages = [self.family.passage(question, text) for question, text in pairs]
-        right = [_places(p.offsets, a[0].start, a[0].end) for p, a in zip(passages, examples.answers, strict=True)]
-        return [p.sequence for p in passages], list(zip([p.offsets for p in passages], right, strict=True))
+        asked = zip(examples.questions, examples.texts, strict=True)
+        passages = [self.family.passage(question, text) for question, text in asked]
+        places = []
+        for passage, (answer, *_) in zip(passages, examples.answers, strict=True):
+            pieces = pieces_of(passage.offsets, answer.start, answer.end)
+            for window in passage.windows:
+                places.append((pieces and window.places(*pieces, passage.before)) or _NOWHERE)
+        return [sequence for p in passages for sequence in p.sequences], Targets(passages, np.array(places))
 
     def _right(self, targets, which, length):
-        places = np.array([targets[i][1] for i in which])  # (B, 2)
-        return places[:, 0], places[:, 1]
+        return targets.places[which, 0], targets.places[which, 1]
 
     def _judge(self, scores):
-        answers, losses = [], []
-        for s, (offsets, places), text in zip(scores, self.dev_targets, self.data.dev.texts, strict=True):
-            answers.append(_best(s, offsets, text).text)
-            if places[0] >= 0:
-                log_p = log_softmax.forward(s.T.astype(np.float64))[0]  # (2, T)
-                losses.append(-(log_p[0, places[0]] + log_p[1, places[1]]) / 2)
-        return answers, float(np.mean(losses)) if losses else 0.0
+        losses = [cross_entropy(right, s.T) for s, right in zip(scores, self.dev_targets.places, strict=True)]
+        return [answer.text for answer in self._answers(scores)], float(np.mean(losses))
+
+    def _answers(self, scores: list[np.ndarray]) -> Iterator[Answer]:
+        """The answer to each of the first dev examples, as far as there are scores."""
+        scores = iter(scores)
+        for passage, text in zip(self.dev_targets.passages, self.data.dev.texts, strict=True):
+            of_windows = list(islice(scores, len(passage.windows)))
+            if len(of_windows) < len(passage.windows):
+                return
+            yield _answer(of_windows, passage, text)
 
     def _lines(self, scores):
         dev = self.data.dev
-        rows = zip(scores, self.dev_targets, dev.texts, dev.answers, dev.questions, strict=False)
-        for s, (offsets, _), text, answers, question in rows:
-            yield f"{_best(s, offsets, text).text}\t{answers[0].text}\t{question}\n"
+        for answer, right, question in zip(self._answers(scores), dev.answers, dev.questions, strict=False):
+            yield f"{answer.text}\t{right[0].text}\t{question}\n"
+
+    def sample(self, model):
+        windows = sum(len(passage.windows) for passage in self.dev_targets.passages[:SAMPLE])
+        return self._lines(scores_of(self.family, model, self.dev_sequences[:windows]))
 
     def example(self):
         return [self.data.dev.questions[0]]
@@ -85,30 +96,22 @@ class Spans(FineTuning):
         return None  # two answers are asked for at once
 
 
-def answers(family: Family, model, asked: Sequence[tuple[str, str]], progress: Progress = no_progress) -> list[Span]:
+def answers(family: Family, model, asked: Sequence[tuple[str, str]], progress: Progress = no_progress) -> list[Answer]:
     """The likeliest answer to each (question, text)."""
     passages = [family.passage(question, text) for question, text in asked]
-    scores = scores_of(family, model, [p.sequence for p in passages], progress)
-    return [_best(s, p.offsets, text) for s, p, (_, text) in zip(scores, passages, asked, strict=True)]
+    scores = iter(scores_of(family, model, [s for p in passages for s in p.sequences], progress))
+    of_windows = [list(islice(scores, len(p.windows))) for p in passages]
+    return [_answer(s, p, text) for s, p, (_, text) in zip(of_windows, passages, asked, strict=True)]
 
 
-def _places(offsets: np.ndarray, begin: int, end: int) -> tuple[int, int]:
-    """The places of the first and the last token that hold characters of begin:end; -1, -1 if some were cut off."""
-    inside = np.flatnonzero((offsets[:, 0] < end) & (offsets[:, 1] > begin))
-    if not len(inside) or end > offsets[:, 1].max():
-        return -1, -1
-    return int(inside[0]), int(inside[-1])
-
-
-def _best(scores: np.ndarray, offsets: np.ndarray, text: str) -> Span:
-    """scores (T, 2) -> the likeliest span of the text."""
-    places = np.flatnonzero(offsets[:, 0] >= 0)
-    if not len(places):
-        return Span("", 0, 0, 0.0)  # the question left no room for a text
-    first, last = log_softmax.forward(scores[places].T.astype(np.float64))[0]  # (P,), (P,)
-    p = first[:, None] + last  # (P, P): log probability of each first token with each last one
-    n = len(places)
-    allowed = np.triu(np.ones((n, n), bool)) & ~np.triu(np.ones((n, n), bool), _LONGEST_ANSWER)
-    a, b = np.unravel_index(np.where(allowed, p, -np.inf).argmax(), p.shape)
-    begin, end = int(offsets[places[a], 0]), int(offsets[places[b], 1])
-    return Span(text[begin:end], begin, end, float(np.exp(p[a, b])))
+def _answer(scores: list[np.ndarray], passage: Passage, text: str) -> Answer:
+    """scores (T, 2) of each window -> the best answer in the text."""
+    if not len(passage.offsets):
+        return Answer("", 0, 0, 0.0)  # a text without tokens
+    before = passage.before
+    parts = zip(scores, passage.windows, strict=True)
+    of_pieces = [s[before : before + w.end - w.begin].astype(np.float64) for s, w in parts]  # (N, 2) of each window
+    first, last, score = best_of_windows(of_pieces, passage.windows)
+    begin, end = characters_of(text, passage.offsets, first, last)
+    total, _ = logsumexp.forward(np.concatenate(of_pieces), axis=0)  # (2,)
+    return Answer(text[begin:end], begin, end, float(np.exp(score - total.sum())))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinygrad_gpt.models.inputs import IGNORED
+from tinygrad_gpt.data.alignment import IGNORED, NO_PLACE, labels_at_places, read_words
 from tinygrad_gpt.ops import softmax
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.tasks.baselines import text_facts
@@ -37,27 +37,26 @@ class TokenLabels(FineTuning):
         return [one.sequence for one in read], list(zip(places, examples.labels, strict=True))
 
     def _right(self, targets, which, length):
-        labels = np.full((len(which), length), IGNORED, np.int64)
-        for row, i in zip(labels, which, strict=True):
-            places, right = targets[i]
-            row[places[places >= 0]] = right[places >= 0]
-        return (labels,)
+        rows = [labels_at_places(right, places, length) for places, right in (targets[i] for i in which)]
+        return (np.array(rows),)
 
     def _judge(self, scores):
-        predicted = [_labels(s, places) for s, (places, _) in zip(scores, self.dev_targets, strict=True)]
-        asked = [(s[p[p >= 0]], y[p >= 0]) for s, (p, y) in zip(scores, self.dev_targets, strict=True)]
-        return predicted, cross_entropy(np.concatenate([y for _, y in asked]), np.concatenate([s for s, _ in asked]))
+        both = list(zip(scores, self.dev_targets, strict=True))
+        predicted = [read_words(s.argmax(axis=1), places) for s, (places, _) in both]
+        right = np.concatenate([labels_at_places(y, places, len(s)) for s, (places, y) in both])
+        asked = right != IGNORED
+        return predicted, cross_entropy(right[asked], np.concatenate(scores)[asked])
 
     def _lines(self, scores):
         names, dev = self.data.classes, self.data.dev
         for s, (places, right), words in zip(scores, self.dev_targets, dev.words, strict=False):
-            rows = zip(words, _labels(s, places), right, strict=True)
+            rows = zip(words, read_words(s.argmax(axis=1), places), right, strict=True)
             marked = (f"{word}/{names[best]}" + ("" if best == y else f"({names[y]})") for word, best, y in rows)
             yield " ".join(marked) + "\n"
 
     def probe(self):
         """Long sentences, with labels for as many words in each: so they fit into one array."""
-        counts = [int((places >= 0).sum()) for places, _ in self.dev_targets]
+        counts = [int((places != NO_PLACE).sum()) for places, _ in self.dev_targets]
         half = np.argsort(counts, kind="stable")[len(counts) // 2 :]
         which = half[np.linspace(0, len(half) - 1, min(EVAL_BATCH, len(half))).astype(int)]
         *inputs, labels = self._arrays(self.dev_sequences, self.dev_targets, which)
@@ -90,11 +89,6 @@ def labels_of(
         scores_of(family, model, [one.sequence for one in read], progress), read, strict=True
     ):
         p = softmax.forward(scores.astype(np.float64))[0]  # (T, K)
-        labels = _labels(scores, places)
-        found.append((labels, np.where(places >= 0, p[places, labels], 1.0)))
+        labels = read_words(scores.argmax(axis=1), places)
+        found.append((labels, np.where(places == NO_PLACE, 1.0, p[places, labels])))
     return found
-
-
-def _labels(scores: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """scores (T, K), places (W,) -> the likeliest label of each word, (W,); 0, which is O, for a word cut off."""
-    return np.where(places >= 0, scores.argmax(axis=1)[places], 0)

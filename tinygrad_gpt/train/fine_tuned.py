@@ -62,7 +62,7 @@ class FineTuned:
         found = token_labels.labels_of(self.family, self.model, sentences)
         return [[(self.classes[i], float(p)) for i, p in zip(*one, strict=True)] for one in found]
 
-    def answers(self, asked: Sequence[tuple[str, str]]) -> list[spans.Span]:
+    def answers(self, asked: Sequence[tuple[str, str]]) -> list[spans.Answer]:
         """The likeliest answer to each (question, text)."""
         self._check_kind(SPANS)
         return spans.answers(self.family, self.model, asked)
@@ -79,14 +79,14 @@ class FineTuned:
             self.model.id2label = dict(enumerate(self.classes))
         save_pretrained(self.model, folder, self.tokenizer)
 
-    def lines(self, texts: Sequence[str], passage: str | None = None) -> Iterator[str]:
-        """What the model says of some texts, as lines to print.
+    def predict(self, texts: Sequence[str], passage: str | None = None) -> Iterator[dict[str, Any]]:
+        """What the model says of some texts, as JSON values:
 
-        classes       a text each                 class, probability, text
-        pair-classes  two texts each              class, probability, both texts
-        similarity    two texts each              number, both texts
-        tokens        a sentence each             word, label, probability: a line a word, and an empty line
-        spans         a question each             answer, probability, question
+        classes       a text each             text, class, probability
+        pair-classes  two texts each          texts, class, probability
+        similarity    two texts each          texts, number
+        tokens        a sentence each         text, words: word, label and probability of each
+        spans         a question each         question, answer, begin and end of its characters, probability
 
         passage  the text that answers the questions; for spans only
 
@@ -94,36 +94,44 @@ class FineTuned:
         passage that is missing or for another kind.
         """
         if (passage is None) == (self.kind == SPANS):
-            has = (
-                "answers questions about a text: give the text"
-                if self.kind == SPANS
-                else "reads no other text: leave it out"
+            learned = (
+                "answers questions about a text: give it" if self.kind == SPANS else "has no place for a text given"
             )
-            raise UserError(f"{self.run.path} {has}, as --text")
-        if self.kind == CLASSES:
-            yield from self._classes(texts, [(text,) for text in texts])
-        elif self.kind == PAIR_CLASSES:
-            yield from self._classes(pairs := self._pairs(texts), pairs)
+            raise UserError(f"{self.run.path} {learned} with --text")
+        if self.kind in (CLASSES, PAIR_CLASSES):
+            given: Sequence[Any] = texts if self.kind == CLASSES else self._pairs(texts)
+            for one, p in zip(given, self.probabilities(given), strict=True):
+                asked = {"text": one} if self.kind == CLASSES else {"texts": one}
+                yield asked | {"class": self.classes[p.argmax()], "probability": float(p.max())}
         elif self.kind == SIMILARITY:
             pairs = self._pairs(texts)
             for pair, number in zip(pairs, self.numbers(pairs), strict=True):
-                yield "\t".join((f"{number:.3f}", *pair)) + "\n"
+                yield {"texts": pair, "number": float(number)}
         elif self.kind == TOKENS:
             sentences = [text.split() for text in texts]
             if not all(sentences):
                 raise UserError("expected sentences with at least one word, got an empty one")
-            for words, labels in zip(sentences, self.labels(sentences), strict=True):
+            for text, words, labels in zip(texts, sentences, self.labels(sentences), strict=True):
                 rows = zip(words, labels, strict=True)
-                yield "".join(f"{word}\t{label}\t{p:.3f}\n" for word, (label, p) in rows) + "\n"
+                yield {"text": text, "words": [{"word": w, "label": y, "probability": p} for w, (y, p) in rows]}
         else:
             assert passage is not None
-            for question, span in zip(texts, self.answers([(text, passage) for text in texts]), strict=True):
-                yield f"{span.text}\t{span.probability:.3f}\t{question}\n"
+            for question, found in zip(texts, self.answers([(text, passage) for text in texts]), strict=True):
+                where = {"begin": found.begin, "end": found.end, "probability": found.probability}
+                yield {"question": question, "answer": found.text} | where
 
-    def _classes(self, given: Sequence[Any], texts: Sequence[tuple[str, ...]]) -> Iterator[str]:
-        for one, p in zip(texts, self.probabilities(given), strict=True):
-            best = int(p.argmax())
-            yield "\t".join((self.classes[best], f"{p[best]:.3f}", *one)) + "\n"
+    def lines(self, texts: Sequence[str], passage: str | None = None) -> Iterator[str]:
+        """The same as text: for each, a line with tabs, the answer first; for a sentence a line for each word, and an
+        empty one."""
+        for found in self.predict(texts, passage):
+            if "words" in found:
+                rows = [f"{row['word']}\t{row['label']}\t{row['probability']:.3f}\n" for row in found["words"]]
+                yield "".join(rows) + "\n"
+                continue
+            said = [found[name] for name in ("class", "answer") if name in found]
+            said += [f"{found[name]:.3f}" for name in ("number", "probability") if name in found]
+            asked = found.get("texts") or [found.get("text", found.get("question"))]
+            yield "\t".join((*said, *asked)) + "\n"
 
     def _pairs(self, texts: Sequence[str]) -> list[tuple[str, str]]:
         if len(texts) % 2:
