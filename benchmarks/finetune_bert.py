@@ -17,6 +17,7 @@ With --own, ours alone: a model that we pre-trained, and the same shape from ran
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import math
@@ -244,18 +245,20 @@ def measure(request: dict[str, Any], seeds: list[int], both: bool) -> dict[str, 
     record: dict[str, Any] = {"task": request["task"], "settings": request, "seeds": seeds}
     record["runs"] = {side: [] for side in sides}
     for seed in seeds:
-        if both:
-            first = {}
+        with contextlib.ExitStack() as closing:
+            peers = {}
             for side in sides:
-                with harness.Peer(side, Path(__file__), "--side", side) as peer:
-                    first[side] = peer.ask("first", **request, seed=seed)
-            validate(first, request["task"])
-        for side, asked in sides.items():
-            with harness.Peer(side, Path(__file__), "--side", side if both else OURS) as peer:
-                answer = peer.ask("run", **asked, seed=seed)
-            record["runs"][side].append(answer)
-            shown = ", ".join(f"{part} {name} {answer[part][name]:.4f}" for part, name in parts_of(answer))
-            print(f"{request['task']}, seed {seed}, {side}: {shown}, {answer['seconds']:.0f} s", flush=True)
+                peers[side] = harness.Peer(side, Path(__file__), "--side", side if both else OURS)
+                closing.callback(peers[side].close)
+            if both:
+                validate(
+                    {side: peer.ask("first", **sides[side], seed=seed) for side, peer in peers.items()}, request["task"]
+                )
+            for side, peer in peers.items():
+                answer = peer.ask("run", **sides[side], seed=seed)
+                record["runs"][side].append(answer)
+                shown = ", ".join(f"{part} {name} {answer[part][name]:.4f}" for part, name in parts_of(answer))
+                print(f"{request['task']}, seed {seed}, {side}: {shown}, {answer['seconds']:.0f} s", flush=True)
     return record
 
 

@@ -73,7 +73,7 @@ def test_the_health_check_looks_at_words_alone(make, encoder):
     model = task.family.new(encoder, "tokens", task.outputs, True, seed=1).eval()
     arrays = task.probe()
     scores, right = task.answers(model, *arrays)
-    assert scores.shape == (*right.shape, task.outputs) and (right >= 0).all() and right.shape[1] >= 4
+    assert scores.shape == (*right.shape, task.outputs)
     assert F.cross_entropy(scores, right).item() == pytest.approx(task.loss(model, *arrays).total.item(), rel=1e-5)
     model.classifier.weight.data[...] = 0
     model.classifier.bias.data[...] = 0
@@ -81,4 +81,4 @@ def test_the_health_check_looks_at_words_alone(make, encoder):
     task.loss(model, *task.batch(0)).total.backward()
     seen = snapshot(model, task)
     assert (seen["prediction_share"], seen["predicted"]) == (1.0, 0)
-    assert seen["accuracy"] == pytest.approx((right == 0).mean(), abs=1e-4) and not seen["double_softmax"]
+    assert seen["accuracy"] == pytest.approx((right[right >= 0] == 0).mean(), abs=1e-4) and not seen["double_softmax"]

@@ -17,7 +17,7 @@ from tinygrad_gpt.ops import softmax
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.tasks.baselines import text_facts
 from tinygrad_gpt.tasks.family import Family
-from tinygrad_gpt.tasks.fine_tuning import EVAL_BATCH, FineTuning, scores_of
+from tinygrad_gpt.tasks.fine_tuning import FineTuning, scores_of
 from tinygrad_gpt.tasks.scores import cross_entropy
 
 
@@ -53,22 +53,6 @@ class TokenLabels(FineTuning):
             rows = zip(words, read_words(s.argmax(axis=1), places), right, strict=True)
             marked = (f"{word}/{names[best]}" + ("" if best == y else f"({names[y]})") for word, best, y in rows)
             yield " ".join(marked) + "\n"
-
-    def probe(self):
-        """Long sentences, with labels for as many words in each: so they fit into one array."""
-        counts = [int((places != NO_PLACE).sum()) for places, _ in self.dev_targets]
-        half = np.argsort(counts, kind="stable")[len(counts) // 2 :]
-        which = half[np.linspace(0, len(half) - 1, min(EVAL_BATCH, len(half))).astype(int)]
-        *inputs, labels = self._arrays(self.dev_sequences, self.dev_targets, which)
-        number = np.cumsum(labels != IGNORED, axis=1)  # of each label in its row
-        return *inputs, np.where(number <= number[:, -1].min(), labels, IGNORED)
-
-    def answers(self, model, *arrays):
-        """The scores of the words with labels, (B, W, K), and these, (B, W); as many words in each row."""
-        labels = arrays[-1]
-        rows, places = np.nonzero(labels != IGNORED)
-        scores = self.family.scores(model, *arrays[: self.family.inputs])[rows, places]  # (B, T, K) -> (B W, K)
-        return scores.reshape(len(labels), -1, self.outputs), labels[rows, places].reshape(len(labels), -1)
 
     def example(self):
         return [" ".join(self.data.dev.words[0])]
