@@ -11,6 +11,7 @@ import pytest
 from tests.tasks.conftest import encoder, examples, wordpiece  # noqa: F401 - fixtures
 from tests.train.runs import StopsAt, rows_of
 from tests.train.test_finetune import SITTING, assert_same
+from tests.train.test_pretraining import corpus, settings  # noqa: F401 - fixtures
 from tinygrad_gpt.data import CharTokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models import GPT2, BertForSequenceClassification, BertForTokenClassification, GPTConfig
@@ -37,9 +38,9 @@ def source(encoder, wordpiece, tmp_path):  # noqa: F811
 def begin(examples, source):  # noqa: F811
     """The folder of a new fine-tuning on a kind of examples."""
 
-    def begin(kind, seeds=(1,), out=None, **settings):
+    def begin(kind, seeds=(1,), out=None, **given):
         data = finetune.open_task(kind) if os.path.exists(kind) else examples(kind)
-        return finetune.start(data, source, source.tokenizer(), QUICK | settings, [], list(seeds), out)
+        return finetune.start(data, source, source.tokenizer(), QUICK | given, [], list(seeds), out)
 
     return begin
 
@@ -111,6 +112,20 @@ def test_random_weights_for_comparison(begin):
     before = find_source("pre").encoder().token_embedding.weight.data
     assert (trained.bert.token_embedding.weight.data == before).all()
     assert (new.bert.token_embedding.weight.data != before).any()
+
+
+def test_a_bert_that_we_pre_trained_is_fine_tuned_with_its_own_tokenizer(settings, examples, reporter, tmp_path):  # noqa: F811
+    from tinygrad_gpt.train.any_run import start
+
+    run = start(settings(block_size=48), tmp_path / "own")
+    run.train(reporter)
+    source = find_source("own")
+    path = finetune.start(examples("tokens"), source, source.tokenizer(), QUICK, [], [1], tmp_path / "fine")
+    before = open_run(runs_of(path)[0]).model
+    np.testing.assert_array_equal(before.bert.token_embedding.weight.data, run.model.bert.token_embedding.weight.data)
+    assert train(path, reporter) and FineTuned(path).tokenizer.fingerprint() == source.tokenizer().fingerprint()
+    with pytest.raises(UserError, match=r"learns the task token-labels, not .*: `tinygrad-gpt predict` uses it"):
+        find_source(str(path / "seed-1"))
 
 
 def test_seeds_are_runs_side_by_side(begin, reporter):
