@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tinygrad_gpt import models
+from tinygrad_gpt.data import WordPieceTokenizer
 from tinygrad_gpt.models import BertConfig, BertForPreTraining, BertModel, load_pretrained
 from tinygrad_gpt.optim import AdamW, decay_matrices
 
@@ -324,3 +325,17 @@ def test_real_weights_give_transformers_numbers_on_a_padded_batch():
             difference = np.abs(found.numpy() - right.detach().numpy())
             assert (difference if dtype == np.float64 else difference[is_token]).max() <= tolerance
         assert np.abs(output.pooler_output.numpy() - expected.pooler_output.detach().numpy()).max() <= tolerance
+
+
+def test_a_tokenizer_and_a_model_that_go_together_there(tmp_path):
+    tokenizer = WordPieceTokenizer.train(["the cat sat on the mat", "a dog sat on a log"], 60)
+    config = BertConfig(tokenizer.vocab_size, 30, 2, 5, 37, max_position_embeddings=T, pad_token_id=tokenizer.pad_id)
+    ours = BertForPreTraining(config).eval()
+    ours.save_pretrained(tmp_path, tokenizer)
+    their_tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    theirs = transformers.AutoModelForPreTraining.from_pretrained(tmp_path).eval()
+    batch = their_tokenizer(["the cat"], ["a dog"], return_tensors="pt")
+    ids, segments = tokenizer.pair(tokenizer.encode("the cat"), tokenizer.encode("a dog"))
+    assert batch["input_ids"][0].tolist() == ids.tolist() and batch["token_type_ids"][0].tolist() == segments.tolist()
+    logits = ours(ids[np.newaxis], None, segments[np.newaxis]).prediction_logits
+    assert np.abs(logits.numpy() - theirs(**batch).prediction_logits.detach().numpy()).max() <= 1e-5

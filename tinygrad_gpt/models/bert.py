@@ -30,7 +30,7 @@ from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.array import Array, if_on_cpu, to_numpy
 from tinygrad_gpt.autograd import Tensor
-from tinygrad_gpt.models.hf.bert_layout import bert_layout
+from tinygrad_gpt.models.hf.bert_layout import bert_layout, class_name
 from tinygrad_gpt.models.hf.pretrained import PretrainedModel
 from tinygrad_gpt.models.inputs import IGNORED, as_ids, padding_mask
 from tinygrad_gpt.modes import is_grad_enabled
@@ -119,15 +119,7 @@ class BertPreTrainedModel(PretrainedModel):
 
     @classmethod
     def class_in(cls, tensors: Collection[str], written: dict[str, Any]) -> type[Module]:
-        """The class that config.json names, if it is here; else the largest that is there as a whole."""
-        named = written.get("architectures")
-        if isinstance(named, list) and len(named) == 1 and named[0] in cls.classes:
-            return cls.classes[named[0]]
-        is_there = {head: any(name.startswith(head) for name in tensors) for head in cls.layout.heads}
-        if is_there["cls.predictions."]:
-            both = is_there["bert.pooler."] and is_there["cls.seq_relationship."]
-            return cls.classes["BertForPreTraining" if both else "BertForMaskedLM"]
-        return cls.classes["BertModel"]
+        return cls.classes[class_name(tensors, written, cls.classes)]
 
 
 @dataclass(frozen=True)

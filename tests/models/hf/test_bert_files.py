@@ -169,6 +169,8 @@ def test_a_decoder_of_its_own(tmp_path, bias):
 
 
 def test_the_folder_decides_which_model_it_is(tmp_path):
+    named_as = bert_folder(tmp_path / "named", architectures=["BertForMaskedLM"])  # so is bert-base-uncased
+    assert type(load_pretrained(named_as)) is BertForPreTraining
     for name, tensors, kind in [
         ("all", TENSORS, BertForPreTraining),
         ("no next sentence", without(TENSORS, "cls.seq"), BertForMaskedLM),

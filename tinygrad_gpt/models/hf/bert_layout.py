@@ -1,6 +1,6 @@
 """How transformers stores a BERT, whatever its head."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,18 @@ from tinygrad_gpt.models.hf.layout import Layout
 
 _LAYER = "bert.encoder.layer.N."
 _HEAD_BIAS, _DECODER_BIAS = "cls.predictions.bias", "cls.predictions.decoder.bias"
+
+
+_PREDICTIONS, _NEXT_SENTENCE, _POOLER = "cls.predictions.", "cls.seq_relationship.", "bert.pooler."
+_CLASSIFIER, _SPANS = "classifier.", "qa_outputs."
+_HEADS = (_POOLER, _PREDICTIONS, _NEXT_SENTENCE, _CLASSIFIER, _SPANS)
+# The models that are pre-trained, the largest first, and the heads that each needs.
+_PRETRAINED = {
+    "BertForPreTraining": (_PREDICTIONS, _NEXT_SENTENCE, _POOLER),
+    "BertForMaskedLM": (_PREDICTIONS,),
+    "BertForNextSentencePrediction": (_NEXT_SENTENCE, _POOLER),
+    "BertModel": (),
+}
 
 
 class BertLayout(Layout):
@@ -81,7 +93,7 @@ def bert_layout(config_class: Any, count_parameters) -> BertLayout:
         },
         prefix="bert.",
         outside=("cls.", "classifier.", "qa_outputs."),
-        heads=("bert.pooler.", "cls.predictions.", "cls.seq_relationship.", "classifier.", "qa_outputs."),
+        heads=_HEADS,
         embedding="bert.embeddings.word_embeddings.weight",
         decoder="cls.predictions.decoder.weight",
         not_supported={"is_decoder": (False,), "position_embedding_type": ("absolute", None)},
@@ -90,3 +102,13 @@ def bert_layout(config_class: Any, count_parameters) -> BertLayout:
             pooler_type""",
         untrained=r"bert\.embeddings\.(position_ids|token_type_ids)",
     )
+
+
+def class_name(tensors: Collection[str], written: dict[str, Any], known: Collection[str]) -> str:
+    """The class to make of a file with these tensors, by full name: one for a task if config.json names it; else the
+    largest that is there as a whole. (Files that hold all of a BertForPreTraining often name a smaller one.)"""
+    there = {head for head in _HEADS if any(name.startswith(head) for name in tensors)}
+    named = written.get("architectures")
+    if there & {_CLASSIFIER, _SPANS} and isinstance(named, list) and len(named) == 1 and named[0] in list(known):
+        return named[0]
+    return next(name for name, needed in _PRETRAINED.items() if there.issuperset(needed))

@@ -3,10 +3,10 @@
 import inspect
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 
@@ -53,7 +53,13 @@ class PretrainedModel(Module):
     def from_pretrained(
         cls, path_or_hub_id, *, dtype=None, revision: str | None = None, ignore: tuple[str, ...] = (), **settings
     ) -> Self:
-        """The model in a Hugging Face folder, in the cache, or on the hub; see pretrained.load_pretrained."""
+        """The model in a Hugging Face folder, in the cache, or on the hub, in evaluation mode.
+
+        settings  in place of those in config.json, such as hidden_dropout_prob=0.0; and what the class takes besides,
+                  such as num_labels=3
+
+        The other arguments, and what is raised: see pretrained.load_pretrained.
+        """
         return load_pretrained(path_or_hub_id, cls, dtype=dtype, revision=revision, ignore=ignore, **settings)
 
     def save_pretrained(self, folder, tokenizer=None, max_shard_size: int = MAX_SHARD_SIZE) -> None:
@@ -61,7 +67,7 @@ class PretrainedModel(Module):
         save_pretrained(self, folder, tokenizer, max_shard_size)
 
     @classmethod
-    def class_in(cls, tensors: set[str], written: dict[str, Any]) -> type[Module]:
+    def class_in(cls, tensors: Collection[str], written: dict[str, Any]) -> type[Module]:
         """The class to make of a folder with these tensors, by full name, and this config.json."""
         return cls
 
@@ -97,21 +103,19 @@ class PretrainedFolder:
 
     def load(self, model_class: type[Model] = Module, dtype=None, **settings) -> Model:
         """The model with its weights, in evaluation mode; see load_pretrained."""
-        family, where = self.family, self.folder / CONFIG
-        if issubclass(family, model_class):
-            made = self.model_class()
-        elif issubclass(model_class, family):
-            made = model_class
-        else:
-            raise UserError(f"{self.folder} holds a {family.layout.name}, not a {model_class.__name__}")
+        layout, where = self.family.layout, self.folder / CONFIG
+        says_which = issubclass(model_class, self.family)
+        if not says_which and not issubclass(self.family, model_class):
+            raise UserError(f"{self.folder} holds a {layout.name}, not a {model_class.__name__}")
+        made = cast(Any, model_class) if says_which and model_class is not self.family else self.model_class()
         arguments = {name: settings.pop(name) for name in _arguments(made) if name in settings}
         config = self.config
         if settings:
             _check_known(made, settings)
-            config = family.layout.config_from(self.written | settings, where, self.ignore)
+            config = layout.config_from(self.written | settings, where, self.ignore)
         arguments = made.arguments_in(self.written | arguments, where) | arguments
         weights = {name: file for name, file in open_weights(self.folder).items() if name not in self.ignore}
-        _check_size(family.layout, config, where, weights)
+        _check_size(layout, config, where, weights)
         with uninitialised():
             model = made(config, **arguments)
         model.hf_config = self.written
