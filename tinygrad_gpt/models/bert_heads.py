@@ -145,9 +145,11 @@ class _Classifier(BertWithHead):
         return {"num_labels": len(names), "id2label": {int(i): str(name) for i, name in names.items()}}
 
     def settings_to_write(self) -> dict[str, Any]:
+        older = {"num_labels": None, "_num_labels": None}  # which id2label says now
         if self.id2label == _unnamed(2):  # what transformers takes it to be
-            return {"id2label": None, "label2id": None}
-        return {"id2label": {str(label): name for label, name in self.id2label.items()}, "label2id": self.label2id}
+            return older | {"id2label": None, "label2id": None}
+        names = {str(label): name for label, name in self.id2label.items()}
+        return older | {"id2label": names, "label2id": self.label2id}
 
 
 def _unnamed(n: int) -> dict[int, str]:

@@ -1,6 +1,7 @@
 """Read and write the files of Hugging Face transformers.
 
 pretrained.py   a model from a folder, a folder from a model
+fill.py         the tensors of a folder, put into a model
 layout.py       the names of settings and tensors, and how the tensors lie
 gpt_layout.py   ... of GPT-1 and GPT-2
 bert_layout.py  ... of BERT, with any head

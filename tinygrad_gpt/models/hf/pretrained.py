@@ -3,30 +3,28 @@
 import inspect
 import math
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
-
-import numpy as np
 
 from tinygrad_gpt.arguments import as_dtype, path, shown
 from tinygrad_gpt.array import FLOATS, default_dtype
 from tinygrad_gpt.errors import UserError, did_you_mean, in_short
 from tinygrad_gpt.files.json_files import read_json
-from tinygrad_gpt.files.tensor_file import FLOAT_CODES, TensorFile
+from tinygrad_gpt.files.tensor_file import TensorFile
 from tinygrad_gpt.models.gpt import GPT
+from tinygrad_gpt.models.hf.fill import fill
 from tinygrad_gpt.models.hf.folder import MAX_SHARD_SIZE, open_weights, write_folder
 from tinygrad_gpt.models.hf.hub import CONFIG, find_folder
 from tinygrad_gpt.models.hf.layout import Layout
 from tinygrad_gpt.nn import Module
-from tinygrad_gpt.random_stream import normal, uninitialised
+from tinygrad_gpt.random_stream import uninitialised
 
 Model = TypeVar("Model", bound=Module)
 
 FAMILIES: dict[str, Any] = {}  # config.json's model_type -> the class that reads it; subclasses register here
 
-_LISTED = 5  # tensors that a message spells out
 _NEARLY = 10_000_000  # so many parameters too many are still made quickly
 
 
@@ -119,7 +117,10 @@ class PretrainedFolder:
         with uninitialised():
             model = made(config, **arguments)
         model.hf_config = self.written
-        _load(model, self.folder, weights, default_dtype() if dtype is None else dtype)
+        new = fill(model, self.folder, weights, default_dtype() if dtype is None else dtype)
+        if new:
+            what = f"{self.folder} has no {', '.join(new)}: random numbers stand there in the {made.__name__}"
+            warnings.warn(f"{what}, so train it before you use it", NewWeightsWarning, stacklevel=4)
         return model.eval()
 
 
@@ -243,82 +244,11 @@ def _check_size(layout: Layout, config, where: Path, weights: dict[str, TensorFi
         raise UserError(f"{where}: {layout.depth} is {blocks}, but the weights are {len(weights)} tensors in all")
     asked = layout.count_parameters(config)
     there = sum(math.prod(file.shapes[tensor]) for tensor, file in weights.items())
-    if asked > 2 * there + _NEARLY:  # do not even try; a small mistake passes, and `_check` lists it
+    if asked > 2 * there + _NEARLY:  # do not even try; a small mistake passes, and `fill` lists it
         raise UserError(
             f"{where} asks for a model that is too large for the memory of this computer or for its weights: "
             f"{in_short(f'{asked:,}')} parameters, where the weights are {there:,} numbers"
         )
-
-
-def _load(model: Any, folder: Path, weights: dict[str, TensorFile], dtype: np.dtype) -> None:
-    """Fill the model's parameters with the tensors of `weights`. Raises UserError if one is missing or does not fit."""
-    layout, config, parameters = model.layout, model.config, dict(model.named_parameters())
-    wanted: dict[str, tuple[int, ...]] = {}
-    for name, p in parameters.items():
-        wanted |= {tensor: part.shape for tensor, part in layout.tensors(name, p.data).items()}
-    trained = layout.trained(weights, config)
-    found = {full: tensor for tensor, full in trained.items()}
-    wanted_heads, found_heads = _heads(layout, wanted), _heads(layout, found)
-    new = tuple([head for head in wanted_heads if head not in found_heads])
-    unused = tuple([head for head in layout.heads if head not in wanted_heads])
-    copies = {copy: of for copy, of in layout.copies(config).items() if of in wanted and not copy.startswith(unused)}
-    for copy, of in copies.items():
-        if copy in found and of not in found:
-            found[of] = found.pop(copy)
-    may_have = wanted | {copy: wanted[of] for copy, of in copies.items()}
-    missing = [name for name in wanted if name not in found and not name.startswith(new)]
-    kept = set(found.values())  # if a name comes twice, with and without the prefix, only one of the two
-    is_left = {tensor: name.startswith(unused) for tensor, name in trained.items()}
-    unexpected = [t for t, name in trained.items() if t not in kept or (name not in may_have and not is_left[t])]
-    right = {found[name]: shape for name, shape in may_have.items() if name in found}
-    _check(folder, missing, unexpected, right, weights)
-    loaded: dict[str, np.ndarray] = {}
-    for name, p in parameters.items():
-        if next(iter(layout.tensors(name, p.data))).startswith(new):  # its biases and norms are as they begin
-            p.data = normal(p.shape, config.initializer_range, dtype) if p.ndim > 1 else p.data.astype(dtype)
-            continue
-        p.data = np.empty(p.shape, dtype)
-        for full, part in layout.tensors(name, p.data).items():
-            weights[found[full]].copy(found[full], part)
-            loaded[full] = part
-    for copy, of in copies.items():
-        if copy in found and not weights[found[copy]].equals(found[copy], loaded[of]):
-            raise UserError(
-                f"{folder / CONFIG}: tie_word_embeddings is true, but {found[copy]} differs from {found[of]} "
-                f"in {weights[found[copy]].path.name}: set it to false"
-            )
-    if new:
-        heads = ", ".join(head.rstrip(".") for head in new)
-        who = type(model).__name__
-        message = f"{folder} has no {heads}: random numbers stand there in the {who}, so train it before you use it"
-        warnings.warn(message, NewWeightsWarning, stacklevel=5)
-
-
-def _heads(layout: Layout, names: Iterable[str]) -> list[str]:
-    """Those that tensors with these names belong to."""
-    return [head for head in layout.heads if any(name.startswith(head) for name in names)]
-
-
-def _check(folder: Path, missing: list, unexpected: list, right: dict[str, tuple], weights: dict) -> None:
-    """Raise UserError that lists everything wrong with the tensors of a folder. `right`: tensor -> its shape."""
-    shapes = {tensor: weights[tensor].shapes[tensor] for tensor in right}
-    codes = {tensor: weights[tensor].dtypes[tensor] for tensor in right}
-    floats = ", ".join(FLOAT_CODES)
-    problems = {
-        "missing": missing,
-        "unexpected": unexpected,
-        "wrong shape": [f"{t} {shape}, not {right[t]}" for t, shape in shapes.items() if shape != right[t]],
-        "wrong dtype": [f"{t} {code}, not one of {floats}" for t, code in codes.items() if code not in FLOAT_CODES],
-    }
-    said = [f"{kind}: {_some(tensors)}" for kind, tensors in problems.items() if tensors]
-    if said:
-        hint = "; a tensor that is not needed can be named in `ignore`" if unexpected or problems["wrong shape"] else ""
-        raise UserError(f"the tensors in {folder} don't fit {CONFIG}: {'; '.join(said)}{hint}")
-
-
-def _some(names: list[str]) -> str:
-    more = f" (and {len(names) - _LISTED} more)" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
 
 
 def _one_of(names: list[str]) -> str:

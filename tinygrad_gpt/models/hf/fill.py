@@ -1,0 +1,116 @@
+"""Fill a model with the tensors of a folder; or list everything about them that does not fit."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.files.tensor_file import FLOAT_CODES, TensorFile
+from tinygrad_gpt.models.hf.hub import CONFIG
+from tinygrad_gpt.models.hf.layout import Layout
+from tinygrad_gpt.random_stream import normal
+
+_LISTED = 5  # tensors that a message spells out
+
+Weights = dict[str, TensorFile]  # tensor -> the file that has it
+
+
+class _Match(NamedTuple):
+    """Which tensors a model is made from, all by their full names (see Layout).
+
+    found   full name -> name in the file
+    new     heads that the model has and the file lacks
+    copies  tensors of the file that have to be equal to others -> these others
+    """
+
+    found: dict[str, str]
+    new: tuple[str, ...]
+    copies: dict[str, str]
+
+
+def fill(model: Any, folder: Path, weights: Weights, dtype: np.dtype) -> list[str]:
+    """Give each parameter of a model the tensors that hold it, in `dtype`. Heads that `weights` lacks are drawn anew.
+
+    Returns the names of these heads. Raises UserError if a tensor is missing, left over or of another shape.
+    """
+    layout = model.layout
+    match = _match(model, folder, weights)
+    loaded: dict[str, np.ndarray] = {}
+    for name, p in model.named_parameters():
+        if next(iter(layout.tensors(name, p.data))).startswith(match.new):  # its biases and norms are as they begin
+            p.data = normal(p.shape, model.config.initializer_range, dtype) if p.ndim > 1 else p.data.astype(dtype)
+            continue
+        p.data = np.empty(p.shape, dtype)
+        for full, part in layout.tensors(name, p.data).items():
+            tensor = match.found[full]
+            weights[tensor].copy(tensor, part)
+            loaded[full] = part
+    for copy, of in match.copies.items():
+        tensor = match.found[copy]
+        if not weights[tensor].equals(tensor, loaded[of]):
+            raise UserError(
+                f"{folder / CONFIG}: tie_word_embeddings is true, but {tensor} differs from {match.found[of]} "
+                f"in {weights[tensor].path.name}: set it to false"
+            )
+    return [head.rstrip(".") for head in match.new]
+
+
+def _match(model: Any, folder: Path, weights: Weights) -> _Match:
+    """Find the tensors of a model. Raises UserError that lists everything wrong with those of the folder."""
+    layout: Layout = model.layout
+    wanted: dict[str, tuple[int, ...]] = {}
+    for name, p in model.named_parameters():
+        wanted |= {tensor: part.shape for tensor, part in layout.tensors(name, p.data).items()}
+    trained = layout.trained(weights, model.config)
+    found = {full: tensor for tensor, full in trained.items()}
+    wanted_heads, found_heads = _heads(layout, wanted), _heads(layout, found)
+    new = tuple([head for head in wanted_heads if head not in found_heads])
+    unused = tuple([head for head in layout.heads if head not in wanted_heads])
+    copies = {
+        copy: of
+        for copy, of in layout.copies(model.config).items()
+        if copy in found and of in wanted and not copy.startswith(unused)
+    }
+    for copy, of in list(copies.items()):
+        if of not in found:  # the copy alone was saved
+            found[of] = found.pop(copy)
+            del copies[copy]
+
+    kept = set(found.values())  # if a name comes twice, with and without the prefix, only one of the two
+    right = wanted | {copy: wanted[of] for copy, of in copies.items()}
+    known = [(full, tensor, weights[tensor]) for full, tensor in found.items() if full in right]
+    wrong = [(full, tensor, file.shapes[tensor]) for full, tensor, file in known if file.shapes[tensor] != right[full]]
+    used = {tensor for _, tensor, _ in known}
+    unexpected = [
+        tensor
+        for tensor, full in trained.items()
+        if tensor not in kept or (tensor not in used and not full.startswith(unused))
+    ]
+    problems = {
+        "missing": [full for full in wanted if full not in found and not full.startswith(new)],
+        "unexpected": unexpected,
+        "wrong shape": [f"{tensor} {shape}, not {right[full]}" for full, tensor, shape in wrong],
+        "wrong dtype": [
+            f"{tensor} {file.dtypes[tensor]}, not one of {', '.join(FLOAT_CODES)}"
+            for _, tensor, file in known
+            if file.dtypes[tensor] not in FLOAT_CODES
+        ],
+    }
+    said = [f"{kind}: {_some(tensors)}" for kind, tensors in problems.items() if tensors]
+    if said:
+        can_do_without = unexpected or _heads(layout, [full for full, *_ in wrong])
+        hint = "; name those in `ignore` that you can do without" if can_do_without else ""
+        raise UserError(f"the tensors in {folder} don't fit {CONFIG}: {'; '.join(said)}{hint}")
+    return _Match(found, new, copies)
+
+
+def _heads(layout: Layout, names: Iterable[str]) -> list[str]:
+    """Those that tensors with these full names belong to."""
+    return [head for head in layout.heads if any(name.startswith(head) for name in names)]
+
+
+def _some(names: list[str]) -> str:
+    more = f" (and {len(names) - _LISTED} more)" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
