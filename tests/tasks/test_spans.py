@@ -89,6 +89,15 @@ def test_an_answer_is_given_with_its_place(make, encoder):
     assert second.text == "" and second.probability == 0
 
 
+def test_answers_that_fit_into_no_window_are_told(make):
+    assert make().remark() == make(max_length=16).remark() == ""
+    task = make(max_length=8)
+    where = np.split(task.targets.places[:, 0], np.cumsum([len(p.windows) for p in task.targets.passages])[:-1])
+    lost = sum(not first.any() for first in where)
+    assert 0 < lost < 12
+    assert task.remark().startswith(f"{lost} of 12 training answers do not fit into a sequence of 8 tokens")
+
+
 def test_the_guess_is_the_whole_text(make):
     baseline = make().baseline()
     assert list(baseline) == ["f1", "exact_match"] and baseline["exact_match"] == 0 < baseline["f1"] < 1

@@ -42,6 +42,9 @@ def test_a_word_that_was_cut_off_counts_as_o_and_costs_nothing(make, encoder):
     kept = sum(task.family.words(words).places >= 0)
     assert 0 < kept < len(words)
     assert labels.tolist() == [task.outputs - 1] * kept + [0] * (len(words) - kept) and (p[kept:] == 1).all()
+    words = 2 * sum(map(len, task.data.dev.words))  # dev is the same as train
+    lost = 2 * sum(int((places < 0).sum()) for places, _ in task.dev_targets)
+    assert task.remark().startswith(f"{lost} of {words} words, in 24 sentences, lie beyond the 6 tokens that are read")
     found = task.evaluate(model)
     right = np.concatenate(task.data.dev.labels)
     assert 0 < found["accuracy"] < np.mean(right == 0), "only what was cut off is O"
@@ -49,6 +52,10 @@ def test_a_word_that_was_cut_off_counts_as_o_and_costs_nothing(make, encoder):
     log_p = scores - np.log(np.exp(scores).sum())
     asked = [y[places >= 0] for places, y in task.dev_targets]
     assert found["val_loss"] == pytest.approx(-log_p[np.concatenate(asked)].mean(), rel=1e-6)
+
+
+def test_there_is_nothing_to_remark_where_all_words_are_read(make):
+    assert make().remark() == ""
 
 
 def test_the_guess_is_o_everywhere(make):

@@ -98,6 +98,10 @@ class FineTuning(Task):
     def _lines(self, scores: list[np.ndarray]) -> Iterator[str]:
         """A line for each of the first dev examples: what the model says of it, and what is right."""
 
+    def remark(self) -> str:
+        """What one should know of the examples as this model reads them, in a line; "" if there is nothing."""
+        return ""
+
     @abstractmethod
     def example(self) -> list[str]:
         """The texts of a dev example, to try the model on: what FineTuned.lines takes."""

@@ -89,6 +89,17 @@ class Spans(FineTuning):
         windows = sum(len(passage.windows) for passage in self.dev_targets.passages[:SAMPLE])
         return self._lines(scores_of(self.family, model, self.dev_sequences[:windows]))
 
+    def remark(self):
+        nowhere = (self.targets.places == _NOWHERE).all(axis=1)  # (S,)
+        ends = np.cumsum([len(passage.windows) for passage in self.targets.passages])
+        lost = sum(part.all() for part in np.split(nowhere, ends[:-1]))
+        if not lost:
+            return ""
+        return (
+            f"{lost:,} of {len(ends):,} training answers do not fit into a sequence of {self.family.longest} tokens "
+            "beside their question: the model learns that they are not there"
+        )
+
     def example(self):
         return [self.data.dev.questions[0]]
 

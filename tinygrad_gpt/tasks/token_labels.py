@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinygrad_gpt.data.alignment import IGNORED, NO_PLACE, labels_at_places, read_words
+from tinygrad_gpt.data.alignment import IGNORED, NO_PLACE, cut_off, labels_at_places, read_words
 from tinygrad_gpt.ops import softmax
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.tasks.baselines import text_facts
@@ -53,6 +53,15 @@ class TokenLabels(FineTuning):
             rows = zip(words, read_words(s.argmax(axis=1), places), right, strict=True)
             marked = (f"{word}/{names[best]}" + ("" if best == y else f"({names[y]})") for word, best, y in rows)
             yield " ".join(marked) + "\n"
+
+    def remark(self):
+        lost = cut_off(places for places, _ in [*self.targets, *self.dev_targets])
+        if not lost.words:
+            return ""
+        return (
+            f"{lost.words:,} of {lost.of_words:,} words, in {lost.sentences:,} sentences, lie beyond the "
+            f"{self.family.longest} tokens that are read: they teach nothing, and count as {self.data.classes[0]}"
+        )
 
     def example(self):
         return [" ".join(self.data.dev.words[0])]

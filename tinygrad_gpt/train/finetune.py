@@ -158,6 +158,7 @@ def open_run(folder: RunFolder, given: dict[str, Any] | None = None, pairs=(), p
 def train(path: Path, reporter: Reporter, given: dict[str, Any] | None = None, pairs=(), progress=None) -> bool:
     """Train all runs of a fine-tuning to the end, each from where it stopped. Returns False after Ctrl-C, with the
     state saved. Raises UserError as `open_run` does."""
+    said = ""
     for folder in runs_of(path):
         run = open_run(folder, given, pairs, progress)
         if run.trainer.step < run.trainer.config.steps:
@@ -165,6 +166,8 @@ def train(path: Path, reporter: Reporter, given: dict[str, Any] | None = None, p
             task: Any = run.task  # a FineTuning
             beside = f"λ {task.config.lm_weight:g}, " if task.family.has_language_model else ""
             reporter.note(f"{beside}seed {task.seed}: {folder.path}{at}")
+            if (remark := task.remark()) != said:  # the runs that follow read the same examples
+                reporter.note(said := remark)
             run.train(reporter)
         write_json(path / RESULTS, summary(path))
         if run.trainer.interrupted:
