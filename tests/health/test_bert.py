@@ -289,3 +289,32 @@ def test_dead_units_of_a_bert_are_named_by_its_activation(train):
 
     trained = train(Gaps(), change, steps=100)
     assert "of the feed-forward units of block 2 are dead (gelu never active)" in line_of(trained, "dead-units")
+
+
+@pytest.mark.parametrize(
+    ("masked", "total", "accuracy", "expected"),
+    [
+        (6.0, 6.7, 0.05, {"stuck-accuracy"}),
+        (6.0, 6.7, 0.08, set()),  # it moves
+        (5.3, 6.0, 0.05, set()),  # the sum is at the entropy by chance
+        (6.0, 6.7, None, {"unigram"}),  # no accuracy to go by
+    ],
+)
+def test_the_part_of_the_loss_that_facts_speak_of_is_judged(masked, total, accuracy, expected):
+    from tinygrad_gpt.health.checkup import diagnose
+    from tinygrad_gpt.health.history import Plan
+
+    facts = dict(choices=1000, unigram_entropy=6.0, commonest_share=0.05, part="masked")
+    plan = Plan(steps=600, lr=1e-3, warmup=20, grad_clip=1.0, **facts)
+    rows = [{"step": step, "train_loss": total, "masked_loss": masked} for step in range(10, 601, 10)]
+    for row in rows[9::10] if accuracy else []:
+        row["masked_accuracy"] = accuracy
+    assert {finding.kind for finding in diagnose(plan, rows).findings} == expected
+
+
+def test_settings_go_by_the_names_of_other_configs_too():
+    from tinygrad_gpt.health.history import Plan, settings_of_model
+
+    model = BertForPreTraining(SHAPE)
+    plan = Plan.of(settings_of_model(model) | dict(steps=1, lr=1e-3, warmup=0, grad_clip=1.0))
+    assert plan.activation == "gelu" and plan.dropout == 0.0
