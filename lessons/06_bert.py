@@ -120,9 +120,10 @@ assert entropy < gpt_at_gap < entropy + 0.2
 #
 # ## A BERT reads it off
 #
-# Almost the same model, without the causal mask. Each step hides 15 % of the words, others each time, and the loss looks at
-# these places alone: elsewhere labels are -100, which `cross_entropy` leaves out. (Of the chosen words BERT replaces
-# 80 % by [MASK], 10 % by any word, and leaves 10 % as they are, since real texts have no [MASK]. We may do without.)
+# Almost the same model, without the causal mask. Each step hides 15 % of the words, others each time, and the loss
+# looks at these places alone: elsewhere labels are -100, which `cross_entropy` leaves out. (Of the chosen words BERT
+# replaces 80 % by [MASK], 10 % by any word, and leaves 10 % as they are, since real texts have no [MASK]. We may do
+# without that.)
 
 
 # %%
