@@ -219,8 +219,8 @@ print(f"its vectors differ by {with_mask:.0e} with the mask, by {without:.2f} wi
 assert with_mask < 1e-4 and without > 0.1
 
 # %% [markdown]
-# What comes out *at* the padding means nothing, mask or no mask. Whoever takes the mean of a text's vectors, as a vector
-# for the whole, must leave it out: the same mistake, one step later.
+# What comes out *at* the padding means nothing, mask or no mask. Whoever takes the mean of a text's vectors, as one for
+# the whole, must leave it out: the same mistake, one step later.
 
 # %%
 one, weights = alone.mean(axis=0), real(wide)[0, :, np.newaxis]  # (C,), (T, 1)
@@ -259,9 +259,9 @@ print(f"at the gap in the end: {wrong_on_the_way[-1]:.3f} nats")
 assert wrong_on_the_way[-1] < 0.2
 
 # %% [markdown]
-# A wonderful loss before the first step, and it trains as well as the other. So nobody notices: Adam divides a gradient by
-# its size, and a common factor does nothing. But the loss no longer counts nats per gap. No entropy can be compared with
-# it; it falls when a batch has more padding; clipping to 1 never finds a norm above it; and where a second loss is
+# A wonderful loss before the first step, and it trains as well as the other. So nobody notices: Adam divides a gradient
+# by its size, and a common factor does nothing. But the loss no longer counts nats per gap. No entropy can be compared
+# with it; it falls when a batch has more padding; clipping to 1 never finds a norm above it; and where a second loss is
 # added, as in BERT, that one counts many times as much.
 #
 # *How does one find it?* With three questions that every loss must answer.
