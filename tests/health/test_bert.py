@@ -25,6 +25,8 @@ from tinygrad_gpt.models.bert import PretrainingLoss
 from tinygrad_gpt.tasks.baselines import text_facts
 from tinygrad_gpt.tasks.scores import accuracy, matthews
 from tinygrad_gpt.tasks.task import Loss, Task
+from tinygrad_gpt.train import pretraining
+from tinygrad_gpt.train.any_run import choose_settings
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.reporter import Reporter
@@ -44,6 +46,11 @@ SHAPE = BertConfig(
     attention_probs_dropout_prob=0.0,
     initializer_range=0.1,
 )
+
+
+# What takes time is smaller, and otherwise a preset's recipe; 270 steps are enough to judge a loss.
+REDUCED = dict(corpus="python-docs", n_layer=2, n_head=2, n_embd=32, block_size=32, batch_size=8, vocab=400, steps=270)
+REDUCED |= dict(warmup=20, eval_interval=50, checkpoint_interval=0, eval_tokens=4000)
 
 
 def texts(seed, rows):
@@ -157,6 +164,23 @@ def train(tmp_path):
     return train
 
 
+@pytest.fixture
+def pretrain(tmp_path, monkeypatch):
+    """pretrain(preset, change=None, **settings) -> Trained, on a real text with the real task."""
+    monkeypatch.setenv("TINYGRAD_GPT_CACHE", str(tmp_path / "cache"))
+
+    def pretrain(preset="bert-tiny", change=lambda run: None, **given):
+        settings = choose_settings(preset, REDUCED | given)
+        run = pretraining.start(settings, tmp_path / "run")
+        change(run)
+        said = io.StringIO()
+        run.train(Reporter(said))
+        lines = [line for line in said.getvalue().splitlines() if line.startswith("health")]
+        return Trained(run.folder.path, lines, read_metrics(run.folder.metrics))
+
+    return pretrain
+
+
 def doctor(folder, capsys) -> str:
     assert main(["doctor", str(folder)]) == 0
     return capsys.readouterr().out
@@ -178,18 +202,18 @@ def test_masked_accuracy_that_does_not_move(train, capsys):
         read = model.bert.token_embedding.forward
         model.bert.token_embedding.forward = lambda ids: read(np.where((ids >= FIRST) & (ids < MARKER), FIRST, ids))
 
-    trained = train(Gaps(), change, warmup=0)
+    trained = train(Gaps(), change, warmup=0, steps=510)
     assert trained.kinds == {"stuck-accuracy"}
     line = line_of(trained, "stuck-accuracy")
     share = Gaps().facts(None)["commonest_share"]
     assert "the masked accuracy does not move: it is 0." in line and f"the commonest token's share {share:.3f}" in line
-    assert "without a warm-up" in line and "lines that repeat" in line and "--warmup 20" in line
+    assert "without a warm-up" in line and "lines that repeat" in line and "--warmup 26" in line
     said = doctor(trained.folder, capsys)
     assert "\nstuck-accuracy, found at step " in said and "lessons/06_bert.py" in said
 
 
 def test_pairs_whose_labels_are_shuffled(train):
-    trained = train(Gaps(shuffled=True))
+    trained = train(Gaps(shuffled=True), steps=530)
     assert trained.kinds == {"next-sentence"}
     line = line_of(trained, "next-sentence")
     assert "the next-sentence accuracy is 0." in line and "that of a coin" in line and "= log 2 since step" in line
@@ -210,13 +234,13 @@ def test_a_label_that_does_not_count(train):
 
         model.loss = loss
 
-    trained = train(Gaps(), change)
+    trained = train(Gaps(), change, steps=530)
     assert trained.kinds == {"next-sentence"}
     line = line_of(trained, "next-sentence")
     assert "and yet its training loss is 0.0" in line and "one of the two labels does not count" in line
 
 
-def pairs_by_a_coin(weight=1.0, accuracy=0.5, steps=1000) -> list[dict]:
+def pairs_by_a_coin(weight=1.0, accuracy=0.5, steps=2000) -> list[dict]:
     """Rows of a run in which the pairs' loss stands at log 2."""
     pairs = math.log(2)
     return [
@@ -229,15 +253,15 @@ def pairs_by_a_coin(weight=1.0, accuracy=0.5, steps=1000) -> list[dict]:
 @pytest.mark.parametrize(
     ("rows", "found_at"),
     [
-        (pairs_by_a_coin(), 520),  # half of the run after the warm-up: pairs are learned late
-        (pairs_by_a_coin(steps=510), None),
+        (pairs_by_a_coin(steps=2000), 1020),  # half of the run after the warm-up: pairs are learned late
+        (pairs_by_a_coin(steps=1010), None),
         (pairs_by_a_coin(accuracy=0.6), None),
         (pairs_by_a_coin(weight=0.0), None),  # as in RoBERTa: nobody trains them
     ],
     ids=["stuck", "early", "learned", "weightless"],
 )
 def test_when_pairs_are_called_stuck(rows, found_at):
-    plan = Plan(steps=1000, lr=1e-3, warmup=20, grad_clip=1.0, part="masked")
+    plan = Plan(steps=2000, lr=1e-3, warmup=20, grad_clip=1.0, part="masked")
     found = diagnose(plan, rows).findings
     assert [(f.kind, f.step) for f in found] == ([] if found_at is None else [("next-sentence", found_at)])
 
@@ -326,3 +350,23 @@ def test_settings_go_by_the_names_of_other_configs_too():
     model = BertForPreTraining(SHAPE)
     plan = Plan.of(settings_of_model(model) | dict(steps=1, lr=1e-3, warmup=0, grad_clip=1.0))
     assert plan.activation == "gelu" and plan.dropout == 0.0
+
+
+# --- the real task ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preset", ["bert-small", "bert-tiny"])
+def test_presets(pretrain, preset):
+    assert pretrain(preset).said == []
+
+
+def test_a_text_without_order(pretrain, tmp_path):
+    """Letters drawn at random: nothing tells a gap, nor what follows."""
+    rng, share = np.random.default_rng(0), 1 / np.arange(3, 29)
+    letters = list("abcdefghijklmnopqrstuvwxyz")
+    lines = [" ".join(rng.choice(letters, rng.integers(3, 9), p=share / share.sum())) for _ in range(8000)]
+    text = tmp_path / "random.txt"
+    text.write_text("\n\n".join("\n".join(lines[i : i + 10]) for i in range(0, 8000, 10)), encoding="utf-8")
+    trained = pretrain(corpus=str(text), vocab=100, n_layer=1, n_embd=16, steps=560, batch_size=32, lr=1e-3, eval_tokens=20_000)
+    assert trained.kinds == {"stuck-accuracy", "next-sentence"}
+    assert "the masked accuracy does not move" in line_of(trained, "stuck-accuracy")

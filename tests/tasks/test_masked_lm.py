@@ -186,7 +186,7 @@ def test_guesses_and_facts_are_of_what_is_masked(task, model):
     assert guesses["masked_accuracy"] == pytest.approx(np.bincount(labels).max() / len(labels))
     assert guesses["next_sentence_accuracy"] == 0.5
     facts = step.facts(model)
-    assert facts["choices"] == model.config.vocab_size
+    assert facts["choices"] == model.config.vocab_size and facts["part"] == "masked"
     assert 0 < facts["commonest_share"] < 0.5 and 0 < facts["unigram_entropy"] < math.log(facts["choices"])
 
 

@@ -13,8 +13,9 @@ from tinygrad_gpt.health.history import FIRST_SNAPSHOT, IN_A_ROW, LEAST_WINDOW, 
 
 MOVED = 1.1  # times the commonest token's share: held-out texts have another share than those that were counted ...
 SLIGHTLY = 0.002  # ... and chance moves an accuracy by so much
-LONG = 0.5  # share of the run: pairs are learned after words are, so one must wait
-COIN, NEAR_COIN = 0.5, 0.03  # accuracy of a guess; the mean of several evaluations may be away from it by this much
+PATIENCE = 500  # steps after the warm-up, since a small BERT rests at these levels for hundreds ...
+LONG = 0.5  # ... and for the pairs, which are learned after the words, this share of the run
+COIN, NEAR_COIN = 0.5, 0.05  # accuracy of a guess; the mean of several evaluations may be away from it by this much
 NEAR_LOG_2 = 0.02  # share of log 2
 SURE = 0.1  # nats: a loss that no judgement of real pairs has after few steps
 ONE_CLASS = 0.95  # of all predictions
@@ -26,7 +27,9 @@ def stuck_accuracy(history: History) -> Symptom | None:
     """Hidden tokens are guessed as rightly as by always saying the commonest one, and the loss agrees."""
     plan = history.plan
     accuracies, share = history.scores(f"{plan.part}_accuracy"), plan.commonest_share
-    if not accuracies or share is None or not history.counts_only or max(accuracies) > MOVED * share + SLIGHTLY:
+    if not accuracies or share is None or history.step < plan.warmup + PATIENCE:
+        return None
+    if not history.counts_only or max(accuracies) > MOVED * share + SLIGHTLY:
         return None
     seen = (
         f"the {plan.part} accuracy does not move: it is {accuracies[-1]:.3f}, and the commonest token's share "
@@ -47,11 +50,11 @@ def stuck_accuracy(history: History) -> Symptom | None:
 def next_sentence(history: History) -> Symptom | None:
     """Pairs of sentences are judged as rightly as by the toss of a coin."""
     plan, accuracies = history.plan, history.scores("next_sentence_accuracy")
-    rows = history.last(max(plan.window, round(LONG * plan.steps)))
+    rows = history.last(max(PATIENCE, round(LONG * plan.steps)))
     curve = Curve("next_sentence_loss", history.recent, rows)
     if not accuracies or curve.halves is None or not _counts(history):
         return None
-    if abs(np.mean(accuracies) - COIN) > NEAR_COIN or np.ptp(accuracies) > 4 * NEAR_COIN:
+    if abs(np.mean(accuracies) - COIN) > NEAR_COIN or np.ptp(accuracies) > 2 * NEAR_COIN:
         return None
     guess = f"the next-sentence accuracy is {np.mean(accuracies):.2f}, that of a coin"
     level = curve.plateau

@@ -239,7 +239,8 @@ class MaskedLM(Task):
 
     def facts(self, model):
         tokens = self.train.tokens  # any of them is masked as often as any other
-        return {"choices": model.config.vocab_size} | text_facts(tokens[~np.isin(tokens, special_ids(self.tokenizer))])
+        masked = text_facts(tokens[~np.isin(tokens, special_ids(self.tokenizer))])
+        return {"part": "masked", "choices": model.config.vocab_size} | masked
 
 
 def _masked(labels: np.ndarray) -> np.ndarray:
