@@ -171,6 +171,10 @@ def _attention(draw):
     mask = draw.bools(1, 1, 67, 131)
     mask[0, 0, 66] = False
     yield "many blocks, boolean mask", (*qkv(1, 2, 67, 131, 3), mask), {}
+    padding = np.arange(131) < np.array([131, 70, 40, 0])[:, None]  # (B, Tk): the last sequence is all padding
+    padding[:, 3] = False
+    for name, settings in {"": {}, ", causal": {"causal": True}, ", dropout": {"dropout": 0.2, "seed": 37}}.items():
+        yield f"many blocks, padding mask{name}", (*qkv(4, 1, 67, 131, 3), padding[:, None, None, :]), settings
     yield "many blocks, added mask", (*qkv(1, 2, 67, 131, 3), draw.normal(67, 131)), {}
     yield "one query, many keys", (*qkv(2, 3, 1, 523, 17), None), {"causal": True}
     yield "wide heads", (*qkv(1, 1, 17, 67, 131), None), {}

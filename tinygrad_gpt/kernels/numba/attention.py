@@ -16,7 +16,8 @@ dropout they still are.
 Tiles lie on their side, a row for each key, a column for each query, Sᵀ = k (scale q)ᵀ. Softmax then works down the
 columns, on a vector of queries at a time, with no sum across a vector; and only blocks of q, and of dy, need
 transposing. What a causal query cannot see is not computed: a STRIP of keys starts at the first query that sees one of
-them, and a strip of queries ends at the last key that one of them sees.
+them, and a strip of queries ends at the last key that one of them sees. Nor are keys at the end that a mask hides from
+all queries of a head: padding.
 
 q, k and v are read by their strides, where they are: views (B, H, T, D) of the (B, T, 3C) that one linear layer made.
 k and v of a head are first copied side by side, D padded with zeros to whole vectors. The gradients are views of one
@@ -47,6 +48,7 @@ from tinygrad_gpt.kernels.numba.flash.tiles import (
     first_query,
     hide_masked,
     keys_seen,
+    keys_shown,
     new_tile,
     padded,
     products,
@@ -189,7 +191,7 @@ def _forward_head(qkv, visible, dropping, scale, part, y, lse):
     """A part of one head: writes its rows of y (Tq, D) and lse (Tq,)."""
     q, k, v = qkv
     (tq, d), tk = q.shape, k.shape[0]
-    causal = visible.causal
+    causal, end = visible.causal, keys_shown(visible, tk)
     depth = rounded_up(d, STRIP)
     k_rows, v_rows = padded(k, depth), padded(v, depth)  # (Tk or a little more, depth)
     q_turned = np.empty((depth, BLOCK), q.dtype)  # scale qᵀ of a block of queries
@@ -202,7 +204,7 @@ def _forward_head(qkv, visible, dropping, scale, part, y, lse):
     for start in range(part.chunk * BLOCK, tq, part.chunks * BLOCK):
         count = min(BLOCK, tq - start)
         past = start + tk - tq  # of the block's queries, number i sees the keys up to number past + i
-        keys = keys_seen(past + count - 1, tk, causal)
+        keys = keys_seen(past + count - 1, end, causal)
         turn(q, start, count, scale, q_turned)
         peak[:], total[:], y_rows[:] = -np.inf, 0, 0
         for first in range(0, keys, BLOCK):
@@ -257,7 +259,7 @@ def _backward_head(dy, qkv, y, lse, visible, dropping, scale, part, gradients):
     q, k, v = qkv
     dq, dk, dv = gradients
     (tq, d), tk = q.shape, k.shape[0]
-    causal = visible.causal
+    causal, end = visible.causal, keys_shown(visible, tk)
     depth = rounded_up(d, STRIP)
     k_rows, v_rows = padded(k, depth), padded(v, depth)  # (Tk or a little more, depth)
     dk_rows, dv_rows = np.zeros(k_rows.shape, q.dtype), np.zeros(k_rows.shape, q.dtype)  # theirs
@@ -272,7 +274,7 @@ def _backward_head(dy, qkv, y, lse, visible, dropping, scale, part, gradients):
     for start in range(part.chunk * BLOCK, tq, part.chunks * BLOCK):
         count = min(BLOCK, tq - start)
         past = start + tk - tq
-        keys = keys_seen(past + count - 1, tk, causal)
+        keys = keys_seen(past + count - 1, end, causal)
         turn(q, start, count, scale, q_turned)
         turn(dy, start, count, one, dy_turned)
         if count < BLOCK:

@@ -121,8 +121,22 @@ def scores(s, zeros, k_rows, q_turned, tile):
 
 
 @helper(inlined=False)
+def keys_shown(visible, tk):
+    """How many of a head's keys come before those at the end that the mask hides from all queries: padding."""
+    if visible.has_mask and visible.shown.strides[0] == 0:
+        while tk > 0 and not visible.shown[0, tk - 1]:
+            tk -= 1
+    return tk
+
+
+@helper(inlined=False)
 def hide_masked(s, shown, start, count, tile):
     """Scores where the mask (Tq, Tk) is False become -inf."""
+    if shown.strides[0] == 0:  # one row for all queries
+        for j in range(tile.rows):
+            if not shown[start, tile.first + j]:
+                s[j] = -np.inf
+        return
     for j in range(tile.rows):
         for i in range(count):
             if not shown[start + i, tile.first + j]:
