@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from tinygrad_gpt.data import BPETokenizer, GPT1Tokenizer, open_corpus
+from tinygrad_gpt.data import BPETokenizer, GPT1Tokenizer, WordPieceTokenizer, open_corpus
 from tinygrad_gpt.data.library_tokenizer import cut_between_words, train_backend
 from tinygrad_gpt.errors import UserError
 
@@ -44,6 +44,15 @@ def test_a_genome_can_be_learned(kind, corpus_of):
     assert tokenizer.vocab_size == 600
     ids = tokenizer.encode(text[:30_000])
     assert len(ids) < 30_000 / 2 and tokenizer.decode(ids).strip() == text[:30_000]
+
+
+def test_wordpiece_learns_a_genome_too_and_reads_it_as_one_unknown_word(corpus_of):
+    pytest.importorskip("tokenizers")
+    text = letters(400_000)
+    tokenizer = WordPieceTokenizer.train(corpus_of(text), 600)
+    assert tokenizer.vocab_size == 600
+    assert tokenizer.encode(text).tolist() == [tokenizer.unk_id]
+    assert tokenizer.unk_id not in tokenizer.encode(text[:100])
 
 
 def test_ordinary_words_are_learned_from_as_before(corpus_of):

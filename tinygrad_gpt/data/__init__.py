@@ -6,29 +6,29 @@
     x, y = random_batch(tokens.train, 12, 64, seed=1, step=0)   # what a training step reads
     task = open_task("cola")                                    # texts with labels, for fine-tuning
 
-    corpora.py            corpora by name or path
-    python_docs.py        the corpus that every Python carries
-    download.py           a file of known content, fetched over HTTPS
-    text_files.py         text files, read a chunk at a time
-    tokenizers.py         what every tokenizer can do; one token per character
-    library_tokenizer.py  tokenizers that cut words into pieces, by the library tokenizers
-    bpe_tokenizer.py      GPT-2's kind: bytes, merged
-    gpt1_tokenizer.py     GPT-1's kind: lower-case words, merged from characters
+    corpora.py              corpora by name or path
+    python_docs.py          the corpus that every Python carries
+    download.py             a file of known content, fetched over HTTPS
+    text_files.py           text files, read a chunk at a time
+    tokenizers.py           what every tokenizer can do; one token per character
+    library_tokenizer.py    tokenizers that cut words into pieces, by the library tokenizers
+    bpe_tokenizer.py        GPT-2's kind: bytes, merged
+    gpt1_tokenizer.py       GPT-1's kind: lower-case words, merged from characters
     wordpiece_tokenizer.py  BERT's kind: words, cut into the longest known pieces
-    tokenizer_files.py    a saved tokenizer of any kind
-    tokens.py             token files, and their memory-mapped arrays
-    batches.py            windows of a token stream
-    documents.py          texts as documents of sentences
-    sentence_pairs.py     two passages each, with masked tokens: what BERT is pre-trained on
-    labelled.py           texts with what should be learnt about them, by name or path
-    examples.py           what open_task returns: examples of five kinds
-    delimited.py          .tsv and .csv files: lines of cells
-    tables.py             what their columns mean
-    conll.py              .conll files: a tag for each word
-    questions.py          questions that a part of a text answers; SQuAD's files
-    alignment.py          labels of words and characters of a text, as places in a sequence
-    windows.py            a long text in windows that overlap
-    gpt1_inputs.py        texts of a task as GPT-1 reads them: start, text, extract
+    tokenizer_files.py      a saved tokenizer of any kind
+    tokens.py               token files, and their memory-mapped arrays
+    batches.py              windows of a token stream
+    documents.py            texts as documents of sentences
+    sentence_pairs.py       two passages each, with masked tokens: what BERT is pre-trained on
+    labelled.py             texts with what should be learnt about them, by name or path
+    examples.py             what open_task returns: examples of five kinds
+    delimited.py            .tsv and .csv files: lines of cells
+    tables.py               what their columns mean
+    conll.py                .conll files: a tag for each word
+    questions.py            questions that a part of a text answers; SQuAD's files
+    alignment.py            labels of words and characters of a text, as places in a sequence
+    windows.py              a long text in windows that overlap
+    gpt1_inputs.py          texts of a task as GPT-1 reads them: start, text, extract
 
 Corpora are read and written in chunks, so a corpus larger than memory trains as a small one does. Nothing in this
 package knows Tensors: a batch is a pair of NumPy arrays.
