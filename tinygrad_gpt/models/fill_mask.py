@@ -54,10 +54,9 @@ def fill_mask(model: Any, tokenizer: Any, text: str, top: int = 5) -> list[list[
         raise UserError(f"the text is {len(ids)} tokens with [CLS] and [SEP], but the model reads {most}: shorten it")
     with no_grad(), model.evaluating():
         x = model.bert.features(ids[np.newaxis])[0, places]  # (1, T, C) -> (P, C)
-        scores = to_numpy(model.masked_lm(x).data)[
-            :, : tokenizer.vocab_size
-        ]  # a model may have more ids, which mean nothing
-    probabilities, _ = softmax.forward(scores.astype(np.float64))  # (P, V)
+        scores = to_numpy(model.masked_lm(x).data)  # (P, V)
+    scores = scores[:, : tokenizer.vocab_size]  # a model may have more ids, which stand for nothing
+    probabilities, _ = softmax.forward(scores.astype(np.float64))
     return [
         [Candidate(tokenizer.id_to_token(i), float(p[i]), int(i)) for i in likeliest(p, min(top, len(p)))]
         for p in probabilities
