@@ -106,7 +106,7 @@ class WordPieceTokenizer(LibraryTokenizer):
         backend = _around(library, library.models.WordPiece(unk_token=UNKNOWN), *settings)
         with refusing("the tokenizer cannot be trained"):
             counts = _count_characters(backend, texts())
-        alphabet = sorted(sorted(counts), key=counts.get, reverse=True)[: min(room, limit_alphabet)]
+        alphabet = sorted(counts, key=lambda c: (-counts[c], c))[: min(room, limit_alphabet)]
         # The library would number the characters, and so break ties, in an order that differs from run to run. It keeps
         # the order of tokens that are special to it.
         known = [*SPECIALS, *_forms(backend, alphabet)]
