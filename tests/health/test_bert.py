@@ -332,6 +332,7 @@ def test_dead_units_of_a_bert_are_named_by_its_activation(train):
     ("masked", "total", "accuracy", "expected"),
     [
         (6.0, 6.7, 0.05, {"stuck-accuracy"}),
+        (5.7, 6.4, 0.05, {"stuck-accuracy"}),  # what masking left in its place is copied
         (6.0, 6.7, 0.08, set()),  # it moves
         (5.3, 6.0, 0.05, set()),  # the sum is at the entropy by chance
         (6.0, 6.7, None, {"unigram"}),  # no accuracy to go by

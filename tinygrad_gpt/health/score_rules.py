@@ -9,10 +9,20 @@ import math
 
 import numpy as np
 
-from tinygrad_gpt.health.history import FIRST_SNAPSHOT, IN_A_ROW, LEAST_WINDOW, LITTLE_WARMUP, Curve, History, Symptom
+from tinygrad_gpt.health.history import (
+    ABOVE_UNIGRAM,
+    FIRST_SNAPSHOT,
+    IN_A_ROW,
+    LEAST_WINDOW,
+    LITTLE_WARMUP,
+    Curve,
+    History,
+    Symptom,
+)
 
 MOVED = 1.1  # times the commonest token's share: held-out texts have another share than those that were counted ...
 SLIGHTLY = 0.002  # ... and chance moves an accuracy by so much
+COPIED = 0.9  # share of the entropy: masking leaves some of the chosen tokens in their place, and these can be copied
 PATIENCE = 500  # steps after the warm-up, since a small BERT rests at these levels for hundreds ...
 LONG = 0.5  # ... and for the pairs, which are learned after the words, this share of the run
 COIN, NEAR_COIN = 0.5, 0.05  # accuracy of a guess; the mean of several evaluations may be away from it by this much
@@ -29,12 +39,15 @@ def stuck_accuracy(history: History) -> Symptom | None:
     accuracies, share = history.scores(f"{plan.part}_accuracy"), plan.commonest_share
     if not accuracies or share is None or history.step < plan.warmup + PATIENCE:
         return None
-    if not history.counts_only or max(accuracies) > MOVED * share + SLIGHTLY:
+    level, entropy = history.answers.plateau, plan.unigram_entropy
+    if level is None or entropy is None or not COPIED * entropy <= level <= (1 + ABOVE_UNIGRAM) * entropy:
+        return None
+    if max(accuracies) > MOVED * share + SLIGHTLY:
         return None
     seen = (
         f"the {plan.part} accuracy does not move: it is {accuracies[-1]:.3f}, and the commonest token's share "
-        f"{share:.3f}; the {plan.part} loss has stood at {history.answers.plateau:.3f} for {plan.window} steps, the "
-        f"unigram entropy of the text ({plan.unigram_entropy:.3f})"
+        f"{share:.3f}; the {plan.part} loss has stood at {level:.3f} for {plan.window} steps, "
+        f"near the unigram entropy of the text ({entropy:.3f})"
     )
     others = "lines that repeat, batches with too few gaps, padding that is not masked"
     if plan.warmup < LITTLE_WARMUP:
