@@ -85,6 +85,12 @@ def test_few_documents_leave_two_for_each_part(tmp_path):
     assert [len(whole.train), len(whole.held_out)] == [3, 0]
 
 
+def test_a_copy_of_a_document_is_not_another_one(tmp_path):
+    once = open_documents(corpus(tmp_path, numbered(40)))
+    twice = open_documents(corpus(tmp_path, [*numbered(40), *numbered(30)], "twice.txt"))
+    assert (twice.train, twice.held_out, twice.sha256) == (once.train, once.held_out, once.sha256)
+
+
 def test_files_of_a_folder_are_documents_apart(tmp_path):
     for number, lines in enumerate(numbered(4)):
         corpus(tmp_path, [lines], f"{number}.txt")
@@ -105,8 +111,9 @@ def test_other_content_has_another_sha256(tmp_path):
     [
         ([], "has no sentences: it is empty, or blank"),
         ([["  "]], "has no sentences"),
+        ([["one", "two"]] * 5, "has 1 different document, so no sentence is from another one"),
         ([["one", "two"]], "has 1 document, so no sentence is from another one: put a blank line between documents"),
-        (numbered(3), "has 3 documents, too few to hold two out"),
+        (numbered(3), "has 3 different documents, too few to hold two out"),
     ],
 )
 def test_too_little_is_one_line(tmp_path, documents, says):

@@ -74,6 +74,14 @@ def test_presets_resolve(name):
     assert set(PRESETS[name].train) <= set(settings.values()), "a setting of a preset that nobody reads"
 
 
+@pytest.mark.parametrize("name", [name for name, preset in PRESETS.items() if preset.kind == "bert"])
+def test_a_bert_warms_up(name):
+    """Its masked LM stays at the level of counting tokens where the learning rate is high from the first step."""
+    train = any_run.resolve(name).train
+    assert train.warmup >= 0.04 * train.steps and train.schedule == "linear" and train.min_lr == 0
+    assert train.batch_size * train.accumulate >= 8
+
+
 def test_the_published_recipe():
     values = resolve("nanogpt-char-cpu").values()
     published = dict(n_layer=4, n_head=4, n_embd=128, block_size=64, batch_size=12, steps=2000, dropout=0.0, bias=False)

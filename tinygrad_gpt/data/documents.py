@@ -16,7 +16,8 @@ What a document is:
 
 Whole documents are held out, so that no sentence of a text that trained is evaluated. WikiText-2 has two files for it.
 Otherwise the documents are put in the order of their SHA-256, a shuffle that is the same everywhere, and the last tenth
-is held out, at least two of them: the second sentence of a pair may come from another document.
+is held out, at least two of them: the second sentence of a pair may come from another document. A document that is
+there twice counts once: a passage from its copy is no other one's, and a held-out copy would have been learned.
 """
 
 import hashlib
@@ -169,13 +170,13 @@ def _split(name: str, documents: list[Document], hold_out: bool) -> tuple[list[D
 
     if not documents:
         raise UserError(f"{name} has no sentences: it is empty, or blank")
-    if len(documents) < (2 * _FEWEST if hold_out else _FEWEST):
-        has = f"{name} has {len(documents)} document{'s' * (len(documents) != 1)}"
+    ordered = [document for _, document in sorted({place(document): document for document in documents}.items())]
+    if len(ordered) < (2 * _FEWEST if hold_out else _FEWEST):
+        has = f"{name} has {len(ordered)} {'different ' * (len(documents) > 1)}document{'s' * (len(ordered) != 1)}"
         apart = "put a blank line between documents"
-        if len(documents) < _FEWEST:
+        if len(ordered) < _FEWEST:
             raise UserError(f"{has}, so no sentence is from another one: {apart}")
         raise UserError(f"{has}, too few to hold two out: {apart}, or evaluate on those that train, --no-held-out")
-    ordered = sorted(documents, key=place)
     train = min(int(TRAIN_SHARE * len(ordered)), len(ordered) - _FEWEST)
     return ordered[:train], ordered[train:]
 
