@@ -12,7 +12,8 @@ What a document is:
                  line is a sentence (the format that Google's code for BERT reads). A line of more than 200
                  characters is split after each full stop, question or exclamation mark before a space and a capital
                  letter, a digit or an opening quote
-    shakespeare  its file, as a path: a speech is a document
+    shakespeare  40 speeches that follow one another, a few of them by each of a few people: about a scene. (The file
+                 has no marks of scenes.) A line is a sentence, the name of who speaks too
 
 Whole documents are held out, so that no sentence of a text that trained is evaluated. WikiText-2 has two files for it.
 Otherwise the documents are put in the order of their SHA-256, a shuffle that is the same everywhere, and the last tenth
@@ -38,6 +39,7 @@ Document = list[str]  # its sentences, none of them blank
 LONG_LINE = 200  # characters; a longer line may be several sentences
 NAMES = ("wikitext-2", "python-docs", "shakespeare")
 UNKNOWN = "[UNK]"  # in BERT's tokenizers
+_SCENE = 40  # speeches of a document of shakespeare
 _FEWEST = 2  # documents of each part
 _END = re.compile(r"(?<=[.!?])[\"')\]”’]*(?=\s+[\"'(\[“‘]?[A-Z0-9])")  # of a sentence in plain text
 _WIKI_END = re.compile(r"(?<= [.?!])(?: [)\]])*(?= |$)")  # of one in WikiText's, word by word
@@ -91,7 +93,8 @@ def _read(name: str, progress: Progress | None) -> list[Document]:
         sections = (section for topic in python_docs().split("\n\n\n") for section in _TITLE.split(topic))
         return plain_documents(sections, by_paragraph=True)
     if name == "shakespeare":
-        return plain_documents(["".join(read_text(find_file(name, "tinyshakespeare/input.txt", progress)))])
+        speeches = plain_documents(["".join(read_text(find_file(name, "tinyshakespeare/input.txt", progress)))])
+        return [sum(speeches[i : i + _SCENE], []) for i in range(0, len(speeches), _SCENE)]
     if name in CORPORA:
         raise UserError(
             f"the lines of {name} are not in the order of a text, so none follows another: expected "
