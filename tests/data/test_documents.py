@@ -58,6 +58,16 @@ def test_python_docs_are_sections_without_headings():
     assert not any(re.search(r"\w [*=~^-]{3,}$", sentence) for document in everything for sentence in document)
 
 
+def test_shakespeare_is_read_a_scene_at_a_time(tmp_path, monkeypatch):
+    (tmp_path / "tinyshakespeare").mkdir()
+    speeches = [f"WITCH {n}:\nWhen shall we three\nMeet again?" for n in range(170)]
+    (tmp_path / "tinyshakespeare" / "input.txt").write_text("\n\n".join(speeches), encoding="utf-8")
+    monkeypatch.setenv("TINYGRAD_GPT_DATA", str(tmp_path))
+    found = open_documents("shakespeare")
+    assert sorted(map(len, found.train + found.held_out)) == [30, 120, 120, 120, 120]
+    assert ["WITCH 40:", "When shall we three", "Meet again?"] in [d[:3] for d in found.train + found.held_out]
+
+
 def corpus(tmp_path, documents, name="texts.txt"):
     path = tmp_path / name
     path.write_text("\n\n".join("\n".join(lines) for lines in documents), encoding="utf-8")

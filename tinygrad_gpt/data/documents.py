@@ -25,6 +25,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from tinygrad_gpt.data.corpora import CORPORA, TRAIN_SHARE, find_file
@@ -94,7 +95,7 @@ def _read(name: str, progress: Progress | None) -> list[Document]:
         return plain_documents(sections, by_paragraph=True)
     if name == "shakespeare":
         speeches = plain_documents(["".join(read_text(find_file(name, "tinyshakespeare/input.txt", progress)))])
-        return [sum(speeches[i : i + _SCENE], []) for i in range(0, len(speeches), _SCENE)]
+        return [list(chain(*speeches[i : i + _SCENE])) for i in range(0, len(speeches), _SCENE)]
     if name in CORPORA:
         raise UserError(
             f"the lines of {name} are not in the order of a text, so none follows another: expected "
