@@ -133,3 +133,17 @@ def test_warnings_have_a_colour_in_a_terminal_and_none_elsewhere(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     stream = io.StringIO()
     assert said(LiveReporter(rich_console.Console(file=stream, force_terminal=True)), stream) == "health: [x]\n"
+
+
+def test_a_guess_stands_beside_its_score(reporter):
+    from tinygrad_gpt.train.user_ops import FirstStep
+
+    around = FirstStep(reporter, [], False)
+    for one in (reporter, around):
+        one.unit, one.guesses = "tokens", {"accuracy": 0.25}
+        one.begin(3, 0)
+        scores = {"val_loss": 1.5, "accuracy": 0.75}
+        one.row({"step": 1, "train_loss": 2.0, "tokens_per_s": 5.0, **scores}, scores)
+        assert "val 1.500  accuracy 0.750 (a guess: 0.250)  5 tokens/s" in reporter.said.getvalue()
+        reporter.guesses = {}
+        reporter.said.truncate(0)

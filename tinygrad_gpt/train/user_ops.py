@@ -270,6 +270,7 @@ class FirstStep:
         self._first.append(line)
 
     def begin(self, steps: int, done: int) -> None:
+        self._reporter.unit, self._reporter.guesses = self.unit, self.guesses  # a trainer has set them here
         self._reporter.begin(steps, done)
         if self._pairs:
             self._counts = self._counting.enter_context(registry.counting())
