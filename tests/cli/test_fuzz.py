@@ -56,6 +56,7 @@ def originals(tmp_path_factory):
                 main(["finetune", "task.tsv", "--from", "gpt1", "--epochs", "1", "--lm-weight", "0", "--out", "tuned"])
                 == 0
             )
+            assert main(["finetune", "task.tsv", "--from", "bert", "--epochs", "1", "--out", "taught"]) == 0
     finally:
         os.chdir(before)
     return folder
@@ -92,6 +93,11 @@ FILES = [
     ("tuned/lm-0-seed-1/checkpoint.safetensors", "classify tuned fox"),
     ("tuned/lm-0-seed-1/config.json", "finetune --resume tuned"),
     ("tuned/lm-0-seed-1/metrics.jsonl", "doctor tuned"),
+    ("bert/config.json", "finetune task.tsv --from bert --epochs 1 --out new"),
+    ("taught/seed-1/config.json", "predict taught fox"),
+    ("taught/seed-1/config.json", "finetune --resume taught"),
+    ("taught/seed-1/tokenizer.json", "predict taught fox"),
+    ("taught/seed-1/checkpoint.safetensors", "export taught copy"),
     ("text.txt", "eval run text.txt"),
     ("text.txt", "train text.txt --preset tiny --n-embd 8 --n-layer 1 --steps 1 --sample-tokens 0 --out new"),
     ("task.tsv", "finetune task.tsv --from gpt1 --epochs 1 --lm-weight 0 --out new"),

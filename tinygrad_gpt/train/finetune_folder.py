@@ -34,6 +34,16 @@ TASKS: dict[str, type[FineTuning]] = {
 }
 NAMES = tuple(dict.fromkeys(task.name for task in TASKS.values()))  # in config.json of a run
 RESULTS = "results.json"
+TITLES = {  # of scores, for people
+    "matthews": "Matthews",
+    "accuracy": "accuracy",
+    "spearman": "Spearman",
+    "pearson": "Pearson",
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+    "exact_match": "exact match",
+}
 # What config.json of a fine-tuned run must also hold; `group` names all runs of the fine-tuning. Older ones, all of
 # classes with a GPT, have neither kind, family, guess nor baseline, but majority_accuracy; their example is one text.
 _WRITTEN = {
@@ -62,13 +72,15 @@ def read_fine_tuned(folder: RunFolder) -> dict[str, Any]:
     written["task"].setdefault("kind", CLASSES)
     written["task"].setdefault("max_length", None)
     written.setdefault("family", GPT1Family.name)
+    corpus = written["corpus"]
     if written["task"]["kind"] not in TASKS or written["family"] not in (GPT1Family.name, BertFamily.name):
         raise UserError(f"{folder.config} is damaged: it names an unknown kind of task, or of model")
-    corpus = written["corpus"]
     corpus.setdefault("guess", "most frequent class")
     corpus.setdefault("baseline", {"matthews": 0.0, "accuracy": corpus.get("majority_accuracy", 0.0)})
     if isinstance(corpus["example"], str):
         corpus["example"] = [corpus["example"]]
+    if not corpus["baseline"].keys() & TITLES.keys() or not all(isinstance(text, str) for text in corpus["example"]):
+        raise UserError(f"{folder.config} is damaged: it has no usable baseline or example")
     return written
 
 
@@ -133,7 +145,7 @@ def best_run(path: Path) -> RunFolder:
 
 def scores_in(written: dict[str, Any]) -> list[str]:
     """The names of the scores of a run's task, the deciding one first."""
-    return list(written["corpus"]["baseline"])
+    return [name for name in written["corpus"]["baseline"] if name in TITLES]
 
 
 def deciding_score(written: dict[str, Any]) -> str:
@@ -156,8 +168,8 @@ def summary(path: Path) -> dict[str, Any]:
             result |= {"run": folder.path.name, "epoch": round(written["task"]["epochs"] * last["step"] / steps, 2)}
             result |= {name: last[name] for name in names} | {"seconds": last.get("elapsed_s", 0.0)}
             results.append(result | {"finished": last["step"] == steps})
-    guess, baseline = first["corpus"]["guess"], first["corpus"]["baseline"]
-    known = {"deciding": names[0], "guess": guess, "baseline": baseline}
+    baseline = {name: first["corpus"]["baseline"][name] for name in names}
+    known = {"deciding": names[0], "guess": first["corpus"]["guess"], "baseline": baseline}
     return known | {"runs": results, "means": means(results, names)}
 
 
@@ -193,21 +205,9 @@ def plot_scores(path: Path, say: Say) -> None:
             colour = colours.setdefault(lm_weight, f"C{len(colours)}")
             points = [row["step"] for row in rows], [row[deciding] for row in rows]
             axes.plot(*points, color=colour, marker=".", label=label)
-        axes.set(xlabel="step", ylabel=f"{TITLES.get(deciding, deciding)} on the dev examples")
+        axes.set(xlabel="step", ylabel=f"{TITLES[deciding]} on the dev examples")
 
     plot(path / f"{deciding}.png", draw, say)
-
-
-TITLES = {
-    "matthews": "Matthews",
-    "accuracy": "accuracy",
-    "spearman": "Spearman",
-    "pearson": "Pearson",
-    "f1": "F1",
-    "precision": "precision",
-    "recall": "recall",
-    "exact_match": "exact match",
-}
 
 
 def _lm_weight(written: dict[str, Any]) -> dict[str, float]:
