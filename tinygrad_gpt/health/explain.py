@@ -151,7 +151,7 @@ def not_checked(checkup: Checkup) -> list[str]:
 
 def _signs_of_snapshot(plan: Plan, snapshot: dict[str, Any]) -> list[str]:
     lines, gradients = [], snapshot["block_gradients"]
-    if "accuracy" in snapshot:
+    if "accuracy" in snapshot and "prediction_share" in snapshot:
         common = "" if plan.commonest_share is None else f"; the commonest is {plan.commonest_share:.0%} of the data"
         right, same = f"{snapshot['accuracy']:.0%} right", f"{snapshot['prediction_share']:.0%} are the same{common}"
         lines.append(f"predictions         {right}; {same}")
