@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_gpt.data.alignment import (
-    IGNORED,
     NO_PLACE,
     CutOff,
     characters_of,
@@ -18,6 +17,7 @@ from tinygrad_gpt.data.alignment import (
     read_words,
     word_places,
 )
+from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 
 FIRST = [0, 1, 4, 5]  # four words of 1, 3, 1 and 2 pieces
 
@@ -27,14 +27,15 @@ def test_a_label_stands_at_the_first_piece_of_its_word():
     assert places.tolist() == [1, 2, 5, 6]
     row = labels_at_places([3, 0, 1, 2], places, 10)
     assert row.dtype == np.int64
-    assert row.tolist() == [IGNORED, 3, 0, IGNORED, IGNORED, 1, 2, IGNORED, IGNORED, IGNORED]
+    assert row[1:7].tolist() == [3, 0, IGNORE_INDEX, IGNORE_INDEX, 1, 2]
+    assert row[0] == IGNORE_INDEX and row[7:].tolist() == [IGNORE_INDEX] * 3
     assert read_words(np.arange(10), places).tolist() == [1, 2, 5, 6]
 
 
 def test_a_word_that_is_cut_keeps_its_label_if_its_first_piece_is_there():
     places = word_places(FIRST, before=1, end=3)  # the second word is cut after the first of its three pieces
     assert places.tolist() == [1, 2, NO_PLACE, NO_PLACE]
-    assert labels_at_places([3, 2, 1, 1], places, 4).tolist() == [IGNORED, 3, 2, IGNORED]
+    assert labels_at_places([3, 2, 1, 1], places, 4).tolist() == [IGNORE_INDEX, 3, 2, IGNORE_INDEX]
 
 
 def test_a_word_that_is_cut_off_counts_as_missed_and_is_counted():
@@ -52,7 +53,7 @@ def test_labels_come_back_from_their_places(lengths, before, kept):
     labels = np.arange(1, len(lengths) + 1)
     places = word_places(first, before, before + kept)
     row = labels_at_places(labels, places, before + kept + 1)
-    assert (row != IGNORED).sum() == (first < kept).sum()
+    assert (row != IGNORE_INDEX).sum() == (first < kept).sum()
     assert read_words(row, places).tolist() == [
         label if start < kept else 0 for label, start in zip(labels, first, strict=True)
     ]

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from tinygrad_gpt.data.alignment import IGNORED, characters_of, cut_off, labels_at_places, pieces_of, word_places
+from tinygrad_gpt.data.alignment import characters_of, cut_off, labels_at_places, pieces_of, word_places
 from tinygrad_gpt.data.windows import best_of_windows, windows
+from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 
 pytest.importorskip("tokenizers", reason="the library tokenizers is not installed")
 
@@ -38,7 +39,7 @@ def test_the_first_piece_of_each_word_has_its_label(tokenizer):
     for word, label in zip(WORDS, range(len(WORDS)), strict=True):
         (place,) = np.flatnonzero(labels == label)
         assert sequence[place] == tokenizer.encode(word)[0]
-    assert (labels != IGNORED).sum() == len(WORDS) and labels[0] == labels[-1] == IGNORED
+    assert (labels != IGNORE_INDEX).sum() == len(WORDS) and labels[0] == labels[-1] == IGNORE_INDEX
 
 
 def test_words_cut_off_are_counted_and_a_word_cut_within_is_not_lost(tokenizer):

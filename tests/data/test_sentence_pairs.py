@@ -1,6 +1,7 @@
 """Pairs of passages and their masks: which texts they are from, and what may never happen."""
 
-from types import SimpleNamespace
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ from hypothesis import strategies as st
 
 from tinygrad_gpt.data.sentence_pairs import (
     FOLLOWS,
-    IGNORED,
     RANDOM,
     Pair,
     Sentences,
@@ -19,20 +19,23 @@ from tinygrad_gpt.data.sentence_pairs import (
     encode,
     make_batch,
     mask_tokens,
-    special_ids,
 )
+from tinygrad_gpt.data.wordpiece_tokenizer import SPECIALS, WordPieceTokenizer
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 
 VOCAB = 5000
-TOKENIZER = SimpleNamespace(
-    pad_id=0,
-    unk_id=1,
-    cls_id=2,
-    sep_id=3,
-    mask_id=4,
-    vocab_size=VOCAB,
-    encode=lambda text: np.array([int(word) for word in text.split()]),
-)
+
+
+def numbers() -> WordPieceTokenizer:
+    """Whose words are their ids: "17 5" -> 17, 5."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "vocab.txt"
+        path.write_text("".join(f"{token}\n" for token in (*SPECIALS, *range(len(SPECIALS), VOCAB))), encoding="utf-8")
+        return WordPieceTokenizer.from_vocab(path)
+
+
+TOKENIZER = numbers()
 
 
 def sentences_of(lengths: list[list[int]]) -> Sentences:
@@ -163,7 +166,7 @@ def pair_of(a, b, label=FOLLOWS):
 def test_a_batch_is_laid_out_as_bert_reads_it():
     pairs = [pair_of([10, 11, 12], [20, 21]), pair_of([30], [40], RANDOM)]
     batch = make_batch(pairs, TOKENIZER, 10, np.random.default_rng(0))
-    whole = np.where(batch.labels == IGNORED, batch.input_ids, batch.labels)
+    whole = np.where(batch.labels == IGNORE_INDEX, batch.input_ids, batch.labels)
     assert whole.tolist() == [[2, 10, 11, 12, 3, 20, 21, 3, 0, 0], [2, 30, 3, 40, 3, 0, 0, 0, 0, 0]]
     assert batch.attention_mask.tolist() == [[1] * 8 + [0] * 2, [1] * 5 + [0] * 5]
     assert batch.token_type_ids.tolist() == [[0] * 5 + [1] * 3 + [0] * 2, [0] * 3 + [1] * 2 + [0] * 5]
@@ -176,12 +179,12 @@ def test_a_batch_is_laid_out_as_bert_reads_it():
 def test_masks_are_never_on_special_tokens_or_padding(row, share, seed):
     ids = np.array([[2, *row, 3, 0, 0], [2, 7, *row, 3, 1]])
     masked, labels = mask_tokens(ids, TOKENIZER, np.random.default_rng(seed), share)
-    chosen, special = labels != IGNORED, np.isin(ids, special_ids(TOKENIZER))
+    chosen, special = labels != IGNORE_INDEX, np.isin(ids, TOKENIZER.special_ids)
     assert not (chosen & special).any()
     assert (labels[chosen] == ids[chosen]).all(), "a label is the token that was there"
     assert (masked[~chosen] == ids[~chosen]).all(), "other places stay"
     changed = masked[chosen & (masked != TOKENIZER.mask_id)]
-    assert not np.isin(changed, special_ids(TOKENIZER)).any()
+    assert not np.isin(changed, TOKENIZER.special_ids).any()
     ordinary = (~special).sum(axis=1)
     assert chosen.sum(axis=1).tolist() == [min(n, max(1, round(share * n))) if n else 0 for n in ordinary.tolist()]
 
@@ -189,7 +192,7 @@ def test_masks_are_never_on_special_tokens_or_padding(row, share, seed):
 def test_fifteen_percent_are_masked_and_four_fifths_of_them_hidden():
     ids = np.random.default_rng(0).integers(5, VOCAB, size=(400, 200))
     masked, labels = mask_tokens(ids, TOKENIZER, np.random.default_rng(1))
-    chosen = labels != IGNORED
+    chosen = labels != IGNORE_INDEX
     assert chosen.mean() == 0.15
     hidden = (masked == TOKENIZER.mask_id)[chosen].mean()
     kept = (masked == ids)[chosen].mean()

@@ -10,9 +10,10 @@ from tinygrad_gpt import random_stream
 from tinygrad_gpt.autograd import Tensor, no_grad
 from tinygrad_gpt.data import WordPieceTokenizer
 from tinygrad_gpt.data.documents import Documents
-from tinygrad_gpt.data.sentence_pairs import FOLLOWS, IGNORED, RANDOM, special_ids
+from tinygrad_gpt.data.sentence_pairs import FOLLOWS, RANDOM
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.bert import BertConfig, BertForPreTraining
+from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 from tinygrad_gpt.tasks.masked_lm import MaskedLM, MaskedLMConfig, lower_end
 
 LENGTH = 24
@@ -57,7 +58,7 @@ def by_hand(model, batch):
         out = model(ids, mask, segments)
         log_p = F.log_softmax(out.prediction_logits).data
         next_log_p = F.log_softmax(out.seq_relationship_logits).data
-    rows, places = np.nonzero(labels != IGNORED)
+    rows, places = np.nonzero(labels != IGNORE_INDEX)
     masked = [-log_p[row, places[rows == row], labels[row, places[rows == row]]] for row in range(len(ids))]
     return masked, -next_log_p[np.arange(len(ids)), follows]
 
@@ -88,7 +89,7 @@ def test_labels_say_what_transformers_says(task):
     """0 where B follows A in a document, 1 where it is from elsewhere: an animal of its own tells the documents."""
     step = task(rows=40)
     ids, mask, segments, labels, follows, _ = step.batch(0)
-    whole = np.where(labels != IGNORED, labels, ids)
+    whole = np.where(labels != IGNORE_INDEX, labels, ids)
     animals = {int(step.tokenizer.encode(animal)[0]): animal for animal in ANIMALS}
     for row in range(40):
         a, b = (
@@ -125,7 +126,7 @@ def test_parts_of_a_step_add_up_to_the_whole(task, model):
     batch = whole.batch(0)
     for a, b in zip(batch, parts.batch(0), strict=True):
         np.testing.assert_array_equal(a, b)
-    counts = (batch[3] != IGNORED).sum(axis=1)
+    counts = (batch[3] != IGNORE_INDEX).sum(axis=1)
     assert len(set(counts)) > 1
     whole.loss(model, *batch).total.backward()
     expected = [p.grad.copy() for p in model.parameters()]
@@ -149,7 +150,7 @@ def test_evaluation_reads_all_held_out_pairs_once_and_says_how_many_are_right(ta
         follows.append(next_losses)
         with model.evaluating(), no_grad():
             out = model(*batch[:3])
-        chosen = batch.labels != IGNORED
+        chosen = batch.labels != IGNORE_INDEX
         right.append(out.prediction_logits.data.argmax(-1)[chosen] == batch.labels[chosen])
         judged.append(out.seq_relationship_logits.data.argmax(-1) == batch.next_sentence_label)
     assert scores["val_masked_loss"] == pytest.approx(np.concatenate(masked).mean(), rel=1e-5)
@@ -181,7 +182,7 @@ def test_without_next_sentences_b_always_follows_and_masks_alone_are_learned(tas
 def test_guesses_and_facts_are_of_what_is_masked(task, model):
     step = task()
     labels = np.concatenate([step._held_out_batch(n).labels for n in range(0, len(step.pairs), 6)])
-    labels = labels[labels != IGNORED]
+    labels = labels[labels != IGNORE_INDEX]
     guesses = step.guesses()
     assert guesses["masked_accuracy"] == pytest.approx(np.bincount(labels).max() / len(labels))
     assert guesses["next_sentence_accuracy"] == 0.5
@@ -199,7 +200,7 @@ def test_the_probe_asks_for_as_many_places_in_each_row(task, model):
     first = [a[:1] for a in arrays]
     own = step.loss(model, *first).parts["masked"].item()
     assert own == pytest.approx(F.cross_entropy(logits[:1], targets[:1]).item(), rel=1e-5)
-    assert not np.isin(targets, special_ids(step.tokenizer)).any()
+    assert not np.isin(targets, step.tokenizer.special_ids).any()
 
 
 def test_the_sample_shows_gaps_what_was_put_there_and_a_verdict(task, model):

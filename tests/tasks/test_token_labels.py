@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinygrad_gpt.models.inputs import IGNORED
+from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 from tinygrad_gpt.tasks.bert_family import BertFamily
 from tinygrad_gpt.tasks.fine_tuning import FineTuneConfig
 from tinygrad_gpt.tasks.token_labels import TokenLabels, labels_of
@@ -21,14 +21,14 @@ def make(examples, wordpiece, encoder):
 def test_the_first_piece_of_a_word_carries_its_label_and_nothing_else_does(make, wordpiece):
     task = make()
     ids, mask, _, labels = task._arrays(task.sequences, task.targets, np.arange(12))
-    assert labels.shape == ids.shape and (labels[mask == 0] == IGNORED).all()
+    assert labels.shape == ids.shape and (labels[mask == 0] == IGNORE_INDEX).all()
     for row in range(12):
         words, right = task.data.train.words[row], task.data.train.labels[row]
         pieces = [len(wordpiece.encode(word)) for word in words]
         first = 1 + np.cumsum(pieces) - pieces
         assert max(pieces) > 1
         assert labels[row, first].tolist() == right.tolist()
-        assert np.delete(labels[row], first).tolist() == [IGNORED] * (ids.shape[1] - len(words))
+        assert np.delete(labels[row], first).tolist() == [IGNORE_INDEX] * (ids.shape[1] - len(words))
         assert (ids[row, first] == [wordpiece.encode(word)[0] for word in words]).all()
 
 

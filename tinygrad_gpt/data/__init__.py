@@ -27,6 +27,8 @@
     conll.py                .conll files: a tag for each word
     questions.py            questions that a part of a text answers; SQuAD's files
     alignment.py            labels of words and characters of a text, as places in a sequence
+    cutting.py              two texts in the room of one
+    padding.py              sequences of different lengths as one array
     windows.py              a long text in windows that overlap
     gpt1_inputs.py          texts of a task as GPT-1 reads them: start, text, extract
 

@@ -3,8 +3,8 @@
     words        don ' t go          pieces of the text   0 1 2 3
     sequence     [CLS] don ' t go [SEP]                 places 0 1 2 3 4 5, so `before` is 1
 
-A word has its label at its first piece, and IGNORED is at all other places (Devlin et al., "BERT", 2019, section 5.3).
-A word whose first piece was cut off has no place: cut_off counts such words, and read_words predicts O for them.
+A word has its label at its first piece, and IGNORE_INDEX is at all other places (Devlin et al., "BERT", 2019, section
+5.3). A word whose first piece was cut off has no place: cut_off counts such words, and read_words predicts O for them.
 
 An answer is the range of the pieces that hold its characters. A text that is too long for a sequence is read in windows
 (windows.py).
@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-IGNORED = -100  # where cross_entropy asks nothing
+from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
+
 NO_PLACE = -1
 
 
@@ -42,9 +43,9 @@ def word_places(first, before: int, end: int) -> np.ndarray:
 
 
 def labels_at_places(labels, places: np.ndarray, length: int) -> np.ndarray:
-    """(T,) int64 for a sequence of T = length places: the label of each word at its place, IGNORED elsewhere."""
+    """(T,) int64 for a sequence of T = length places: the label of each word at its place, IGNORE_INDEX elsewhere."""
     there = places != NO_PLACE
-    row = np.full(length, IGNORED, dtype=np.int64)
+    row = np.full(length, IGNORE_INDEX, dtype=np.int64)
     row[places[there]] = np.asarray(labels)[there]
     return row
 

@@ -17,6 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinygrad_gpt.data.cutting import kept
+from tinygrad_gpt.data.padding import pad_right
+
 _PADDING = 0  # any id will do: in a causal model, earlier positions never attend to later ones
 
 
@@ -54,8 +57,8 @@ def classification(text, tokens: TaskTokens, length: int) -> np.ndarray:
 
 def entailment(premise, hypothesis, tokens: TaskTokens, length: int) -> np.ndarray:
     """start premise delimiter hypothesis extract -> (T,) int64, T <= length."""
-    premise, hypothesis = _cut(premise, hypothesis, length - 3)
-    parts = [tokens.start], premise, [tokens.delimiter], hypothesis, [tokens.extract]
+    of_premise, of_hypothesis = kept(len(premise), len(hypothesis), length - 3)
+    parts = [tokens.start], premise[:of_premise], [tokens.delimiter], hypothesis[:of_hypothesis], [tokens.extract]
     return np.concatenate(parts).astype(np.int64)
 
 
@@ -72,11 +75,8 @@ def multiple_choice(context, answers: Sequence, tokens: TaskTokens, length: int)
 
 def pad(sequences: Sequence[np.ndarray]) -> Batch:
     """Sequences of any lengths >= 1 as one Batch: ids (B, T) with T the greatest length, last (B,)."""
-    lengths = np.array([len(sequence) for sequence in sequences])
-    ids = np.full((len(sequences), lengths.max()), _PADDING, dtype=np.int64)
-    for row, sequence in zip(ids, sequences, strict=True):
-        row[: len(sequence)] = sequence
-    return Batch(ids, lengths - 1)
+    ids, mask = pad_right(sequences, _PADDING)
+    return Batch(ids, mask.sum(axis=1) - 1)
 
 
 def pad_groups(groups: Sequence[Sequence[np.ndarray]]) -> Batch:
@@ -89,9 +89,3 @@ def pad_groups(groups: Sequence[Sequence[np.ndarray]]) -> Batch:
     if any(len(group) != len(groups[0]) for group in groups):
         raise ValueError(f"pad_groups: expected groups of one size, got {sorted({len(group) for group in groups})}")
     return Batch(ids.reshape(len(groups), len(groups[0]), -1), last.reshape(len(groups), -1))
-
-
-def _cut(a, b, room: int) -> tuple:
-    """Both texts, cut to at most `room` tokens together. The longer one is cut first, down to half the room."""
-    kept_b = min(len(b), max(room // 2, room - len(a)))
-    return a[: room - kept_b], b[:kept_b]

@@ -16,12 +16,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinygrad_gpt.data.cutting import kept
 from tinygrad_gpt.data.documents import Document
+from tinygrad_gpt.data.padding import pad_right
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 
 FOLLOWS, RANDOM = 0, 1  # next_sentence_label, as in Google's code and in transformers
-IGNORED = -100  # a label that the loss leaves out
-SPECIALS = 3  # tokens of a pair that are not its text: [CLS], [SEP], [SEP]
 SHORT_SHARE = 0.1  # of the pairs are shorter than there is room for, as texts are later
 KEPT, REPLACED = 0.1, 0.1  # of the masked places: the token stays; another one stands there
 
@@ -72,7 +73,7 @@ def encode(documents: Sequence[Document], tokenizer, name: str) -> Sentences:
 
     Raises UserError, naming the corpus `name`, if fewer than two documents are left.
     """
-    special, tokens, sentences, ends = set(special_ids(tokenizer)), [], [0], [0]
+    special, tokens, sentences, ends = set(tokenizer.special_ids), [], [0], [0]
     for document in documents:
         ids = [np.asarray(tokenizer.encode(sentence), dtype=np.int32) for sentence in document]
         ids = [a for a in ids if not special.issuperset(a.tolist())]
@@ -86,11 +87,6 @@ def encode(documents: Sequence[Document], tokenizer, name: str) -> Sentences:
             "each line, and a blank line between documents"
         )
     return Sentences(np.concatenate(tokens), np.array(sentences), np.array(ends))
-
-
-def special_ids(tokenizer) -> tuple[int, ...]:
-    """The ids that are never masked, and never put in another token's place."""
-    return tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id
 
 
 class Pair(NamedTuple):
@@ -156,18 +152,13 @@ def _elsewhere(text: Sentences, sentence: int, rng: np.random.Generator) -> int:
 def cut(a: np.ndarray, b: np.ndarray, length: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Both passages with `length` tokens together at most, and one token each at least: again and again the longer one
     (b if they are equal) loses its first or its last token, as drawn."""
-    excess = len(a) + len(b) - length
-    if excess <= 0:
-        return a, b
-    from_b = min(max(0, len(b) - len(a)), excess)  # then they lose in turns
-    from_a = min(max(0, len(a) - len(b)), excess)
-    rest = excess - from_a - from_b
-    return _cut_one(a, from_a + rest // 2, rng), _cut_one(b, from_b + rest - rest // 2, rng)
+    of_a, of_b = kept(len(a), len(b), length)
+    return _cut_one(a, of_a, rng), _cut_one(b, of_b, rng)
 
 
-def _cut_one(ids: np.ndarray, lost: int, rng: np.random.Generator) -> np.ndarray:
-    front = int(rng.binomial(lost, 0.5))
-    return ids[front : len(ids) - (lost - front)]
+def _cut_one(ids: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
+    front = int(rng.binomial(len(ids) - length, 0.5))
+    return ids[front : front + length]
 
 
 class Batch(NamedTuple):
@@ -176,7 +167,7 @@ class Batch(NamedTuple):
     input_ids            [CLS] A [SEP] B [SEP], with masked places, and [PAD]
     attention_mask       1 for tokens, 0 for padding
     token_type_ids       0 up to the first [SEP], 1 for B and its [SEP]; 0 for padding
-    labels               the token that was at a masked place; IGNORED at all others
+    labels               the token that was at a masked place; IGNORE_INDEX at all others
     next_sentence_label  FOLLOWS or RANDOM
     """
 
@@ -191,14 +182,9 @@ def make_batch(
     pairs: Sequence[Pair], tokenizer, length: int, rng: np.random.Generator, mask_share: float = 0.15
 ) -> Batch:
     """Pairs as arrays (B, length), masked."""
-    ids = np.full((len(pairs), length), tokenizer.pad_id, dtype=np.int64)
-    attention, segments = np.zeros_like(ids), np.zeros_like(ids)
-    for row, pair in enumerate(pairs):
-        a, b = pair.a, pair.b
-        second, end = len(a) + 2, len(a) + len(b) + SPECIALS
-        ids[row, :end] = [tokenizer.cls_id, *a, tokenizer.sep_id, *b, tokenizer.sep_id]
-        attention[row, :end] = 1
-        segments[row, second:end] = 1
+    sequences, segments = zip(*(tokenizer.pair(pair.a, pair.b) for pair in pairs), strict=True)
+    ids, attention = pad_right(sequences, tokenizer.pad_id, length)
+    segments, _ = pad_right(segments, 0, length)
     masked, labels = mask_tokens(ids, tokenizer, rng, mask_share)
     return Batch(masked, attention, segments, labels, np.array([pair.label for pair in pairs], dtype=np.int64))
 
@@ -212,7 +198,7 @@ def mask_tokens(
     [SEP], [PAD], [UNK] and [MASK] never are. 80 % of the chosen become [MASK], 10 % any token that is not special, and
     10 % stay, so that the model cannot know which tokens it is asked about.
     """
-    special = np.array(special_ids(tokenizer))
+    special = np.array(tokenizer.special_ids)
     ordinary = np.setdiff1d(np.arange(tokenizer.vocab_size), special)
     may = ~np.isin(ids, special)
     count = np.minimum(np.maximum(1, np.rint(share * may.sum(axis=1))), may.sum(axis=1))  # (B,)
@@ -222,4 +208,4 @@ def mask_tokens(
     masked = np.where(chosen & (kind >= KEPT), tokenizer.mask_id, ids)
     replaced = chosen & (kind >= 1 - REPLACED)
     masked[replaced] = rng.choice(ordinary, size=int(replaced.sum()))
-    return masked, np.where(chosen, ids, IGNORED)
+    return masked, np.where(chosen, ids, IGNORE_INDEX)

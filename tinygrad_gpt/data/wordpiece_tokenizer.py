@@ -21,6 +21,7 @@ import numpy as np
 
 from tinygrad_gpt.arguments import flag, integer, shown
 from tinygrad_gpt.arguments import path as a_path
+from tinygrad_gpt.data.cutting import kept
 from tinygrad_gpt.data.library_tokenizer import (
     LibraryTokenizer,
     cut_between_words,
@@ -28,11 +29,14 @@ from tinygrad_gpt.data.library_tokenizer import (
     refusing,
     train_backend,
 )
+from tinygrad_gpt.data.padding import pad_right
 from tinygrad_gpt.data.text_files import read_text
 from tinygrad_gpt.data.tokenizers import StreamDecoder, check_id, write_text
 from tinygrad_gpt.errors import UserError
 
 PAD, UNKNOWN, CLS, SEP, MASK = SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+PAIR_SPECIALS = 3  # tokens of a pair that are not its texts: [CLS] a [SEP] b [SEP]
+SHORTEST_PAIR = PAIR_SPECIALS + 2  # a token of each text
 WORDPIECE_FILE = "vocab.txt"
 _GOES_ON = "##"  # begins a piece that is not the first of its word
 
@@ -55,8 +59,8 @@ class WordPieceTokenizer(LibraryTokenizer):
     strip_accents           whether accents go; None: if `lowercase`
     tokenize_chinese_chars  whether each Chinese character is a word of its own
 
-    The five special tokens' ids are pad_id, unk_id, cls_id, sep_id and mask_id. These tokens' names in a text, such as
-    "[SEP]", are those tokens, as in transformers: a text from strangers can hold them.
+    The five special tokens' ids are pad_id, unk_id, cls_id, sep_id and mask_id, together special_ids. The names of
+    these tokens in a text, such as "[SEP]", are those tokens, as in transformers: a text from strangers can hold them.
     """
 
     def __init__(self, backend):
@@ -66,7 +70,8 @@ class WordPieceTokenizer(LibraryTokenizer):
         self.tokenize_chinese_chars = settings["handle_chinese_chars"]
         added = {token.content for token in backend.get_added_tokens_decoder().values() if token.special}
         backend.add_special_tokens([token for token in SPECIALS if token not in added])  # they keep their ids
-        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = map(backend.token_to_id, SPECIALS)
+        self.special_ids: tuple[int, ...] = tuple(map(backend.token_to_id, SPECIALS))
+        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = self.special_ids
         backend.post_processor = library.processors.TemplateProcessing(  # what others add who read our tokenizer.json
             single=f"{CLS} $A {SEP}",
             pair=f"{CLS} $A {SEP} $B:1 {SEP}:1",
@@ -172,14 +177,16 @@ class WordPieceTokenizer(LibraryTokenizer):
         for a max_length without room for the special tokens.
         """
         a, b = np.asarray(a, dtype=np.int64), None if b is None else np.asarray(b, dtype=np.int64)
-        special = 2 if b is None else 3
+        special = 2 if b is None else PAIR_SPECIALS
         max_length = integer("pair", "max_length", max_length, low=special, or_none=True)
         if max_length is not None:
             a, b = _cut(a, b, max_length - special)
-        first = [self.cls_id, *a, self.sep_id]
-        second = [] if b is None else [*b, self.sep_id]
-        types = np.repeat(np.array([0, 1], dtype=np.int64), [len(first), len(second)])
-        return np.array(first + second, dtype=np.int64), types
+        first = [[self.cls_id], a, [self.sep_id]]
+        second = [] if b is None else [b, [self.sep_id]]
+        ids = np.concatenate(first + second, dtype=np.int64)
+        types = np.zeros_like(ids)
+        types[len(a) + 2 :] = 1
+        return ids, types
 
     def pad_batch(self, sequences: Sequence, value: int | None = None, length: int | None = None) -> Sequences:
         """Sequences (T_i,) of integers side by side, padded on the right to the longest, or to `length`.
@@ -188,16 +195,7 @@ class WordPieceTokenizer(LibraryTokenizer):
 
         Raises ValueError for no sequences, or one longer than `length`.
         """
-        lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
-        if not len(lengths):
-            raise ValueError("pad_batch: expected at least one sequence, got none")
-        longest = int(lengths.max())
-        length = integer("pad_batch", "length", longest if length is None else length, low=longest)
-        attention_mask = (np.arange(length) < lengths[:, None]).astype(np.int64)  # (B, T)
-        ids = np.full(attention_mask.shape, self.pad_id if value is None else value, dtype=np.int64)
-        for row, sequence in zip(ids, sequences, strict=True):
-            row[: len(sequence)] = sequence
-        return Sequences(ids, attention_mask)
+        return Sequences(*pad_right(sequences, self.pad_id if value is None else value, length))
 
     def decode(self, ids, skip_special_tokens: bool = False) -> str:
         """The text of ids (N,), with a space before every word, and none before . , ? ! (the library's rule). The words
@@ -206,8 +204,7 @@ class WordPieceTokenizer(LibraryTokenizer):
         skip_special_tokens  leaves out [CLS], [SEP], [PAD], [MASK] and [UNK]
         """
         if flag("decode", "skip_special_tokens", skip_special_tokens):
-            special = (self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id)
-            ids = [token for token in ids if token not in special]
+            ids = [token for token in ids if token not in self.special_ids]
         return super().decode(ids).removeprefix(" ")
 
     def decoder(self) -> StreamDecoder:
@@ -345,6 +342,8 @@ def _cut(a: np.ndarray, b: np.ndarray | None, room: int) -> tuple[np.ndarray, np
     """Both texts, with at most `room` tokens together. The longer one is cut first."""
     if b is None:
         return a[:room], None
-    short = min(len(a), len(b), room // 2)  # tokens that the shorter one keeps
-    of_a = room - short if len(a) > len(b) else short
-    return a[:of_a], b[: room - of_a]
+    if len(a) > len(b):
+        of_a, of_b = kept(len(a), len(b), room)
+    else:
+        of_b, of_a = kept(len(b), len(a), room)
+    return a[:of_a], b[:of_b]

@@ -32,11 +32,12 @@ from tinygrad_gpt.array import Array, if_on_cpu, to_numpy
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.models.hf.bert_layout import bert_layout, class_name
 from tinygrad_gpt.models.hf.pretrained import PretrainedModel
-from tinygrad_gpt.models.inputs import IGNORED, as_ids, padding_mask
+from tinygrad_gpt.models.inputs import as_ids, padding_mask
 from tinygrad_gpt.modes import is_grad_enabled
 from tinygrad_gpt.nn import Block, Dropout, Embedding, LayerNorm, Linear, Module
 from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
 from tinygrad_gpt.nn.watching import show
+from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 from tinygrad_gpt.recompute import recompute
 from tinygrad_gpt.settings import SettingError, check_settings, setting
 from tinygrad_gpt.tensor import plain_array, plain_ids
@@ -371,7 +372,7 @@ class BertForPreTraining(BertWithHead):
         labels = as_ids(labels, "BERT", "labels")
         if labels.shape != x.shape[:2]:
             raise ValueError(f"BERT: expected labels of the shape of input_ids, {x.shape[:2]}, got {labels.shape}")
-        rows, places = np.nonzero(labels != IGNORED)  # (P,), (P,)
+        rows, places = np.nonzero(labels != IGNORE_INDEX)  # (P,), (P,)
         masked = F.cross_entropy(self.masked_lm(x[rows, places]), labels[rows, places])  # (P, C) -> (P, V) -> ()
         follows = F.cross_entropy(self.next_sentence(self.bert.pooled(x)), plain_ids(next_sentence_label, "BERT"))
         return PretrainingLoss(masked + follows, masked, follows)

@@ -20,7 +20,7 @@ from tinygrad_gpt.generate import generate_batch
 from tinygrad_gpt.generate.prompts import position_ids
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.models.hf.pretrained import PretrainedModel
-from tinygrad_gpt.models.inputs import IGNORED
+from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 from tinygrad_gpt.tensor import plain_array, plain_ids
 
 
@@ -87,8 +87,8 @@ class CausalLM(GPT, PretrainedModel):
         mask = np.ones_like(ids) if attention_mask is None else to_numpy(plain_array(attention_mask, "attention_mask"))
         if ids.ndim != 2 or mask.shape != ids.shape:
             raise ValueError(f"log_prob: expected ids and mask of one shape (B, T), got {ids.shape} and {mask.shape}")
-        targets = next_tokens(np.where(mask == 1, ids, IGNORED))
-        targets = np.where(mask == 1, targets, IGNORED)  # the first token after padding follows nothing
+        targets = next_tokens(np.where(mask == 1, ids, IGNORE_INDEX))
+        targets = np.where(mask == 1, targets, IGNORE_INDEX)  # the first token after padding follows nothing
         with self.evaluating(), no_grad():
             logits = self(ids, mask, position_ids(mask)).logits
             losses = F.cross_entropy(logits, targets, reduction="none")  # (B, T)
@@ -96,17 +96,20 @@ class CausalLM(GPT, PretrainedModel):
 
 
 def next_tokens(labels) -> Array:
-    """labels (B, T) -> targets (B, T), the label to the right of each position, and IGNORED at the end."""
+    """labels (B, T) -> targets (B, T), the label to the right of each position, and IGNORE_INDEX at the end."""
     labels = signed_ids(labels, "labels")
     if labels.ndim != 2:
         raise ValueError(f"next_tokens: expected labels of shape (B, T), got {labels.shape}")
-    targets = np.full_like(labels, IGNORED)
+    targets = np.full_like(labels, IGNORE_INDEX)
     targets[:, :-1] = labels[:, 1:]
     return targets
 
 
 def signed_ids(ids, name: str = "ids") -> Array:
-    """ids as a plain array that can hold IGNORED, as unsigned ones cannot. Raises IndexError for an id beyond int64."""
+    """ids as a plain array that can hold IGNORE_INDEX, as unsigned ones cannot.
+
+    Raises IndexError for an id beyond int64.
+    """
     ids = plain_ids(ids, "GPT", name)
     if ids.dtype.kind != "u":
         return ids

@@ -26,8 +26,8 @@ from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.models.causal_lm import next_tokens, signed_ids
 from tinygrad_gpt.models.gpt import GPT, STD, GPTConfig
-from tinygrad_gpt.models.inputs import IGNORED
 from tinygrad_gpt.nn import Dropout, Linear, Module
+from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 from tinygrad_gpt.random_stream import normal, uninitialised
 from tinygrad_gpt.tensor import plain_array, plain_ids
 
@@ -158,7 +158,7 @@ def _lm_targets(ids, last) -> np.ndarray:
     """ids (..., T) -> (N, T): at each place the token that follows; nothing at the extract token and in the padding."""
     ids, last = to_numpy(signed_ids(ids)), to_numpy(last)
     is_text = np.arange(ids.shape[-1]) <= last[..., None]  # (..., T)
-    return next_tokens(np.where(is_text, ids, IGNORED).reshape(-1, ids.shape[-1]))
+    return next_tokens(np.where(is_text, ids, IGNORE_INDEX).reshape(-1, ids.shape[-1]))
 
 
 def with_new_tokens(body: GPT, count: int) -> GPT:

@@ -5,8 +5,6 @@ import numpy as np
 from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.tensor import plain_array, plain_ids
 
-IGNORED = -100  # a label that a loss leaves out
-
 
 def as_ids(ids, who: str, name: str = "ids") -> Array:
     """Integers (B, T), given as a Tensor, an array or lists, as a plain array. `who` asks, for errors.

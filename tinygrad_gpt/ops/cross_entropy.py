@@ -39,6 +39,7 @@ import numpy as np
 from tinygrad_gpt.array import Array, if_on_cpu
 from tinygrad_gpt.ops._shapes import check_floats, check_ids, equals
 
+IGNORE_INDEX = -100  # the target of a row that counts for nothing, unless `ignore_index` says another
 PARTS = ("log_softmax",)  # whose work it does: where a user chose a version of one, they run instead
 
 
@@ -52,7 +53,7 @@ class Saved(NamedTuple):
     reduction: str
 
 
-def check(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
+def check(logits, targets, *, ignore_index=IGNORE_INDEX, label_smoothing=0.0, reduction="mean"):
     """Raises TypeError for dtypes, ValueError for shapes and settings, IndexError for a target out of range.
 
     The values of targets that lie on the GPU are not looked at: if none of them counts, their mean is nan.
@@ -80,7 +81,7 @@ def check(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction=
         )
 
 
-def forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
+def forward(logits, targets, *, ignore_index=IGNORE_INDEX, label_smoothing=0.0, reduction="mean"):
     t, counts = counted(targets, ignore_index)
     z = _rows(logits)
     peak = np.max(z, axis=-1, keepdims=True)  # (R, V) -> (R, 1)

@@ -14,7 +14,7 @@ from tinygrad_gpt import random_stream
 from tinygrad_gpt.data.alignment import word_places
 from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.data.windows import windows
-from tinygrad_gpt.data.wordpiece_tokenizer import WordPieceTokenizer
+from tinygrad_gpt.data.wordpiece_tokenizer import SHORTEST_PAIR, WordPieceTokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.bert import BertConfig
 from tinygrad_gpt.models.bert_heads import (
@@ -26,7 +26,6 @@ from tinygrad_gpt.tasks.family import SPANS, TOKENS, Family, Passage, Words
 from tinygrad_gpt.tasks.task import Loss
 
 _NEVER = -1e30  # the score of a place that cannot be chosen
-_LEAST = 5  # places: [CLS] a [SEP] b [SEP]
 
 
 class BertFamily(Family):
@@ -49,9 +48,9 @@ class BertFamily(Family):
         if not isinstance(tokenizer, WordPieceTokenizer):
             raise UserError(f"a BERT reads texts with a WordPiece tokenizer, not with a {type(tokenizer).__name__}")
         most = shape.max_position_embeddings
-        if min(max_length or most, most) < _LEAST:
+        if min(max_length or most, most) < SHORTEST_PAIR:
             raise UserError(
-                f"a pair of texts takes {_LEAST} places or more, and there are {min(max_length or most, most)}"
+                f"a pair of texts takes {SHORTEST_PAIR} places or more, and there are {min(max_length or most, most)}"
             )
         super().__init__(tokenizer, min(max_length or most, most))
         self.bert_tokenizer = tokenizer

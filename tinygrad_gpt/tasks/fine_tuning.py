@@ -18,6 +18,7 @@ import numpy as np
 from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.data.examples import LabelledTask
+from tinygrad_gpt.data.wordpiece_tokenizer import SHORTEST_PAIR
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.settings import advanced, check_settings, setting
 from tinygrad_gpt.tasks.family import Family
@@ -40,7 +41,10 @@ class FineTuneConfig:
     )
     epochs: int = setting(3, "Fine-tuning", "times that all training examples are read", low=1)
     max_length: int | None = advanced(
-        None, "Fine-tuning", "tokens of an example; longer ones are cut; by default all the model's positions", low=5
+        None,
+        "Fine-tuning",
+        "tokens of an example; longer ones are cut; by default all the model's positions",
+        low=SHORTEST_PAIR,
     )
     warmup_share: float = advanced(
         0.002, "Fine-tuning", "share of the steps over which the learning rate rises from 0", low=0, below=1

@@ -23,17 +23,16 @@ from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.data.documents import Documents
 from tinygrad_gpt.data.sentence_pairs import (
     FOLLOWS,
-    IGNORED,
     RANDOM,
-    SPECIALS,
     Batch,
     Pair,
     all_pairs,
     draw_pair,
     encode,
     make_batch,
-    special_ids,
 )
+from tinygrad_gpt.data.wordpiece_tokenizer import PAIR_SPECIALS
+from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.settings import advanced, check_settings, setting
 from tinygrad_gpt.tasks.baselines import text_facts
@@ -120,7 +119,7 @@ class MaskedLM(Task):
     def batch(self, step):
         rng = np.random.default_rng([self.seed, step])
         random_share = 0.5 if self.config.next_sentence_weight else 0.0
-        pairs = [draw_pair(self.train, self.length - SPECIALS, rng, random_share) for _ in range(self.rows)]
+        pairs = [draw_pair(self.train, self.length - PAIR_SPECIALS, rng, random_share) for _ in range(self.rows)]
         batch = make_batch(pairs, self.tokenizer, self.length, rng, self.config.mask_share)
         return *batch, np.full(self.rows, _masked(batch.labels).mean())
 
@@ -139,7 +138,7 @@ class MaskedLM(Task):
     def pairs(self) -> list[Pair]:
         """The held-out pairs, in a random order."""
         rng = np.random.default_rng(_HELD_OUT_SEED)
-        pairs = all_pairs(self.held_out, self.length - SPECIALS, rng)
+        pairs = all_pairs(self.held_out, self.length - PAIR_SPECIALS, rng)
         return [pairs[i] for i in rng.permutation(len(pairs))]
 
     def _held_out_batch(self, first: int) -> Batch:
@@ -177,7 +176,7 @@ class MaskedLM(Task):
         labels = self._held_out_batch(0).labels
         for first in range(self.batch_size, len(self.pairs), self.batch_size):
             labels = np.concatenate([labels, self._held_out_batch(first).labels])
-        share = text_facts(labels[labels != IGNORED])["commonest_share"]
+        share = text_facts(labels[labels != IGNORE_INDEX])["commonest_share"]
         return {"masked_accuracy": share, "next_sentence_accuracy": 0.5}
 
     def sample(self, model) -> Iterator[str]:
@@ -190,7 +189,7 @@ class MaskedLM(Task):
     def _shown(self, model, pair: Pair) -> str:
         rng = np.random.default_rng(_HELD_OUT_SEED)
         batch = make_batch([pair], self.tokenizer, self.length, rng, self.config.mask_share)
-        gaps = batch._replace(input_ids=np.where(batch.labels != IGNORED, self.tokenizer.mask_id, batch.input_ids))
+        gaps = batch._replace(input_ids=np.where(batch.labels != IGNORE_INDEX, self.tokenizer.mask_id, batch.input_ids))
         with model.evaluating(), no_grad():
             logits, scores, targets = _judge(model, gaps)
             p = to_numpy(F.softmax(scores).data)[0]
@@ -217,8 +216,8 @@ class MaskedLM(Task):
         most = np.argsort(-_masked(batch.labels), kind="stable")[:_PROBE_ROWS]
         batch = Batch(*(a[most] for a in batch))
         places = min(int(_masked(batch.labels).min()), _PROBE_PLACES)
-        number = np.cumsum(batch.labels != IGNORED, axis=1)  # of each label in its row
-        labels = np.where(number <= places, batch.labels, IGNORED)
+        number = np.cumsum(batch.labels != IGNORE_INDEX, axis=1)  # of each label in its row
+        labels = np.where(number <= places, batch.labels, IGNORE_INDEX)
         return *batch._replace(labels=labels), np.full(len(labels), float(places))
 
     def answers(self, model, *arrays):
@@ -239,19 +238,19 @@ class MaskedLM(Task):
 
     def facts(self, model):
         tokens = self.train.tokens  # any of them is masked as often as any other
-        masked = text_facts(tokens[~np.isin(tokens, special_ids(self.tokenizer))])
+        masked = text_facts(tokens[~np.isin(tokens, self.tokenizer.special_ids)])
         return {"part": "masked", "choices": model.config.vocab_size} | masked
 
 
 def _masked(labels: np.ndarray) -> np.ndarray:
     """labels (B, T) -> how many places of each row are masked (B,)."""
-    return (labels != IGNORED).sum(axis=1)
+    return (labels != IGNORE_INDEX).sum(axis=1)
 
 
 def _judge(model, batch: Batch):
     """(scores (P, V) of the tokens for each masked place, scores (B, 2) of the pairs, the right tokens (P,))."""
     x = model.bert.features(batch.input_ids, batch.attention_mask, batch.token_type_ids)  # (B, T, C)
-    rows, places = np.nonzero(batch.labels != IGNORED)
+    rows, places = np.nonzero(batch.labels != IGNORE_INDEX)
     scores = model.next_sentence(model.bert.pooled(x))
     return model.masked_lm(x[rows, places]), scores, batch.labels[rows, places]
 

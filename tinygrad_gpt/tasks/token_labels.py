@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinygrad_gpt.data.alignment import IGNORED, NO_PLACE, cut_off, labels_at_places, read_words
+from tinygrad_gpt.data.alignment import NO_PLACE, cut_off, labels_at_places, read_words
 from tinygrad_gpt.ops import softmax
+from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.tasks.baselines import text_facts
 from tinygrad_gpt.tasks.family import Family
@@ -44,7 +45,7 @@ class TokenLabels(FineTuning):
         both = list(zip(scores, self.dev_targets, strict=True))
         predicted = [read_words(s.argmax(axis=1), places) for s, (places, _) in both]
         right = np.concatenate([labels_at_places(y, places, len(s)) for s, (places, y) in both])
-        asked = right != IGNORED
+        asked = right != IGNORE_INDEX
         return predicted, cross_entropy(right[asked], np.concatenate(scores)[asked])
 
     def _lines(self, scores):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinygrad_gpt.data.wordpiece_tokenizer import SHORTEST_PAIR
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.models.bert import BertConfig, count_parameters
 from tinygrad_gpt.models.gpt import GPTConfig
@@ -98,8 +99,8 @@ def resolve(preset: str, given: dict[str, Any] | None = None) -> PretrainingSett
 
 
 def _check_length(window: int) -> None:
-    if window < 5:
-        raise SettingError("block_size", f"should be at least 5 ([CLS] A [SEP] B [SEP]), not {window}")
+    if window < SHORTEST_PAIR:
+        raise SettingError("block_size", f"should be at least {SHORTEST_PAIR} ([CLS] A [SEP] B [SEP]), not {window}")
 
 
 def settings_of(written: dict[str, Any], folder: Path) -> PretrainingSettings:
