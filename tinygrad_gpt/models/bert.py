@@ -112,15 +112,12 @@ class BertPreTrainedModel(PretrainedModel):
 
     config: BertConfig
     layout = bert_layout(BertConfig, partial(count_parameters, heads=False))
-    classes: ClassVar[dict[str, type]] = {}  # name -> class, the first that has it
-
-    def __init_subclass__(cls, **settings):
-        super().__init_subclass__(**settings)
-        cls.classes.setdefault(cls.__name__, cls)
+    classes: ClassVar[tuple[type[Module], ...]]  # all that a folder may hold; bert_heads.py lists them
 
     @classmethod
     def class_in(cls, tensors: Collection[str], written: dict[str, Any]) -> type[Module]:
-        return cls.classes[class_name(tensors, written, cls.classes)]
+        by_name = {one.__name__: one for one in cls.classes}
+        return by_name[class_name(tensors, written, by_name)]
 
 
 @dataclass(frozen=True)
@@ -132,7 +129,8 @@ class BertModelOutput:
     hidden_states      num_hidden_layers + 1 of (B, T, C): the embeddings, and the output of each block
     attentions         num_hidden_layers of (B, H, T, T), before dropout and without gradients; computed to be returned
 
-    The last two are None unless they were asked for.
+    The last two are None unless they were asked for. (`| Any`, in all outputs, lets type checkers believe that the
+    caller knows what they asked for.)
     """
 
     last_hidden_state: Tensor
@@ -193,9 +191,9 @@ class BertModel(BertPreTrainedModel):
         token_type_ids  (B, T) integers: 0 in the first segment, with [CLS], 1 in the second; None: all 0
         position_ids    (B, T) or (1, T) integers; None: 0 .. T-1
 
-        Raises ValueError for another shape, for other values in the mask, for a mask that hides [CLS], and for more
-        positions than max_position_embeddings; TypeError for ids that are not integers; IndexError for an id out of
-        range.
+        Raises ValueError for another shape, for other values in the mask, for a mask that hides [CLS] (unless
+        position_ids are given), and for more positions than max_position_embeddings; TypeError for ids that are not
+        integers; IndexError for an id out of range.
         """
         blocks = [f"blocks.{i}" for i in range(self.config.num_hidden_layers)]
         states = ["dropout", *blocks] if output_hidden_states else []
@@ -230,7 +228,7 @@ class BertModel(BertPreTrainedModel):
         if pad is None or not is_grad_enabled():
             return x
         is_padding = ids == pad  # (B, T)
-        known = if_on_cpu(is_padding)
+        known = if_on_cpu(is_padding)  # empty on a GPU: to ask it would wait for it, so the op runs there in any case
         return F.where(is_padding[:, :, np.newaxis], x.detach(), x) if known.any() or not known.size else x
 
     def _positions(self, length: int, position_ids) -> Tensor:
@@ -372,10 +370,18 @@ class BertForPreTraining(BertWithHead):
         labels = as_ids(labels, "BERT", "labels")
         if labels.shape != x.shape[:2]:
             raise ValueError(f"BERT: expected labels of the shape of input_ids, {x.shape[:2]}, got {labels.shape}")
-        rows, places = np.nonzero(labels != IGNORE_INDEX)  # (P,), (P,)
-        masked = F.cross_entropy(self.masked_lm(x[rows, places]), labels[rows, places])  # (P, C) -> (P, V) -> ()
+        masked = F.cross_entropy(*self.scores_at(x, labels))
         follows = F.cross_entropy(self.next_sentence(self.bert.pooled(x)), plain_ids(next_sentence_label, "BERT"))
         return PretrainingLoss(masked + follows, masked, follows)
+
+    def scores_at(self, x: Tensor, labels: Array) -> tuple[Tensor, Array]:
+        """The scores of each token at the P places with a label, (P, V), and these labels, (P,), row by row.
+
+        x       (B, T, C): features of the encoder
+        labels  (B, T) integers: -100 at all other places
+        """
+        rows, places = np.nonzero(labels != IGNORE_INDEX)  # (P,), (P,)
+        return self.masked_lm(x[rows, places]), labels[rows, places]  # (P, C) -> (P, V)
 
 
 def shared_weight(bert: BertModel):

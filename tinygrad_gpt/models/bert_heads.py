@@ -19,7 +19,15 @@ from tinygrad_gpt.arguments import integer, shown
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.models.bert import BertConfig, BertModel, BertWithHead, MaskedLMHead, shared_weight
+from tinygrad_gpt.models.bert import (
+    BertConfig,
+    BertForPreTraining,
+    BertModel,
+    BertPreTrainedModel,
+    BertWithHead,
+    MaskedLMHead,
+    shared_weight,
+)
 from tinygrad_gpt.nn import Dropout, Linear
 from tinygrad_gpt.tensor import plain_array, plain_ids
 
@@ -284,7 +292,8 @@ class BertForQuestionAnswering(BertWithHead):
         output_attentions: bool = False,
     ) -> BertSpanOutput:
         """start_positions, end_positions (B,): places of the answer's first and last token. An answer that was cut off,
-        at place T or beyond, is ignored. The rest is as for BertModel."""
+        at place T or beyond, is ignored. The rest is as for BertModel. Raises ValueError if all answers are cut off.
+        """
         out = self.bert(
             input_ids, attention_mask, token_type_ids, position_ids, output_hidden_states, output_attentions
         )
@@ -296,3 +305,14 @@ class BertForQuestionAnswering(BertWithHead):
             first, last = (np.clip(plain_ids(p, "BERT"), 0, t) for p in (start_positions, end_positions))
             loss = (F.cross_entropy(start, first, ignore_index=t) + F.cross_entropy(end, last, ignore_index=t)) * 0.5
         return BertSpanOutput(start, end, loss, out.hidden_states, out.attentions)
+
+
+BertPreTrainedModel.classes = (
+    BertModel,
+    BertForPreTraining,
+    BertForMaskedLM,
+    BertForNextSentencePrediction,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    BertForQuestionAnswering,
+)

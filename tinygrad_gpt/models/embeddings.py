@@ -49,7 +49,8 @@ def sentence_embeddings(
     most = encoder.config.max_position_embeddings
     max_length = integer("sentence_embeddings", "max_length", max_length, low=2, below=most + 1, or_none=True) or most
     sequences = [tokenizer.pair(tokenizer.encode(text), max_length=max_length)[0] for text in texts]
-    by_length = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))  # too little memory shows at once
+    # As tasks do, which models cannot import; the longest first, so that too little memory shows at once.
+    by_length = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
     weight = encoder.token_embedding.weight
     found = np.empty((len(sequences), encoder.config.hidden_size), weight.dtype)
     with no_grad(), encoder.evaluating():
@@ -72,7 +73,7 @@ def masked_mean(x: Tensor, attention_mask) -> Tensor:
 
 def check_tokenizer(who: str, tokenizer: Any) -> None:
     """Raise TypeError unless it makes what a BERT reads."""
-    if not hasattr(tokenizer, "pair"):
+    if not hasattr(tokenizer, "pair"):  # models know no class of data/, whose tokenizers they are given
         raise TypeError(f"{who}: expected a WordPieceTokenizer, got {shown(tokenizer)}")
 
 

@@ -250,9 +250,8 @@ def _masked(labels: np.ndarray) -> np.ndarray:
 def _judge(model, batch: Batch):
     """(scores (P, V) of the tokens for each masked place, scores (B, 2) of the pairs, the right tokens (P,))."""
     x = model.bert.features(batch.input_ids, batch.attention_mask, batch.token_type_ids)  # (B, T, C)
-    rows, places = np.nonzero(batch.labels != IGNORE_INDEX)
-    scores = model.next_sentence(model.bert.pooled(x))
-    return model.masked_lm(x[rows, places]), scores, batch.labels[rows, places]
+    scores, targets = model.scores_at(x, batch.labels)
+    return scores, model.next_sentence(model.bert.pooled(x)), targets
 
 
 def lower_end(right: np.ndarray, documents: np.ndarray) -> float:

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_gpt.array import Array
 from tinygrad_gpt.models.hf.layout import Layout
+from tinygrad_gpt.random_stream import normal
 
 _LAYER = "bert.encoder.layer.N."
 _HEAD_BIAS, _DECODER_BIAS = "cls.predictions.bias", "cls.predictions.decoder.bias"
-
-
 _PREDICTIONS, _NEXT_SENTENCE, _POOLER = "cls.predictions.", "cls.seq_relationship.", "bert.pooler."
 _CLASSIFIER, _SPANS = "classifier.", "qa_outputs."
 _HEADS = (_POOLER, _PREDICTIONS, _NEXT_SENTENCE, _CLASSIFIER, _SPANS)
@@ -24,14 +24,15 @@ _PRETRAINED = {
 
 
 class BertLayout(Layout):
-    """A Layout with two names for the masked LM's bias.
+    """BERT's exceptions.
 
-    With tied embeddings transformers' decoder has the bias of its head, which is saved under that one name. Without
-    them it has one of its own, under the other, and the head's is computed with no more.
+    - A layer norm's weight and bias may be called gamma and beta, TensorFlow's names.
+    - Files of the bare encoder have names without `bert.`.
+    - The masked LM's bias has two names. If the embeddings are tied, the file has `cls.predictions.bias` alone. If not,
+      it has both, and `cls.predictions.decoder.bias` is the one that counts.
     """
 
     def full_name(self, tensor: str) -> str:
-        """As Layout's; gamma and beta is what TensorFlow calls the weight and the bias of a layer norm."""
         name = super().full_name(tensor)
         for tensorflow, torch in ((".gamma", ".weight"), (".beta", ".bias")):
             name = name.removesuffix(tensorflow) + torch if name.endswith(tensorflow) else name
@@ -40,6 +41,9 @@ class BertLayout(Layout):
     def tensors(self, parameter: str, array: np.ndarray) -> dict[str, np.ndarray]:
         tensors = super().tensors(parameter.removeprefix("bert."), array)  # where the encoder is in a larger model
         return {_HEAD_BIAS if name == _DECODER_BIAS else name: part for name, part in tensors.items()}
+
+    def draw(self, config: Any, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+        return normal(shape, config.initializer_range, dtype)
 
     def trained(self, tensors: Iterable[str], config: Any) -> dict[str, str]:
         trained = super().trained(tensors, config)

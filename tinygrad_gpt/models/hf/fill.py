@@ -10,7 +10,6 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.tensor_file import FLOAT_CODES, TensorFile
 from tinygrad_gpt.models.hf.hub import CONFIG
 from tinygrad_gpt.models.hf.layout import Layout
-from tinygrad_gpt.random_stream import normal
 
 _LISTED = 5  # tensors that a message spells out
 
@@ -18,15 +17,21 @@ Weights = dict[str, TensorFile]  # tensor -> the file that has it
 
 
 class _Match(NamedTuple):
-    """Which tensors a model is made from, all by their full names (see Layout).
+    """Which tensors a model is made from, by their full names (see Layout).
 
-    found   full name -> name in the file
-    new     heads that the model has and the file lacks
-    copies  tensors of the file that have to be equal to others -> these others
+    wanted   full name -> shape, of all that the model has
+    trained  name in the file -> full name, of all that the file has
+    found    full name -> name in the file
+    new      heads that the model has and the file lacks
+    unused   heads that the model lacks
+    copies   tensors of the file that have to be equal to others -> these others
     """
 
+    wanted: dict[str, tuple[int, ...]]
+    trained: dict[str, str]
     found: dict[str, str]
     new: tuple[str, ...]
+    unused: tuple[str, ...]
     copies: dict[str, str]
 
 
@@ -35,12 +40,14 @@ def fill(model: Any, folder: Path, weights: Weights, dtype: np.dtype) -> list[st
 
     Returns the names of these heads. Raises UserError if a tensor is missing, left over or of another shape.
     """
-    layout = model.layout
-    match = _match(model, folder, weights)
+    layout: Layout = model.layout
+    match = _match(model, weights)
+    _check(match, layout, folder, weights)
     loaded: dict[str, np.ndarray] = {}
     for name, p in model.named_parameters():
-        if next(iter(layout.tensors(name, p.data))).startswith(match.new):  # its biases and norms are as they begin
-            p.data = normal(p.shape, model.config.initializer_range, dtype) if p.ndim > 1 else p.data.astype(dtype)
+        if next(iter(layout.tensors(name, p.data))).startswith(match.new):
+            # Matrices were made uninitialised, and so are drawn here. Biases and norms are as they begin.
+            p.data = layout.draw(model.config, p.shape, dtype) if p.ndim > 1 else p.data.astype(dtype)
             continue
         p.data = np.empty(p.shape, dtype)
         for full, part in layout.tensors(name, p.data).items():
@@ -57,8 +64,8 @@ def fill(model: Any, folder: Path, weights: Weights, dtype: np.dtype) -> list[st
     return [head.rstrip(".") for head in match.new]
 
 
-def _match(model: Any, folder: Path, weights: Weights) -> _Match:
-    """Find the tensors of a model. Raises UserError that lists everything wrong with those of the folder."""
+def _match(model: Any, weights: Weights) -> _Match:
+    """Find the tensors of a model in a file, as far as they are there."""
     layout: Layout = model.layout
     wanted: dict[str, tuple[int, ...]] = {}
     for name, p in model.named_parameters():
@@ -77,7 +84,12 @@ def _match(model: Any, folder: Path, weights: Weights) -> _Match:
         if of not in found:  # the copy alone was saved
             found[of] = found.pop(copy)
             del copies[copy]
+    return _Match(wanted, trained, found, new, unused, copies)
 
+
+def _check(match: _Match, layout: Layout, folder: Path, weights: Weights) -> None:
+    """Raise UserError that lists all that is wrong with the tensors of a folder."""
+    wanted, trained, found, new, unused, copies = match
     kept = set(found.values())  # if a name comes twice, with and without the prefix, only one of the two
     right = wanted | {copy: wanted[of] for copy, of in copies.items()}
     known = [(full, tensor, weights[tensor]) for full, tensor in found.items() if full in right]
@@ -103,7 +115,6 @@ def _match(model: Any, folder: Path, weights: Weights) -> _Match:
         can_do_without = unexpected or _heads(layout, [full for full, *_ in wrong])
         hint = "; name those in `ignore` that you can do without" if can_do_without else ""
         raise UserError(f"the tensors in {folder} don't fit {CONFIG}: {'; '.join(said)}{hint}")
-    return _Match(found, new, copies)
 
 
 def _heads(layout: Layout, names: Iterable[str]) -> list[str]:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_gpt.arguments import shown
+from tinygrad_gpt.array import Array
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.settings import SettingError
 
@@ -60,7 +61,7 @@ class Layout:
     settings  config.json's name -> (field of config_class, the default of transformers or REQUIRED)
     modules   our module -> theirs, where N is the number of a block; several of theirs share our rows
     prefix    of the names of all tensors that are not `outside`; files of the bare model lack it
-    heads     of these parts of a model a file may have others than the model to be made: they are left, or drawn anew
+    heads     name beginnings of parts that a file may lack (they are drawn anew) or have in excess (they are left)
     """
 
     name: str  # as people call the architecture
@@ -76,7 +77,7 @@ class Layout:
     outside: tuple[str, ...]
     embedding: str  # the tensor of the token embedding, which another may share
     decoder: str  # that tensor
-    heads: tuple[str, ...] = ()  # beginnings of their tensors' names
+    heads: tuple[str, ...] = ()
     fixed: dict[str, Any] = field(default_factory=dict)  # fields of config_class with one value in this architecture
     architecture: str | None = None  # transformers' class; None: it has the name of ours
     other_names: dict[str, str] = field(default_factory=dict)  # that config.json may use -> in `settings`
@@ -141,6 +142,10 @@ class Layout:
         return original | written | {"model_type": self.model_type}
 
     # --- tensors ---
+
+    def draw(self, config: Any, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+        """The first values of a matrix in one of the `heads`."""
+        raise NotImplementedError(f"{self.name} has heads, and does not say how they begin")
 
     def tensors(self, parameter: str, array: np.ndarray) -> dict[str, np.ndarray]:
         """transformers' name -> view of `array`, for each tensor that holds a part of this parameter of ours:

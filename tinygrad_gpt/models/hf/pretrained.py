@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 from tinygrad_gpt.arguments import as_dtype, path, shown
 from tinygrad_gpt.array import FLOATS, default_dtype
@@ -14,7 +14,7 @@ from tinygrad_gpt.errors import UserError, did_you_mean, in_short
 from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.files.tensor_file import TensorFile
 from tinygrad_gpt.models.gpt import GPT
-from tinygrad_gpt.models.hf.fill import fill
+from tinygrad_gpt.models.hf.fill import Weights, fill
 from tinygrad_gpt.models.hf.folder import MAX_SHARD_SIZE, open_weights, write_folder
 from tinygrad_gpt.models.hf.hub import CONFIG, find_folder
 from tinygrad_gpt.models.hf.layout import Layout
@@ -96,23 +96,20 @@ class PretrainedFolder:
 
     def model_class(self) -> Any:
         """The class of the whole model that it holds."""
-        layout = self.family.layout
-        return self.family.class_in(layout.trained(open_weights(self.folder), self.config).values(), self.written)
+        return self._class_in(open_weights(self.folder))
 
     def load(self, model_class: type[Model] = Module, dtype=None, **settings) -> Model:
         """The model with its weights, in evaluation mode; see load_pretrained."""
         layout, where = self.family.layout, self.folder / CONFIG
-        says_which = issubclass(model_class, self.family)
-        if not says_which and not issubclass(self.family, model_class):
-            raise UserError(f"{self.folder} holds a {layout.name}, not a {model_class.__name__}")
-        made = cast(Any, model_class) if says_which and model_class is not self.family else self.model_class()
+        weights = open_weights(self.folder)
+        made = self._class_to_make(model_class, weights)
         arguments = {name: settings.pop(name) for name in _arguments(made) if name in settings}
         config = self.config
         if settings:
             _check_known(made, settings)
             config = layout.config_from(self.written | settings, where, self.ignore)
         arguments = made.arguments_in(self.written | arguments, where) | arguments
-        weights = {name: file for name, file in open_weights(self.folder).items() if name not in self.ignore}
+        weights = {name: file for name, file in weights.items() if name not in self.ignore}
         _check_size(layout, config, where, weights)
         with uninitialised():
             model = made(config, **arguments)
@@ -120,8 +117,20 @@ class PretrainedFolder:
         new = fill(model, self.folder, weights, default_dtype() if dtype is None else dtype)
         if new:
             what = f"{self.folder} has no {', '.join(new)}: random numbers stand there in the {made.__name__}"
+            # The warning names the line that called from_pretrained, which called load_pretrained, which called this.
             warnings.warn(f"{what}, so train it before you use it", NewWeightsWarning, stacklevel=4)
         return model.eval()
+
+    def _class_to_make(self, asked: Any, weights: Weights) -> Any:
+        """`asked`, or what the weights hold if that is one of its kind. Raises UserError if it is not."""
+        if issubclass(self.family, asked):  # a base of all, such as Module
+            return self._class_in(weights)
+        if not issubclass(asked, self.family):
+            raise UserError(f"{self.folder} holds a {self.family.layout.name}, not a {asked.__name__}")
+        return asked
+
+    def _class_in(self, weights: Weights) -> Any:
+        return self.family.class_in(self.family.layout.trained(weights, self.config).values(), self.written)
 
 
 def find_pretrained(path_or_hub_id, revision: str | None = None, ignore: tuple = ()) -> PretrainedFolder:
