@@ -4,8 +4,9 @@
     python benchmarks/bert.py --rounds 30 --only MiniLM
     python benchmarks/bert.py --model ../minilm          # a folder of a real encoder instead of random weights
 
-A pre-training step is what the trainer of each side does for a batch of BERT_SMALL: forward with dropout 0.1, backward,
-the gradient clipped to norm 1, AdamW. Most of a batch is no gap: 15 % of the places have a label.
+A pre-training step is what the trainer of each side does for a batch: forward with dropout 0.1, backward, the
+gradient clipped to norm 1, AdamW. The model has the shape of Google's BERT-Mini (4 layers, 256 channels), with 8,192
+tokens. Most of a batch is no gap: 15 % of the places have a label.
 
     transformers             BertForPreTraining as its users call it: scores of all tokens at every place, and the loss
                              over those with a label. tinygrad_gpt scores the places with a label only
@@ -39,7 +40,7 @@ import numpy as np
 OURS = "tinygrad_gpt"
 EAGER, SDPA = "transformers eager", "transformers sdpa"
 GATHERED = ", gathered"
-BERT_SMALL = dict(
+BERT_MINI = dict(
     vocab_size=8192, hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024,
     max_position_embeddings=128,
 )  # fmt: skip
@@ -91,7 +92,7 @@ def tasks(batch: int, batches: tuple[int, ...], length: int = T) -> list[dict]:
     """What is timed: its name, which folder it reads, the sides, and the request."""
     sides = [OURS, SDPA, EAGER]
     train = {
-        "task": f"pre-training step, BERT-small, B={batch}, T={length}",
+        "task": f"pre-training step, BERT-Mini, B={batch}, T={length}",
         "folder": "pretraining",
         "sides": [*sides, SDPA + GATHERED, EAGER + GATHERED],
         "request": {"call": "train", "batch": batch, "length": length},
@@ -196,7 +197,7 @@ def main() -> None:
     records = []
     with tempfile.TemporaryDirectory() as temporary:
         folders = {"pretraining": Path(temporary) / "pretraining", "inference": Path(temporary) / "inference"}
-        write_random(folders["pretraining"], BERT_SMALL, pretraining=True)
+        write_random(folders["pretraining"], BERT_MINI, pretraining=True)
         if options.model:
             folders["inference"] = options.model
         else:

@@ -6,7 +6,7 @@
 # tokens and learns to fill the gaps: a *masked* language model (Devlin et al., 2019).
 #
 # Here we make a text in which this decides everything, and train a small GPT and a small BERT on it. Then come mistakes
-# that crash nothing: padding that is read, a mean over the wrong places, segments the wrong way round.
+# that crash nothing: padding that is read, and a mean over the wrong places. And a label that is the other way round.
 #
 # Ten seconds on a laptop. You need lesson 4 (the unigram entropy), and attention, as in lesson 5.
 
@@ -211,9 +211,8 @@ assert (gpt_moves[GAP:] == 0).all(), "the GPT's guess cannot depend on what foll
 
 # %%
 wide = np.pad(text, ((0, 0), (0, LENGTH - text.shape[1])), constant_values=PAD)
-inputs = (text,), (wide, real(wide)), (wide,)
-outputs = [bert.bert(*given).last_hidden_state for given in inputs]  # (1, T, C)
-alone, told, untold = (output.numpy()[0] for output in outputs)
+outputs = bert.bert(text), bert.bert(wide, real(wide)), bert.bert(wide)
+alone, told, untold = (each.last_hidden_state.numpy()[0] for each in outputs)  # (T, C)
 with_mask, without = (np.abs(x[: len(alone)] - alone).max() for x in (told, untold))
 print(f"its vectors differ by {with_mask:.0e} with the mask, by {without:.2f} without")
 assert with_mask < 1e-4 and without > 0.1
@@ -233,7 +232,7 @@ assert of_words < 1e-4 and of_all > 0.1
 # ## The mean over the wrong places
 #
 # Take a loss for each place, times 1 where a word was hidden and 0 elsewhere; and then the mean over *all* places. It
-# reads well, and a well-known textbook had a form of it. The sum is right. The divisor is not.
+# reads well, and *Dive into Deep Learning* had a form of it. The sum is right. The divisor is not.
 
 
 # %%

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README, flags=re.M | re.S)
-DOWNLOADS = ("find_folder", "from_pretrained")  # what an example calls that needs the network
+DOWNLOADS = ("find_folder", "from_pretrained", "tg.load(")  # what an example calls that needs the network
 
 
 def imported(tree: ast.Module) -> dict:

@@ -70,7 +70,7 @@ def _show_version(asked: bool) -> None:
 
 app = typer.Typer(
     cls=Group,
-    help="Train and use small GPTs that are built from scratch on NumPy.",
+    help="Train, fine-tune and use small GPTs and BERTs, built from scratch on NumPy.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
