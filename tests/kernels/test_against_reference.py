@@ -82,6 +82,38 @@ def test_attention_of_few_heads_is_dealt_out(dtype):
     assert_like_reference("attention", (q, k, v, mask), {"causal": True})
 
 
+def padding() -> tuple[np.ndarray, np.ndarray]:
+    """Which of 70 keys of four texts are real, (B, T): all, whole tiles, a part of one, none; and as a mask."""
+    real = np.arange(70) < np.array([70, 64, 33, 0])[:, np.newaxis]
+    return real, real[:, np.newaxis, np.newaxis]
+
+
+@DTYPES
+def test_attention_with_padding_at_the_end(dtype):
+    q, k, v = (normal((4, 2, 70, 20), dtype, i) for i in range(3))
+    _, mask = padding()
+    holes = np.random.default_rng(5).random((4, 1, 1, 70)) < 0.7
+    for causal in (False, True):
+        for shown in (mask, mask & holes, np.broadcast_to(mask, (4, 1, 70, 70)).copy()):
+            assert_like_reference("attention", (q, k, v, shown), {"causal": causal})
+
+
+@DTYPES
+def test_nan_in_padding_reaches_nothing(dtype):
+    """Keys at the end that one row hides from all queries are not read."""
+    q, k, v, dy = (normal((4, 2, 70, 20), dtype, i) for i in range(4))
+    real, mask = padding()
+    attention = kernel("attention")
+    y, saved = attention.forward(q, k, v, mask)
+    gradients = attention.backward(dy, saved)
+    for x in (k, v):
+        x.swapaxes(1, 2)[~real] = np.nan
+    again, saved = attention.forward(q, k, v, mask)
+    np.testing.assert_array_equal(again, y)
+    for got, right in zip(attention.backward(dy, saved)[:3], gradients[:3], strict=True):
+        np.testing.assert_array_equal(got, right)
+
+
 @DTYPES
 @pytest.mark.parametrize("rows, c_in, c_out", [(1, 65, 130), (300, 17, 33), (5, 64, 5003), (2, 1, 1), (257, 3, 64)])
 def test_linear_tall_wide_and_narrow(dtype, rows, c_in, c_out):

@@ -16,8 +16,9 @@ dropout they still are.
 Tiles lie on their side, a row for each key, a column for each query, Sᵀ = k (scale q)ᵀ. Softmax then works down the
 columns, on a vector of queries at a time, with no sum across a vector; and only blocks of q, and of dy, need
 transposing. What a causal query cannot see is not computed: a STRIP of keys starts at the first query that sees one of
-them, and a strip of queries ends at the last key that one of them sees. Nor are keys at the end that a mask hides from
-all queries of a head: padding.
+them, and a strip of queries ends at the last key that one of them sees. Nor are keys at the end that a mask of one row
+for all queries, as padding gives, hides: a nan in them does not reach y, as it does in the reference, where 0 · nan is
+nan.
 
 q, k and v are read by their strides, where they are: views (B, H, T, D) of the (B, T, 3C) that one linear layer made.
 k and v of a head are first copied side by side, D padded with zeros to whole vectors. The gradients are views of one

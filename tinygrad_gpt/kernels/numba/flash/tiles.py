@@ -120,10 +120,16 @@ def scores(s, zeros, k_rows, q_turned, tile):
                 s[j, i] = -np.inf
 
 
+@helper()
+def is_one_row(shown):
+    """Whether a mask (Tq, Tk) is one row for all queries, as padding gives."""
+    return shown.strides[0] == 0
+
+
 @helper(inlined=False)
 def keys_shown(visible, tk):
-    """How many of a head's keys come before those at the end that the mask hides from all queries: padding."""
-    if visible.has_mask and visible.shown.strides[0] == 0:
+    """How many of a head's keys come before those at the end that a mask of one row hides: padding."""
+    if visible.has_mask and is_one_row(visible.shown):
         while tk > 0 and not visible.shown[0, tk - 1]:
             tk -= 1
     return tk
@@ -132,7 +138,7 @@ def keys_shown(visible, tk):
 @helper(inlined=False)
 def hide_masked(s, shown, start, count, tile):
     """Scores where the mask (Tq, Tk) is False become -inf."""
-    if shown.strides[0] == 0:  # one row for all queries
+    if is_one_row(shown):
         for j in range(tile.rows):
             if not shown[start, tile.first + j]:
                 s[j] = -np.inf

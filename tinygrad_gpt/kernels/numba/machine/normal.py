@@ -18,8 +18,8 @@ erfc(x) in 0 <= x < ∞", 1981), on which g is smooth enough for a polynomial:
     float64   degree 22, for a up to 37.7    off by a relative 3e-17; with its coefficients rounded to float64 1e-16
 
 Each goes through the values of g at the Chebyshev points cos((2i + 1) π / 2n), i = 0 .. n-1, n = degree + 1, moved from
-[-1, 1] to the range of u. The linear equations for its coefficients were solved with 40 digits, erfc having as many. Of
-the K that were tried, 4 needs the fewest terms, and a quotient 1 / (a + 4) gives u = 1 - 8 / (a + 4) without a second.
+[-1, 1] to the range of u. (tests/kernels/test_normal_fit.py works the coefficients and these errors out again.) Of the
+K that were tried, 4 needs the fewest terms, and a quotient 1 / (a + 4) gives u = 1 - 8 / (a + 4) without a second.
 """
 
 import math
