@@ -210,7 +210,7 @@ class BertForSequenceClassification(_Classifier):
         kind = self.problem_type or (REGRESSION if self.num_labels == 1 else None)
         if kind == SINGLE_LABEL or (kind is None and labels.dtype.kind in "iu"):
             return F.cross_entropy(logits, labels)
-        numbers = labels.astype(logits.dtype)
+        numbers = np.asarray(labels, logits.dtype, like=logits.data)  # as a trainer gives them, from the CPU
         if self.num_labels == 1 and numbers.ndim == 1:
             numbers = numbers[:, np.newaxis]
         if numbers.shape != logits.shape:
