@@ -1,6 +1,7 @@
 """How well, and how fast, is a BERT fine-tuned here and with Hugging Face transformers?
 
     python benchmarks/finetune_bert.py --model MINILM                           # three seeds of four tasks; hours
+    python benchmarks/finetune_bert.py --model MINILM --examples 1500 --epochs 2     # the same in less time
     python benchmarks/finetune_bert.py --model MINILM --task stsb --examples 200 --epochs 1 --seeds 1
     python benchmarks/finetune_bert.py --own runs/bert-small --task sst2-sentences   # beside random weights
 
@@ -12,6 +13,7 @@ anything is trained, both must give the same scores for the first batch, to 1e-4
 
 transformers' side is a loop in PyTorch that steps as its Trainer does. The test examples are scored once, at the end.
 The seconds are those of the steps alone. Each side lives in a process of its own (harness.py), and they run in turns.
+After each task the table of all tasks so far is written, so that a run that was stopped leaves what it has measured.
 
 With --own, ours alone: a model that we pre-trained, and the same shape from random weights.
 """
@@ -31,7 +33,8 @@ import harness
 import numpy as np
 
 OURS, THEIRS, PRETRAINED, RANDOM = "tinygrad_gpt", "transformers", "pre-trained", "random weights"
-TASKS = ("sst2-sentences", "stsb", "wnut17", "cola")
+TASKS = {"sst2-sentences": 96, "stsb": 128, "wnut17": 128, "cola": 64}  # -> tokens of an example at most
+OTHER_LENGTH = 128
 TOLERANCE = 1e-4  # of a score, before the first step
 
 
@@ -44,35 +47,30 @@ class Setting:
     def __init__(self, request: dict[str, Any]):
         from tinygrad_gpt.data.labelled import open_task
         from tinygrad_gpt.settings import made_from
+        from tinygrad_gpt.tasks.bert_family import BertFamily
         from tinygrad_gpt.tasks.fine_tuning import FineTuneConfig
+        from tinygrad_gpt.tasks.kinds import TASK_OF_KIND
         from tinygrad_gpt.train.config import TrainConfig, use_arithmetic
-        from tinygrad_gpt.train.finetune import BERT_DEFAULTS, find_source
-        from tinygrad_gpt.train.finetune_folder import TASKS as KINDS
+        from tinygrad_gpt.train.finetune import find_source, planned
 
         self.source = find_source(request["model"])
         data = open_task(request["task"])
         data = dataclasses.replace(data, train=some_of(data.train, request["examples"], request["seed"]))
-        values = BERT_DEFAULTS | {name: value for name, value in request.items() if value is not None}
+        values = BertFamily.defaults | {name: value for name, value in request.items() if value is not None}
         self.config = made_from(FineTuneConfig, values)
-        self.family = self.family_of(values)
-        kind, rows = KINDS[data.kind], values["batch_size"]
+        longest = self.config.max_length
+        self.family = BertFamily(self.source.tokenizer(), self.source.config, self.config.head_dropout, longest)
+        kind, rows = TASK_OF_KIND[data.kind], values["batch_size"]
         self.task = kind(self.config, data, self.family, rows, values["seed"])
         tested = dataclasses.replace(data, dev=data.test) if data.test is not None else None
         self.test = tested and kind(self.config, tested, self.family, rows, values["seed"])
-        steps = self.config.epochs * self.task.steps_per_epoch
-        plan = {"steps": steps, "warmup": round(self.config.warmup_share * steps)}
-        self.train = made_from(TrainConfig, values | plan)
+        self.train = made_from(TrainConfig, planned(self.task, values))
         use_arithmetic(self.train)
-
-    def family_of(self, values: dict[str, Any]):
-        from tinygrad_gpt.tasks.bert_family import BertFamily
-
-        return BertFamily(self.source.tokenizer(), self.source.config, values.get("head_dropout"), values["max_length"])
 
     def new_model(self):
         """Ours, before its first step."""
         kind, outputs = self.task.data.kind, self.task.outputs
-        return self.family.new(self.source.encoder(), kind, outputs, self.config.pretrained, self.task.seed)
+        return self.family.first_model(self.source.encoder(), kind, outputs, self.config.pretrained, self.task.seed)
 
     def results(self, scores_of, seconds: float, losses: list[float]) -> dict[str, Any]:
         """What a side answers. `scores_of`: a list of sequences -> the scores of each."""
@@ -127,7 +125,7 @@ class Theirs:
         import torch
         import transformers
 
-        from tinygrad_gpt.tasks.family import SPANS, TOKENS
+        from tinygrad_gpt.data.examples import SPANS, TOKENS
 
         task, config = setting.task, setting.config
         self.setting, self.kind = setting, task.data.kind
@@ -156,7 +154,7 @@ class Theirs:
             given[name] = torch.from_numpy(np.asarray(a, np.float32 if a.dtype.kind == "f" else np.int64))
         return self.model(**given)
 
-    def scores(self, inputs) -> np.ndarray:
+    def scores(self, *inputs) -> np.ndarray:
         import torch
 
         with torch.inference_mode():
@@ -166,18 +164,10 @@ class Theirs:
             return out.logits.numpy()
 
     def all_scores(self, sequences: list) -> list[np.ndarray]:
-        family = self.setting.family
-        order, scores = (
-            sorted(range(len(sequences)), key=lambda i: family.length(sequences[i])),
-            [None] * len(sequences),
-        )
+        from tinygrad_gpt.tasks.fine_tuning import by_length
+
         self.model.eval()
-        for first in range(0, len(order), 64):
-            which = order[first : first + 64]
-            batch = self.scores(family.pad([sequences[i] for i in which]))
-            for i, row in zip(which, batch, strict=True):
-                scores[i] = row[: family.length(sequences[i])] if batch.ndim == 3 else row
-        return scores
+        return by_length(self.setting.family, self.scores, sequences)
 
     def optimizer(self):
         """AdamW as transformers' Trainer makes it: no decay of biases and of the parameters of layer norms."""
@@ -199,7 +189,7 @@ def theirs_first(**request) -> list:
     setting = Setting(request)
     theirs = Theirs(setting)
     theirs.model.eval()
-    return theirs.scores(setting.task.batch(0)[: setting.family.inputs]).tolist()
+    return theirs.scores(*setting.task.batch(0)[: setting.family.inputs]).tolist()
 
 
 def theirs_run(**request) -> dict[str, Any]:
@@ -300,7 +290,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=5e-5)
-    parser.add_argument("--max-length", type=int, default=128, help="tokens of an example (default 128)")
+    parser.add_argument("--max-length", type=int, help="tokens of an example (default: 64, 96 or 128, by the task)")
     parser.add_argument("--json", type=Path, help="write the records to this file instead of benchmarks/results/")
     options = parser.parse_args()
 
@@ -315,16 +305,16 @@ def main() -> None:
             "epochs": options.epochs,
             "batch_size": options.batch,
             "lr": options.lr,
-            "max_length": options.max_length,
+            "max_length": options.max_length or TASKS.get(task, OTHER_LENGTH),
         }
         records.append(measure(request, list(range(1, options.seeds + 1)), bool(options.model)))
-        print(f"\n{table(records[-1:])}\n", flush=True)
         if options.json:
             options.json.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
         else:
             harness.write_results(
                 "finetune_bert" if options.model else "finetune_bert_own", facts, records, table(records)
             )
+    print(f"\n{table(records)}")
 
 
 if __name__ == "__main__":

@@ -79,10 +79,10 @@ def test_the_table_names_the_scores_of_the_task(run, bert):
     found = json.loads(said)
     assert status == 0 and found["texts"] == ["a fox", "the dog"] and isinstance(found["number"], float)
     assert_one_line_error(run("predict", "pairs", "a fox"), "reads texts in pairs", "got 1")
-    assert_one_line_error(run("predict", "pairs", "a", "b", "--text", "c"), "has no place for a text given with --text")
+    assert_one_line_error(run("predict", "pairs", "a", "b", "--text", "c"), "leave out `passage` (--text)")
     assert_one_line_error(run("classify", "pairs", "a", "b"), "learned the task similarity, not classes", "predict")
     status, said, _ = run("compare", "pairs/seed-1", "words/seed-1")
-    assert status == 0 and "spearman" in said and "f1" in said
+    assert status == 0 and "Spearman" in said and "F1" in said and "recall" in said
     assert_one_line_error(run("sample", "pairs/seed-1"), "similarity", "`tinygrad-gpt predict` uses it")
 
 
@@ -96,7 +96,7 @@ def test_questions_are_answered_from_a_text(run, bert, tmp_path):
     rows = [line.split("\t") for line in said.splitlines()]
     assert [row[2] for row in rows] == ["who ?", "where ?"]
     assert all(row[0] in "The dog saw Anna" and 0 < float(row[1]) <= 1 for row in rows)
-    assert_one_line_error(run("predict", "fine", "who ?"), "give it with --text")
+    assert_one_line_error(run("predict", "fine", "who ?"), "give `passage` (--text)")
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from tinygrad_gpt.models import GPT, GPTConfig
 from tinygrad_gpt.tasks.bert_family import BertFamily
 from tinygrad_gpt.tasks.fine_tuning import FineTuneConfig, scores_of
 from tinygrad_gpt.tasks.gpt1_family import GPT1Family
+from tinygrad_gpt.tasks.kinds import TASK_OF_KIND
 from tinygrad_gpt.train.config import TrainConfig
-from tinygrad_gpt.train.finetune_folder import TASKS
 from tinygrad_gpt.train.trainer import Trainer
 
 KINDS = ("classes", "pair-classes", "similarity", "tokens", "spans")
@@ -25,8 +25,8 @@ def make(examples, wordpiece, encoder):
 
     def make(kind, rows=6, dropout=0.0, **given):
         family, data = BertFamily(wordpiece, encoder.config, dropout, **given), examples(kind)
-        task = TASKS[kind](FineTuneConfig(lm_weight=0.0), data, family, rows=rows)
-        return task, family.new(encoder, kind, task.outputs, True, seed=1)
+        task = TASK_OF_KIND[kind](FineTuneConfig(lm_weight=0.0), data, family, rows=rows)
+        return task, family.first_model(encoder, kind, task.outputs, True, seed=1)
 
     return make
 
@@ -115,11 +115,13 @@ def test_the_encoder_begins_as_it_was_trained_and_the_head_at_random(make, examp
     for name, a in encoder.state_dict().items():
         np.testing.assert_array_equal(model.bert.state_dict()[name], a)
     family = task.family
-    again, other, new = (family.new(encoder, "classes", 2, p, seed) for p, seed in ((True, 1), (True, 2), (False, 1)))
+    again, other, new = (
+        family.first_model(encoder, "classes", 2, p, seed) for p, seed in ((True, 1), (True, 2), (False, 1))
+    )
     np.testing.assert_array_equal(again.classifier.weight.data, model.classifier.weight.data)
     assert (other.classifier.weight.data != model.classifier.weight.data).any()
     assert (new.bert.token_embedding.weight.data != encoder.token_embedding.weight.data).any()
-    tokens = family.new(encoder, "tokens", 3, True, seed=1)  # which has no pooler
+    tokens = family.first_model(encoder, "tokens", 3, True, seed=1)  # which has no pooler
     np.testing.assert_array_equal(tokens.bert.token_embedding.weight.data, encoder.token_embedding.weight.data)
 
 
@@ -144,8 +146,8 @@ def gpt_task(examples, wordpiece):
         random_stream.manual_seed(2)
         body = GPT(GPTConfig(wordpiece.vocab_size, block_size=40, n_layer=1, n_head=2, n_embd=16, norm="post"))
         family, data = GPT1Family(wordpiece, body.config, 0.0), examples(kind)
-        task = TASKS[kind](FineTuneConfig(lm_weight=lm_weight), data, family, rows=6)
-        return task, family.new(body, kind, task.outputs, True, seed=1)
+        task = TASK_OF_KIND[kind](FineTuneConfig(lm_weight=lm_weight), data, family, rows=6)
+        return task, family.first_model(body, kind, task.outputs, True, seed=1)
 
     return gpt_task
 

@@ -48,7 +48,7 @@ def test_a_long_text_is_read_in_windows_and_one_without_the_answer_points_to_cls
                 assert ids[first : last + 1].tolist() == expected
                 with_answer += 1
             else:
-                assert first == 0 and ids[0] == whole.family.bert_tokenizer.cls_id
+                assert first == 0 and ids[0] == whole.family.tokenizer.cls_id
     assert 6 <= with_answer < len(places)
     assert task.steps_per_epoch == -(-len(places) // 6)
 
@@ -82,7 +82,7 @@ def test_the_answer_is_the_best_of_all_pairs_and_its_probability_that_among_them
 
 def test_an_answer_is_given_with_its_place(make, encoder):
     task = make(max_length=14)
-    model = task.family.new(encoder, "spans", 2, True, seed=1)
+    model = task.family.first_model(encoder, "spans", 2, True, seed=1)
     text = "The man saw Ben, in Rome, and Anna was in Oslo"
     first, second = answers(task.family, model, [("who ?", text), ("who ?", " ")])
     assert text[first.begin : first.end] == first.text != "" and 0 < first.probability < 1

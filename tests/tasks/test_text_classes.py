@@ -28,7 +28,7 @@ def make(data, tokenizer):
 
 
 def new_classifier(body, pretrained=True, dropout=0.1):
-    return GPT1Family(CharTokenizer(LETTERS), body.config, dropout).new(body, "classes", 2, pretrained, seed=1)
+    return GPT1Family(CharTokenizer(LETTERS), body.config, dropout).first_model(body, "classes", 2, pretrained, seed=1)
 
 
 @pytest.fixture
@@ -106,14 +106,16 @@ def test_a_sample_shows_texts_with_their_classes(task, body):
         assert given in ("yes", "no") and right in ("yes", "no") and shown == text
 
 
-def test_facts_are_about_the_classes_and_only_where_the_loss_is_theirs(make, body):
+def test_facts_are_about_the_classes_and_name_their_part_of_a_sum(make, body):
     model = new_classifier(body)
     facts = make(lm_weight=0).facts(model)
     share = 60 / 90
     assert facts["choices"] == 2 and facts["commonest_share"] == pytest.approx(share, abs=0.05)
     p = facts["commonest_share"]
     assert facts["unigram_entropy"] == pytest.approx(-p * math.log(p) - (1 - p) * math.log(1 - p))
-    assert make(lm_weight=0.5).facts(model) == {}
+    beside = make(lm_weight=0.5)
+    assert beside.facts(model) == facts | {"part": "task"}
+    assert "task" in beside.loss(model, *beside.batch(0)).parts
 
 
 def test_texts_that_the_tokenizer_does_not_know(data):

@@ -34,7 +34,7 @@ def test_the_first_piece_of_a_word_carries_its_label_and_nothing_else_does(make,
 
 def test_a_word_that_was_cut_off_counts_as_o_and_costs_nothing(make, encoder):
     task = make(max_length=6)
-    model = task.family.new(encoder, "tokens", task.outputs, True, seed=1)
+    model = task.family.first_model(encoder, "tokens", task.outputs, True, seed=1)
     model.classifier.bias.data[...] = np.arange(task.outputs)  # the last class everywhere
     model.classifier.weight.data[...] = 0
     words = task.data.dev.words[0]
@@ -77,7 +77,7 @@ def test_the_health_check_looks_at_words_alone(make, encoder):
     from tinygrad_gpt.health.snapshot import snapshot
 
     task = make()
-    model = task.family.new(encoder, "tokens", task.outputs, True, seed=1).eval()
+    model = task.family.first_model(encoder, "tokens", task.outputs, True, seed=1).eval()
     arrays = task.probe()
     scores, right = task.answers(model, *arrays)
     assert scores.shape == (*right.shape, task.outputs)

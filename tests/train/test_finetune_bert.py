@@ -18,7 +18,7 @@ from tinygrad_gpt.models import GPT2, BertForSequenceClassification, BertForToke
 from tinygrad_gpt.tasks.fine_tuning import scores_of
 from tinygrad_gpt.train import finetune
 from tinygrad_gpt.train.checkpoint import load_checkpoint
-from tinygrad_gpt.train.fine_tuned import Classifier, FineTuned
+from tinygrad_gpt.train.fine_tuned import FineTuned
 from tinygrad_gpt.train.finetune import find_source, open_run, train
 from tinygrad_gpt.train.finetune_folder import read_fine_tuned, runs_of, summary
 from tinygrad_gpt.train.run_folder import RunFolder
@@ -63,26 +63,33 @@ def test_each_kind_leaves_its_results_and_a_model_to_use(begin, reporter, kind):
     assert "lm_loss" not in rows[-1] and rows[-1]["step"] == 8
 
     model = FineTuned(path)
-    texts = {
-        "classes": (["she saw anna", "the man saw ben"], None, ["she saw anna"]),
-        "pair-classes": (["she saw anna", "anna was there"], None, ["she saw anna", "anna was there"]),
-        "similarity": (["she saw anna", "anna was there"], None, ["she saw anna", "anna was there"]),
-        "tokens": (["she saw anna"], None, []),
-        "spans": (["who ?", "in the park ?"], "she saw anna in rome", ["who ?"]),
-    }
-    given, passage, shown = texts[kind]
-    lines = "".join(model.lines(given, passage)).splitlines()
-    first = lines[0].split("\t")
-    assert first[1 if kind == "similarity" else 2 :] == (shown or first[2:])
-    if kind == "tokens":
-        assert [line.split("\t")[0] for line in lines] == ["she", "saw", "anna", ""]
-        assert first[1] in model.classes and 0 < float(first[2]) <= 1
+    a, b = "she saw anna", "anna was there"
+    if kind == "classes":
+        first, second = model.predict([a, b])
+        assert first["text"] == a and first["class"] in model.classes and 0.5 <= second["probability"] <= 1
+    elif kind == "pair-classes":
+        (found,) = model.predict([a, b])
+        assert found["texts"] == (a, b) and found["class"] in model.classes
     elif kind == "similarity":
-        assert float(first[0]) == pytest.approx(model.numbers([("she saw anna", "anna was there")])[0], abs=1e-3)
-    elif kind == "spans":
-        assert first[0] in passage and len(lines) == 2
+        (found,) = model.predict([a, b])
+        assert found == {"texts": (a, b), "number": model.numbers([(a, b)])[0]}
+    elif kind == "tokens":
+        (found,) = model.predict([a])
+        assert [row["word"] for row in found["words"]] == a.split() and found["text"] == a
+        assert all(row["label"] in model.classes and 0 < row["probability"] <= 1 for row in found["words"])
     else:
-        assert first[0] in model.classes and len(lines) == len(given) // len(shown)
+        first, second = model.predict(["who ?", "in the park ?"], "she saw anna in rome")
+        assert first["question"] == "who ?" and "she saw anna in rome"[first["begin"] : first["end"]] == first["answer"]
+        assert 0 < second["probability"] <= 1
+
+
+def test_config_says_what_ran(begin):
+    """The dropout that the head has, and the scores in their order."""
+    for given, dropout in (({}, 0.1), ({"head_dropout": 0.4}, 0.4)):
+        (folder,) = runs_of(begin("tokens", **given))
+        written = read_fine_tuned(folder)
+        assert written["task"]["head_dropout"] == dropout == open_run(folder).model.dropout.p
+        assert written["facts"]["metrics"] == ["f1", "precision", "recall", "accuracy", "val_loss"]
 
 
 def test_the_papers_settings_are_the_defaults(examples, source):  # noqa: F811
@@ -206,10 +213,18 @@ def test_a_fine_tuned_bert_becomes_a_hugging_face_folder(begin, reporter, tmp_pa
     ("kind", "use", "said"),
     [
         ("similarity", lambda model: model.probabilities(["a"]), "learned the task similarity, not classes"),
-        ("similarity", lambda model: list(model.lines(["a"])), "reads texts in pairs, A B A B .*got 1"),
-        ("similarity", lambda model: list(model.lines(["a", "b"], "c")), "has no place for a text given with --text"),
-        ("spans", lambda model: list(model.lines(["who ?"])), "answers questions about a text: give it with --text"),
-        ("tokens", lambda model: list(model.lines([" "])), "at least one word"),
+        ("similarity", lambda model: list(model.predict(["a"])), "reads texts in pairs, A B A B .*got 1"),
+        (
+            "similarity",
+            lambda model: list(model.predict(["a", "b"], "c")),
+            r"answers no questions about a text: leave out `passage` \(--text\)",
+        ),
+        (
+            "spans",
+            lambda model: list(model.predict(["who ?"])),
+            r"answers questions about a text: give `passage` \(--text\)",
+        ),
+        ("tokens", lambda model: list(model.predict([" "])), "at least one word"),
     ],
 )
 def test_a_model_that_is_asked_for_something_else(begin, reporter, kind, use, said):
@@ -219,7 +234,7 @@ def test_a_model_that_is_asked_for_something_else(begin, reporter, kind, use, sa
         use(FineTuned(path))
     assert "\n" not in str(error.value)
     with pytest.raises(UserError, match="not classes or pair-classes: `tinygrad-gpt predict` uses it"):
-        Classifier(path)
+        FineTuned(path).check_kind("classes", "pair-classes")
 
 
 # --- mistakes ----------------------------------------------------------------------------------------------------

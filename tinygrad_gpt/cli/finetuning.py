@@ -7,20 +7,21 @@ import typer
 
 from tinygrad_gpt.cli.options import INTERRUPTED, DeviceName, Force, HelpAll, PairFiles, TokenizerPath, with_settings
 from tinygrad_gpt.cli.shared import check_and_install, download_progress, no_folder_left, resume_command
+from tinygrad_gpt.data.examples import CLASSES, PAIR_CLASSES, SPANS
 from tinygrad_gpt.errors import UserError, command, in_short
+from tinygrad_gpt.tasks.bert_family import BertFamily
 from tinygrad_gpt.tasks.fine_tuning import FineTuneConfig
+from tinygrad_gpt.tasks.gpt1_family import GPT1Family
 from tinygrad_gpt.train.config import TrainConfig
-from tinygrad_gpt.train.finetune import BERT_DEFAULTS, DEFAULTS
 
-_BOTH = {
-    name: f"{DEFAULTS.get(name, FineTuneConfig.warmup_share):g}; {BERT_DEFAULTS[name]:g} for a BERT"
-    for name in ("lr", "warmup_share")
+_DEFAULTS = GPT1Family.defaults | {
+    name: f"{GPT1Family.defaults[name]:g}; {BertFamily.defaults[name]:g} for a BERT" for name in ("lr", "warmup_share")
 }
 
 
 @with_settings(
     (FineTuneConfig, TrainConfig),
-    DEFAULTS | _BOTH | dict.fromkeys(("eval_interval", "checkpoint_interval"), "an epoch"),
+    _DEFAULTS | dict.fromkeys(("eval_interval", "checkpoint_interval"), "an epoch"),
     ("data", "from_", "lm_weight", "steps", "warmup"),
 )
 def finetune(
@@ -102,8 +103,7 @@ def finetune(
         reporter = check_and_install(pairs, force, reporter)
         first = given.get("seed", TrainConfig.seed)
         all_seeds = list(range(first, first + (seeds or 1)))
-        both = [] if source.kind == "bert" else [0.0, 0.5]
-        path = finetune.start(examples, source, own, given, lm_weight or both, all_seeds, out, pairs)
+        path = finetune.start(examples, source, own, given, lm_weight or [], all_seeds, out, pairs)
         given, written = {}, read_fine_tuned(runs_of(path)[0])
     corpus, classes = written["corpus"], written["task"]["classes"]
     reporter.note(
@@ -120,9 +120,9 @@ def finetune(
         reporter.note(f"stopped and saved; continue with: {resume_command('finetune', path)}")
         return INTERRUPTED
     kind = written["task"]["kind"]
-    example = command("tinygrad-gpt", "classify" if kind.endswith("classes") else "predict", path)
+    example = command("tinygrad-gpt", "classify" if kind in (CLASSES, PAIR_CLASSES) else "predict", path)
     texts = " ".join(map(_in_quotes, corpus["example"]))
-    reporter.note(f"{path}: try  {example} {texts}{' --text TEXT' if kind == 'spans' else ''}")
+    reporter.note(f"{path}: try  {example} {texts}{' --text TEXT' if kind == SPANS else ''}")
     return 0
 
 
@@ -163,10 +163,13 @@ def classify(
     device: DeviceName = "cpu",
 ):
     """Classify texts with a fine-tuned model: prints the likeliest class, its probability and the text."""
-    from tinygrad_gpt.train.fine_tuned import Classifier
+    from tinygrad_gpt.cli.predicting import as_line
+    from tinygrad_gpt.train.fine_tuned import FineTuned
 
-    for line in Classifier(folder, device).lines(texts):
-        print(line, end="")
+    model = FineTuned(folder, device)
+    model.check_kind(CLASSES, PAIR_CLASSES)
+    for found in model.predict(texts):
+        print(as_line(found))
 
 
 def _in_quotes(text: str) -> str:
@@ -180,7 +183,7 @@ def _print_results(summary: dict) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from tinygrad_gpt.train.finetune_folder import TITLES
+    from tinygrad_gpt.tasks.scores import TITLES
 
     baseline = summary["baseline"]
     names = list(baseline)

@@ -83,8 +83,19 @@ def _predict_as_taught(
     if tokenizer is not None:
         raise UserError("a fine-tuned model reads texts with its own tokenizer: leave out --tokenizer")
     model = FineTuned(user_path(folder), device)
-    for line in map(json.dumps, model.predict(texts, passage)) if as_json else model.lines(texts, passage):
-        print(line, end="\n" if as_json else "")
+    for found in model.predict(texts, passage):
+        print(json.dumps(found) if as_json else as_line(found))
+
+
+def as_line(found: dict[str, Any]) -> str:
+    """What FineTuned.predict says of an example, as a line with tabs, the answer first; of a sentence a line for each
+    word, and an empty one."""
+    if "words" in found:
+        return "".join(f"{row['word']}\t{row['label']}\t{row['probability']:.3f}\n" for row in found["words"])
+    said = [found[name] for name in ("class", "answer") if name in found]
+    said += [f"{found[name]:.3f}" for name in ("number", "probability") if name in found]
+    asked = found.get("texts") or [found.get("text", found.get("question"))]
+    return "\t".join((*said, *asked))
 
 
 def _print_gaps(gaps: list[list[Candidate]]) -> None:

@@ -13,6 +13,7 @@ from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.cli.tables import print_table
 from tinygrad_gpt.errors import UserError, command, in_short
 from tinygrad_gpt.files.storage import user_path
+from tinygrad_gpt.tasks.scores import TITLES
 from tinygrad_gpt.train.compare import (
     bits_per_byte,
     by_last_loss,
@@ -28,7 +29,6 @@ from tinygrad_gpt.train.run_list import ListedRun, find_runs, runs_at
 
 _MOST_COLUMNS = 6  # settings that differ, beside the results; more have a table of their own
 _LONGEST = 800  # characters of an error
-_SCORES = ("matthews", "spearman", "pearson", "f1", "exact_match", "accuracy")  # of fine-tuned models
 
 
 def runs(
@@ -107,9 +107,9 @@ def print_comparison(found: list[ListedRun], states: dict[Path, str] | None = No
     if other_tokens(found):
         bits = [bits_per_byte(run, run.last["val_loss"]) if run.last else None for run in found]
         columns["bits per byte"] = ["" if number is None else f"{number:.4f}" for number in bits]
-    for score in _SCORES:
+    for score, title in TITLES.items():
         if any(score in row for run in found for row in run.evaluated):
-            columns[score] = [_number((run.last or {}).get(score)) for run in found]
+            columns[title] = [_number((run.last or {}).get(score)) for run in found]
     columns["last train"] = [f"{run.rows[-1]['train_loss']:.4f}" if run.rows else "" for run in found]
     columns["time"] = [clock(run.seconds) if run.rows else "" for run in found]
     print_table(list(columns), list(zip(*columns.values(), strict=True)), less=("last train", "time"))

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-KINDS = ("classes", "pair-classes", "similarity", "tokens", "spans")
+CLASSES, PAIR_CLASSES, SIMILARITY, TOKENS, SPANS = "classes", "pair-classes", "similarity", "tokens", "spans"
+KINDS = (CLASSES, PAIR_CLASSES, SIMILARITY, TOKENS, SPANS)
 OUTSIDE = "O"  # the tag of a word that belongs to no entity
 
 
@@ -125,7 +126,7 @@ class LabelledTask:
     @property
     def majority(self) -> int:
         """The class with the most training examples; of tokens, with the most words."""
-        labels = np.concatenate(self.train.labels) if self.kind == "tokens" else self.train.labels
+        labels = np.concatenate(self.train.labels) if self.kind == TOKENS else self.train.labels
         return int(np.bincount(labels).argmax())
 
     def guess(self, examples: Examples) -> Any:
@@ -138,7 +139,7 @@ class LabelledTask:
             return list(examples.texts)
         if isinstance(examples, LabelledWords):
             return [np.full_like(labels, self.majority) for labels in examples.labels]
-        constant = self.train.labels.mean() if self.kind == "similarity" else self.majority
+        constant = self.train.labels.mean() if self.kind == SIMILARITY else self.majority
         return np.full_like(examples.labels, constant)
 
     @cached_property

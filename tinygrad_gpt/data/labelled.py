@@ -42,7 +42,12 @@ from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.data import conll, delimited, questions
 from tinygrad_gpt.data.corpora import TRAIN_SHARE, find_file
 from tinygrad_gpt.data.examples import (
+    CLASSES,
     OUTSIDE,
+    PAIR_CLASSES,
+    SIMILARITY,
+    SPANS,
+    TOKENS,
     AnsweredQuestions,
     Examples,
     LabelledPairs,
@@ -96,7 +101,7 @@ def open_task(name_or_path: str | Path, *, progress: Progress | None = None) -> 
     keys = [hashlib.sha256(_to_shuffle_by(row).encode()).digest() for row in whole.rows]
     order = sorted(range(len(keys)), key=keys.__getitem__)
     cut = int(TRAIN_SHARE * len(order))
-    while whole.kind == "spans" and 0 < cut < len(order) and keys[order[cut]] == keys[order[cut - 1]]:
+    while whole.kind == SPANS and 0 < cut < len(order) and keys[order[cut]] == keys[order[cut - 1]]:
         cut += 1
     parts = [whole._replace(rows=[whole.rows[i] for i in part]) for part in (order[:cut], order[cut:])]
     return _task(name, parts, path)
@@ -119,7 +124,7 @@ def _read(path: Path, kind: str = "") -> Part:
     if ending == conll.ENDING:
         part = _conll(path)
     elif ending == questions.ENDING:
-        part = Part(path, "spans", questions.read_squad(path))
+        part = Part(path, SPANS, questions.read_squad(path))
     else:
         part = Part(path, *read_table(path, delimited.read_cells(path), kind))
     if kind and part.kind != kind:
@@ -138,7 +143,7 @@ def _cola(path: Path) -> Part:
         if len(cells) != 4 or cells[1] not in ("0", "1"):
             raise UserError(f"{place}: expected a text and its label, got {shown(' | '.join(cells))}")
         rows.append(Row((cells[3],), cells[1], place))
-    return Part(path, "classes", rows)
+    return Part(path, CLASSES, rows)
 
 
 def _label_first(path: Path) -> Part:
@@ -149,15 +154,15 @@ def _label_first(path: Path) -> Part:
         if label not in ("0", "1") or not text:
             raise UserError(f"{path}, line {number}: expected 0 or 1 and a sentence, got {shown(line.strip())}")
         rows.append(Row((text,), label, f"{path}, line {number}"))
-    return Part(path, "classes", rows)
+    return Part(path, CLASSES, rows)
 
 
 def _scored(path: Path) -> Part:
-    return Part(path, *read_table(path, delimited.read_cells(path), "similarity"))
+    return Part(path, *read_table(path, delimited.read_cells(path), SIMILARITY))
 
 
 def _conll(path: Path) -> Part:
-    return Part(path, "tokens", conll.read_conll(path))
+    return Part(path, TOKENS, conll.read_conll(path))
 
 
 _NAMED: dict[str, tuple[tuple[str, ...], Callable[[Path], Part]]] = {  # name -> places in FILES, how they are read
@@ -187,14 +192,14 @@ def _task(name: str, parts: list[Part], path: Path | None = None) -> LabelledTas
 
 def _classes_of(name: str, train: Part) -> tuple[str, ...]:
     """The classes of the training rows; () for kinds without. Raises UserError if there is nothing to tell apart."""
-    if train.kind == "spans":
+    if train.kind == SPANS:
         return ()
-    if train.kind == "tokens":
+    if train.kind == TOKENS:
         classes = conll.classes_of(train.rows)
         if len(classes) == 1:
             raise UserError(f"every training word of {name} has the tag {OUTSIDE}: at least one entity is needed")
         return classes
-    if train.kind == "similarity":
+    if train.kind == SIMILARITY:
         labels, needed = {float(row.label) for row in train.rows}, "different scores"
     else:
         labels, needed = {row.label for row in train.rows}, "classes"
@@ -234,11 +239,11 @@ def _answered(rows: list[questions.Question], classes: tuple[str, ...]) -> Answe
 
 
 _EXAMPLES: dict[str, Callable[[list, tuple[str, ...]], Examples]] = {
-    "classes": _texts,
-    "pair-classes": _pairs,
-    "similarity": _pairs,
-    "tokens": _words,
-    "spans": _answered,
+    CLASSES: _texts,
+    PAIR_CLASSES: _pairs,
+    SIMILARITY: _pairs,
+    TOKENS: _words,
+    SPANS: _answered,
 }
 
 

@@ -18,20 +18,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tinygrad_gpt.arguments import shown
+from tinygrad_gpt.data.examples import CLASSES, PAIR_CLASSES, SIMILARITY, SPANS
 from tinygrad_gpt.data.questions import Question, answer, joined
 from tinygrad_gpt.errors import UserError, in_short
 
 _EXPECTED = {
-    "classes": "a text and its label",
-    "pair-classes": "two texts and their label",
-    "similarity": "two texts and a number",
-    "spans": "a question, a text and its answer",
+    CLASSES: "a text and its label",
+    PAIR_CLASSES: "two texts and their label",
+    SIMILARITY: "two texts and a number",
+    SPANS: "a question, a text and its answer",
 }
 _NAMES = {
-    "classes": ("text", "label"),
-    "pair-classes": ("text_a", "text_b", "label"),
-    "similarity": ("text_a", "text_b", "score"),
-    "spans": ("question", "text", "answer"),
+    CLASSES: ("text", "label"),
+    PAIR_CLASSES: ("text_a", "text_b", "label"),
+    SIMILARITY: ("text_a", "text_b", "score"),
+    SPANS: ("question", "text", "answer"),
 }
 _LAST = ("label", "score", "answer")  # one of them ends a heading
 
@@ -54,7 +55,7 @@ class Columns(NamedTuple):
 
 
 def read_table(path: Path, table: Iterable[tuple[int, list[str]]], kind: str = "") -> tuple[str, list]:
-    """The kind of a table of numbered rows of cells, and its rows: of Row, or for "spans" of Question.
+    """The kind of a table of numbered rows of cells, and its rows: of Row, or for spans of Question.
 
     kind  what a file without names holds if it has the columns for it, known from another file of the same task
 
@@ -71,9 +72,9 @@ def read_table(path: Path, table: Iterable[tuple[int, list[str]]], kind: str = "
                 continue
         rows.append(_row(place, cells, columns))
     if columns is None:
-        return kind or "classes", []
-    if columns.kind == "spans":
-        return "spans", joined(rows)
+        return kind or CLASSES, []
+    if columns.kind == SPANS:
+        return SPANS, joined(rows)
     if not named and not kind:
         _check_can_be_told(path, columns.kind, rows)
     return columns.kind, rows
@@ -84,9 +85,9 @@ def _named(place: str, names: list[str]) -> Columns:
     fitting = [kind for kind, wanted in _NAMES.items() if {*wanted} <= {*names}]
     if len(fitting) == 1 and all(names.count(name) == 1 for name in _NAMES[fitting[0]]):
         (kind,) = fitting
-        start = names.index("start") if kind == "spans" and "start" in names else None
+        start = names.index("start") if kind == SPANS and "start" in names else None
         return Columns(kind, tuple(names.index(name) for name in _NAMES[kind]), len(names), start)
-    shapes = {(2, "label"): "classes", (3, "label"): "pair-classes", (3, "score"): "similarity"}
+    shapes = {(2, "label"): CLASSES, (3, "label"): PAIR_CLASSES, (3, "score"): SIMILARITY}
     if not fitting and (kind := shapes.get((len(names), names[-1]))):
         return Columns(kind, tuple(range(len(names))), len(names))
     headings = ", or ".join(",".join(wanted) for wanted in _NAMES.values())
@@ -96,13 +97,13 @@ def _named(place: str, names: list[str]) -> Columns:
 def _nameless(place: str, cells: list[str], kind: str) -> Columns:
     """The columns of a file whose first line is `cells`."""
     count = len(cells)
-    if count == 3 and kind not in ("pair-classes", "similarity"):
-        kind = "pair-classes" if _number(cells[2]) is None else "similarity"
+    if count == 3 and kind not in (PAIR_CLASSES, SIMILARITY):
+        kind = PAIR_CLASSES if _number(cells[2]) is None else SIMILARITY
     elif count == 2:
-        kind = "classes"
+        kind = CLASSES
     elif count != 3:
         raise UserError(
-            f"{place}: expected {_EXPECTED['classes']}, or two texts and their label or score, or a heading that names "
+            f"{place}: expected {_EXPECTED[CLASSES]}, or two texts and their label or score, or a heading that names "
             f"more columns; got {shown(' | '.join(cells))}"
         )
     return Columns(kind, tuple(range(count)), count)
@@ -112,28 +113,28 @@ def _row(place: str, cells: list[str], columns: Columns) -> Row | Question:
     picked = [cells[i] for i in columns.places] if len(cells) == columns.count else []
     if not picked or not all(cell.strip() for cell in picked):
         raise UserError(f"{place}: expected {_EXPECTED[columns.kind]}, got {shown(' | '.join(cells))}")
-    if columns.kind == "spans":
+    if columns.kind == SPANS:
         question, text, words = picked
         start = None if columns.start is None else _whole_number(place, cells[columns.start])
         return Question(question.strip(), text, (answer(place, text, words, start),), place)
     *texts, label = (cell.strip() for cell in picked)
-    if columns.kind == "similarity" and _number(label) is None:
+    if columns.kind == SIMILARITY and _number(label) is None:
         raise UserError(
             f"{place}: expected a number, got {shown(label)} (for classes, name the columns in the first line: "
-            f"{','.join(_NAMES['pair-classes'])})"
+            f"{','.join(_NAMES[PAIR_CLASSES])})"
         )
     return Row(tuple(texts), label, place)
 
 
 def _check_can_be_told(path: Path, kind: str, rows: list[Row]) -> None:
     """Raise UserError for three columns without names that may be classes or numbers."""
-    if kind == "similarity" and all(row.label.lstrip("+-").isdecimal() for row in rows):
+    if kind == SIMILARITY and all(row.label.lstrip("+-").isdecimal() for row in rows):
         got = "the third column has whole numbers only, which may be classes or scores"
-    elif kind == "pair-classes" and len(rows) > 1 and all(_number(row.label) is not None for row in rows[1:]):
+    elif kind == PAIR_CLASSES and len(rows) > 1 and all(_number(row.label) is not None for row in rows[1:]):
         got = f"the third column has numbers below {shown(rows[0].label)}"
     else:
         return
-    classes, scores = (",".join(_NAMES[kind]) for kind in ("pair-classes", "similarity"))
+    classes, scores = (",".join(_NAMES[kind]) for kind in (PAIR_CLASSES, SIMILARITY))
     raise UserError(f"{path}: {got}: name the columns in the first line, {classes} or {scores}")
 
 

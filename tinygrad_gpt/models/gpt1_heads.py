@@ -122,8 +122,7 @@ class GPT1ForSimilarity(_GPT1Head):
         numbers = plain_array(labels, "labels").astype(scores.dtype)
         if numbers.shape != scores.shape[:1]:
             raise ValueError(f"GPT-1: expected labels of shape {scores.shape[:1]}, got {numbers.shape}")
-        difference = scores[:, 0] - numbers
-        return (difference * difference).mean()
+        return F.mse_loss(scores[:, 0], numbers)
 
 
 class GPT1ForMultipleChoice(_GPT1Head):

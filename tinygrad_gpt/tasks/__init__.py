@@ -9,9 +9,11 @@ text_classes.py    ... the class of a text, or of a pair of texts
 similarity.py      ... how alike two texts are, as a number
 token_labels.py    ... the label of each word
 spans.py           ... where in a text the answer to a question stands
+kinds.py           which of them learns from which kind of examples
 family.py          how a family of models reads examples, and its models with a head
 gpt1_family.py     ... GPT, with the language model's loss beside the task's: GPT-1's fine-tuning
 bert_family.py     ... BERT
+families.py        all of them by name
 perplexity.py      the loss of a language model on a text, block by block or in overlapping windows
 scores/            how good answers are: classes, numbers, tagged words, answers to questions
 baselines.py       the losses of guesses without a model, from how often each token occurs in a text

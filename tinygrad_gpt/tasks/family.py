@@ -2,6 +2,7 @@
 
     reads      examples -> sequences of ids -> arrays for a batch           gpt1_family.py, bert_family.py
     models     the trained body, and a new layer for the task on it
+    defaults   the settings of its paper
 
 Data flows one way: an example becomes a sequence, sequences become the model's input arrays, and the model's scores and
 the right answers become a loss. The tasks (fine_tuning.py and its neighbours) know the examples and the scores; all
@@ -20,7 +21,8 @@ from tinygrad_gpt.data.windows import Window
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.tasks.task import Arrays, Loss
 
-CLASSES, PAIR_CLASSES, SIMILARITY, TOKENS, SPANS = "classes", "pair-classes", "similarity", "tokens", "spans"
+# Of all papers of fine-tuning. (Norms and biases do not decay; see optim.)
+_DEFAULTS = dict(batch_size=32, min_lr=0.0, schedule="linear", beta2=0.999, weight_decay=0.01)
 
 
 class Words(NamedTuple):
@@ -53,24 +55,58 @@ class Family(ABC):
 
     name     in config.json of a run
     inputs   how many arrays the model reads
-    has_language_model  whether its loss may include that of a language model
+    lm_weights  λ, the weights of a language model's loss beside the task's, that are tried by default; () for a family
+             without a language model
+    defaults  of settings, by name, where they differ from those of the dataclasses that hold them
+
     shape    the config of the model that reads, with the tokens that fine-tuning adds to its vocabulary
+    head_dropout  on what the head reads, in training
     longest  tokens of a sequence at most, special ones included; longer examples are cut, or read in windows
     """
 
     name: str
     inputs: int
-    has_language_model = False
+    lm_weights: tuple[float, ...] = ()
+    defaults: dict[str, Any] = _DEFAULTS
+
     shape: Any
+    head_dropout: float
 
     def __init__(self, tokenizer: Tokenizer, longest: int):
         self.tokenizer, self.longest = tokenizer, longest
+
+    @classmethod
+    @abstractmethod
+    def saved(
+        cls,
+        tokenizer: Tokenizer,
+        shape: dict[str, Any],
+        vocab_size: int,
+        head_dropout: float | None,
+        max_length: int | None,
+    ) -> "Family":
+        """That of a fine-tuned model, from what config.json of its run holds.
+
+        Raises UserError or TypeError for a shape that no model has, and what `__init__` raises.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def body(source) -> Module:
+        """What fine-tuning begins with: the trained model, without a head, of a TrainedModel (train/trained_model.py).
+        Raises UserError for damaged files."""
+
+    @property
+    def has_language_model(self) -> bool:
+        """Whether the loss may include that of a language model."""
+        return bool(self.lm_weights)
 
     # --- what it reads -------------------------------------------------------------------------------------------
 
     @abstractmethod
     def text(self, text: str, other: str | None = None) -> Any:
-        """A text, or a text and another one that belongs after it, as a sequence."""
+        """A text, or a text and another one that belongs after it, as a sequence. Raises UserError for a text that the
+        tokenizer cannot encode, as all of these methods do."""
 
     def symmetric(self, a: str, b: str) -> Any:
         """Two texts without an order, as a sequence."""
@@ -82,7 +118,8 @@ class Family(ABC):
 
     @abstractmethod
     def passage(self, question: str, text: str) -> Passage:
-        """A question and the text that answers it, in windows if it is long."""
+        """A question and the text that answers it, in windows if it is long. Raises UserError for a family that cannot
+        mark answers."""
 
     @abstractmethod
     def length(self, sequence) -> int:
@@ -95,12 +132,13 @@ class Family(ABC):
     # --- the models with a head ----------------------------------------------------------------------------------
 
     @abstractmethod
-    def unmade(self, kind: str, outputs: int) -> Module:
-        """A model for this kind of task whose weights are still to be loaded; `outputs` of its head."""
+    def model_for(self, kind: str, outputs: int) -> Module:
+        """A model for this kind of task, with new weights; `outputs` of its head. Raises UserError for a kind that the
+        family cannot learn."""
 
     @abstractmethod
-    def new(self, body: Module, kind: str, outputs: int, pretrained: bool, seed: int) -> Module:
-        """The model before its first step; `body` is not changed.
+    def first_model(self, body: Module, kind: str, outputs: int, pretrained: bool, seed: int) -> Module:
+        """The model before its first step; `body` is not changed. Raises UserError as `model_for` does.
 
         pretrained  whether it begins with the weights of `body`; if not, with random ones
         seed        decides the weights that are drawn

@@ -6,12 +6,13 @@ right answers, metrics, what a score says       the kind of task: text_classes.p
                                                 spans.py
 """
 
+import copy
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -21,8 +22,9 @@ from tinygrad_gpt.data.examples import LabelledTask
 from tinygrad_gpt.data.wordpiece_tokenizer import SHORTEST_PAIR
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.settings import advanced, check_settings, setting
+from tinygrad_gpt.tasks.baselines import text_facts
 from tinygrad_gpt.tasks.family import Family
-from tinygrad_gpt.tasks.scores import score
+from tinygrad_gpt.tasks.scores import score, scores_of_task
 from tinygrad_gpt.tasks.task import Arrays, Loss, Task
 
 EVAL_BATCH = 64
@@ -43,13 +45,20 @@ class FineTuneConfig:
     max_length: int | None = advanced(
         None,
         "Fine-tuning",
-        "tokens of an example; longer ones are cut; by default all the model's positions",
+        "tokens of an example; longer ones are cut (texts that answer questions are read in windows); by default all "
+        "the model's positions",
         low=SHORTEST_PAIR,
     )
     warmup_share: float = advanced(
         0.002, "Fine-tuning", "share of the steps over which the learning rate rises from 0", low=0, below=1
     )
-    head_dropout: float = advanced(0.1, "Fine-tuning", "dropout on the input of the last linear layer", low=0, below=1)
+    head_dropout: float | None = advanced(
+        None,
+        "Fine-tuning",
+        "dropout on the input of the last linear layer; by default 0.1, of a BERT the encoder's own",
+        low=0,
+        below=1,
+    )
     pretrained: bool = advanced(
         True, "Fine-tuning", "start from the trained weights; if not, from random ones, for comparison"
     )
@@ -75,18 +84,24 @@ class FineTuning(Task):
 
     def __init__(self, config: FineTuneConfig, data: LabelledTask, family: Family, rows: int = 32, seed: int = 1):
         self.config, self.data, self.family, self.rows, self.seed = config, data, family, rows, seed
+        self.outputs = self.outputs_for(data.classes)
+        self.metrics = dict.fromkeys(scores_of_task(data.kind, data.name), True) | {"val_loss": False}
         self.sequences, self.targets = self._read(data.train)
         self.dev_sequences, self.dev_targets = self._read(data.dev)
         self._epoch: tuple[int, list[np.ndarray]] = (-1, [])  # the last one that was shuffled
 
     # --- of the kind of task -------------------------------------------------------------------------------------
 
-    outputs: int  # numbers that the model's head gives
     guess: str  # what is answered without a look at the example (LabelledTask.guess), in words
+
+    @classmethod
+    def outputs_for(cls, classes: Sequence[str]) -> int:
+        """How many numbers the model's head gives: by default one for each class."""
+        return len(classes)
 
     @abstractmethod
     def _read(self, examples) -> tuple[list, Any]:
-        """(a sequence for each example, the right answers in some form that `_batch_of` understands)."""
+        """(sequences, one for each example or several, the right answers in the form that `_right` takes)."""
 
     @abstractmethod
     def _right(self, targets, which: np.ndarray, length: int) -> Arrays:
@@ -108,7 +123,7 @@ class FineTuning(Task):
 
     @abstractmethod
     def example(self) -> list[str]:
-        """The texts of a dev example, to try the model on: what FineTuned.lines takes."""
+        """The texts of a dev example, to try the model on."""
 
     # --- what they share -----------------------------------------------------------------------------------------
 
@@ -136,15 +151,18 @@ class FineTuning(Task):
     def measure(self, scores: list[np.ndarray]) -> dict[str, float]:
         """The numbers that `metrics` names, from the model's scores of each dev example."""
         predicted, loss = self._judge(scores)
-        return self._named(predicted) | {"val_loss": loss}
+        return score(self.data, self.data.dev, predicted) | {"val_loss": loss}
 
     def baseline(self) -> dict[str, float]:
         """The scores on the dev examples of `guess`, the deciding one first."""
-        return self._named(self.data.guess(self.data.dev))
+        return score(self.data, self.data.dev, self.data.guess(self.data.dev))
 
-    def _named(self, predicted) -> dict[str, float]:
-        found = score(self.data, self.data.dev, predicted)
-        return {name: found[name] for name in self.metrics if name in found}
+    def with_settings(self, config: FineTuneConfig, seed: int) -> Self:
+        """The same task with other settings than those that decide how the examples are read: they are not read again,
+        as all of them would be by `__init__`."""
+        other = copy.copy(self)
+        other.config, other.seed, other._epoch = config, seed, (-1, [])
+        return other
 
     def probe(self):
         count = len(self.dev_sequences)
@@ -153,6 +171,11 @@ class FineTuning(Task):
 
     def answers(self, model, *arrays):
         return self.family.scores(model, *arrays[: self.family.inputs]), arrays[-1]
+
+    def _facts_of(self, labels: np.ndarray) -> dict[str, Any]:
+        """`facts` of a task that chooses one of the classes: `labels` (N,) are the right ones in training."""
+        part = {"part": "task"} if self.config.lm_weight else {}  # the other one is the language model's
+        return {"choices": self.outputs} | text_facts(labels) | part
 
     def sample(self, model) -> Iterator[str]:
         """Some of the dev examples: what the model says of each, what is right, the example."""
@@ -175,14 +198,24 @@ class FineTuning(Task):
 
 def scores_of(family: Family, model, sequences: list, progress: Progress = no_progress) -> list[np.ndarray]:
     """The model's scores for each sequence, without dropout: (K,) of a text; (T, K) of words, (T, 2) of spans, without
-    padding. Sequences of similar length are read together."""
-    order = sorted(range(len(sequences)), key=lambda i: family.length(sequences[i]))
-    scores: list[Any] = [None] * len(sequences)
+    padding."""
     with model.evaluating(), no_grad():
-        for first in range(0, len(order), EVAL_BATCH):
-            which = order[first : first + EVAL_BATCH]
-            batch = to_numpy(family.scores(model, *family.pad([sequences[i] for i in which])).data)
-            for i, row in zip(which, batch, strict=True):
-                scores[i] = row[: family.length(sequences[i])] if batch.ndim == 3 else row
-            progress(first + len(which), len(order))
-    return scores
+        return by_length(family, lambda *inputs: to_numpy(family.scores(model, *inputs).data), sequences, progress)
+
+
+def by_length(
+    family: Family, scores: Callable[..., np.ndarray], sequences: list, progress: Progress = no_progress
+) -> list[np.ndarray]:
+    """What `scores` makes of each sequence, (K,) or, without padding, (T, K). Those of similar length go together.
+
+    scores  the arrays that the family's models read, of B sequences -> (B, K) or (B, T, K)
+    """
+    order = sorted(range(len(sequences)), key=lambda i: family.length(sequences[i]))
+    found: list[Any] = [None] * len(sequences)
+    for first in range(0, len(order), EVAL_BATCH):
+        which = order[first : first + EVAL_BATCH]
+        batch = scores(*family.pad([sequences[i] for i in which]))
+        for i, row in zip(which, batch, strict=True):
+            found[i] = row[: family.length(sequences[i])] if batch.ndim == 3 else row
+        progress(first + len(which), len(order))
+    return found

@@ -17,6 +17,7 @@ import numpy as np
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import gpt1_inputs
 from tinygrad_gpt.data.alignment import NO_PLACE
+from tinygrad_gpt.data.examples import CLASSES, PAIR_CLASSES, SIMILARITY, SPANS, TOKENS
 from tinygrad_gpt.data.gpt1_inputs import TaskTokens
 from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.errors import UserError
@@ -27,7 +28,7 @@ from tinygrad_gpt.models.gpt1_heads import (
     GPT1ForTokenClassification,
     with_new_tokens,
 )
-from tinygrad_gpt.tasks.family import CLASSES, PAIR_CLASSES, SIMILARITY, SPANS, TOKENS, Family, Passage, Words
+from tinygrad_gpt.tasks.family import Family, Passage, Words
 from tinygrad_gpt.tasks.task import Loss
 
 HEADS = {
@@ -40,21 +41,39 @@ HEADS = {
 
 class GPT1Family(Family):
     """shape         of the model that was trained before: start, delimiter and extract follow its vocabulary
-    dropout       on what the head reads
+    head_dropout  on what the head reads; None: the paper's 0.1
     max_length    tokens of a sequence; None: the model's block_size
+
+    The defaults are those of sections 4.1 and 3.2; Adam's other settings come from the code published with the paper.
 
     Raises UserError for a block_size, or a max_length, that leaves no room for a text.
     """
 
-    name, inputs, has_language_model = "gpt", 2, True
+    name, inputs, lm_weights = "gpt", 2, (0.0, 0.5)
+    defaults = Family.defaults | dict(lr=6.25e-5, warmup_share=0.002)
     added = TaskTokens.COUNT  # tokens that follow those of the vocabulary
 
-    def __init__(self, tokenizer: Tokenizer, shape: GPTConfig, dropout: float = 0.1, max_length: int | None = None):
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        shape: GPTConfig,
+        head_dropout: float | None = None,
+        max_length: int | None = None,
+    ):
         if shape.block_size < TaskTokens.COUNT:
             raise UserError(f"the model's block_size is {shape.block_size}: start, a text and extract take 3 places")
         super().__init__(tokenizer, min(max_length or shape.block_size, shape.block_size))
-        self.tokens, self.dropout = TaskTokens.after(shape.vocab_size), dropout
+        self.tokens = TaskTokens.after(shape.vocab_size)
+        self.head_dropout = 0.1 if head_dropout is None else head_dropout
         self.shape = dataclasses.replace(shape, vocab_size=shape.vocab_size + self.added)
+
+    @classmethod
+    def saved(cls, tokenizer, shape, vocab_size, head_dropout, max_length):
+        return cls(tokenizer, GPTConfig(vocab_size=vocab_size - cls.added, **shape), head_dropout, max_length)
+
+    @staticmethod
+    def body(source):
+        return source.load()
 
     def text(self, text, other=None):
         ids = self.tokenizer.encode(text)
@@ -81,15 +100,15 @@ class GPT1Family(Family):
     def pad(self, sequences):
         return tuple(gpt1_inputs.pad(sequences) if sequences[0].ndim == 1 else gpt1_inputs.pad_groups(sequences))
 
-    def unmade(self, kind, outputs):
-        return self._head(kind)(GPT(self.shape), outputs, self.dropout)
+    def model_for(self, kind, outputs):
+        return self._head(kind)(GPT(self.shape), outputs, self.head_dropout)
 
-    def new(self, body, kind, outputs, pretrained, seed):
+    def first_model(self, body, kind, outputs, pretrained, seed):
         head = self._head(kind)
         random_stream.manual_seed(seed)
         if not pretrained:
             body = type(body)(body.config)
-        return head(with_new_tokens(body, self.added), outputs, self.dropout)
+        return head(with_new_tokens(body, self.added), outputs, self.head_dropout)
 
     @staticmethod
     def _head(kind: str):

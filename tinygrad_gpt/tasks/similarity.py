@@ -18,9 +18,11 @@ class Similarity(FineTuning):
     """Prediction of a number for a pair of texts."""
 
     name = "similarity"
-    metrics = {"spearman": True, "pearson": True, "val_loss": False}  # noqa: RUF012 - read only
-    outputs = 1
     guess = "mean of the training examples"
+
+    @classmethod
+    def outputs_for(cls, classes):
+        return 1
 
     def _read(self, examples):
         return [self.family.symmetric(*pair) for pair in _pairs(examples)], examples.labels
@@ -29,11 +31,11 @@ class Similarity(FineTuning):
         return (targets[which],)
 
     def _judge(self, scores):
-        predicted = np.array(scores, dtype=np.float64)[:, 0]
+        predicted = numbers_from(scores)
         return predicted, mean_squared_error(self.data.dev.labels, predicted)
 
     def _lines(self, scores):
-        for (number,), right, pair in zip(scores, self.data.dev.labels, _pairs(self.data.dev), strict=False):
+        for number, right, pair in zip(numbers_from(scores), self.data.dev.labels, _pairs(self.data.dev), strict=False):
             yield "\t".join((f"{number:.2f}", f"{right:.2f}", *pair)) + "\n"
 
     def example(self):
@@ -45,7 +47,11 @@ class Similarity(FineTuning):
 
 def numbers(family: Family, model, pairs: Sequence[tuple[str, str]], progress: Progress = no_progress) -> np.ndarray:
     """(N,) float64: how alike the texts of each pair are, on the scale of the training examples."""
-    scores = scores_of(family, model, [family.symmetric(*pair) for pair in pairs], progress)
+    return numbers_from(scores_of(family, model, [family.symmetric(*pair) for pair in pairs], progress))
+
+
+def numbers_from(scores: list[np.ndarray]) -> np.ndarray:
+    """The model's scores (1,) of each pair -> (N,) float64."""
     return np.array(scores, dtype=np.float64)[:, 0]
 
 

@@ -9,7 +9,7 @@ metrics    F1 of the answer's words decides; exact match beside it. Of several r
 (Devlin et al., "BERT", 2019, section 4.2.)
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -35,7 +35,7 @@ class Targets(NamedTuple):
     places: np.ndarray
 
 
-class Answer(NamedTuple):
+class PredictedAnswer(NamedTuple):
     """text         the answer: the characters begin:end of the text that was asked
     probability  of its first token times that of its last, among all tokens of the text
     """
@@ -50,9 +50,11 @@ class Spans(FineTuning):
     """Prediction of the part of a text that answers a question."""
 
     name = "spans"
-    metrics = {"f1": True, "exact_match": True, "val_loss": False}  # noqa: RUF012 - read only
-    outputs = 2
     guess = "the whole text"
+
+    @classmethod
+    def outputs_for(cls, classes):
+        return 2
 
     def _read(self, examples):
         asked = zip(examples.questions, examples.texts, strict=True)
@@ -69,20 +71,13 @@ class Spans(FineTuning):
 
     def _judge(self, scores):
         losses = [cross_entropy(right, s.T) for s, right in zip(scores, self.dev_targets.places, strict=True)]
-        return [answer.text for answer in self._answers(scores)], float(np.mean(losses))
-
-    def _answers(self, scores: list[np.ndarray]) -> Iterator[Answer]:
-        """The answer to each of the first dev examples, as far as there are scores."""
-        scores = iter(scores)
-        for passage, text in zip(self.dev_targets.passages, self.data.dev.texts, strict=True):
-            of_windows = list(islice(scores, len(passage.windows)))
-            if len(of_windows) < len(passage.windows):
-                return
-            yield _answer(of_windows, passage, text)
+        found = answers_from(scores, self.dev_targets.passages, self.data.dev.texts)
+        return [answer.text for answer in found], float(np.mean(losses))
 
     def _lines(self, scores):
         dev = self.data.dev
-        for answer, right, question in zip(self._answers(scores), dev.answers, dev.questions, strict=False):
+        found = answers_from(scores, self.dev_targets.passages, dev.texts)
+        for answer, right, question in zip(found, dev.answers, dev.questions, strict=False):
             yield f"{answer.text}\t{right[0].text}\t{question}\n"
 
     def sample(self, model):
@@ -107,22 +102,35 @@ class Spans(FineTuning):
         return None  # two answers are asked for at once
 
 
-def answers(family: Family, model, asked: Sequence[tuple[str, str]], progress: Progress = no_progress) -> list[Answer]:
+def answers(
+    family: Family, model, asked: Sequence[tuple[str, str]], progress: Progress = no_progress
+) -> list[PredictedAnswer]:
     """The likeliest answer to each (question, text)."""
     passages = [family.passage(question, text) for question, text in asked]
-    scores = iter(scores_of(family, model, [s for p in passages for s in p.sequences], progress))
-    of_windows = [list(islice(scores, len(p.windows))) for p in passages]
-    return [_answer(s, p, text) for s, p, (_, text) in zip(of_windows, passages, asked, strict=True)]
+    scores = scores_of(family, model, [s for p in passages for s in p.sequences], progress)
+    return list(answers_from(scores, passages, [text for _, text in asked]))
 
 
-def _answer(scores: list[np.ndarray], passage: Passage, text: str) -> Answer:
+def answers_from(
+    scores: Iterable[np.ndarray], passages: Sequence[Passage], texts: Sequence[str]
+) -> Iterator[PredictedAnswer]:
+    """The model's scores (T, 2) of each window -> the best answer in each text, as far as there are scores."""
+    scores = iter(scores)
+    for passage, text in zip(passages, texts, strict=True):
+        of_windows = list(islice(scores, len(passage.windows)))
+        if len(of_windows) < len(passage.windows):
+            return
+        yield _answer(of_windows, passage, text)
+
+
+def _answer(scores: list[np.ndarray], passage: Passage, text: str) -> PredictedAnswer:
     """scores (T, 2) of each window -> the best answer in the text."""
     if not len(passage.offsets):
-        return Answer("", 0, 0, 0.0)  # a text without tokens
+        return PredictedAnswer("", 0, 0, 0.0)  # a text without tokens
     before = passage.before
     parts = zip(scores, passage.windows, strict=True)
     of_pieces = [s[before : before + w.end - w.begin].astype(np.float64) for s, w in parts]  # (N, 2) of each window
     first, last, score = best_of_windows(of_pieces, passage.windows)
     begin, end = characters_of(text, passage.offsets, first, last)
     total, _ = logsumexp.forward(np.concatenate(of_pieces), axis=0)  # (2,)
-    return Answer(text[begin:end], begin, end, float(np.exp(score - total.sum())))
+    return PredictedAnswer(text[begin:end], begin, end, float(np.exp(score - total.sum())))

@@ -11,12 +11,9 @@ import numpy as np
 
 from tinygrad_gpt.ops import softmax
 from tinygrad_gpt.progress import Progress, no_progress
-from tinygrad_gpt.tasks.baselines import text_facts
 from tinygrad_gpt.tasks.family import Family
 from tinygrad_gpt.tasks.fine_tuning import FineTuning, scores_of
 from tinygrad_gpt.tasks.scores import cross_entropy
-
-_BY_ACCURACY = ("sst2-sentences",)  # tasks whose classes are about equally frequent
 
 
 class TextClasses(FineTuning):
@@ -24,12 +21,6 @@ class TextClasses(FineTuning):
 
     name = "classification"
     guess = "most frequent class"
-
-    def __init__(self, config, data, family, rows=32, seed=1):
-        first = "accuracy" if data.name in _BY_ACCURACY else "matthews"
-        self.metrics = {first: True, "matthews": True, "accuracy": True, "val_loss": False}
-        self.outputs = len(data.classes)
-        super().__init__(config, data, family, rows, seed)
 
     def _read(self, examples):
         return [self.family.text(*texts) for texts in _texts(examples)], examples.labels
@@ -49,9 +40,7 @@ class TextClasses(FineTuning):
         return list(_texts(self.data.dev)[0])
 
     def facts(self, model):
-        if self.config.lm_weight:
-            return {}  # the loss is a weighted sum, which has no baseline
-        return {"choices": self.outputs} | text_facts(self.data.train.labels)
+        return self._facts_of(self.data.train.labels)
 
 
 def probabilities(

@@ -16,7 +16,6 @@ from tinygrad_gpt.data.alignment import NO_PLACE, cut_off, labels_at_places, rea
 from tinygrad_gpt.ops import softmax
 from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 from tinygrad_gpt.progress import Progress, no_progress
-from tinygrad_gpt.tasks.baselines import text_facts
 from tinygrad_gpt.tasks.family import Family
 from tinygrad_gpt.tasks.fine_tuning import FineTuning, scores_of
 from tinygrad_gpt.tasks.scores import cross_entropy
@@ -26,10 +25,9 @@ class TokenLabels(FineTuning):
     """Prediction of a label for each word of a sentence."""
 
     name = "token-labels"
-    metrics = dict.fromkeys(("f1", "precision", "recall", "accuracy"), True) | {"val_loss": False}
 
     def __init__(self, config, data, family, rows=32, seed=1):
-        self.outputs, self.guess = len(data.classes), f"all {data.classes[data.majority]}"
+        self.guess = f"all {data.classes[data.majority]}"
         super().__init__(config, data, family, rows, seed)
 
     def _read(self, examples):
@@ -43,7 +41,7 @@ class TokenLabels(FineTuning):
 
     def _judge(self, scores):
         both = list(zip(scores, self.dev_targets, strict=True))
-        predicted = [read_words(s.argmax(axis=1), places) for s, (places, _) in both]
+        predicted = [labels_from(s, places) for s, (places, _) in both]
         right = np.concatenate([labels_at_places(y, places, len(s)) for s, (places, y) in both])
         asked = right != IGNORE_INDEX
         return predicted, cross_entropy(right[asked], np.concatenate(scores)[asked])
@@ -51,7 +49,7 @@ class TokenLabels(FineTuning):
     def _lines(self, scores):
         names, dev = self.data.classes, self.data.dev
         for s, (places, right), words in zip(scores, self.dev_targets, dev.words, strict=False):
-            rows = zip(words, read_words(s.argmax(axis=1), places), right, strict=True)
+            rows = zip(words, labels_from(s, places), right, strict=True)
             marked = (f"{word}/{names[best]}" + ("" if best == y else f"({names[y]})") for word, best, y in rows)
             yield " ".join(marked) + "\n"
 
@@ -68,9 +66,7 @@ class TokenLabels(FineTuning):
         return [" ".join(self.data.dev.words[0])]
 
     def facts(self, model):
-        if self.config.lm_weight:
-            return {}  # the loss is a weighted sum, which has no baseline
-        return {"choices": self.outputs} | text_facts(np.concatenate(self.data.train.labels))
+        return self._facts_of(np.concatenate(self.data.train.labels))
 
 
 def labels_of(
@@ -79,10 +75,14 @@ def labels_of(
     """For each sentence, given as its words: the likeliest label (W,) of each word, and its probability (W,)."""
     read = [family.words(words) for words in sentences]
     found = []
-    for scores, (_, places) in zip(
-        scores_of(family, model, [one.sequence for one in read], progress), read, strict=True
-    ):
+    of_all = scores_of(family, model, [one.sequence for one in read], progress)
+    for scores, (_, places) in zip(of_all, read, strict=True):
         p = softmax.forward(scores.astype(np.float64))[0]  # (T, K)
-        labels = read_words(scores.argmax(axis=1), places)
+        labels = labels_from(scores, places)
         found.append((labels, np.where(places == NO_PLACE, 1.0, p[places, labels])))
     return found
+
+
+def labels_from(scores: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The model's scores (T, K) of a sentence -> (W,), the likeliest label of each word, which is read at its place."""
+    return read_words(scores.argmax(axis=1), places)

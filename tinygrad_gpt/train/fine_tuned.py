@@ -2,7 +2,7 @@
 
 model = FineTuned(Path("runs/stsb-1"))       # its best run
 model.numbers([("A man eats.", "A man is eating.")])
-"".join(model.lines(["A man eats.", "A man is eating."]))
+next(model.predict(["A man eats.", "A man is eating."]))      # {"texts": ..., "number": 4.2}
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_gpt.data.examples import KINDS
+from tinygrad_gpt.data.examples import CLASSES, PAIR_CLASSES, SIMILARITY, SPANS, TOKENS
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.bert import BertWithHead
 from tinygrad_gpt.models.gpt import count_parameters
 from tinygrad_gpt.models.hf.pretrained import save_pretrained
 from tinygrad_gpt.tasks import similarity, spans, text_classes, token_labels
-from tinygrad_gpt.tasks.family import CLASSES, PAIR_CLASSES, SIMILARITY, SPANS, TOKENS
 from tinygrad_gpt.train.finetune_folder import best_run, family_of, outputs_of, read_fine_tuned
 from tinygrad_gpt.train.trained_model import load_weights
 
@@ -29,8 +28,6 @@ class FineTuned:
     classes  the classes, or the labels of words, as they were written in the data; () for the other kinds
     """
 
-    kinds: tuple[str, ...] = KINDS  # that this class can use
-
     def __init__(self, folder: Path, device: str = "cpu"):
         """folder  made by `finetune`, for its best run, or the folder of a single run
         device  where to compute
@@ -40,31 +37,30 @@ class FineTuned:
         self.run = best_run(folder)
         written = self.written = read_fine_tuned(self.run)
         self.kind, self.classes = written["task"]["kind"], tuple(written["task"]["classes"])
-        self._check_kind(*self.kinds)
         self.family = family_of(self.run, written)
         self.tokenizer = self.family.tokenizer
         outputs, parameters = outputs_of(written), written.get("parameters") or count_parameters(self.family.shape)
-        self.model = load_weights(self.run, parameters, lambda: self.family.unmade(self.kind, outputs)).to(device)
+        self.model = load_weights(self.run, parameters, lambda: self.family.model_for(self.kind, outputs)).to(device)
 
     def probabilities(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> np.ndarray:
         """(N, classes) float64: the probability of each class for each text, or each pair of texts."""
-        self._check_kind(CLASSES, PAIR_CLASSES)
+        self.check_kind(CLASSES, PAIR_CLASSES)
         return text_classes.probabilities(self.family, self.model, [(t,) if isinstance(t, str) else t for t in texts])
 
     def numbers(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
         """(N,) float64: how alike the two texts of each pair are, on the scale of the training examples."""
-        self._check_kind(SIMILARITY)
+        self.check_kind(SIMILARITY)
         return similarity.numbers(self.family, self.model, pairs)
 
     def labels(self, sentences: Sequence[Sequence[str]]) -> list[list[tuple[str, float]]]:
         """For each sentence, given as its words: the label of each word, and its probability."""
-        self._check_kind(TOKENS)
+        self.check_kind(TOKENS)
         found = token_labels.labels_of(self.family, self.model, sentences)
         return [[(self.classes[i], float(p)) for i, p in zip(*one, strict=True)] for one in found]
 
-    def answers(self, asked: Sequence[tuple[str, str]]) -> list[spans.Answer]:
+    def answers(self, asked: Sequence[tuple[str, str]]) -> list[spans.PredictedAnswer]:
         """The likeliest answer to each (question, text)."""
-        self._check_kind(SPANS)
+        self.check_kind(SPANS)
         return spans.answers(self.family, self.model, asked)
 
     def save_pretrained(self, folder: Path) -> None:
@@ -93,13 +89,12 @@ class FineTuned:
         Raises UserError for an odd number of texts where they are read in pairs, a sentence without words, and a
         passage that is missing or for another kind.
         """
-        if (passage is None) == (self.kind == SPANS):
-            learned = (
-                "answers questions about a text: give it" if self.kind == SPANS else "has no place for a text given"
-            )
-            raise UserError(f"{self.run.path} {learned} with --text")
+        if self.kind == SPANS and passage is None:
+            raise UserError(f"{self.run.path} answers questions about a text: give `passage` (--text)")
+        if self.kind != SPANS and passage is not None:
+            raise UserError(f"{self.run.path} answers no questions about a text: leave out `passage` (--text)")
         if self.kind in (CLASSES, PAIR_CLASSES):
-            given: Sequence[Any] = texts if self.kind == CLASSES else self._pairs(texts)
+            given: Any = texts if self.kind == CLASSES else self._pairs(texts)
             for one, p in zip(given, self.probabilities(given), strict=True):
                 asked = {"text": one} if self.kind == CLASSES else {"texts": one}
                 yield asked | {"class": self.classes[p.argmax()], "probability": float(p.max())}
@@ -120,19 +115,6 @@ class FineTuned:
                 where = {"begin": found.begin, "end": found.end, "probability": found.probability}
                 yield {"question": question, "answer": found.text} | where
 
-    def lines(self, texts: Sequence[str], passage: str | None = None) -> Iterator[str]:
-        """The same as text: for each, a line with tabs, the answer first; for a sentence a line for each word, and an
-        empty one."""
-        for found in self.predict(texts, passage):
-            if "words" in found:
-                rows = [f"{row['word']}\t{row['label']}\t{row['probability']:.3f}\n" for row in found["words"]]
-                yield "".join(rows) + "\n"
-                continue
-            said = [found[name] for name in ("class", "answer") if name in found]
-            said += [f"{found[name]:.3f}" for name in ("number", "probability") if name in found]
-            asked = found.get("texts") or [found.get("text", found.get("question"))]
-            yield "\t".join((*said, *asked)) + "\n"
-
     def _pairs(self, texts: Sequence[str]) -> list[tuple[str, str]]:
         if len(texts) % 2:
             raise UserError(
@@ -140,15 +122,10 @@ class FineTuned:
             )
         return list(zip(texts[::2], texts[1::2], strict=True))
 
-    def _check_kind(self, *kinds: str) -> None:
+    def check_kind(self, *kinds: str) -> None:
+        """Raise UserError for a model of another kind."""
         if self.kind not in kinds:
             raise UserError(
                 f"{self.run.path} learned the task {self.written['task']['name']}, not {' or '.join(kinds)}: "
                 "`tinygrad-gpt predict` uses it"
             )
-
-
-class Classifier(FineTuned):
-    """A fine-tuned model that knows classes of texts, or of pairs."""
-
-    kinds = (CLASSES, PAIR_CLASSES)

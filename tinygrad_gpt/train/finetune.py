@@ -1,16 +1,13 @@
 """Fine-tuning a pre-trained GPT or BERT on labelled examples: a run for each seed, and with a GPT for each λ.
 
-The folder that it makes is finetune_folder.py's. The defaults are those of the papers:
-
-    GPT    Radford et al., "Improving language understanding by generative pre-training", 2018, sections 3.2, 3.3 and
-           4.1; the gradient's limit and Adam's other settings come from the code published with it
-    BERT   Devlin et al., "BERT", 2019, appendix A.3: 2 to 4 epochs, batches of 16 or 32, a learning rate of 2e-5 to
-           5e-5; it rises over the first tenth of the steps and falls to 0. Norms and biases do not decay
+The folder that it makes is finetune_folder.py's. The defaults are those of the papers (tasks/gpt1_family.py and
+tasks/bert_family.py).
 """
 
 import dataclasses
 import functools
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +18,18 @@ from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import write_json
 from tinygrad_gpt.settings import kept_settings, made_from
-from tinygrad_gpt.tasks.bert_family import BertFamily
+from tinygrad_gpt.tasks.families import FAMILIES
 from tinygrad_gpt.tasks.family import Family
 from tinygrad_gpt.tasks.fine_tuning import FineTuneConfig, FineTuning
-from tinygrad_gpt.tasks.gpt1_family import GPT1Family
+from tinygrad_gpt.tasks.kinds import TASK_OF_KIND
 from tinygrad_gpt.train import run_folder
 from tinygrad_gpt.train.config import TrainConfig, use_arithmetic
 from tinygrad_gpt.train.finetune_folder import (
     RESULTS,
-    TASKS,
     family_of,
-    outputs_of,
     plot_scores,
     read_fine_tuned,
+    run_name,
     runs_of,
     summary,
 )
@@ -45,16 +41,12 @@ from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.trained_model import TrainedModel, find_model
 from tinygrad_gpt.train.user_ops import UserPair, check_same_pairs
 
-# The trainer's settings that differ from TrainConfig's defaults; steps, warmup and intervals follow from the epochs.
-DEFAULTS = dict(batch_size=32, lr=6.25e-5, min_lr=0.0, schedule="linear", beta2=0.999, weight_decay=0.01)
-BERT_DEFAULTS = DEFAULTS | dict(lr=5e-5, warmup_share=0.1, lm_weight=0.0)
 FIELDS = {f.name: f for kind in (FineTuneConfig, TrainConfig) for f in dataclasses.fields(kind)}
-FAMILIES = (GPT1Family.name, BertFamily.name)  # of the models that can be fine-tuned
 
 
 def find_source(name: str) -> TrainedModel:
     """The pre-trained model with this name; see find_model."""
-    return find_model(name, kinds=FAMILIES)
+    return find_model(name, kinds=tuple(FAMILIES))
 
 
 def start(
@@ -62,8 +54,8 @@ def start(
     source: TrainedModel,
     tokenizer: Tokenizer,
     given: dict[str, Any],
-    lm_weights: list[float],
-    seeds: list[int],
+    lm_weights: Sequence[float],
+    seeds: Sequence[int],
     out: Path | None = None,
     pairs: tuple[UserPair, ...] = (),
 ) -> Path:
@@ -71,7 +63,7 @@ def start(
 
     source      the pre-trained model
     given       settings of FineTuneConfig and TrainConfig by name
-    lm_weights  of a GPT, at least one; of a BERT none
+    lm_weights  λ, of a family with a language model; none for the family's default
 
     Raises UserError for settings, examples or a folder that cannot be used; no folder is left then.
     """
@@ -79,49 +71,49 @@ def start(
         raise UserError(
             f"{source.name} holds a model of its own ({source.own_model.name}): fine-tuning needs a GPT or a BERT"
         )
-    is_bert = source.kind == BertFamily.name
-    if is_bert and any(lm_weights):
+    kind = FAMILIES[source.kind]
+    if any(lm_weights) and not kind.lm_weights:
         raise UserError(
             f"{source.name} holds a BERT, which has no language model to train beside the task, since it reads a text "
             "as a whole: leave out --lm-weight"
         )
+    values = kind.defaults | given | {"data": data.name, "from_": source.name}
+    config = made_from(FineTuneConfig, values)
+    family = kind(tokenizer, source.config, config.head_dropout, config.max_length)
+    values["head_dropout"] = family.head_dropout
+    first = _task(data, family, values)  # reads the examples, for all runs
     runs = {}
-    for lm_weight, seed in itertools.product(dict.fromkeys(lm_weights or [0.0]), seeds):
-        values = (BERT_DEFAULTS if is_bert else DEFAULTS) | given | {"data": data.name, "from_": source.name}
-        values |= {"lm_weight": float(lm_weight), "seed": seed}
-        family = _family(source, tokenizer, values)
-        task = _task(data, family, values)
-        steps = task.config.epochs * task.steps_per_epoch
-        plan = {"steps": steps, "warmup": round(task.config.warmup_share * steps)}
-        plan |= dict.fromkeys(("eval_interval", "checkpoint_interval"), task.steps_per_epoch)
-        name = f"seed-{seed}" if is_bert else f"lm-{str(lm_weight).removesuffix('.0')}-seed-{seed}"
-        runs[name] = task, made_from(TrainConfig, plan | values)
-    _, config = next(iter(runs.values()))
-    use_arithmetic(config)
-    check_training(source.config, config)
+    for lm_weight, seed in itertools.product(dict.fromkeys(lm_weights or kind.lm_weights or [0.0]), seeds):
+        settings = planned(first, values) | {"lm_weight": float(lm_weight), "seed": seed}
+        task = first.with_settings(made_from(FineTuneConfig, settings), seed)
+        runs[run_name(family.name, float(lm_weight), seed)] = task, made_from(TrainConfig, settings)
+    train = made_from(TrainConfig, planned(first, values))
+    use_arithmetic(train)
+    check_training(source.config, train)
     with random_stream.uninitialised():  # weights are drawn, or copied, when the run's turn comes
-        model = family.unmade(data.kind, task.outputs)
-    more = {
-        "family": family.name,
-        "tokenizer": tokenizer.fingerprint(),
-        "vocab_size": model.config.vocab_size,
-        "from": source.record(),
-        "corpus": {
-            "name": data.name,
-            "path": data.path,
-            "sha256": data.sha256,
-            "train_texts": len(data.train),
-            "dev_texts": len(data.dev),
-            "guess": task.guess,
-            "baseline": task.baseline(),
-            "example": task.example(),
-        },
-        "group": list(runs),
-    }
+        model = family.model_for(data.kind, first.outputs)
+    more = _record(first, source) | {"vocab_size": model.config.vocab_size, "group": list(runs)}
     with run_folder.creating(out, data.name) as folder:
-        for name, (task, config) in runs.items():
-            begin(task, model, config, folder.path / name, pairs, tokenizer, more=more)
+        for name, (task, train) in runs.items():
+            begin(task, model, train, folder.path / name, pairs, tokenizer, more=more)
     return folder.path
+
+
+def planned(task: FineTuning, values: dict[str, Any]) -> dict[str, Any]:
+    """All settings by name, with those of the trainer that follow from the epochs; what was given comes first."""
+    steps = task.config.epochs * task.steps_per_epoch
+    plan = {"steps": steps, "warmup": round(task.config.warmup_share * steps)}
+    return plan | dict.fromkeys(("eval_interval", "checkpoint_interval"), task.steps_per_epoch) | values
+
+
+def _record(task: FineTuning, source: TrainedModel) -> dict[str, Any]:
+    """Entries of config.json: what the runs are made from."""
+    data = task.data
+    corpus = {"name": data.name, "path": data.path, "sha256": data.sha256}
+    corpus |= {"train_texts": len(data.train), "dev_texts": len(data.dev)}
+    corpus |= {"guess": task.guess, "baseline": task.baseline(), "example": task.example()}
+    tokenizer = task.family.tokenizer.fingerprint()
+    return {"family": task.family.name, "tokenizer": tokenizer, "from": source.record(), "corpus": corpus}
 
 
 def open_run(folder: RunFolder, given: dict[str, Any] | None = None, pairs=(), progress=None) -> Run:
@@ -145,14 +137,14 @@ def open_run(folder: RunFolder, given: dict[str, Any] | None = None, pairs=(), p
         raise UserError(f"{folder.config} is damaged: {error}") from None
     use_arithmetic(train)
     check_training(family.shape, train)
+    task = _task(data, family, values)
     if folder.checkpoint.exists():
         with random_stream.uninitialised():
-            model = family.unmade(data.kind, outputs_of(written))
+            model = family.model_for(data.kind, task.outputs)
     else:
         source = find_again("model", config.from_, written["from"], folder.path, find_source)
-        body = source.encoder() if source.kind == BertFamily.name else source.load()
-        model = family.new(body, data.kind, outputs_of(written), config.pretrained, train.seed)
-    return reopen(folder, _task(data, family, values), model, train)
+        model = family.first_model(family.body(source), data.kind, task.outputs, config.pretrained, train.seed)
+    return reopen(folder, task, model, train)
 
 
 def train(path: Path, reporter: Reporter, given: dict[str, Any] | None = None, pairs=(), progress=None) -> bool:
@@ -176,15 +168,7 @@ def train(path: Path, reporter: Reporter, given: dict[str, Any] | None = None, p
     return not run.trainer.interrupted
 
 
-def _family(source: TrainedModel, tokenizer: Tokenizer, values: dict[str, Any]) -> Family:
-    """That of a pre-trained model, for a new fine-tuning with these settings."""
-    config = made_from(FineTuneConfig, values)
-    if source.kind == BertFamily.name:
-        return BertFamily(tokenizer, source.config, values.get("head_dropout"), config.max_length)
-    return GPT1Family(tokenizer, source.config, config.head_dropout, config.max_length)
-
-
 def _task(data: LabelledTask, family: Family, values: dict[str, Any]) -> FineTuning:
     """The task of one run, from all settings by name."""
     task, train = made_from(FineTuneConfig, values), made_from(TrainConfig, values)
-    return TASKS[data.kind](task, data, family, train.batch_size * train.accumulate, train.seed)
+    return TASK_OF_KIND[data.kind](task, data, family, train.batch_size * train.accumulate, train.seed)

@@ -5,45 +5,24 @@ results.json     the last scores of each run, their means, and the scores of an 
 matthews.png     the score that decides, after each epoch, drawn under its name
 """
 
+import math
 import statistics
 from pathlib import Path
 from typing import Any
 
+from tinygrad_gpt.data.examples import CLASSES
 from tinygrad_gpt.errors import UserError, command, in_short
 from tinygrad_gpt.files.plots import Say, plot
-from tinygrad_gpt.models.bert import BertConfig
-from tinygrad_gpt.models.gpt import GPTConfig
-from tinygrad_gpt.tasks.bert_family import BertFamily
-from tinygrad_gpt.tasks.family import CLASSES, PAIR_CLASSES, SIMILARITY, SPANS, TOKENS, Family
-from tinygrad_gpt.tasks.fine_tuning import FineTuning
+from tinygrad_gpt.tasks.families import FAMILIES
+from tinygrad_gpt.tasks.family import Family
 from tinygrad_gpt.tasks.gpt1_family import GPT1Family
-from tinygrad_gpt.tasks.similarity import Similarity
-from tinygrad_gpt.tasks.spans import Spans
-from tinygrad_gpt.tasks.text_classes import TextClasses
-from tinygrad_gpt.tasks.token_labels import TokenLabels
+from tinygrad_gpt.tasks.kinds import NAMES, TASK_OF_KIND
+from tinygrad_gpt.tasks.scores import TITLES
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.trained_model import tokenizer_of
 
-TASKS: dict[str, type[FineTuning]] = {
-    CLASSES: TextClasses,
-    PAIR_CLASSES: TextClasses,
-    SIMILARITY: Similarity,
-    TOKENS: TokenLabels,
-    SPANS: Spans,
-}
-NAMES = tuple(dict.fromkeys(task.name for task in TASKS.values()))  # in config.json of a run
 RESULTS = "results.json"
-TITLES = {  # of scores, for people
-    "matthews": "Matthews",
-    "accuracy": "accuracy",
-    "spearman": "Spearman",
-    "pearson": "Pearson",
-    "f1": "F1",
-    "precision": "precision",
-    "recall": "recall",
-    "exact_match": "exact match",
-}
 # What config.json of a fine-tuned run must also hold; `group` names all runs of the fine-tuning. Older ones, all of
 # classes with a GPT, have neither kind, family, guess nor baseline, but majority_accuracy; their example is one text.
 _WRITTEN = {
@@ -73,7 +52,7 @@ def read_fine_tuned(folder: RunFolder) -> dict[str, Any]:
     written["task"].setdefault("max_length", None)
     written.setdefault("family", GPT1Family.name)
     corpus = written["corpus"]
-    if written["task"]["kind"] not in TASKS or written["family"] not in (GPT1Family.name, BertFamily.name):
+    if written["task"]["kind"] not in TASK_OF_KIND or written["family"] not in FAMILIES:
         raise UserError(f"{folder.config} is damaged: it names an unknown kind of task, or of model")
     corpus.setdefault("guess", "most frequent class")
     corpus.setdefault("baseline", {"matthews": 0.0, "accuracy": corpus.get("majority_accuracy", 0.0)})
@@ -82,6 +61,11 @@ def read_fine_tuned(folder: RunFolder) -> dict[str, Any]:
     if not corpus["baseline"].keys() & TITLES.keys() or not all(isinstance(text, str) for text in corpus["example"]):
         raise UserError(f"{folder.config} is damaged: it has no usable baseline or example")
     return written
+
+
+def run_name(family: str, lm_weight: float, seed: int) -> str:
+    """The folder of a run."""
+    return (f"lm-{str(lm_weight).removesuffix('.0')}-" if FAMILIES[family].lm_weights else "") + f"seed-{seed}"
 
 
 def is_fine_tuning(path: Path) -> bool:
@@ -98,18 +82,15 @@ def family_of(folder: RunFolder, written: dict[str, Any]) -> Family:
     """The family of a run's model, with its tokenizer. Raises UserError for a damaged folder."""
     tokenizer, task = tokenizer_of(folder, written), written["task"]
     try:
-        if written["family"] == BertFamily.name:
-            shape: Any = BertConfig(vocab_size=written["vocab_size"], **written["model"])
-            return BertFamily(tokenizer, shape, shape.classifier_dropout, task["max_length"])
-        shape = GPTConfig(vocab_size=written["vocab_size"] - GPT1Family.added, **written["model"])
-        return GPT1Family(tokenizer, shape, task.get("head_dropout", 0.1), task["max_length"])
+        shape = written["model"], written["vocab_size"]
+        return FAMILIES[written["family"]].saved(tokenizer, *shape, task.get("head_dropout"), task["max_length"])
     except (UserError, TypeError) as error:  # TypeError for names that are not its fields
         raise UserError(f"{folder.config} is damaged: {in_short(error)}") from None
 
 
 def outputs_of(written: dict[str, Any]) -> int:
     """How many numbers the head of a run's model gives."""
-    return getattr(TASKS[written["task"]["kind"]], "outputs", len(written["task"]["classes"]))
+    return TASK_OF_KIND[written["task"]["kind"]].outputs_for(written["task"]["classes"])
 
 
 def runs_of(path: Path) -> list[RunFolder]:
@@ -140,7 +121,7 @@ def best_run(path: Path) -> RunFolder:
     if not runs:
         again = command("tinygrad-gpt", "finetune", "--resume", path)
         raise UserError(f"{path} has no trained run yet: continue it with {again}")
-    return max(runs, key=lambda folder: (_scored(folder, [deciding]) or [{deciding: -2.0}])[-1][deciding])
+    return max(runs, key=lambda folder: (_scored(folder, [deciding]) or [{deciding: -math.inf}])[-1][deciding])
 
 
 def scores_in(written: dict[str, Any]) -> list[str]:
@@ -211,8 +192,8 @@ def plot_scores(path: Path, say: Say) -> None:
 
 
 def _lm_weight(written: dict[str, Any]) -> dict[str, float]:
-    """λ, of a GPT; a BERT has none."""
-    return {"lm_weight": written["task"]["lm_weight"]} if written["family"] == GPT1Family.name else {}
+    """λ, of a family that has a language model."""
+    return {"lm_weight": written["task"]["lm_weight"]} if FAMILIES[written["family"]].lm_weights else {}
 
 
 def _scored(folder: RunFolder, names: list[str]) -> list[dict[str, Any]]:

@@ -150,7 +150,7 @@ def _description(trainer: Trainer, pairs) -> dict[str, Any]:
         "model": {name: value for name, value in settings_of_model(model).items() if name != "vocab_size"},
         "train": dataclasses.asdict(trainer.config),
         "parameters": model.num_parameters(),
-        "facts": task.facts(model),
+        "facts": task.facts(model) | {"metrics": list(task.metrics)},
         "device": trainer.device.title,
         "own_pairs": [pair.record() for pair in pairs],
         "versions": {"python": platform.python_version()} | {name: installed(name) for name in RECORDED},

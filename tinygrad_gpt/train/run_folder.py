@@ -4,7 +4,7 @@ config.json holds every setting and what the run was made from, enough to check 
 
     task                   its name and its settings
     model, train           the settings of the model (without vocab_size, see below) and of the trainer
-    parameters, facts      how many parameters the model has; see Task.facts
+    parameters, facts      how many parameters the model has; see Task.facts, and the names of Task.metrics in order
     device                 where the run began: "the CPU", or the GPU's name
     own_pairs              op, file name and SHA-256 of each pair given with --with; `new` where it makes the op
     versions               of this package, Python, NumPy and Numba
@@ -39,7 +39,7 @@ _LONGEST = 100  # bytes of a corpus's name in the name of a folder; systems allo
 # How to use the model of a run that learned another task than the one asked for.
 OPENED_BY = {
     "masked-lm": ", a BERT: `tinygrad-gpt predict` fills its gaps",
-    "classification": ": `tinygrad-gpt classify` uses it; in Python, tinygrad_gpt.train.fine_tuned.Classifier",
+    "classification": ": `tinygrad-gpt classify` uses it; in Python, tinygrad_gpt.train.fine_tuned.FineTuned",
     "pairs": ": make the model again, then arrays = tinygrad_gpt.load('DIR/checkpoint.safetensors') and "
     "model.load_state_dict({k[6:]: a for k, a in arrays.items() if k.startswith('model.')})",
 }

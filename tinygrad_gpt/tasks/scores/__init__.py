@@ -4,22 +4,21 @@ classes.py   classes: accuracy, Matthews correlation, F1
 numbers.py   numbers: Pearson's and Spearman's correlation, mean squared error
 entities.py  tags of words: precision, recall and F1 of the entities that they mark
 answers.py   answers to questions: exact match, and F1 of their words
-by_kind.py   the scores of each kind of task, and of a guess without a model
+by_kind.py   which of them each kind of task has, and their titles
 """
 
 from tinygrad_gpt.tasks.scores.answers import AnswerScores, answer_scores
-from tinygrad_gpt.tasks.scores.by_kind import METRICS, baseline, score
+from tinygrad_gpt.tasks.scores.by_kind import TITLES, score, scores_of_task
 from tinygrad_gpt.tasks.scores.classes import accuracy, cross_entropy, f1, macro_f1, matthews
 from tinygrad_gpt.tasks.scores.entities import EntityScores, entities, entity_scores, entity_scores_by_type
 from tinygrad_gpt.tasks.scores.numbers import mean_squared_error, pearson, spearman
 
 __all__ = [
-    "METRICS",
+    "TITLES",
     "AnswerScores",
     "EntityScores",
     "accuracy",
     "answer_scores",
-    "baseline",
     "cross_entropy",
     "entities",
     "entity_scores",
@@ -30,5 +29,6 @@ __all__ = [
     "mean_squared_error",
     "pearson",
     "score",
+    "scores_of_task",
     "spearman",
 ]
