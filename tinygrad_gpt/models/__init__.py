@@ -33,7 +33,7 @@ from tinygrad_gpt.models.gpt1_heads import (
     GPT1ForTokenClassification,
 )
 from tinygrad_gpt.models.gpt2 import GPT2
-from tinygrad_gpt.models.hf.pretrained import NewWeightsWarning, load_pretrained, save_pretrained
+from tinygrad_gpt.models.hf.pretrained import LeftWeightsWarning, NewWeightsWarning, load_pretrained, save_pretrained
 
 __all__ = [
     "GPT",
@@ -54,6 +54,7 @@ __all__ = [
     "GPT1ForSimilarity",
     "GPT1ForTokenClassification",
     "GPTConfig",
+    "LeftWeightsWarning",
     "NewWeightsWarning",
     "fill_mask",
     "load_pretrained",

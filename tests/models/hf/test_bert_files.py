@@ -23,7 +23,7 @@ from tinygrad_gpt.models import (
     load_pretrained,
 )
 from tinygrad_gpt.models.bert import BertPreTrainedModel, count_parameters
-from tinygrad_gpt.models.hf.pretrained import NewWeightsWarning, save_pretrained
+from tinygrad_gpt.models.hf.pretrained import LeftWeightsWarning, NewWeightsWarning, save_pretrained
 from tinygrad_gpt.nn import Linear
 
 TENSORS = random_tensors(BERT_SHAPES | BERT_HEADS)
@@ -176,6 +176,18 @@ def test_the_folder_decides_which_model_it_is(tmp_path):
         kind(BertConfig(13, 6, 1, 2, 10)).save_pretrained(folder)
         assert type(load_pretrained(folder)) is kind
     assert "holds a BERT, not a GPT2" in refusal(GPT2.from_pretrained, bert_folder(tmp_path / "bert"))
+
+
+@pytest.mark.parametrize("named", [None, ["BertForMultipleChoice"], ["BertModel", "BertForTokenClassification"]])
+def test_a_head_whose_class_nobody_names_is_left_and_said_so_in_a_line(tmp_path, named):
+    head = {"classifier.weight": np.ones((2, BERT_C)), "classifier.bias": np.ones(2)}
+    folder = bert_folder(tmp_path, without(TENSORS, "cls.") | head, architectures=named)
+    with pytest.warns(LeftWeightsWarning) as said:
+        assert type(BertPreTrainedModel.from_pretrained(folder)) is BertModel
+    assert len(said) == 1 and "\n" not in str(said[0].message) and said[0].filename == __file__
+    assert f"{folder} has classifier, which the BertModel made from it lacks: " in str(said[0].message)
+    BertModel.from_pretrained(folder)  # who asks for it knows
+    BertForTokenClassification.from_pretrained(folder)
 
 
 @pytest.mark.parametrize("kind", CLASSES)

@@ -12,8 +12,8 @@ from tinygrad_gpt.random_stream import normal
 _LAYER = "bert.encoder.layer.N."
 _HEAD_BIAS, _DECODER_BIAS = "cls.predictions.bias", "cls.predictions.decoder.bias"
 _PREDICTIONS, _NEXT_SENTENCE, _POOLER = "cls.predictions.", "cls.seq_relationship.", "bert.pooler."
-_CLASSIFIER, _SPANS = "classifier.", "qa_outputs."
-_HEADS = (_POOLER, _PREDICTIONS, _NEXT_SENTENCE, _CLASSIFIER, _SPANS)
+_TASKS = ("classifier.", "qa_outputs.")
+_HEADS = (_POOLER, _PREDICTIONS, _NEXT_SENTENCE, *_TASKS)
 # The models that are pre-trained, the largest first, and the heads that each needs.
 _PRETRAINED = {
     "BertForPreTraining": (_PREDICTIONS, _NEXT_SENTENCE, _POOLER),
@@ -98,6 +98,7 @@ def bert_layout(config_class: Any, count_parameters) -> BertLayout:
         prefix="bert.",
         outside=("cls.", "classifier.", "qa_outputs."),
         heads=_HEADS,
+        task_heads=_TASKS,
         embedding="bert.embeddings.word_embeddings.weight",
         decoder="cls.predictions.decoder.weight",
         not_supported={"is_decoder": (False,), "position_embedding_type": ("absolute", None)},
@@ -113,6 +114,6 @@ def class_name(tensors: Collection[str], written: dict[str, Any], known: Collect
     largest that is there as a whole. (Files that hold all of a BertForPreTraining often name a smaller one.)"""
     there = {head for head in _HEADS if any(name.startswith(head) for name in tensors)}
     named = written.get("architectures")
-    if there & {_CLASSIFIER, _SPANS} and isinstance(named, list) and len(named) == 1 and named[0] in list(known):
+    if there.intersection(_TASKS) and isinstance(named, list) and len(named) == 1 and named[0] in list(known):
         return named[0]
     return next(name for name, needed in _PRETRAINED.items() if there.issuperset(needed))

@@ -35,10 +35,21 @@ class _Match(NamedTuple):
     copies: dict[str, str]
 
 
-def fill(model: Any, folder: Path, weights: Weights, dtype: np.dtype) -> list[str]:
+class Heads(NamedTuple):
+    """Those of a layout's heads that are not both in a model and in its file.
+
+    new   the file lacks them: they are drawn anew
+    left  the model lacks them
+    """
+
+    new: tuple[str, ...]
+    left: list[str]
+
+
+def fill(model: Any, folder: Path, weights: Weights, dtype: np.dtype) -> Heads:
     """Give each parameter of a model the tensors that hold it, in `dtype`. Heads that `weights` lacks are drawn anew.
 
-    Returns the names of these heads. Raises UserError if a tensor is missing, left over or of another shape.
+    Raises UserError if a tensor is missing, left over or of another shape.
     """
     layout: Layout = model.layout
     match = _match(model, weights)
@@ -61,7 +72,7 @@ def fill(model: Any, folder: Path, weights: Weights, dtype: np.dtype) -> list[st
                 f"{folder / CONFIG}: tie_word_embeddings is true, but {tensor} differs from {match.found[of]} "
                 f"in {weights[tensor].path.name}: set it to false"
             )
-    return [head.rstrip(".") for head in match.new]
+    return Heads(match.new, [head for head in _heads(layout, match.found) if head in match.unused])
 
 
 def _match(model: Any, weights: Weights) -> _Match:

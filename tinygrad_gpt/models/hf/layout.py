@@ -78,6 +78,7 @@ class Layout:
     embedding: str  # the tensor of the token embedding, which another may share
     decoder: str  # that tensor
     heads: tuple[str, ...] = ()
+    task_heads: tuple[str, ...] = ()  # those of `heads` that config.json has to name a class for
     fixed: dict[str, Any] = field(default_factory=dict)  # fields of config_class with one value in this architecture
     architecture: str | None = None  # transformers' class; None: it has the name of ours
     other_names: dict[str, str] = field(default_factory=dict)  # that config.json may use -> in `settings`

@@ -3,7 +3,7 @@
 import inspect
 import math
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -30,6 +30,10 @@ _NEARLY = 10_000_000  # so many parameters too many are still made quickly
 
 class NewWeightsWarning(UserWarning):
     """A model was loaded from files that lack a part of it: this part starts from random numbers."""
+
+
+class LeftWeightsWarning(UserWarning):
+    """A model was loaded without a head that its files have, since they do not say what the head is for."""
 
 
 class PretrainedModel(Module):
@@ -114,11 +118,16 @@ class PretrainedFolder:
         with uninitialised():
             model = made(config, **arguments)
         model.hf_config = self.written
-        new = fill(model, self.folder, weights, default_dtype() if dtype is None else dtype)
+        new, left = fill(model, self.folder, weights, default_dtype() if dtype is None else dtype)
+        # Warnings name the line that called from_pretrained, which called load_pretrained, which called this.
         if new:
-            what = f"{self.folder} has no {', '.join(new)}: random numbers stand there in the {made.__name__}"
-            # The warning names the line that called from_pretrained, which called load_pretrained, which called this.
+            what = f"{self.folder} has no {_named(new)}: random numbers stand there in the {made.__name__}"
             warnings.warn(f"{what}, so train it before you use it", NewWeightsWarning, stacklevel=4)
+        if made is not model_class and (left := [head for head in left if head in layout.task_heads]):
+            got = shown(self.written.get("architectures"))
+            what = f"{self.folder} has {_named(left)}, which the {made.__name__} made from it lacks"
+            hint = f"its config.json should name one class that has it as architectures, not {got}"
+            warnings.warn(f"{what}: {hint}; or load it by that class", LeftWeightsWarning, stacklevel=4)
         return model.eval()
 
     def _class_to_make(self, asked: Any, weights: Weights) -> Any:
@@ -166,7 +175,7 @@ def load_pretrained(
     settings     in place of those in config.json, by its names; and what the class takes besides: num_labels=3
 
     A head that the class has and the folder lacks starts from random numbers, and a NewWeightsWarning says so. Heads
-    that the class has not are left.
+    that the class has not are left; a LeftWeightsWarning says so where the folder alone decides on the class.
 
     Raises UserError, in one line, for whatever is wrong with the folder; TypeError for an unknown setting.
     """
@@ -258,6 +267,10 @@ def _check_size(layout: Layout, config, where: Path, weights: dict[str, TensorFi
             f"{where} asks for a model that is too large for the memory of this computer or for its weights: "
             f"{in_short(f'{asked:,}')} parameters, where the weights are {there:,} numbers"
         )
+
+
+def _named(heads: Iterable[str]) -> str:
+    return ", ".join(head.rstrip(".") for head in heads)
 
 
 def _one_of(names: list[str]) -> str:
