@@ -10,6 +10,7 @@ bert_heads.py  BERT with one head: one of these two, or one for a task, a linear
 embeddings.py  a vector for each text, from BERT's for its tokens
 fill_mask.py   gaps in a text, filled by BERT
 inputs.py      what models are given, checked
+output.py      what models return, to be read as transformers' outputs are
 hf/            Hugging Face's files: checkpoints that others made or can read
 """
 

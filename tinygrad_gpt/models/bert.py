@@ -33,6 +33,7 @@ from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.models.hf.bert_layout import bert_layout, class_name
 from tinygrad_gpt.models.hf.pretrained import PretrainedModel
 from tinygrad_gpt.models.inputs import as_ids, padding_mask
+from tinygrad_gpt.models.output import ModelOutput
 from tinygrad_gpt.modes import is_grad_enabled
 from tinygrad_gpt.nn import Block, Dropout, Embedding, LayerNorm, Linear, Module
 from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
@@ -121,7 +122,7 @@ class BertPreTrainedModel(PretrainedModel):
 
 
 @dataclass(frozen=True)
-class BertModelOutput:
+class BertModelOutput(ModelOutput):
     """What a BertModel's call returns.
 
     last_hidden_state  (B, T, C)
@@ -306,7 +307,7 @@ class BertWithHead(BertPreTrainedModel):
 
 
 @dataclass(frozen=True)
-class BertForPreTrainingOutput:
+class BertForPreTrainingOutput(ModelOutput):
     """What a BertForPreTraining's call returns; hidden_states and attentions as in BertModelOutput.
 
     prediction_logits        (B, T, V): scores of each token for each place

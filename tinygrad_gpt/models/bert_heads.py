@@ -28,6 +28,7 @@ from tinygrad_gpt.models.bert import (
     MaskedLMHead,
     shared_weight,
 )
+from tinygrad_gpt.models.output import ModelOutput
 from tinygrad_gpt.nn import Dropout, Linear
 from tinygrad_gpt.tensor import plain_array, plain_ids
 
@@ -35,7 +36,7 @@ _MOST_LABELS = 1 << 20
 
 
 @dataclass(frozen=True)
-class BertOutput:
+class BertOutput(ModelOutput):
     """What the call of a model with one head returns; hidden_states and attentions as in BertModelOutput.
 
     logits  the head's scores
@@ -259,7 +260,7 @@ class BertForTokenClassification(_Classifier):
 
 
 @dataclass(frozen=True)
-class BertSpanOutput:
+class BertSpanOutput(ModelOutput):
     """What a BertForQuestionAnswering's call returns; hidden_states and attentions as in BertModelOutput.
 
     start_logits, end_logits  (B, T): scores of each place for the first and for the last token of the answer

@@ -20,12 +20,13 @@ from tinygrad_gpt.generate import generate_batch
 from tinygrad_gpt.generate.prompts import position_ids
 from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.models.hf.pretrained import PretrainedModel
+from tinygrad_gpt.models.output import ModelOutput
 from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 from tinygrad_gpt.tensor import plain_array, plain_ids
 
 
 @dataclass(frozen=True)
-class CausalLMOutput:
+class CausalLMOutput(ModelOutput):
     """What a CausalLM's call returns.
 
     logits         (B, T, V): at each position, scores for the token that comes next
