@@ -181,3 +181,14 @@ def test_a_published_folder():
     assert (ours.pad_id, ours.unk_id, ours.cls_id, ours.sep_id, ours.mask_id) == (0, 100, 101, 102, 103)
     for text in AWKWARD:
         assert ours.encode(text).tolist() == theirs(text, add_special_tokens=False)["input_ids"]
+
+
+@pytest.mark.parametrize("settings", [dict(padding=True), dict(padding="max_length", truncation=True, max_length=12)])
+@pytest.mark.parametrize("pairs", [False, True])
+def test_a_call_gives_what_theirs_gives(ours, theirs, settings, pairs):
+    texts = ["The cat sat.", "", "It was a very long day, and nobody knew why it had to be so."]
+    others = texts[::-1] if pairs else None
+    got, expected = ours(texts, others, **settings), theirs(texts, others, **settings)
+    assert got.keys() == expected.keys()
+    for name, x in got.items():
+        assert x.tolist() == expected[name], name

@@ -15,6 +15,7 @@
     bpe_tokenizer.py        GPT-2's kind: bytes, merged
     gpt1_tokenizer.py       GPT-1's kind: lower-case words, merged from characters
     wordpiece_tokenizer.py  BERT's kind: words, cut into the longest known pieces
+    as_transformers.py      the names and the call of transformers' tokenizer
     tokenizer_files.py      a saved tokenizer of any kind
     tokens.py               token files, and their memory-mapped arrays
     batches.py              windows of a token stream

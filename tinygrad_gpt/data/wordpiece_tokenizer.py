@@ -21,9 +21,9 @@ import numpy as np
 
 from tinygrad_gpt.arguments import flag, integer, shown
 from tinygrad_gpt.arguments import path as a_path
+from tinygrad_gpt.data.as_transformers import CLS, SEP, SPECIALS, UNKNOWN, AsTransformers
 from tinygrad_gpt.data.cutting import kept
 from tinygrad_gpt.data.library_tokenizer import (
-    LibraryTokenizer,
     cut_between_words,
     load_library,
     refusing,
@@ -34,7 +34,6 @@ from tinygrad_gpt.data.text_files import read_text
 from tinygrad_gpt.data.tokenizers import StreamDecoder, check_id, write_text
 from tinygrad_gpt.errors import UserError
 
-PAD, UNKNOWN, CLS, SEP, MASK = SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAIR_SPECIALS = 3  # tokens of a pair that are not its texts: [CLS] a [SEP] b [SEP]
 SHORTEST_PAIR = PAIR_SPECIALS + 2  # a token of each text
 WORDPIECE_FILE = "vocab.txt"
@@ -52,7 +51,7 @@ class Sequences(NamedTuple):
     attention_mask: np.ndarray
 
 
-class WordPieceTokenizer(LibraryTokenizer):
+class WordPieceTokenizer(AsTransformers):
     """BERT's tokenizer: every text has ids, and decoding them gives a normalised text.
 
     lowercase               whether upper case becomes lower case
@@ -61,9 +60,13 @@ class WordPieceTokenizer(LibraryTokenizer):
 
     The five special tokens' ids are pad_id, unk_id, cls_id, sep_id and mask_id, together special_ids. The names of
     these tokens in a text, such as "[SEP]", are those tokens, as in transformers: a text from strangers can hold them.
+
+    It can be called as transformers' BertTokenizer is: see as_transformers.py.
     """
 
     def __init__(self, backend):
+        if isinstance(backend, str | Path):
+            raise TypeError(f"WordPieceTokenizer: to read {shown(str(backend))}, write load_tokenizer(path)")
         super().__init__(backend)
         library, settings = load_library(), self._content()["normalizer"]
         self.lowercase, self.strip_accents = settings["lowercase"], settings["strip_accents"]
@@ -174,8 +177,13 @@ class WordPieceTokenizer(LibraryTokenizer):
                     down to the same length, or to one token more for the longer one (b, if they are equally long)
 
         Returns ids (T,) int64, and token_type_ids (T,) int64: 0 up to the first [SEP], 1 after it. Raises ValueError
-        for a max_length without room for the special tokens.
+        for a max_length without room for the special tokens, TypeError for texts: a call of the tokenizer takes them.
         """
+        if isinstance(a, str) or isinstance(b, str):
+            text = shown(a if isinstance(a, str) else b)
+            raise TypeError(
+                f"pair: expected ids, got {text}: write tokenizer.encode(text), or tokenizer(text, text_pair)"
+            )
         a, b = np.asarray(a, dtype=np.int64), None if b is None else np.asarray(b, dtype=np.int64)
         special = 2 if b is None else PAIR_SPECIALS
         max_length = integer("pair", "max_length", max_length, low=special, or_none=True)
