@@ -4,6 +4,7 @@ The text is [CLS] A [SEP] marker B [SEP]. In A and B each word stands twice, and
 gaps and pairs are easy, for those who may look at them.
 """
 
+import dataclasses
 import io
 import math
 
@@ -16,8 +17,10 @@ from tinygrad_gpt import functional as F
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.cli import main
+from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.health.checkup import diagnose
-from tinygrad_gpt.health.history import History, Plan, settings_of_model
+from tinygrad_gpt.health.explain import signs
+from tinygrad_gpt.health.history import History, Plan, facts_of
 from tinygrad_gpt.health.score_rules import one_class
 from tinygrad_gpt.health.snapshot import snapshot
 from tinygrad_gpt.models import BertConfig, BertForPreTraining, BertForSequenceClassification
@@ -347,10 +350,71 @@ def test_the_part_of_the_loss_that_facts_speak_of_is_judged(masked, total, accur
     assert {finding.kind for finding in diagnose(plan, rows).findings} == expected
 
 
-def test_settings_go_by_the_names_of_other_configs_too():
-    model = BertForPreTraining(SHAPE)
-    plan = Plan.of(settings_of_model(model) | dict(steps=1, lr=1e-3, warmup=0, grad_clip=1.0))
-    assert plan.activation == "gelu" and plan.dropout == 0.0
+TRAIN = dict(steps=1000, lr=1e-3, warmup=0, grad_clip=1.0)
+
+
+def test_what_blocks_are_made_of_is_read_off_the_model():
+    """However its settings are called. What the task measures is told too, the number that decides first."""
+    facts = facts_of(BertForPreTraining(dataclasses.replace(SHAPE, hidden_dropout_prob=0.3)), Gaps())
+    assert facts["post_norm"] and facts["activation"] == "gelu" and facts["dropout"] == 0.3
+    assert facts["metrics"] == ["val_loss", "masked_accuracy", "next_sentence_accuracy"]
+    plan = Plan.of_config({"model": {}, "train": TRAIN, "facts": facts})
+    assert plan.post_norm and plan.norm is None and plan.dropout == 0.3 and plan.activation == "gelu"
+    assert Plan.of_config({"model": {"norm": "post"}, "train": TRAIN}).post_norm, "an older run's"
+
+
+@pytest.mark.parametrize("metrics", ["f1", [3], {"f1": True}])
+def test_names_of_metrics_that_are_damaged(metrics):
+    with pytest.raises(UserError, match="has no usable metrics"):
+        Plan.of_config({"model": {}, "train": TRAIN, "facts": {"metrics": metrics}})
+
+
+FADING = {"block_gradients": [1e-6, 1.0], "flat_units": [], "saturated_attention": []}
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "facts", "remedy"),
+    [
+        ({"norm": "post"}, {}, {}, "--norm pre, or a longer --warmup and a smaller --lr"),
+        ({}, {}, {"post_norm": True}, "a longer --warmup and a smaller --lr"),  # a BERT's norms stand where they do
+        ({"norm": "post"}, {"warmup_share": 0.0}, {}, "a longer --warmup-share and a smaller --lr"),
+        ({"norm": "pre"}, {}, {}, "a smaller --lr, a longer --warmup"),
+    ],
+    ids=["GPT", "BERT", "fine-tuned", "pre-norm"],
+)
+def test_a_gradient_that_fades_is_answered_with_options_that_there_are(model, task, facts, remedy):
+    plan = Plan.of_config({"model": model, "task": task, "train": TRAIN, "facts": facts})
+    rows = [{"step": step, "train_loss": 3.0, "health": FADING} for step in (50, 100, 150)]
+    (found,) = diagnose(plan, rows).findings
+    assert found.kind == "vanishing" and found.remedy == remedy
+    assert ("layer norms after the residual sums" in found.cause) == (model.get("norm") != "pre")
+
+
+def test_remedies_of_fine_tuning_name_its_options():
+    """Its warm-up is a share of the steps, which follow from --epochs; and its learning rate is a low one."""
+
+    def plan(**given):
+        return Plan.of_config({"model": {}, "task": {"warmup_share": 0.002}, "train": TRAIN | given})
+
+    rising = [{"step": step, "train_loss": 1 - step / 1000, "val_loss": 1 + step / 1000} for step in range(10, 300, 10)]
+    (found,) = diagnose(plan(), rising).findings
+    assert found.remedy == "fewer --epochs, more examples or more --head-dropout"
+    losses = [{"step": step, "train_loss": 1.0 if step < 150 else 3.0} for step in range(10, 300, 10)]
+    (found,) = diagnose(plan(), losses).findings
+    assert found.kind == "lr-too-high" and found.remedy == "--lr 0.0003, --warmup-share 0.1"
+    counting = dict(choices=2, unigram_entropy=0.6, commonest_share=0.7)
+    flat = [{"step": step, "train_loss": 0.6} for step in range(10, 300, 10)]
+    for lr, cause in ((2e-5, "first steps with the full learning rate"), (1e-6, "the learning rate 1e-06 is too low")):
+        settings = dataclasses.replace(plan(lr=lr), **counting)
+        (found,) = diagnose(settings, flat).findings
+        assert found.kind == "unigram" and cause in found.cause
+
+
+def test_scores_are_those_that_the_task_names_in_its_order():
+    plan = Plan.of_config({"model": {}, "train": TRAIN, "facts": {"metrics": ["spearman", "mse", "val_loss"]}})
+    rows = [{"step": 10, "train_loss": 1.0, "val_loss": 1.0, "mse": 0.25, "spearman": 0.75, "accuracy": 0.5}]
+    said = "\n".join(signs(diagnose(plan, rows)))
+    assert "scores              spearman 0.750, mse 0.250\n" in said and {"spearman", "mse", "recall"} <= plan.numbers
 
 
 # --- the real task ---------------------------------------------------------------------------------------------------

@@ -32,14 +32,14 @@ def _examine(folder: RunFolder) -> None:
 
     from tinygrad_gpt.health.checkup import diagnose
     from tinygrad_gpt.health.explain import not_checked, paragraph, signs
-    from tinygrad_gpt.health.history import LOSSES, SCORES, Plan
+    from tinygrad_gpt.health.history import Plan
     from tinygrad_gpt.health.plot import plot_checkup
     from tinygrad_gpt.train.extension import extensions_of
     from tinygrad_gpt.train.metrics import read_metrics
 
     written = folder.read_config()
     plan = Plan.of_config(written)
-    rows = read_metrics(folder.metrics, {f"{name}?": float for name in (*SCORES, *LOSSES, plan.answers_loss)})
+    rows = read_metrics(folder.metrics, {f"{name}?": float for name in plan.numbers})
     failure = read_json(folder.failure, {"step": int, "why": str}) if folder.failure.exists() else None
     if failure:
         print(f"{folder.path} diverged at {in_short(failure['why'], _LONGEST)}")

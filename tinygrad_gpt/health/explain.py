@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from tinygrad_gpt.health.checkup import Checkup
-from tinygrad_gpt.health.history import SCORES, History, Plan, Symptom
+from tinygrad_gpt.health.history import History, Plan, Symptom
 from tinygrad_gpt.health.snapshot import has_snapshot
 
 LESSON = "lessons/04_stuck_accuracy.py"
@@ -121,8 +121,10 @@ def signs(checkup: Checkup) -> list[str]:
         lines.append(
             f"validation          {last['val_loss']:.3f}, at its best {best['val_loss']:.3f} (step {best['step']})"
         )
-        if scores := [f"{name.replace('_', ' ')} {last[name]:.3f}" for name in SCORES if name in last]:
-            lines.append(f"scores              {', '.join(scores)}")
+        scores = [name for name in plan.metrics or () if name != "val_loss" and name in last]
+        if scores:
+            said = (f"{name.replace('_', ' ')} {last[name]:.3f}" for name in scores)
+            lines.append(f"scores              {', '.join(said)}")
     clipped = "no clipping"
     if plan.grad_clip:
         recent = History(plan, rows).recent

@@ -12,7 +12,9 @@ import numpy as np
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.health.snapshot import has_snapshot
+from tinygrad_gpt.nn import Block
 from tinygrad_gpt.settings import value_type
+from tinygrad_gpt.tasks.task import Task
 
 # Losses are judged over the last 150 steps, or over a tenth of the run if that is more. Small models on characters pass
 # the unigram entropy in about 100 steps, so a shorter plateau means nothing; a long run may have a longer one.
@@ -25,9 +27,7 @@ HIGH_LR = 0.01  # for Adam, whatever the model; no advice exceeds it
 LITTLE_WARMUP = 10  # steps: during them, Adam's mean of g² is over fewer gradients than this
 ABOVE_UNIGRAM = 0.03  # share of the entropy: the cost of weights that a high learning rate keeps moving
 BELOW_UNIGRAM = 0.015  # share of the entropy: a model further below it uses some context
-OTHER_NAMES = {"activation": "hidden_act", "dropout": "hidden_dropout_prob"}  # of settings, in other models' configs
-SCORES = ("masked_accuracy", "next_sentence_accuracy", "accuracy", "matthews", "recall")  # in rows with an evaluation
-LOSSES = ("masked_loss", "next_sentence_loss")  # parts of the loss that rules know
+KNOWN = ("masked_loss", "next_sentence_loss", "next_sentence_accuracy", "accuracy", "matthews", "recall")  # to rules
 STOPPED = 0.01  # a loss stands still if it falls by less than this share from one half of the window to the other
 
 
@@ -35,6 +35,17 @@ def settings_of_model(model) -> dict[str, Any]:
     """The fields of the model's config, if that is a dataclass."""
     config = getattr(model, "config", None)
     return dataclasses.asdict(config) if dataclasses.is_dataclass(config) else {}
+
+
+def facts_of(model, task: Task) -> dict[str, Any]:
+    """What the rules need to know beside settings, for config.json: Task.facts, the names of the task's metrics, the
+    first one deciding, and what the model's first nn.Block is made of, under whatever name it is set."""
+    block = next((module for module in model.modules() if isinstance(module, Block)), None)
+    made_of = {}
+    if block is not None:
+        made_of = {"post_norm": block.norm == "post", "activation": block.feed_forward.activation}
+        made_of["dropout"] = block.dropout.p
+    return made_of | task.facts(model) | {"metrics": list(task.metrics)}
 
 
 @dataclass(frozen=True)
@@ -54,16 +65,23 @@ class Symptom:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the rules need to know of a run's settings and of its data; Task.facts explains the last four. Fields that
-    a model or a task does not have keep their defaults."""
+    """What the rules need to know of a run's settings and of its data; `facts_of` and Task.facts explain what follows
+    warmup_share. Fields that a model or a task does not have keep their defaults.
+
+    norm          the model's setting; None if it has none
+    warmup_share  the setting that `finetune` has in place of `warmup`
+    """
 
     steps: int
     lr: float
     warmup: int
     grad_clip: float
     norm: str | None = None
+    warmup_share: float | None = None
+    post_norm: bool = False
     activation: str | None = None
     dropout: float = 0.0
+    metrics: list | None = None
     choices: int | None = None
     unigram_entropy: float | None = None
     commonest_share: float | None = None
@@ -72,12 +90,16 @@ class Plan:
     @classmethod
     def of(cls, settings: dict[str, Any]) -> "Plan":
         """A plan from settings that include these fields. Raises UserError for a missing or impossible one."""
-        settings = {name: settings[other] for name, other in OTHER_NAMES.items() if other in settings} | settings
+        settings = {"post_norm": settings.get("norm") == "post"} | settings
         found = {f.name: settings.get(f.name, f.default) for f in dataclasses.fields(cls)}
         for field in dataclasses.fields(cls):
             value, (kind, may_be_none) = found[field.name], value_type(field.type)
             fits = isinstance(value, (int, float) if kind is float else kind) or (may_be_none and value is None)
-            if not fits or (field.name == "choices" and value is not None and value < 1):
+            if field.name == "choices" and fits and value is not None:
+                fits = value >= 1
+            if field.name == "metrics" and fits and value is not None:
+                fits = all(isinstance(name, str) for name in value)
+            if not fits:
                 raise UserError(f"the run's config.json has no usable {field.name}: {shown(value)}")
         return cls(**found)
 
@@ -85,7 +107,13 @@ class Plan:
     def of_config(cls, config: dict[str, Any]) -> "Plan":
         """A plan from the content of config.json (train/run_folder.py), of this version or an older one."""
         older = {"choices": config.get("vocab_size")} | config.get("corpus", {})  # which knew one task
-        return cls.of(config["model"] | config["train"] | config.get("facts", older))
+        share = {"warmup_share": config.get("task", {}).get("warmup_share")}
+        return cls.of(config["model"] | share | config["train"] | config.get("facts", older))
+
+    @property
+    def numbers(self) -> set[str]:
+        """The names, in rows of metrics, of what rules and reports read of this run, beside what every row has."""
+        return {*KNOWN, *(self.metrics or ()), self.answers_loss, f"{self.part}_accuracy"}
 
     @property
     def answers_loss(self) -> str:
@@ -103,9 +131,24 @@ class Plan:
         return f"--lr {min(self.lr / 3, HIGH_LR):.1g}"
 
     @property
-    def usual_warmup(self) -> int:
-        """A twentieth of the run, as usual in recipes, but at least 20 steps and at most 2000."""
-        return min(2000, max(20, round(self.steps / 20)))
+    def fine_tuned(self) -> bool:
+        """Whether `finetune` made the run, whose options are not those of `train`."""
+        return self.warmup_share is not None
+
+    @property
+    def usual_warmup(self) -> str:
+        """The option for a warm-up over a twentieth of the run, as usual in recipes, but at least 20 steps and at most
+        2000; in fine-tuning over a tenth."""
+        return "--warmup-share 0.1" if self.fine_tuned else f"--warmup {min(2000, max(20, round(self.steps / 20)))}"
+
+    @property
+    def longer_warmup(self) -> str:
+        return f"a longer {'--warmup-share' if self.fine_tuned else '--warmup'}"
+
+    @property
+    def pre_norm(self) -> list[str]:
+        """The option for norms before the sums, if the run has others and the choice."""
+        return ["--norm pre"] if self.norm == "post" and not self.fine_tuned else []
 
 
 @dataclass(frozen=True)

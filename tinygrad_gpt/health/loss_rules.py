@@ -16,7 +16,8 @@ SPIKES = 3  # fewer may be chance
 LASTING = 5  # steps: a batch of odd text raises the loss for one step, an update that was too large for several
 CLIPPED = 0.9  # share of the steps: clipping is meant for rare ones
 STEADY = 0.02  # share of the loss: batches alone make it rise by less
-LOW_LR = 1e-4  # for small models: below it Adam takes hundreds of steps to move a weight by its own size
+LOW_LR = 1e-4  # for small models: below it Adam takes hundreds of steps to move a weight by its own size ...
+LOW_FOR_FINE_TUNING = 1e-5  # ... but weights that were trained need not move so far
 FIRST_STEPS = 100  # in which a missing warm-up shows
 OVERFITTED = 1.03  # times the best validation loss
 
@@ -137,7 +138,7 @@ def no_warmup(history: History) -> Symptom | None:
         return None
     seen = f"the loss jumped from {begins:.2f} to {peak:.2f} in the first steps, which had the full learning rate"
     cause = f"the warm-up of {plan.warmup} steps is missing or too short for Adam"
-    remedy = f"--warmup {plan.usual_warmup}" + (f", {plan.lower_lr}" if plan.lr > HIGH_LR else "")
+    remedy = plan.usual_warmup + (f", {plan.lower_lr}" if plan.lr > HIGH_LR else "")
     return Symptom("no-warmup", history.step, seen, cause, remedy)
 
 
@@ -158,6 +159,8 @@ def overfitting(history: History) -> Symptom | None:
     )
     dropout = "--dropout 0.2" if history.plan.dropout < 0.2 else "more --dropout"
     remedy = f"fewer steps, more text, {dropout} or a smaller model"
+    if history.plan.fine_tuned:
+        remedy = "fewer --epochs, more examples or more --head-dropout"
     return Symptom("overfitting", history.step, seen, "the model learns the training text by heart", remedy)
 
 
@@ -176,13 +179,13 @@ def _highest(row) -> float:
 def _stuck(history: History) -> tuple[str, str]:
     """(cause, remedy) of a model that learns nothing from context."""
     plan = history.plan
-    pre = ", --norm pre" if plan.norm == "post" else ""
-    if plan.lr < LOW_LR:
+    pre = "".join(f", {option}" for option in plan.pre_norm)
+    if plan.lr < (LOW_FOR_FINE_TUNING if plan.fine_tuned else LOW_LR):
         return f"the learning rate {plan.lr:g} is too low", "raise --lr tenfold"
     if plan.warmup < LITTLE_WARMUP:
         cause = f"first steps with the full learning rate of {plan.lr:g}, without a warm-up"
-        cause += ", through layer norms after the residual sums" if pre else ""
-        return cause, f"--warmup {plan.usual_warmup}, {plan.lower_lr}{pre}"
+        cause += ", through layer norms after the residual sums" if plan.post_norm else ""
+        return cause, f"{plan.usual_warmup}, {plan.lower_lr}{pre}"
     cause = f"the learning rate {plan.lr:g} is too high for a model of this depth; or the text has no order to learn"
     return cause, f"{plan.lower_lr}{pre}"
 
@@ -190,7 +193,7 @@ def _stuck(history: History) -> tuple[str, str]:
 def _lr_too_high(history: History, seen: str) -> Symptom:
     """The symptom of a learning rate that is too high, with what was seen of it."""
     plan = history.plan
-    warmup = f", --warmup {plan.usual_warmup}" if plan.warmup < LITTLE_WARMUP else ""
+    warmup = f", {plan.usual_warmup}" if plan.warmup < LITTLE_WARMUP else ""
     clip = "" if plan.grad_clip else ", --grad-clip 1"
     cause = f"the learning rate {plan.lr:g} is too high"
     return Symptom("lr-too-high", history.step, seen, cause, f"{plan.lower_lr}{warmup}{clip}")

@@ -38,7 +38,7 @@ def collapse(history: History) -> Symptom | None:
     if any(s["double_softmax"] for s in snapshots):
         return Symptom("collapse", history.step, seen, "softmax twice", "give cross_entropy the logits")
     cause = f"updates so large that the output no longer depends on the input (lr {plan.lr:g})"
-    return Symptom("collapse", history.step, seen, cause, f"{plan.lower_lr}, a longer --warmup")
+    return Symptom("collapse", history.step, seen, cause, f"{plan.lower_lr}, {plan.longer_warmup}")
 
 
 def gradients_by_layer(history: History) -> Symptom | None:
@@ -95,7 +95,7 @@ def saturated_attention(history: History) -> Symptom | None:
     share = history.snapshots[-1]["saturated_attention"][block]
     seen = f"attention in block {block + 1} is saturated: {share:.0%} of its weights are 0 or 1"
     cause = "queries and keys grew so large that the softmax passes no gradient to them"
-    remedy = f"{history.plan.lower_lr}, a longer --warmup, more --weight-decay"
+    remedy = f"{history.plan.lower_lr}, {history.plan.longer_warmup}, more --weight-decay"
     return Symptom("saturated-attention", history.step, seen, cause, remedy)
 
 
@@ -112,10 +112,11 @@ def _vanishing(history: History) -> tuple[str, str]:
     """(cause, remedy) of a gradient that vanishes."""
     if any(s.get("double_softmax") for s in history.snapshots):
         return "softmax twice: sure predictions pass no gradient", "give cross_entropy the logits"
-    if history.plan.norm == "post":
+    plan = history.plan
+    if plan.post_norm:
         cause = "layer norms after the residual sums, which divide the gradient, and first steps that were too large"
-        return cause, "--norm pre, or a longer --warmup and a smaller --lr"
-    return "activations or attention without slope", "a smaller --lr, a longer --warmup"
+        return cause, ", or ".join([*plan.pre_norm, f"{plan.longer_warmup} and a smaller --lr"])
+    return "activations or attention without slope", f"a smaller --lr, {plan.longer_warmup}"
 
 
 RULES = (double_softmax, collapse, gradients_by_layer, exploding, flat_units, saturated_attention)

@@ -29,7 +29,7 @@ COIN, NEAR_COIN = 0.5, 0.05  # accuracy of a guess; the mean of several evaluati
 NEAR_LOG_2 = 0.02  # share of log 2
 SURE = 0.1  # nats: a loss that no judgement of real pairs has after few steps
 ONE_CLASS = 0.95  # of all predictions
-HIGH_FOR_BERT = 1e-3  # a learning rate at which post-norm blocks may stop learning
+HIGH_FOR_POST_NORM = 1e-3  # a learning rate at which such blocks may stop learning
 HIGH_FOR_FINE_TUNING = 1e-4  # published recipes have 2e-5 to 5e-5
 
 
@@ -52,8 +52,8 @@ def stuck_accuracy(history: History) -> Symptom | None:
     others = "lines that repeat, batches with too few gaps, padding that is not masked"
     if plan.warmup < LITTLE_WARMUP:
         cause = f"first steps with the full learning rate of {plan.lr:g}, without a warm-up"
-        remedy = f"--warmup {plan.usual_warmup}, {plan.lower_lr}"
-    elif plan.lr >= HIGH_FOR_BERT:
+        remedy = f"{plan.usual_warmup}, {plan.lower_lr}"
+    elif plan.post_norm and plan.lr >= HIGH_FOR_POST_NORM:
         cause, remedy = f"the learning rate {plan.lr:g}, too high for norms after the residual sums", plan.lower_lr
     else:
         cause, remedy = f"too few steps at the learning rate {plan.lr:g}", "more --steps, a larger --batch-size"
@@ -115,7 +115,7 @@ def one_class(history: History) -> Symptom | None:
     else:
         cause, remedy = f"too few steps ({plan.steps}) for so few texts", "more --epochs"
     if plan.warmup < LITTLE_WARMUP:
-        cause, remedy = f"{cause}, and it has no warm-up", f"{remedy}, --warmup-share 0.1"
+        cause, remedy = f"{cause}, and it has no warm-up", f"{remedy}, {plan.usual_warmup}"
     return Symptom("one-class", history.step, seen, cause, f"{remedy}; other seeds")
 
 

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from tinygrad_gpt.health.checkup import Checkup
-from tinygrad_gpt.health.history import Plan, settings_of_model
+from tinygrad_gpt.health.history import Plan, facts_of, settings_of_model
 from tinygrad_gpt.health.snapshot import has_snapshot, snapshot
 from tinygrad_gpt.tasks.task import Task
 
@@ -21,7 +21,8 @@ class Watch:
 
     def __init__(self, task: Task, model, config, rows: list[dict[str, Any]]):
         self._task, self._model, self._steps = task, model, config.steps
-        self._checkup = Checkup(Plan.of(settings_of_model(model) | dataclasses.asdict(config) | task.facts(model)))
+        written = {"task": task.settings(), "model": settings_of_model(model), "train": dataclasses.asdict(config)}
+        self._checkup = Checkup(Plan.of_config(written | {"facts": facts_of(model, task)}))
         self._interval = max(1, min(INTERVAL, config.steps // LEAST_SNAPSHOTS))
         self._last_snapshot = 0
         for row in rows:

@@ -17,7 +17,7 @@ from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import write_json
 from tinygrad_gpt.files.locks import Lock
-from tinygrad_gpt.health.history import settings_of_model
+from tinygrad_gpt.health.history import facts_of, settings_of_model
 from tinygrad_gpt.tasks.task import Task
 from tinygrad_gpt.train import run_folder
 from tinygrad_gpt.train.checkpoint import step_of
@@ -150,7 +150,7 @@ def _description(trainer: Trainer, pairs) -> dict[str, Any]:
         "model": {name: value for name, value in settings_of_model(model).items() if name != "vocab_size"},
         "train": dataclasses.asdict(trainer.config),
         "parameters": model.num_parameters(),
-        "facts": task.facts(model) | {"metrics": list(task.metrics)},
+        "facts": facts_of(model, task),
         "device": trainer.device.title,
         "own_pairs": [pair.record() for pair in pairs],
         "versions": {"python": platform.python_version()} | {name: installed(name) for name in RECORDED},
