@@ -47,7 +47,8 @@ def test_our_side_learns_and_infers(tmp_path):
 def test_all_sides_compute_the_same(tmp_path):
     pytest.importorskip("transformers", reason="transformers is not installed")
     folder = folders(tmp_path)
-    records = [bert.measure(task, folder / task["folder"], 2) for task in TASKS]
-    assert [len(record["ms"]["ratio"]) for record in records] == [4, 2, 2]
+    train, _, padded = TASKS  # each side is a process that imports transformers: full texts are a case of padded ones
+    records = [bert.measure(task, folder / task["folder"], 2) for task in (train, padded)]
+    assert [len(record["ms"]["ratio"]) for record in records] == [4, 2]
     table = bert.table(records)
-    assert table.count("they gather too") == 1 and table.count("\n| ") == 5
+    assert table.count("they gather too") == 1 and table.count("\n| ") == 4
