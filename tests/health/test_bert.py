@@ -243,12 +243,13 @@ def test_a_label_that_does_not_count(train):
     assert "and yet its training loss is 0.0" in line and "one of the two labels does not count" in line
 
 
-def pairs_by_a_coin(weight=1.0, accuracy=0.5, steps=2000) -> list[dict]:
-    """Rows of a run in which the pairs' loss stands at log 2."""
+def pairs_by_a_coin(weight=1.0, accuracy=0.5, held_out=None, steps=2000) -> list[dict]:
+    """Rows of a run in which the pairs' loss stands at log 2; `held_out`: of the other pairs."""
     pairs = math.log(2)
+    measured = {"next_sentence_accuracy": accuracy} | ({} if held_out is None else {"val_next_sentence_loss": held_out})
     return [
         {"step": step, "train_loss": 5.0 + weight * pairs, "masked_loss": 5.0, "next_sentence_loss": pairs}
-        | ({"next_sentence_accuracy": accuracy} if step % 50 == 0 else {})
+        | (measured if step % 50 == 0 else {})
         for step in range(10, steps + 1, 10)
     ]
 
@@ -259,9 +260,11 @@ def pairs_by_a_coin(weight=1.0, accuracy=0.5, steps=2000) -> list[dict]:
         (pairs_by_a_coin(steps=2000), 1020),  # half of the run after the warm-up: pairs are learned late
         (pairs_by_a_coin(steps=1010), None),
         (pairs_by_a_coin(accuracy=0.6), None),
+        (pairs_by_a_coin(accuracy=0.6, held_out=0.66), None),
+        (pairs_by_a_coin(accuracy=0.6, held_out=0.70), 1020),  # few pairs are held out, and chance has its way
         (pairs_by_a_coin(weight=0.0), None),  # as in RoBERTa: nobody trains them
     ],
-    ids=["stuck", "early", "learned", "weightless"],
+    ids=["stuck", "early", "learned", "learned by both", "few", "weightless"],
 )
 def test_when_pairs_are_called_stuck(rows, found_at):
     plan = Plan(steps=2000, lr=1e-3, warmup=20, grad_clip=1.0, part="masked")
@@ -348,6 +351,28 @@ def test_the_part_of_the_loss_that_facts_speak_of_is_judged(masked, total, accur
     for row in rows[9::10] if accuracy else []:
         row["masked_accuracy"] = accuracy
     assert {finding.kind for finding in diagnose(plan, rows).findings} == expected
+
+
+@pytest.mark.parametrize(
+    ("held_out", "found"),
+    [
+        ((6.00, 5.98, 5.97), True),
+        ((6.00, 5.90, 5.80), False),  # it still falls
+        ((5.20, 5.20, 5.20), False),
+        ((None, None, None), False),
+    ],
+    ids=str,
+)
+def test_small_batches_hide_where_the_loss_stands_but_not_on_held_out_text(held_out, found):
+    plan = Plan(1000, 1e-3, 20, 1.0, choices=1000, unigram_entropy=6.0, commonest_share=0.05, part="masked")
+    noise = np.random.default_rng(0).normal(6.0, 0.5, size=100)
+    rows = [{"step": 10 * i + 10, "train_loss": x + 0.7, "masked_loss": x} for i, x in enumerate(noise)]
+    for row, loss in zip(rows[29:90:30], held_out, strict=True):
+        row |= {"masked_accuracy": 0.05} | ({} if loss is None else {"val_masked_loss": loss})
+    findings = diagnose(plan, rows).findings
+    assert {f.kind for f in findings} == ({"stuck-accuracy"} if found else set())
+    if found:
+        assert "the held-out masked loss has stood at 5.983, near" in findings[0].seen
 
 
 TRAIN = dict(steps=1000, lr=1e-3, warmup=0, grad_clip=1.0)

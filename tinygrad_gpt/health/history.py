@@ -27,7 +27,8 @@ HIGH_LR = 0.01  # for Adam, whatever the model; no advice exceeds it
 LITTLE_WARMUP = 10  # steps: during them, Adam's mean of g² is over fewer gradients than this
 ABOVE_UNIGRAM = 0.03  # share of the entropy: the cost of weights that a high learning rate keeps moving
 BELOW_UNIGRAM = 0.015  # share of the entropy: a model further below it uses some context
-KNOWN = ("masked_loss", "next_sentence_loss", "next_sentence_accuracy", "accuracy", "matthews", "recall")  # to rules
+KNOWN = ("masked_loss", "next_sentence_loss", "val_next_sentence_loss")  # names in rows that rules read ...
+KNOWN += ("next_sentence_accuracy", "accuracy", "matthews", "recall")
 STOPPED = 0.01  # a loss stands still if it falls by less than this share from one half of the window to the other
 
 
@@ -112,8 +113,9 @@ class Plan:
 
     @property
     def numbers(self) -> set[str]:
-        """The names, in rows of metrics, of what rules and reports read of this run, beside what every row has."""
-        return {*KNOWN, *(self.metrics or ()), self.answers_loss, f"{self.part}_accuracy"}
+        """The names, in rows of metrics, of what rules and reports read of this run, beside what all rows have."""
+        of_part = {self.answers_loss, f"val_{self.answers_loss}", f"{self.part}_accuracy"}
+        return {*KNOWN, *(self.metrics or ()), *of_part}
 
     @property
     def answers_loss(self) -> str:

@@ -15,6 +15,7 @@ from tinygrad_gpt.health.history import (
     IN_A_ROW,
     LEAST_WINDOW,
     LITTLE_WARMUP,
+    STOPPED,
     Curve,
     History,
     Symptom,
@@ -22,42 +23,58 @@ from tinygrad_gpt.health.history import (
 
 MOVED = 1.1  # times the commonest token's share: held-out texts have another share than those that were counted ...
 SLIGHTLY = 0.002  # ... and chance moves an accuracy by so much
-COPIED = 0.9  # share of the entropy: masking leaves some of the chosen tokens in their place, and these can be copied
+COPIED = (
+    0.9  # share of the entropy: masking leaves some of the chosen tokens in their place, whose loss falls by copying
+)
 PATIENCE = 500  # steps after the warm-up, since a small BERT rests at these levels for hundreds ...
 LONG = 0.5  # ... and for the pairs, which are learned after the words, this share of the run
 COIN, NEAR_COIN = 0.5, 0.05  # accuracy of a guess; the mean of several evaluations may be away from it by this much
-NEAR_LOG_2 = 0.02  # share of log 2
+NEAR_LOG_2 = 0.02  # share of log 2: where few pairs are held out, their loss tells more than their accuracy
 SURE = 0.1  # nats: a loss that no judgement of real pairs has after few steps
 ONE_CLASS = 0.95  # of all predictions
-HIGH_FOR_POST_NORM = 1e-3  # a learning rate at which such blocks may stop learning
+HIGH_FOR_POST_NORM = 1e-3  # from here on some such models stop learning, and others, such as bert-small, do not
 HIGH_FOR_FINE_TUNING = 1e-4  # published recipes have 2e-5 to 5e-5
 
 
 def stuck_accuracy(history: History) -> Symptom | None:
-    """Hidden tokens are guessed as rightly as by always saying the commonest one, and the loss agrees."""
+    """Hidden tokens are guessed as rightly as by always saying the commonest one, and the loss agrees. (Those that
+    masking left in their place are no riddle, and the accuracy of MaskedLM does not count them.)"""
     plan = history.plan
     accuracies, share = history.scores(f"{plan.part}_accuracy"), plan.commonest_share
     if not accuracies or share is None or history.step < plan.warmup + PATIENCE:
         return None
-    level, entropy = history.answers.plateau, plan.unigram_entropy
+    level, entropy, held_out = history.answers.plateau, plan.unigram_entropy, ""
+    if level is None:
+        level, held_out = _held_out_level(history), "held-out "
     if level is None or entropy is None or not COPIED * entropy <= level <= (1 + ABOVE_UNIGRAM) * entropy:
         return None
     if max(accuracies) > MOVED * share + SLIGHTLY:
         return None
     seen = (
         f"the {plan.part} accuracy does not move: it is {accuracies[-1]:.3f}, and the commonest token's share "
-        f"{share:.3f}; the {plan.part} loss has stood at {level:.3f} for {plan.window} steps, "
-        f"near the unigram entropy of the text ({entropy:.3f})"
+        f"{share:.3f}; the {held_out}{plan.part} loss has stood at {level:.3f}"
+        f"{'' if held_out else f' for {plan.window} steps'}, near the unigram entropy of the text ({entropy:.3f})"
     )
     others = "lines that repeat, batches with too few gaps, padding that is not masked"
     if plan.warmup < LITTLE_WARMUP:
         cause = f"first steps with the full learning rate of {plan.lr:g}, without a warm-up"
         remedy = f"{plan.usual_warmup}, {plan.lower_lr}"
     elif plan.post_norm and plan.lr >= HIGH_FOR_POST_NORM:
-        cause, remedy = f"the learning rate {plan.lr:g}, too high for norms after the residual sums", plan.lower_lr
+        cause = (
+            f"a learning rate, {plan.lr:g}, that may be too high for norms after the residual sums; or too few steps"
+        )
+        remedy = f"{plan.lower_lr}; or more --steps, a larger --batch-size"
     else:
         cause, remedy = f"too few steps at the learning rate {plan.lr:g}", "more --steps, a larger --batch-size"
     return Symptom("stuck-accuracy", history.step, seen, f"{cause}; or {others}", remedy)
+
+
+def _held_out_level(history: History) -> float | None:
+    """The level at which the held-out loss of the part stands still: small batches hide that of training."""
+    measured = history.scores(f"val_{history.plan.answers_loss}")
+    if not measured or measured[0] - measured[-1] > STOPPED * measured[-1]:
+        return None
+    return float(np.mean(measured))
 
 
 def next_sentence(history: History) -> Symptom | None:
@@ -67,16 +84,19 @@ def next_sentence(history: History) -> Symptom | None:
     curve = Curve("next_sentence_loss", history.recent, rows)
     if not accuracies or curve.halves is None or not _counts(history):
         return None
-    if abs(np.mean(accuracies) - COIN) > NEAR_COIN or np.ptp(accuracies) > 2 * NEAR_COIN:
-        return None
+    by_accuracy = abs(np.mean(accuracies) - COIN) <= NEAR_COIN and np.ptp(accuracies) <= 2 * NEAR_COIN
+    by_loss = min(history.scores("val_next_sentence_loss"), default=0.0) >= (1 - NEAR_LOG_2) * math.log(2)
     guess = f"the next-sentence accuracy is {np.mean(accuracies):.2f}, that of a coin"
+    if not by_accuracy:
+        guess += ", as the held-out loss says"
     level = curve.plateau
-    if level is not None and abs(level - math.log(2)) <= NEAR_LOG_2 * math.log(2):
+    at_log_2 = level is not None and abs(level - math.log(2)) <= NEAR_LOG_2 * math.log(2)
+    if at_log_2 and (by_accuracy or by_loss):
         seen = f"{guess}, and its loss has stood at {level:.3f} = log 2 since step {rows[0]['step']}"
         cause = "labels that do not belong to their pairs, a head that does not read [CLS], or too few steps"
         remedy = "look at a few pairs and their labels (0: B follows A); more --steps, a larger --batch-size"
         return Symptom("next-sentence", history.step, seen, cause, remedy)
-    if curve.halves[1] < SURE and _sure_at_once(history):
+    if by_accuracy and curve.halves[1] < SURE and _sure_at_once(history):
         seen = f"{guess}, and yet its training loss is {curve.halves[1]:.3f}"
         cause = "one of the two labels does not count, as with the padding's id, 0, as ignore_index"
         return Symptom("next-sentence", history.step, seen, cause, "give the pairs' cross_entropy no ignore_index")
