@@ -4,7 +4,7 @@ config.json holds every setting and what the run was made from, enough to check 
 
     task                   its name and its settings
     model, train           the settings of the model (without vocab_size, see below) and of the trainer
-    parameters, facts      how many parameters the model has; see Task.facts, and the names of Task.metrics in order
+    parameters, facts      how many parameters the model has; what facts_of in health/history.py knows of it
     device                 where the run began: "the CPU", or the GPU's name
     own_pairs              op, file name and SHA-256 of each pair given with --with; `new` where it makes the op
     versions               of this package, Python, NumPy and Numba
