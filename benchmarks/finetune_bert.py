@@ -69,8 +69,8 @@ class Setting:
 
     def new_model(self):
         """Ours, before its first step."""
-        kind, outputs = self.task.data.kind, self.task.outputs
-        return self.family.first_model(self.source.encoder(), kind, outputs, self.config.pretrained, self.task.seed)
+        kind, outputs, seed = self.task.data.kind, self.task.outputs, self.task.seed
+        return self.family.first_model(self.family.body(self.source, seed), kind, outputs, self.config.pretrained, seed)
 
     def results(self, scores_of, seconds: float, losses: list[float]) -> dict[str, Any]:
         """What a side answers. `scores_of`: a list of sequences -> the scores of each."""

@@ -79,6 +79,15 @@ def test_the_start_of_an_answer(opened):
         assert "line 2: expected how many characters stand before the answer" in said(opened, table.format(start))
 
 
+def test_an_answer_without_a_start_is_looked_for_among_whole_words_first(opened):
+    rows = "What?,started with art.,art\nWho?,started,art\nWhere?,x (a+b) y,(a+b)\n"
+    assert opened("question,text,answer\n" + rows).train.answers == [
+        (Answer("art", 13),),
+        (Answer("art", 2),),
+        (Answer("(a+b)", 2),),
+    ]
+
+
 def test_a_question_with_several_right_answers(opened):
     task = opened("question,text,answer\nWho?,I am Ada.,Ada\nWho?,I am Ada.,I\nWho?,Bob.,Bob\nWho?,I am Ada.,Ada\n")
     assert task.train.questions == ["Who?", "Who?"]

@@ -63,7 +63,7 @@ def examples(tmp_path):
     """The task of a kind, as files of 12 examples to train on, and the same to test on."""
 
     def examples(kind):
-        (tmp_path / kind).mkdir()
+        (tmp_path / kind).mkdir(exist_ok=True)
         for part in ("train", "dev"):
             (tmp_path / kind / f"{part}{'.conll' if kind == 'tokens' else '.csv'}").write_text(
                 LINES[kind], encoding="utf-8"

@@ -4,6 +4,7 @@ and that each kind learns a handful of examples by heart."""
 import numpy as np
 import pytest
 
+from tests.strict_array import StrictArray
 from tinygrad_gpt import functional as F
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.autograd import no_grad
@@ -72,6 +73,41 @@ def test_padding_changes_no_score_and_no_loss(make, kind):
         ids, mask, *others = together
         ids = np.where(mask == 0, 7, ids)
         assert task.loss(model, ids, mask, *others).total.item() == task.loss(model, *together).total.item()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_batches_of_numpy_teach_a_model_on_another_device(make, gpt_task, kind):
+    """As the trainer gives them: only parameters and what is made from them live there."""
+    for task, model in [make(kind), *([gpt_task(kind)] if kind != "spans" else [])]:
+        for p in model.parameters():
+            p.data = StrictArray(p.data)
+        total = task.loss(model, *task.batch(0)).total
+        total.backward()
+        assert isinstance(total.data, StrictArray)
+        assert all(isinstance(p.grad, StrictArray) for p in model.parameters() if p.grad is not None)
+
+
+def test_a_text_is_cut_if_it_has_more_tokens_than_there_are_places_and_not_before(make, gpt_task):
+    for task, _ in (make("classes", max_length=9), gpt_task("classes")):
+        family = task.family
+        for texts in (("she",), ("she", "saw")):
+            words = family.longest
+            while family.is_cut(family.text(*texts[:-1], "she " * words), *texts[:-1], "she " * words):
+                words -= 1
+            fits = (*texts[:-1], "she " * words)
+            assert family.length(family.text(*fits)) == family.longest
+            assert not family.is_cut(family.text(*texts), *texts)
+
+
+def test_settings_change_without_reading_again(make):
+    task, _ = make("classes")
+    task.batch(0)
+    other = task.with_settings(FineTuneConfig(lm_weight=0.0, epochs=7), seed=2)
+    assert other.sequences is task.sequences and other.config.epochs == 7 and task.config.epochs == 3
+    again = type(task)(other.config, task.data, task.family, task.rows, 2)
+    for step in (0, 1):
+        for a, b in zip(other.batch(step), again.batch(step), strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_a_pair_is_read_as_two_segments(make, wordpiece):

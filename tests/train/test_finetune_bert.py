@@ -12,9 +12,11 @@ from tests.tasks.conftest import encoder, examples, wordpiece  # noqa: F401 - fi
 from tests.train.runs import StopsAt, rows_of
 from tests.train.test_finetune import SITTING, assert_same
 from tests.train.test_pretraining import corpus, settings  # noqa: F401 - fixtures
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import CharTokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models import GPT2, BertForSequenceClassification, BertForTokenClassification, GPTConfig
+from tinygrad_gpt.models.hf.pretrained import NewWeightsWarning
 from tinygrad_gpt.tasks.fine_tuning import scores_of
 from tinygrad_gpt.train import finetune
 from tinygrad_gpt.train.checkpoint import load_checkpoint
@@ -114,6 +116,24 @@ def test_dropout_of_the_head_and_length_reach_the_model(begin, reporter):
     assert FineTuned(path).family.longest == 6
 
 
+def test_a_pooler_that_the_files_lack_follows_from_the_seed(begin, encoder, source):  # noqa: F811
+    """Weights that are drawn before the run begins are its own: whatever was drawn earlier in the process."""
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file("pre/model.safetensors")
+    save_file(
+        {name: a for name, a in weights.items() if "pooler" not in name}, "pre/model.safetensors", {"format": "pt"}
+    )
+    (folder,) = runs_of(begin("classes"))
+    models = []
+    for state in (1, 2):
+        random_stream.manual_seed(state)
+        with pytest.warns(NewWeightsWarning):
+            models.append(open_run(folder).model)
+    for name, a in models[0].state_dict().items():
+        np.testing.assert_array_equal(a, models[1].state_dict()[name], err_msg=name)
+
+
 def test_random_weights_for_comparison(begin):
     trained, new = (open_run(runs_of(begin("classes", pretrained=p))[0]).model for p in (True, False))
     before = find_source("pre").encoder().token_embedding.weight.data
@@ -192,6 +212,22 @@ def test_what_is_used_is_what_was_trained(begin, reporter):
     scores = scores_of(task.family, run.model, task.dev_sequences[:1])[0]
     places = task.family.words(words).places
     assert [name for name, _ in labels] == [task.data.classes[i] for i in scores[places].argmax(axis=1)]
+
+
+def test_what_a_model_does_not_read_is_told(begin, reporter):
+    for kind in ("classes", "pair-classes", "similarity", "tokens"):
+        path = begin(kind, epochs=1, max_length=8)
+        train(path, reporter)
+        model, long = FineTuned(path), ["she saw anna in rome and the dog was there"] * 2
+        assert model.remark(["she", "he"]) == ""
+        assert " 8 tokens" in model.remark(long), kind
+        if kind == "tokens":
+            *_, last = next(model.predict(long))["words"]
+            assert last == {"word": "there", "label": "O", "probability": None}
+        else:
+            one = "2 of 2 texts are" if kind == "classes" else "1 of 1 pairs of texts are"
+            assert model.remark(long) == f"{one} cut at 8 tokens"
+            assert "cut at 8 tokens" in reporter.said.getvalue()
 
 
 def test_a_fine_tuned_bert_becomes_a_hugging_face_folder(begin, reporter, tmp_path):

@@ -163,13 +163,14 @@ def classify(
     device: DeviceName = "cpu",
 ):
     """Classify texts with a fine-tuned model: prints the likeliest class, its probability and the text."""
-    from tinygrad_gpt.cli.predicting import as_line
+    from tinygrad_gpt.cli.predicting import as_line, print_remark
     from tinygrad_gpt.train.fine_tuned import FineTuned
 
     model = FineTuned(folder, device)
     model.check_kind(CLASSES, PAIR_CLASSES)
     for found in model.predict(texts):
         print(as_line(found))
+    print_remark(model.remark(texts))
 
 
 def _in_quotes(text: str) -> str:

@@ -85,17 +85,28 @@ def _predict_as_taught(
     model = FineTuned(user_path(folder), device)
     for found in model.predict(texts, passage):
         print(json.dumps(found) if as_json else as_line(found))
+    print_remark(model.remark(texts))
+
+
+def print_remark(remark: str) -> None:
+    """Print what the model did not read, if there is anything."""
+    if remark:
+        print(f"note: {remark}", file=sys.stderr)
 
 
 def as_line(found: dict[str, Any]) -> str:
     """What FineTuned.predict says of an example, as a line with tabs, the answer first; of a sentence a line for each
     word, and an empty one."""
     if "words" in found:
-        return "".join(f"{row['word']}\t{row['label']}\t{row['probability']:.3f}\n" for row in found["words"])
+        return "".join(f"{row['word']}\t{row['label']}\t{_share(row['probability'])}\n" for row in found["words"])
     said = [found[name] for name in ("class", "answer") if name in found]
     said += [f"{found[name]:.3f}" for name in ("number", "probability") if name in found]
     asked = found.get("texts") or [found.get("text", found.get("question"))]
     return "\t".join((*said, *asked))
+
+
+def _share(probability: float | None) -> str:
+    return "-" if probability is None else f"{probability:.3f}"
 
 
 def _print_gaps(gaps: list[list[Candidate]]) -> None:

@@ -10,7 +10,8 @@ Names:
                     1,500 and 1,379 pairs of sentences and how similar people find them, from 0 to 5
     wnut17          names in tweets and forum posts (Derczynski et al., "Results of the WNUT2017 shared task on novel
                     and emerging entity recognition", 2017): 3,394, 1,009 and 1,287 texts with names of six types
-Their files are found or downloaded like those of corpora.py.
+Their files are found or downloaded like those of corpora.py, and are read as they were published: a few examples of dev
+(cola, stsb) and of test (stsb, sst2-sentences) are among those to train on, too.
 
 Anything else is a path, of a file or of a folder with the files train and dev, and test if one likes. What they hold
 follows from their ending and columns:

@@ -64,11 +64,13 @@ def read_squad(path: Path) -> list[Question]:
 
 
 def answer(place: str, text: str, words: str, start: int | None = None) -> Answer:
-    """The answer that begins at character `start` of a text; without a start, where its words first stand. White space
-    around them is no part of it. Raises UserError if they do not stand there."""
+    """The answer that begins at character `start` of a text; without a start, where its words first stand, as
+    whole words if they do so anywhere. White space around them is no part of it. Raises UserError if they do not stand
+    there."""
     stripped = words.strip()
     if start is None:
-        start = text.find(stripped)
+        whole = re.search(rf"(?<!\w){re.escape(stripped)}(?!\w)", text)  # "art", and not the end of "start"
+        start = whole.start() if stripped and whole else text.find(stripped)
     else:
         start += len(words) - len(words.lstrip())
     if not stripped or start < 0 or not text.startswith(stripped, start):

@@ -119,7 +119,7 @@ class GPT1ForSimilarity(_GPT1Head):
     def _task_loss(self, scores, labels):
         if scores.shape[1] > 1:
             return super()._task_loss(scores, labels)
-        numbers = plain_array(labels, "labels").astype(scores.dtype)
+        numbers = np.asarray(plain_array(labels, "labels"), scores.dtype, like=scores.data)
         if numbers.shape != scores.shape[:1]:
             raise ValueError(f"GPT-1: expected labels of shape {scores.shape[:1]}, got {numbers.shape}")
         return F.mse_loss(scores[:, 0], numbers)

@@ -69,7 +69,8 @@ class BertFamily(Family):
         return cls(tokenizer, BertConfig(vocab_size=vocab_size, **shape), None, max_length)  # the shape has the dropout
 
     @staticmethod
-    def body(source):
+    def body(source, seed):
+        random_stream.manual_seed(seed)  # of a pooler, which files of a bare encoder may lack
         return source.encoder()
 
     def text(self, text, other=None):

@@ -92,9 +92,9 @@ class Family(ABC):
 
     @staticmethod
     @abstractmethod
-    def body(source) -> Module:
+    def body(source, seed: int) -> Module:
         """What fine-tuning begins with: the trained model, without a head, of a TrainedModel (train/trained_model.py).
-        Raises UserError for damaged files."""
+        `seed` decides the weights that its files lack. Raises UserError for damaged files."""
 
     @property
     def has_language_model(self) -> bool:
@@ -124,6 +124,12 @@ class Family(ABC):
     @abstractmethod
     def length(self, sequence) -> int:
         """Tokens of a sequence."""
+
+    def is_cut(self, sequence, *texts: str) -> bool:
+        """Whether a sequence of `text` or `symmetric` leaves out a part of its texts."""
+        if self.length(sequence) < self.longest:
+            return False
+        return sum(len(self.tokenizer.encode(text)) for text in texts) + len(texts) + 1 > self.longest  # [CLS] a [SEP]
 
     @abstractmethod
     def pad(self, sequences: Sequence) -> Arrays:

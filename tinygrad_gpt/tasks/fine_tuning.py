@@ -18,7 +18,7 @@ import numpy as np
 
 from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.autograd import no_grad
-from tinygrad_gpt.data.examples import LabelledTask
+from tinygrad_gpt.data.examples import LabelledPairs, LabelledTask, LabelledTexts
 from tinygrad_gpt.data.wordpiece_tokenizer import SHORTEST_PAIR
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.settings import advanced, check_settings, setting
@@ -119,7 +119,8 @@ class FineTuning(Task):
 
     def remark(self) -> str:
         """What one should know of the examples as this model reads them, in a line; "" if there is nothing."""
-        return ""
+        sequences = [*self.sequences, *self.dev_sequences]
+        return remark_on_cut(self.family, sequences, [*texts_of(self.data.train), *texts_of(self.data.dev)])
 
     @abstractmethod
     def example(self) -> list[str]:
@@ -219,3 +220,17 @@ def by_length(
             found[i] = row[: family.length(sequences[i])] if batch.ndim == 3 else row
         progress(first + len(which), len(order))
     return found
+
+
+def texts_of(examples: LabelledTexts | LabelledPairs) -> list[tuple[str, ...]]:
+    """(text,) or (first, second) of each example."""
+    if isinstance(examples, LabelledPairs):
+        return list(zip(examples.first, examples.second, strict=True))
+    return [(text,) for text in examples.texts]
+
+
+def remark_on_cut(family: Family, sequences: Sequence, texts: Sequence[tuple[str, ...]]) -> str:
+    """A line if some of the sequences leave out a part of their texts; else ""."""
+    cut = sum(family.is_cut(sequence, *each) for sequence, each in zip(sequences, texts, strict=True))
+    what = "pairs of texts" if len(texts[0]) == 2 else "texts"
+    return f"{cut:,} of {len(texts):,} {what} are cut at {family.longest} tokens" if cut else ""

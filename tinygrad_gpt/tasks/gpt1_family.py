@@ -72,7 +72,7 @@ class GPT1Family(Family):
         return cls(tokenizer, GPTConfig(vocab_size=vocab_size - cls.added, **shape), head_dropout, max_length)
 
     @staticmethod
-    def body(source):
+    def body(source, seed):
         return source.load()
 
     def text(self, text, other=None):

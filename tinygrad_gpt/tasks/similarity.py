@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.tasks.family import Family
-from tinygrad_gpt.tasks.fine_tuning import FineTuning, scores_of
+from tinygrad_gpt.tasks.fine_tuning import FineTuning, scores_of, texts_of
 from tinygrad_gpt.tasks.scores import mean_squared_error
 
 
@@ -25,7 +25,7 @@ class Similarity(FineTuning):
         return 1
 
     def _read(self, examples):
-        return [self.family.symmetric(*pair) for pair in _pairs(examples)], examples.labels
+        return [self.family.symmetric(*pair) for pair in texts_of(examples)], examples.labels
 
     def _right(self, targets, which, length):
         return (targets[which],)
@@ -35,11 +35,13 @@ class Similarity(FineTuning):
         return predicted, mean_squared_error(self.data.dev.labels, predicted)
 
     def _lines(self, scores):
-        for number, right, pair in zip(numbers_from(scores), self.data.dev.labels, _pairs(self.data.dev), strict=False):
+        for number, right, pair in zip(
+            numbers_from(scores), self.data.dev.labels, texts_of(self.data.dev), strict=False
+        ):
             yield "\t".join((f"{number:.2f}", f"{right:.2f}", *pair)) + "\n"
 
     def example(self):
-        return list(_pairs(self.data.dev)[0])
+        return list(texts_of(self.data.dev)[0])
 
     def probe(self):
         return None  # there are no answers to choose from
@@ -53,7 +55,3 @@ def numbers(family: Family, model, pairs: Sequence[tuple[str, str]], progress: P
 def numbers_from(scores: list[np.ndarray]) -> np.ndarray:
     """The model's scores (1,) of each pair -> (N,) float64."""
     return np.array(scores, dtype=np.float64)[:, 0]
-
-
-def _pairs(examples) -> list[tuple[str, str]]:
-    return list(zip(examples.first, examples.second, strict=True))

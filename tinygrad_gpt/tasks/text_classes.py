@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_gpt.ops import softmax
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.tasks.family import Family
-from tinygrad_gpt.tasks.fine_tuning import FineTuning, scores_of
+from tinygrad_gpt.tasks.fine_tuning import FineTuning, scores_of, texts_of
 from tinygrad_gpt.tasks.scores import cross_entropy
 
 
@@ -23,7 +23,7 @@ class TextClasses(FineTuning):
     guess = "most frequent class"
 
     def _read(self, examples):
-        return [self.family.text(*texts) for texts in _texts(examples)], examples.labels
+        return [self.family.text(*texts) for texts in texts_of(examples)], examples.labels
 
     def _right(self, targets, which, length):
         return (targets[which],)
@@ -33,11 +33,11 @@ class TextClasses(FineTuning):
 
     def _lines(self, scores):
         classes, dev = self.data.classes, self.data.dev
-        for best, label, texts in zip(np.argmax(scores, axis=1), dev.labels, _texts(dev), strict=False):
+        for best, label, texts in zip(np.argmax(scores, axis=1), dev.labels, texts_of(dev), strict=False):
             yield "\t".join((classes[best], classes[label], *texts)) + "\n"
 
     def example(self):
-        return list(_texts(self.data.dev)[0])
+        return list(texts_of(self.data.dev)[0])
 
     def facts(self, model):
         return self._facts_of(self.data.train.labels)
@@ -49,10 +49,3 @@ def probabilities(
     """(N, K) float64: the probability of each class for each text, (text,), or pair, (text, text)."""
     scores = scores_of(family, model, [family.text(*one) for one in texts], progress)
     return softmax.forward(np.array(scores, dtype=np.float64))[0]
-
-
-def _texts(examples) -> list[tuple[str, ...]]:
-    """(text,) or (first, second) of each example."""
-    if hasattr(examples, "first"):
-        return list(zip(examples.first, examples.second, strict=True))
-    return [(text,) for text in examples.texts]

@@ -72,14 +72,15 @@ class TokenLabels(FineTuning):
 def labels_of(
     family: Family, model, sentences: Sequence[Sequence[str]], progress: Progress = no_progress
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each sentence, given as its words: the likeliest label (W,) of each word, and its probability (W,)."""
+    """For each sentence, given as its words: the likeliest label (W,) of each word, and its probability (W,). A word
+    that was cut off has the label 0 (O), and nan."""
     read = [family.words(words) for words in sentences]
     found = []
     of_all = scores_of(family, model, [one.sequence for one in read], progress)
     for scores, (_, places) in zip(of_all, read, strict=True):
         p = softmax.forward(scores.astype(np.float64))[0]  # (T, K)
         labels = labels_from(scores, places)
-        found.append((labels, np.where(places == NO_PLACE, 1.0, p[places, labels])))
+        found.append((labels, np.where(places == NO_PLACE, np.nan, p[places, labels])))
     return found
 
 

@@ -5,18 +5,21 @@ model.numbers([("A man eats.", "A man is eating.")])
 next(model.predict(["A man eats.", "A man is eating."]))      # {"texts": ..., "number": 4.2}
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tinygrad_gpt.data.alignment import cut_off
 from tinygrad_gpt.data.examples import CLASSES, PAIR_CLASSES, SIMILARITY, SPANS, TOKENS
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.bert import BertWithHead
 from tinygrad_gpt.models.gpt import count_parameters
 from tinygrad_gpt.models.hf.pretrained import save_pretrained
 from tinygrad_gpt.tasks import similarity, spans, text_classes, token_labels
+from tinygrad_gpt.tasks.fine_tuning import remark_on_cut
 from tinygrad_gpt.train.finetune_folder import best_run, family_of, outputs_of, read_fine_tuned
 from tinygrad_gpt.train.trained_model import load_weights
 
@@ -53,7 +56,8 @@ class FineTuned:
         return similarity.numbers(self.family, self.model, pairs)
 
     def labels(self, sentences: Sequence[Sequence[str]]) -> list[list[tuple[str, float]]]:
-        """For each sentence, given as its words: the label of each word, and its probability."""
+        """For each sentence, given as its words: the label of each word, and its probability; nan for a word that was
+        cut off, which counts as O."""
         self.check_kind(TOKENS)
         found = token_labels.labels_of(self.family, self.model, sentences)
         return [[(self.classes[i], float(p)) for i, p in zip(*one, strict=True)] for one in found]
@@ -81,7 +85,7 @@ class FineTuned:
         classes       a text each             text, class, probability
         pair-classes  two texts each          texts, class, probability
         similarity    two texts each          texts, number
-        tokens        a sentence each         text, words: word, label and probability of each
+        tokens        a sentence each         text, words: word, label and probability (None if it was cut off) of each
         spans         a question each         question, answer, begin and end of its characters, probability
 
         passage  the text that answers the questions; for spans only
@@ -108,12 +112,26 @@ class FineTuned:
                 raise UserError("expected sentences with at least one word, got an empty one")
             for text, words, labels in zip(texts, sentences, self.labels(sentences), strict=True):
                 rows = zip(words, labels, strict=True)
-                yield {"text": text, "words": [{"word": w, "label": y, "probability": p} for w, (y, p) in rows]}
+                found = [{"word": w, "label": y, "probability": None if math.isnan(p) else p} for w, (y, p) in rows]
+                yield {"text": text, "words": found}
         else:
             assert passage is not None
             for question, found in zip(texts, self.answers([(text, passage) for text in texts]), strict=True):
                 where = {"begin": found.begin, "end": found.end, "probability": found.probability}
                 yield {"question": question, "answer": found.text} | where
+
+    def remark(self, texts: Sequence[str]) -> str:
+        """What the model does not read of the texts that `predict` takes, in a line; "" if it reads all. (Long texts
+        that answer questions are read in windows.)"""
+        if self.kind == SPANS:
+            return ""
+        if self.kind == TOKENS:
+            lost = cut_off(self.family.words(text.split()).places for text in texts if text.split())
+            beyond = f"lie beyond the {self.family.longest} tokens that are read, and count as {self.classes[0]}"
+            return f"{lost.words:,} of {lost.of_words:,} words {beyond}" if lost.words else ""
+        each = [(text,) for text in texts] if self.kind == CLASSES else self._pairs(texts)
+        read = self.family.symmetric if self.kind == SIMILARITY else self.family.text
+        return remark_on_cut(self.family, [read(*one) for one in each], each)
 
     def _pairs(self, texts: Sequence[str]) -> list[tuple[str, str]]:
         if len(texts) % 2:

@@ -143,7 +143,9 @@ def open_run(folder: RunFolder, given: dict[str, Any] | None = None, pairs=(), p
             model = family.model_for(data.kind, task.outputs)
     else:
         source = find_again("model", config.from_, written["from"], folder.path, find_source)
-        model = family.first_model(family.body(source), data.kind, task.outputs, config.pretrained, train.seed)
+        model = family.first_model(
+            family.body(source, train.seed), data.kind, task.outputs, config.pretrained, train.seed
+        )
     return reopen(folder, task, model, train)
 
 
