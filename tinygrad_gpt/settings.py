@@ -38,7 +38,17 @@ class SettingError(UserError):
 
 
 def setting(
-    default, group: str, help: str, *, choices=(), low=None, above=None, below=None, free=False, advanced=False
+    default,
+    group: str,
+    help: str,
+    *,
+    choices=(),
+    low=None,
+    above=None,
+    below=None,
+    free=False,
+    advanced=False,
+    formerly="",
 ) -> Any:
     """A field with a default (dataclasses.MISSING for none) and metadata:
 
@@ -48,9 +58,10 @@ def setting(
     low, above, below  the least value; a bound that it must exceed; a bound that it must stay under
     free               whether a resumed run may change it: true if the weights that come out do not depend on it
     advanced           whether the command's first help leaves it to --help-all
+    formerly           an earlier name, under which commands and files may give it too
     """
     metadata = dict(group=group, help=help, choices=choices, low=low, above=above, below=below)
-    return dataclasses.field(default=default, metadata=metadata | dict(free=free, advanced=advanced))
+    return dataclasses.field(default=default, metadata=metadata | dict(free=free, advanced=advanced, formerly=formerly))
 
 
 advanced = functools.partial(setting, advanced=True)  # a setting that a first-time user does not need
@@ -99,6 +110,12 @@ def option_name(setting_name: str) -> str:
 def made_from(kind: type, values: dict[str, Any]) -> Any:
     """A dataclass of settings from those of `values` that it has a field for; the others have their defaults."""
     return kind(**{f.name: values[f.name] for f in dataclasses.fields(kind) if f.name in values})
+
+
+def current_names(values: dict[str, Any], fields: dict[str, dataclasses.Field]) -> dict[str, Any]:
+    """Settings by name, each under its current name."""
+    names = {f.metadata["formerly"]: name for name, f in fields.items() if f.metadata["formerly"]}
+    return {names.get(name, name): value for name, value in values.items()}
 
 
 def kept_settings(

@@ -49,7 +49,7 @@ def test_train_says_what_it_does_and_writes(run, tmp_path):
 
 def test_every_setting_is_an_option_and_reaches_the_run(run, tmp_path):
     given = dict(n_layer=2, n_head=2, n_embd=4, block_size=6, dropout=0.1, bias=False, norm="post", tied=False)
-    given |= dict(activation="relu", tokenizer="char", bpe_vocab=300, steps=2, batch_size=3, lr=0.01, min_lr=0.002)
+    given |= dict(activation="relu", tokenizer="char", vocab=300, steps=2, batch_size=3, lr=0.01, min_lr=0.002)
     given |= dict(warmup=1, schedule="linear", beta1=0.8, beta2=0.9, eps=1e-6, weight_decay=0.2, grad_clip=0.5, seed=7)
     given |= dict(dtype="float64", log_interval=1, eval_interval=0, eval_tokens=50, checkpoint_interval=1, prompt="fox")
     given |= dict(sample_tokens=3, n_inner=20, embd_pdrop=0.2, attn_pdrop=0.3, layer_norm_epsilon=1e-4)

@@ -57,7 +57,6 @@ def test_a_sweep_and_a_comparison(run, animals):
     ("options", "says"),
     [
         ("--preset bert-tiny --prompt a", "--prompt is not a setting of a BERT"),
-        ("--preset bert-tiny --from gpt2", "--from is not a setting of a BERT"),
         ("--preset tiny --mask-share 0.3", "--mask-share is a setting of a BERT"),
         ("--preset bert-tiny --vocab 99", "vocab should be at least 100, not 99"),
         ("--preset bert-tiny --sweep from=a,b", "all runs of a sweep have the same from"),

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from tinygrad_gpt.data.sentence_pairs import (
     FOLLOWS,
-    RANDOM,
+    FROM_ELSEWHERE,
+    EncodedDocuments,
     Pair,
-    Sentences,
     all_pairs,
     cut,
     draw_pair,
-    encode,
+    encode_documents,
     make_batch,
     mask_tokens,
 )
@@ -38,22 +38,22 @@ def numbers() -> WordPieceTokenizer:
 TOKENIZER = numbers()
 
 
-def sentences_of(lengths: list[list[int]]) -> Sentences:
+def sentences_of(lengths: list[list[int]]) -> EncodedDocuments:
     """Documents with sentences of these lengths. No token occurs twice, so that each tells its place."""
     words = iter(range(5, VOCAB))
     documents = [[" ".join(str(next(words)) for _ in range(n)) for n in document] for document in lengths]
-    return encode(documents, TOKENIZER, "a corpus")
+    return encode_documents(documents, TOKENIZER, "a corpus")
 
 
 documents = st.lists(st.lists(st.integers(1, 12), min_size=2, max_size=8), min_size=2, max_size=5)
 seeds = st.integers(0, 2**31)
 
 
-def document_of(text: Sentences, ids: np.ndarray) -> int:
+def document_of(text: EncodedDocuments, ids: np.ndarray) -> int:
     """The document of a passage, which lies in one."""
     place = ids - 5
     assert (np.diff(place) == 1).all(), "a passage is a piece of a text"
-    first, last = (int(np.searchsorted(text.sentences, p, side="right")) - 1 for p in (place[0], place[-1]))
+    first, last = (int(np.searchsorted(text.sentence_starts, p, side="right")) - 1 for p in (place[0], place[-1]))
     assert text.document_of(first) == text.document_of(last)
     return text.document_of(first)
 
@@ -70,19 +70,19 @@ def test_b_follows_a_or_is_from_another_document(lengths, length, seed):
         if pair.label == FOLLOWS:
             assert a == b and pair.a[-1] < pair.b[0]
         else:
-            assert pair.label == RANDOM and a != b, "a passage of the same document is not a random one"
+            assert pair.label == FROM_ELSEWHERE and a != b, "a passage of the same document is not a random one"
 
 
 def test_a_passage_that_fits_is_whole_and_the_next_one_begins_behind_it():
     text, rng = sentences_of([[3, 3, 3], [3, 3, 3]]), np.random.default_rng(0)
-    starts = text.tokens[text.sentences[:-1]].tolist()
+    starts = text.tokens[text.sentence_starts[:-1]].tolist()
     pairs = [
         pair for pair in (draw_pair(text, 100, rng) for _ in range(100)) if len(pair.a) % 3 == len(pair.b) % 3 == 0
     ]
     assert len(pairs) > 80, "the others were to be short"
     for pair in pairs:
         assert pair.a[0] in starts and pair.b[0] in starts
-        assert pair.label == RANDOM or pair.b[0] == pair.a[-1] + 1
+        assert pair.label == FROM_ELSEWHERE or pair.b[0] == pair.a[-1] + 1
 
 
 def test_half_of_the_pairs_follow_however_long_the_sentences_are():
@@ -100,11 +100,11 @@ def test_both_kinds_of_pairs_take_b_from_the_same_places():
     counts = np.zeros((2, len(text)))
     for _ in range(12_000):
         pair = draw_pair(text, 16, rng)
-        sentence = int(np.searchsorted(text.sentences, pair.b[0] - 5, side="right")) - 1
+        sentence = int(np.searchsorted(text.sentence_starts, pair.b[0] - 5, side="right")) - 1
         counts[pair.label, sentence] += 1
-    assert (counts[:, text.documents[:-1]] == 0).all(), "no B is the beginning of a document"
+    assert (counts[:, text.document_starts[:-1]] == 0).all(), "no B is the beginning of a document"
     short = np.delete(counts, np.r_[0:30, 33:93], axis=1).sum(axis=1) / counts.sum(axis=1)
-    assert abs(short[FOLLOWS] - short[RANDOM]) < 0.03
+    assert abs(short[FOLLOWS] - short[FROM_ELSEWHERE]) < 0.03
 
 
 def test_some_pairs_are_short():
@@ -133,7 +133,7 @@ def test_held_out_text_is_read_to_the_end():
 
 def test_documents_of_one_sentence_are_left_out_and_end_no_loop():
     text = sentences_of([[4], [2, 2], [7], [3, 1], [5]])
-    assert len(text.documents) == 3 and len(text) == 4
+    assert text.document_count == 2 and len(text) == 4
     for _ in range(20):
         draw_pair(text, 10, np.random.default_rng(0))
     with pytest.raises(UserError, match="expected at least 2 documents of 2 sentences or more, got 1: put a sentence"):
@@ -141,7 +141,7 @@ def test_documents_of_one_sentence_are_left_out_and_end_no_loop():
 
 
 def test_sentences_without_a_word_are_left_out():
-    text = encode([["1 1", "7 1", "8"], ["", "9", "10"]], TOKENIZER, "a corpus")
+    text = encode_documents([["1 1", "7 1", "8"], ["", "9", "10"]], TOKENIZER, "a corpus")
     assert text.tokens.tolist() == [7, 1, 8, 9, 10]
 
 
@@ -164,7 +164,7 @@ def pair_of(a, b, label=FOLLOWS):
 
 
 def test_a_batch_is_laid_out_as_bert_reads_it():
-    pairs = [pair_of([10, 11, 12], [20, 21]), pair_of([30], [40], RANDOM)]
+    pairs = [pair_of([10, 11, 12], [20, 21]), pair_of([30], [40], FROM_ELSEWHERE)]
     batch = make_batch(pairs, TOKENIZER, 10, np.random.default_rng(0))
     whole = np.where(batch.labels == IGNORE_INDEX, batch.input_ids, batch.labels)
     assert whole.tolist() == [[2, 10, 11, 12, 3, 20, 21, 3, 0, 0], [2, 30, 3, 40, 3, 0, 0, 0, 0, 0]]

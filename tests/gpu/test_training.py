@@ -26,7 +26,7 @@ from tinygrad_gpt.models import (
     GPTConfig,
 )
 from tinygrad_gpt.tasks.perplexity import evaluate, evaluate_sliding
-from tinygrad_gpt.train import text_run
+from tinygrad_gpt.train import any_run
 from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.presets import PRESETS
@@ -51,7 +51,7 @@ def own_place(tmp_path, monkeypatch):
 def begun(folder, device="cuda", preset="tiny", **given):
     """A run that has made no step."""
     settings = resolve(preset, SMALL | {"corpus": "text.txt", "device": device} | given)
-    return text_run.start(settings, Path(folder))
+    return any_run.start(settings, Path(folder))
 
 
 def trained(folder, device="cuda", **given):
@@ -62,7 +62,7 @@ def trained(folder, device="cuda", **given):
 
 
 def resumed(folder, device):
-    run = text_run.resume(Path(folder), given={"device": device})
+    run = any_run.resume(Path(folder), given={"device": device})
     assert run.trainer.device.kind == device
     assert run.train(Reporter(io.StringIO()))
     return result(run)

@@ -8,10 +8,9 @@ import pytest
 
 from tests.train.conftest import *  # noqa: F403 - its fixtures, too
 from tinygrad_gpt.data import open_corpus
-from tinygrad_gpt.train.any_run import choose_settings
+from tinygrad_gpt.train.any_run import choose_settings, start
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.reporter import Reporter
-from tinygrad_gpt.train.text_run import start
 
 ENGLISH = 60_000  # characters
 SHAPE = dict(n_layer=2, n_head=2, n_embd=32, block_size=32, batch_size=8, warmup=20, steps=200)

@@ -28,8 +28,7 @@ from tinygrad_gpt.models.bert import PretrainingLoss
 from tinygrad_gpt.tasks.baselines import text_facts
 from tinygrad_gpt.tasks.scores import accuracy, matthews
 from tinygrad_gpt.tasks.task import Loss, Task
-from tinygrad_gpt.train import pretraining
-from tinygrad_gpt.train.any_run import choose_settings
+from tinygrad_gpt.train.any_run import choose_settings, start
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.reporter import Reporter
@@ -174,7 +173,7 @@ def pretrain(tmp_path, monkeypatch):
 
     def pretrain(preset="bert-tiny", change=lambda run: None, **given):
         settings = choose_settings(preset, REDUCED | given)
-        run = pretraining.start(settings, tmp_path / "run")
+        run = start(settings, tmp_path / "run")
         change(run)
         said = io.StringIO()
         run.train(Reporter(said))

@@ -10,8 +10,8 @@ from tinygrad_gpt import functional as F
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.health.snapshot import snapshot
+from tinygrad_gpt.train.any_run import resume, start
 from tinygrad_gpt.train.reporter import Reporter
-from tinygrad_gpt.train.text_run import resume, start
 
 
 def softmax_twice(model):

@@ -15,10 +15,9 @@ from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import open_corpus, prepare_tokens
 from tinygrad_gpt.files.storage import data_folder
 from tinygrad_gpt.tasks.perplexity import evaluate_sliding
-from tinygrad_gpt.train.any_run import choose_settings
+from tinygrad_gpt.train.any_run import choose_settings, start
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.reporter import Reporter
-from tinygrad_gpt.train.text_run import start
 from tinygrad_gpt.train.trained_model import open_model
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")

@@ -1,5 +1,6 @@
 """The task of BERT's pre-training: what its loss looks at, how it is evaluated, and what it tells."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ from tinygrad_gpt import random_stream
 from tinygrad_gpt.autograd import Tensor, no_grad
 from tinygrad_gpt.data import WordPieceTokenizer
 from tinygrad_gpt.data.documents import Documents
-from tinygrad_gpt.data.sentence_pairs import FOLLOWS, RANDOM
+from tinygrad_gpt.data.sentence_pairs import FOLLOWS, FROM_ELSEWHERE
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.bert import BertConfig, BertForPreTraining
 from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
@@ -77,8 +78,8 @@ def test_the_loss_is_the_mean_over_masked_places_and_that_over_pairs(task, model
 def test_pairs_of_both_labels_count(task, model):
     """The id of [PAD], 0, is the label of a pair that follows: a loss that ignores it never learns what follows."""
     batch = task(rows=12).batch(0)
-    assert set(batch[4]) == {FOLLOWS, RANDOM} and FOLLOWS == 0
-    for label in (FOLLOWS, RANDOM):
+    assert set(batch[4]) == {FOLLOWS, FROM_ELSEWHERE} and FOLLOWS == 0
+    for label in (FOLLOWS, FROM_ELSEWHERE):
         some = [a[batch[4] == label] for a in batch]
         _, follows = by_hand(model, some)
         assert task(rows=12).loss(model, *some).parts["next_sentence"].item() == pytest.approx(follows.mean(), rel=1e-5)
@@ -150,7 +151,7 @@ def test_evaluation_reads_all_held_out_pairs_once_and_says_how_many_are_right(ta
         follows.append(next_losses)
         with model.evaluating(), no_grad():
             out = model(*batch[:3])
-        chosen = batch.labels != IGNORE_INDEX
+        chosen = batch.input_ids == step.tokenizer.mask_id
         right.append(out.prediction_logits.data.argmax(-1)[chosen] == batch.labels[chosen])
         judged.append(out.seq_relationship_logits.data.argmax(-1) == batch.next_sentence_label)
     assert scores["val_masked_loss"] == pytest.approx(np.concatenate(masked).mean(), rel=1e-5)
@@ -159,6 +160,37 @@ def test_evaluation_reads_all_held_out_pairs_once_and_says_how_many_are_right(ta
     assert scores["next_sentence_accuracy"] == pytest.approx(np.concatenate(judged).mean())
     assert scores["val_loss"] == pytest.approx(scores["val_masked_loss"] + scores["val_next_sentence_loss"])
     assert scores == step.evaluate(model, last=True)
+
+
+class Copies:
+    """In a BertForPreTraining's place: the likeliest token is the one that stands there."""
+
+    def __init__(self, vocab_size):
+        self.vocab_size, self.bert = vocab_size, self
+
+    def evaluating(self):
+        return contextlib.nullcontext()
+
+    def features(self, ids, mask, segments):
+        return Tensor(np.eye(self.vocab_size, dtype=np.float32)[ids])
+
+    def scores_at(self, x, labels):
+        rows, places = np.nonzero(labels != IGNORE_INDEX)
+        return x[rows, places], labels[rows, places]
+
+    def pooled(self, x):
+        return x[:, 0]
+
+    def next_sentence(self, x):
+        return x[:, :2]
+
+
+def test_to_copy_the_tokens_that_masking_left_is_not_rewarded(task, tokenizer):
+    step = task(mask_share=0.5)
+    batch = step._held_out_batch(0)
+    left = (batch.labels == batch.input_ids).sum()
+    assert left > 0, "some masked places show their token"
+    assert step.evaluate(Copies(tokenizer.vocab_size), last=True)["masked_accuracy"] == 0.0
 
 
 def test_held_out_pairs_are_those_of_held_out_documents_whatever_the_seed(task, tokenizer):
@@ -181,8 +213,8 @@ def test_without_next_sentences_b_always_follows_and_masks_alone_are_learned(tas
 
 def test_guesses_and_facts_are_of_what_is_masked(task, model):
     step = task()
-    labels = np.concatenate([step._held_out_batch(n).labels for n in range(0, len(step.pairs), 6)])
-    labels = labels[labels != IGNORE_INDEX]
+    batches = [step._held_out_batch(n) for n in range(0, len(step.pairs), 6)]
+    labels = np.concatenate([batch.labels[batch.input_ids == step.tokenizer.mask_id] for batch in batches])
     guesses = step.guesses()
     assert guesses["masked_accuracy"] == pytest.approx(np.bincount(labels).max() / len(labels))
     assert guesses["next_sentence_accuracy"] == 0.5

@@ -7,8 +7,8 @@ import pytest
 
 from tests.train.runs import StopsAt, arrays_of, assert_same_arrays
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.train.any_run import resume, start
 from tinygrad_gpt.train.metrics import read_metrics
-from tinygrad_gpt.train.text_run import resume, start
 from tinygrad_gpt.train.user_ops import install, load_pair
 
 BROKEN_GELU = """

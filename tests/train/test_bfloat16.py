@@ -12,9 +12,9 @@ from tinygrad_gpt import array, precision
 from tinygrad_gpt.cli import main
 from tinygrad_gpt.files.storage import data_folder
 from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.train.any_run import resume, start
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.reporter import Reporter
-from tinygrad_gpt.train.text_run import resume, start
 from tinygrad_gpt.train.text_settings import resolve
 
 needs_dot_products = pytest.mark.skipif(

@@ -181,7 +181,7 @@ def test_option_names():
 
 def test_the_shape_comes_from_the_source_and_the_recipe_from_finetune():
     settings = resolve(None, {"from_": "somewhere"}, SHAPE)
-    assert settings.preset == "finetune" and settings.gpt_config(11) == SHAPE
+    assert settings.preset == "finetune" and settings.model_config(11) == SHAPE
     assert settings.task.tokenizer == "own" and settings.window == settings.task.window == 16
     recipe = dict(lr=5e-5, min_lr=0.0, schedule="linear", warmup=0, beta1=0.9, beta2=0.999, eps=1e-8, grad_clip=1.0)
     recipe |= dict(weight_decay=0.0, batch_size=8, batches="epochs")  # of transformers' Trainer

@@ -7,10 +7,10 @@ import pytest
 
 from tests.train.runs import StopsAt, arrays_of, assert_same_arrays, rows_of
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.train.any_run import resume, start
 from tinygrad_gpt.train.extension import extensions_of
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.non_finite import NotFinite
-from tinygrad_gpt.train.text_run import resume, start
 from tinygrad_gpt.train.trainer import learning_rate
 
 

@@ -13,9 +13,8 @@ from tinygrad_gpt.cli import main
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.generate import generate
 from tinygrad_gpt.models import GPTConfig
-from tinygrad_gpt.train.any_run import choose_settings
+from tinygrad_gpt.train.any_run import choose_settings, resume, start
 from tinygrad_gpt.train.own_model import load_own_model, try_model
-from tinygrad_gpt.train.text_run import resume, start
 from tinygrad_gpt.train.trained_model import TrainedRun, open_model
 
 LLAMA = (Path(__file__).parent / "llama.py").read_text(encoding="utf-8")

@@ -12,9 +12,8 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models import GPT, GPT2, GPTConfig
 from tinygrad_gpt.models.hf.pretrained import save_pretrained
 from tinygrad_gpt.nn import Block
-from tinygrad_gpt.train.any_run import choose_settings
+from tinygrad_gpt.train.any_run import choose_settings, resume, start
 from tinygrad_gpt.train.checkpoint import load_checkpoint
-from tinygrad_gpt.train.text_run import resume, start
 from tinygrad_gpt.train.trained_model import HuggingFaceModel, TrainedRun, find_model, open_model
 
 

@@ -14,10 +14,10 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.generate.text import encode_prompt
 from tinygrad_gpt.kernels import compiling
 from tinygrad_gpt.train import trainer as trainer_module
+from tinygrad_gpt.train.any_run import resume, start
 from tinygrad_gpt.train.checkpoint import load_checkpoint
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.run_folder import RunFolder
-from tinygrad_gpt.train.text_run import resume, start
 from tinygrad_gpt.train.trained_model import open_model
 from tinygrad_gpt.train.user_ops import install, load_pair
 
@@ -305,7 +305,7 @@ def test_a_text_without_line_ends_has_a_sample_too(settings, text, reporter, tmp
 
 def test_a_bpe_run(settings, reporter, tmp_path):
     pytest.importorskip("tokenizers")
-    run = start(settings(tokenizer="bpe", bpe_vocab=270), tmp_path / "run")
+    run = start(settings(tokenizer="bpe", vocab=270), tmp_path / "run")
     run.train(reporter)
     assert run.model.config.vocab_size == 270
     again = start(settings(tokenizer=str(run.folder.tokenizer)), tmp_path / "again")
@@ -317,7 +317,7 @@ def test_a_bpe_run(settings, reporter, tmp_path):
 def test_a_gpt1_run(settings, reporter, tmp_path):
     """GPT-1's tokenizer has no line end to begin a sample with."""
     pytest.importorskip("tokenizers")
-    run = start(settings(tokenizer="gpt1", bpe_vocab=256, norm="post"), tmp_path / "run")
+    run = start(settings(tokenizer="gpt1", vocab=256, norm="post"), tmp_path / "run")
     run.train(reporter)
     assert isinstance(run.task.tokenizer, GPT1Tokenizer)
     assert run.model.config.vocab_size == run.task.tokenizer.vocab_size <= 256

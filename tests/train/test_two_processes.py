@@ -8,9 +8,9 @@ from tests.train.runs import StopsAt, held_elsewhere, rows_of
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files import locks
 from tinygrad_gpt.files.locks import is_held
+from tinygrad_gpt.train.any_run import resume, start
 from tinygrad_gpt.train.metrics import InUseError
 from tinygrad_gpt.train.run_folder import RunFolder
-from tinygrad_gpt.train.text_run import resume, start
 
 pytestmark = pytest.mark.skipif(locks.fcntl is None, reason="the system knows no such locks")
 IN_USE = "another process trains this run now"

@@ -75,8 +75,8 @@ def median_ms(function: Callable[[], object], seconds: float | None = None) -> f
 
 def training_step(settings) -> tuple[str, str, float, str]:
     """What is measured, its size, milliseconds and speed: the trainer's own step, on random characters."""
-    vocabulary = settings.task.bpe_vocab if settings.task.tokenizer == "bpe" else CHARACTERS
-    config, train = settings.gpt_config(vocabulary), settings.train
+    vocabulary = settings.task.vocab if settings.task.tokenizer == "bpe" else CHARACTERS
+    config, train = settings.model_config(vocabulary), settings.train
     stream = np.random.default_rng(0).integers(vocabulary, size=100_000).astype(np.uint16)
     tokens = TokenSet(stream, stream, len(stream), len(stream))
     task = NextToken(settings.task, tokens, CharTokenizer("\n"), settings.window, train.batch_size, train.accumulate)

@@ -97,9 +97,8 @@ def with_settings(
     for field in (field for kind in kinds for field in dataclasses.fields(kind) if field.name not in leave_out):
         by_name.setdefault(field.name, field)
     options = []
-    for field in sorted(
-        by_name.values(), key=lambda field: field.metadata["advanced"]
-    ):  # those of the first help first
+    # Those of the first help come first.
+    for field in sorted(by_name.values(), key=lambda field: field.metadata["advanced"]):
         default = _as_text(defaults.get(field.name, field.default))
         shown = f"{note if field.name in defaults else ''}{default}" if default else None
         options.append(_option(field.name, hints[field.name], field.metadata, shown))
@@ -124,8 +123,10 @@ def _option(name: str, kind: Any, metadata: typing.Mapping, default: str | None)
     if isinstance(kind, types.UnionType) or choices:
         kind = str if choices else typing.get_args(kind)[0]
     declaration = f"{option_name(name)}/--no-{name.replace('_', '-')}" if kind is bool else option_name(name)
+    earlier = [option_name(metadata["formerly"])] if metadata["formerly"] else []
     option = typer.Option(
         declaration,
+        *earlier,
         help=metadata["help"],
         metavar="|".join(choices) or None,
         show_default=default or False,

@@ -85,7 +85,7 @@ def use_command(path: Path) -> str:
     from tinygrad_gpt.tasks.masked_lm import MaskedLM
     from tinygrad_gpt.train.run_folder import RunFolder
 
-    if RunFolder(path).read_config().get("task", {}).get("name") == MaskedLM.name:
+    if RunFolder(path).task_name() == MaskedLM.name:
         return command("tinygrad-gpt", "predict", path, "The [MASK] was found in 1943 .")
     return command("tinygrad-gpt", "sample", path)
 

@@ -24,12 +24,16 @@ from tinygrad_gpt.tasks.next_token import NextTokenConfig
 from tinygrad_gpt.train.any_run import resolve
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.presets import DEFAULT, LONGEST_WINDOW, PRESETS
+from tinygrad_gpt.train.pretraining_settings import BertShape
 from tinygrad_gpt.train.text_settings import MODEL_FIELDS
+
+_QUICK, _BERT = resolve().values(), resolve("bert-small").values()
+_BOTH = {name: f"{_QUICK[name]}; a BERT: {_BERT[name]}" for name in ("tokenizer", "vocab", "eval_tokens")}
 
 
 @with_settings(
-    (GPTConfig, NextTokenConfig, MaskedLMConfig, TrainConfig),
-    resolve().values(),
+    (GPTConfig, NextTokenConfig, MaskedLMConfig, BertShape, TrainConfig),
+    _QUICK | _BOTH,
     ("corpus", "vocab_size"),
     f"{DEFAULT}: ",
 )
@@ -95,8 +99,9 @@ def train(
 
     The presets that begin with bert pre-train a BERT, which fills gaps and judges
     whether two passages belong together. The text has documents: wikitext-2,
-    python-docs, or a file or folder of yours with a sentence on each line and a
-    blank line between documents.
+    python-docs, shakespeare, or a file or folder of yours with a sentence on each
+    line and a blank line between documents. With --from, the pre-training of a
+    BERT goes on; heads that it lacks start from random numbers.
 
     --model FILE.py trains a model of your own. The file defines a class Model,
     derived from tinygrad_gpt.nn.Module: __init__(self, config) gets a GPTConfig

@@ -70,11 +70,18 @@ class Documents:
             yield "".join(f"{sentence}\n" for sentence in document).replace(UNKNOWN, "")
 
 
-def open_documents(name_or_path: str | Path, hold_out: bool = True, *, progress: Progress | None = None) -> Documents:
+def open_documents(
+    name_or_path: str | Path,
+    hold_out: bool = True,
+    *,
+    progress: Progress | None = None,
+    hold_none: str = "hold_out=False",
+) -> Documents:
     """The documents with this name, or of this file or folder.
 
-    hold_out  whether some are held out; if not, all train
-    progress  called with (bytes so far, total bytes or None) while a file is downloaded
+    hold_out   whether some are held out; if not, all train
+    progress   called with (bytes so far, total bytes or None) while a file is downloaded
+    hold_none  how the caller's user can have none held out, for the error about too few documents
 
     Raises UserError for a name or path that does not exist, a file that is not UTF-8 text, and a text without
     sentences, or with too few documents.
@@ -84,7 +91,7 @@ def open_documents(name_or_path: str | Path, hold_out: bool = True, *, progress:
         files = [find_file(name, f"wikitext-2/{part}.txt", progress) for part in ("valid", "test")]
         train, held_out = ([*wikitext_documents("".join(read_text(file)))] for file in files)
     else:
-        train, held_out = _split(name, _read(name, progress), hold_out)
+        train, held_out = _split(name, _read(name, progress), hold_out, hold_none)
     return _made(name, train, held_out) if hold_out else _made(name, train + held_out, [])
 
 
@@ -166,7 +173,9 @@ def _without_marks(sentence: str) -> str:
     return _MARK.sub(r"\1", sentence).replace("<unk>", UNKNOWN)
 
 
-def _split(name: str, documents: list[Document], hold_out: bool) -> tuple[list[Document], list[Document]]:
+def _split(
+    name: str, documents: list[Document], hold_out: bool, hold_none: str
+) -> tuple[list[Document], list[Document]]:
     """(those that train, those that are held out). Raises UserError if there are too few."""
 
     def place(document: Document) -> bytes:
@@ -180,7 +189,7 @@ def _split(name: str, documents: list[Document], hold_out: bool) -> tuple[list[D
         apart = "put a blank line between documents"
         if len(ordered) < _FEWEST:
             raise UserError(f"{has}, so no sentence is from another one: {apart}")
-        raise UserError(f"{has}, too few to hold two out: {apart}, or evaluate on those that train, --no-held-out")
+        raise UserError(f"{has}, too few to hold two out: {apart}, or hold none out ({hold_none})")
     train = min(int(TRAIN_SHARE * len(ordered)), len(ordered) - _FEWEST)
     return ordered[:train], ordered[train:]
 

@@ -22,52 +22,56 @@ from tinygrad_gpt.data.padding import pad_right
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 
-FOLLOWS, RANDOM = 0, 1  # next_sentence_label, as in Google's code and in transformers
+FOLLOWS, FROM_ELSEWHERE = 0, 1  # next_sentence_label, as in Google's code and in transformers
 SHORT_SHARE = 0.1  # of the pairs are shorter than there is room for, as texts are later
 KEPT, REPLACED = 0.1, 0.1  # of the masked places: the token stays; another one stands there
 
 
 @dataclass(frozen=True)
-class Sentences:
+class EncodedDocuments:
     """Documents as token ids.
 
-    tokens     (N,) int32: all sentences, one after the other
-    sentences  (S + 1,): where each sentence begins in tokens, and N
-    documents  (D + 1,): where each document begins in sentences, and S
+    tokens           (N,) int32: all sentences, one after the other
+    sentence_starts  (S + 1,): where each sentence begins in tokens, and N
+    document_starts  (D + 1,): where each document begins in the sentences, and S
     """
 
     tokens: np.ndarray
-    sentences: np.ndarray
-    documents: np.ndarray
+    sentence_starts: np.ndarray
+    document_starts: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.sentences) - 1
+        return len(self.sentence_starts) - 1
+
+    @property
+    def document_count(self) -> int:
+        return len(self.document_starts) - 1
 
     @cached_property
     def followed(self) -> np.ndarray:
         """The sentences that are not the last ones of their documents, in order."""
-        return np.delete(np.arange(len(self)), self.documents[1:] - 1)
+        return np.delete(np.arange(len(self)), self.document_starts[1:] - 1)
 
     def document_of(self, sentence: int) -> int:
-        return int(np.searchsorted(self.documents, sentence, side="right")) - 1
+        return int(np.searchsorted(self.document_starts, sentence, side="right")) - 1
 
     def bounds(self, sentence: int) -> tuple[int, int]:
         """The first sentence of the document of this one, and the first one after it."""
         document = self.document_of(sentence)
-        return int(self.documents[document]), int(self.documents[document + 1])
+        return int(self.document_starts[document]), int(self.document_starts[document + 1])
 
     def ids(self, first: int, end: int) -> np.ndarray:
         """The tokens of sentences first .. end - 1."""
-        return self.tokens[self.sentences[first] : self.sentences[end]]
+        return self.tokens[self.sentence_starts[first] : self.sentence_starts[end]]
 
     def collect(self, first: int, length: int, fewest: int = 1) -> int:
         """The end of the sentences from `first` on that have `length` tokens together, or all up to the end of the
         document; at least `fewest` of them."""
-        enough = int(np.searchsorted(self.sentences, self.sentences[first] + length))
+        enough = int(np.searchsorted(self.sentence_starts, self.sentence_starts[first] + length))
         return min(max(enough, first + fewest), self.bounds(first)[1])
 
 
-def encode(documents: Sequence[Document], tokenizer, name: str) -> Sentences:
+def encode_documents(documents: Sequence[Document], tokenizer, name: str) -> EncodedDocuments:
     """The documents as ids of a WordPieceTokenizer's. Sentences without a token that can be masked are left out, and
     then documents with one sentence: nothing follows it.
 
@@ -86,12 +90,12 @@ def encode(documents: Sequence[Document], tokenizer, name: str) -> Sentences:
             f"{name}: expected at least 2 documents of 2 sentences or more, got {len(ends) - 1}: put a sentence on "
             "each line, and a blank line between documents"
         )
-    return Sentences(np.concatenate(tokens), np.array(sentences), np.array(ends))
+    return EncodedDocuments(np.concatenate(tokens), np.array(sentences), np.array(ends))
 
 
 class Pair(NamedTuple):
     """a, b      ids of two passages, each with at least one token
-    label     FOLLOWS or RANDOM
+    label     FOLLOWS or FROM_ELSEWHERE
     document  the number of a's
     """
 
@@ -101,7 +105,7 @@ class Pair(NamedTuple):
     document: int
 
 
-def draw_pair(text: Sentences, length: int, rng: np.random.Generator, random_share: float = 0.5) -> Pair:
+def draw_pair(text: EncodedDocuments, length: int, rng: np.random.Generator, random_share: float = 0.5) -> Pair:
     """A pair of at most `length` tokens without specials, from a place drawn uniformly.
 
     As many sentences as fill the length, two at least, are taken from there on. A is the first of them, a number drawn
@@ -113,7 +117,7 @@ def draw_pair(text: Sentences, length: int, rng: np.random.Generator, random_sha
     return _pair(text, first, length, rng, random_share)[0]
 
 
-def all_pairs(text: Sentences, length: int, rng: np.random.Generator) -> list[Pair]:
+def all_pairs(text: EncodedDocuments, length: int, rng: np.random.Generator) -> list[Pair]:
     """Pairs whose A, and whose B that follows, share no sentence: the documents are read once, from end to end."""
     pairs, first = [], 0
     while first < len(text):
@@ -126,14 +130,14 @@ def all_pairs(text: Sentences, length: int, rng: np.random.Generator) -> list[Pa
 
 
 def _pair(
-    text: Sentences, first: int, length: int, rng: np.random.Generator, random_share: float = 0.5
+    text: EncodedDocuments, first: int, length: int, rng: np.random.Generator, random_share: float = 0.5
 ) -> tuple[Pair, int]:
     """A pair whose A begins at the sentence `first`, which has another one behind it, and the first sentence that it
     does not use of those behind."""
     target = int(rng.integers(2, length + 1)) if rng.random() < SHORT_SHARE else length
     end = text.collect(first, target, fewest=2)
     middle = int(rng.integers(first + 1, end))
-    a, label = text.ids(first, middle), RANDOM if rng.random() < random_share else FOLLOWS
+    a, label = text.ids(first, middle), FROM_ELSEWHERE if rng.random() < random_share else FOLLOWS
     if label == FOLLOWS:
         b = text.ids(middle, end)
     else:
@@ -142,7 +146,7 @@ def _pair(
     return Pair(*cut(a, b, target, rng), label, text.document_of(first)), end
 
 
-def _elsewhere(text: Sentences, sentence: int, rng: np.random.Generator) -> int:
+def _elsewhere(text: EncodedDocuments, sentence: int, rng: np.random.Generator) -> int:
     """A sentence of another document that follows one there, drawn uniformly."""
     begin, end = np.searchsorted(text.followed, text.bounds(sentence))  # begin .. end - 1 are this document's
     place = int(rng.integers(len(text.followed) - (end - begin)))
@@ -168,7 +172,7 @@ class Batch(NamedTuple):
     attention_mask       1 for tokens, 0 for padding
     token_type_ids       0 up to the first [SEP], 1 for B and its [SEP]; 0 for padding
     labels               the token that was at a masked place; IGNORE_INDEX at all others
-    next_sentence_label  FOLLOWS or RANDOM
+    next_sentence_label  FOLLOWS or FROM_ELSEWHERE
     """
 
     input_ids: np.ndarray

@@ -20,15 +20,15 @@ import numpy as np
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.autograd import no_grad
-from tinygrad_gpt.data.documents import Documents
+from tinygrad_gpt.data.documents import NAMES, Documents
 from tinygrad_gpt.data.sentence_pairs import (
     FOLLOWS,
-    RANDOM,
+    FROM_ELSEWHERE,
     Batch,
     Pair,
     all_pairs,
     draw_pair,
-    encode,
+    encode_documents,
     make_batch,
 )
 from tinygrad_gpt.data.wordpiece_tokenizer import PAIR_SPECIALS
@@ -49,12 +49,21 @@ class MaskedLMConfig:
     """The documents, their tokens, and what is masked. Raises UserError for a value that is not allowed."""
 
     corpus: str = setting(
-        "python-docs", "Data", "wikitext-2, python-docs, or the path of texts with a blank line between documents"
+        "python-docs", "Data", f"{', '.join(NAMES)}, or the path of texts with a blank line between documents"
     )
     tokenizer: str = setting(
-        "wordpiece", "Data", "wordpiece (trained on the corpus), or the path of a saved one or of BERT's vocab.txt"
+        "wordpiece",
+        "Data",
+        "wordpiece (trained on the corpus), own (that of the --from model), or the path of a saved one or of BERT's "
+        "vocab.txt",
     )
-    vocab: int = advanced(6000, "BERT", "tokens that a wordpiece tokenizer learns", low=100)
+    vocab: int = advanced(6000, "Data", "tokens that a wordpiece tokenizer learns", low=100)
+    from_: str = setting(
+        "", "Data", "BERT to start from, keeping its shape: a run folder, a Hugging Face folder, or a name on their hub"
+    )
+    window: int | None = advanced(
+        None, "Data", "tokens of a pair; by default block_size, with --from at most the preset's", low=1
+    )
     mask_share: float = advanced(0.15, "BERT", "share of the tokens that are masked", above=0, below=1)
     next_sentence_weight: float = advanced(
         1.0, "BERT", "of the next sentence's loss beside the masked LM's; 0: B always follows A, as in RoBERTa", low=0
@@ -81,7 +90,9 @@ class MaskedLM(Task):
 
     metrics, on pairs of held-out documents that are drawn once:
         val_loss                the loss as in training; and its two parts, val_masked_loss, val_next_sentence_loss
-        masked_accuracy         share of the masked places where the likeliest token is the right one
+        masked_accuracy         share of the places with a [MASK] where the likeliest token is the right one. At a
+                                tenth of the masked places the token stays: to copy what one sees is right there,
+                                and says nothing about the text. (The loss counts all masked places, as in training)
         next_sentence_accuracy  share of the pairs that are judged rightly
         next_sentence_low       the lower end of the latter's 95 % interval; see `lower_end`
 
@@ -111,10 +122,12 @@ class MaskedLM(Task):
     ):
         self.config, self.documents, self.tokenizer, self.length = config, documents, tokenizer, length
         self.batch_size, self.rows, self.seed = batch_size, accumulate * batch_size, seed
-        self.train = encode(documents.train, tokenizer, documents.name)
+        self.train = encode_documents(documents.train, tokenizer, documents.name)
         self.held_out = self.train
         if config.held_out:
-            self.held_out = encode(documents.held_out, tokenizer, f"{documents.name}, the part that is held out")
+            self.held_out = encode_documents(
+                documents.held_out, tokenizer, f"{documents.name}, the part that is held out"
+            )
 
     def batch(self, step):
         rng = np.random.default_rng([self.seed, step])
@@ -150,13 +163,16 @@ class MaskedLM(Task):
     def evaluate(self, model, last: bool = False, progress: Progress = no_progress) -> dict[str, float]:
         limit = len(self.pairs) if last else max(1, self.config.eval_tokens // self.length)
         pairs = self.pairs[:limit]
-        masked_loss, right, places, scores = 0.0, 0, 0, []
+        masked_loss, right, gaps, places, scores = 0.0, 0, 0, 0, []
         with model.evaluating(), no_grad():
             for first in range(0, len(pairs), self.batch_size):
+                # All rows are drawn before any is left out, so that a pair has the same masks in every evaluation.
                 batch = Batch(*(a[: limit - first] for a in self._held_out_batch(first)))
                 logits, pair_scores, targets = _judge(model, batch)
                 masked_loss += F.cross_entropy(logits, targets, reduction="sum").item()
-                right += int(np.sum(to_numpy(logits.data).argmax(axis=-1) == targets))
+                hidden = self._hidden(batch)
+                right += int(np.sum(to_numpy(logits.data).argmax(axis=-1)[hidden] == targets[hidden]))
+                gaps += int(hidden.sum())
                 places += len(targets)
                 scores.append(to_numpy(pair_scores.data))
                 progress(min(first + self.batch_size, len(pairs)), len(pairs))
@@ -167,21 +183,24 @@ class MaskedLM(Task):
             "val_loss": masked_loss + self.config.next_sentence_weight * next_loss,
             "val_masked_loss": masked_loss,
             "val_next_sentence_loss": next_loss,
-            "masked_accuracy": right / places,
+            "masked_accuracy": right / max(gaps, 1),  # a very short evaluation may have no gap
             "next_sentence_accuracy": float(is_right.mean()),
             "next_sentence_low": lower_end(is_right, np.array([pair.document for pair in pairs])),
         }
 
     def guesses(self):
-        labels = self._held_out_batch(0).labels
-        for first in range(self.batch_size, len(self.pairs), self.batch_size):
-            labels = np.concatenate([labels, self._held_out_batch(first).labels])
-        share = text_facts(labels[labels != IGNORE_INDEX])["commonest_share"]
+        batches = (self._held_out_batch(first) for first in range(0, len(self.pairs), self.batch_size))
+        gaps = np.concatenate([batch.labels[batch.labels != IGNORE_INDEX][self._hidden(batch)] for batch in batches])
+        share = text_facts(gaps)["commonest_share"] if len(gaps) else 0.0
         return {"masked_accuracy": share, "next_sentence_accuracy": 0.5}
+
+    def _hidden(self, batch: Batch) -> np.ndarray:
+        """Which of the masked places (P,) of a batch, in its order, have a [MASK]."""
+        return batch.input_ids[batch.labels != IGNORE_INDEX] == self.tokenizer.mask_id
 
     def sample(self, model) -> Iterator[str]:
         """Two held-out pairs: their texts with gaps, what the model puts there, and whether it says that B follows."""
-        for label in (FOLLOWS, RANDOM):
+        for label in (FOLLOWS, FROM_ELSEWHERE):
             pair = next((pair for pair in self.pairs if pair.label == label), None)
             if pair is not None:
                 yield self._shown(model, pair)
@@ -226,7 +245,7 @@ class MaskedLM(Task):
         return logits.reshape(rows, -1, logits.shape[-1]), targets.reshape(rows, -1)  # (B, P / B, V), (B, P / B)
 
     def data(self):
-        train, held_out = (f"{len(part.documents) - 1:,}" for part in (self.train, self.held_out))
+        train, held_out = (f"{part.document_count:,}" for part in (self.train, self.held_out))
         others = f"{held_out} others" if self.config.held_out else "the same"
         return (
             f"{len(self.train):,} sentences of {train} documents of {self.config.corpus}, in pairs "

@@ -32,10 +32,12 @@ class NextTokenConfig:
     tokenizer: str = setting(
         "char",
         "Data",
-        "char, bpe or gpt1 (trained on the corpus), own (that of the --from model), or the path of a saved tokenizer "
-        "or of GPT-2's or GPT-1's vocabulary",
+        "char, bpe, gpt1, or of a BERT wordpiece (trained on the corpus); own (that of the --from model); or the path "
+        "of a saved tokenizer or of GPT-2's, GPT-1's or BERT's vocabulary",
     )
-    bpe_vocab: int = advanced(4096, "Data", "tokens that a bpe or gpt1 tokenizer learns", low=256)
+    vocab: int = advanced(
+        4096, "Data", "tokens that a bpe, gpt1 or wordpiece tokenizer learns", low=256, formerly="bpe_vocab"
+    )
     from_: str = setting(
         "",
         "Data",

@@ -40,10 +40,11 @@ Language models, BERTs, and what is fine-tuned from them:
 
     presets.py        whole recipes by name
     any_run.py        starts or resumes a run of either kind that has presets
+    kind_of_run.py    what the two kinds do in their own way
     text_settings.py  the settings of a language model's run, from a preset or from config.json
-    text_run.py       a language model's run on a text, from its settings or its folder
-    pretraining_settings.py  the settings of a BERT's pre-training, likewise
-    pretraining.py    a BERT's run on documents, from its settings or its folder
+    text_run.py       a language model's run on a text
+    pretraining_settings.py  the settings of a BERT's pre-training, from a preset or from config.json
+    pretraining.py    a BERT's run on documents
     finetune.py       fine-tuning on labelled examples: several runs side by side
     finetune_folder.py  the folder of a fine-tuning: its runs, and what they came to
     fine_tuned.py     a fine-tuned model, in use

@@ -1,4 +1,4 @@
-"""Runs of `tinygrad-gpt train`, of whatever kind: a language model on a text, or a BERT on documents.
+"""Runs of `tinygrad-gpt train`: a language model on a text, or a BERT on documents.
 
 The preset decides which. A run in a folder is of the kind that its config.json names.
 """
@@ -6,22 +6,32 @@ The preset decides which. A run in a folder is of the kind that its config.json 
 from pathlib import Path
 from typing import Any
 
+from tinygrad_gpt import random_stream
+from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.nn import Module
+from tinygrad_gpt.progress import Progress
 from tinygrad_gpt.settings import option_name
-from tinygrad_gpt.tasks.masked_lm import MaskedLM
-from tinygrad_gpt.train import pretraining, pretraining_settings, text_run, text_settings
-from tinygrad_gpt.train.own_model import OwnModel
+from tinygrad_gpt.train import pretraining_settings, run_folder, text_settings
+from tinygrad_gpt.train.config import use_arithmetic
+from tinygrad_gpt.train.extension import extend
+from tinygrad_gpt.train.kind_of_run import KindOfRun, Say
+from tinygrad_gpt.train.own_model import OwnModel, check_same_model, try_model
+from tinygrad_gpt.train.places import PUT_BACK, find_again
 from tinygrad_gpt.train.presets import PRESETS
+from tinygrad_gpt.train.pretraining import Pretraining
 from tinygrad_gpt.train.pretraining_settings import PretrainingSettings
-from tinygrad_gpt.train.run import Run
+from tinygrad_gpt.train.room import check_training
+from tinygrad_gpt.train.run import Run, begin, reopen
 from tinygrad_gpt.train.run_folder import RunFolder
+from tinygrad_gpt.train.text_run import TextRuns
 from tinygrad_gpt.train.text_settings import Settings
-from tinygrad_gpt.train.trained_model import find_model
+from tinygrad_gpt.train.trained_model import TrainedModel, find_model
+from tinygrad_gpt.train.user_ops import UserPair, check_same_pairs
 
-SETTINGS = text_settings.SETTINGS | {
-    name: field for name, field in pretraining_settings.SETTINGS.items() if name not in text_settings.SETTINGS
-}
 AnySettings = Settings | PretrainingSettings
+SETTINGS = pretraining_settings.SETTINGS | text_settings.SETTINGS
+_KINDS: dict[type[AnySettings], KindOfRun] = {Settings: TextRuns(), PretrainingSettings: Pretraining()}
 _BERTS = [name for name, preset in PRESETS.items() if preset.kind == "bert"]
 
 
@@ -34,17 +44,20 @@ def resolve(preset: str | None = None, given: dict[str, Any] | None = None, sour
     that are not allowed.
     """
     if preset in _BERTS:
-        return pretraining_settings.resolve(preset, given)
+        return pretraining_settings.resolve(preset, given, source)
     _check_names(given or {})
     return text_settings.resolve(preset, given, source)
 
 
 def choose_settings(preset: str | None, given: dict[str, Any]) -> AnySettings:
     """The settings of a new run; see `resolve`. The setting from_, if given, decides the shape of the model."""
-    source = given.get("from_")
-    if not source or preset in _BERTS:
+    name = given.get("from_")
+    if not name:
         return resolve(preset, given)
-    return resolve(preset, given, find_model(source).config)
+    source = find_model(name, ("gpt", "bert") if preset is None else ("bert",) if preset in _BERTS else ("gpt",))
+    if preset is None and source.kind == "bert":
+        raise UserError(f"{name} holds a BERT: name a preset that trains one, such as --preset {_BERTS[0]}")
+    return resolve(preset, given, source.config)
 
 
 def _check_names(given: dict[str, Any]) -> None:
@@ -57,29 +70,144 @@ def _check_names(given: dict[str, Any]) -> None:
 
 
 def start(
-    settings: AnySettings, out: Path | None = None, pairs=(), progress=None, say=None, own_model: OwnModel | None = None
+    settings: AnySettings,
+    out: Path | None = None,
+    pairs: tuple[UserPair, ...] = (),
+    progress: Progress | None = None,
+    say: Say | None = None,
+    own_model: OwnModel | None = None,
 ) -> Run:
-    """A new run, at step 0; see text_run.start."""
-    if isinstance(settings, Settings):
-        return text_run.start(settings, out, pairs, progress, say, own_model)
-    if own_model is not None:
+    """A new run, at step 0. The run folder is made last, so an error leaves none.
+
+    pairs      the user's own pairs, already checked and installed
+    progress   called with (bytes so far, bytes in all) if the corpus is downloaded
+    say        called with a line before a slow part begins, and with notes about an own model
+    own_model  the user's own, in place of a GPT
+
+    Raises UserError for settings, a corpus or a folder that cannot be used.
+    """
+    kind, say = _KINDS[type(settings)], say or (lambda line: None)
+    if out is not None:
+        run_folder.check_is_new(out)
+    if own_model is not None and kind.family != "gpt":
         raise UserError(f"--model is in place of a GPT, and the preset {settings.preset} makes a BERT: leave out one")
-    return pretraining.start(settings, out, pairs, progress, say)
+    source = find_model(settings.task.from_, (kind.family,)) if settings.task.from_ else None
+    if source is not None and own_model is not None:
+        raise UserError("--from brings its own model, with its weights: leave out --model")
+    data = kind.open_data(settings, progress)
+    tokenizer = _tokenizer(kind, settings, data, source, say)
+    task = kind.make_task(settings, data, tokenizer)
+    use_arithmetic(settings.train)
+    model = _checked_model(kind, settings, tokenizer.vocab_size, source, own_model, say)
+    own_model = source.own_model if source else own_model
+    more: dict[str, Any] = {
+        "preset": settings.preset,
+        "vocab_size": model.config.vocab_size,
+        "tokenizer": tokenizer.fingerprint(),  # the hash of tokenizer.json as it is saved
+        "corpus": kind.record(data, task),
+    }
+    more |= {"from": source.record()} if source else {}
+    more |= {"own_model": own_model.record(), "model": settings.model} if own_model else {}
+    keep = own_model.save if own_model else None
+    return begin(task, model, settings.train, out, pairs, tokenizer, settings.task.corpus, more, keep)
 
 
 def resume(
     path: Path,
     preset: str | None = None,
     given: dict[str, Any] | None = None,
-    pairs=(),
-    progress=None,
-    say=None,
+    pairs: tuple[UserPair, ...] = (),
+    progress: Progress | None = None,
+    say: Say | None = None,
     own_model: OwnModel | None = None,
 ) -> Run:
-    """The run in a folder, where its checkpoint left it; see text_run.resume."""
-    if RunFolder(path).read_config().get("task", {}).get("name") != MaskedLM.name:
-        _check_names(given or {})
-        return text_run.resume(path, preset, given, pairs, progress, say, own_model)
-    if own_model is not None:
+    """The run in a folder, where its checkpoint left it (at step 0 if it was killed before the first).
+
+    given      settings by name that cannot change the outcome, and `steps`: more than it has extend it (extension.py)
+    say        called with a line that says what an extension means
+    own_model  the file of a run that has a model of its own, as it was; None: the copy in the folder
+
+    Raises UserError for a folder that is not a run, for damaged files, for a corpus that has changed, and for settings,
+    pairs or a model that would make it another run.
+    """
+    learned, given = RunFolder(path).task_name(), given or {}
+    kind = next((kind for kind in _KINDS.values() if kind.task == learned), _KINDS[Settings])
+    if own_model is not None and kind.family != "gpt":
         raise UserError(f"{path} holds a BERT: leave out --model")
-    return pretraining.resume(path, preset, given, pairs, progress, say)
+    if kind.family == "gpt":
+        _check_names(given)
+    lock = RunFolder(path).hold()  # before config.json is read, which another process may extend
+    own = kind.run(path)
+    settings = kind.resumed_settings(own.settings, preset, given)
+    check_same_pairs(own.written["own_pairs"], list(pairs))
+    if own_model is not None:
+        check_same_model(own.written.get("own_model"), own_model)
+    task = kind.make_task(settings, own.corpus(progress, PUT_BACK), own.tokenizer())
+    use_arithmetic(settings.train)
+    check_training(own.config, settings.train, settings.window, own.parameters)
+    if own.folder.checkpoint.exists():
+        with random_stream.uninitialised():
+            model = own.make(own.config)
+    else:
+        name, known = settings.task.from_, own.written.get("from", {})
+        source = (
+            find_again("model", name, known, path, lambda place: find_model(place, (kind.family,))) if name else None
+        )
+        model = _first_model(kind, settings, own.config.vocab_size, source, own.own_model)
+    run = reopen(own.folder, task, model, settings.train)
+    extend(run, own.written, own.settings.train.steps, say or print)
+    del lock  # `run` holds it now
+    return run
+
+
+def _tokenizer(kind: KindOfRun, settings: AnySettings, data: Any, source: TrainedModel | None, say: Say) -> Tokenizer:
+    if source is None:
+        return kind.make_tokenizer(settings, data, say)
+    if settings.task.tokenizer == "own":
+        return source.tokenizer()
+    tokenizer = kind.make_tokenizer(settings, data, say)
+    source.check_fits(tokenizer)
+    return tokenizer
+
+
+def _checked_model(
+    kind: KindOfRun,
+    settings: AnySettings,
+    vocab_size: int,
+    source: TrainedModel | None,
+    own_model: OwnModel | None,
+    say: Say,
+) -> Module:
+    """The model before the first step, if memory has room for its training. A new model of the user's own is tried."""
+    shape: Any = source.config if source else settings.model_config(vocab_size)
+    if own_model is None:
+        parameters = source.parameters if source else kind.count_parameters(shape)
+        check_training(shape, settings.train, settings.window, parameters)
+        return _first_model(kind, settings, vocab_size, source, None)
+    model = _first_model(kind, settings, vocab_size, None, own_model)
+    check_training(shape, settings.train, settings.window, model.num_parameters())
+    for note in try_model(own_model, model, shape):
+        say(note)
+    return model
+
+
+def _first_model(
+    kind: KindOfRun,
+    settings: AnySettings,
+    vocab_size: int,
+    source: TrainedModel | None,
+    own_model: OwnModel | None,
+) -> Module:
+    """The model before the first step: new, with the tokenizer's vocab_size, or with the weights of `source`."""
+    random_stream.manual_seed(settings.train.seed)
+    if source is None:
+        config: Any = settings.model_config(vocab_size)
+        return own_model.make(config) if own_model else kind.make_model(config)
+    with random_stream.uninitialised():
+        model = source.make(settings.model_config(source.config.vocab_size))  # its shape, with the chosen dropouts
+    trained = kind.load(source)
+    for parameter, loaded in zip(model.parameters(), trained.parameters(), strict=True):
+        parameter.data = loaded.data
+    for buffer, loaded in zip(model.buffers(), trained.buffers(), strict=True):
+        buffer.data = loaded.data
+    return model

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_gpt.files.plots import Say, save_figure
-from tinygrad_gpt.settings import option_name
+from tinygrad_gpt.settings import current_names, option_name
 from tinygrad_gpt.train.any_run import SETTINGS
 from tinygrad_gpt.train.run_list import FINISHED, ListedRun
 
@@ -35,7 +35,7 @@ def different_settings(runs: list[ListedRun]) -> dict[str, list[Any]]:
 def _settings(run: ListedRun) -> dict[str, Any]:
     """All settings of a run by name, and what else decides its outcome."""
     written = run.written
-    values = written["model"] | written.get("task", {}) | written["train"]
+    values = current_names(written["model"] | written.get("task", {}) | written["train"], SETTINGS)
     values = {name: x for name, x in values.items() if name not in _FREE and not isinstance(x, list | dict)}
     values = {"task" if name == "name" else option_name(name)[2:]: x for name, x in values.items()}
     if data := values.get("sha256"):  # of the arrays that `fit` was given

@@ -50,9 +50,10 @@ def extend(run: Run, written: dict[str, Any], before: int, say: Callable[[str], 
     run.before_extension = written
     said = f"extended from {before} to {config.steps} steps, at step {step}"
     if _had_the_same_rates(config, extended["extensions"]):
-        return say(f"{said}: the same as a run of {config.steps} steps from the start")
+        say(f"{said}: the same as a run of {config.steps} steps from the start")
+        return
     last = learning_rate(step - 1, dataclasses.replace(config, steps=before))
-    return say(
+    say(
         f"{said}: the learning rate was {last:.3g} and is {learning_rate(step, config):.3g} now, on its way to "
         f"{config.min_lr:.3g}; the steps so far keep theirs, unlike in a run of {config.steps} steps from the start"
     )

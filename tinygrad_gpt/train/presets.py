@@ -65,7 +65,7 @@ PRESETS = {
             "gpt2-124m",
             "the shape of the smallest GPT-2; for measuring speed, not for training on a CPU",
             _shape(12, 12, 768, 1024),
-            dict(tokenizer="bpe", bpe_vocab=50257, steps=600_000, batch_size=4, checkpoint_interval=1000)
+            dict(tokenizer="bpe", vocab=50257, steps=600_000, batch_size=4, checkpoint_interval=1000)
             | dict(lr=6e-4, min_lr=6e-5, warmup=2000, beta2=0.95),
         ),
         Preset(
@@ -73,13 +73,13 @@ PRESETS = {
             "GPT-1 as the paper pre-trains it (section 4.1); on a CPU: years",
             _shape(12, 12, 768, 512, dropout=0.1, norm="post"),
             # 100 epochs of the paper's corpus of about a billion tokens. 40,000 merges, and the characters they join.
-            _GPT1 | dict(bpe_vocab=40_478, steps=3_000_000, batch_size=64, lr=2.5e-4, warmup=2000),
+            _GPT1 | dict(vocab=40_478, steps=3_000_000, batch_size=64, lr=2.5e-4, warmup=2000),
         ),
         Preset(
             "gpt1-small",
             "a small GPT-1, about eight minutes on two cores: to fine-tune afterwards",
             _shape(4, 4, 128, 64, dropout=0.1, norm="post"),
-            _GPT1 | dict(bpe_vocab=4096, steps=4000, batch_size=32, lr=1e-3, warmup=200),
+            _GPT1 | dict(vocab=4096, steps=4000, batch_size=32, lr=1e-3, warmup=200),
         ),
         Preset(
             "bert-small",

@@ -36,20 +36,22 @@ from tinygrad_gpt.train.metrics import has_rows, hold_run
 
 RUNS = Path("runs")
 _LONGEST = 100  # bytes of a corpus's name in the name of a folder; systems allow 255
-# How to use the model of a run that learned another task than the one asked for.
+_PREDICT = ": `tinygrad-gpt predict` uses it; in Python, tinygrad_gpt.train.fine_tuned.FineTuned"
+_OF_FIT = (
+    ": make the model again, then arrays = tinygrad_gpt.load('DIR/checkpoint.safetensors') and "
+    "model.load_state_dict({k[6:]: a for k, a in arrays.items() if k.startswith('model.')})"
+)
+# The names of all tasks, and how to use the model of a run that learned another one than the one asked for.
 OPENED_BY = {
+    "next-token": "",
     "masked-lm": ", a BERT: `tinygrad-gpt predict` fills its gaps",
     "classification": ": `tinygrad-gpt classify` uses it; in Python, tinygrad_gpt.train.fine_tuned.FineTuned",
-    "pairs": ": make the model again, then arrays = tinygrad_gpt.load('DIR/checkpoint.safetensors') and "
-    "model.load_state_dict({k[6:]: a for k, a in arrays.items() if k.startswith('model.')})",
+    "similarity": _PREDICT,
+    "token-labels": _PREDICT,
+    "spans": _PREDICT,
+    "pairs": _OF_FIT,
+    "windows": _OF_FIT,
 }
-OPENED_BY["windows"] = OPENED_BY["pairs"]  # both are made by fit
-_FINE_TUNED = ("classification", "similarity", "token-labels", "spans")
-OPENED_BY |= dict.fromkeys(
-    _FINE_TUNED[1:], ": `tinygrad-gpt predict` uses it; in Python, tinygrad_gpt.train.fine_tuned.FineTuned"
-)
-_OF_FIT = ("pairs", "windows")
-_CONTINUED = ("next-token", "masked-lm", *_FINE_TUNED)  # tasks whose runs a command continues
 # The schema of config.json (see json_files.py).
 _SCHEMA = {
     "task?": {"name": str},  # older versions had only next-token
@@ -109,11 +111,15 @@ class RunFolder:
         if "model_type" in config:
             raise UserError(f"{self.path} is a Hugging Face folder, not a run folder: it has the weights, not the run")
         check_fits(config, _SCHEMA, self.config)
-        learned = config.get("task", {}).get("name", "next-token")
+        learned = _task_in(config)
         if task and learned not in ((task,) if isinstance(task, str) else task):
             how = OPENED_BY.get(learned, "")
             raise UserError(f"{self.path} is a run that learns the task {in_short(learned)}, not {model}{how}")
         return check_fits(config, also or {}, self.config)
+
+    def task_name(self) -> str:
+        """What the run learns. Raises UserError as read_config does."""
+        return _task_in(self.read_config())
 
     def hold(self) -> Lock:
         """Hold the run for this process, for as long as the Lock lives: before anything is written, and while it
@@ -125,6 +131,10 @@ class RunFolder:
         for file in self.path.glob(f"*{TEMPORARY}"):
             with suppress(OSError):
                 file.unlink()
+
+
+def _task_in(config: dict[str, Any]) -> str:
+    return config.get("task", {}).get("name", "next-token")
 
 
 def discard(path: Path) -> None:
@@ -139,11 +149,12 @@ def discard(path: Path) -> None:
 def _how_to_go_on(out: Path) -> str:
     """What continues the run in this folder, as the beginning of an advice; "" for a task of the user's own."""
     try:
-        task = RunFolder(out).read_config().get("task", {}).get("name", "next-token")
+        how = OPENED_BY.get(RunFolder(out).task_name())
     except UserError:
         return ""
-    how = command("--resume", out) if task in _CONTINUED else "fit(..., resume=True)" if task in _OF_FIT else ""
-    return how and f"continue it with {how}, or "
+    if how is None:
+        return ""
+    return f"continue it with {'fit(..., resume=True)' if how is _OF_FIT else command('--resume', out)}, or "
 
 
 def discard_unmade(path: Path) -> None:

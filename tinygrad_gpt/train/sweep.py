@@ -19,7 +19,7 @@ from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.data import CORPORA, open_corpus
 from tinygrad_gpt.errors import UserError, command, did_you_mean
 from tinygrad_gpt.files.json_files import read_json, write_json
-from tinygrad_gpt.settings import option_name, value_type
+from tinygrad_gpt.settings import current_names, option_name, value_type
 from tinygrad_gpt.train import run_folder
 from tinygrad_gpt.train.any_run import SETTINGS, AnySettings, choose_settings, resume
 from tinygrad_gpt.train.any_run import start as start_run
@@ -52,6 +52,7 @@ def parse(texts: list[str]) -> dict[str, list[Any]]:
     for text in texts:
         written, equals, listed = text.partition("=")
         name = written.strip().lstrip("-").replace("-", "_")
+        name = next(iter(current_names({name: None}, SETTINGS)))
         name = name if name in SETTINGS else f"{name}_"  # from_ is --from
         if not equals or not listed:
             raise UserError(f"--sweep should be a setting and its values, such as lr=1e-3,3e-3, not {shown(text)}")

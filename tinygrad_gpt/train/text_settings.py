@@ -8,7 +8,7 @@ from typing import Any
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError, did_you_mean, in_short
 from tinygrad_gpt.models.gpt import GPTConfig, count_parameters
-from tinygrad_gpt.settings import kept_settings, made_from, option_name
+from tinygrad_gpt.settings import current_names, kept_settings, made_from, option_name
 from tinygrad_gpt.tasks.next_token import NextTokenConfig
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.extension import check_longer
@@ -43,14 +43,14 @@ class Settings:
         """Tokens that the model reads at once in training."""
         return self.task.window or self.model["block_size"]
 
-    def gpt_config(self, vocab_size: int) -> GPTConfig:
+    def model_config(self, vocab_size: int) -> GPTConfig:
         """The model's settings. Raises UserError for values that do not go together."""
         return GPTConfig(vocab_size=vocab_size, **self.model)
 
     def parameters(self, characters: int = 65) -> int:
         """The number of parameters; with a character tokenizer, for a text of that many different characters."""
-        vocab_size = self.task.bpe_vocab if self.task.tokenizer in ("bpe", "gpt1") else characters
-        return count_parameters(self.gpt_config(vocab_size))
+        vocab_size = self.task.vocab if self.task.tokenizer in ("bpe", "gpt1") else characters
+        return count_parameters(self.model_config(vocab_size))
 
 
 def resolve(
@@ -62,7 +62,7 @@ def resolve(
 
     Raises UserError for an unknown preset or setting, and for values that are not allowed.
     """
-    given = given or {}
+    given = current_names(given or {}, SETTINGS)
     name = preset or (DEFAULT_FROM if source else DEFAULT)
     if name not in PRESETS:
         near = did_you_mean(name, PRESETS)
@@ -73,7 +73,7 @@ def resolve(
         raise UserError(f"there is no setting {shown(unknown[0])}{near}; the settings are {', '.join(SETTINGS)}")
     train, shape = dict(PRESETS[name].train), PRESETS[name].model
     if source is not None:
-        given = _window_for_block_size(given)
+        given = window_for_block_size(given)
         model = _model_from(source, given)
         train |= {"tokenizer": "own", "window": min(source.block_size, LONGEST_WINDOW)}
     elif shape is None:
@@ -82,12 +82,12 @@ def resolve(
         model = {f.name: given.get(f.name, shape.get(f.name, f.default)) for f in MODEL_FIELDS}
     values = train | given
     settings = Settings(name, model, made_from(NextTokenConfig, values), made_from(TrainConfig, values))
-    settings.gpt_config(vocab_size=1)  # raises for a model that is not allowed
+    settings.model_config(vocab_size=1)  # raises for a model that is not allowed
     _check_together(settings)
     return settings
 
 
-def _window_for_block_size(given: dict[str, Any]) -> dict[str, Any]:
+def window_for_block_size(given: dict[str, Any]) -> dict[str, Any]:
     """The settings given with --from. Their block_size is the training window: the model keeps all its positions."""
     window = {"window": given["block_size"]} if "block_size" in given else {}
     return window | {name: value for name, value in given.items() if name != "block_size"}
@@ -96,15 +96,21 @@ def _window_for_block_size(given: dict[str, Any]) -> dict[str, Any]:
 def _model_from(source: GPTConfig, given: dict[str, Any]) -> dict[str, Any]:
     """The model's settings: those of the source, with the dropouts that are given."""
     model = {f.name: getattr(source, f.name) for f in MODEL_FIELDS}
-    fixed = [f.name for f in MODEL_FIELDS if f.name in given and f.name not in _DROPOUTS]
-    if fixed:
-        raise UserError(
-            f"{option_name(fixed[0])} cannot be given with --from: the model that it names has "
-            f"{fixed[0]} {model[fixed[0]]}; leave out {option_name(fixed[0])}"
-        )
+    check_not_given([f.name for f in MODEL_FIELDS if f.name not in _DROPOUTS], given, model)
     if "dropout" in given:
         model |= dict.fromkeys(_DROPOUTS[1:])  # None: the same as dropout
     return model | {name: given[name] for name in _DROPOUTS if name in given}
+
+
+def check_not_given(fixed: list[str], given: dict[str, Any], model: dict[str, Any]) -> None:
+    """Raise UserError if one of the settings `fixed` by the model that --from names is given."""
+    for name in fixed:
+        if name in given:
+            option = option_name(name)
+            raise UserError(
+                f"{option} cannot be given with --from: the model that it names has {name} {model[name]}; "
+                f"leave out {option}"
+            )
 
 
 def _check_together(settings: Settings) -> None:
@@ -123,7 +129,7 @@ def settings_of(config: dict[str, Any], folder: Path) -> Settings:
 
     Raises UserError for a setting that this version does not know, and for values that are not allowed.
     """
-    model, written = config["model"], config.get("task", {}) | config["train"]
+    model, written = config["model"], current_names(config.get("task", {}) | config["train"], SETTINGS)
     unknown = sorted((model.keys() | written.keys()) - SETTINGS.keys() - {"name"})
     if unknown:
         raise UserError(
@@ -146,8 +152,8 @@ def resumed_settings(saved: Settings, preset: str | None, given: dict[str, Any])
     Raises UserError, naming the setting and both values, for a given one that would make it another run.
     """
     if saved.task.from_:
-        given = _window_for_block_size(given)
-    values = kept_values(saved, preset, given, SETTINGS)
+        given = window_for_block_size(given)
+    values = kept_values(saved, preset, current_names(given, SETTINGS), SETTINGS)
     return dataclasses.replace(saved, task=made_from(NextTokenConfig, values), train=made_from(TrainConfig, values))
 
 

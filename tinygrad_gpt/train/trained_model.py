@@ -16,27 +16,31 @@ from typing import Any, TypeVar
 
 from tinygrad_gpt import devices, random_stream
 from tinygrad_gpt.data import Corpus, Tokenizer, WordPieceTokenizer, load_tokenizer, open_corpus
+from tinygrad_gpt.data.documents import Documents, open_documents
 from tinygrad_gpt.data.download import sha256_of
 from tinygrad_gpt.data.tokenizers import FILE_NAME
-from tinygrad_gpt.errors import UserError, command, did_you_mean, in_short
+from tinygrad_gpt.errors import UserError, command, did_you_mean
 from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.models import bert
 from tinygrad_gpt.models.bert import BertConfig, BertForPreTraining, BertModel
-from tinygrad_gpt.models.gpt import GPT, GPTConfig, count_parameters
+from tinygrad_gpt.models.gpt import GPT, count_parameters
 from tinygrad_gpt.models.hf.folder import open_weights
 from tinygrad_gpt.models.hf.hub import CONFIG
 from tinygrad_gpt.models.hf.pretrained import find_pretrained
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.progress import Progress
-from tinygrad_gpt.settings import made_from
+from tinygrad_gpt.tasks.masked_lm import MaskedLM
+from tinygrad_gpt.tasks.next_token import NextToken
+from tinygrad_gpt.train import pretraining_settings, text_settings
 from tinygrad_gpt.train.checkpoint import load_checkpoint, naming_the_file
 from tinygrad_gpt.train.config import TrainConfig, use_arithmetic
 from tinygrad_gpt.train.own_model import OwnModel, own_model_of
 from tinygrad_gpt.train.places import absolute, find_again
+from tinygrad_gpt.train.pretraining_settings import PretrainingSettings
 from tinygrad_gpt.train.room import check_as_large, check_use
 from tinygrad_gpt.train.run_folder import RunFolder
-from tinygrad_gpt.train.text_settings import Settings, settings_of
+from tinygrad_gpt.train.text_settings import Settings
 from tinygrad_gpt.train.user_ops import restore
 
 M = TypeVar("M", bound=Module)
@@ -46,9 +50,8 @@ _NOT_FOR = {
     "gpt": "a GPT, which reads a text from left to right: this needs a BERT",
     "bert": "a BERT, which cannot write text: try `tinygrad-gpt predict {name} 'a text with a [MASK] in it'`",
 }
-# What config.json of a pre-trained BERT's run must also hold, and of a language model's run.
-_BERT_RUN = {"vocab_size": int, "tokenizer": str}
-_TEXT_RUN = {"preset": str, "vocab_size": int, "tokenizer": str, "corpus": dict}
+# What config.json of a run of `train` must also hold.
+_WRITTEN = {"preset": str, "vocab_size": int, "tokenizer": str, "corpus": dict}
 
 
 class TrainedModel(ABC):
@@ -57,7 +60,7 @@ class TrainedModel(ABC):
     name       as the user wrote it
     kind       "gpt" or "bert"
     config     the model's shape: a GPTConfig or a BertConfig
-    settings   of a language model's training; None for a model that another program trained, and for a BERT
+    settings   of its training, a Settings or a PretrainingSettings; None for a model that another program trained
     train      those of the trainer; None for a model that another program trained
     hf_config  the content of its Hugging Face config.json; {} if it has none
     """
@@ -65,7 +68,7 @@ class TrainedModel(ABC):
     name: str
     kind: str = "gpt"
     config: Any
-    settings: Settings | None = None
+    settings: Any = None
     train: TrainConfig | None = None
     hf_config: dict[str, Any]
 
@@ -84,8 +87,15 @@ class TrainedModel(ABC):
         numbers, and a NewWeightsWarning says so. Raises UserError as `load` does, and for a GPT."""
         raise UserError(f"{self.name} holds {_NOT_FOR[self.kind]}")
 
-    def make(self, config: GPTConfig) -> Module:
-        """A new model of this kind."""
+    def for_pretraining(self) -> BertForPreTraining:
+        """A BERT with both heads of pre-training, in evaluation mode. Heads that the model lacks start from random
+        numbers, and a NewWeightsWarning says so. Raises UserError as `encoder` does."""
+        raise UserError(f"{self.name} holds {_NOT_FOR[self.kind]}")
+
+    def make(self, config: Any) -> Module:
+        """A new model of this kind; of a BERT, with both heads of pre-training."""
+        if self.kind == "bert":
+            return BertForPreTraining(config)
         return self.own_model.make(config) if self.own_model else GPT(config)
 
     @abstractmethod
@@ -136,20 +146,44 @@ class TrainedModel(ABC):
         }
 
 
-class TrainedRun(TrainedModel):
+class SavedRun(TrainedModel):
+    """The latest checkpoint of a run of `train`."""
+
+    folder: RunFolder
+    written: dict[str, Any]  # config.json
+    settings: Any
+
+    def _check_count(self, counted: int) -> None:
+        """Raise UserError if config.json says another number of parameters than its settings make."""
+        if self.written.get("parameters") not in (None, counted):
+            made = f"its settings make a model of {counted:,} parameters, not {self.written['parameters']:,}"
+            raise UserError(f"{self.folder.config} is damaged: {made}")
+
+    def tokenizer(self) -> Tokenizer:
+        return tokenizer_of(self.folder, self.written)
+
+    @abstractmethod
+    def corpus(self, progress: Progress | None = None, remedy: str = "") -> Any:
+        """The text or documents that the run was trained on, under the name that the user gave.
+
+        Raises UserError, which ends with `remedy`, if they cannot be found or have changed.
+        """
+
+
+class TrainedRun(SavedRun):
     """The latest checkpoint of a language model's run."""
 
     def __init__(self, path: Path):
         self.name, self.folder = str(path), RunFolder(path)
-        self.written = self.folder.read_config("next-token", "a language model", _TEXT_RUN)
-        self.settings: Settings = settings_of(self.written, path)
+        self.written = self.folder.read_config(NextToken.name, "a language model", _WRITTEN)
+        self.settings: Settings = text_settings.settings_of(self.written, path)
         self.train = self.settings.train
         try:
-            self.config = self.settings.gpt_config(self.written["vocab_size"])
+            self.config = self.settings.model_config(self.written["vocab_size"])
         except UserError as error:
             raise UserError(f"{self.folder.config} is damaged: {error}") from None
         if "own_model" not in self.written:
-            _check_count(self.folder, self.written, count_parameters(self.config))
+            self._check_count(count_parameters(self.config))
         self.hf_config = self.written.get("from", {}).get("hf_config", {})
 
     @cached_property
@@ -166,14 +200,7 @@ class TrainedRun(TrainedModel):
         own = self.own_model  # first: what is wrong with its files is not the checkpoint's fault
         return load_weights(self.folder, self.parameters, lambda: (own.make if own else GPT)(self.config))
 
-    def tokenizer(self) -> Tokenizer:
-        return tokenizer_of(self.folder, self.written)
-
     def corpus(self, progress: Progress | None = None, remedy: str = "") -> Corpus:
-        """The text that the run was trained on, under the name that the user gave it.
-
-        Raises UserError, which ends with `remedy`, if it cannot be found or has changed.
-        """
         given, read = self.settings.task.corpus, partial(open_corpus, progress=progress)
         corpus = find_again("corpus", given, self.written["corpus"], self.folder.path, read, remedy)
         corpus.name = given
@@ -185,20 +212,17 @@ class TrainedRun(TrainedModel):
         return [self.folder.config, self.folder.checkpoint, *own]
 
 
-class PretrainedBert(TrainedModel):
+class PretrainedBert(SavedRun):
     """The latest checkpoint of a run that pre-trained a BERT."""
 
     kind = "bert"
 
     def __init__(self, path: Path):
         self.name, self.folder = str(path), RunFolder(path)
-        self.written = self.folder.read_config("masked-lm", "a BERT", _BERT_RUN)
-        try:
-            self.config = BertConfig(vocab_size=self.written["vocab_size"], **self.written["model"])
-            self.train = made_from(TrainConfig, self.written["train"])
-        except (UserError, TypeError) as error:  # TypeError for names that are not its fields
-            raise UserError(f"{self.folder.config} is damaged: {in_short(error)}") from None
-        _check_count(self.folder, self.written, bert.count_parameters(self.config))
+        self.written = self.folder.read_config(MaskedLM.name, "a BERT", _WRITTEN | {"task": {"corpus": str}})
+        self.settings: PretrainingSettings = pretraining_settings.settings_of(self.written, path)
+        self.train, self.config = self.settings.train, self.settings.model_config(self.written["vocab_size"])
+        self._check_count(bert.count_parameters(self.config))
         self.hf_config = self.written.get("from", {}).get("hf_config", {})
 
     def load(self) -> BertForPreTraining:
@@ -207,8 +231,13 @@ class PretrainedBert(TrainedModel):
     def encoder(self) -> BertModel:
         return self.load().bert
 
-    def tokenizer(self) -> Tokenizer:
-        return tokenizer_of(self.folder, self.written)
+    def for_pretraining(self) -> BertForPreTraining:
+        return self.load()
+
+    def corpus(self, progress: Progress | None = None, remedy: str = "") -> Documents:
+        task = self.settings.task
+        read = partial(open_documents, hold_out=task.held_out, progress=progress)
+        return find_again("corpus", task.corpus, self.written["corpus"], self.folder.path, read, remedy)
 
     def files(self) -> list[Path]:
         return [self.folder.config, self.folder.checkpoint]
@@ -232,6 +261,9 @@ class HuggingFaceModel(TrainedModel):
     def encoder(self) -> BertModel:
         return self.found.load(BertModel) if self.kind == "bert" else super().encoder()
 
+    def for_pretraining(self) -> BertForPreTraining:
+        return self.found.load(BertForPreTraining) if self.kind == "bert" else super().for_pretraining()
+
     def tokenizer(self) -> Tokenizer:
         if not any((self.folder / name).exists() for name in (FILE_NAME, "vocab.json", "vocab.txt")):
             raise UserError(f"{self.name} has no tokenizer: give one with --tokenizer PATH")
@@ -239,13 +271,6 @@ class HuggingFaceModel(TrainedModel):
 
     def files(self) -> list[Path]:
         return [self.folder / CONFIG, *sorted({file.path for file in open_weights(self.folder).values()})]
-
-
-def _check_count(folder: RunFolder, written: dict[str, Any], counted: int) -> None:
-    """Raise UserError if config.json says another number of parameters than its settings make."""
-    if written.get("parameters") not in (None, counted):
-        made = f"its settings make a model of {counted:,} parameters, not {written['parameters']:,}"
-        raise UserError(f"{folder.config} is damaged: {made}")
 
 
 def load_weights(folder: RunFolder, parameters: int, make: Callable[[], M]) -> M:
@@ -299,9 +324,7 @@ def _find(name: str) -> TrainedModel:
         return TrainedRun(path)  # which says what is wrong
     if "model_type" in written:
         return HuggingFaceModel(name)
-    task = written.get("task")
-    is_bert = isinstance(task, dict) and task.get("name") == "masked-lm"
-    return PretrainedBert(path) if is_bert else TrainedRun(path)
+    return PretrainedBert(path) if RunFolder(path).task_name() == MaskedLM.name else TrainedRun(path)
 
 
 def _looks_like_a_path(name: str) -> bool:
