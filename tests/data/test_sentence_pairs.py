@@ -107,6 +107,18 @@ def test_both_kinds_of_pairs_take_b_from_the_same_places():
     assert abs(short[FOLLOWS] - short[FROM_ELSEWHERE]) < 0.03
 
 
+def test_lengths_do_not_tell_the_kinds_apart():
+    """In short documents a B that follows ends with its document; one from elsewhere must not go on."""
+    text, rng = sentences_of([[3, 5, 2], [4, 4], [6] * 12, [2, 2, 2, 2]] * 6), np.random.default_rng(4)
+    lengths: dict[int, list] = {FOLLOWS: [], FROM_ELSEWHERE: []}
+    for _ in range(4000):
+        pair = draw_pair(text, 40, rng)
+        lengths[pair.label].append((len(pair.a), len(pair.b), len(pair.a) + len(pair.b) < 20))
+    np.testing.assert_allclose(*(np.mean(rows, axis=0) for rows in lengths.values()), rtol=0.08)
+    alone = [draw_pair(text, 40, rng, random_share=0.0) for _ in range(500)]
+    assert max(len(pair.b) for pair in alone) > 30, "without pairs from elsewhere, B has all the room"
+
+
 def test_some_pairs_are_short():
     text, rng = sentences_of([[5] * 50, [5] * 50]), np.random.default_rng(3)
     lengths = [len(pair.a) + len(pair.b) for pair in (draw_pair(text, 40, rng) for _ in range(2000))]

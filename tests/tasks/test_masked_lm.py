@@ -145,7 +145,7 @@ def test_evaluation_reads_all_held_out_pairs_once_and_says_how_many_are_right(ta
     assert list(scores) == list(few) == list(step.metrics) and few != scores
     masked, right, follows, judged = [], [], [], []
     for first in range(0, len(step.pairs), 4):
-        batch = step._held_out_batch(first)
+        batch = step._held_out_batch(first, first + 4)
         losses, next_losses = by_hand(model, batch)
         masked += losses
         follows.append(next_losses)
@@ -187,7 +187,7 @@ class Copies:
 
 def test_to_copy_the_tokens_that_masking_left_is_not_rewarded(task, tokenizer):
     step = task(mask_share=0.5)
-    batch = step._held_out_batch(0)
+    batch = step._held_out_batch(0, 6)
     left = (batch.labels == batch.input_ids).sum()
     assert left > 0, "some masked places show their token"
     assert step.evaluate(Copies(tokenizer.vocab_size), last=True)["masked_accuracy"] == 0.0
@@ -208,16 +208,43 @@ def test_without_next_sentences_b_always_follows_and_masks_alone_are_learned(tas
     batch = step.batch(0)
     assert (batch[4] == FOLLOWS).all()
     total, parts = step.loss(model, *batch)
-    assert total.item() == parts["masked"].item()
+    assert total.item() == parts["masked"].item() and list(parts) == ["masked"]
+    assert all(pair.label == FOLLOWS for pair in step.pairs), "held out, too"
+    assert list(step.evaluate(model)) == list(step.metrics) == ["val_loss", "val_masked_loss", "masked_accuracy"]
+    assert list(step.guesses()) == ["masked_accuracy"] and "B follows A" not in "".join(step.sample(model))
+
+
+def test_held_out_masks_do_not_depend_on_the_batch_size(task, model):
+    few, many = task(rows=2), task(rows=20)
+    for a, b in zip(few._held_out_batch(4, 6), many._held_out_batch(0, 20), strict=True):
+        np.testing.assert_array_equal(a, b[4:6])
+    scores = [step.evaluate(model, last=True) for step in (few, many)]
+    assert scores[0] == pytest.approx(scores[1], rel=1e-5)
+
+
+def test_a_few_documents_give_no_interval(task, tokenizer):
+    assert "next_sentence_low" not in task().metrics and "next_sentence_low" in MaskedLM.metrics
+    enough = Documents("animals", [document(a) for a in ANIMALS], [document(a) for a in ANIMALS * 2], "")
+    assert "next_sentence_low" in MaskedLM(MaskedLMConfig(), enough, tokenizer, LENGTH).metrics
+
+
+def test_a_pair_of_unknown_words_alone_is_drawn_again(tokenizer):
+    """It has no place for a mask: a batch of it would have no loss."""
+    unknown = " ".join(["[UNK]"] * 40)
+    some = [[unknown, "the fox", unknown, unknown, "the dog", unknown]] * 4
+    step = MaskedLM(MaskedLMConfig(), Documents("a.txt", some, some, ""), tokenizer, LENGTH, batch_size=1)
+    assert all((step.batch(n)[3] != IGNORE_INDEX).any() for n in range(40))
+    assert all((step._held_out_batch(n, n + 1).labels != IGNORE_INDEX).any() for n in range(len(step.pairs)))
 
 
 def test_guesses_and_facts_are_of_what_is_masked(task, model):
     step = task()
-    batches = [step._held_out_batch(n) for n in range(0, len(step.pairs), 6)]
+    batches = [step._held_out_batch(n, n + 6) for n in range(0, len(step.pairs), 6)]
     labels = np.concatenate([batch.labels[batch.input_ids == step.tokenizer.mask_id] for batch in batches])
     guesses = step.guesses()
     assert guesses["masked_accuracy"] == pytest.approx(np.bincount(labels).max() / len(labels))
-    assert guesses["next_sentence_accuracy"] == 0.5
+    follow = np.mean([pair.label == FOLLOWS for pair in step.pairs])
+    assert follow != 0.5 and guesses["next_sentence_accuracy"] == max(follow, 1 - follow)
     facts = step.facts(model)
     assert facts["choices"] == model.config.vocab_size and facts["part"] == "masked"
     assert 0 < facts["commonest_share"] < 0.5 and 0 < facts["unigram_entropy"] < math.log(facts["choices"])

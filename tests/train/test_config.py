@@ -8,10 +8,18 @@ import pytest
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.gpt import GPT, GPTConfig, count_parameters
 from tinygrad_gpt.settings import option_name
-from tinygrad_gpt.tasks.next_token import NextTokenConfig
+from tinygrad_gpt.tasks.arrays import Pairs, Windows
+from tinygrad_gpt.tasks.masked_lm import MaskedLM
+from tinygrad_gpt.tasks.next_token import NextToken, NextTokenConfig
+from tinygrad_gpt.tasks.similarity import Similarity
+from tinygrad_gpt.tasks.spans import Spans
+from tinygrad_gpt.tasks.text_classes import TextClasses
+from tinygrad_gpt.tasks.token_labels import TokenLabels
 from tinygrad_gpt.train import any_run, pretraining_settings
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.presets import PRESETS
+from tinygrad_gpt.train.run_folder import OPENED_BY
+from tinygrad_gpt.train.sweep import parse
 from tinygrad_gpt.train.text_settings import MODEL_FIELDS, SETTINGS, resolve, resumed_settings, settings_of
 from tinygrad_gpt.train.trainer import learning_rate
 
@@ -80,6 +88,25 @@ def test_a_bert_warms_up(name):
     train = any_run.resolve(name).train
     assert train.warmup >= 0.04 * train.steps and train.schedule == "linear" and train.min_lr == 0
     assert train.batch_size * train.accumulate >= 8
+
+
+def test_an_earlier_name_of_a_setting_is_understood(tmp_path):
+    """In Python, in the config.json of a run that was made with it, and when that is resumed."""
+    settings = resolve("tiny", {"tokenizer": "bpe", "bpe_vocab": 300})
+    assert settings.task.vocab == 300
+    task = dataclasses.asdict(settings.task)
+    task["bpe_vocab"] = task.pop("vocab")
+    written = {"preset": "tiny", "model": settings.model, "task": task, "train": dataclasses.asdict(settings.train)}
+    assert settings_of(written, tmp_path) == settings
+    assert resumed_settings(settings, None, {"bpe_vocab": 300}) == settings
+    with pytest.raises(UserError, match="--vocab is 300, not 400"):
+        resumed_settings(settings, None, {"bpe_vocab": 400})
+    assert parse(["bpe-vocab=300,400"]) == {"vocab": [300, 400]}
+
+
+def test_every_task_is_in_the_table_of_what_opens_its_run():
+    tasks = (NextToken, MaskedLM, TextClasses, Similarity, TokenLabels, Spans, Pairs, Windows)
+    assert {task.name for task in tasks} == OPENED_BY.keys()
 
 
 def test_the_published_recipe():

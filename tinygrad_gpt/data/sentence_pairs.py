@@ -110,19 +110,21 @@ def draw_pair(text: EncodedDocuments, length: int, rng: np.random.Generator, ran
 
     As many sentences as fill the length, two at least, are taken from there on. A is the first of them, a number drawn
     uniformly that leaves one. B is the rest, or with probability `random_share` as much text from another document.
-    Nothing but their texts tells the two kinds apart: in both, B begins behind a sentence, and comes from a document
-    the more often the longer that is.
+
+    Nothing but their texts tells the two kinds apart. In both, B begins behind a sentence, and comes from a document
+    the more often the longer that is. Both candidates for B are found before one is drawn, and the longer one ends
+    where the shorter one does. Else a B that ends with its document, and is short, would be one that follows.
     """
     first = int(rng.choice(text.followed))
     return _pair(text, first, length, rng, random_share)[0]
 
 
-def all_pairs(text: EncodedDocuments, length: int, rng: np.random.Generator) -> list[Pair]:
+def all_pairs(text: EncodedDocuments, length: int, rng: np.random.Generator, random_share: float = 0.5) -> list[Pair]:
     """Pairs whose A, and whose B that follows, share no sentence: the documents are read once, from end to end."""
     pairs, first = [], 0
     while first < len(text):
         if first + 1 < text.bounds(first)[1]:
-            pair, first = _pair(text, first, length, rng)
+            pair, first = _pair(text, first, length, rng, random_share)
             pairs.append(pair)
         else:
             first += 1  # the last sentence of a document is no A
@@ -130,19 +132,21 @@ def all_pairs(text: EncodedDocuments, length: int, rng: np.random.Generator) -> 
 
 
 def _pair(
-    text: EncodedDocuments, first: int, length: int, rng: np.random.Generator, random_share: float = 0.5
+    text: EncodedDocuments, first: int, length: int, rng: np.random.Generator, random_share: float
 ) -> tuple[Pair, int]:
     """A pair whose A begins at the sentence `first`, which has another one behind it, and the first sentence that it
     does not use of those behind."""
     target = int(rng.integers(2, length + 1)) if rng.random() < SHORT_SHARE else length
     end = text.collect(first, target, fewest=2)
     middle = int(rng.integers(first + 1, end))
-    a, label = text.ids(first, middle), FROM_ELSEWHERE if rng.random() < random_share else FOLLOWS
-    if label == FOLLOWS:
-        b = text.ids(middle, end)
-    else:
-        other = _elsewhere(text, first, rng)
-        b, end = text.ids(other, text.collect(other, max(target - len(a), 1))), middle
+    a, b, label = text.ids(first, middle), text.ids(middle, end), FOLLOWS
+    if random_share:
+        begin = _elsewhere(text, first, rng)
+        other = text.ids(begin, text.collect(begin, len(b)))
+        both = min(len(b), len(other))
+        b, other = b[:both], other[:both]
+        if rng.random() < random_share:
+            b, label, end = other, FROM_ELSEWHERE, middle
     return Pair(*cut(a, b, target, rng), label, text.document_of(first)), end
 
 

@@ -32,6 +32,7 @@ from tinygrad_gpt.data.sentence_pairs import (
     make_batch,
 )
 from tinygrad_gpt.data.wordpiece_tokenizer import PAIR_SPECIALS
+from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.settings import advanced, check_settings, setting
@@ -42,6 +43,13 @@ from tinygrad_gpt.tasks.task import Loss, Task
 _HELD_OUT_SEED = 2**31 - 1  # of the held-out pairs, which are the same in all runs, so that their scores compare
 _PROBE_ROWS, _PROBE_PLACES = 32, 8  # of the health check
 _RESAMPLED = 1000  # times, for an interval
+_FEWEST_FOR_AN_INTERVAL = 10  # documents
+_TRIES = 100  # to draw a pair with a token that can be masked
+_OF_PAIRS = ("val_next_sentence_loss", "next_sentence_accuracy", "next_sentence_low")
+_UNKNOWN = (
+    "{name}: its texts are unknown tokens almost everywhere, which cannot be masked: take a tokenizer that was trained "
+    "on such texts"
+)
 
 
 @dataclass(frozen=True)
@@ -88,15 +96,19 @@ class MaskedLM(Task):
     batch_size  pairs that go through the model at once; a step has `accumulate` times as many
     seed        decides the pairs and masks of each step
 
-    metrics, on pairs of held-out documents that are drawn once:
+    metrics, on pairs of held-out documents that are drawn once, in a random order: the first of them, as many as
+    eval_tokens says, and the last time all:
         val_loss                the loss as in training; and its two parts, val_masked_loss, val_next_sentence_loss
         masked_accuracy         share of the places with a [MASK] where the likeliest token is the right one. At a
                                 tenth of the masked places the token stays: to copy what one sees is right there,
                                 and says nothing about the text. (The loss counts all masked places, as in training)
         next_sentence_accuracy  share of the pairs that are judged rightly
-        next_sentence_low       the lower end of the latter's 95 % interval; see `lower_end`
+        next_sentence_low       the lower end of the latter's 95 % interval; see `lower_end`. Left out of fewer than
+                                ten documents, which tell nothing about others
 
-    Raises UserError for a part with fewer than two documents of two sentences.
+    With next_sentence_weight=0 all pairs follow, as in training, and the metrics about them are left out.
+
+    Raises UserError for a part with fewer than two documents of two sentences, and for one of unknown words alone.
     """
 
     name = "masked-lm"
@@ -128,13 +140,29 @@ class MaskedLM(Task):
             self.held_out = encode_documents(
                 documents.held_out, tokenizer, f"{documents.name}, the part that is held out"
             )
+        self.random_share = 0.5 if config.next_sentence_weight else 0.0
+        self.ordinary = np.ones(tokenizer.vocab_size, dtype=bool)  # tokens that can be masked
+        self.ordinary[list(tokenizer.special_ids)] = False
+        left_out = () if config.next_sentence_weight else _OF_PAIRS
+        left_out = left_out if self.held_out.document_count >= _FEWEST_FOR_AN_INTERVAL else (*left_out, _OF_PAIRS[-1])
+        self.metrics = {name: better for name, better in MaskedLM.metrics.items() if name not in left_out}
 
     def batch(self, step):
         rng = np.random.default_rng([self.seed, step])
-        random_share = 0.5 if self.config.next_sentence_weight else 0.0
-        pairs = [draw_pair(self.train, self.length - PAIR_SPECIALS, rng, random_share) for _ in range(self.rows)]
+        pairs = [self._draw(rng) for _ in range(self.rows)]
         batch = make_batch(pairs, self.tokenizer, self.length, rng, self.config.mask_share)
         return *batch, np.full(self.rows, _masked(batch.labels).mean())
+
+    def _draw(self, rng: np.random.Generator) -> Pair:
+        """A pair with a token that can be masked."""
+        for _ in range(_TRIES):
+            pair = draw_pair(self.train, self.length - PAIR_SPECIALS, rng, self.random_share)
+            if self._can_be_masked(pair):
+                return pair
+        raise UserError(_UNKNOWN.format(name=self.documents.name))
+
+    def _can_be_masked(self, pair: Pair) -> bool:
+        return bool(self.ordinary[pair.a].any() or self.ordinary[pair.b].any())
 
     def count(self, input_ids, attention_mask, *_):
         return int(attention_mask.sum())
@@ -144,6 +172,8 @@ class MaskedLM(Task):
         if len(labels) != self.rows:  # a part of a step: the parts' means, by their rows, are to be the mean of all
             masked = masked * float(_masked(labels).mean() / masked_per_row[0])
         weight = self.config.next_sentence_weight
+        if not weight:
+            return Loss(masked, {"masked": masked})
         total = masked + (next_sentence if weight == 1 else next_sentence * weight)
         return Loss(total, {"masked": masked, "next_sentence": next_sentence})
 
@@ -151,14 +181,25 @@ class MaskedLM(Task):
     def pairs(self) -> list[Pair]:
         """The held-out pairs, in a random order."""
         rng = np.random.default_rng(_HELD_OUT_SEED)
-        pairs = all_pairs(self.held_out, self.length - PAIR_SPECIALS, rng)
-        return [pairs[i] for i in rng.permutation(len(pairs))]
+        pairs = all_pairs(self.held_out, self.length - PAIR_SPECIALS, rng, self.random_share)
+        pairs = [pairs[i] for i in rng.permutation(len(pairs)) if self._can_be_masked(pairs[i])]
+        if not pairs:
+            raise UserError(_UNKNOWN.format(name=self.documents.name))
+        return pairs
 
-    def _held_out_batch(self, first: int) -> Batch:
-        """The held-out pairs from number `first` on, masked as always."""
-        rng = np.random.default_rng([_HELD_OUT_SEED, first])
-        pairs = self.pairs[first : first + self.batch_size]
-        return make_batch(pairs, self.tokenizer, self.length, rng, self.config.mask_share)
+    def _held_out_batch(self, first: int, end: int) -> Batch:
+        """The held-out pairs number first .. end - 1, each masked as always, whatever the batches."""
+        rows = [
+            make_batch(
+                [self.pairs[number]],
+                self.tokenizer,
+                self.length,
+                np.random.default_rng([_HELD_OUT_SEED, number]),
+                self.config.mask_share,
+            )
+            for number in range(first, min(end, len(self.pairs)))
+        ]
+        return Batch(*map(np.concatenate, zip(*rows, strict=True)))
 
     def evaluate(self, model, last: bool = False, progress: Progress = no_progress) -> dict[str, float]:
         limit = len(self.pairs) if last else max(1, self.config.eval_tokens // self.length)
@@ -166,8 +207,7 @@ class MaskedLM(Task):
         masked_loss, right, gaps, places, scores = 0.0, 0, 0, 0, []
         with model.evaluating(), no_grad():
             for first in range(0, len(pairs), self.batch_size):
-                # All rows are drawn before any is left out, so that a pair has the same masks in every evaluation.
-                batch = Batch(*(a[: limit - first] for a in self._held_out_batch(first)))
+                batch = self._held_out_batch(first, min(first + self.batch_size, len(pairs)))
                 logits, pair_scores, targets = _judge(model, batch)
                 masked_loss += F.cross_entropy(logits, targets, reduction="sum").item()
                 hidden = self._hidden(batch)
@@ -179,7 +219,7 @@ class MaskedLM(Task):
         labels, judged = np.array([pair.label for pair in pairs]), np.concatenate(scores)
         masked_loss /= places
         next_loss, is_right = cross_entropy(labels, judged), judged.argmax(axis=1) == labels
-        return {
+        measured = {
             "val_loss": masked_loss + self.config.next_sentence_weight * next_loss,
             "val_masked_loss": masked_loss,
             "val_next_sentence_loss": next_loss,
@@ -187,12 +227,16 @@ class MaskedLM(Task):
             "next_sentence_accuracy": float(is_right.mean()),
             "next_sentence_low": lower_end(is_right, np.array([pair.document for pair in pairs])),
         }
+        return {name: measured[name] for name in self.metrics}
 
     def guesses(self):
-        batches = (self._held_out_batch(first) for first in range(0, len(self.pairs), self.batch_size))
-        gaps = np.concatenate([batch.labels[batch.labels != IGNORE_INDEX][self._hidden(batch)] for batch in batches])
-        share = text_facts(gaps)["commonest_share"] if len(gaps) else 0.0
-        return {"masked_accuracy": share, "next_sentence_accuracy": 0.5}
+        batch = self._held_out_batch(0, len(self.pairs))
+        gaps = batch.labels[batch.labels != IGNORE_INDEX][self._hidden(batch)]
+        guesses = {"masked_accuracy": text_facts(gaps)["commonest_share"] if len(gaps) else 0.0}
+        if self.random_share:
+            follow = float(np.mean(batch.next_sentence_label == FOLLOWS))
+            guesses["next_sentence_accuracy"] = max(follow, 1 - follow)
+        return guesses
 
     def _hidden(self, batch: Batch) -> np.ndarray:
         """Which of the masked places (P,) of a batch, in its order, have a [MASK]."""
@@ -222,9 +266,8 @@ class MaskedLM(Task):
             )
         ]
         verdict = "right" if p.argmax() == pair.label else "wrong"
-        return (
-            f"{text}\n  gaps: {', '.join(said)}\n  B follows A: {100 * p[FOLLOWS]:.0f} % sure, which is {verdict}\n\n"
-        )
+        follows = f"  B follows A: {100 * p[FOLLOWS]:.0f} % sure, which is {verdict}\n" if self.random_share else ""
+        return f"{text}\n  gaps: {', '.join(said)}\n{follows}\n"
 
     def probe(self):
         """A batch of held-out pairs with as many labels in each row."""

@@ -136,7 +136,7 @@ def resolve(preset: str, given: dict[str, Any] | None = None, source: BertConfig
     else:
         given = window_for_block_size(given)
         model = _model_from(source, given)
-        train |= {"tokenizer": "own", "window": min(shape["block_size"], source.max_position_embeddings)}
+        train = train | {"tokenizer": "own", "window": min(shape["block_size"], source.max_position_embeddings)}
     values = train | given
     settings = PretrainingSettings(preset, model, made_from(MaskedLMConfig, values), made_from(TrainConfig, values))
     settings.model_config(vocab_size=1 + (model["pad_token_id"] or 0))  # raises for a model that is not allowed
