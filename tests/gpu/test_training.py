@@ -186,6 +186,18 @@ def test_every_preset(preset):
     np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
+def test_a_berts_pre_training_is_the_cpus(tmp_path):
+    text = "\n\n".join("\n".join(f"the {a} sees the {n} sea" for n in ["red", "blue", "grey"]) for a in "abcdefgh")
+    (tmp_path / "texts.txt").write_text(text, encoding="utf-8")
+    given = dict(corpus=str(tmp_path / "texts.txt"), vocab=100, n_embd=16, steps=4, log_interval=1, accumulate=2)
+    losses = []
+    for device in ("cuda", "cpu"):
+        run = any_run.start(any_run.choose_settings("bert-tiny", given | {"device": device}), tmp_path / device)
+        run.train()
+        losses.append([row["train_loss"] for row in read_metrics(run.folder.metrics)])
+    np.testing.assert_allclose(*losses, rtol=1e-3)
+
+
 def test_steps_are_recorded_and_repeated():
     """Nothing in a step waits for the GPU, or the recording would have been refused."""
     run = begun("run")

@@ -1,6 +1,7 @@
 """Shared by several commands: checking the user's own pairs, reporting downloads and threads, a run's sample, how to
 resume, texts from a file."""
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from tinygrad_gpt.files.storage import read_file, replacing
 from tinygrad_gpt.progress import Progress
 
 _LARGEST = 64 << 20  # bytes of a file of texts
+_AROUND = 6  # words on each side of a gap, for an example
 
 
 def check_and_install(pairs, force: bool, reporter):
@@ -86,8 +88,22 @@ def use_command(path: Path) -> str:
     from tinygrad_gpt.train.run_folder import RunFolder
 
     if RunFolder(path).task_name() == MaskedLM.name:
-        return command("tinygrad-gpt", "predict", path, "The [MASK] was found in 1943 .")
+        return command("tinygrad-gpt", "predict", path, _text_with_a_gap(RunFolder(path).sample))
     return command("tinygrad-gpt", "sample", path)
+
+
+def _text_with_a_gap(sample: Path) -> str:
+    """A few words of a BERT's sample, from its first passage with a [MASK]."""
+    try:
+        shown = read_file(sample, _LARGEST).decode()
+    except UserError:
+        shown = ""
+    for passage in re.split(r"\[CLS\]|\[SEP\]|\n", shown):
+        words = passage.split()
+        if "[MASK]" in words:
+            gap = words.index("[MASK]")
+            return " ".join(words[max(0, gap - _AROUND) : gap + _AROUND + 1])
+    return "A text with a [MASK] ."
 
 
 def write_sample(run) -> str:

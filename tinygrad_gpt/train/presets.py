@@ -10,7 +10,7 @@ class Preset:
 
     purpose  what it is for, in a line
     model    fields of GPTConfig that differ from their defaults; None if the model that --from names decides. Of a
-             BERT: its settings that have a GPT's name, and fields of BertConfig that have none
+             BERT, of BertShape (pretraining_settings.py)
     train    fields of NextTokenConfig (of a BERT: MaskedLMConfig) and TrainConfig that differ from their defaults
     kind     of model: gpt or bert
     """
@@ -83,8 +83,8 @@ PRESETS = {
         ),
         Preset(
             "bert-small",
-            "a small BERT, about 20 minutes on two cores: to fill gaps, and to fine-tune afterwards",
-            # The shape of Google's BERT-Tiny. A masked LM has an answer for one token in seven, so it needs more steps
+            "the shape of Google's BERT-Tiny, about 20 minutes on two cores: to fill gaps, and to fine-tune afterwards",
+            # A masked LM has an answer for one token in seven, so it needs more steps
             # than a GPT. BERT draws its matrices with 0.02 at 768 channels; 0.05 is the same at 128, relative to
             # 1/√channels.
             _shape(2, 2, 128, 128, dropout=0.1, initializer_range=0.05),
@@ -93,7 +93,7 @@ PRESETS = {
         ),
         Preset(
             "bert-tiny",
-            "the smallest BERT, a few seconds: for tests and lessons",
+            "a BERT a quarter as wide as Google's BERT-Tiny, a few seconds: for tests and lessons",
             _shape(2, 2, 32, 32, dropout=0.0, initializer_range=0.1),
             _BERT
             | dict(vocab=1000, steps=100, batch_size=8, lr=3e-3, warmup=20, eval_interval=50, checkpoint_interval=50)
