@@ -91,7 +91,7 @@ def test_half_of_the_pairs_follow_however_long_the_sentences_are():
         text, rng = sentences_of(lengths), np.random.default_rng(1)
         labels = [draw_pair(text, 20, rng).label for _ in range(2000)]
         assert abs(np.mean(labels) - 0.5) < 0.04
-    assert {draw_pair(text, 20, rng, random_share=0.0).label for _ in range(50)} == {FOLLOWS}
+    assert {draw_pair(text, 20, rng, follows_only=True).label for _ in range(50)} == {FOLLOWS}
 
 
 def test_both_kinds_of_pairs_take_b_from_the_same_places():
@@ -115,7 +115,7 @@ def test_lengths_do_not_tell_the_kinds_apart():
         pair = draw_pair(text, 40, rng)
         lengths[pair.label].append((len(pair.a), len(pair.b), len(pair.a) + len(pair.b) < 20))
     np.testing.assert_allclose(*(np.mean(rows, axis=0) for rows in lengths.values()), rtol=0.08)
-    alone = [draw_pair(text, 40, rng, random_share=0.0) for _ in range(500)]
+    alone = [draw_pair(text, 40, rng, follows_only=True) for _ in range(500)]
     assert max(len(pair.b) for pair in alone) > 30, "without pairs from elsewhere, B has all the room"
 
 
@@ -134,6 +134,14 @@ def test_held_out_passages_share_no_sentence(lengths, length, seed):
     read = np.concatenate([np.concatenate([p.a, p.b] if p.label == FOLLOWS else [p.a]) for p in pairs])
     assert len(np.unique(read)) == len(read)
     assert {p.document for p in pairs} == set(range(len(lengths)))
+
+
+def test_half_of_the_held_out_pairs_follow():
+    text = sentences_of([[5] * 100, [5] * 100, [3] * 7])
+    pairs = all_pairs(text, 30, np.random.default_rng(0))
+    assert {a.label + b.label for a, b in zip(pairs[::2], pairs[1::2], strict=False)} == {1}
+    assert len({pair.label for pair in pairs[::2]}) == 2, "in no fixed order"
+    assert {pair.label for pair in all_pairs(text, 30, np.random.default_rng(0), follows_only=True)} == {FOLLOWS}
 
 
 def test_held_out_text_is_read_to_the_end():

@@ -102,7 +102,7 @@ def test_labels_say_what_transformers_says(task):
 
 
 def test_the_loss_does_not_depend_on_padding(task, model):
-    step = task(rows=40)
+    step = task(rows=160)
     batch = step.batch(0)
     ids, mask = batch[0].copy(), batch[1]
     assert (mask == 0).any()
@@ -211,7 +211,7 @@ def test_without_next_sentences_b_always_follows_and_masks_alone_are_learned(tas
     assert total.item() == parts["masked"].item() and list(parts) == ["masked"]
     assert all(pair.label == FOLLOWS for pair in step.pairs), "held out, too"
     assert list(step.evaluate(model)) == list(step.metrics) == ["val_loss", "val_masked_loss", "masked_accuracy"]
-    assert list(step.guesses()) == ["masked_accuracy"] and "B follows A" not in "".join(step.sample(model))
+    assert list(step.guesses()) == ["masked_accuracy"] and "% sure" not in "".join(step.sample(model))
 
 
 def test_held_out_masks_do_not_depend_on_the_batch_size(task, model):
@@ -244,7 +244,7 @@ def test_guesses_and_facts_are_of_what_is_masked(task, model):
     guesses = step.guesses()
     assert guesses["masked_accuracy"] == pytest.approx(np.bincount(labels).max() / len(labels))
     follow = np.mean([pair.label == FOLLOWS for pair in step.pairs])
-    assert follow != 0.5 and guesses["next_sentence_accuracy"] == max(follow, 1 - follow)
+    assert guesses["next_sentence_accuracy"] == max(follow, 1 - follow)
     facts = step.facts(model)
     assert facts["choices"] == model.config.vocab_size and facts["part"] == "masked"
     assert 0 < facts["commonest_share"] < 0.5 and 0 < facts["unigram_entropy"] < math.log(facts["choices"])
@@ -264,7 +264,7 @@ def test_the_probe_asks_for_as_many_places_in_each_row(task, model):
 
 def test_the_sample_shows_gaps_what_was_put_there_and_a_verdict(task, model):
     text = "".join(task().sample(model))
-    assert text.count("B follows A:") == text.count("gaps: ") == 2 and text.count("(was: ") <= text.count("[MASK]")
+    assert text.count("% sure): ") == text.count("gaps: ") == 2 and text.count("(was: ") <= text.count("[MASK]")
     assert text == "".join(task().sample(model))
 
 

@@ -105,26 +105,29 @@ class Pair(NamedTuple):
     document: int
 
 
-def draw_pair(text: EncodedDocuments, length: int, rng: np.random.Generator, random_share: float = 0.5) -> Pair:
+def draw_pair(text: EncodedDocuments, length: int, rng: np.random.Generator, follows_only: bool = False) -> Pair:
     """A pair of at most `length` tokens without specials, from a place drawn uniformly.
 
     As many sentences as fill the length, two at least, are taken from there on. A is the first of them, a number drawn
-    uniformly that leaves one. B is the rest, or with probability `random_share` as much text from another document.
+    uniformly that leaves one. B is the rest, or in half of the pairs (follows_only: none) as much text from another
+    document.
 
     Nothing but their texts tells the two kinds apart. In both, B begins behind a sentence, and comes from a document
-    the more often the longer that is. Both candidates for B are found before one is drawn, and the longer one ends
+    the more often the longer that is. Both candidates for B are found before one is taken, and the longer one ends
     where the shorter one does. Else a B that ends with its document, and is short, would be one that follows.
     """
     first = int(rng.choice(text.followed))
-    return _pair(text, first, length, rng, random_share)[0]
+    return _pair(text, first, length, rng, None if follows_only else rng.random() < 0.5)[0]
 
 
-def all_pairs(text: EncodedDocuments, length: int, rng: np.random.Generator, random_share: float = 0.5) -> list[Pair]:
-    """Pairs whose A, and whose B that follows, share no sentence: the documents are read once, from end to end."""
-    pairs, first = [], 0
+def all_pairs(text: EncodedDocuments, length: int, rng: np.random.Generator, follows_only: bool = False) -> list[Pair]:
+    """Pairs whose A, and whose B that follows, share no sentence: the documents are read once, from end to end. Of two
+    pairs, one after the other, one follows, so that a judge who says the same of all is right in half of them."""
+    pairs, first, elsewhere = [], 0, False
     while first < len(text):
         if first + 1 < text.bounds(first)[1]:
-            pair, first = _pair(text, first, length, rng, random_share)
+            elsewhere = not elsewhere if len(pairs) % 2 else rng.random() < 0.5
+            pair, first = _pair(text, first, length, rng, None if follows_only else elsewhere)
             pairs.append(pair)
         else:
             first += 1  # the last sentence of a document is no A
@@ -132,20 +135,23 @@ def all_pairs(text: EncodedDocuments, length: int, rng: np.random.Generator, ran
 
 
 def _pair(
-    text: EncodedDocuments, first: int, length: int, rng: np.random.Generator, random_share: float
+    text: EncodedDocuments, first: int, length: int, rng: np.random.Generator, elsewhere: bool | None
 ) -> tuple[Pair, int]:
     """A pair whose A begins at the sentence `first`, which has another one behind it, and the first sentence that it
-    does not use of those behind."""
+    does not use of those behind.
+
+    elsewhere  whether B comes from another document; None: as no pair's does
+    """
     target = int(rng.integers(2, length + 1)) if rng.random() < SHORT_SHARE else length
     end = text.collect(first, target, fewest=2)
     middle = int(rng.integers(first + 1, end))
     a, b, label = text.ids(first, middle), text.ids(middle, end), FOLLOWS
-    if random_share:
+    if elsewhere is not None:
         begin = _elsewhere(text, first, rng)
         other = text.ids(begin, text.collect(begin, len(b)))
         both = min(len(b), len(other))
         b, other = b[:both], other[:both]
-        if rng.random() < random_share:
+        if elsewhere:
             b, label, end = other, FROM_ELSEWHERE, middle
     return Pair(*cut(a, b, target, rng), label, text.document_of(first)), end
 

@@ -140,7 +140,7 @@ class MaskedLM(Task):
             self.held_out = encode_documents(
                 documents.held_out, tokenizer, f"{documents.name}, the part that is held out"
             )
-        self.random_share = 0.5 if config.next_sentence_weight else 0.0
+        self.follows_only = not config.next_sentence_weight
         self.ordinary = np.ones(tokenizer.vocab_size, dtype=bool)  # tokens that can be masked
         self.ordinary[list(tokenizer.special_ids)] = False
         left_out = () if config.next_sentence_weight else _OF_PAIRS
@@ -156,7 +156,7 @@ class MaskedLM(Task):
     def _draw(self, rng: np.random.Generator) -> Pair:
         """A pair with a token that can be masked."""
         for _ in range(_TRIES):
-            pair = draw_pair(self.train, self.length - PAIR_SPECIALS, rng, self.random_share)
+            pair = draw_pair(self.train, self.length - PAIR_SPECIALS, rng, self.follows_only)
             if self._can_be_masked(pair):
                 return pair
         raise UserError(_UNKNOWN.format(name=self.documents.name))
@@ -181,7 +181,7 @@ class MaskedLM(Task):
     def pairs(self) -> list[Pair]:
         """The held-out pairs, in a random order."""
         rng = np.random.default_rng(_HELD_OUT_SEED)
-        pairs = all_pairs(self.held_out, self.length - PAIR_SPECIALS, rng, self.random_share)
+        pairs = all_pairs(self.held_out, self.length - PAIR_SPECIALS, rng, self.follows_only)
         pairs = [pairs[i] for i in rng.permutation(len(pairs)) if self._can_be_masked(pairs[i])]
         if not pairs:
             raise UserError(_UNKNOWN.format(name=self.documents.name))
@@ -233,7 +233,7 @@ class MaskedLM(Task):
         batch = self._held_out_batch(0, len(self.pairs))
         gaps = batch.labels[batch.labels != IGNORE_INDEX][self._hidden(batch)]
         guesses = {"masked_accuracy": text_facts(gaps)["commonest_share"] if len(gaps) else 0.0}
-        if self.random_share:
+        if not self.follows_only:
             follow = float(np.mean(batch.next_sentence_label == FOLLOWS))
             guesses["next_sentence_accuracy"] = max(follow, 1 - follow)
         return guesses
@@ -265,9 +265,16 @@ class MaskedLM(Task):
                 for a, b in zip(predicted, targets, strict=True)
             )
         ]
-        verdict = "right" if p.argmax() == pair.label else "wrong"
-        follows = f"  B follows A: {100 * p[FOLLOWS]:.0f} % sure, which is {verdict}\n" if self.random_share else ""
-        return f"{text}\n  gaps: {', '.join(said)}\n{follows}\n"
+        said_of_b = "" if self.follows_only else self._said_of_b(p, pair)
+        return f"{text}\n  gaps: {', '.join(said)}\n{said_of_b}\n"
+
+    @staticmethod
+    def _said_of_b(p: np.ndarray, pair: Pair) -> str:
+        """A line of what the probabilities p (2,) of the labels say of a pair."""
+        label = int(p.argmax())
+        verdict = "right" if label == pair.label else "wrong"
+        what = "follows A" if label == FOLLOWS else "is from elsewhere"
+        return f"  B {what} ({100 * p[label]:.0f} % sure): {verdict}\n"
 
     def probe(self):
         """A batch of held-out pairs with as many labels in each row."""
