@@ -35,6 +35,10 @@ def test_a_folder_of_texts_from_the_first_line_to_the_last(run, animals):
     status, said, error = run("train", "--resume", "runs/animals-1", "--steps", "6")
     assert status == 0 and "resuming runs/animals-1 at step 4" in said and "step 6/6" in said, error
 
+    Path("runs/animals-1/checkpoint.safetensors").unlink()
+    status, said, error = run("train", "--resume", "runs/animals-1", "--log-interval", "3")
+    assert status == 0 and said.startswith("training in runs/animals-1 from step 0, as it has no checkpoint,"), error
+
     status, said, _ = run("runs", "--json")
     (listed,) = json.loads(said)
     assert status == 0 and (listed["task"], listed["preset"], listed["corpus"]) == ("masked-lm", "bert-tiny", animals)
@@ -62,6 +66,7 @@ def test_a_sweep_and_a_comparison(run, animals):
     [
         ("--preset bert-tiny --prompt a", "--prompt is not a setting of a BERT"),
         ("--preset tiny --mask-share 0.3", "--mask-share is a setting of a BERT"),
+        ("--preset bert-tiny --tokenizer bpe", "a BERT reads WordPiece, and bpe is a GPT's"),
         ("--preset bert-tiny --vocab 99", "vocab should be at least 100, not 99"),
         ("--preset bert-tiny --sweep from=a,b", "all runs of a sweep have the same from"),
         ("--preset bert-tiny --sweep positions=none", "--positions is not a setting of a BERT"),

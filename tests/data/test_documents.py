@@ -107,6 +107,14 @@ def test_files_of_a_folder_are_documents_apart(tmp_path):
     assert len(open_documents(tmp_path).train) == 2
 
 
+def test_a_document_on_one_line_is_split_into_its_sentences(tmp_path):
+    """Short as it is. Of several lines, each is a sentence, whatever stands in it."""
+    lines = [["The sea is red. It is cold! Who is Mr. B? 3 are"], ["One. Two.", "Three."]]
+    found = plain_documents(["\n\n".join("\n".join(document) for document in lines) + "\n"])
+    assert found == [["The sea is red.", "It is cold!", "Who is Mr.", "B?", "3 are"], lines[1]]
+    assert plain_documents(["One. Two.\n\nThree."], by_paragraph=True) == [["One. Two.", "Three."]]
+
+
 def test_other_content_has_another_sha256(tmp_path):
     one = open_documents(corpus(tmp_path, numbered(5), "one.txt"))
     other = open_documents(corpus(tmp_path, numbered(6), "other.txt"))

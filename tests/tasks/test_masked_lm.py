@@ -276,6 +276,13 @@ def test_an_interval_counts_documents_not_pairs():
     assert lower_end(np.ones(10, bool), np.arange(10)) == 1.0
 
 
+def test_it_says_how_many_documents_nothing_can_be_made_of(task, tokenizer):
+    assert "left out" not in task().data()
+    some = [*documents().train, ["the fox"], ["the dog"]]
+    step = MaskedLM(MaskedLMConfig(), Documents("a.txt", some, documents().held_out, ""), tokenizer, LENGTH)
+    assert step.data().endswith("to evaluate); left out: 2 of a single sentence, which nothing follows")
+
+
 def test_too_few_documents_are_one_line(tokenizer):
     few = Documents("my.txt", [["the fox"], ["the dog", "a cat"]], [], "")
     with pytest.raises(UserError, match=r"my\.txt: expected at least 2 documents of 2 sentences or more, got 1"):

@@ -108,6 +108,17 @@ def test_more_steps_extend_a_run(settings, tmp_path, reporter):
         resume(tmp_path / "run", given={"steps": 8})
 
 
+def test_more_steps_for_a_run_without_a_checkpoint(settings, tmp_path, reporter):
+    start(settings(), tmp_path / "run").train(reporter)
+    resume(tmp_path / "run", given={"steps": 8}).close()
+    (tmp_path / "run" / "checkpoint.safetensors").unlink()
+    run = resume(tmp_path / "run", given={"steps": 9}, say=reporter.note)
+    said = "extended from 8 to 9 steps, at step 0: the same as a run of 9 steps from the start"
+    assert said in reporter.said.getvalue() and run.trainer.step == 0
+    assert [entry["at"] for entry in run.folder.read_config()["extensions"]] == [0]
+    assert run.train(reporter)
+
+
 def test_what_a_resumed_run_keeps(settings, tmp_path, corpus):
     start(settings(), tmp_path / "run").close()
     with pytest.raises(UserError, match="--n-layer is 1, not 2; leave it out"):

@@ -100,7 +100,7 @@ def train(
     The presets that begin with bert pre-train a BERT, which fills gaps and judges
     whether two passages belong together. The text has documents: wikitext-2,
     python-docs, shakespeare, or a file or folder of yours with a sentence on each
-    line and a blank line between documents. With --from, the pre-training of a
+    line, and a blank line or the end of a file between documents. With --from, the pre-training of a
     BERT goes on; heads that it lacks start from random numbers.
 
     --model FILE.py trains a model of your own. The file defines a class Model,
@@ -147,7 +147,7 @@ def train(
     else:
         run = any_run.start(settings, out, pairs, download_progress(reporter), reporter.note, own_model)
     begins = reporter.note_first if pairs and run.trainer.step < run.trainer.config.steps else reporter.note
-    begins(_what_begins(run))
+    begins(_what_begins(run, resumed=resume is not None))
     report_rounding(run.trainer, reporter)
     report_threads(run.trainer, reporter)
     path = run.folder.path
@@ -217,9 +217,10 @@ def _what_next(run) -> str:
     return f"{path}: {losses}checked by  {doctor}\n{path}: try  {use_command(path)}"
 
 
-def _what_begins(run) -> str:
+def _what_begins(run, resumed: bool) -> str:
     trainer, path, written = run.trainer, run.folder.path, run.folder.read_config()
     begins = f"resuming {path} at step {trainer.step}" if trainer.step else f"training in {path}"
+    begins += " from step 0, as it has no checkpoint," if resumed and not trainer.step else ""
     source = f" from {written['from']['name']}" if "from" in written else ""
     frozen = run.model.num_parameters(trained=False)
     own = f"the model of {written['own_model']['file']}, " if "own_model" in written else ""

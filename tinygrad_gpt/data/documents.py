@@ -10,8 +10,8 @@ What a document is:
     python-docs  a section of Python's language reference, without its heading. A paragraph is split as a long line is
     a path       of a UTF-8 text file, or of a folder of them: a blank line, or the end of a file, ends a document. A
                  line is a sentence (the format that Google's code for BERT reads). A line of more than 200
-                 characters is split after each full stop, question or exclamation mark before a space and a capital
-                 letter, a digit or an opening quote
+                 characters, or one that is a whole document, is split after each full stop, question or exclamation
+                 mark before a space and a capital letter, a digit or an opening quote
     shakespeare  40 speeches that follow one another, a few of them by each of a few people: about a scene. (The file
                  has no marks of scenes.) A line is a sentence, the name of who speaks too
 
@@ -142,13 +142,17 @@ def plain_documents(texts: Iterable[str], by_paragraph: bool = False) -> list[Do
         if by_paragraph:
             documents.append([" ".join(" ".join(lines).split()) for lines in blocks])
         else:
-            documents += blocks
-    split = ([s for line in lines for s in _sentences(line.strip())] for lines in documents)
+            documents += [[line for line in lines if line.strip()] for lines in blocks]
+    split = (
+        [s for line in lines for s in _sentences(line.strip(), len(lines) == 1 and not by_paragraph)]
+        for lines in documents
+    )
     return [sentences for sentences in split if sentences]
 
 
-def _sentences(line: str) -> Iterator[str]:
-    yield from _cut(line, _END) if len(line) > LONG_LINE else [line] if line else []
+def _sentences(line: str, whole: bool) -> Iterator[str]:
+    """Those of a line; `whole` says that it is a document."""
+    yield from _cut(line, _END) if whole or len(line) > LONG_LINE else [line] if line else []
 
 
 def _cut(text: str, end: re.Pattern) -> Iterator[str]:

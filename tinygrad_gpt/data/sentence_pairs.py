@@ -34,11 +34,13 @@ class EncodedDocuments:
     tokens           (N,) int32: all sentences, one after the other
     sentence_starts  (S + 1,): where each sentence begins in tokens, and N
     document_starts  (D + 1,): where each document begins in the sentences, and S
+    left_out         documents with one sentence
     """
 
     tokens: np.ndarray
     sentence_starts: np.ndarray
     document_starts: np.ndarray
+    left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.sentence_starts) - 1
@@ -90,7 +92,8 @@ def encode_documents(documents: Sequence[Document], tokenizer, name: str) -> Enc
             f"{name}: expected at least 2 documents of 2 sentences or more, got {len(ends) - 1}: put a sentence on "
             "each line, and a blank line between documents"
         )
-    return EncodedDocuments(np.concatenate(tokens), np.array(sentences), np.array(ends))
+    left_out = len(documents) - (len(ends) - 1)
+    return EncodedDocuments(np.concatenate(tokens), np.array(sentences), np.array(ends), left_out)
 
 
 class Pair(NamedTuple):

@@ -103,8 +103,8 @@ class MaskedLM(Task):
                                 tenth of the masked places the token stays: to copy what one sees is right there,
                                 and says nothing about the text. (The loss counts all masked places, as in training)
         next_sentence_accuracy  share of the pairs that are judged rightly
-        next_sentence_low       the lower end of the latter's 95 % interval; see `lower_end`. Left out of fewer than
-                                ten documents, which tell nothing about others
+        next_sentence_low       the lower end of the latter's 95 % interval (see `lower_end`), the last time. Left out
+                                with fewer than ten documents, which tell nothing about others
 
     With next_sentence_weight=0 all pairs follow, as in training, and the metrics about them are left out.
 
@@ -227,7 +227,7 @@ class MaskedLM(Task):
             "next_sentence_accuracy": float(is_right.mean()),
             "next_sentence_low": lower_end(is_right, np.array([pair.document for pair in pairs])),
         }
-        return {name: measured[name] for name in self.metrics}
+        return {name: measured[name] for name in self.metrics if last or name != "next_sentence_low"}
 
     def guesses(self):
         batch = self._held_out_batch(0, len(self.pairs))
@@ -296,10 +296,12 @@ class MaskedLM(Task):
 
     def data(self):
         train, held_out = (f"{part.document_count:,}" for part in (self.train, self.held_out))
+        one = self.train.left_out + (self.held_out.left_out if self.config.held_out else 0)
+        left_out = f"; left out: {one:,} of a single sentence, which nothing follows" if one else ""
         others = f"{held_out} others" if self.config.held_out else "the same"
         return (
             f"{len(self.train):,} sentences of {train} documents of {self.config.corpus}, in pairs "
-            f"({len(self.pairs):,} of {others} to evaluate)"
+            f"({len(self.pairs):,} of {others} to evaluate){left_out}"
         )
 
     def settings(self):

@@ -42,14 +42,14 @@ def extend(run: Run, written: dict[str, Any], before: int, say: Callable[[str], 
     config, step = run.trainer.config, run.trainer.step
     if config.steps == before:
         return
-    earlier = extensions_of(written)
+    earlier = extensions_of(written) if step else []  # a run that starts over has not been extended at any step
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     entry = {"at": step, "from": before, "to": config.steps, "when": now}
     extended = written | {"train": written["train"] | {"steps": config.steps}, "extensions": [*earlier, entry]}
     write_json(run.folder.config, extended)
     run.before_extension = written
     said = f"extended from {before} to {config.steps} steps, at step {step}"
-    if _had_the_same_rates(config, extended["extensions"]):
+    if not step or _had_the_same_rates(config, extended["extensions"]):
         say(f"{said}: the same as a run of {config.steps} steps from the start")
         return
     last = learning_rate(step - 1, dataclasses.replace(config, steps=before))

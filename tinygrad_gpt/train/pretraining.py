@@ -32,6 +32,8 @@ class Pretraining(KindOfRun):
             if characters >= LONG_TEXT:
                 say(f"learning a wordpiece tokenizer from {characters:,} characters: this may take a minute ...")
             return WordPieceTokenizer.train(data.text(), settings.task.vocab)
+        if not user_path(kind).exists() and kind in ("char", "bpe", "gpt1"):
+            raise UserError(f"a BERT reads WordPiece, and {kind} is a GPT's: give --tokenizer wordpiece")
         if not user_path(kind).exists():
             raise UserError(
                 f"there is no tokenizer {in_short(kind)!r}{did_you_mean(kind, ('wordpiece', 'own'))}: expected "

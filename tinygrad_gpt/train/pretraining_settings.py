@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_gpt.data.wordpiece_tokenizer import SHORTEST_PAIR
-from tinygrad_gpt.errors import UserError, in_short
+from tinygrad_gpt.errors import UserError, did_you_mean, in_short
 from tinygrad_gpt.models.bert import BertConfig, count_parameters
 from tinygrad_gpt.models.gpt import GPTConfig
 from tinygrad_gpt.settings import SettingError, advanced, check_settings, made_from, option_name
@@ -212,6 +212,6 @@ def _check_names(given: dict[str, Any], preset: str) -> None:
     for name in given:
         if name not in SETTINGS:
             raise UserError(
-                f"{option_name(name)} is not a setting of a BERT, as the preset {preset} makes one: leave it out "
-                f"(its settings are {', '.join(SETTINGS)})"
+                f"{option_name(name)} is not a setting of a BERT, as the preset {preset} makes one"
+                f"{did_you_mean(name, SETTINGS)}: leave it out"
             )
