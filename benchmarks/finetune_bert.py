@@ -147,10 +147,12 @@ class Theirs:
     def __call__(self, inputs, targets=()):
         import torch
 
+        from tinygrad_gpt.data.examples import SPANS
+
         names = ("input_ids", "attention_mask", "token_type_ids")
         given = {name: torch.from_numpy(np.asarray(a)) for name, a in zip(names, inputs, strict=True)}
-        names = ("start_positions", "end_positions") if len(targets) == 2 else ("labels",)
-        for name, a in zip(names, targets, strict=False):
+        names = ("start_positions", "end_positions") if self.kind == SPANS else ("labels",)
+        for name, a in zip(names, targets, strict=False):  # of words, how many there are in a row follows
             given[name] = torch.from_numpy(np.asarray(a, np.float32 if a.dtype.kind == "f" else np.int64))
         return self.model(**given)
 

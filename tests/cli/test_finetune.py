@@ -29,7 +29,7 @@ def pretrained(run, tmp_path):
 def test_finetune_and_classify(run, pretrained, tmp_path):
     status, said, _ = run("finetune", "own.tsv", "--from", "pre", "--seeds", "2", *QUICK)
     assert status == 0
-    assert "54 texts of own.tsv in 2 classes (6 to test on)" in said
+    assert "54 texts of own.tsv in 2 classes: c, d (6 to test on)" in said
     for row in ("most frequent class", "λ = 0, seed 1", "λ = 0, seed 2", "λ = 0.5, seed 1", "λ = 0.5, seed 2"):
         assert row in said
     assert "λ = 0, mean of 2 ± s.d." in said and "λ = 0.5, mean of 2 ± s.d." in said
@@ -57,7 +57,7 @@ def bert(tmp_path):
 
 def test_a_bert_is_fine_tuned_used_and_exported(run, bert, tmp_path):
     status, said, _ = run("finetune", "own.tsv", "--from", "bert", "--seeds", "2", *QUICK)
-    assert status == 0 and "36 texts of own.tsv in 2 classes (4 to test on)" in said and "λ" not in said
+    assert status == 0 and "36 texts of own.tsv in 2 classes: c, d (4 to test on)" in said and "λ" not in said
     for row in ("Matthews", "most frequent class", "seed 1", "seed 2", "mean of 2 ± s.d."):
         assert row in said
     status, said, _ = run("classify", "runs/own-1", "the fox", "a dog")
@@ -65,9 +65,14 @@ def test_a_bert_is_fine_tuned_used_and_exported(run, bert, tmp_path):
     status, said, _ = run("export", "runs/own-1", "hf")
     assert status == 0 and "transformers.BertForSequenceClassification.from_pretrained('hf')" in said
     assert json.loads((tmp_path / "hf" / "config.json").read_text(encoding="utf-8"))["id2label"] == {"0": "c", "1": "d"}
+    one, other = (run("predict", folder, "the fox", "a dog") for folder in ("runs/own-1", "hf"))
+    assert one == other and one[0] == 0, "the folder is used as the run is"
+    assert run("classify", "hf", "the fox", "a dog")[1] == one[1]
+    status, said, _ = run("runs")
+    assert status == 0 and re.search(r"last val +score", said) and len(re.findall(r"Matthews -?\d\.\d{3}", said)) == 2
 
 
-def test_the_table_names_the_scores_of_the_task(run, bert):
+def test_the_table_names_the_scores_of_the_task(run, bert, tmp_path):
     status, said, _ = run("finetune", "own.conll", "--from", "bert", "--out", "words", *QUICK)
     assert status == 0 and "all O" in said and "F1" in said and "precision" in said
     assert re.search(r'tinygrad-gpt predict words "she saw anna"', said)
@@ -78,6 +83,16 @@ def test_the_table_names_the_scores_of_the_task(run, bert):
     status, said, _ = run("predict", "pairs", "a fox", "the dog", "--json")
     found = json.loads(said)
     assert status == 0 and found["texts"] == ["a fox", "the dog"] and isinstance(found["number"], float)
+    (tmp_path / "asked.txt").write_text("a fox\tthe dog\na dog\tthe fox\n", encoding="utf-8")
+    status, said, _ = run("predict", "pairs", "--text-file", "asked.txt")
+    assert status == 0 and [line.split("\t")[1:] for line in said.splitlines()] == [
+        ["a fox", "the dog"],
+        ["a dog", "the fox"],
+    ]
+    for name, text in (("words", ["she saw anna"]), ("pairs", ["a fox", "the dog"])):
+        assert run("export", name, f"hf-{name}")[0] == 0
+        one, other = (run("predict", folder, *text) for folder in (name, f"hf-{name}"))
+        assert one == other and one[0] == 0
     assert_one_line_error(run("predict", "pairs", "a fox"), "reads texts in pairs", "got 1")
     assert_one_line_error(run("predict", "pairs", "a", "b", "--text", "c"), "leave out `passage` (--text)")
     assert_one_line_error(run("classify", "pairs", "a", "b"), "learned the task similarity, not classes", "predict")
@@ -96,6 +111,9 @@ def test_questions_are_answered_from_a_text(run, bert, tmp_path):
     rows = [line.split("\t") for line in said.splitlines()]
     assert [row[2] for row in rows] == ["who ?", "where ?"]
     assert all(row[0] in "The dog saw Anna" and 0 < float(row[1]) <= 1 for row in rows)
+    assert run("export", "fine", "hf")[0] == 0
+    asked = ("who ?", "where ?", "--text", "The dog saw Anna")
+    assert run("predict", "hf", *asked) == run("predict", "fine", *asked)
     assert_one_line_error(run("predict", "fine", "who ?"), "give `passage` (--text)")
 
 

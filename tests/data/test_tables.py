@@ -67,6 +67,16 @@ def test_questions(opened):
     assert task.train.answers[1][0].end == 14
 
 
+def test_the_text_of_a_question_may_be_called_context(opened):
+    task = opened("id,question,context,answer\n1,Who?,I am Ada.,Ada\n2,Who?,Bob.,Bob\n")
+    assert task.train.texts == ["I am Ada.", "Bob."] and task.kind == "spans"
+
+
+def test_cells_that_something_else_separates(opened):
+    assert "commas should separate the cells of a .csv" in said(opened, "text;label\na b;x\n")
+    assert "commas should" not in said(opened, "text\na b\n")
+
+
 def test_the_start_of_an_answer(opened):
     table = "text,answer,start,question\n aha ha,ha,{},What?\n a,a,1,Which?\n"
     assert opened(table.format(5)).train.answers[0] == (Answer("ha", 5),)  # white space before a text counts

@@ -67,7 +67,7 @@ def test_padding_changes_no_score_and_no_loss(make, kind):
         beside = scores_of(task.family, model, [task.sequences[i] for i in which])
         for scores, one in zip(beside, alone, strict=True):
             np.testing.assert_allclose(scores, task.family.scores(model, *one[:3]).numpy()[0], atol=1e-5)
-        asked = [int((one[-1] >= 0).sum()) if kind == "tokens" else 1 for one in alone]
+        asked = [int((one[3] >= 0).sum()) if kind == "tokens" else 1 for one in alone]
         losses = [task.loss(model, *one).total.item() for one in alone]
         assert task.loss(model, *together).total.item() == pytest.approx(np.average(losses, weights=asked), rel=1e-4)
         ids, mask, *others = together

@@ -123,6 +123,32 @@ def test_texts_that_the_tokenizer_does_not_know(data):
         TextClasses(FineTuneConfig(), data, GPT1Family(CharTokenizer("bcdefgh"), SHAPE))
 
 
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (
+            "review\tsentiment\na b\tx\nb c\ty\nc d\tx\nd e\ty\n",
+            "only one training text has the class sentiment: 'review'",
+        ),
+        ("a b\tx\nb c\ty\nc d\tx\nd e\ty\n", ""),
+        ("a b\tx\nb c\ty\n", ""),
+    ],
+)
+def test_a_class_of_a_single_text_may_be_a_heading(tmp_path, lines, said):
+    from tinygrad_gpt.data.labelled import open_task
+
+    for part in ("train", "validation"):
+        rows = lines if part == "train" else "a c\tx\nd b\ty\n"
+        (tmp_path / f"{part}.tsv").write_text(rows, encoding="utf-8")
+    tokenizer = CharTokenizer("abcdefghijklmnopqrstuvwxyz ")
+    family = GPT1Family(tokenizer, GPTConfig(27, block_size=16))
+    assert TextClasses(FineTuneConfig(), open_task(tmp_path), family).remark() == said
+    (tmp_path / "validation.tsv").write_text("a c\tx\nd b\tx\n", encoding="utf-8")
+    assert (
+        "all 2 texts to test on have the class x" in TextClasses(FineTuneConfig(), open_task(tmp_path), family).remark()
+    )
+
+
 # --- the model ---------------------------------------------------------------------------------------------------
 
 

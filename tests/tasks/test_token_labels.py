@@ -20,7 +20,7 @@ def make(examples, wordpiece, encoder):
 
 def test_the_first_piece_of_a_word_carries_its_label_and_nothing_else_does(make, wordpiece):
     task = make()
-    ids, mask, _, labels = task._arrays(task.sequences, task.targets, np.arange(12))
+    ids, mask, _, labels, _ = task._arrays(task.sequences, task.targets, np.arange(12))
     assert labels.shape == ids.shape and (labels[mask == 0] == IGNORE_INDEX).all()
     for row in range(12):
         words, right = task.data.train.words[row], task.data.train.labels[row]
@@ -52,6 +52,38 @@ def test_a_word_that_was_cut_off_counts_as_o_and_costs_nothing(make, encoder):
     log_p = scores - np.log(np.exp(scores).sum())
     asked = [y[places >= 0] for places, y in task.dev_targets]
     assert found["val_loss"] == pytest.approx(-log_p[np.concatenate(asked)].mean(), rel=1e-6)
+
+
+@pytest.mark.parametrize("parts", [2, 3, 6])
+def test_the_loss_of_a_step_in_parts_is_the_mean_over_all_its_words(make, encoder, parts):
+    """Sentences of different lengths: the mean of the parts' means is another number, and has another gradient."""
+    from tinygrad_gpt.train.config import TrainConfig
+    from tinygrad_gpt.train.trainer import Trainer
+
+    task = make()
+    short = [i for i, labels in enumerate(task.data.train.labels) if i % 2]
+    for i in short:
+        places, labels = task.targets[i]
+        task.targets[i] = places[:1], labels[:1]
+    found = []
+    for accumulate in (1, parts):
+        model = task.family.first_model(encoder, "tokens", task.outputs, True, seed=1)
+        model.eval()
+        trainer = Trainer(TrainConfig(steps=1, accumulate=accumulate), model, task)
+        losses = trainer.forward_and_backward(trainer.batches())
+        found.append((losses["train"], model.classifier.weight.grad.copy()))
+        if accumulate > 1:
+            means = [
+                task.loss(model, *batch[:-1], batch[-1] * 0 + count(batch)).total.item() for batch in trainer.batches()
+            ]
+            assert abs(np.mean(means) - losses["train"]) > 1e-4, "the plain mean is another one"
+    assert found[1][0] == pytest.approx(found[0][0], rel=1e-5)
+    np.testing.assert_allclose(found[1][1], found[0][1], rtol=1e-4, atol=1e-6)
+
+
+def count(batch):
+    labels = batch[-2]
+    return (labels != IGNORE_INDEX).sum() / len(labels)
 
 
 def test_there_is_nothing_to_remark_where_all_words_are_read(make):

@@ -106,13 +106,17 @@ def finetune(
         path = finetune.start(examples, source, own, given, lm_weight or [], all_seeds, out, pairs)
         given, written = {}, read_fine_tuned(runs_of(path)[0])
     corpus, classes = written["corpus"], written["task"]["classes"]
+    what = f" in {len(classes)} classes: {in_short(', '.join(classes))}" if classes else ""
     reporter.note(
         f"fine-tuning in {path} on {written['device']}: {written['parameters']:,} parameters, "
-        f"{corpus['train_texts']:,} texts of {corpus['name']}{f' in {len(classes)} classes' if classes else ''} "
+        f"{corpus['train_texts']:,} texts of {corpus['name']}{what} "
         f"({corpus['dev_texts']:,} to test on)"
     )
-    with no_folder_left(path, resume is not None):
-        finished = finetune.train(path, reporter, given, pairs, progress)
+    try:
+        with no_folder_left(path, resume is not None):
+            finished = finetune.train(path, reporter, given, pairs, progress)
+    except KeyboardInterrupt:  # outside the steps, which save first
+        finished = False
     results = summary(path)
     if results["runs"]:
         _print_results(results)

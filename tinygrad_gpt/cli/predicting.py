@@ -10,11 +10,12 @@ import typer
 from tinygrad_gpt.cli.options import DeviceName, ModelPath, TokenizerPath
 from tinygrad_gpt.cli.shared import read_lines
 from tinygrad_gpt.cli.tables import print_table
+from tinygrad_gpt.data.examples import PAIR_CLASSES, SIMILARITY
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.models.embeddings import sentence_embeddings
 from tinygrad_gpt.models.fill_mask import Candidate, check_fills, fill_mask
-from tinygrad_gpt.train.fine_tuned import FineTuned
+from tinygrad_gpt.train.fine_tuned import FineTuned, head_in
 from tinygrad_gpt.train.finetune_folder import is_fine_tuning
 from tinygrad_gpt.train.trained_model import open_model
 
@@ -53,14 +54,15 @@ def predict(
 
     A folder that `finetune` made does what it was taught: it prints the class
     of each text, a number for each two texts, the label of each word, or where
-    in a text the answer to each question stands.
+    in a text the answer to each question stands. So does a Hugging Face folder
+    of a fine-tuned BERT. In a --text-file, a tab may stand between two texts.
 
         tinygrad-gpt predict runs/stsb-1 "A man eats." "A man is eating."
 
         tinygrad-gpt predict runs/my-questions-1 "Who sat?" --text "The cat sat."
     """
     asked = _texts(texts, text_file)
-    if is_fine_tuning(user_path(model)):
+    if is_fine_tuning(user_path(model)) or head_in(user_path(model)):
         _predict_as_taught(model, asked, passage, as_json, tokenizer, device)
         return
     if passage is not None:
@@ -82,7 +84,9 @@ def _predict_as_taught(
 ) -> None:
     if tokenizer is not None:
         raise UserError("a fine-tuned model reads texts with its own tokenizer: leave out --tokenizer")
-    model = FineTuned(user_path(folder), device)
+    model = FineTuned(folder, device)
+    if model.kind in (PAIR_CLASSES, SIMILARITY):
+        texts = [part for text in texts for part in text.split("\t")]
     for found in model.predict(texts, passage):
         print(json.dumps(found) if as_json else as_line(found))
     print_remark(model.remark(texts))

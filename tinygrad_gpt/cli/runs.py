@@ -48,25 +48,23 @@ def runs(
         print(f"no runs in {folder or RUNS}: {command('tinygrad-gpt', 'train')} makes one", file=sys.stderr)
         return
     now = time.time()
-    print_table(
-        ("run", "preset", "corpus", "params", "steps", "state", "best val", "last val", "time", "changed"),
-        [
-            (
-                str(run.path),
-                run.written.get("preset") or run.task,
-                run.corpus,
-                thousands(run.written.get("parameters") or 0) if run.written else "",
-                f"{run.step}/{run.steps}" if run.written else "",
-                run.state,
-                f"{run.best['val_loss']:.3f} @ {run.best['step']}" if run.best else "",
-                f"{run.last['val_loss']:.3f}" if run.last else "",
-                clock(run.seconds) if run.rows else "",
-                f"{_ago(now - run.changed)} ago",
-            )
-            for run in found
-        ],
-        less=("params", "time", "corpus", "preset"),
-    )
+    columns = {
+        "run": [str(run.path) for run in found],
+        "preset": [run.written.get("preset") or run.task for run in found],
+        "corpus": [run.corpus for run in found],
+        "params": [thousands(run.written.get("parameters") or 0) if run.written else "" for run in found],
+        "steps": [f"{run.step}/{run.steps}" if run.written else "" for run in found],
+        "state": [run.state for run in found],
+        "best val": [f"{run.best['val_loss']:.3f} @ {run.best['step']}" if run.best else "" for run in found],
+        "last val": [f"{run.last['val_loss']:.3f}" if run.last else "" for run in found],
+        "score": list(map(_deciding_score, found)),
+        "time": [clock(run.seconds) if run.rows else "" for run in found],
+        "changed": [f"{_ago(now - run.changed)} ago" for run in found],
+    }
+    if not any(columns["score"]):
+        del columns["score"]
+    rows = list(zip(*columns.values(), strict=True))
+    print_table(list(columns), rows, less=("params", "time", "corpus", "preset"))
     for run in found:
         if run.problem:
             print(f"damaged: {in_short(run.problem, _LONGEST)}", file=sys.stderr)
@@ -136,6 +134,15 @@ def _read(folders: list[str]) -> tuple[list[ListedRun], list[str]]:
     if not found:
         raise UserError(refused[0])
     return list(found.values()), refused
+
+
+def _deciding_score(run: ListedRun) -> str:
+    """The last score of a fine-tuned model that decides which one is best: "F1 0.431"; "" for other runs."""
+    last = run.last or {}
+    for name in run.written.get("facts", {}).get("metrics", TITLES):  # older runs do not say which one
+        if name in TITLES and name in last:
+            return f"{TITLES[name]} {_number(last[name])}"
+    return ""
 
 
 def _value(value: Any) -> str:

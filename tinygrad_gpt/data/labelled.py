@@ -13,8 +13,8 @@ Names:
 Their files are found or downloaded like those of corpora.py, and are read as they were published: a few examples of dev
 (cola, stsb) and of test (stsb, sst2-sentences) are among those to train on, too.
 
-Anything else is a path, of a file or of a folder with the files train and dev, and test if one likes. What they hold
-follows from their ending and columns:
+Anything else is a path, of a file or of a folder with the files train and dev (or validation), and test if one likes.
+What they hold follows from their ending and columns:
 
     kind          ending      what it holds
     classes       .tsv .csv   text,label
@@ -89,7 +89,7 @@ def open_task(name_or_path: str | Path, *, progress: Progress | None = None) -> 
     path = user_path(name)
     if path.is_dir():
         train = _read(_file_of(path, "train"))
-        files = [_file_of(path, "dev"), _file_of(path, "test", needed=False)]
+        files = [_file_of(path, "dev", also="validation"), _file_of(path, "test", needed=False)]
         return _task(name, [train, *(_read(file, train.kind) for file in files if file)], path)
     if not path.is_file():
         raise UserError(
@@ -108,10 +108,12 @@ def open_task(name_or_path: str | Path, *, progress: Progress | None = None) -> 
     return _task(name, parts, path)
 
 
-def _file_of(folder: Path, part: str, needed: bool = True) -> Path | None:
-    """The file of this part. Raises UserError for several, which to read nobody said, and for none if it is needed."""
+def _file_of(folder: Path, part: str, needed: bool = True, also: str = "") -> Path | None:
+    """The file of this part, which has `also` as another name. Raises UserError for several, which to read nobody said,
+    and for none if it is needed."""
     names = [part + ending for ending in ENDINGS]
-    found = [name for name in names if (folder / name).is_file()]
+    others = [also + ending for ending in ENDINGS if also]
+    found = [name for name in (*names, *others) if (folder / name).is_file()]
     if len(found) > 1:
         raise UserError(f"the folder {folder} has {' and '.join(found)}: leave the one that should be read")
     if not found and needed:

@@ -5,7 +5,8 @@ A first line may name them; columns with other names are skipped then:
     text,label             a text and its class
     text_a,text_b,label    two texts and the class of the pair
     text_a,text_b,score    two texts and how similar they are, a number
-    question,text,answer   a question, a text and the part of it that answers; a column start says where it begins
+    question,text,answer   a question, a text and the part of it that answers; a column start says where it begins.
+                           The text may be called context
 
 A file of 2 or 3 columns may have other names for its texts, if the last is label or score. Without names, 2 columns are
 a text and its class, and 3 are two texts and a number, or their class if it is no number. Three columns that end in
@@ -34,6 +35,7 @@ _NAMES = {
     SIMILARITY: ("text_a", "text_b", "score"),
     SPANS: ("question", "text", "answer"),
 }
+_ALSO = {"context": "text"}  # other names, beside "question"
 _LAST = ("label", "score", "answer")  # one of them ends a heading
 
 
@@ -66,6 +68,8 @@ def read_table(path: Path, table: Iterable[tuple[int, list[str]]], kind: str = "
         place = f"{path}, line {number}"
         if columns is None:
             names = [cell.strip().lower() for cell in cells]
+            if "question" in names:
+                names = [_ALSO.get(name, name) for name in names]
             named = names[-1] in _LAST or len({*names} & {name for row in _NAMES.values() for name in row}) > 1
             columns = _named(place, names) if named else _nameless(place, cells, kind)
             if named:
@@ -104,9 +108,16 @@ def _nameless(place: str, cells: list[str], kind: str) -> Columns:
     elif count != 3:
         raise UserError(
             f"{place}: expected {_EXPECTED[CLASSES]}, or two texts and their label or score, or a heading that names "
-            f"more columns; got {shown(' | '.join(cells))}"
+            f"more columns; got {shown(' | '.join(cells))}{_hint(cells)}"
         )
     return Columns(kind, tuple(range(count)), count)
+
+
+def _hint(cells: list[str]) -> str:
+    """What may be wrong with a line of a single cell."""
+    if len(cells) == 1 and any(mark in cells[0] for mark in ";,\t"):
+        return " (commas should separate the cells of a .csv, and tabs those of a .tsv)"
+    return ""
 
 
 def _row(place: str, cells: list[str], columns: Columns) -> Row | Question:

@@ -105,8 +105,8 @@ class FineTuning(Task):
 
     @abstractmethod
     def _right(self, targets, which: np.ndarray, length: int) -> Arrays:
-        """The right answers of the examples `which`, as the arrays that Family.loss takes; a sequence has `length`
-        places."""
+        """The right answers of the examples `which`, as the arrays that `loss` takes beside the model's inputs; a
+        sequence has `length` places."""
 
     @abstractmethod
     def _judge(self, scores: list[np.ndarray]) -> tuple[Any, float]:
@@ -171,7 +171,8 @@ class FineTuning(Task):
         return self._arrays(self.dev_sequences, self.dev_targets, which)
 
     def answers(self, model, *arrays):
-        return self.family.scores(model, *arrays[: self.family.inputs]), arrays[-1]
+        n = self.family.inputs
+        return self.family.scores(model, *arrays[:n]), arrays[n]
 
     def _facts_of(self, labels: np.ndarray) -> dict[str, Any]:
         """`facts` of a task that chooses one of the classes: `labels` (N,) are the right ones in training."""

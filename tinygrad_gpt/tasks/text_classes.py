@@ -5,10 +5,11 @@ metrics    Matthews' correlation decides: a constant answer gets 0 of it, whatev
            sst2-sentences accuracy does, as in all that is published about it
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tinygrad_gpt.errors import in_short
 from tinygrad_gpt.ops import softmax
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.tasks.family import Family
@@ -35,6 +36,22 @@ class TextClasses(FineTuning):
         classes, dev = self.data.classes, self.data.dev
         for best, label, texts in zip(np.argmax(scores, axis=1), dev.labels, texts_of(dev), strict=False):
             yield "\t".join((classes[best], classes[label], *texts)) + "\n"
+
+    def remark(self):
+        return "; ".join(filter(None, (super().remark(), *self._odd_classes())))
+
+    def _odd_classes(self) -> Iterator[str]:
+        """What hints at a mistake in a file of one's own."""
+        classes, (train, dev) = self.data.classes, (side.labels for side in (self.data.train, self.data.dev))
+        counts = np.bincount(train, minlength=len(classes))
+        for k in np.flatnonzero(counts == 1) if np.sum(counts == 1) < len(classes) else ():
+            text = in_short(texts_of(self.data.train)[np.flatnonzero(train == k)[0]][0])
+            yield f"only one training text has the class {in_short(classes[k])}: {text!r}"
+        if len(set(dev.tolist())) == 1 < len(dev):
+            yield (
+                f"all {len(dev):,} texts to test on have the class {in_short(classes[dev[0]])}, so their scores say "
+                "little: give more texts, or a folder with train and dev"
+            )
 
     def example(self):
         return list(texts_of(self.data.dev)[0])

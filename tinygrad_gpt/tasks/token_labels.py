@@ -19,6 +19,7 @@ from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.tasks.family import Family
 from tinygrad_gpt.tasks.fine_tuning import FineTuning, scores_of
 from tinygrad_gpt.tasks.scores import cross_entropy
+from tinygrad_gpt.tasks.task import Loss
 
 
 class TokenLabels(FineTuning):
@@ -37,7 +38,18 @@ class TokenLabels(FineTuning):
 
     def _right(self, targets, which, length):
         rows = [labels_at_places(right, places, length) for places, right in (targets[i] for i in which)]
-        return (np.array(rows),)
+        labels = np.array(rows)
+        return labels, np.full(len(which), _asked_per_row(labels))
+
+    def loss(self, model, *arrays):
+        *arrays, per_row = arrays
+        total, parts = super().loss(model, *arrays)
+        share = _asked_per_row(arrays[-1]) / float(per_row[0])
+        if share == 1:
+            return Loss(total, parts)
+        # A part of a step. The trainer takes the mean of the parts by their rows, and it should be that of all words.
+        task = parts.get("task", total)
+        return Loss(total + (share - 1) * task, parts | ({"task": share * task} if parts else {}))
 
     def _judge(self, scores):
         both = list(zip(scores, self.dev_targets, strict=True))
@@ -67,6 +79,11 @@ class TokenLabels(FineTuning):
 
     def facts(self, model):
         return self._facts_of(np.concatenate(self.data.train.labels))
+
+
+def _asked_per_row(labels: np.ndarray) -> float:
+    """How many words a row of labels (B, T) has, on average."""
+    return float((labels != IGNORE_INDEX).sum() / len(labels))
 
 
 def labels_of(

@@ -1,6 +1,6 @@
 """A fine-tuned model, in use: texts in, what it was taught out.
 
-model = FineTuned(Path("runs/stsb-1"))       # its best run
+model = FineTuned("runs/stsb-1")       # its best run
 model.numbers([("A man eats.", "A man is eating.")])
 next(model.predict(["A man eats.", "A man is eating."]))      # {"texts": ..., "number": 4.2}
 """
@@ -15,13 +15,34 @@ import numpy as np
 from tinygrad_gpt.data.alignment import cut_off
 from tinygrad_gpt.data.examples import CLASSES, PAIR_CLASSES, SIMILARITY, SPANS, TOKENS
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.files.json_files import read_json
+from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.models.bert import BertWithHead
+from tinygrad_gpt.models.bert_heads import BertForQuestionAnswering
 from tinygrad_gpt.models.gpt import count_parameters
-from tinygrad_gpt.models.hf.pretrained import save_pretrained
+from tinygrad_gpt.models.hf.pretrained import CONFIG, save_pretrained
 from tinygrad_gpt.tasks import similarity, spans, text_classes, token_labels
+from tinygrad_gpt.tasks.bert_family import BertFamily
 from tinygrad_gpt.tasks.fine_tuning import remark_on_cut
+from tinygrad_gpt.tasks.kinds import TASK_OF_KIND
 from tinygrad_gpt.train.finetune_folder import best_run, family_of, outputs_of, read_fine_tuned
-from tinygrad_gpt.train.trained_model import load_weights
+from tinygrad_gpt.train.trained_model import find_model, load_weights
+
+_KIND_OF = {  # the class of a Hugging Face folder -> the kind of its task
+    "BertForSequenceClassification": CLASSES,
+    "BertForTokenClassification": TOKENS,
+    "BertForQuestionAnswering": SPANS,
+}
+
+
+def head_in(path: Path) -> str:
+    """The class of a Hugging Face folder with a BERT that was taught something; "" for other folders."""
+    try:
+        written = read_json(path / CONFIG) if (path / CONFIG).exists() else {}
+    except UserError:
+        return ""
+    named = written.get("architectures") if written.get("model_type") == BertFamily.name else None
+    return next((name for name in named if name in _KIND_OF), "") if isinstance(named, list) else ""
 
 
 class FineTuned:
@@ -31,19 +52,39 @@ class FineTuned:
     classes  the classes, or the labels of words, as they were written in the data; () for the other kinds
     """
 
-    def __init__(self, folder: Path, device: str = "cpu"):
-        """folder  made by `finetune`, for its best run, or the folder of a single run
+    def __init__(self, folder: str | Path, device: str = "cpu"):
+        """folder  made by `finetune`, for its best run, or the folder of a single run; or a Hugging Face folder with a
+                BERT for sequence classification, token classification or question answering
         device  where to compute
 
         Raises UserError for other folders, for files that are missing or damaged, and for a missing device.
         """
-        self.run = best_run(folder)
-        written = self.written = read_fine_tuned(self.run)
-        self.kind, self.classes = written["task"]["kind"], tuple(written["task"]["classes"])
-        self.family = family_of(self.run, written)
+        self.path = user_path(str(folder))
+        if head_in(self.path):
+            self._open_hugging_face()
+        else:
+            self._open_run()
         self.tokenizer = self.family.tokenizer
+        self.model.to(device)
+
+    def _open_run(self) -> None:
+        run = best_run(self.path)
+        self.path, written = run.path, read_fine_tuned(run)
+        self.kind, self.classes = written["task"]["kind"], tuple(written["task"]["classes"])
+        self.family = family_of(run, written)
         outputs, parameters = outputs_of(written), written.get("parameters") or count_parameters(self.family.shape)
-        self.model = load_weights(self.run, parameters, lambda: self.family.model_for(self.kind, outputs)).to(device)
+        self.model = load_weights(run, parameters, lambda: self.family.model_for(self.kind, outputs))
+
+    def _open_hugging_face(self) -> None:
+        source = find_model(str(self.path), kinds=(BertFamily.name,))
+        self.family = BertFamily(source.tokenizer(), source.config)
+        self.model = source.load()
+        if isinstance(self.model, BertForQuestionAnswering):
+            self.kind, self.classes = SPANS, ()
+            return
+        self.kind, self.classes = _KIND_OF[type(self.model).__name__], tuple(self.model.id2label.values())
+        if self.kind == CLASSES and len(self.classes) == 1:  # a number
+            self.kind, self.classes = SIMILARITY, ()
 
     def probabilities(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> np.ndarray:
         """(N, classes) float64: the probability of each class for each text, or each pair of texts."""
@@ -72,7 +113,7 @@ class FineTuned:
         id2label names the classes. Raises UserError for a GPT: transformers has no such head."""
         if not isinstance(self.model, BertWithHead):
             raise UserError(
-                f"{self.run.path} holds a GPT with the head of GPT-1's paper, which transformers does not have: only a "
+                f"{self.path} holds a GPT with the head of GPT-1's paper, which transformers does not have: only a "
                 "fine-tuned BERT can be exported"
             )
         if self.classes:
@@ -94,9 +135,9 @@ class FineTuned:
         passage that is missing or for another kind.
         """
         if self.kind == SPANS and passage is None:
-            raise UserError(f"{self.run.path} answers questions about a text: give `passage` (--text)")
+            raise UserError(f"{self.path} answers questions about a text: give `passage` (--text)")
         if self.kind != SPANS and passage is not None:
-            raise UserError(f"{self.run.path} answers no questions about a text: leave out `passage` (--text)")
+            raise UserError(f"{self.path} answers no questions about a text: leave out `passage` (--text)")
         if self.kind in (CLASSES, PAIR_CLASSES):
             given: Any = texts if self.kind == CLASSES else self._pairs(texts)
             for one, p in zip(given, self.probabilities(given), strict=True):
@@ -135,15 +176,13 @@ class FineTuned:
 
     def _pairs(self, texts: Sequence[str]) -> list[tuple[str, str]]:
         if len(texts) % 2:
-            raise UserError(
-                f"{self.run.path} reads texts in pairs, A B A B ...: expected an even number, got {len(texts)}"
-            )
+            raise UserError(f"{self.path} reads texts in pairs, A B A B ...: expected an even number, got {len(texts)}")
         return list(zip(texts[::2], texts[1::2], strict=True))
 
     def check_kind(self, *kinds: str) -> None:
         """Raise UserError for a model of another kind."""
         if self.kind not in kinds:
             raise UserError(
-                f"{self.run.path} learned the task {self.written['task']['name']}, not {' or '.join(kinds)}: "
+                f"{self.path} learned the task {TASK_OF_KIND[self.kind].name}, not {' or '.join(kinds)}: "
                 "`tinygrad-gpt predict` uses it"
             )
