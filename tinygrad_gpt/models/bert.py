@@ -20,7 +20,7 @@ are those of Hugging Face transformers.
 
 from collections.abc import Collection
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
@@ -86,6 +86,10 @@ class BertConfig:
             raise SettingError("hidden_size", f"should be {heads}, not {self.hidden_size}")
         if self.pad_token_id is not None and self.pad_token_id >= self.vocab_size:
             raise SettingError("pad_token_id", f"should be below vocab_size ({self.vocab_size})")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings by name: BertConfig(**config.to_dict()) == config."""
+        return asdict(self)
 
 
 def check_config(config) -> BertConfig:

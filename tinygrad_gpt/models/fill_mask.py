@@ -33,7 +33,7 @@ class Candidate(NamedTuple):
 
 
 def fill_mask(model: Any, tokenizer: Any, text: str, top: int = 5) -> list[list[Candidate]]:
-    """The `top` likeliest tokens for each [MASK] of a text, the likeliest first.
+    """The `top` likeliest tokens for each [MASK] of a text, the likeliest first. Special tokens are no candidates.
 
     model      a BertForMaskedLM or BertForPreTraining; computed in evaluation mode
     tokenizer  its WordPieceTokenizer
@@ -57,8 +57,10 @@ def fill_mask(model: Any, tokenizer: Any, text: str, top: int = 5) -> list[list[
         scores = to_numpy(model.masked_lm(x).data)  # (P, V)
     scores = scores[:, : tokenizer.vocab_size]  # a model may have more ids, which stand for nothing
     probabilities, _ = softmax.forward(scores.astype(np.float64))
+    words = np.setdiff1d(np.arange(scores.shape[1]), tokenizer.special_ids)
+    top = min(top, len(words))
     return [
-        [Candidate(tokenizer.id_to_token(i), float(p[i]), int(i)) for i in likeliest(p, min(top, len(p)))]
+        [Candidate(tokenizer.id_to_token(i), float(p[i]), int(i)) for i in words[likeliest(p[words], top)]]
         for p in probabilities
     ]
 

@@ -31,7 +31,8 @@ def test_names_of_labels_are_written_and_read(tmp_path, kind):
 def test_a_number_of_labels_in_place_of_the_files(tmp_path):
     BertForSequenceClassification(BertConfig(13, 6, 1, 2, 10), id2label=NAMES).save_pretrained(tmp_path)
     message = refusal(BertForSequenceClassification.from_pretrained, tmp_path, num_labels=2)
-    assert "wrong shape: classifier.weight (3, 6), not (2, 6)" in message and "`ignore`" in message
+    assert "wrong shape: classifier.weight (3, 6), not (2, 6)" in message
+    assert "from_pretrained(..., ignore=[...])" in message
     ignored = ("classifier.weight", "classifier.bias")
     with pytest.warns(NewWeightsWarning, match="has no classifier"):
         model = BertForSequenceClassification.from_pretrained(tmp_path, num_labels=2, ignore=ignored)
@@ -62,6 +63,11 @@ def test_settings_are_read_by_their_names():
     assert config == BertConfig(
         13, 6, 2, 2, 10, "gelu_new", 0.1, 0.2, 9, 2, layer_norm_eps=0.5, pad_token_id=None, classifier_dropout=0.3
     )
+
+
+def test_settings_as_a_dictionary_and_back():
+    config = config_from(hidden_act="relu")
+    assert BertConfig(**config.to_dict()) == config
 
 
 def test_settings_that_do_not_touch_the_maths_are_passed_over():
@@ -108,6 +114,8 @@ def test_a_setting_given_in_place_of_the_files(tmp_path):
     assert (model.config.hidden_dropout_prob, model.blocks[0].attention.dropout) == (0.0, 0.3)
     with pytest.raises(TypeError, match=r"BertModel\.from_pretrained: .*'hidden_dropout' \(did you mean hidden_drop"):
         BertModel.from_pretrained(folder, hidden_dropout=0.0)
+    with pytest.raises(TypeError, match=r"no setting 'torch_dtype' \(it is dtype now\)"):
+        BertModel.from_pretrained(folder, torch_dtype="float32")
     with pytest.raises(TypeError, match="num_labels"):
         BertModel.from_pretrained(folder, num_labels=3)
 

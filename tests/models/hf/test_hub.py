@@ -62,6 +62,12 @@ def test_folders_that_lack_something(tmp_path):
     assert f"{folder} has no config.json" in refusal(folder)
 
 
+def test_the_folder_of_a_run(tmp_path):
+    folder = gpt2_folder(tmp_path / "run")
+    (folder / "model.safetensors").rename(folder / "checkpoint.safetensors")
+    assert f"{folder} is the folder of a run: tinygrad_gpt.load opens it" in refusal(folder)
+
+
 @pytest.mark.parametrize("name", ["/no/such/folder", "./model", "../model", "a/b/c", "~/nothing here", ""])
 def test_a_path_that_is_no_name_on_the_hub(name):
     assert refusal(name).startswith(("there is no folder", ". has no config.json"))
@@ -197,6 +203,19 @@ def test_a_download_that_fails(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(snapshot_download=snapshot_download))
     assert "the download failed: ConnectionError: cannot reach the hub" in refusal("some/model")
+
+
+def test_a_name_that_the_hub_does_not_have(monkeypatch):
+    class RepositoryNotFoundError(Exception):
+        pass
+
+    def snapshot_download(*arguments, **settings):
+        raise type("Of404", (RepositoryNotFoundError,), {})("401 Client Error. (Request ID: Root=1-6) ... " * 9)
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(snapshot_download=snapshot_download))
+    message = refusal("some/modle")
+    assert message.startswith("there is no folder some/modle, and no weights of some/modle (main) in the cache")
+    assert message.endswith("the download failed: the hub has no model of this name, or it is private")
 
 
 def test_a_repository_with_pickles_only(cache, monkeypatch):

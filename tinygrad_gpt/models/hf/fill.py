@@ -124,7 +124,7 @@ def _check(match: _Match, layout: Layout, folder: Path, weights: Weights) -> Non
     said = [f"{kind}: {_some(tensors)}" for kind, tensors in problems.items() if tensors]
     if said:
         can_do_without = unexpected or _heads(layout, [full for full, *_ in wrong])
-        hint = "; name those in `ignore` that you can do without" if can_do_without else ""
+        hint = "; Python can pass over some: from_pretrained(..., ignore=[...])" if can_do_without else ""
         raise UserError(f"the tensors in {folder} don't fit {CONFIG}: {'; '.join(said)}{hint}")
 
 

@@ -24,6 +24,13 @@ _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _REVISION = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
 _LONGEST_REFERENCE = 1000  # bytes
+# What errors of huggingface_hub mean, whose own texts are paragraphs.
+_MEANINGS = {
+    "GatedRepoError": "the hub gives this model only to those who have asked for it: `hf auth login`",
+    "RepositoryNotFoundError": "the hub has no model of this name, or it is private",
+    "RevisionNotFoundError": "the model has no such revision",
+    "LocalEntryNotFoundError": "the hub cannot be reached",
+}
 # Where the hub looks for gpt2, gpt2-medium, ..., openai-gpt; and for bert-base-uncased, ...
 _OWNERS = ("openai-community", "google-bert")
 
@@ -57,6 +64,11 @@ def _checked(folder: Path) -> Path:
     if not (folder / CONFIG).is_file():
         raise UserError(f"{folder} has no {CONFIG}: expected a folder as transformers' save_pretrained writes it")
     if not (folder / WEIGHTS).exists() and not (folder / INDEX).exists():
+        if (folder / "checkpoint.safetensors").exists():
+            raise UserError(
+                f"{folder} is the folder of a run: tinygrad_gpt.load opens it, and `tinygrad-gpt export` makes a "
+                "Hugging Face folder of it"
+            )
         pickled = sorted(file for file in folder.iterdir() if file.suffix in _PICKLED)
         raise UserError(_pickled(pickled[0]) if pickled else f"{folder} has neither {WEIGHTS} nor {INDEX}")
     return folder
@@ -117,4 +129,6 @@ def _download(name: str, revision: str) -> Path:
     try:
         return Path(huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=list(_WANTED)))
     except Exception as error:  # of many kinds, from several libraries: not found, no access, offline, no connection
-        raise UserError(f"{looked}; the download failed: {type(error).__name__}: {in_short(error, 300)}") from None
+        meanings = [_MEANINGS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _MEANINGS]
+        why = meanings[0] if meanings else f"{type(error).__name__}: {in_short(error, 300)}"
+        raise UserError(f"{looked}; the download failed: {why}") from None

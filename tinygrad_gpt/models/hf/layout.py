@@ -110,7 +110,8 @@ class Layout:
         if unknown:
             raise UserError(
                 f"{where} has unknown settings, which may change what the model computes: "
-                f"{in_short(', '.join(unknown))}; if they do not, name them in `ignore`"
+                f"{in_short(', '.join(unknown))}; if they do not, Python can pass over them: "
+                "from_pretrained(..., ignore=[...])"
             )
         values = {ours: given.get(name, default) for name, (ours, default) in self.settings.items()}
         activation = self.settings[self.activation][0]

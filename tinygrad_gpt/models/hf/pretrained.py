@@ -25,6 +25,7 @@ Model = TypeVar("Model", bound=Module)
 
 FAMILIES: dict[str, Any] = {}  # config.json's model_type -> the class that reads it; subclasses register here
 
+_NOW = {"torch_dtype": "dtype"}  # names that transformers has changed
 _NEARLY = 10_000_000  # so many parameters too many are still made quickly
 
 
@@ -252,7 +253,8 @@ def _check_known(model_class: Any, settings: dict[str, Any]) -> None:
     for name in settings:
         if name not in known:
             who = f"{model_class.__name__}.from_pretrained"
-            raise TypeError(f"{who}: there is no setting {shown(name)}{did_you_mean(name, known)}")
+            hint = f" (it is {_NOW[name]} now)" if name in _NOW else did_you_mean(name, known)
+            raise TypeError(f"{who}: there is no setting {shown(name)}{hint}")
 
 
 def _check_size(layout: Layout, config, where: Path, weights: dict[str, TensorFile]) -> None:
