@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -142,6 +143,26 @@ def test_a_long_text_is_told(run, bert):
     status, _, error = run("similar", bert, "cat " * 14, "cat " * 15)
     assert status == 0
     assert error == "note: a text has more than the 16 tokens that the model reads; the rest does not count\n"
+
+
+def test_what_sentence_transformers_wrote_beside_it_counts(run, bert, tmp_path):
+    folder = shutil.copytree(bert, tmp_path / "sentences")
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 9, "do_lower_case": false}')
+    (folder / "1_Pooling").mkdir()
+    pooling = folder / "1_Pooling" / "config.json"
+    pooling.write_text(
+        '{"word_embedding_dimension": 8, "pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": false}'
+    )
+    status, _, error = run("similar", str(folder), "cat " * 8, "cat " * 7)
+    assert status == 0
+    assert error == "note: a text has more than the 9 tokens that the model reads; the rest does not count\n"
+    pooling.write_text('{"pooling_mode_mean_tokens": false, "pooling_mode_cls_token": true}')
+    said = f"{pooling}: the pooling is 'cls_token'; only the mean is supported"
+    assert_one_line_error(run("similar", str(folder), "a cat", "cat"), said)
+    pooling.unlink()
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 0}')
+    said = "max_seq_length should be at least 2, not 0"
+    assert_one_line_error(run("similar", str(folder), "a cat", "cat"), said)
 
 
 # --- what cannot be ---------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.models.embeddings import sentence_embeddings
 from tinygrad_gpt.models.fill_mask import Candidate, check_fills, fill_mask
+from tinygrad_gpt.models.hf.sentences import sentence_length
 from tinygrad_gpt.train.fine_tuned import FineTuned, head_in
 from tinygrad_gpt.train.finetune_folder import is_fine_tuning
 from tinygrad_gpt.train.trained_model import open_model
@@ -151,11 +152,12 @@ def similar(
     asked = _texts(texts, text_file)
     if query is None and len(asked) == 1:
         raise UserError("expected at least two texts to compare, or a --query, got one text")
-    _, own, trained = open_model(model, tokenizer, device, kinds=("bert",))
-    _report_long([*asked, query or ""], own, trained.config.max_position_embeddings)
-    vectors = sentence_embeddings(
-        trained, own, [*asked, *([] if query is None else [query])], batch_size, normalize=True
-    )
+    source, own, trained = open_model(model, tokenizer, device, kinds=("bert",))
+    most = trained.config.max_position_embeddings
+    most = min(most, sentence_length(source.files()[0].parent) or most)
+    _report_long([*asked, query or ""], own, most)
+    given = [*asked, *([] if query is None else [query])]
+    vectors = sentence_embeddings(trained, own, given, batch_size, normalize=True, max_length=most)
     if query is not None:
         _rank(asked, vectors[:-1] @ vectors[-1], top, as_json)
     elif top is None and (as_json or len(asked) <= _WIDEST):
