@@ -302,6 +302,7 @@ def test_the_first_evaluations_of_a_classifier_may_be_of_one_class():
     assert one_class(History(plan, same[:2])) is None and one_class(History(plan, same))
     assert one_class(History(plan, [same[0] | {"step": 300}]))
     assert one_class(History(plan, [*same[:2], same[2] | {"matthews": 0.1}])) is None
+    assert one_class(History(plan, [row | {"accuracy": 1.0} for row in same])) is None, "held-out texts of one class"
     assert one_class(History(plan, [*same[:2], same[2] | {"accuracy": 0.69}])) is None
     tags = [{"step": row["step"], "train_loss": 0.2, "recall": 0.0, "accuracy": 0.95} for row in same]
     assert "no word gets a label of its own: accuracy 0.950, recall 0" in one_class(History(plan, tags)).seen
@@ -426,12 +427,30 @@ def test_remedies_of_fine_tuning_name_its_options():
     losses = [{"step": step, "train_loss": 1.0 if step < 150 else 3.0} for step in range(10, 300, 10)]
     (found,) = diagnose(plan(), losses).findings
     assert found.kind == "lr-too-high" and found.remedy == "--lr 0.0003, --warmup-share 0.1"
-    counting = dict(choices=2, unigram_entropy=0.6, commonest_share=0.7)
-    flat = [{"step": step, "train_loss": 0.6} for step in range(10, 300, 10)]
-    for lr, cause in ((2e-5, "first steps with the full learning rate"), (1e-6, "the learning rate 1e-06 is too low")):
-        settings = dataclasses.replace(plan(lr=lr), **counting)
-        (found,) = diagnose(settings, flat).findings
-        assert found.kind == "unigram" and cause in found.cause
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.8, ["unigram"]), (0.97, ["one-class"])], ids=str)
+def test_a_classifier_that_only_counts_has_one_remedy(share, expected):
+    facts = dict(choices=2, unigram_entropy=0.6, commonest_share=0.7)
+    written = {"model": {}, "task": {"warmup_share": 0.0}, "train": TRAIN | dict(lr=2e-5), "facts": facts}
+    seen = {"block_gradients": [1.0], "prediction_share": share, "predicted": 1, "double_softmax": False}
+    seen |= {"flat_units": [0.0], "saturated_attention": [0.0]}
+    rows = [{"step": step, "train_loss": 0.6, "health": seen} for step in range(10, 310, 10)]
+    for row in rows[9::10]:
+        row |= {"matthews": 0.0, "accuracy": 0.7}
+    findings = diagnose(Plan.of_config(written), rows).findings
+    assert [found.kind for found in findings] == expected
+    assert findings[0].remedy == "more --epochs, --warmup-share 0.1; other seeds" and "token" not in findings[0].seen
+    if share < 0.9:
+        assert "the unigram entropy of the classes (0.600): predictions make no use of the text" in findings[0].seen
+        assert "80% of them are the same class" in findings[0].seen
+
+
+@pytest.mark.parametrize(("begins", "found"), [(2.1, True), (3.5, False)])
+def test_a_loss_that_began_above_a_blind_guess_has_learned_something(begins, found):
+    plan = Plan(steps=400, lr=1e-3, warmup=0, grad_clip=1.0, choices=8, unigram_entropy=1.5, commonest_share=0.4)
+    rows = [{"step": step, "train_loss": begins if step < 20 else math.log(8)} for step in range(10, 310, 10)]
+    assert [f.kind for f in diagnose(plan, rows).findings] == ["untrained"] * found
 
 
 def test_scores_are_those_that_the_task_names_in_its_order():

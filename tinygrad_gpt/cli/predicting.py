@@ -46,7 +46,7 @@ def predict(
     tokenizer: TokenizerPath = None,
     device: DeviceName = "cpu",
 ):
-    """Let a BERT fill the gaps in a text: prints the likeliest tokens for each [MASK].
+    """Let a BERT fill the gaps in a text, or a fine-tuned model answer: prints the likeliest tokens for each [MASK].
 
     Each gap is judged by itself. A token that begins with ## goes on with the
     word before it.

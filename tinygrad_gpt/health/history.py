@@ -138,6 +138,11 @@ class Plan:
         return self.warmup_share is not None
 
     @property
+    def answer(self) -> str:
+        """What is predicted, in a word."""
+        return "class" if self.fine_tuned else "token"
+
+    @property
     def usual_warmup(self) -> str:
         """The option for a warm-up over a twentieth of the run, as usual in recipes, but at least 20 steps and at most
         2000; in fine-tuning over a tenth."""

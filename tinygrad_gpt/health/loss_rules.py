@@ -5,19 +5,19 @@ import math
 import numpy as np
 
 from tinygrad_gpt.health.history import HIGH_LR, IN_A_ROW, LITTLE_WARMUP, History, Symptom
-from tinygrad_gpt.health.score_rules import one_class
+from tinygrad_gpt.health.score_rules import ONE_CLASS, one_class, stuck_in_fine_tuning
 from tinygrad_gpt.tasks.baselines import double_softmax_loss
 
 NEAR_CONSTANT = 0.02  # nats: the level of a double softmax is known to the third digit
 UNTRAINED = 0.98  # share of log V: a guess that knows nothing
+FELL = 1.05  # times the level: a loss that began higher has fallen
 JUMP = 0.5  # nats: no batch of ordinary text makes the loss rise by this much ...
 NOISY = 6  # ... nor by this many standard deviations of a row's loss
 SPIKES = 3  # fewer may be chance
 LASTING = 5  # steps: a batch of odd text raises the loss for one step, an update that was too large for several
 CLIPPED = 0.9  # share of the steps: clipping is meant for rare ones
 STEADY = 0.02  # share of the loss: batches alone make it rise by less
-LOW_LR = 1e-4  # for small models: below it Adam takes hundreds of steps to move a weight by its own size ...
-LOW_FOR_FINE_TUNING = 1e-5  # ... but weights that were trained need not move so far
+LOW_LR = 1e-4  # for small models: below it Adam takes hundreds of steps to move a weight by its own size
 FIRST_STEPS = 100  # in which a missing warm-up shows
 OVERFITTED = 1.03  # times the best validation loss
 
@@ -29,12 +29,16 @@ def unigram(history: History) -> Symptom | None:
         return None
     if any(f"{plan.part}_accuracy" in row for row in history.rows):
         return None  # which tells more: score_rules.py
+    share = history.snapshots[-1].get("prediction_share") if history.snapshots else None
+    if plan.fine_tuned and share is not None and share >= ONE_CLASS:
+        return None  # evaluations will tell: score_rules.py
+    what, unused = ("classes", "the text") if plan.fine_tuned else ("text", "context")
     seen = (
-        f"the loss has stood at {history.answers.plateau:.3f} for {plan.window} steps, the unigram entropy of the text "
-        f"({plan.unigram_entropy:.3f}): predictions make no use of context"
+        f"the loss has stood at {history.answers.plateau:.3f} for {plan.window} steps, the unigram entropy of the "
+        f"{what} ({plan.unigram_entropy:.3f}): predictions make no use of {unused}"
     )
-    if history.snapshots and "prediction_share" in history.snapshots[-1]:
-        seen += f", and {history.snapshots[-1]['prediction_share']:.0%} of them are the same token"
+    if share is not None:
+        seen += f", and {share:.0%} of them are the same {plan.answer}"
     return Symptom("unigram", history.step, seen, *_stuck(history))
 
 
@@ -49,7 +53,7 @@ def double_softmax_level(history: History) -> Symptom | None:
         return None
     seen = (
         f"the loss has stood at {level:.3f} for {plan.window} steps, which is log(e + V - 1) less the share of the "
-        "commonest token"
+        f"commonest {plan.answer}"
     )
     return double_softmax_finding(history, seen)
 
@@ -69,12 +73,15 @@ def untrained(history: History) -> Symptom | None:
         return None
     if plan.unigram_entropy is not None and plan.unigram_entropy > UNTRAINED * blind:
         return None  # all tokens occur equally often: a blind guess and counting are the same
+    if level <= blind + JUMP and history.rows[0].get(plan.answers_loss, 0.0) > FELL * level:
+        return None  # it began above log V: something was learned
     if level > blind + JUMP:
         seen = f"the loss has stood at {level:.2f} for {plan.window} steps, above log V = {blind:.2f}"
         return _lr_too_high(history, f"{seen}, that of a blind guess")
     seen = f"the loss has stood at {level:.3f} for {plan.window} steps, log V = {blind:.3f}: nothing is learned"
     cause = "a learning rate far too small, or gradients that vanish"
-    return Symptom("untrained", history.step, seen, cause, "raise --lr tenfold")
+    remedy = "raise --lr" + " tenfold" * (not plan.fine_tuned)
+    return Symptom("untrained", history.step, seen, cause, remedy)
 
 
 def diverging(history: History) -> Symptom | None:
@@ -179,8 +186,10 @@ def _highest(row) -> float:
 def _stuck(history: History) -> tuple[str, str]:
     """(cause, remedy) of a model that learns nothing from context."""
     plan = history.plan
+    if plan.fine_tuned:
+        return stuck_in_fine_tuning(plan)
     pre = "".join(f", {option}" for option in plan.pre_norm)
-    if plan.lr < (LOW_FOR_FINE_TUNING if plan.fine_tuned else LOW_LR):
+    if plan.lr < LOW_LR:
         return f"the learning rate {plan.lr:g} is too low", "raise --lr tenfold"
     if plan.warmup < LITTLE_WARMUP:
         cause = f"first steps with the full learning rate of {plan.lr:g}, without a warm-up"

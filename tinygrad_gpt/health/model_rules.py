@@ -30,7 +30,7 @@ def collapse(history: History) -> Symptom | None:
         return None
     if len({s["predicted"] for s in snapshots}) > 1 or (plan.commonest_share or 0.0) >= COMMON:
         return None
-    if history.counts_only or one_class(history):
+    if history.counts_only or plan.fine_tuned or one_class(history):
         return None  # another rule reports it
     share = "" if plan.commonest_share is None else f" (the commonest is {plan.commonest_share:.0%} of the data)"
     last = snapshots[-1]

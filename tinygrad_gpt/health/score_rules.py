@@ -18,6 +18,7 @@ from tinygrad_gpt.health.history import (
     STOPPED,
     Curve,
     History,
+    Plan,
     Symptom,
 )
 
@@ -127,16 +128,23 @@ def one_class(history: History) -> Symptom | None:
     shares = [s["prediction_share"] for s in history.snapshots if "prediction_share" in s]
     if np.ptp([row["accuracy"] for row in measured]) > 0 or min(shares, default=1.0) < ONE_CLASS:
         return None
+    if measured[-1]["accuracy"] == 1:
+        return None  # there is one class to find
     share = "" if plan.commonest_share is None else f" (the commonest class is {plan.commonest_share:.0%} of the data)"
     what = "every text gets the same class" if score == "matthews" else "no word gets a label of its own"
     seen = f"{what}: accuracy {measured[-1]['accuracy']:.3f}, {score} 0{share}"
+    return Symptom("one-class", history.step, seen, *stuck_in_fine_tuning(plan))
+
+
+def stuck_in_fine_tuning(plan: Plan) -> tuple[str, str]:
+    """(cause, remedy) of a classifier that learns how often each class occurs, and no more."""
     if plan.lr > HIGH_FOR_FINE_TUNING:
         cause, remedy = f"the learning rate {plan.lr:g} is too high for fine-tuning", f"--lr {plan.lr / 10:.0e}"
     else:
         cause, remedy = f"too few steps ({plan.steps}) for so few texts", "more --epochs"
     if plan.warmup < LITTLE_WARMUP:
         cause, remedy = f"{cause}, and it has no warm-up", f"{remedy}, {plan.usual_warmup}"
-    return Symptom("one-class", history.step, seen, cause, f"{remedy}; other seeds")
+    return cause, f"{remedy}; other seeds"
 
 
 RULES = (stuck_accuracy, next_sentence, one_class)
