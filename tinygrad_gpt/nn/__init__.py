@@ -11,6 +11,7 @@ computes is in `forward`, which calls the ops through functional/.
     embedding.py     a table of vectors, one per id
     layer_norm.py    mean 0 and variance 1 over the channels, then scaled and shifted
     rms_norm.py      mean square 1 over the channels, then scaled
+    positions.py     a table of sinusoids, where learned positions may start
     dropout.py       some activations set to 0 at random, in training
     activations.py   ReLU, GELU and other functions as Modules
     losses.py        losses as Modules
