@@ -51,7 +51,7 @@ class Setting:
         from tinygrad_gpt.tasks.fine_tuning import FineTuneConfig
         from tinygrad_gpt.tasks.kinds import TASK_OF_KIND
         from tinygrad_gpt.train.config import TrainConfig, use_arithmetic
-        from tinygrad_gpt.train.finetune import find_source, planned
+        from tinygrad_gpt.train.fine_tuning.finetune import find_source, planned
 
         self.source = find_source(request["model"])
         data = open_task(request["task"])

@@ -9,7 +9,7 @@ from tests.helpers import assert_one_line_error
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.data.wordpiece_tokenizer import WordPieceTokenizer
 from tinygrad_gpt.models import BertConfig, BertModel
-from tinygrad_gpt.train.finetune import FIELDS
+from tinygrad_gpt.train.fine_tuning.finetune import FIELDS
 
 PRETRAIN = (
     "--preset gpt1-small --tokenizer char --n-layer 1 --n-head 2 --n-embd 8 --block-size 16 --batch-size 2 --steps 2"

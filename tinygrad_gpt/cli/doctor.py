@@ -18,7 +18,7 @@ def doctor(
     ],
 ):
     """Report what went wrong in a run, finished or not, and explain why."""
-    from tinygrad_gpt.train.finetune import runs_of
+    from tinygrad_gpt.train.fine_tuning.finetune import runs_of
     from tinygrad_gpt.train.run_list import runs_at
     from tinygrad_gpt.train.sweep import is_sweep
 

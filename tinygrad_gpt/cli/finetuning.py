@@ -84,8 +84,9 @@ def finetune(
     Ctrl-C saves and ends; --resume continues from there, or from the last
     checkpoint of a run that was killed, and ends with the same weights.
     """
-    from tinygrad_gpt.train import finetune, user_ops
-    from tinygrad_gpt.train.finetune_folder import read_fine_tuned, runs_of, summary
+    from tinygrad_gpt.train import user_ops
+    from tinygrad_gpt.train.fine_tuning import finetune
+    from tinygrad_gpt.train.fine_tuning.folder import read_fine_tuned, runs_of, summary
     from tinygrad_gpt.train.reporter import make_reporter
 
     reporter = make_reporter()
@@ -133,7 +134,7 @@ def finetune(
 def _read(data: str | None, from_: str | None, tokenizer: str | None, progress) -> tuple:
     """(labelled examples, pre-trained model, tokenizer) of a new fine-tuning."""
     from tinygrad_gpt.data.labelled import TASKS, open_task
-    from tinygrad_gpt.train.finetune import find_source
+    from tinygrad_gpt.train.fine_tuning.finetune import find_source
 
     if data is None:
         raise UserError(
@@ -168,7 +169,7 @@ def classify(
 ):
     """Classify texts with a fine-tuned model: prints the likeliest class, its probability and the text."""
     from tinygrad_gpt.cli.predicting import as_line, print_remark
-    from tinygrad_gpt.train.fine_tuned import FineTuned
+    from tinygrad_gpt.train.fine_tuning.fine_tuned import FineTuned
 
     model = FineTuned(folder, device)
     model.check_kind(CLASSES, PAIR_CLASSES)

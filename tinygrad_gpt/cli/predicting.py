@@ -16,8 +16,8 @@ from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.models.embeddings import sentence_embeddings
 from tinygrad_gpt.models.fill_mask import Candidate, check_fills, fill_mask
 from tinygrad_gpt.models.hf.sentences import sentence_length
-from tinygrad_gpt.train.fine_tuned import FineTuned, head_in
-from tinygrad_gpt.train.finetune_folder import is_fine_tuning
+from tinygrad_gpt.train.fine_tuning.fine_tuned import FineTuned, head_in
+from tinygrad_gpt.train.fine_tuning.folder import is_fine_tuning
 from tinygrad_gpt.train.trained_model import open_model
 
 _WIDEST = 12  # texts in a table of each with each

@@ -17,8 +17,8 @@ from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.models.hf.pretrained import save_pretrained
 from tinygrad_gpt.tasks.perplexity import evaluate, evaluate_sliding
-from tinygrad_gpt.train.fine_tuned import FineTuned
-from tinygrad_gpt.train.finetune_folder import is_fine_tuning
+from tinygrad_gpt.train.fine_tuning.fine_tuned import FineTuned
+from tinygrad_gpt.train.fine_tuning.folder import is_fine_tuning
 from tinygrad_gpt.train.reporter import make_reporter, reading_bar
 from tinygrad_gpt.train.run_folder import is_new
 from tinygrad_gpt.train.trained_model import open_model

@@ -45,9 +45,7 @@ Language models, BERTs, and what is fine-tuned from them:
     text_run.py       a language model's run on a text
     pretraining_settings.py  the settings of a BERT's pre-training, from a preset or from config.json
     pretraining.py    a BERT's run on documents
-    finetune.py       fine-tuning on labelled examples: several runs side by side
-    finetune_folder.py  the folder of a fine-tuning: its runs, and what they came to
-    fine_tuned.py     a fine-tuned model, in use
+    fine_tuning/      fine-tuning on labelled examples, and the model that comes of it
 
 A run folder holds everything about a run. `sample`, `eval` and `--resume` need nothing else.
 """

@@ -36,7 +36,7 @@ from tinygrad_gpt.train.metrics import has_rows, hold_run
 
 RUNS = Path("runs")
 _LONGEST = 100  # bytes of a corpus's name in the name of a folder; systems allow 255
-_PREDICT = ": `tinygrad-gpt predict` uses it; in Python, tinygrad_gpt.train.fine_tuned.FineTuned"
+_PREDICT = ": `tinygrad-gpt predict` uses it; in Python, tinygrad_gpt.train.fine_tuning.FineTuned"
 _OF_FIT = (
     ": make the model again, then arrays = tinygrad_gpt.load('DIR/checkpoint.safetensors') and "
     "model.load_state_dict({k[6:]: a for k, a in arrays.items() if k.startswith('model.')})"
@@ -45,7 +45,7 @@ _OF_FIT = (
 OPENED_BY = {
     "next-token": "",
     "masked-lm": ", a BERT: `tinygrad-gpt predict` fills its gaps",
-    "classification": ": `tinygrad-gpt classify` uses it; in Python, tinygrad_gpt.train.fine_tuned.FineTuned",
+    "classification": ": `tinygrad-gpt classify` uses it; in Python, tinygrad_gpt.train.fine_tuning.FineTuned",
     "similarity": _PREDICT,
     "token-labels": _PREDICT,
     "spans": _PREDICT,

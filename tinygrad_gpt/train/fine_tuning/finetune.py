@@ -1,6 +1,6 @@
 """Fine-tuning a pre-trained GPT or BERT on labelled examples: a run for each seed, and with a GPT for each λ.
 
-The folder that it makes is finetune_folder.py's. The defaults are those of the papers (tasks/gpt1_family.py and
+The folder that it makes is folder.py's. The defaults are those of the papers (tasks/gpt1_family.py and
 tasks/bert_family.py).
 """
 
@@ -24,7 +24,7 @@ from tinygrad_gpt.tasks.fine_tuning import FineTuneConfig, FineTuning
 from tinygrad_gpt.tasks.kinds import TASK_OF_KIND
 from tinygrad_gpt.train import run_folder
 from tinygrad_gpt.train.config import TrainConfig, use_arithmetic
-from tinygrad_gpt.train.finetune_folder import (
+from tinygrad_gpt.train.fine_tuning.folder import (
     RESULTS,
     family_of,
     plot_scores,

@@ -18,11 +18,11 @@ from tinygrad_gpt.data import CharTokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models import GPT2, GPTConfig
 from tinygrad_gpt.tasks.fine_tuning import scores_of
-from tinygrad_gpt.train import finetune
 from tinygrad_gpt.train.checkpoint import load_checkpoint
-from tinygrad_gpt.train.fine_tuned import FineTuned
-from tinygrad_gpt.train.finetune import open_run, train
-from tinygrad_gpt.train.finetune_folder import best_run, means, runs_of, summary
+from tinygrad_gpt.train.fine_tuning import finetune
+from tinygrad_gpt.train.fine_tuning.fine_tuned import FineTuned
+from tinygrad_gpt.train.fine_tuning.finetune import open_run, train
+from tinygrad_gpt.train.fine_tuning.folder import best_run, means, runs_of, summary
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.trained_model import find_model
 

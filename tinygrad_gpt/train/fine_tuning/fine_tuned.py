@@ -25,7 +25,7 @@ from tinygrad_gpt.tasks import similarity, spans, text_classes, token_labels
 from tinygrad_gpt.tasks.bert_family import BertFamily
 from tinygrad_gpt.tasks.fine_tuning import remark_on_cut
 from tinygrad_gpt.tasks.kinds import TASK_OF_KIND
-from tinygrad_gpt.train.finetune_folder import best_run, family_of, outputs_of, read_fine_tuned
+from tinygrad_gpt.train.fine_tuning.folder import best_run, family_of, outputs_of, read_fine_tuned
 from tinygrad_gpt.train.trained_model import find_model, load_weights
 
 _KIND_OF = {  # the class of a Hugging Face folder -> the kind of its task

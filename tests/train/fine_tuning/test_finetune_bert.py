@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.tasks.conftest import encoder, examples, wordpiece  # noqa: F401 - fixtures
+from tests.train.fine_tuning.test_finetune import SITTING, assert_same
 from tests.train.runs import StopsAt, rows_of
-from tests.train.test_finetune import SITTING, assert_same
 from tests.train.test_pretraining import corpus, settings  # noqa: F401 - fixtures
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import CharTokenizer
@@ -18,11 +18,11 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models import GPT2, BertForSequenceClassification, BertForTokenClassification, GPTConfig
 from tinygrad_gpt.models.hf.pretrained import NewWeightsWarning
 from tinygrad_gpt.tasks.fine_tuning import scores_of
-from tinygrad_gpt.train import finetune
 from tinygrad_gpt.train.checkpoint import load_checkpoint
-from tinygrad_gpt.train.fine_tuned import FineTuned
-from tinygrad_gpt.train.finetune import find_source, open_run, train
-from tinygrad_gpt.train.finetune_folder import read_fine_tuned, runs_of, summary
+from tinygrad_gpt.train.fine_tuning import finetune
+from tinygrad_gpt.train.fine_tuning.fine_tuned import FineTuned
+from tinygrad_gpt.train.fine_tuning.finetune import find_source, open_run, train
+from tinygrad_gpt.train.fine_tuning.folder import read_fine_tuned, runs_of, summary
 from tinygrad_gpt.train.run_folder import RunFolder
 
 KINDS = ("classes", "pair-classes", "similarity", "tokens", "spans")
