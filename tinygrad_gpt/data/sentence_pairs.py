@@ -216,7 +216,7 @@ def mask_tokens(
     10 % stay, so that the model cannot know which tokens it is asked about.
     """
     special = np.array(tokenizer.special_ids)
-    ordinary = np.setdiff1d(np.arange(tokenizer.vocab_size), special)
+    ordinary = np.delete(np.arange(tokenizer.vocab_size), special)
     may = ~np.isin(ids, special)
     count = np.minimum(np.maximum(1, np.rint(share * may.sum(axis=1))), may.sum(axis=1))  # (B,)
     order = np.where(may, rng.random(ids.shape), 2.0).argsort(axis=1).argsort(axis=1)  # a place's rank in its row
