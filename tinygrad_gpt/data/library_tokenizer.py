@@ -59,7 +59,8 @@ class LibraryTokenizer(Tokenizer):
             return cls(library.Tokenizer.from_str(text))
 
     def encode(self, text: str) -> np.ndarray:
-        """The ids of a text, (N,) int64. Raises UserError for lone surrogates, which are not text."""
+        """The ids of a text, (N,) int64, without special tokens around it. Raises UserError for lone surrogates, which
+        are not text."""
         return np.array(self._encoding(text).ids, dtype=np.int64)
 
     def _encoding(self, text: str):
