@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from tests.train.runs import StopsAt, arrays_of, assert_same_arrays
+from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import WordPieceTokenizer, load_tokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models import NewWeightsWarning
 from tinygrad_gpt.models.bert import BertConfig, BertForPreTraining, BertModel
 from tinygrad_gpt.train.any_run import choose_settings, resume, start
 from tinygrad_gpt.train.metrics import read_metrics
+from tinygrad_gpt.train.pretraining import Pretraining
 from tinygrad_gpt.train.pretraining_settings import BertShape, PretrainingSettings
 
 SMALL = dict(n_layer=1, n_head=2, n_embd=8, block_size=24, batch_size=4, vocab=150, warmup=2, eval_tokens=200)
@@ -263,3 +265,20 @@ def test_a_saved_tokenizer_is_used(settings, tmp_path):
     run.close()
     os.remove(tmp_path / "tokenizer.json")
     resume(tmp_path / "run").close()
+
+
+def test_positions_may_start_as_sinusoids():
+    """Neighbours are alike at first then, which drawn vectors are not; the rest of the model is drawn as ever."""
+    models = {}
+    for first in ("drawn", "sinusoids"):
+        settings = choose_settings("bert-tiny", {"first_positions": first})
+        random_stream.manual_seed(3)
+        models[first] = Pretraining().make_model(settings, settings.model_config(50))
+    drawn, sinusoids = (dict(models[first].named_parameters()) for first in ("drawn", "sinusoids"))
+    differing = [name for name in drawn if not np.array_equal(drawn[name].data, sinusoids[name].data)]
+    assert differing == ["bert.position_embedding.weight"]
+    positions = sinusoids["bert.position_embedding.weight"].data
+    std = models["drawn"].config.initializer_range
+    assert np.sqrt((positions**2).mean()) == pytest.approx(2 * std, rel=1e-3)
+    products = positions @ positions.T
+    assert (products[5, 5] > products[5, 6] > products[5, 7]) and products[5, 6] == pytest.approx(products[9, 8])

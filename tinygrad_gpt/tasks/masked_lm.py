@@ -76,6 +76,13 @@ class MaskedLMConfig:
     next_sentence_weight: float = advanced(
         1.0, "BERT", "of the next sentence's loss beside the masked LM's; 0: B always follows A, as in RoBERTa", low=0
     )
+    first_positions: str = advanced(
+        "drawn",
+        "BERT",
+        "what the learned position vectors are at first: drawn, as the paper's, or sinusoids, by which a small model "
+        "finds the words beside a gap much sooner",
+        choices=("drawn", "sinusoids"),
+    )
     held_out: bool = advanced(
         True, "BERT", "hold documents out to evaluate on; if not, evaluate on those that train, to see it overfit"
     )

@@ -202,7 +202,7 @@ def _first_model(
     random_stream.manual_seed(settings.train.seed)
     if source is None:
         config: Any = settings.model_config(vocab_size)
-        return own_model.make(config) if own_model else kind.make_model(config)
+        return own_model.make(config) if own_model else kind.make_model(settings, config)
     with random_stream.uninitialised():
         model = source.make(settings.model_config(source.config.vocab_size))  # its shape, with the chosen dropouts
     trained = kind.load(source)

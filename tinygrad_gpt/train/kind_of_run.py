@@ -48,8 +48,8 @@ class KindOfRun(ABC):
         """The entry `corpus` of config.json."""
 
     @abstractmethod
-    def make_model(self, config) -> Module:
-        """A new model of this shape."""
+    def make_model(self, settings, config) -> Module:
+        """A new model of this shape, as it is before the first step."""
 
     @abstractmethod
     def count_parameters(self, config) -> int:

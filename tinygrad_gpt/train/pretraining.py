@@ -1,16 +1,23 @@
 """What runs that pre-train a BERT on documents do in their own way."""
 
+import math
+
 from tinygrad_gpt.data.documents import NAMES, open_documents
 from tinygrad_gpt.data.tokenizer_files import load_tokenizer
 from tinygrad_gpt.data.wordpiece_tokenizer import WORDPIECE_FILE, WordPieceTokenizer
 from tinygrad_gpt.errors import UserError, did_you_mean, in_short
 from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.models.bert import BertForPreTraining, count_parameters
+from tinygrad_gpt.nn.positions import sinusoids
 from tinygrad_gpt.tasks.masked_lm import MaskedLM
 from tinygrad_gpt.train.kind_of_run import LONG_TEXT, KindOfRun
 from tinygrad_gpt.train.places import absolute
 from tinygrad_gpt.train.pretraining_settings import resumed_settings
 from tinygrad_gpt.train.trained_model import PretrainedBert
+
+# Sinusoids to start from have _LOUDER times the standard deviation of the word vectors, so that attention hears places
+# before words, and waves of up to 2π _LONGEST places, about what a small model reads.
+_LOUDER, _LONGEST = 2, 200.0
 
 
 class Pretraining(KindOfRun):
@@ -60,8 +67,12 @@ class Pretraining(KindOfRun):
             "held_out_pairs": len(task.pairs),
         }
 
-    def make_model(self, config):
-        return BertForPreTraining(config)
+    def make_model(self, settings, config):
+        model = BertForPreTraining(config)
+        if settings.task.first_positions == "sinusoids":
+            positions = model.bert.position_embedding.weight.data  # (T, C)
+            positions[...] = _LOUDER * math.sqrt(2) * config.initializer_range * sinusoids(*positions.shape, _LONGEST)
+        return model
 
     def count_parameters(self, config):
         return count_parameters(config)

@@ -63,7 +63,7 @@ class TextRuns(KindOfRun):
             "val_bytes": task.tokens.val_bytes,
         }
 
-    def make_model(self, config):
+    def make_model(self, settings, config):
         return GPT(config)
 
     def count_parameters(self, config):
