@@ -69,7 +69,7 @@ class Setting:
 
     def new_model(self):
         """Ours, before its first step."""
-        kind, outputs, seed = self.task.data.kind, self.task.outputs, self.task.seed
+        kind, outputs, seed = self.task.labelled.kind, self.task.outputs, self.task.seed
         return self.family.first_model(self.family.body(self.source, seed), kind, outputs, self.config.pretrained, seed)
 
     def results(self, scores_of, seconds: float, losses: list[float]) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class Theirs:
         from tinygrad_gpt.data.examples import SPANS, TOKENS
 
         task, config = setting.task, setting.config
-        self.setting, self.kind = setting, task.data.kind
+        self.setting, self.kind = setting, task.labelled.kind
         heads = {SPANS: "BertForQuestionAnswering", TOKENS: "BertForTokenClassification"}
         head = getattr(transformers, heads.get(self.kind, "BertForSequenceClassification"))
         more = {} if self.kind == SPANS else {"num_labels": task.outputs}

@@ -104,7 +104,7 @@ def test_settings_change_without_reading_again(make):
     task.batch(0)
     other = task.with_settings(FineTuneConfig(lm_weight=0.0, epochs=7), seed=2)
     assert other.sequences is task.sequences and other.config.epochs == 7 and task.config.epochs == 3
-    again = type(task)(other.config, task.data, task.family, task.rows, 2)
+    again = type(task)(other.config, task.labelled, task.family, task.rows, 2)
     for step in (0, 1):
         for a, b in zip(other.batch(step), again.batch(step), strict=True):
             np.testing.assert_array_equal(a, b)

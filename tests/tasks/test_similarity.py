@@ -30,7 +30,7 @@ def test_the_loss_is_the_mean_squared_error_and_the_labels_keep_their_scale(make
 
 def test_scores_are_correlations_and_val_loss_the_error(make):
     task, _ = make()
-    right = task.data.dev.labels
+    right = task.labelled.dev.labels
     assert task.measure([np.array([x * 2 + 1]) for x in right]) == pytest.approx(
         {"spearman": 1, "pearson": 1, "val_loss": np.mean((right + 1) ** 2)}
     )
@@ -41,7 +41,7 @@ def test_scores_are_correlations_and_val_loss_the_error(make):
 
 def test_numbers_are_those_that_are_measured(make):
     task, model = make()
-    dev = task.data.dev
+    dev = task.labelled.dev
     found = numbers(task.family, model, list(zip(dev.first, dev.second, strict=True)))
     assert found.shape == (12,) and np.ptp(found) > 0
     assert task.evaluate(model)["val_loss"] == pytest.approx(np.mean((found - dev.labels) ** 2))

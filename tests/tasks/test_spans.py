@@ -24,7 +24,7 @@ def test_the_right_places_hold_the_answer_to_the_letter(make):
     passages, places = task.targets
     assert len(places) == 12, "each text fits"
     for passage, (first, last), text, right in zip(
-        passages, places, task.data.train.texts, task.data.train.answers, strict=True
+        passages, places, task.labelled.train.texts, task.labelled.train.answers, strict=True
     ):
         a, b = first - passage.before, last - passage.before
         assert text[passage.offsets[a, 0] : passage.offsets[b, 1]] == right[0].text
@@ -40,7 +40,7 @@ def test_a_long_text_is_read_in_windows_and_one_without_the_answer_points_to_cls
     assert len(task.sequences) == len(places) == sum(len(p.windows) for p in passages) > 12
     rows = iter(zip(task.sequences, places, strict=True))
     with_answer = 0
-    for passage, right in zip(passages, task.data.train.answers, strict=True):
+    for passage, right in zip(passages, task.labelled.train.answers, strict=True):
         expected = whole.family.tokenizer.encode(right[0].text).tolist()
         for _ in passage.windows:
             (ids, _), (first, last) = next(rows)
@@ -68,7 +68,7 @@ def test_an_answer_is_found_in_whatever_window_it_stands(make):
 def test_the_answer_is_the_best_of_all_pairs_and_its_probability_that_among_them(make):
     task = make()
     rng = np.random.default_rng(0)
-    for passage, text in zip(task.dev_targets.passages, task.data.dev.texts, strict=True):
+    for passage, text in zip(task.dev_targets.passages, task.labelled.dev.texts, strict=True):
         scores = rng.normal(size=(task.family.length(passage.sequences[0]), 2)) * 3
         scores[: passage.before] += 9  # the question's places, which are no answers
         n = len(passage.offsets)

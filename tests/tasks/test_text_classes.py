@@ -101,7 +101,7 @@ def test_scores_are_those_of_the_dev_texts(task, body, data):
 def test_a_sample_shows_texts_with_their_classes(task, body):
     lines = "".join(task.sample(new_classifier(body))).splitlines()
     assert len(lines) == 5
-    for line, text in zip(lines, task.data.dev.texts, strict=False):
+    for line, text in zip(lines, task.labelled.dev.texts, strict=False):
         given, right, shown = line.split("\t")
         assert given in ("yes", "no") and right in ("yes", "no") and shown == text
 

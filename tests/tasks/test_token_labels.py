@@ -23,7 +23,7 @@ def test_the_first_piece_of_a_word_carries_its_label_and_nothing_else_does(make,
     ids, mask, _, labels, _ = task._arrays(task.sequences, task.targets, np.arange(12))
     assert labels.shape == ids.shape and (labels[mask == 0] == IGNORE_INDEX).all()
     for row in range(12):
-        words, right = task.data.train.words[row], task.data.train.labels[row]
+        words, right = task.labelled.train.words[row], task.labelled.train.labels[row]
         pieces = [len(wordpiece.encode(word)) for word in words]
         first = 1 + np.cumsum(pieces) - pieces
         assert max(pieces) > 1
@@ -37,16 +37,16 @@ def test_a_word_that_was_cut_off_counts_as_o_and_costs_nothing(make, encoder):
     model = task.family.first_model(encoder, "tokens", task.outputs, True, seed=1)
     model.classifier.bias.data[...] = np.arange(task.outputs)  # the last class everywhere
     model.classifier.weight.data[...] = 0
-    words = task.data.dev.words[0]
+    words = task.labelled.dev.words[0]
     ((labels, p),) = labels_of(task.family, model, [words])
     kept = sum(task.family.words(words).places >= 0)
     assert 0 < kept < len(words)
     assert labels.tolist() == [task.outputs - 1] * kept + [0] * (len(words) - kept) and np.isnan(p[kept:]).all()
-    words = 2 * sum(map(len, task.data.dev.words))  # dev is the same as train
+    words = 2 * sum(map(len, task.labelled.dev.words))  # dev is the same as train
     lost = 2 * sum(int((places < 0).sum()) for places, _ in task.dev_targets)
     assert task.remark().startswith(f"{lost} of {words} words, in 24 sentences, lie beyond the 6 tokens that are read")
     found = task.evaluate(model)
-    right = np.concatenate(task.data.dev.labels)
+    right = np.concatenate(task.labelled.dev.labels)
     assert 0 < found["accuracy"] < np.mean(right == 0), "only what was cut off is O"
     scores = np.arange(task.outputs)
     log_p = scores - np.log(np.exp(scores).sum())
@@ -61,7 +61,7 @@ def test_the_loss_of_a_step_in_parts_is_the_mean_over_all_its_words(make, encode
     from tinygrad_gpt.train.trainer import Trainer
 
     task = make()
-    short = [i for i, labels in enumerate(task.data.train.labels) if i % 2]
+    short = [i for i, labels in enumerate(task.labelled.train.labels) if i % 2]
     for i in short:
         places, labels = task.targets[i]
         task.targets[i] = places[:1], labels[:1]
@@ -94,14 +94,14 @@ def test_the_guess_is_o_everywhere(make):
     task = make()
     baseline = task.baseline()
     assert task.guess == "all O" and baseline["f1"] == 0 and next(iter(baseline)) == "f1"
-    assert baseline["accuracy"] == np.mean(np.concatenate(task.data.dev.labels) == 0)
+    assert baseline["accuracy"] == np.mean(np.concatenate(task.labelled.dev.labels) == 0)
 
 
 def test_facts_count_words(make, encoder):
     task = make()
-    right = np.concatenate(task.data.train.labels)
+    right = np.concatenate(task.labelled.train.labels)
     facts = task.facts(None)
-    assert facts["choices"] == len(task.data.classes) and facts["commonest_share"] == np.mean(right == 0)
+    assert facts["choices"] == len(task.labelled.classes) and facts["commonest_share"] == np.mean(right == 0)
 
 
 def test_the_health_check_looks_at_words_alone(make, encoder):

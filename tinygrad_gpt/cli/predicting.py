@@ -106,7 +106,7 @@ def as_line(found: dict[str, Any]) -> str:
         return "".join(f"{row['word']}\t{row['label']}\t{_share(row['probability'])}\n" for row in found["words"])
     said = [found[name] for name in ("class", "answer") if name in found]
     said += [f"{found[name]:.3f}" for name in ("number", "probability") if name in found]
-    asked = found.get("texts") or [found.get("text", found.get("question"))]
+    asked: Any = found.get("texts") or [found.get("text", found.get("question"))]
     return "\t".join((*said, *asked))
 
 

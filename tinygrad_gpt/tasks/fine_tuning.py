@@ -70,7 +70,7 @@ class FineTuneConfig:
 class FineTuning(Task):
     """What the kinds of tasks have in common.
 
-    data    labelled examples, to train on and to test on (dev)
+    data    labelled examples, to train on and to test on (dev); kept as `labelled`
     family  that of the model
     rows    examples of a step
     seed    decides their order
@@ -83,7 +83,7 @@ class FineTuning(Task):
     fixed_shapes = False  # a batch is as long as its longest example
 
     def __init__(self, config: FineTuneConfig, data: LabelledTask, family: Family, rows: int = 32, seed: int = 1):
-        self.config, self.data, self.family, self.rows, self.seed = config, data, family, rows, seed
+        self.config, self.labelled, self.family, self.rows, self.seed = config, data, family, rows, seed
         self.outputs = self.outputs_for(data.classes)
         self.metrics = dict.fromkeys(scores_of_task(data.kind, data.name), True) | {"val_loss": False}
         self.sequences, self.targets = self._read(data.train)
@@ -120,7 +120,7 @@ class FineTuning(Task):
     def remark(self) -> str:
         """What one should know of the examples as this model reads them, in a line; "" if there is nothing."""
         sequences = [*self.sequences, *self.dev_sequences]
-        return remark_on_cut(self.family, sequences, [*texts_of(self.data.train), *texts_of(self.data.dev)])
+        return remark_on_cut(self.family, sequences, [*texts_of(self.labelled.train), *texts_of(self.labelled.dev)])
 
     @abstractmethod
     def example(self) -> list[str]:
@@ -152,11 +152,11 @@ class FineTuning(Task):
     def measure(self, scores: list[np.ndarray]) -> dict[str, float]:
         """The numbers that `metrics` names, from the model's scores of each dev example."""
         predicted, loss = self._judge(scores)
-        return score(self.data, self.data.dev, predicted) | {"val_loss": loss}
+        return score(self.labelled, self.labelled.dev, predicted) | {"val_loss": loss}
 
     def baseline(self) -> dict[str, float]:
         """The scores on the dev examples of `guess`, the deciding one first."""
-        return score(self.data, self.data.dev, self.data.guess(self.data.dev))
+        return score(self.labelled, self.labelled.dev, self.labelled.guess(self.labelled.dev))
 
     def with_settings(self, config: FineTuneConfig, seed: int) -> Self:
         """The same task with other settings than those that decide how the examples are read: they are not read again,
@@ -184,7 +184,7 @@ class FineTuning(Task):
         return islice(self._lines(scores_of(self.family, model, self.dev_sequences[:SAMPLE])), SAMPLE)
 
     def settings(self):
-        return dataclasses.asdict(self.config) | {"kind": self.data.kind, "classes": list(self.data.classes)}
+        return dataclasses.asdict(self.config) | {"kind": self.labelled.kind, "classes": list(self.labelled.classes)}
 
     def _shuffled(self, epoch: int) -> list[np.ndarray]:
         """The indices of all training examples in the order of this epoch (1, 2, ...), in batches of examples of

@@ -32,16 +32,16 @@ class Similarity(FineTuning):
 
     def _judge(self, scores):
         predicted = numbers_from(scores)
-        return predicted, mean_squared_error(self.data.dev.labels, predicted)
+        return predicted, mean_squared_error(self.labelled.dev.labels, predicted)
 
     def _lines(self, scores):
         for number, right, pair in zip(
-            numbers_from(scores), self.data.dev.labels, texts_of(self.data.dev), strict=False
+            numbers_from(scores), self.labelled.dev.labels, texts_of(self.labelled.dev), strict=False
         ):
             yield "\t".join((f"{number:.2f}", f"{right:.2f}", *pair)) + "\n"
 
     def example(self):
-        return list(texts_of(self.data.dev)[0])
+        return list(texts_of(self.labelled.dev)[0])
 
     def probe(self):
         return None  # there are no answers to choose from

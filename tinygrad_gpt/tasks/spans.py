@@ -71,11 +71,11 @@ class Spans(FineTuning):
 
     def _judge(self, scores):
         losses = [cross_entropy(right, s.T) for s, right in zip(scores, self.dev_targets.places, strict=True)]
-        found = answers_from(scores, self.dev_targets.passages, self.data.dev.texts)
+        found = answers_from(scores, self.dev_targets.passages, self.labelled.dev.texts)
         return [answer.text for answer in found], float(np.mean(losses))
 
     def _lines(self, scores):
-        dev = self.data.dev
+        dev = self.labelled.dev
         found = answers_from(scores, self.dev_targets.passages, dev.texts)
         for answer, right, question in zip(found, dev.answers, dev.questions, strict=False):
             yield f"{answer.text}\t{right[0].text}\t{question}\n"
@@ -96,7 +96,7 @@ class Spans(FineTuning):
         )
 
     def example(self):
-        return [self.data.dev.questions[0]]
+        return [self.labelled.dev.questions[0]]
 
     def probe(self):
         return None  # two answers are asked for at once

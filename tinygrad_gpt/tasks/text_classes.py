@@ -30,10 +30,10 @@ class TextClasses(FineTuning):
         return (targets[which],)
 
     def _judge(self, scores):
-        return np.argmax(scores, axis=1), cross_entropy(self.data.dev.labels, np.array(scores))
+        return np.argmax(scores, axis=1), cross_entropy(self.labelled.dev.labels, np.array(scores))
 
     def _lines(self, scores):
-        classes, dev = self.data.classes, self.data.dev
+        classes, dev = self.labelled.classes, self.labelled.dev
         for best, label, texts in zip(np.argmax(scores, axis=1), dev.labels, texts_of(dev), strict=False):
             yield "\t".join((classes[best], classes[label], *texts)) + "\n"
 
@@ -42,10 +42,13 @@ class TextClasses(FineTuning):
 
     def _odd_classes(self) -> Iterator[str]:
         """What hints at a mistake in a file of one's own."""
-        classes, (train, dev) = self.data.classes, (side.labels for side in (self.data.train, self.data.dev))
+        classes, (train, dev) = (
+            self.labelled.classes,
+            (side.labels for side in (self.labelled.train, self.labelled.dev)),
+        )
         counts = np.bincount(train, minlength=len(classes))
         for k in np.flatnonzero(counts == 1) if np.sum(counts == 1) < len(classes) else ():
-            text = in_short(texts_of(self.data.train)[np.flatnonzero(train == k)[0]][0])
+            text = in_short(texts_of(self.labelled.train)[np.flatnonzero(train == k)[0]][0])
             yield f"only one training text has the class {in_short(classes[k])}: {text!r}"
         if len(set(dev.tolist())) == 1 < len(dev):
             yield (
@@ -54,10 +57,10 @@ class TextClasses(FineTuning):
             )
 
     def example(self):
-        return list(texts_of(self.data.dev)[0])
+        return list(texts_of(self.labelled.dev)[0])
 
     def facts(self, model):
-        return self._facts_of(self.data.train.labels)
+        return self._facts_of(self.labelled.train.labels)
 
 
 def probabilities(

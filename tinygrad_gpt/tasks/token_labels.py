@@ -59,7 +59,7 @@ class TokenLabels(FineTuning):
         return predicted, cross_entropy(right[asked], np.concatenate(scores)[asked])
 
     def _lines(self, scores):
-        names, dev = self.data.classes, self.data.dev
+        names, dev = self.labelled.classes, self.labelled.dev
         for s, (places, right), words in zip(scores, self.dev_targets, dev.words, strict=False):
             rows = zip(words, labels_from(s, places), right, strict=True)
             marked = (f"{word}/{names[best]}" + ("" if best == y else f"({names[y]})") for word, best, y in rows)
@@ -71,14 +71,14 @@ class TokenLabels(FineTuning):
             return ""
         return (
             f"{lost.words:,} of {lost.of_words:,} words, in {lost.sentences:,} sentences, lie beyond the "
-            f"{self.family.longest} tokens that are read: they teach nothing, and count as {self.data.classes[0]}"
+            f"{self.family.longest} tokens that are read: they teach nothing, and count as {self.labelled.classes[0]}"
         )
 
     def example(self):
-        return [" ".join(self.data.dev.words[0])]
+        return [" ".join(self.labelled.dev.words[0])]
 
     def facts(self, model):
-        return self._facts_of(np.concatenate(self.data.train.labels))
+        return self._facts_of(np.concatenate(self.labelled.train.labels))
 
 
 def _asked_per_row(labels: np.ndarray) -> float:

@@ -207,11 +207,11 @@ def test_what_is_used_is_what_was_trained(begin, reporter):
     run = open_run(runs_of(path)[0])
     run.train(reporter)
     model, task = FineTuned(path), run.task
-    words = task.data.dev.words[0]
+    words = task.labelled.dev.words[0]
     (labels,) = model.labels([words])
     scores = scores_of(task.family, run.model, task.dev_sequences[:1])[0]
     places = task.family.words(words).places
-    assert [name for name, _ in labels] == [task.data.classes[i] for i in scores[places].argmax(axis=1)]
+    assert [name for name, _ in labels] == [task.labelled.classes[i] for i in scores[places].argmax(axis=1)]
 
 
 def test_what_a_model_does_not_read_is_told(begin, reporter):

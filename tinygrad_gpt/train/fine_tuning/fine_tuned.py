@@ -52,6 +52,9 @@ class FineTuned:
     classes  the classes, or the labels of words, as they were written in the data; () for the other kinds
     """
 
+    kind: str
+    classes: tuple[str, ...]
+
     def __init__(self, folder: str | Path, device: str = "cpu"):
         """folder  made by `finetune`, for its best run, or the folder of a single run; or a Hugging Face folder with a
                 BERT for sequence classification, token classification or question answering

@@ -108,7 +108,7 @@ def planned(task: FineTuning, values: dict[str, Any]) -> dict[str, Any]:
 
 def _record(task: FineTuning, source: TrainedModel) -> dict[str, Any]:
     """Entries of config.json: what the runs are made from."""
-    data = task.data
+    data = task.labelled
     corpus = {"name": data.name, "path": data.path, "sha256": data.sha256}
     corpus |= {"train_texts": len(data.train), "dev_texts": len(data.dev)}
     corpus |= {"guess": task.guess, "baseline": task.baseline(), "example": task.example()}
