@@ -71,7 +71,8 @@ class Pretraining(KindOfRun):
         model = BertForPreTraining(config)
         if settings.task.first_positions == "sinusoids":
             positions = model.bert.position_embedding.weight.data  # (T, C)
-            positions[...] = _LOUDER * math.sqrt(2) * config.initializer_range * sinusoids(*positions.shape, _LONGEST)
+            std = _LOUDER * config.initializer_range  # that of sinusoids is 1/√2
+            positions[...] = math.sqrt(2) * std * sinusoids(len(positions), config.hidden_size, _LONGEST)
         return model
 
     def count_parameters(self, config):
