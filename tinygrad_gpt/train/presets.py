@@ -85,7 +85,7 @@ PRESETS = {
             "bert-small",
             "half of Google's BERT-Tiny, some 10 minutes on two cores: to fill gaps, and to fine-tune afterwards",
             # A masked LM sees nothing of a gap's own place, so it learns nothing until attention finds the words beside
-            # it. Sinusoids, wide initial matrices and no dropout bring that forward from thousands of steps to one.
+            # it. Sinusoids, wide initial matrices and no dropout bring that forward by thousands of steps.
             _shape(2, 2, 64, 64, dropout=0.0, initializer_range=0.1),
             _BERT
             | dict(first_positions="sinusoids", vocab=4000, weight_decay=0.1)
