@@ -7,6 +7,7 @@ gpt2.py        GPT-2, and what transformers calls its settings and tensors
 gpt1_heads.py  GPT-1 for tasks: a linear layer that reads one token, and the auxiliary loss
 bert.py        BERT, and the two heads that it is pre-trained with
 bert_heads.py  BERT with one head: one of these two, or one for a task, a linear layer that reads a text or its tokens
+transformer.py  the encoder and decoder that translate, which all others come from
 embeddings.py  a vector for each text, from BERT's for its tokens
 fill_mask.py   gaps in a text, filled by BERT
 inputs.py      what models are given, checked
@@ -35,6 +36,7 @@ from tinygrad_gpt.models.gpt1_heads import (
 )
 from tinygrad_gpt.models.gpt2 import GPT2
 from tinygrad_gpt.models.hf.pretrained import LeftWeightsWarning, NewWeightsWarning, load_pretrained, save_pretrained
+from tinygrad_gpt.models.transformer import Transformer, TransformerConfig
 
 __all__ = [
     "GPT",
@@ -57,6 +59,8 @@ __all__ = [
     "GPTConfig",
     "LeftWeightsWarning",
     "NewWeightsWarning",
+    "Transformer",
+    "TransformerConfig",
     "fill_mask",
     "load_pretrained",
     "save_pretrained",

@@ -28,13 +28,12 @@ import numpy as np
 
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import shown
-from tinygrad_gpt.array import Array, if_on_cpu, to_numpy
+from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.models.hf.bert_layout import bert_layout, class_name
 from tinygrad_gpt.models.hf.pretrained import PretrainedModel
-from tinygrad_gpt.models.inputs import as_ids, padding_mask
+from tinygrad_gpt.models.inputs import as_ids, padding_mask, vectors_of
 from tinygrad_gpt.models.output import ModelOutput
-from tinygrad_gpt.modes import is_grad_enabled
 from tinygrad_gpt.nn import Block, Dropout, Embedding, LayerNorm, Linear, Module
 from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
 from tinygrad_gpt.nn.watching import show
@@ -215,7 +214,8 @@ class BertModel(BertPreTrainedModel):
         mask = padding_mask(attention_mask, ids.shape, self.token_embedding.weight.data, "BERT")
         if mask is not None and position_ids is None:
             _check_first_is_seen(attention_mask)
-        x = self._tokens(ids) + self.segment_embedding(_segments(token_type_ids, ids))  # (B, T, C)
+        x = vectors_of(ids, self.token_embedding, self.config.pad_token_id)  # (B, T, C)
+        x = x + self.segment_embedding(_segments(token_type_ids, ids))  # (B, T, C)
         x = self.dropout(self.embedding_norm(x + self._positions(ids.shape[1], position_ids)))
         for block in self.blocks:
             x = recompute(partial(block, mask=mask), x) if self.recompute else block(x, mask=mask)
@@ -226,15 +226,6 @@ class BertModel(BertPreTrainedModel):
         if self.pooler is None:
             raise ValueError("BERT: this model has no pooler: make it with add_pooling_layer=True")
         return F.tanh(self.pooler(x[:, 0]))
-
-    def _tokens(self, ids: Array) -> Tensor:
-        """The vectors of tokens, (B, T, C). [PAD]'s gets no gradient here, as in PyTorch with padding_idx."""
-        x, pad = self.token_embedding(ids), self.config.pad_token_id
-        if pad is None or not is_grad_enabled():
-            return x
-        is_padding = ids == pad  # (B, T)
-        known = if_on_cpu(is_padding)  # empty on a GPU: to ask it would wait for it, so the op runs there in any case
-        return F.where(is_padding[:, :, np.newaxis], x.detach(), x) if known.any() or not known.size else x
 
     def _positions(self, length: int, position_ids) -> Tensor:
         """The vectors of positions 0 .. length - 1, (T, C), or of those in position_ids, (B, T, C)."""

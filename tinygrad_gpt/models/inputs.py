@@ -1,8 +1,12 @@
-"""What models are given, checked: token ids, and which of them are padding."""
+"""What models are given: token ids and which of them are padding, checked; and the vectors of the tokens."""
 
 import numpy as np
 
-from tinygrad_gpt.array import Array, to_numpy
+from tinygrad_gpt import functional as F
+from tinygrad_gpt.array import Array, if_on_cpu, to_numpy
+from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.modes import is_grad_enabled
+from tinygrad_gpt.nn import Embedding
 from tinygrad_gpt.tensor import plain_array, plain_ids
 
 
@@ -33,3 +37,13 @@ def padding_mask(attention_mask, shape: tuple[int, int], like: Array, who: str, 
     if not (real | (mask == 0)).all():
         raise ValueError(f"{who}: expected an attention_mask of ones (look at) and zeros (padding) only")
     return None if real.all() else np.asarray(real[:, np.newaxis, np.newaxis, :], like=like)
+
+
+def vectors_of(ids: Array, embedding: Embedding, pad_token_id: int | None) -> Tensor:
+    """The vectors of tokens (B, T): (B, T, C). Padding's gets no gradient here, as in PyTorch with padding_idx."""
+    x = embedding(ids)
+    if pad_token_id is None or not is_grad_enabled():
+        return x
+    is_padding = ids == pad_token_id  # (B, T)
+    known = if_on_cpu(is_padding)  # empty on a GPU: to ask it would wait for it, so the op runs there in any case
+    return F.where(is_padding[:, :, np.newaxis], x.detach(), x) if known.any() or not known.size else x

@@ -1,5 +1,7 @@
 """Multi-head attention (Vaswani et al., "Attention is all you need", 2017, section 3.2.2)."""
 
+from typing import NamedTuple
+
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import flag, integer, number
 from tinygrad_gpt.autograd import Tensor
@@ -7,6 +9,13 @@ from tinygrad_gpt.nn.kv_cache import LayerCache
 from tinygrad_gpt.nn.linear import Linear
 from tinygrad_gpt.nn.module import Module
 from tinygrad_gpt.nn.watching import is_watched, show
+
+
+class KeysAndValues(NamedTuple):
+    """What cross-attention makes of a source, once for all the positions that will look at it: 2 of (B, H, Ts, D)."""
+
+    keys: Tensor
+    values: Tensor
 
 
 class MultiHeadAttention(Module):
@@ -56,9 +65,18 @@ class MultiHeadAttention(Module):
         rest = f", causal={self.causal}" + (f", dropout={self.dropout}" if self.dropout else "")
         return f"{self.out.out_features}, n_head={self.n_head}{rest}"
 
-    def forward(self, x: Tensor, source: Tensor | None = None, *, mask=None, cache: LayerCache | None = None) -> Tensor:
-        """mask   boolean (True may attend) or float (added to the scores), broadcastable to (B, H, T, Ts)
-        cache  the keys and values of earlier calls: x then holds only the new positions, which see the old ones too
+    def read(self, source: Tensor) -> KeysAndValues:
+        """source (B, Ts, c_source) -> its keys and values, which `forward` takes in the place of the source."""
+        k, v = F.chunk(_split_heads(self.kv(source), 2 * self.n_head), 2, dim=1)  # -> 2 of (B, H, Ts, D)
+        return KeysAndValues(k, v)
+
+    def forward(
+        self, x: Tensor, source: Tensor | KeysAndValues | None = None, *, mask=None, cache: LayerCache | None = None
+    ) -> Tensor:
+        """source  what cross-attention looks at, or the keys and values that `read` made of it
+        mask    boolean (True may attend) or float (added to the scores), broadcastable to (B, H, T, Ts)
+        cache   of self-attention, the keys and values of earlier calls: x then holds only the new positions, which see
+                the old ones too
         """
         h = self.n_head
         if (source is None) != (self.c_source is None):
@@ -69,11 +87,11 @@ class MultiHeadAttention(Module):
         elif source is None:
             qkv = _split_heads(self.qkv(x), 3 * h)  # (B, T, 3C) -> (B, 3H, T, D)
             q, k, v = F.chunk(qkv, 3, dim=1)  # -> 3 of (B, H, T, D)
+        elif cache is not None:
+            raise ValueError("MultiHeadAttention: a cache is for self-attention: give what `read` makes of the source")
         else:
             q = _split_heads(self.q(x), h)  # (B, T, C) -> (B, H, T, D)
-            k, v = F.chunk(_split_heads(self.kv(source), 2 * h), 2, dim=1)  # (B, Ts, 2C) -> 2 of (B, H, Ts, D)
-            if cache is not None:
-                k, v = cache.extend(k, v)  # (B, H, Ts, D) -> (B, H, Ts so far, D)
+            k, v = source if isinstance(source, KeysAndValues) else self.read(source)
         if is_watched(self):
             show(self, weights=F.attention_weights(q, k, mask, causal=self.causal, scale=self.scale))
         y = F.attention(

@@ -5,6 +5,7 @@ from functools import partial
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import integer, shown
 from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.nn.dropout import Dropout
 from tinygrad_gpt.nn.linear import Linear
 from tinygrad_gpt.nn.module import Module
 from tinygrad_gpt.nn.watching import show
@@ -23,6 +24,7 @@ class FeedForward(Module):
 
     hidden      4C by default, as in every model since Vaswani et al. (2017, section 3.3)
     activation  "gelu_tanh" (GPT-1 and GPT-2), "gelu" (exact; BERT), "relu" (the first Transformer), "silu" or "tanh"
+    dropout     on the hidden channels, after the activation
     std, residual_std  standard deviations of the initial weights of up and of down; None: that of Linear
     """
 
@@ -33,6 +35,7 @@ class FeedForward(Module):
         *,
         activation: str = "gelu_tanh",
         bias: bool = True,
+        dropout: float = 0.0,
         std: float | None = None,
         residual_std: float | None = None,
     ):
@@ -42,6 +45,7 @@ class FeedForward(Module):
         hidden = 4 * c if hidden is None else hidden
         self.up = Linear(c, hidden, bias, std=std)
         self.activation = activation
+        self.dropout = Dropout(dropout) if dropout else None
         self.down = Linear(hidden, c, bias, std=residual_std)
 
     def extra_repr(self) -> str:
@@ -49,9 +53,12 @@ class FeedForward(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.up(x)  # (..., C) -> (..., hidden)
-        if self.activation in GELUS:  # one op with `down`, to keep one array of this size, not two
+        if (
+            self.activation in GELUS and self.dropout is None
+        ):  # one op with `down`, to keep one array of this size, not two
             approximate = GELUS[self.activation]
             y = F.gelu_linear(x, self.down.weight, self.down.bias, approximate=approximate)  # -> (..., C)
             show(self.down, output=y)
             return y
-        return self.down(ACTIVATIONS[self.activation](x))  # -> (..., C)
+        x = ACTIVATIONS[self.activation](x)
+        return self.down(x if self.dropout is None else self.dropout(x))  # -> (..., C)
