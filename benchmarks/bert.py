@@ -5,8 +5,9 @@
     python benchmarks/bert.py --model ../minilm          # a folder of a real encoder instead of random weights
 
 A pre-training step is what the trainer of each side does for a batch: forward with dropout 0.1, backward, the
-gradient clipped to norm 1, AdamW. The model has the shape of Google's BERT-Mini (4 layers, 256 channels), with 8,192
-tokens. Most of a batch is no gap: 15 % of the places have a label.
+gradient clipped to norm 1, AdamW. One model has the shape of the preset bert-small (2 layers, 64 channels, a vocabulary
+of 4,000), the other that of Google's BERT-Mini (4 layers, 256 channels), with a vocabulary of 8,192. Most of a batch is
+no gap: 15 % of the places have a label.
 
     transformers             BertForPreTraining as its users call it: scores of all tokens at every place, and the loss
                              over those with a label. tinygrad_gpt scores the places with a label only
@@ -40,6 +41,10 @@ import numpy as np
 OURS = "tinygrad_gpt"
 EAGER, SDPA = "transformers eager", "transformers sdpa"
 GATHERED = ", gathered"
+BERT_SMALL = dict(
+    vocab_size=4000, hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=256,
+    max_position_embeddings=64,
+)  # fmt: skip
 BERT_MINI = dict(
     vocab_size=8192, hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024,
     max_position_embeddings=128,
@@ -91,12 +96,15 @@ def write_random(folder: Path, shape: dict, pretraining: bool) -> None:
 def tasks(batch: int, batches: tuple[int, ...], length: int = T) -> list[dict]:
     """What is timed: its name, which folder it reads, the sides, and the request."""
     sides = [OURS, SDPA, EAGER]
-    train = {
-        "task": f"pre-training step, BERT-Mini, B={batch}, T={length}",
-        "folder": "pretraining",
-        "sides": [*sides, SDPA + GATHERED, EAGER + GATHERED],
-        "request": {"call": "train", "batch": batch, "length": length},
-    }
+    train = [
+        {
+            "task": f"pre-training step, {name}, B={rows}, T={positions}",
+            "folder": name,
+            "sides": [*sides, SDPA + GATHERED, EAGER + GATHERED],
+            "request": {"call": "train", "batch": rows, "length": positions},
+        }
+        for name, rows, positions in (("bert-small", 2 * batch, length // 2), ("BERT-Mini", batch, length))
+    ]
     inference = [
         {
             "task": f"inference, MiniLM, B={size}, T={length}{', padded' if padded else ''}",
@@ -107,7 +115,7 @@ def tasks(batch: int, batches: tuple[int, ...], length: int = T) -> list[dict]:
         for size in batches
         for padded in (False, True)
     ]
-    return [train, *inference]
+    return [*train, *inference]
 
 
 def timed(function: Callable[[], object], calls: int = 1) -> dict[str, float]:
@@ -196,8 +204,9 @@ def main() -> None:
     print(harness.one_line(facts))
     records = []
     with tempfile.TemporaryDirectory() as temporary:
-        folders = {"pretraining": Path(temporary) / "pretraining", "inference": Path(temporary) / "inference"}
-        write_random(folders["pretraining"], BERT_MINI, pretraining=True)
+        folders = {name: Path(temporary) / name for name in ("bert-small", "BERT-Mini", "inference")}
+        write_random(folders["bert-small"], BERT_SMALL, pretraining=True)
+        write_random(folders["BERT-Mini"], BERT_MINI, pretraining=True)
         if options.model:
             folders["inference"] = options.model
         else:
