@@ -87,18 +87,23 @@ def test_sentences_are_those_of_three_files_shuffled_and_each_once(real_data):
     assert all(line and line == line.strip() for line in lines)
 
 
+def test_a_gzipped_file_is_read_as_what_it_holds(tmp_path):
+    path = tmp_path / "text.gz"
+    path.write_bytes(gzip.compress("\ufeffa tëxt\r\n".encode() * 100))
+    assert "".join(parts(open_corpus(path))) == "a tëxt\n" + "\ufeffa tëxt\n" * 99
+
+
 def test_a_damaged_gzip_file(tmp_path):
     path = tmp_path / "text.gz"
     whole = gzip.compress(b"a text\n" * 100)
-    path.write_bytes(whole)
-    assert reading.read_gzip(path) == "a text\n" * 100
-    for damaged in (whole[:-9], whole[:20] + bytes(9) + whole[29:], b"no gzip", gzip.compress(b"\xff\xff")):
+    for damaged in (whole[:-9], whole[:20] + bytes(9) + whole[29:], b"no gzip"):
         path.write_bytes(damaged)
-        with pytest.raises(UserError, match=r"cannot read .*text.gz") as error:
-            reading.read_gzip(path)
+        with pytest.raises(UserError, match=r"cannot read .*text.gz: ") as error:
+            open_corpus(path)
         one_line(error)
-    with pytest.raises(UserError, match=r"cannot read .*nowhere.gz"):
-        reading.read_gzip(tmp_path / "nowhere.gz")
+    path.write_bytes(gzip.compress(b"a text\n\xff\xff"))
+    with pytest.raises(UserError, match=r"text.gz is not UTF-8: byte 0xff at offset 7 ") as error:
+        open_corpus(path)
 
 
 def test_wikitext_2_trains_on_valid_and_evaluates_on_test(real_data):

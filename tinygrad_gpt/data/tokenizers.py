@@ -103,6 +103,18 @@ class StreamDecoder:
         return self._decoder.decode(b"", final=True)
 
 
+class WordStreamDecoder(StreamDecoder):
+    """For tokens that write a space before each word: the text begins without it."""
+
+    _begun = False
+
+    def feed(self, token: int) -> str:
+        text = super().feed(token)
+        if not self._begun:
+            self._begun, text = bool(text), text.removeprefix(" ")
+        return text
+
+
 class CharTokenizer(Tokenizer):
     """One id per character, in the order of their code points."""
 

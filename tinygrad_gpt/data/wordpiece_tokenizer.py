@@ -13,7 +13,7 @@ trainer, which it never published, merged the pair that made the text likeliest.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,10 +28,11 @@ from tinygrad_gpt.data.library_tokenizer import (
     load_library,
     refusing,
     train_backend,
+    training_texts,
 )
 from tinygrad_gpt.data.padding import pad_right
 from tinygrad_gpt.data.text_files import read_text
-from tinygrad_gpt.data.tokenizers import StreamDecoder, check_id, write_text
+from tinygrad_gpt.data.tokenizers import StreamDecoder, WordStreamDecoder, check_id, write_text
 from tinygrad_gpt.errors import UserError
 
 PAIR_SPECIALS = 3  # tokens of a pair that are not its texts: [CLS] a [SEP] b [SEP]
@@ -90,10 +91,13 @@ class WordPieceTokenizer(AsTransformers):
         strip_accents: bool | None = None,
         tokenize_chinese_chars: bool = True,
         limit_alphabet: int = 1000,
+        special_tokens: Sequence[str] = (),
     ) -> "WordPieceTokenizer":
         """Learn `vocab_size` tokens from the training part of a Corpus, or from an iterable of texts: the five special
         ones (ids 0 .. 4), the `limit_alphabet` most frequent characters at most, and merges. Equal texts give equal
         tokenizers.
+
+        special_tokens  names of further tokens, with the ids from 5 on; ("</s>",) for a vocabulary of sentences
 
         A character takes two ids if words can go on with it, and characters take at most half of the vocabulary. Other
         characters make their word an [UNK]. A small corpus may have too few pairs to merge; the tokenizer's vocab_size
@@ -103,13 +107,14 @@ class WordPieceTokenizer(AsTransformers):
         """
         vocab_size = integer("train", "vocab_size", vocab_size)
         limit_alphabet = integer("train", "limit_alphabet", limit_alphabet, low=1)
-        room = (vocab_size - len(SPECIALS)) // 2
+        specials = [*SPECIALS, *special_tokens]
+        room = (vocab_size - len(specials)) // 2
         if room < 1:
             raise UserError(
-                f"a WordPiece vocabulary needs at least {len(SPECIALS) + 2} tokens ({len(SPECIALS)} special ones and a "
+                f"a WordPiece vocabulary needs at least {len(specials) + 2} tokens ({len(specials)} special ones and a "
                 f"letter in both forms), not {vocab_size}"
             )
-        library, texts = load_library(), _texts(corpus)
+        library, texts = load_library(), training_texts(corpus)
         settings = _check_settings("train", lowercase, strip_accents, tokenize_chinese_chars)
         backend = _around(library, library.models.WordPiece(unk_token=UNKNOWN), *settings)
         with refusing("the tokenizer cannot be trained"):
@@ -117,7 +122,7 @@ class WordPieceTokenizer(AsTransformers):
         alphabet = sorted(counts, key=lambda c: (-counts[c], c))[: min(room, limit_alphabet)]
         # The library would number the characters, and so break ties, in an order that differs from run to run. It keeps
         # the order of tokens that are special to it.
-        known = [*SPECIALS, *_forms(backend, alphabet)]
+        known = [*specials, *_forms(backend, alphabet)]
         # It also takes memory for all that it is asked for.
         most = min(vocab_size, len(known) + counts.total())
         trainer = library.trainers.WordPieceTrainer(
@@ -128,7 +133,9 @@ class WordPieceTokenizer(AsTransformers):
             limit_alphabet=len(alphabet),
         )
         train_backend(backend, trainer, texts())
-        return cls(_around(library, library.models.WordPiece(backend.get_vocab(), unk_token=UNKNOWN), *settings))
+        trained = _around(library, library.models.WordPiece(backend.get_vocab(), unk_token=UNKNOWN), *settings)
+        trained.add_special_tokens(specials)
+        return cls(trained)
 
     @classmethod
     def from_vocab(
@@ -216,7 +223,7 @@ class WordPieceTokenizer(AsTransformers):
         return super().decode(ids).removeprefix(" ")
 
     def decoder(self) -> StreamDecoder:
-        return _StreamDecoder(self)
+        return WordStreamDecoder(self)
 
     def id_to_token(self, token: int) -> str:
         """How the vocabulary writes a token: "##ing". Raises IndexError for an id outside 0 .. vocab_size - 1."""
@@ -259,19 +266,6 @@ class WordPieceTokenizer(AsTransformers):
         return [decode(["", token]).encode("utf-8") for token in written]  # as it is written after another token
 
 
-class _StreamDecoder(StreamDecoder):
-    """Text begins without a space."""
-
-    def __init__(self, tokenizer: WordPieceTokenizer):
-        super().__init__(tokenizer)
-        self._begun = False
-
-    def feed(self, token: int) -> str:
-        text = super().feed(token)
-        text, self._begun = text if self._begun else text.removeprefix(" "), True
-        return text
-
-
 def _around(library, model, lowercase: bool, strip_accents: bool | None, tokenize_chinese_chars: bool):
     """A backend with this model, which splits and joins text as BERT does."""
     backend = library.Tokenizer(model)
@@ -289,16 +283,6 @@ def _check_settings(who: str, lowercase, strip_accents, tokenize_chinese_chars) 
         None if strip_accents is None else flag(who, "strip_accents", strip_accents),
         flag(who, "tokenize_chinese_chars", tokenize_chinese_chars),
     )
-
-
-def _texts(corpus):
-    """A function that begins to read the training texts, as often as it is called."""
-    if hasattr(corpus, "train"):
-        return corpus.train
-    if isinstance(corpus, str | bytes) or not isinstance(corpus, Iterable):
-        raise TypeError(f"train: expected a Corpus or an iterable of texts, got {shown(corpus)}")
-    texts = list(corpus) if isinstance(corpus, Iterator) else corpus
-    return lambda: (f"{text}\n" for text in texts)  # or the last word of a text would be one with the next one's first
 
 
 def _count_characters(backend, chunks: Iterable[str]) -> Counter:
