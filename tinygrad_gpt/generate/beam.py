@@ -4,8 +4,14 @@ The likeliest token may lead where nothing likely follows. So each prompt has `n
 Each step continues every beam by every token, and keeps the likeliest of all these continuations.
 
     sum of a text    Σ log p(token | before), over the tokens written
-    its score        sum / length ** length_penalty, where length counts the tokens written, the end token too: sums
-                     only fall, so that without the division (length_penalty 0) short texts win
+    its score        sum / divisor. Sums only fall, so that without a division short texts win. With α = length_penalty,
+                     and length the number of tokens written, the end token too, the divisor is by `penalty`
+
+        "length"     length^α              of fairseq and transformers, where α is 1 if nothing else is said
+        "gnmt"       ((5 + length) / 6)^α  Wu et al., "Google's neural machine translation system", 2016, equation 14.
+                                           It rises more slowly; Vaswani et al. (2017) take it, with α = 0.6
+
+    An α says nothing without its formula. With α = 0 neither divides.
 
 Each step takes the best 2·num_beams continuations, so that num_beams survive even if every beam ends (with E end
 tokens: (1+E)·num_beams). Among the first num_beams of them, those that end are finished texts. A prompt keeps the
@@ -22,18 +28,20 @@ end of a text this package writes pad_token_id; transformers takes a 0 for None 
 
 import numpy as np
 
-from tinygrad_gpt.arguments import number, shown
 from tinygrad_gpt.generate.sampling import likeliest
-from tinygrad_gpt.generate.session import DecodingSession
+from tinygrad_gpt.generate.session import Reader
+
+PENALTIES = ("length", "gnmt")
 
 
 def beam_search(
-    reader: DecodingSession,
+    reader: Reader,
     prompts: np.ndarray,
     mask: np.ndarray | None,
     max_new_tokens: int,
     *,
     n: int,
+    penalty: str,
     length_penalty: float,
     early_stopping: bool | str,
     ends: np.ndarray,
@@ -41,17 +49,14 @@ def beam_search(
 ) -> np.ndarray:
     """The best text for each prompt (B, T), without the prompt: (B, new), filled up with `pad`; see above.
 
-    reader  a session with one sequence per prompt
+    reader  of one text per prompt
     n       num_beams
     ends    (E,), the end tokens
-
-    Raises ValueError for another early_stopping than these three.
     """
-    length_penalty = number("generate", "length_penalty", length_penalty)
-    if not isinstance(early_stopping, bool | np.bool_) and not (
-        isinstance(early_stopping, str) and early_stopping == "never"
-    ):
-        raise ValueError(f"generate: expected early_stopping True, False or 'never', got {shown(early_stopping)}")
+
+    def divisor(length: int) -> float:
+        return (length if penalty == "length" else (5 + length) / 6) ** length_penalty
+
     finished = Finished(len(prompts), n, max_new_tokens, pad)
     still_open = np.arange(len(prompts))  # the prompts that are not done, P of them
     texts = np.full((len(prompts), n, max_new_tokens), pad)
@@ -65,7 +70,7 @@ def beam_search(
         texts = _take(texts, beams)  # (P, n, new) -> (P, K, new)
         texts[:, :, length - 1] = tokens
         ended = np.isin(tokens, ends) | (length == max_new_tokens)
-        scores = np.where(ended, sums, -np.inf) / length**length_penalty
+        scores = np.where(ended, sums, -np.inf) / divisor(length)
         finished.add(still_open, texts[:, :n], scores[:, :n], length)
 
         # Continue the best n that have not ended. If there are fewer, others fill the places with sums of -inf.
@@ -74,7 +79,7 @@ def beam_search(
         beams, tokens, sums, texts = (_take(x, going) for x in (beams, tokens, sums, texts))
 
         final_length = max_new_tokens if early_stopping == "never" and length_penalty > 0 else length
-        done = sums[:, 0] / final_length**length_penalty <= finished.worst(still_open)
+        done = sums[:, 0] / divisor(final_length) <= finished.worst(still_open)
         if early_stopping and early_stopping != "never":
             done |= finished.worst(still_open) > -np.inf
         if done.all():

@@ -7,9 +7,11 @@
 A model writes after the last column, so padding after a prompt would stand between it and what the model writes.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from tinygrad_gpt.arguments import integer, shown
+from tinygrad_gpt.arguments import integer, is_row, shown
 from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.tensor import plain_array, plain_ids
 
@@ -93,3 +95,14 @@ def check_prompts(input_ids, attention_mask, padding: int | None, vocab_size: in
             "elsewhere or has no token: pad with generate.pad_left"
         )
     return input_ids, mask
+
+
+def token_ids(name: str, value, vocab_size: int | None = None) -> np.ndarray:
+    """One id, or several, that an argument gives: (N,) int64, in which None is left out.
+
+    Raises TypeError for what is no id, ValueError for one that is not in 0 .. vocab_size - 1, or does not fit int64.
+    """
+    low, below = (-(2**63), 2**63) if vocab_size is None else (0, vocab_size)
+    given = value if is_row(value) or isinstance(value, Iterator) else [value]
+    ids = [integer("generate", name, one, low, below, or_none=True) for one in given]
+    return np.array([one for one in ids if one is not None], np.int64)

@@ -37,6 +37,7 @@ from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.autograd import Tensor
+from tinygrad_gpt.generate.seq2seq import generate_target
 from tinygrad_gpt.models.inputs import as_ids, padding_mask, vectors_of
 from tinygrad_gpt.nn import Block, Dropout, Embedding, LayerNorm, Linear, Module
 from tinygrad_gpt.nn.block import NORMS
@@ -140,6 +141,7 @@ class Transformer(Module):
     """
 
     recompute = False
+    generate = generate_target  # model.generate(source_ids, ...): greedy, sampling, beam search
 
     def __init__(self, config: TransformerConfig):
         self.config = c = check_config(config)
@@ -191,19 +193,13 @@ class Transformer(Module):
             x = recompute(partial(block, mask=mask), x) if self.recompute else block(x, mask=mask)
         return x if self.encoder_norm is None else self.encoder_norm(x)
 
-    def decode(self, target_ids, encoded: Tensor, source_mask=None, cache: DecoderCache | None = None) -> Tensor:
-        """target_ids (B, T), and what `encode` returned, (B, Ts, C) -> (B, T, C), from which `logits` are made.
-
-        With a cache (`new_cache`), target_ids are the positions after those that it holds; then it holds these too.
-        """
+    def decode(self, target_ids, encoded: Tensor, source_mask=None) -> Tensor:
+        """target_ids (B, T), and what `encode` returned, (B, Ts, C) -> (B, T, C), from which `logits` are made."""
         ids = as_ids(target_ids, "Transformer", "target_ids")
         mask = self._mask(source_mask, encoded.shape[:2])
-        x = self._embedded(ids, 0 if cache is None else cache.length)
-        for i, block in enumerate(self.decoder):
-            if cache is not None:
-                own, source = cache.layers[i]
-                x = block(x, source, source_mask=mask, cache=own)
-            elif self.recompute:
+        x = self._embedded(ids, 0)
+        for block in self.decoder:
+            if self.recompute:
                 x = recompute(partial(block, source_mask=mask), x, encoded)
             else:
                 x = block(x, encoded, source_mask=mask)
@@ -212,6 +208,17 @@ class Transformer(Module):
     def logits(self, x: Tensor) -> Tensor:
         """x (..., C) -> (..., V): the score of each token."""
         return self.head(x)
+
+    def next_logits(self, target_ids, cache: DecoderCache) -> Tensor:
+        """target_ids (R, T), the positions after those in the cache -> (R, V): scores for the token after the last one.
+
+        The cache, of `new_cache`, then holds these positions too; R is B, or what its `select` made of it.
+        """
+        x = self._embedded(as_ids(target_ids, "Transformer", "target_ids"), cache.length)
+        for block, (own, source) in zip(self.decoder, cache.layers, strict=True):
+            x = block(x, source, source_mask=cache.source_mask, cache=own)
+        x = x[:, -1]  # (R, T, C) -> (R, C)
+        return self.logits(x if self.decoder_norm is None else self.decoder_norm(x))
 
     def loss(self, source_ids, source_mask, decoder_input_ids, labels, label_smoothing: float = 0.0) -> TranslationLoss:
         """The loss of a batch.
@@ -229,11 +236,12 @@ class Transformer(Module):
         right = (np.argmax(logits.data, axis=-1) == labels) & counts
         return TranslationLoss(total, np.sum(right) / np.sum(counts))
 
-    def new_cache(self, encoded: Tensor, capacity: int | None = None) -> DecoderCache:
+    def new_cache(self, encoded: Tensor, source_mask=None, capacity: int | None = None) -> DecoderCache:
         """A cache for writing after these sources (B, Ts, C), up to `capacity` positions; None: all there are."""
         c = self.config
         return DecoderCache(
             [block.cross_attention.read(encoded) for block in self.decoder],
+            self._mask(source_mask, encoded.shape[:2]),
             c.decoder_attention_heads,
             c.max_position_embeddings if capacity is None else capacity,
             c.d_model // c.decoder_attention_heads,

@@ -73,12 +73,13 @@ class MultiHeadAttention(Module):
     def forward(
         self, x: Tensor, source: Tensor | KeysAndValues | None = None, *, mask=None, cache: LayerCache | None = None
     ) -> Tensor:
-        """source  what cross-attention looks at, or the keys and values that `read` made of it
+        """source  what cross-attention looks at, or the keys and values that `read` made of it; of B rows, or of a part
+                of them: then each row of the source is that of several rows of x, which follow each other
         mask    boolean (True may attend) or float (added to the scores), broadcastable to (B, H, T, Ts)
         cache   of self-attention, the keys and values of earlier calls: x then holds only the new positions, which see
                 the old ones too
         """
-        h = self.n_head
+        h, shape = self.n_head, x.shape
         if (source is None) != (self.c_source is None):
             made, got = ("cross", "none") if source is None else ("self", "one")
             raise ValueError(f"MultiHeadAttention: made for {made}-attention (see c_source), got {got} as source")
@@ -90,14 +91,17 @@ class MultiHeadAttention(Module):
         elif cache is not None:
             raise ValueError("MultiHeadAttention: a cache is for self-attention: give what `read` makes of the source")
         else:
-            q = _split_heads(self.q(x), h)  # (B, T, C) -> (B, H, T, D)
             k, v = source if isinstance(source, KeysAndValues) else self.read(source)
+            if k.shape[0] < shape[0] and not self.causal:  # n sequences for each of S sources
+                x = F.reshape(x, (k.shape[0], -1, shape[-1]))  # (S n, T, C) -> (S, n T, C): no query knows another
+            q = _split_heads(self.q(x), h)  # (B, T, C) -> (B, H, T, D)
         if is_watched(self):
             show(self, weights=F.attention_weights(q, k, mask, causal=self.causal, scale=self.scale))
         y = F.attention(
             q, k, v, mask, causal=self.causal, scale=self.scale, dropout=self.dropout, training=self.training
         )
-        return self.out(_join_heads(y))
+        y = self.out(_join_heads(y))
+        return y if y.shape == shape else F.reshape(y, shape)
 
 
 def _split_heads(x: Tensor, n_head: int) -> Tensor:
