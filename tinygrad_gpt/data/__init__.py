@@ -17,6 +17,7 @@
     gpt1_tokenizer.py       GPT-1's kind: lower-case words, merged from characters
     wordpiece_tokenizer.py  BERT's kind: words, cut into the longest known pieces
     unigram_tokenizer.py    SentencePiece's kind: the likeliest pieces
+    unigram_training.py     how its pieces and their probabilities are learned
     as_transformers.py      the names and the call of transformers' tokenizer
     tokenizer_files.py      a saved tokenizer of any kind
     tokens.py               token files, and their memory-mapped arrays

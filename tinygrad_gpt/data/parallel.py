@@ -181,8 +181,8 @@ def _read(source: Path, target: Path) -> Translations:
     lines, others = ([line.strip() for line in read_lines(path)] for path in (source, target))
     if len(lines) != len(others):
         raise UserError(
-            f"{source} has {len(lines):,} lines and {target} {len(others):,}: expected as many, line n the translation "
-            "of line n"
+            f"expected as many lines in {source} as in {target}, line n the translation of line n, got {len(lines):,} "
+            f"and {len(others):,}"
         )
     for number, (line, other) in enumerate(zip(lines, others, strict=True), start=1):
         if bool(line) != bool(other):

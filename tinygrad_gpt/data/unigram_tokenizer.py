@@ -7,33 +7,33 @@ joined are the text again, and words may be cut anywhere. Each piece has a proba
 so the likeliest ones have the greatest sum of log-probabilities, which dynamic programming finds (Viterbi's algorithm).
 
 (Kudo, "Subword Regularization: Improving Neural Network Translation Models with Multiple Subword Candidates", 2018,
-section 3.2; Kudo and Richardson, "SentencePiece", 2018.) Training begins with all frequent pieces of words, fits their
-probabilities (EM), drops the quarter whose loss costs the text least likelihood, and repeats that until `vocab_size`
-are left. Single characters stay.
+section 3.2; Kudo and Richardson, "SentencePiece", 2018.) unigram_training.py learns the pieces. The library's own
+trainer misses most words that are no part of a longer one, and then spells even a full stop as two pieces.
 
 Before it is cut, a text is normalised: compatible characters become one (Unicode's NFKC: … becomes ..., ½ becomes 1⁄2),
-and white space becomes single spaces, with none at the ends. Case stays. A character that training never showed is the
-token <unk>, and neighbours of its kind are one <unk> with it.
+and white space, with ▁, becomes single spaces, with none at the ends. Case stays. A character that the vocabulary lacks
+is the token <unk>, and neighbours of its kind are one <unk> with it.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_gpt.arguments import integer
 from tinygrad_gpt.data.library_tokenizer import (
     LibraryTokenizer,
+    cut_between_words,
     load_library,
     refusing,
-    train_backend,
     training_texts,
 )
 from tinygrad_gpt.data.tokenizers import UNNAMED_CLASS, StreamDecoder, WordStreamDecoder
+from tinygrad_gpt.data.unigram_training import learn_pieces
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.files.json_files import parse_json
 
 UNKNOWN = "<unk>"
 _SPACE = "▁"
-_DIGITS = 4  # of a log-probability behind the point: enough to compare pieces, and not more than training reproduces
+_DIGITS = 4  # of a log-probability behind the point: enough to compare pieces, and no more than all machines agree on
 
 
 class UnigramTokenizer(LibraryTokenizer):
@@ -53,38 +53,32 @@ class UnigramTokenizer(LibraryTokenizer):
 
         special_tokens  names of further tokens; SENTENCE_TOKENS for a vocabulary of sentences
 
-        A small corpus may have too few pieces; the tokenizer's vocab_size is then smaller than requested. Raises
-        UserError for a vocabulary without room for the text's characters, for a text without any, or if the library
-        `tokenizers` is not installed. An iterator is read into memory, since the texts are read twice.
+        The most frequent characters are pieces, and take at most half of the vocabulary. A small corpus may have too
+        few pieces; the tokenizer's vocab_size is then smaller than requested. Raises UserError for a vocabulary that is
+        too small, for a text without words, or if the library `tokenizers` is not installed.
         """
         vocab_size = integer("train", "vocab_size", vocab_size)
-        library, texts = load_library(), training_texts(corpus)
-        backend = _around(library, library.models.Unigram())
-        normal = backend.normalizer.normalize_str
-        with refusing("the tokenizer cannot be trained"):
-            characters = {c for text in texts() for c in normal(text)} - {" "} | {_SPACE}
-        room = vocab_size - 1 - len(special_tokens)  # without <unk>
-        if len(characters) == 1:
-            raise UserError("a Unigram tokenizer cannot learn from a text without characters")
-        if room < len(characters):
+        library, texts, room = load_library(), training_texts(corpus), vocab_size - 1 - len(special_tokens)
+        if room < 2:
             raise UserError(
-                f"a Unigram vocabulary has each of the text's {len(characters)} characters, <unk> and "
-                f"{len(special_tokens)} special tokens: expected at least {vocab_size - room + len(characters)}, got "
-                f"{vocab_size}"
+                f"a Unigram vocabulary needs at least {vocab_size - room + 2} tokens ({UNKNOWN}, {len(special_tokens)} "
+                f"special ones, {_SPACE} and a letter), not {vocab_size}"
             )
-        trainer = library.trainers.UnigramTrainer(
-            vocab_size=room + 1, show_progress=False, special_tokens=[UNKNOWN], unk_token=UNKNOWN
-        )
-        train_backend(backend, trainer, texts())
-        learned = parse_json(backend.to_str(), "the tokenizer")["model"]["vocab"]
-        # Two trainings sum in different orders, so that the last digits differ, and a tie is broken as it comes.
-        pieces = {piece: round(score, _DIGITS) for piece, score in learned}
-        # What the text calls by the name of a special token is not to be that token.
-        for name in (UNKNOWN, *special_tokens):
-            pieces.pop(name, None)
-        ordered = sorted(pieces.items(), key=lambda item: (-item[1], item[0]))
-        model = library.models.Unigram([(UNKNOWN, 0.0), *ordered], 0, False)
-        backend = _around(library, model)
+        normal, words = _around(library, library.models.Unigram()).normalizer.normalize_str, Counter()
+        with refusing("the tokenizer cannot be trained"):
+            for chunk in cut_between_words(texts()):
+                words.update(_SPACE + word for word in normal(chunk).split(" ") if word)
+        if not words:
+            raise UserError("a Unigram tokenizer cannot learn from a text without words")
+        counts: Counter = Counter()
+        for word, count in words.items():
+            for character in word:
+                counts[character] += count
+        alphabet = sorted(counts, key=lambda c: (-counts[c], c))[: (room + 1) // 2]
+        # What a text calls by the name of a special token is not to be that token.
+        pieces = learn_pieces(words, set(alphabet), room, names=(UNKNOWN, *special_tokens))
+        scores = [(piece, round(log_p, _DIGITS)) for piece, log_p in pieces.items()]
+        backend = _around(library, library.models.Unigram([(UNKNOWN, 0.0), *scores], 0, False))
         backend.add_special_tokens(list(special_tokens))
         return cls(backend)
 
@@ -120,7 +114,7 @@ def _around(library, model):
     """A backend with this model, which normalises, splits and joins text as SentencePiece does."""
     backend, normalizers = library.Tokenizer(model), library.normalizers
     backend.normalizer = normalizers.Sequence(
-        [normalizers.NFKC(), normalizers.Replace(library.Regex(r"\s+"), " "), normalizers.Strip()]
+        [normalizers.NFKC(), normalizers.Replace(library.Regex(rf"[\s{_SPACE}]+"), " "), normalizers.Strip()]
     )
     backend.pre_tokenizer = library.pre_tokenizers.Metaspace(replacement=_SPACE, prepend_scheme="always")
     backend.decoder = library.decoders.Metaspace(replacement=_SPACE, prepend_scheme="always")
