@@ -1,4 +1,4 @@
-"""Random models of transformers: GPT-2, GPT-1 and BERT.
+"""Random models of transformers: GPT-2, GPT-1, BERT and Marian.
 
 The weights are of unit scale: matrices that add up n products have a standard deviation of 1/√n, so that what comes out
 has the variance of what goes in; biases, embeddings and norms are of order 1 too. Nothing is near a special value.
@@ -59,3 +59,38 @@ def loaded(head: str, folder, dtype):
     torch_dtype = {np.float32: torch.float32, np.float64: torch.float64}[dtype]
     kind = getattr(transformers, head)
     return kind.from_pretrained(folder, dtype=torch_dtype, attn_implementation="eager").eval()
+
+
+MARIAN_SHAPE = dict(
+    vocab_size=41,
+    d_model=30,
+    encoder_layers=3,
+    decoder_layers=2,
+    encoder_attention_heads=5,
+    decoder_attention_heads=3,
+    encoder_ffn_dim=37,
+    decoder_ffn_dim=23,
+    max_position_embeddings=19,
+    pad_token_id=40,
+    decoder_start_token_id=40,
+    eos_token_id=0,
+    forced_eos_token_id=0,
+    dropout=0.0,
+)
+
+
+def their_marian(settings: dict):
+    """A random MarianMTModel in float64, in evaluation mode: MARIAN_SHAPE, but for the settings given."""
+    config = transformers.MarianConfig(**(MARIAN_SHAPE | settings))
+    model = transformers.MarianMTModel._from_config(config, attn_implementation="eager").double()
+    rng = np.random.default_rng(0)
+    for name, p in model.named_parameters():
+        if "embed_positions" in name:  # a Parameter there, though nobody trains it
+            continue
+        is_norm = "layer_norm" in name and name.endswith("weight")
+        std = p.shape[1] ** -0.5 if p.ndim == 2 else 0.5
+        if name == "model.shared.weight" and not config.scale_embedding:
+            std = 0.5
+        p.data = torch.from_numpy(rng.normal(1.0 if is_norm else 0.0, std, p.shape))
+    model.final_logits_bias = torch.from_numpy(rng.normal(0, 0.5, model.final_logits_bias.shape))
+    return model.eval()

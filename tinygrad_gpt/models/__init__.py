@@ -8,6 +8,7 @@ gpt1_heads.py  GPT-1 for tasks: a linear layer that reads one token, and the aux
 bert.py        BERT, and the two heads that it is pre-trained with
 bert_heads.py  BERT with one head: one of these two, or one for a task, a linear layer that reads a text or its tokens
 transformer.py  the encoder and decoder that translate, which all others come from
+marian.py      that Transformer with transformers' interface: loss from labels, hidden states, checkpoints
 embeddings.py  a vector for each text, from BERT's for its tokens
 fill_mask.py   gaps in a text, filled by BERT
 inputs.py      what models are given, checked
@@ -36,6 +37,7 @@ from tinygrad_gpt.models.gpt1_heads import (
 )
 from tinygrad_gpt.models.gpt2 import GPT2
 from tinygrad_gpt.models.hf.pretrained import LeftWeightsWarning, NewWeightsWarning, load_pretrained, save_pretrained
+from tinygrad_gpt.models.marian import MarianMTModel
 from tinygrad_gpt.models.transformer import Transformer, TransformerConfig
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "GPT1ForTokenClassification",
     "GPTConfig",
     "LeftWeightsWarning",
+    "MarianMTModel",
     "NewWeightsWarning",
     "Transformer",
     "TransformerConfig",

@@ -31,6 +31,7 @@ from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.array import Array, to_numpy
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.models.hf.bert_layout import bert_layout, class_name
+from tinygrad_gpt.models.hf.layout import ACTIVATIONS as OURS
 from tinygrad_gpt.models.hf.pretrained import PretrainedModel
 from tinygrad_gpt.models.inputs import as_ids, padding_mask, vectors_of
 from tinygrad_gpt.models.output import ModelOutput
@@ -42,17 +43,6 @@ from tinygrad_gpt.recompute import recompute
 from tinygrad_gpt.settings import SettingError, check_settings, setting
 from tinygrad_gpt.tensor import plain_array, plain_ids
 
-# transformers' names of activations, and ours.
-_ACTIVATIONS = {
-    "gelu": "gelu",  # the exact one, by erf
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "gelu_fast": "gelu_tanh",  # with √(2/π) rounded to ten digits
-    "relu": "relu",
-    "silu": "silu",
-    "swish": "silu",
-    "tanh": "tanh",
-}
 _model = partial(setting, group="Model")
 
 
@@ -65,7 +55,7 @@ class BertConfig:
     num_hidden_layers: int = _model(12, help="blocks of attention and feed-forward, one after the other", low=1)
     num_attention_heads: int = _model(12, help="attention heads in each block", low=1)
     intermediate_size: int = _model(3072, help="channels inside the feed-forward", low=1)
-    hidden_act: str = _model("gelu", help="in the feed-forward; gelu is the exact one", choices=tuple(_ACTIVATIONS))
+    hidden_act: str = _model("gelu", help="in the feed-forward; gelu is the exact one", choices=tuple(OURS))
     hidden_dropout_prob: float = _model(0.1, help="part of the activations that training drops", low=0, below=1)
     attention_probs_dropout_prob: float = _model(0.1, help="the same of the attention weights", low=0, below=1)
     max_position_embeddings: int = _model(512, help="the longest text the model can look at, in tokens", low=1)
@@ -168,7 +158,7 @@ class BertModel(BertPreTrainedModel):
                 c.num_attention_heads,
                 norm="post",
                 hidden=c.intermediate_size,
-                activation=_ACTIVATIONS[c.hidden_act],
+                activation=OURS[c.hidden_act],
                 dropout=c.hidden_dropout_prob,
                 attn_dropout=c.attention_probs_dropout_prob,
                 eps=c.layer_norm_eps,
@@ -272,7 +262,7 @@ class MaskedLMHead(Module):
     def __init__(self, config: BertConfig, weight=None):
         c = config.hidden_size
         self.transform = Linear(c, c, std=config.initializer_range)
-        self.activation = ACTIVATIONS[_ACTIVATIONS[config.hidden_act]]
+        self.activation = ACTIVATIONS[OURS[config.hidden_act]]
         self.norm = LayerNorm(c, config.layer_norm_eps)
         self.decoder = Linear(c, config.vocab_size, weight=weight, std=config.initializer_range)
 

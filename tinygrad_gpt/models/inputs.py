@@ -21,7 +21,7 @@ def as_ids(ids, who: str, name: str = "ids") -> Array:
     return ids
 
 
-def padding_mask(attention_mask, shape: tuple[int, int], like: Array, who: str, more: str = "") -> Array | None:
+def padding_mask(attention_mask, shape: tuple[int, ...], like: Array, who: str, more: str = "") -> Array | None:
     """(B, T) of ones and zeros -> (B, 1, 1, T) of booleans on the device of `like`; None if nothing is masked.
 
     more  said of the shape in errors

@@ -182,7 +182,11 @@ class Transformer(Module):
         Raises ValueError for another shape, for other values in the mask, and for more positions than
         max_position_embeddings; TypeError for ids that are not integers; IndexError for an id out of range.
         """
-        return self.logits(self.decode(target_ids, self.encode(source_ids, source_mask), source_mask))
+        return self.logits(self.features(source_ids, target_ids, source_mask))
+
+    def features(self, source_ids, target_ids, source_mask=None) -> Tensor:
+        """source_ids (B, Ts), target_ids (B, T) -> (B, T, C), from which `logits` are made. See `forward`."""
+        return self.decode(target_ids, self.encode(source_ids, source_mask), source_mask)
 
     def encode(self, source_ids, source_mask=None) -> Tensor:
         """source_ids (B, Ts) -> (B, Ts, C): a vector for each token, which knows all others. See `forward`."""
@@ -193,16 +197,19 @@ class Transformer(Module):
             x = recompute(partial(block, mask=mask), x) if self.recompute else block(x, mask=mask)
         return x if self.encoder_norm is None else self.encoder_norm(x)
 
-    def decode(self, target_ids, encoded: Tensor, source_mask=None) -> Tensor:
-        """target_ids (B, T), and what `encode` returned, (B, Ts, C) -> (B, T, C), from which `logits` are made."""
+    def decode(self, target_ids, encoded: Tensor, source_mask=None, target_mask=None) -> Tensor:
+        """target_ids (B, T), and what `encode` returned, (B, Ts, C) -> (B, T, C), from which `logits` are made.
+
+        target_mask  (B, T): 1 for a token to look at, 0 for padding, which needs a mask only on the left
+        """
         ids = as_ids(target_ids, "Transformer", "target_ids")
-        mask = self._mask(source_mask, encoded.shape[:2])
+        mask, own_mask = self._mask(source_mask, encoded.shape[:2]), self._mask(target_mask, ids.shape, "target")
         x = self._embedded(ids, 0)
         for block in self.decoder:
             if self.recompute:
-                x = recompute(partial(block, source_mask=mask), x, encoded)
+                x = recompute(partial(block, mask=own_mask, source_mask=mask), x, encoded)
             else:
-                x = block(x, encoded, source_mask=mask)
+                x = block(x, encoded, mask=own_mask, source_mask=mask)
         return x if self.decoder_norm is None else self.decoder_norm(x)
 
     def logits(self, x: Tensor) -> Tensor:
@@ -230,7 +237,7 @@ class Transformer(Module):
         Raises what `forward` raises, and ValueError for labels of another shape or if all are -100.
         """
         labels = as_ids(labels, "Transformer", "labels")
-        logits = self.forward(source_ids, decoder_input_ids, source_mask)
+        logits = self.logits(self.features(source_ids, decoder_input_ids, source_mask))
         total = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
         counts = labels != IGNORE_INDEX
         right = (np.argmax(logits.data, axis=-1) == labels) & counts
@@ -261,6 +268,6 @@ class Transformer(Module):
             x = x * math.sqrt(self.config.d_model)
         return self.dropout(x + self.position_table[start:stop])
 
-    def _mask(self, source_mask, shape: tuple[int, int]) -> Array | None:
+    def _mask(self, mask, shape: tuple[int, ...], which: str = "source") -> Array | None:
         """(B, Ts) -> (B, 1, 1, Ts) of booleans; None if nothing is masked."""
-        return padding_mask(source_mask, shape, self.token_embedding.weight.data, "Transformer", " of the source")
+        return padding_mask(mask, shape, self.token_embedding.weight.data, "Transformer", f" of the {which}")

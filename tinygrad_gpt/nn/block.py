@@ -4,6 +4,7 @@ A decoder's block has one more part between the two: attention from its position
 """
 
 from functools import partial
+from typing import Any
 
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.autograd import Tensor
@@ -57,11 +58,12 @@ class Block(Module):
         self.norm = norm
         self.attention_norm = LayerNorm(c, eps, bias=bias)
         attn_dropout = dropout if attn_dropout is None else attn_dropout
-        matrices = dict(bias=bias, std=std, residual_std=residual_std)
+        matrices: dict[str, Any] = dict(bias=bias, std=std, residual_std=residual_std)
         attention = partial(MultiHeadAttention, c, n_head, dropout=attn_dropout, scale=scale, **matrices)
         self.attention = attention(causal=causal)
-        self.cross_attention_norm = None if c_source is None else LayerNorm(c, eps, bias=bias)
-        self.cross_attention = None if c_source is None else attention(c_source=c_source)
+        # (`| Any` lets type checkers believe that the caller knows whether there is one.)
+        self.cross_attention_norm: LayerNorm | Any = None if c_source is None else LayerNorm(c, eps, bias=bias)
+        self.cross_attention: MultiHeadAttention | Any = None if c_source is None else attention(c_source=c_source)
         self.feed_forward_norm = LayerNorm(c, eps, bias=bias)
         self.feed_forward = FeedForward(c, hidden, activation=activation, dropout=activation_dropout, **matrices)
         self.dropout = Dropout(dropout)

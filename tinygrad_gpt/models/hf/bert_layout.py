@@ -73,7 +73,7 @@ def bert_layout(config_class: Any, count_parameters) -> BertLayout:
         config_class=config_class,
         count_parameters=count_parameters,
         settings={name: (name, field.default) for name, field in fields.items()},
-        depth="num_hidden_layers",
+        depths=("num_hidden_layers",),
         activation="hidden_act",
         activations={name: name for name in fields["hidden_act"].metadata["choices"]},
         modules={

@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_gpt.array import cast_float_or_move
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.tensor_file import FLOAT_CODES, TensorFile
 from tinygrad_gpt.models.hf.hub import CONFIG
 from tinygrad_gpt.models.hf.layout import Layout
+from tinygrad_gpt.nn.saving import saved_tensors
 
 _LISTED = 5  # tensors that a message spells out
 
@@ -47,16 +49,23 @@ class Heads(NamedTuple):
 
 
 def fill(model: Any, folder: Path, weights: Weights, dtype: np.dtype) -> Heads:
-    """Give each parameter of a model the tensors that hold it, in `dtype`. Heads that `weights` lacks are drawn anew.
+    """Give each parameter and buffer of a model the tensors that hold it, in `dtype`. Heads that `weights` lacks are
+    drawn anew; buffers that no file holds are only converted.
 
     Raises UserError if a tensor is missing, left over or of another shape.
     """
     layout: Layout = model.layout
     match = _match(model, weights)
     _check(match, layout, folder, weights)
+    layout.check_computed(model.config, weights)
+    for buffer in model.buffers():
+        buffer.data = cast_float_or_move(buffer.data, dtype)
     loaded: dict[str, np.ndarray] = {}
-    for name, p in model.named_parameters():
-        if next(iter(layout.tensors(name, p.data))).startswith(match.new):
+    for name, p in saved_tensors(model).items():
+        first = next(iter(layout.tensors(name, p.data)))
+        if first not in match.wanted:  # it is optional, and was made as it should be
+            continue
+        if first.startswith(match.new):
             # Matrices were made uninitialised, and so are drawn here. Biases and norms are as they begin.
             p.data = layout.draw(model.config, p.shape, dtype) if p.ndim > 1 else p.data.astype(dtype)
             continue
@@ -65,12 +74,13 @@ def fill(model: Any, folder: Path, weights: Weights, dtype: np.dtype) -> Heads:
             tensor = match.found[full]
             weights[tensor].copy(tensor, part)
             loaded[full] = part
+    untied = "set it to false" if "tie_word_embeddings" in layout.settings else "untied ones are not supported"
     for copy, of in match.copies.items():
         tensor = match.found[copy]
         if not weights[tensor].equals(tensor, loaded[of]):
             raise UserError(
                 f"{folder / CONFIG}: tie_word_embeddings is true, but {tensor} differs from {match.found[of]} "
-                f"in {weights[tensor].path.name}: set it to false"
+                f"in {weights[tensor].path.name}: {untied}"
             )
     return Heads(match.new, [head for head in _heads(layout, match.found) if head in match.unused])
 
@@ -79,10 +89,11 @@ def _match(model: Any, weights: Weights) -> _Match:
     """Find the tensors of a model in a file, as far as they are there."""
     layout: Layout = model.layout
     wanted: dict[str, tuple[int, ...]] = {}
-    for name, p in model.named_parameters():
+    for name, p in saved_tensors(model).items():
         wanted |= {tensor: part.shape for tensor, part in layout.tensors(name, p.data).items()}
     trained = layout.trained(weights, model.config)
     found = {full: tensor for tensor, full in trained.items()}
+    wanted = {tensor: shape for tensor, shape in wanted.items() if tensor in found or tensor not in layout.optional}
     wanted_heads, found_heads = _heads(layout, wanted), _heads(layout, found)
     new = tuple([head for head in wanted_heads if head not in found_heads])
     unused = tuple([head for head in layout.heads if head not in wanted_heads])

@@ -57,7 +57,7 @@ gpt_layout = partial(
     _GPTLayout,
     config_class=GPTConfig,
     count_parameters=count_parameters,
-    depth="n_layer",
+    depths=("n_layer",),
     prefix="transformer.",
     outside=("lm_head.",),
     decoder="lm_head.weight",

@@ -1,7 +1,8 @@
 """How Hugging Face transformers stores a model: the settings in its config.json, the names and shapes of its tensors.
 
 A Layout is a table for one of transformers' architectures, and this file reads and writes by such tables. gpt_layout.py
-and bert_layout.py have what GPTs, and BERTs, share; gpt1.py and gpt2.py hold what is left.
+and bert_layout.py have what GPTs, and BERTs, share, marian_layout.py has the Transformer's; gpt1.py and gpt2.py hold
+what is left.
 
 A parameter of ours lies in the file as one tensor, as one that is transposed, or as several, one below the other:
 
@@ -26,7 +27,20 @@ from tinygrad_gpt.settings import SettingError
 
 REQUIRED = object()  # stands for a default where config.json must have the setting
 
-# Settings that make a model compute something that this package does not, and the values that mean "not used".
+# transformers' names of activations, and ours; if several mean the same, the first is written.
+ACTIVATIONS = {
+    "gelu": "gelu",  # the exact one, by erf
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",  # with √(2/π) rounded to ten digits
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+    "tanh": "tanh",
+}
+
+# Settings that make a model compute something that this package does not, and the values that mean "not used", the one
+# that transformers takes by default first. A layout's own table says otherwise where its architecture does.
 _NOT_SUPPORTED = {
     "add_cross_attention": (False,),
     "is_encoder_decoder": (False,),
@@ -69,7 +83,7 @@ class Layout:
     config_class: Any  # our dataclass of settings
     count_parameters: Callable[[Any], int]  # config -> at least how many parameters such a model has
     settings: dict[str, tuple[str, Any]]
-    depth: str  # config.json's name for the number of blocks
+    depths: tuple[str, ...]  # config.json's names for the numbers of blocks
     activation: str  # config.json's name for the activation
     activations: dict[str, str]  # its values -> ours; if several mean the same, the first is written
     modules: dict[str, str | tuple[str, ...]]
@@ -77,6 +91,7 @@ class Layout:
     outside: tuple[str, ...]
     embedding: str  # the tensor of the token embedding, which another may share
     decoder: str  # that tensor
+    optional: tuple[str, ...] = ()  # tensors that a file may lack: they stay as a new model has them
     heads: tuple[str, ...] = ()
     task_heads: tuple[str, ...] = ()  # those of `heads` that config.json has to name a class for
     fixed: dict[str, Any] = field(default_factory=dict)  # fields of config_class with one value in this architecture
@@ -179,6 +194,16 @@ class Layout:
         """Name in the file -> full name, for the tensors of a file that a model may be made from."""
         full = {tensor: self.full_name(tensor) for tensor in tensors}
         return {tensor: name for tensor, name in full.items() if not re.fullmatch(self.untrained, name)}
+
+    def size(self, config: Any) -> int:
+        """How many numbers a model keeps in memory, at least: its parameters, and tables that no file needs."""
+        return self.count_parameters(config)
+
+    def check_computed(self, config: Any, weights: Any) -> None:
+        """Raise UserError for a tensor that this package computes for itself, and that is another in a file.
+
+        weights  name in the file -> TensorFile
+        """
 
     def copies(self, config: Any) -> dict[str, str]:
         """Full names of tensors that a file need not have -> those that they repeat."""

@@ -13,7 +13,6 @@ from tinygrad_gpt.array import FLOATS, default_dtype
 from tinygrad_gpt.errors import UserError, did_you_mean, in_short
 from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.files.tensor_file import TensorFile
-from tinygrad_gpt.models.gpt import GPT
 from tinygrad_gpt.models.hf.fill import Weights, fill
 from tinygrad_gpt.models.hf.folder import MAX_SHARD_SIZE, open_weights, write_folder
 from tinygrad_gpt.models.hf.hub import CONFIG, find_folder
@@ -38,7 +37,7 @@ class LeftWeightsWarning(UserWarning):
 
 
 class PretrainedModel(Module):
-    """A model that transformers knows too. Base of CausalLM and of all BERTs.
+    """A model that transformers knows too. Base of CausalLM, of all BERTs and of MarianMTModel.
 
     layout  how its files are laid out; config.json's model_type leads from a file to the class that has this layout
     """
@@ -189,7 +188,8 @@ def load_pretrained(
 def save_pretrained(model: Module, folder, tokenizer=None, max_shard_size: int = MAX_SHARD_SIZE) -> None:
     """Write a folder from which transformers, or `load_pretrained`, makes a model that computes the same.
 
-    model      a BERT, with any head; or any GPT: with norm="pre" it becomes a gpt2, with norm="post" an openai-gpt
+    model      a BERT, with any head; a Transformer with norm="post", which becomes a marian; or any GPT: with
+               norm="pre" it becomes a gpt2, with norm="post" an openai-gpt
     tokenizer  a Tokenizer of `tinygrad_gpt.data`, whose files are written too
 
     Settings that the model was loaded with and does not use are written back.
@@ -218,17 +218,20 @@ def save_pretrained(model: Module, folder, tokenizer=None, max_shard_size: int =
 def _layout_of(model) -> tuple[Layout, type]:
     """(its layout, the class of this package that it is of). Raises UserError for a model with parts of its own."""
     who = type(model).__name__
+    ours = next((c for c in type(model).__mro__ if _is_ours(c)), Module)
+    # A GPT or Transformer without transformers' interface is written as one of the models that add it.
+    families = [f.layout for f in FAMILIES.values() if issubclass(f, ours) and ours is not Module]
     if isinstance(model, PretrainedModel):
         layout = model.layout
-    elif isinstance(model, GPT):
-        layout = next(f.layout for f in FAMILIES.values() if f.layout.fixed.get("norm") == model.config.norm)
+    elif families:
+        fits = [layout for layout in families if layout.fixed["norm"] == model.config.norm]
+        layout = [*fits, *families][0]
     else:
         kinds = _one_of(list(FAMILIES))
         raise UserError(f"{who} has no Hugging Face layout: transformers reads only a model that is {kinds}")
-    ours = next(c for c in type(model).__mro__ if _is_ours(c))
     others = [type(part).__name__ for part in model.modules() if part is not model and not _is_ours(type(part))]
     what = [f"a part of its own ({other})" for other in others]
-    for name in ("features", "pooled"):
+    for name in ("features", "pooled", "encode", "decode", "logits"):
         if getattr(type(model), name, None) is not getattr(ours, name, None):
             what.append(f"{name} of its own")
     if what:
@@ -259,15 +262,16 @@ def _check_known(model_class: Any, settings: dict[str, Any]) -> None:
 
 def _check_size(layout: Layout, config, where: Path, weights: dict[str, TensorFile]) -> None:
     """Raise UserError if config.json asks for a model that is far too large."""
-    blocks = getattr(config, layout.settings[layout.depth][0])
-    if blocks > len(weights):
-        raise UserError(f"{where}: {layout.depth} is {blocks}, but the weights are {len(weights)} tensors in all")
-    asked = layout.count_parameters(config)
+    for depth in layout.depths:
+        blocks = getattr(config, layout.settings[depth][0])
+        if blocks > len(weights):
+            raise UserError(f"{where}: {depth} is {blocks}, but the weights are {len(weights)} tensors in all")
+    asked = layout.size(config)
     there = sum(math.prod(file.shapes[tensor]) for tensor, file in weights.items())
     if asked > 2 * there + _NEARLY:  # do not even try; a small mistake passes, and `fill` lists it
         raise UserError(
             f"{where} asks for a model that is too large for the memory of this computer or for its weights: "
-            f"{in_short(f'{asked:,}')} parameters, where the weights are {there:,} numbers"
+            f"{in_short(f'{asked:,}')} numbers, where the weights are {there:,}"
         )
 
 
