@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from tinygrad_gpt.data import BPETokenizer, GPT1Tokenizer, WordPieceTokenizer, open_corpus
+from tinygrad_gpt.data import BPETokenizer, GPT1Tokenizer, UnigramTokenizer, WordPieceTokenizer, open_corpus
 from tinygrad_gpt.data.library_tokenizer import cut_between_words, train_backend
 from tinygrad_gpt.errors import UserError
 
@@ -53,6 +53,14 @@ def test_wordpiece_learns_a_genome_too_and_reads_it_as_one_unknown_word(corpus_o
     assert tokenizer.vocab_size == 600
     assert tokenizer.encode(text).tolist() == [tokenizer.unk_id]
     assert tokenizer.unk_id not in tokenizer.encode(text[:100])
+
+
+def test_unigram_learns_a_genome_too(corpus_of):
+    pytest.importorskip("tokenizers")
+    text = letters(50_000)
+    tokenizer = UnigramTokenizer.train(corpus_of(text), 300)
+    ids = tokenizer.encode(text)
+    assert len(ids) < 50_000 / 3 and tokenizer.decode(ids) == text
 
 
 def test_ordinary_words_are_learned_from_as_before(corpus_of):

@@ -63,6 +63,10 @@ class LibraryTokenizer(Tokenizer):
             unknown = self._content()["model"].get("unk_token")
             for token in special.keys() - {unknown}:
                 self._bytes_of[special[token]] = b""
+            if backend.post_processor is None:  # what others add who read our tokenizer.json
+                backend.post_processor = load_library().processors.TemplateProcessing(
+                    single=f"$A {END}", pair=f"$A $B:1 {END}:1", special_tokens=[(END, self.end_id)]
+                )
 
     @abstractmethod
     def _check_kind(self, content: dict) -> None:
@@ -104,6 +108,9 @@ class LibraryTokenizer(Tokenizer):
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the files from which transformers' AutoTokenizer loads it: tokenizer.json and tokenizer_config.json."""
         folder, config = a_path("save_pretrained", "folder", folder), self._for_transformers()
+        if self.end_id is not None:
+            names = {"pad_token": PAD, "eos_token": END, "clean_up_tokenization_spaces": False}
+            config = names | config  # a kind may have its own
         super().save_pretrained(folder)
         write_json(folder / CONFIG_NAME, config)
 

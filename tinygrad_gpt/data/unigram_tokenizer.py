@@ -7,8 +7,9 @@ joined are the text again, and words may be cut anywhere. Each piece has a proba
 so the likeliest ones have the greatest sum of log-probabilities, which dynamic programming finds (Viterbi's algorithm).
 
 (Kudo, "Subword Regularization: Improving Neural Network Translation Models with Multiple Subword Candidates", 2018,
-section 3.2; Kudo and Richardson, "SentencePiece", 2018.) unigram_training.py learns the pieces. The library's own
-trainer misses most words that are no part of a longer one, and then spells even a full stop as two pieces.
+section 3.2; Kudo and Richardson, "SentencePiece", 2018.) unigram_training.py learns the pieces. The library
+`tokenizers` has a trainer too, but that looks for pieces that stand in two different words, however frequent one word
+is, and so misses most whole words.
 
 Before it is cut, a text is normalised: compatible characters become one (Unicode's NFKC: … becomes ..., ½ becomes 1⁄2),
 and white space, with ▁, becomes single spaces, with none at the ends. Case stays. A character that the vocabulary lacks
@@ -104,10 +105,7 @@ class UnigramTokenizer(LibraryTokenizer):
         return [token.replace(_SPACE, " ").encode("utf-8") for token in written]
 
     def _for_transformers(self) -> dict[str, Any]:
-        config = {"tokenizer_class": UNNAMED_CLASS, "unk_token": UNKNOWN}
-        if self.end_id is not None:
-            config |= {"pad_token": "<pad>", "eos_token": "</s>"}
-        return config
+        return {"tokenizer_class": UNNAMED_CLASS, "unk_token": UNKNOWN, "clean_up_tokenization_spaces": False}
 
 
 def _around(library, model):

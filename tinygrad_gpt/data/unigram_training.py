@@ -20,6 +20,7 @@ words' log-probability falls by about  c (log p - log P(piece from other pieces)
 """
 
 import itertools
+from array import array
 from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
@@ -28,7 +29,7 @@ import numpy as np
 
 LONGEST = 16  # characters of a piece
 _WORD = 24  # characters: a longer word is learned from in parts, or its probability would be too small for a float
-_MOST_WORDS = 100_000  # different ones, the most frequent: they say which pieces are frequent
+_MOST = 500_000  # characters of different words, the most frequent ones: they say which pieces are frequent
 _SEEDS = 8  # pieces to begin with, for each one that stays
 _STEPS = 2  # of EM before some pieces are dropped, and at the end
 _STAY = 0.75
@@ -74,21 +75,30 @@ def learn_pieces(
 def _parts(words: Mapping[str, int], characters: Collection[str]) -> dict[str, int]:
     """The most frequent words, in parts of at most _WORD of these characters, and how often they occur."""
     parts: Counter = Counter()
-    for word, count in sorted(words.items(), key=lambda item: (-item[1], item[0]))[:_MOST_WORDS]:
-        for known in "".join(c if c in characters else "\0" for c in word).split("\0"):
+    room = _MOST
+    for word, count in sorted(words.items(), key=lambda item: (-item[1], item[0])):
+        for known in "".join(c if c in characters else "\0" for c in word[:room]).split("\0"):
             for i in range(0, len(known), _WORD):
                 parts[known[i : i + _WORD]] += count
+        room -= len(word)
+        if room <= 0:
+            break
     return dict(parts)
 
 
 def _seeds(words: Mapping[str, int], characters: Collection[str], size: int, names: Collection[str]) -> list[str]:
     """The pieces to begin with: the characters, and those that occur twice at least and cover most of the words."""
-    counts: Counter = Counter()
-    for word, count in words.items():
-        for i in range(len(word)):
-            for j in range(i + 2, min(i + LONGEST, len(word)) + 1):
-                counts[word[i:j]] += count
-    covered = {piece: count * len(piece) for piece, count in counts.items() if count > 1 and piece not in names}
+    covered: dict[str, int] = {}
+    frequent: Collection[str] = characters
+    for length in range(2, LONGEST + 1):
+        counts: Counter = Counter()
+        for word, count in words.items():
+            for i in range(len(word) - length + 1):
+                piece = word[i : i + length]
+                if piece[1:] in frequent and piece[:-1] in frequent:  # or it cannot be, and there are too many of those
+                    counts[piece] += count
+        frequent = {piece for piece, count in counts.items() if count > 1}
+        covered |= {piece: counts[piece] * length for piece in frequent if piece not in names}
     longer = sorted(covered, key=lambda piece: (-covered[piece], piece))
     return [*sorted(characters), *longer[: _SEEDS * size]]
 
@@ -129,14 +139,14 @@ def _lattice(words: list[str], number: Mapping[str, int], whole: bool = True) ->
     characters always are."""
     ends = np.cumsum([len(word) + 1 for word in words]) - 1
     begins = ends - [len(word) for word in words]
-    arcs: list[int] = []  # word, i, j, piece; and again
+    arcs = array("q")  # word, i, j, piece; and again
     for w, word in enumerate(words):
         for i in range(len(word)):
             for j in range(i + 1, min(i + LONGEST, len(word)) + 1):
                 piece = number.get(word[i:j])
                 if piece is not None and (whole or j - i < len(word) or j == 1):
-                    arcs += (w, i, j, piece)
-    word, i, j, piece = np.array(arcs, dtype=np.int64).reshape(-1, 4).T
+                    arcs.extend((w, i, j, piece))
+    word, i, j, piece = np.frombuffer(arcs, dtype=np.int64).reshape(-1, 4).T
     by_end = np.argsort(j, kind="stable")
     word, i, j, piece = word[by_end], i[by_end], j[by_end], piece[by_end]
     return _Lattice(int(ends[-1]) + 1, begins, ends, word, begins[word] + i, begins[word] + j, piece, i, j)

@@ -76,11 +76,12 @@ class WordPieceTokenizer(AsTransformers):
         backend.add_special_tokens([token for token in SPECIALS if token not in added])  # they keep their ids
         self.special_ids: tuple[int, ...] = tuple(map(backend.token_to_id, SPECIALS))
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = self.special_ids
-        backend.post_processor = library.processors.TemplateProcessing(  # what others add who read our tokenizer.json
-            single=f"{CLS} $A {SEP}",
-            pair=f"{CLS} $A {SEP} $B:1 {SEP}:1",
-            special_tokens=[(CLS, self.cls_id), (SEP, self.sep_id)],
-        )
+        if self.end_id is None:
+            backend.post_processor = library.processors.TemplateProcessing(  # what others add who read our file
+                single=f"{CLS} $A {SEP}",
+                pair=f"{CLS} $A {SEP} $B:1 {SEP}:1",
+                special_tokens=[(CLS, self.cls_id), (SEP, self.sep_id)],
+            )
 
     @classmethod
     def train(
