@@ -200,16 +200,19 @@ class Transformer(Module):
     def decode(self, target_ids, encoded: Tensor, source_mask=None, target_mask=None) -> Tensor:
         """target_ids (B, T), and what `encode` returned, (B, Ts, C) -> (B, T, C), from which `logits` are made.
 
-        target_mask  (B, T): 1 for a token to look at, 0 for padding, which needs a mask only on the left
+        target_mask  (B, T): 1 for a token to look at, 0 for padding; padding on the right needs none
         """
         ids = as_ids(target_ids, "Transformer", "target_ids")
-        mask, own_mask = self._mask(source_mask, encoded.shape[:2]), self._mask(target_mask, ids.shape, "target")
+        if len(ids) != encoded.shape[0]:
+            raise ValueError(f"Transformer: expected a target for each of {encoded.shape[0]} sources, got {len(ids)}")
+        mask = self._mask(target_mask, ids.shape, "target")
+        source_mask = self._mask(source_mask, encoded.shape[:2])
         x = self._embedded(ids, 0)
         for block in self.decoder:
             if self.recompute:
-                x = recompute(partial(block, mask=own_mask, source_mask=mask), x, encoded)
+                x = recompute(partial(block, mask=mask, source_mask=source_mask), x, encoded)
             else:
-                x = block(x, encoded, mask=own_mask, source_mask=mask)
+                x = block(x, encoded, mask=mask, source_mask=source_mask)
         return x if self.decoder_norm is None else self.decoder_norm(x)
 
     def logits(self, x: Tensor) -> Tensor:
