@@ -125,8 +125,8 @@ def _linear(name: str, c_out: int, c_in: int) -> dict[str, tuple[int, ...]]:
     return {f"{name}.weight": (c_out, c_in), f"{name}.bias": (c_out,)}
 
 
-def _norm(name: str) -> dict[str, tuple[int, ...]]:
-    return {f"{name}.weight": (BERT_C,), f"{name}.bias": (BERT_C,)}
+def _norm(name: str, c: int = BERT_C) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (c,), f"{name}.bias": (c,)}
 
 
 BERT_SHAPES: dict[str, tuple[int, ...]] = {
@@ -155,3 +155,61 @@ def bert_folder(folder: Path, tensors: dict[str, np.ndarray] | None = None, **se
     """A BertForPreTraining, or these tensors; settings that are None are left out."""
     config = {name: value for name, value in (BERT_CONFIG | settings).items() if value is not None}
     return write_checkpoint(folder, config, random_tensors(BERT_SHAPES | BERT_HEADS) if tensors is None else tensors)
+
+
+# --- Marian: stacks of unequal depth and width ------------------------------------------------------------------------
+
+MARIAN_V, MARIAN_T, MARIAN_C, ENCODER_INNER, DECODER_INNER = 13, 9, 6, 10, 8
+MARIAN_CONFIG = {
+    "model_type": "marian",
+    "architectures": ["MarianMTModel"],
+    "vocab_size": MARIAN_V,
+    "decoder_vocab_size": MARIAN_V,
+    "d_model": MARIAN_C,
+    "encoder_layers": 2,
+    "decoder_layers": 1,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 3,
+    "encoder_ffn_dim": ENCODER_INNER,
+    "decoder_ffn_dim": DECODER_INNER,
+    "encoder_layerdrop": 0.0,
+    "decoder_layerdrop": 0.0,
+    "activation_function": "swish",
+    "scale_embedding": True,
+    "max_position_embeddings": MARIAN_T,
+    "dropout": 0.1,
+    "attention_dropout": 0.2,
+    "activation_dropout": 0.3,
+    "init_std": 0.02,
+    "pad_token_id": 12,
+    "eos_token_id": 0,
+    "bos_token_id": 0,
+    "forced_eos_token_id": 0,
+    "decoder_start_token_id": 12,
+    "share_encoder_decoder_embeddings": True,
+    "tie_word_embeddings": True,
+    "is_encoder_decoder": True,
+    "use_cache": True,
+}
+MARIAN_SHAPES: dict[str, tuple[int, ...]] = {
+    "final_logits_bias": (1, MARIAN_V),
+    "model.shared.weight": (MARIAN_V, MARIAN_C),
+}
+for _stack, _layers, _inner, _attentions in (
+    ("encoder", 2, ENCODER_INNER, ("self_attn",)),
+    ("decoder", 1, DECODER_INNER, ("self_attn", "encoder_attn")),
+):
+    for _i in range(_layers):
+        _layer = f"model.{_stack}.layers.{_i}"
+        for _attention in _attentions:
+            for _part in ("q_proj", "k_proj", "v_proj", "out_proj"):
+                MARIAN_SHAPES |= _linear(f"{_layer}.{_attention}.{_part}", MARIAN_C, MARIAN_C)
+            MARIAN_SHAPES |= _norm(f"{_layer}.{_attention}_layer_norm", MARIAN_C)
+        MARIAN_SHAPES |= _linear(f"{_layer}.fc1", _inner, MARIAN_C) | _linear(f"{_layer}.fc2", MARIAN_C, _inner)
+        MARIAN_SHAPES |= _norm(f"{_layer}.final_layer_norm", MARIAN_C)
+
+
+def marian_folder(folder: Path, tensors: dict[str, np.ndarray] | None = None, **settings) -> Path:
+    """A MarianMTModel, or these tensors; settings that are None are left out."""
+    config = {name: value for name, value in (MARIAN_CONFIG | settings).items() if value is not None}
+    return write_checkpoint(folder, config, random_tensors(MARIAN_SHAPES) if tensors is None else tensors)

@@ -242,6 +242,7 @@ class Transformer(Module):
         labels = as_ids(labels, "Transformer", "labels")
         logits = self.logits(self.features(source_ids, decoder_input_ids, source_mask))
         total = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+        labels = np.asarray(labels, like=logits.data)
         counts = labels != IGNORE_INDEX
         right = (np.argmax(logits.data, axis=-1) == labels) & counts
         return TranslationLoss(total, np.sum(right) / np.sum(counts))

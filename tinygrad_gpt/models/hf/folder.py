@@ -1,6 +1,7 @@
 """A Hugging Face folder: config.json, and the weights in one safetensors file or in several with an index.
 
 config.json                       settings
+generation_config.json            those of transformers' `generate`; most folders have it
 model.safetensors                 all tensors, or:
 model-00001-of-00003.safetensors  ... some of them, and
 model.safetensors.index.json      {"weight_map": {tensor: file}}
@@ -16,7 +17,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import read_json, write_json
 from tinygrad_gpt.files.storage import replacing
 from tinygrad_gpt.files.tensor_file import TensorFile, write_arrays
-from tinygrad_gpt.models.hf.hub import CONFIG, INDEX, WEIGHTS
+from tinygrad_gpt.models.hf.hub import CONFIG, GENERATION, INDEX, WEIGHTS
 
 MAX_SHARD_SIZE = 5_000_000_000  # bytes
 _LARGEST_INDEX = 32 << 20  # bytes
@@ -47,18 +48,23 @@ def open_weights(folder: Path) -> dict[str, TensorFile]:
 
 
 def write_folder(
-    folder: Path, config: dict[str, Any], tensors: dict[str, np.ndarray], max_shard_size: int = MAX_SHARD_SIZE
+    folder: Path,
+    config: dict[str, Any],
+    tensors: dict[str, np.ndarray],
+    max_shard_size: int = MAX_SHARD_SIZE,
+    generation: dict[str, Any] | None = None,
 ) -> None:
-    """Write `tensors`, then config.json, each file atomically, and remove files of earlier weights.
+    """Write `tensors`, then config.json, each file atomically, and remove files of an earlier model.
 
     max_shard_size  bytes of tensors in one file; a larger tensor gets a file of its own
+    generation      what generation_config.json says; None: there is no such file
 
     Raises UserError when the system refuses.
     """
     shards = _cut(tensors, max_shard_size)
     n = len(shards)
     names = [WEIGHTS] if n == 1 else [f"model-{i:05d}-of-{n:05d}.safetensors" for i in range(1, n + 1)]
-    earlier = {folder / WEIGHTS, folder / INDEX, *folder.glob("model-*-of-*.safetensors")}
+    earlier = {folder / WEIGHTS, folder / INDEX, folder / GENERATION, *folder.glob("model-*-of-*.safetensors")}
     for name, shard in zip(names, shards, strict=True):
         with replacing(folder / name) as file:
             write_arrays(file, shard, {"format": "pt"})  # transformers requires it: PyTorch's layout of tensors
@@ -67,6 +73,9 @@ def write_folder(
         file_name_of = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
         write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": file_name_of}, sort_keys=True)
         names.append(INDEX)
+    if generation is not None:
+        write_json(folder / GENERATION, generation, sort_keys=True)
+        names.append(GENERATION)
     for file in earlier - {folder / name for name in names}:
         file.unlink(missing_ok=True)
     write_json(folder / CONFIG, config, sort_keys=True)

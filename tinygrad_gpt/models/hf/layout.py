@@ -158,6 +158,11 @@ class Layout:
         written[self.activation] = before if before in meant else meant[0]
         return original | written | {"model_type": self.model_type}
 
+    def generation(self, config: Any) -> dict[str, Any] | None:
+        """What generation_config.json should say of a model that was made here, so that transformers' `generate` writes
+        what this package's does; None: nothing."""
+        return None
+
     # --- tensors ---
 
     def draw(self, config: Any, shape: tuple[int, ...], dtype: np.dtype) -> Array:

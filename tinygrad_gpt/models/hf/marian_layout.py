@@ -57,6 +57,12 @@ class MarianLayout(Layout):
         # Without a value, transformers would take the id that its own Marian has.
         return {"forced_eos_token_id": config.eos_token_id} | written | more
 
+    def generation(self, config: Any) -> dict[str, Any]:
+        """As published models have it: padding is never written, and has no part of the probability."""
+        tokens = {name: getattr(config, name) for name in ("pad_token_id", "eos_token_id", "decoder_start_token_id")}
+        end = {"forced_eos_token_id": config.eos_token_id}
+        return tokens | end | {"bad_words_ids": [[config.pad_token_id]], "renormalize_logits": True}
+
     def size(self, config: Any) -> int:
         return super().size(config) + config.max_position_embeddings * config.d_model
 

@@ -15,7 +15,7 @@ from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.files.tensor_file import TensorFile
 from tinygrad_gpt.models.hf.fill import Weights, fill
 from tinygrad_gpt.models.hf.folder import MAX_SHARD_SIZE, open_weights, write_folder
-from tinygrad_gpt.models.hf.hub import CONFIG, find_folder
+from tinygrad_gpt.models.hf.hub import CONFIG, GENERATION, find_folder
 from tinygrad_gpt.models.hf.layout import Layout
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.random_stream import uninitialised
@@ -44,7 +44,8 @@ class PretrainedModel(Module):
 
     layout: Layout
     config: Any
-    hf_config: dict[str, Any]  # of the files that it was loaded from
+    hf_config: dict[str, Any]  # config.json of the files that it was loaded from
+    hf_generation: dict[str, Any] | None  # generation_config.json of these files; None if there is none
 
     def __init_subclass__(cls, **settings):
         super().__init_subclass__(**settings)
@@ -118,6 +119,8 @@ class PretrainedFolder:
         with uninitialised():
             model = made(config, **arguments)
         model.hf_config = self.written
+        generation = self.folder / GENERATION
+        model.hf_generation = read_json(generation) if generation.is_file() else None
         new, left = fill(model, self.folder, weights, default_dtype() if dtype is None else dtype)
         # Warnings name the line that called from_pretrained, which called load_pretrained, which called this.
         if new:
@@ -192,7 +195,7 @@ def save_pretrained(model: Module, folder, tokenizer=None, max_shard_size: int =
                norm="pre" it becomes a gpt2, with norm="post" an openai-gpt
     tokenizer  a Tokenizer of `tinygrad_gpt.data`, whose files are written too
 
-    Settings that the model was loaded with and does not use are written back.
+    Settings that the model was loaded with and does not use are written back, those of transformers' `generate` too.
 
     Raises UserError for a model that transformers does not know, for a setting that its model does not have, and when
     the system refuses.
@@ -209,10 +212,12 @@ def save_pretrained(model: Module, folder, tokenizer=None, max_shard_size: int =
         config = {name: value for name, value in (config | more).items() if value is not None or name not in more}
     config.pop("torch_dtype", None)  # what dtype was called once
     config["dtype"] = next(model.parameters()).dtype.name
+    made_here = not hasattr(model, "hf_config")
+    generation = layout.generation(model.config) if made_here else getattr(model, "hf_generation", None)
     tensors = layout.saved_tensors(model)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
-    write_folder(folder, config, tensors, max_shard_size)
+    write_folder(folder, config, tensors, max_shard_size, generation)
 
 
 def _layout_of(model) -> tuple[Layout, type]:
