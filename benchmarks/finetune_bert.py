@@ -110,7 +110,7 @@ def ours_run(**request) -> dict[str, Any]:
     trainer.model.train()
     began, losses = time.perf_counter(), []
     for _ in range(setting.train.steps):
-        losses.append(trainer.train_step()[0]["train"])
+        losses.append(trainer.train_step()[0]["train_loss"])
     seconds = time.perf_counter() - began
     return setting.results(lambda sequences: scores_of(setting.family, trainer.model, sequences), seconds, losses)
 

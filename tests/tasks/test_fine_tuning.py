@@ -35,7 +35,7 @@ def make(examples, wordpiece, encoder):
 def trained(task, model, steps, lr=1e-2):
     trainer = Trainer(TrainConfig(steps=steps, lr=lr, min_lr=0.0, warmup=5, schedule="linear"), model, task)
     model.train()
-    losses = [trainer.train_step()[0]["train"] for _ in range(steps)]
+    losses = [trainer.train_step()[0]["train_loss"] for _ in range(steps)]
     return losses
 
 

@@ -67,7 +67,7 @@ def by_hand(model, batch):
 def test_the_loss_is_the_mean_over_masked_places_and_that_over_pairs(task, model):
     """Not over all places, where the model sees what it is asked for: the loss would be a seventh of that."""
     batch = task().batch(0)
-    total, parts = task().loss(model, *batch)
+    total, parts, _ = task().loss(model, *batch)
     masked, follows = by_hand(model, batch)
     assert parts["masked"].item() == pytest.approx(np.concatenate(masked).mean(), rel=1e-5)
     assert parts["next_sentence"].item() == pytest.approx(follows.mean(), rel=1e-5)
@@ -207,7 +207,7 @@ def test_without_next_sentences_b_always_follows_and_masks_alone_are_learned(tas
     step = task(rows=20, next_sentence_weight=0.0)
     batch = step.batch(0)
     assert (batch[4] == FOLLOWS).all()
-    total, parts = step.loss(model, *batch)
+    total, parts, _ = step.loss(model, *batch)
     assert total.item() == parts["masked"].item() and list(parts) == ["masked"]
     assert all(pair.label == FOLLOWS for pair in step.pairs), "held out, too"
     assert list(step.evaluate(model)) == list(step.metrics) == ["val_loss", "val_masked_loss", "masked_accuracy"]
@@ -290,7 +290,7 @@ def test_too_few_documents_are_one_line(tokenizer):
 
 
 def test_a_part_is_a_tensor_that_backward_can_start_from(task, model):
-    total, parts = task().loss(model, *task().batch(0))
+    total, parts, _ = task().loss(model, *task().batch(0))
     assert isinstance(total, Tensor) and all(isinstance(part, Tensor) for part in parts.values())
     total.backward()
     assert all(p.grad is not None for p in model.parameters())

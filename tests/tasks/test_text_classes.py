@@ -70,7 +70,7 @@ def test_batches_are_of_like_length(task):
 @pytest.mark.parametrize("lm_weight", [0.0, 0.5, 2.0])
 def test_the_loss_is_the_weighted_sum_of_its_parts(make, body, lm_weight):
     task, model = make(lm_weight=lm_weight), new_classifier(body, dropout=0.0)
-    total, parts = task.loss(model.eval(), *task.batch(0))
+    total, parts, _ = task.loss(model.eval(), *task.batch(0))
     assert set(parts) == ({"task", "lm"} if lm_weight else {"task"})
     language = lm_weight * parts["lm"].item() if lm_weight else 0
     assert total.item() == pytest.approx(parts["task"].item() + language, rel=1e-6)

@@ -71,12 +71,12 @@ def test_the_loss_of_a_step_in_parts_is_the_mean_over_all_its_words(make, encode
         model.eval()
         trainer = Trainer(TrainConfig(steps=1, accumulate=accumulate), model, task)
         losses = trainer.forward_and_backward(trainer.batches())
-        found.append((losses["train"], model.classifier.weight.grad.copy()))
+        found.append((losses["train_loss"], model.classifier.weight.grad.copy()))
         if accumulate > 1:
             means = [
                 task.loss(model, *batch[:-1], batch[-1] * 0 + count(batch)).total.item() for batch in trainer.batches()
             ]
-            assert abs(np.mean(means) - losses["train"]) > 1e-4, "the plain mean is another one"
+            assert abs(np.mean(means) - losses["train_loss"]) > 1e-4, "the plain mean is another one"
     assert found[1][0] == pytest.approx(found[0][0], rel=1e-5)
     np.testing.assert_allclose(found[1][1], found[0][1], rtol=1e-4, atol=1e-6)
 

@@ -15,13 +15,21 @@ from tinygrad_gpt.tasks.similarity import Similarity
 from tinygrad_gpt.tasks.spans import Spans
 from tinygrad_gpt.tasks.text_classes import TextClasses
 from tinygrad_gpt.tasks.token_labels import TokenLabels
-from tinygrad_gpt.train import any_run, pretraining_settings
+from tinygrad_gpt.tasks.translation import Translation
+from tinygrad_gpt.train import any_run, pretraining_settings, translation_settings
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.presets import PRESETS
 from tinygrad_gpt.train.run_folder import OPENED_BY
 from tinygrad_gpt.train.sweep import parse
 from tinygrad_gpt.train.text_settings import MODEL_FIELDS, SETTINGS, resolve, resumed_settings, settings_of
 from tinygrad_gpt.train.trainer import learning_rate
+
+SCHEDULES = "cosine, linear, constant, inverse_sqrt, noam"
+OF_KIND = {
+    "gpt": SETTINGS,
+    "bert": pretraining_settings.SETTINGS,
+    "transformer": translation_settings.SETTINGS | {"batch_size": None},  # which TrainConfig has, and nobody may give
+}
 
 
 @pytest.mark.parametrize(
@@ -32,9 +40,9 @@ from tinygrad_gpt.train.trainer import learning_rate
         ("lr", 0.0, "lr should be greater than 0, not 0.0"),
         ("lr", math.nan, "lr should be a finite number, not nan"),
         ("beta1", 1.0, "beta1 should be less than 1, not 1.0"),
-        ("schedule", "step", "schedule should be one of cosine, linear, constant, not 'step'"),
+        ("schedule", "step", f"schedule should be one of {SCHEDULES}, not 'step'"),
         ("dtype", "f16", "dtype should be one of float32, tf32, bfloat16, float64, not 'f16'"),
-        ("schedule", "cosin", "schedule should be one of cosine, linear, constant, not 'cosin' (did you mean cosine?)"),
+        ("schedule", "cosin", f"schedule should be one of {SCHEDULES}, not 'cosin' (did you mean cosine?)"),
         ("seed", -1, "seed should be at least 0, not -1"),
     ],
 )
@@ -78,7 +86,7 @@ SHAPE = GPTConfig(vocab_size=11, block_size=16, n_layer=1, n_head=2, n_embd=8, d
 def test_presets_resolve(name):
     settings = any_run.resolve(name) if PRESETS[name].model else any_run.resolve(name, {"from_": "somewhere"}, SHAPE)
     assert settings.preset == name
-    assert set(settings.values()) == set(SETTINGS if PRESETS[name].kind == "gpt" else pretraining_settings.SETTINGS)
+    assert set(settings.values()) == set(OF_KIND[PRESETS[name].kind])
     assert set(PRESETS[name].train) <= set(settings.values()), "a setting of a preset that nobody reads"
 
 
@@ -105,7 +113,7 @@ def test_an_earlier_name_of_a_setting_is_understood(tmp_path):
 
 
 def test_every_task_is_in_the_table_of_what_opens_its_run():
-    tasks = (NextToken, MaskedLM, TextClasses, Similarity, TokenLabels, Spans, Pairs, Windows)
+    tasks = (NextToken, MaskedLM, TextClasses, Similarity, TokenLabels, Spans, Pairs, Windows, Translation)
     assert {task.name for task in tasks} == OPENED_BY.keys()
 
 

@@ -85,19 +85,33 @@ def resume_command(name: str, path: Path) -> str:
 def use_command(path: Path) -> str:
     """The command that shows what the model of a run can do."""
     from tinygrad_gpt.tasks.masked_lm import MaskedLM
+    from tinygrad_gpt.tasks.translation import Translation
     from tinygrad_gpt.train.run_folder import RunFolder
 
-    if RunFolder(path).task_name() == MaskedLM.name:
+    task = RunFolder(path).task_name()
+    if task == MaskedLM.name:
         return command("tinygrad-gpt", "predict", path, _text_with_a_gap(RunFolder(path).sample))
+    if task == Translation.name:
+        return command("tinygrad-gpt", "translate", path, _first_line(RunFolder(path).sample) or "A sentence.")
     return command("tinygrad-gpt", "sample", path)
+
+
+def _first_line(sample: Path) -> str:
+    """Of a translator's sample: a sentence to translate."""
+    return _read(sample).partition("\n")[0]
+
+
+def _read(sample: Path) -> str:
+    """The text of a sample, "" if there is none."""
+    try:
+        return read_file(sample, _LARGEST).decode()
+    except UserError:
+        return ""
 
 
 def _text_with_a_gap(sample: Path) -> str:
     """A few words of a BERT's sample, from its first passage with a [MASK]."""
-    try:
-        shown = read_file(sample, _LARGEST).decode()
-    except UserError:
-        shown = ""
+    shown = _read(sample)
     for passage in re.split(r"\[CLS\]|\[SEP\]|\n", shown):
         words = passage.split()
         if "[MASK]" in words:

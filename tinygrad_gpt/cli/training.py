@@ -21,18 +21,20 @@ from tinygrad_gpt.models.gpt import GPTConfig
 from tinygrad_gpt.settings import option_name
 from tinygrad_gpt.tasks.masked_lm import MaskedLMConfig
 from tinygrad_gpt.tasks.next_token import NextTokenConfig
+from tinygrad_gpt.tasks.translation import TranslationConfig
 from tinygrad_gpt.train.any_run import resolve
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.presets import DEFAULT, LONGEST_WINDOW, PRESETS
 from tinygrad_gpt.train.pretraining_settings import BertShape
 from tinygrad_gpt.train.text_settings import MODEL_FIELDS
+from tinygrad_gpt.train.translation_settings import TransformerShape
 
 _QUICK, _BERT = resolve().values(), resolve("bert-small").values()
 _BOTH = {name: f"{_QUICK[name]}; a BERT: {_BERT[name]}" for name in ("tokenizer", "vocab", "eval_tokens")}
 
 
 @with_settings(
-    (GPTConfig, NextTokenConfig, MaskedLMConfig, BertShape, TrainConfig),
+    (GPTConfig, NextTokenConfig, MaskedLMConfig, BertShape, TranslationConfig, TransformerShape, TrainConfig),
     _QUICK | _BOTH,
     ("corpus", "vocab_size"),
     f"{DEFAULT}: ",
@@ -41,7 +43,8 @@ def train(
     corpus: Annotated[
         str | None,
         typer.Argument(
-            help="python-docs, shakespeare, names, wikitext-2, sentences, or the path of a text file or folder",
+            help="python-docs, shakespeare, names, wikitext-2, sentences, multi30k-en-de, or the path of a text file "
+            "or folder",
             show_default=False,
         ),
     ] = None,
@@ -76,9 +79,9 @@ def train(
     help_all: HelpAll = False,
     **given,
 ):
-    """Train a GPT on a text, and let it write some; or pre-train a BERT.
+    """Train a GPT on a text, and let it write some; pre-train a BERT; or train a translator.
 
-    Four examples; --help-all shows all settings:
+    Five examples; --help-all shows all settings:
 
         tinygrad-gpt train
 
@@ -87,6 +90,8 @@ def train(
         tinygrad-gpt train names --sweep lr=1e-3,5e-3 --sweep seed=1,2
 
         tinygrad-gpt train wikitext-2 --preset bert-small
+
+        tinygrad-gpt train multi30k-en-de --preset transformer-tiny
 
     With --from, training starts from a trained model: a run folder, a Hugging
     Face folder, or the name of a model on the Hugging Face hub. The model keeps
@@ -102,6 +107,11 @@ def train(
     python-docs, shakespeare, or a file or folder of yours with a sentence on each
     line, and a blank line or the end of a file between documents. With --from, the pre-training of a
     BERT goes on; heads that it lacks start from random numbers.
+
+    Those that begin with transformer train a translator, on pairs of sentences:
+    multi30k-en-de, multi30k-de-en, or files of yours that differ in the language
+    at the end of their names, as in  train corpus --source en --target de
+    for corpus.en and corpus.de.
 
     --model FILE.py trains a model of your own. The file defines a class Model,
     derived from tinygrad_gpt.nn.Module: __init__(self, config) gets a GPTConfig
@@ -142,11 +152,13 @@ def train(
     reporter = check_and_install(pairs, force, reporter)
     if resume:
         run = any_run.resume(resume, preset, given, pairs, download_progress(reporter), reporter.note, own_model)
-        if run.trainer.step == run.trainer.config.steps:
+        if run.trainer.ending.out_of_patience:
+            reporter.note(f"{resume} has ended early, at step {run.trainer.step}: a new run may have more --patience")
+        elif run.trainer.ended:
             reporter.note(f"{resume} has made all its {run.trainer.step} steps; --steps with more extends it")
     else:
         run = any_run.start(settings, out, pairs, download_progress(reporter), reporter.note, own_model)
-    begins = reporter.note_first if pairs and run.trainer.step < run.trainer.config.steps else reporter.note
+    begins = reporter.note_first if pairs and not run.trainer.ended else reporter.note
     begins(_what_begins(run, resumed=resume is not None))
     report_rounding(run.trainer, reporter)
     report_threads(run.trainer, reporter)
@@ -198,15 +210,20 @@ def presets():
         if preset.model is not None:
             settings = resolve(name)
             values, window = settings.values(), settings.window
+            train["batch_size"] = settings.train.batch_size
             shape = (
                 f"{thousands(settings.parameters())} parameters: {values['n_layer']} layers, {values['n_head']} heads, "
                 f"{values['n_embd']} channels"
             )
         table.add_row(
             f"{name} (default)" if name == DEFAULT else name,
-            f"{preset.purpose}\n{shape}\n{train['steps']} steps of {train['batch_size']} x {window} tokens",
+            f"{preset.purpose}\n{shape}\n{train['steps']} steps of {_batch(train['batch_size'], window)}",
         )
     Console().print(table)
+
+
+def _batch(rows: int, window: int | str) -> str:
+    return f"{window} tokens" if rows == 1 else f"{rows} x {window} tokens"
 
 
 def _what_next(run) -> str:

@@ -147,6 +147,12 @@ def open_parallel(
     return _made(name, source, target, train, valid, test, lowercase=lowercase, path=os.path.abspath(path))
 
 
+def is_parallel(path: str | Path) -> bool:
+    """Whether there are files of a parallel corpus at a path: in this folder, or whose names begin so."""
+    path = user_path(path)
+    return bool(_languages_at(path / _TRAIN[0] if path.is_dir() else path))
+
+
 def _place(folder: str, part: str, language: str) -> str:
     """A file of a named corpus, as FILES has it: gzipped or not."""
     place = f"{folder}/{part}.{language}"

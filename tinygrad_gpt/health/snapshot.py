@@ -71,7 +71,7 @@ def snapshot(model, task: Task) -> dict[str, Any]:
         with model.watching(*watched) as seen:
             logits, targets = task.answers(model, *arrays)  # (N, ..., K), (N, ...)
         first = [a[:1] for a in arrays]
-        total, parts = task.loss(model, *first)
+        total, parts, _ = task.loss(model, *first)
         own = next(iter(parts.values()), total).item()
         double_softmax = _is_double_softmax(own, *task.answers(model, *first))
     asked = targets >= 0  # the loss leaves out the others

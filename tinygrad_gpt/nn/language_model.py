@@ -1,13 +1,21 @@
 """What makes a Module a language model: forward(ids (B, T)) -> logits (B, T, V), which at each position score the token
 that comes next. Whatever else is asked of it follows from that, unless the model has a quicker way of its own.
 
-config    its settings: vocab_size V, and block_size, the longest T
+config    its settings: vocab_size V, block_size, the longest T, and its width C, under one of the names in WIDTHS
 loss      optional: loss(ids, targets) -> Tensor ()
 features  optional, with `head`: features(ids) -> (B, T, C), from which head makes the logits
 """
 
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.autograd import Tensor
+
+WIDTHS = ("n_embd", "hidden_size", "d_model")  # of a GPT, of a BERT, of a Transformer
+
+
+def width_of(model) -> int | None:
+    """C, the channels between the model's blocks; None for a model without a config that says so."""
+    config = getattr(model, "config", None)
+    return next((getattr(config, name) for name in WIDTHS if hasattr(config, name)), None)
 
 
 def logits_of(model, ids, first: int = 0) -> Tensor:

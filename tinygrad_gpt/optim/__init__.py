@@ -25,7 +25,7 @@ from tinygrad_gpt.optim.adam import Adam, AdamW
 from tinygrad_gpt.optim.clipping import clip_grad_norm, clip_scale, grad_norm
 from tinygrad_gpt.optim.groups import decay_matrices
 from tinygrad_gpt.optim.optimizer import Optimizer
-from tinygrad_gpt.optim.schedules import noam, warmup_cosine, warmup_linear
+from tinygrad_gpt.optim.schedules import inverse_sqrt, noam, warmup_cosine, warmup_linear
 from tinygrad_gpt.optim.sgd import SGD
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "clip_scale",
     "decay_matrices",
     "grad_norm",
+    "inverse_sqrt",
     "lr_scheduler",
     "noam",
     "warmup_cosine",

@@ -42,9 +42,27 @@ def noam(step: int, *, d_model: int, warmup: int, scale: float = 1.0) -> float:
 
     (Vaswani et al., "Attention is all you need", 2017, equation 3, which counts steps from 1.)
     """
-    s, warmup = number("noam", "step", step, low=0) + 1, number("noam", "warmup", warmup, low=0)
     d_model, scale = number("noam", "d_model", d_model, above=0), number("noam", "scale", scale)
-    return scale * d_model**-0.5 * min(s**-0.5, s * max(warmup, 1) ** -1.5)
+    warmup = max(1, number("noam", "warmup", warmup, low=0))
+    peak = scale * (d_model * warmup) ** -0.5
+    return peak * _up_and_inverse_root(number("noam", "step", step, low=0), warmup)
+
+
+def inverse_sqrt(step: int, *, lr: float, warmup: int) -> float:
+    """Up in a straight line over `warmup` steps to `lr`, then down with the inverse root of the step:
+
+        lr · min(s / warmup, √(warmup / s)),    s = step + 1
+
+    It is `noam` with its highest rate given. (fairseq has it under this name, for the Transformer's recipes.)
+    """
+    lr, warmup = number("inverse_sqrt", "lr", lr, low=0), max(1, number("inverse_sqrt", "warmup", warmup, low=0))
+    return lr * _up_and_inverse_root(number("inverse_sqrt", "step", step, low=0), warmup)
+
+
+def _up_and_inverse_root(step: float, warmup: float) -> float:
+    """s / warmup, and 1 where the warm-up ends, then √(warmup / s). s counts from 1: 0 has no inverse root."""
+    s = step + 1
+    return min(s / warmup, math.sqrt(warmup / s))
 
 
 def _warmup(me: str, down: Callable, **given) -> float:

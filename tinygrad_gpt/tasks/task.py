@@ -1,7 +1,7 @@
 """Task: what is learned from what. The trainer knows a model's purpose only through it.
 
     arrays = task.batch(step)                  the batch of update number `step`
-    total, parts = task.loss(model, *arrays)   how badly the model does on it, as Tensors
+    task.loss(model, *arrays)                  how badly the model does on it: a Loss
     task.evaluate(model, last=False)           {"val_loss": 1.47, ...} on held-out data
     "".join(task.sample(model))                an example of the model's work
 
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_gpt.array import Array
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.progress import Progress, no_progress
 
@@ -21,12 +22,15 @@ Arrays = tuple[np.ndarray, ...]
 
 
 class Loss(NamedTuple):
-    """total  the loss that training minimises, a Tensor ()
-    parts  the terms of its weighted sum by name: rows of metrics hold NAME_loss. {} for a single term
+    """total   the loss that training minimises, a Tensor ()
+    parts   the terms of its weighted sum by name: rows of metrics hold NAME_loss. {} for a single term
+    scores  what else is measured on the way, arrays () by name: rows of metrics hold train_NAME. Weighted like the loss
+            where a step has several batches, and no part of it
     """
 
     total: Tensor
     parts: dict[str, Tensor] = {}  # noqa: RUF012 - read only
+    scores: dict[str, Array] = {}  # noqa: RUF012 - read only
 
 
 class Task(ABC):

@@ -43,7 +43,7 @@ class TokenLabels(FineTuning):
 
     def loss(self, model, *arrays):
         *arrays, per_row = arrays
-        total, parts = super().loss(model, *arrays)
+        total, parts, _ = super().loss(model, *arrays)
         share = _asked_per_row(arrays[-1]) / float(per_row[0])
         if share == 1:
             return Loss(total, parts)

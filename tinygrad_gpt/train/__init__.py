@@ -16,6 +16,7 @@ A run of any task:
     fit.py            a model on arrays of one's own, in one call
     trainer.py        the training loop
     config.py         the settings of the loop, one field each
+    ending.py         how a run ends: out of patience, with the mean of several weights
     run.py            starts or resumes a run
     extension.py      more steps for a run than it was started with
     run_folder.py     the folder of a run, and the content of config.json
@@ -36,15 +37,17 @@ A run of any task:
     loading.py        tinygrad_gpt.load and tinygrad_gpt.save
     trained_model.py  a trained model by its place: a run folder, a Hugging Face folder, a name on the hub
 
-Language models, BERTs, and what is fine-tuned from them:
+Language models, BERTs, translators, and what is fine-tuned from them:
 
     presets.py        whole recipes by name
-    any_run.py        starts or resumes a run of either kind that has presets
-    kind_of_run.py    what the two kinds do in their own way
+    any_run.py        starts or resumes a run of any kind that has presets
+    kind_of_run.py    what these kinds do in their own way
     text_settings.py  the settings of a language model's run, from a preset or from config.json
     text_run.py       a language model's run on a text
     pretraining_settings.py  the settings of a BERT's pre-training, from a preset or from config.json
     pretraining.py    a BERT's run on documents
+    translation_settings.py  the settings of a translator's training, from a preset or from config.json
+    translation_run.py  a translator's run on pairs of sentences
     fine_tuning/      fine-tuning on labelled examples, and the model that comes of it
 
 A run folder holds everything about a run. `sample`, `eval` and `--resume` need nothing else.

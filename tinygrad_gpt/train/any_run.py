@@ -1,4 +1,4 @@
-"""Runs of `tinygrad-gpt train`: a language model on a text, or a BERT on documents.
+"""Runs of `tinygrad-gpt train`: a language model on a text, a BERT on documents, a translator on pairs of sentences.
 
 The preset decides which. A run in a folder is of the kind that its config.json names.
 """
@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_gpt import random_stream
+from tinygrad_gpt.data.corpora import CORPORA
+from tinygrad_gpt.data.documents import NAMES as DOCUMENTS
+from tinygrad_gpt.data.parallel import PARALLEL
 from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.progress import Progress
 from tinygrad_gpt.settings import option_name
-from tinygrad_gpt.train import pretraining_settings, run_folder, text_settings
+from tinygrad_gpt.train import pretraining_settings, run_folder, text_settings, translation_settings
 from tinygrad_gpt.train.config import use_arithmetic
 from tinygrad_gpt.train.extension import extend
 from tinygrad_gpt.train.kind_of_run import KindOfRun, Say
@@ -27,12 +30,19 @@ from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.text_run import TextRuns
 from tinygrad_gpt.train.text_settings import Settings
 from tinygrad_gpt.train.trained_model import TrainedModel, find_model
+from tinygrad_gpt.train.translation_run import TranslationRuns
+from tinygrad_gpt.train.translation_settings import TranslationSettings
 from tinygrad_gpt.train.user_ops import UserPair, check_same_pairs
 
-AnySettings = Settings | PretrainingSettings
-SETTINGS = pretraining_settings.SETTINGS | text_settings.SETTINGS
-_KINDS: dict[type[AnySettings], KindOfRun] = {Settings: TextRuns(), PretrainingSettings: Pretraining()}
-_BERTS = [name for name, preset in PRESETS.items() if preset.kind == "bert"]
+AnySettings = Settings | PretrainingSettings | TranslationSettings
+SETTINGS = translation_settings.SETTINGS | pretraining_settings.SETTINGS | text_settings.SETTINGS
+_KINDS: dict[type[AnySettings], KindOfRun] = {
+    Settings: TextRuns(),
+    PretrainingSettings: Pretraining(),
+    TranslationSettings: TranslationRuns(),
+}
+CORPUS_NAMES = (*CORPORA, *DOCUMENTS, *PARALLEL)  # of all kinds; anything else is a path
+_NAMES = {"bert": "BERT", "transformer": "Transformer"}  # what others than a GPT are called
 
 
 def resolve(preset: str | None = None, given: dict[str, Any] | None = None, source=None) -> AnySettings:
@@ -43,10 +53,18 @@ def resolve(preset: str | None = None, given: dict[str, Any] | None = None, sour
     Raises UserError for an unknown preset or setting, for one that this kind of model does not have, and for values
     that are not allowed.
     """
-    if preset in _BERTS:
-        return pretraining_settings.resolve(preset, given, source)
-    _check_names(given or {})
-    return text_settings.resolve(preset, given, source)
+    family = PRESETS[preset].kind if preset in PRESETS else "gpt"
+    if family == "gpt":
+        _check_names(given or {})
+    return _kind_of(family).resolve(preset, given or {}, source)
+
+
+def _kind_of(family: str) -> KindOfRun:
+    return next(kind for kind in _KINDS.values() if kind.family == family)
+
+
+def _presets_of(family: str) -> list[str]:
+    return [name for name, preset in PRESETS.items() if preset.kind == family]
 
 
 def choose_settings(preset: str | None, given: dict[str, Any]) -> AnySettings:
@@ -54,19 +72,30 @@ def choose_settings(preset: str | None, given: dict[str, Any]) -> AnySettings:
     name = given.get("from_")
     if not name:
         return resolve(preset, given)
-    source = find_model(name, ("gpt", "bert") if preset is None else ("bert",) if preset in _BERTS else ("gpt",))
-    if preset is None and source.kind == "bert":
-        raise UserError(f"{name} holds a BERT: name a preset that trains one, such as --preset {_BERTS[0]}")
+    of_preset = (PRESETS[preset].kind,) if preset in PRESETS else ("gpt",)
+    source = find_model(name, ("gpt", *_NAMES) if preset is None else of_preset)
+    if preset is None and source.kind != "gpt":
+        such_as = _presets_of(source.kind)[0]
+        raise UserError(
+            f"{name} holds a {_NAMES[source.kind]}: name a preset that trains one, such as --preset {such_as}"
+        )
     return resolve(preset, given, source.config)
 
 
 def _check_names(given: dict[str, Any]) -> None:
-    """Raise UserError for a setting that a language model does not have, but a BERT does."""
+    """Raise UserError for a setting that a language model does not have, but another kind of model does."""
     for name in given:
         if name in SETTINGS and name not in text_settings.SETTINGS:
+            family = "bert" if name in pretraining_settings.SETTINGS else "transformer"
+            presets = ", ".join(_presets_of(family))
             raise UserError(
-                f"{option_name(name)} is a setting of a BERT: leave it out, or give --preset ({', '.join(_BERTS)})"
+                f"{option_name(name)} is a setting of a {_NAMES[family]}: leave it out, or give --preset ({presets})"
             )
+
+
+def open_data(settings: AnySettings, progress: Progress | None = None) -> Any:
+    """The text, documents or pairs that the settings name. Raises UserError if there are none."""
+    return _KINDS[type(settings)].open_data(settings, progress)
 
 
 def start(
@@ -90,15 +119,16 @@ def start(
     if out is not None:
         run_folder.check_is_new(out)
     if own_model is not None and kind.family != "gpt":
-        raise UserError(f"--model is in place of a GPT, and the preset {settings.preset} makes a BERT: leave out one")
+        made = f"the preset {settings.preset} makes a {_NAMES[kind.family]}"
+        raise UserError(f"--model is in place of a GPT, and {made}: leave out one")
     source = find_model(settings.task.from_, (kind.family,)) if settings.task.from_ else None
     if source is not None and own_model is not None:
         raise UserError("--from brings its own model, with its weights: leave out --model")
-    data = kind.open_data(settings, progress)
+    data = open_data(settings, progress)
     tokenizer = _tokenizer(kind, settings, data, source, say)
     task = kind.make_task(settings, data, tokenizer)
     use_arithmetic(settings.train)
-    model = _checked_model(kind, settings, tokenizer.vocab_size, source, own_model, say)
+    model = _checked_model(kind, settings, kind.model_config(settings, tokenizer, source), source, own_model, say)
     own_model = source.own_model if source else own_model
     more: dict[str, Any] = {
         "preset": settings.preset,
@@ -133,7 +163,7 @@ def resume(
     learned, given = RunFolder(path).task_name(), given or {}
     kind = next((kind for kind in _KINDS.values() if kind.task == learned), _KINDS[Settings])
     if own_model is not None and kind.family != "gpt":
-        raise UserError(f"{path} holds a BERT: leave out --model")
+        raise UserError(f"{path} holds a {_NAMES[kind.family]}: leave out --model")
     if kind.family == "gpt":
         _check_names(given)
     lock = RunFolder(path).hold()  # before config.json is read, which another process may extend
@@ -153,7 +183,7 @@ def resume(
         source = (
             find_again("model", name, known, path, lambda place: find_model(place, (kind.family,))) if name else None
         )
-        model = _first_model(kind, settings, own.config.vocab_size, source, own.own_model)
+        model = _first_model(kind, settings, own.config, source, own.own_model)
     run = reopen(own.folder, task, model, settings.train)
     extend(run, own.written, own.settings.train.steps, say or print)
     del lock  # `run` holds it now
@@ -173,20 +203,19 @@ def _tokenizer(kind: KindOfRun, settings: AnySettings, data: Any, source: Traine
 def _checked_model(
     kind: KindOfRun,
     settings: AnySettings,
-    vocab_size: int,
+    config: Any,
     source: TrainedModel | None,
     own_model: OwnModel | None,
     say: Say,
 ) -> Module:
     """The model before the first step, if memory has room for its training. A new model of the user's own is tried."""
-    shape: Any = source.config if source else settings.model_config(vocab_size)
     if own_model is None:
-        parameters = source.parameters if source else kind.count_parameters(shape)
-        check_training(shape, settings.train, settings.window, parameters)
-        return _first_model(kind, settings, vocab_size, source, None)
-    model = _first_model(kind, settings, vocab_size, None, own_model)
-    check_training(shape, settings.train, settings.window, model.num_parameters())
-    for note in try_model(own_model, model, shape):
+        parameters = source.parameters if source else kind.count_parameters(config)
+        check_training(config, settings.train, settings.window, parameters)
+        return _first_model(kind, settings, config, source, None)
+    model = _first_model(kind, settings, config, None, own_model)
+    check_training(config, settings.train, settings.window, model.num_parameters())
+    for note in try_model(own_model, model, config):
         say(note)
     return model
 
@@ -194,17 +223,16 @@ def _checked_model(
 def _first_model(
     kind: KindOfRun,
     settings: AnySettings,
-    vocab_size: int,
+    config: Any,
     source: TrainedModel | None,
     own_model: OwnModel | None,
 ) -> Module:
-    """The model before the first step: new, with the tokenizer's vocab_size, or with the weights of `source`."""
+    """The model before the first step, of this shape: new, or with the weights of `source`."""
     random_stream.manual_seed(settings.train.seed)
     if source is None:
-        config: Any = settings.model_config(vocab_size)
         return own_model.make(config) if own_model else kind.make_model(settings, config)
     with random_stream.uninitialised():
-        model = source.make(settings.model_config(source.config.vocab_size))  # its shape, with the chosen dropouts
+        model = source.make(config)
     trained = kind.load(source)
     for parameter, loaded in zip(model.parameters(), trained.parameters(), strict=True):
         parameter.data = loaded.data

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from tinygrad_gpt.files.tensor_file import TensorFile, bytes_of, write_arrays
 
 FORMAT = 1
 KEY = "tinygrad_gpt"
+_WHEN = {"step": int, "early?": bool}
 _HEADER = {"format": int, "crc32": int, "state": dict}
 
 
@@ -73,12 +74,19 @@ def load_checkpoint(path: Path, wanted: Callable[[str], bool] = lambda name: Tru
     return arrays, header["state"]
 
 
-def step_of(path: Path) -> int:
-    """The step at which a checkpoint was saved, from its header alone. Raises UserError as `load_checkpoint` does, but
-    for damage to the arrays, which are not read."""
+class Saved(NamedTuple):
+    """The step at which a checkpoint was saved, and whether the run had ended early."""
+
+    step: int
+    early: bool = False
+
+
+def saved_at(path: Path) -> Saved:
+    """When a checkpoint was saved, from its header alone. Raises UserError as `load_checkpoint` does, but for damage to
+    the arrays, which are not read."""
     with _naming_damage(path):
-        header = parse_json(TensorFile(path).metadata[KEY], "its header", {"state": {"step": int}}, finite=False)
-    return header["state"]["step"]
+        state = parse_json(TensorFile(path).metadata[KEY], "its header", {"state": _WHEN}, finite=False)["state"]
+    return Saved(state["step"], state.get("early", False))
 
 
 @contextmanager

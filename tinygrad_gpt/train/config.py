@@ -19,11 +19,14 @@ class TrainConfig:
     steps: int = setting(2000, "Optimiser", "updates of the weights", low=1)
     batch_size: int = setting(12, "Optimiser", "windows or texts that go through the model at once", low=1)
     accumulate: int = advanced(1, "Optimiser", "batches whose gradients make one update", low=1)
-    lr: float = setting(1e-3, "Optimiser", "learning rate after the warm-up", above=0)
-    min_lr: float = advanced(1e-4, "Optimiser", "learning rate at the last step", low=0)
+    lr: float = setting(1e-3, "Optimiser", "learning rate after the warm-up; with noam, times 1/√(C warmup)", above=0)
+    min_lr: float = advanced(1e-4, "Optimiser", "learning rate at the last step, of cosine and linear", low=0)
     warmup: int = advanced(100, "Optimiser", "steps over which the learning rate rises from 0", low=0)
     schedule: str = advanced(
-        "cosine", "Optimiser", "how the learning rate falls", choices=("cosine", "linear", "constant")
+        "cosine",
+        "Optimiser",
+        "how the learning rate falls; inverse_sqrt, noam: with the root of the step, whatever the steps",
+        choices=("cosine", "linear", "constant", "inverse_sqrt", "noam"),
     )
     beta1: float = advanced(0.9, "Optimiser", "AdamW: how much of the mean gradient is kept each step", low=0, below=1)
     beta2: float = advanced(0.99, "Optimiser", "AdamW: how much of the mean square is kept each step", low=0, below=1)
@@ -48,6 +51,16 @@ class TrainConfig:
         250, "Run", "steps between evaluations on held-out data; 0: at the end only", low=0, free=True
     )
     checkpoint_interval: int = advanced(250, "Run", "steps between checkpoints; 0: at the end only", low=0, free=True)
+    average: int = advanced(
+        1, "Run", "the run ends with the mean of this many weights, the last ones at each average_interval", low=1
+    )
+    average_interval: int = advanced(100, "Run", "steps between weights that are averaged", low=1)
+    patience: int = advanced(
+        0,
+        "Run",
+        "evaluations without a better result after which the run ends; 0: it makes all its steps",
+        low=0,
+    )
     health: bool = advanced(True, "Run", "check the run's health, and report problems", free=True)
 
     def __post_init__(self):

@@ -11,7 +11,6 @@ config.json keeps a list, `extensions`, with an entry for each:
     when       the time, in UTC
 """
 
-import dataclasses
 import datetime
 import itertools
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from typing import Any
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import check_fits, write_json
 from tinygrad_gpt.train.run import Run
-from tinygrad_gpt.train.trainer import learning_rate
+from tinygrad_gpt.train.trainer import Trainer
 
 _SCHEMA = {"extensions?": [{"at": int, "from": int, "to": int, "when": str}]}
 
@@ -49,21 +48,21 @@ def extend(run: Run, written: dict[str, Any], before: int, say: Callable[[str], 
     write_json(run.folder.config, extended)
     run.before_extension = written
     said = f"extended from {before} to {config.steps} steps, at step {step}"
-    if not step or _had_the_same_rates(config, extended["extensions"]):
+    if not step or _had_the_same_rates(run.trainer, extended["extensions"]):
         say(f"{said}: the same as a run of {config.steps} steps from the start")
         return
-    last = learning_rate(step - 1, dataclasses.replace(config, steps=before))
     say(
-        f"{said}: the learning rate was {last:.3g} and is {learning_rate(step, config):.3g} now, on its way to "
-        f"{config.min_lr:.3g}; the steps so far keep theirs, unlike in a run of {config.steps} steps from the start"
+        f"{said}: the learning rate was {run.trainer.rate_at(step - 1, before):.3g} and is "
+        f"{run.trainer.rate_at(step):.3g} now, on its way to {config.min_lr:.3g}; the steps so far keep "
+        f"theirs, unlike in a run of {config.steps} steps from the start"
     )
 
 
-def _had_the_same_rates(config, extensions: list[dict[str, Any]]) -> bool:
-    """Whether all steps up to the last extension had the learning rates that a run of config.steps gives them."""
+def _had_the_same_rates(trainer: Trainer, extensions: list[dict[str, Any]]) -> bool:
+    """Whether all steps up to the last extension had the learning rates that a run of its length gives them."""
     began = [0, *(extension["at"] for extension in extensions)]
     return all(
-        learning_rate(step, dataclasses.replace(config, steps=extension["from"])) == learning_rate(step, config)
+        trainer.rate_at(step, extension["from"]) == trainer.rate_at(step)
         for (first, end), extension in zip(itertools.pairwise(began), extensions, strict=True)
         for step in range(first, end)
     )

@@ -16,10 +16,10 @@ LONG_TEXT = 1_000_000  # characters: about a second of learning tokens
 
 
 class KindOfRun(ABC):
-    """Settings in, a task and a model out. `settings` are those of this kind: a Settings or a PretrainingSettings.
+    """Settings in, a task and a model out. `settings` are those of this kind; see any_run.AnySettings.
 
     task       the name of the task
-    family     of the model that --from may name: "gpt" or "bert"
+    family     of the model that --from may name: "gpt", "bert" or "transformer"
     run        opens the folder of such a run
     """
 
@@ -28,12 +28,16 @@ class KindOfRun(ABC):
     run: Callable[[Path], SavedRun]
 
     @abstractmethod
+    def resolve(self, preset: str | None, given: dict[str, Any], source: Any) -> Any:
+        """The settings of a preset of this kind, overridden by those given by name; see any_run.resolve."""
+
+    @abstractmethod
     def resumed_settings(self, saved, preset: str | None, given: dict[str, Any]) -> Any:
         """The settings of a resumed run. Raises UserError for a given one that would make it another run."""
 
     @abstractmethod
     def open_data(self, settings, progress: Progress | None) -> Any:
-        """The text or documents that the settings name. Raises UserError if there are none."""
+        """The text, documents or pairs that the settings name. Raises UserError if there are none."""
 
     @abstractmethod
     def make_tokenizer(self, settings, data: Any, say: Say) -> Tokenizer:
@@ -46,6 +50,11 @@ class KindOfRun(ABC):
     @abstractmethod
     def record(self, data: Any, task) -> dict[str, Any]:
         """The entry `corpus` of config.json."""
+
+    def model_config(self, settings, tokenizer, source: TrainedModel | None) -> Any:
+        """The shape of the model before the first step: that of `source`, with the dropouts of the settings, or one for
+        this tokenizer. Raises UserError for values that do not go together."""
+        return settings.model_config(source.config.vocab_size if source else tokenizer.vocab_size)
 
     @abstractmethod
     def make_model(self, settings, config) -> Module:

@@ -3,6 +3,7 @@
 step          how many updates had been made
 train_loss    mean over the steps since the row before
 NAME_loss     mean of each named part of the task's loss over these steps
+train_NAME    mean of what else the task measures in each step (Loss.scores), such as train_accuracy
 val_loss      and the task's other metrics (Task.metrics), in rows with an evaluation
 lr            learning rate of the step
 grad_norm     norm of the gradient, before clipping

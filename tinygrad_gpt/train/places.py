@@ -22,7 +22,13 @@ def absolute(given: str | Path) -> str:
 
 
 def find_again(
-    what: str, given: str, known: dict[str, Any], folder: Path, read: Callable[[str], Any], remedy: str = PUT_BACK
+    what: str,
+    given: str,
+    known: dict[str, Any],
+    folder: Path,
+    read: Callable[[str], Any],
+    remedy: str = PUT_BACK,
+    exists: Callable[[str], bool] = os.path.exists,
 ) -> Any:
     """What a run in `folder` was made from, read again.
 
@@ -30,12 +36,13 @@ def find_again(
     given  what the user wrote: a path, or a name of something to download
     known  its absolute path (None for a name) and SHA-256, from config.json
     read   returns what is at a place, with an attribute `sha256`
+    exists says whether there is anything at a place
 
     Raises UserError if it cannot be found, or has changed.
     """
     recorded = known.get("path")
     is_name = "path" in known and recorded is None
-    found = [] if is_name else _places(given, recorded, folder)
+    found = [] if is_name else [place for place in _places(given, recorded, folder) if exists(place)]
     if recorded and not found:
         raise UserError(f"the {what} that this run was started with is not at {recorded} any more{remedy}")
     for place in found or [given]:
@@ -46,11 +53,11 @@ def find_again(
 
 
 def _places(given: str, recorded: str | None, folder: Path) -> list[str]:
-    """The existing places that a path may mean, likeliest first: the recorded one; relative to the working directory;
+    """The places that a path may mean, likeliest first: the recorded one; relative to the working directory;
     relative to a folder around the run, with which it may have been moved."""
     name = os.path.normpath(user_path(given))
     places = [recorded] if recorded else []
     places += [absolute(given)]
     places += [os.path.join(around, name) for around in Path(absolute(folder)).parents[:_AROUND]]
     places += [os.path.join(os.path.dirname(absolute(folder)), os.path.basename(name))]
-    return [place for place in dict.fromkeys(places) if os.path.exists(place)]
+    return list(dict.fromkeys(places))

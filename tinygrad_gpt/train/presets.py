@@ -10,9 +10,11 @@ class Preset:
 
     purpose  what it is for, in a line
     model    fields of GPTConfig that differ from their defaults; None if the model that --from names decides. Of a
-             BERT, of BertShape (pretraining_settings.py)
-    train    fields of NextTokenConfig (of a BERT: MaskedLMConfig) and TrainConfig that differ from their defaults
-    kind     of model: gpt or bert
+             BERT, of BertShape (pretraining_settings.py); of a Transformer, of TransformerShape
+             (translation_settings.py)
+    train    fields of NextTokenConfig (of a BERT: MaskedLMConfig; of a Transformer: TranslationConfig) and TrainConfig
+             that differ from their defaults
+    kind     of model: gpt, bert or transformer
     """
 
     name: str
@@ -31,6 +33,9 @@ _GPT1 = dict(tokenizer="gpt1", min_lr=0.0, beta2=0.999, weight_decay=0.01)
 
 # What BERT is pre-trained with at any size (section A.2).
 _BERT = dict(min_lr=0.0, schedule="linear", beta2=0.999, weight_decay=0.01)
+
+# What a Transformer is trained with at any size (section 5.3). Its clipping is ours, and rarely does anything.
+_TRANSFORMER = dict(schedule="inverse_sqrt", min_lr=0.0, beta2=0.98, eps=1e-9, weight_decay=0.0)
 
 PRESETS = {
     preset.name: preset
@@ -100,6 +105,33 @@ PRESETS = {
             | dict(vocab=1000, steps=100, batch_size=8, lr=3e-3, warmup=20, eval_interval=50, checkpoint_interval=50)
             | dict(eval_tokens=1000),
             kind="bert",
+        ),
+        Preset(
+            "transformer-tiny",
+            "a translator, the published recipe for Multi30k in hours on two cores",
+            # (Wu et al., "Good for misconceived reasons", 2021: of three sizes, the smallest was the best.)
+            _shape(4, 4, 128, 128, n_inner=256, dropout=0.3),
+            _TRANSFORMER
+            | dict(vocab=6000, steps=6000, batch_tokens=4096, lr=5e-3, warmup=2000, log_interval=50, eval_interval=500)
+            | dict(checkpoint_interval=100, average=10, average_interval=100, bleu_pairs=200),
+            kind="transformer",
+        ),
+        Preset(
+            "transformer-toy",
+            "a translator that learns a few words, a few seconds: for tests and lessons",
+            _shape(1, 2, 32, 64, n_inner=64, dropout=0.0),
+            _TRANSFORMER
+            | dict(vocab=1000, steps=100, batch_tokens=512, lr=5e-3, warmup=50)
+            | dict(eval_interval=50, checkpoint_interval=50, eval_pairs=50),
+            kind="transformer",
+        ),
+        Preset(
+            "transformer-base",
+            "the paper's base model (table 3); for measuring speed, not for training on a CPU",
+            _shape(6, 8, 512, 256),
+            # Its highest learning rate is that of the paper's schedule, 1/√(512 · 4000).
+            _TRANSFORMER | dict(vocab=37_000, steps=100_000, batch_tokens=25_000, lr=7e-4, warmup=4000, average=5),
+            kind="transformer",
         ),
         Preset(
             "finetune",

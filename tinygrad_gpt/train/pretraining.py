@@ -12,7 +12,7 @@ from tinygrad_gpt.nn.positions import sinusoids
 from tinygrad_gpt.tasks.masked_lm import MaskedLM
 from tinygrad_gpt.train.kind_of_run import LONG_TEXT, KindOfRun
 from tinygrad_gpt.train.places import absolute
-from tinygrad_gpt.train.pretraining_settings import resumed_settings
+from tinygrad_gpt.train.pretraining_settings import resolve, resumed_settings
 from tinygrad_gpt.train.trained_model import PretrainedBert
 
 # Sinusoids to start from have _LOUDER times the standard deviation of the word vectors, so that attention hears places
@@ -24,6 +24,9 @@ class Pretraining(KindOfRun):
     """Runs of a BertForPreTraining on documents."""
 
     task, family, run = MaskedLM.name, "bert", PretrainedBert
+
+    def resolve(self, preset, given, source):
+        return resolve(preset, given, source)
 
     def resumed_settings(self, saved, preset, given):
         return resumed_settings(saved, preset, given)

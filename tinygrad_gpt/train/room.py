@@ -9,9 +9,10 @@ import numpy as np
 from tinygrad_gpt import array, devices
 from tinygrad_gpt.devices import Device
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.models import bert
+from tinygrad_gpt.models import bert, transformer
 from tinygrad_gpt.models.bert import BertConfig
 from tinygrad_gpt.models.gpt import GPTConfig, count_parameters
+from tinygrad_gpt.models.transformer import TransformerConfig
 from tinygrad_gpt.train.config import TrainConfig
 
 _ID = 8  # bytes of a token id in a batch
@@ -19,21 +20,27 @@ _SMALL = 10_000_000  # parameters: a model of this size is made in no time
 
 
 def check_training(
-    config: GPTConfig | BertConfig, train: TrainConfig, window: int = 1, parameters: int | None = None
+    config: GPTConfig | BertConfig | TransformerConfig,
+    train: TrainConfig,
+    window: int = 1,
+    parameters: int | None = None,
 ) -> None:
     """Raise UserError for a training run that its device has no memory for: the weights, their gradients and AdamW's
     two means; the ids of all batches of a step; for one batch, the input of each block and the logits (of a BERT, which
     scores only masked places, of one place in each row).
 
     window      tokens of a row of a batch, at least
-    parameters  of the model; None: those of a GPT of this shape, or of a BERT's encoder
+    parameters  of the model; None: those of a GPT or a Transformer of this shape, or of a BERT's encoder
     """
+    logits = window * config.vocab_size
     if isinstance(config, BertConfig):
         counted, blocks = bert.count_parameters(config, heads=False), config.num_hidden_layers * config.hidden_size
         logits = config.vocab_size
+    elif isinstance(config, TransformerConfig):
+        layers = config.encoder_layers + config.decoder_layers
+        counted, blocks = transformer.count_parameters(config), layers * config.d_model
     else:
         counted, blocks = count_parameters(config), config.n_layer * config.n_embd
-        logits = window * config.vocab_size
     parameters = counted if parameters is None else parameters
     rows, itemsize, device = train.batch_size, array.default_dtype().itemsize, devices.device(train.device)
     weights = 4 * parameters * itemsize

@@ -20,7 +20,7 @@ from tinygrad_gpt.files.locks import Lock
 from tinygrad_gpt.health.history import facts_of, settings_of_model
 from tinygrad_gpt.tasks.task import Task
 from tinygrad_gpt.train import run_folder
-from tinygrad_gpt.train.checkpoint import step_of
+from tinygrad_gpt.train.checkpoint import saved_at
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.metrics import plot_losses, read_metrics
 from tinygrad_gpt.train.non_finite import NotFinite
@@ -88,7 +88,7 @@ class Run:
         self.lock = None
 
     def _check_is_latest(self) -> None:
-        saved = step_of(self.folder.checkpoint) if self.folder.checkpoint.exists() else None
+        saved = saved_at(self.folder.checkpoint).step if self.folder.checkpoint.exists() else None
         if saved != self.trainer.saved_step:
             raise UserError(
                 f"{self.folder.path} has a checkpoint of step {saved} since it was opened here: open it again"

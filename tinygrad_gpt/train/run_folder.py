@@ -13,7 +13,7 @@ config.json holds every setting and what the run was made from, enough to check 
     tokenizer              of a text: the SHA-256 of tokenizer.json
     corpus                 of a text: its absolute path, its SHA-256, the tokens and bytes of each part, or the
                            documents, sentences and pairs
-    preset, vocab_size     of a language model and of a BERT
+    preset, vocab_size     of what `train` makes
     own_model              with --model: the file's name and its SHA-256
     from                   with --from: the model's name, its absolute path, the SHA-256 of its files, its own
                            config.json
@@ -45,6 +45,7 @@ _OF_FIT = (
 OPENED_BY = {
     "next-token": "",
     "masked-lm": ", a BERT: `tinygrad-gpt predict` fills its gaps",
+    "translation": ", a translator: `tinygrad-gpt translate` uses it",
     "classification": ": `tinygrad-gpt classify` uses it; in Python, tinygrad_gpt.train.fine_tuning.FineTuned",
     "similarity": _PREDICT,
     "token-labels": _PREDICT,
@@ -80,6 +81,10 @@ class RunFolder:
     checkpoint = property(lambda self: self.path / "checkpoint.safetensors")  # the latest state
     failure = property(lambda self: self.path / "failure.json")  # why it ended, if a loss was not finite
     sample = property(lambda self: self.path / "sample.txt")  # text that the model wrote at the end
+
+    def weights(self, name: str) -> Path:
+        """Where the weights that a run may need to end lie (ending.py): of a step, or the best ones."""
+        return self.path / f"weights-{name}.safetensors"
 
     def own_op(self, op: str) -> Path:
         """Where the copy of the file for an op is, with --with. Raises UserError for what is no name."""

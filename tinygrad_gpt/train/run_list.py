@@ -12,7 +12,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.files.locks import is_held
 from tinygrad_gpt.files.storage import reason
-from tinygrad_gpt.train.checkpoint import step_of
+from tinygrad_gpt.train.checkpoint import Saved, saved_at
 from tinygrad_gpt.train.extension import extensions_of
 from tinygrad_gpt.train.metrics import has_rows, read_metrics
 from tinygrad_gpt.train.run_folder import RunFolder
@@ -30,6 +30,7 @@ class ListedRun:
 
     written, rows  the content of config.json and of metrics.jsonl; empty for a damaged run
     saved_step     the step of the checkpoint, 0 without one
+    early          whether the run had ended early by then
     problem        why it is damaged, or ""
     """
 
@@ -37,6 +38,7 @@ class ListedRun:
     written: dict[str, Any] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     saved_step: int = 0
+    early: bool = False
     problem: str = ""
 
     @classmethod
@@ -46,7 +48,8 @@ class ListedRun:
         written = folder.read_config(also=_SCHEMA)
         extensions_of(written)
         rows = read_metrics(folder.metrics)
-        return cls(folder, written, rows, step_of(folder.checkpoint) if folder.checkpoint.exists() else 0)
+        saved = saved_at(folder.checkpoint) if folder.checkpoint.exists() else Saved(0)
+        return cls(folder, written, rows, *saved)
 
     @property
     def path(self) -> Path:
@@ -85,7 +88,7 @@ class ListedRun:
             return RUNNING
         if self.folder.failure.exists():
             return DIVERGED
-        if self.saved_step == self.steps:  # the last row is written before the last checkpoint
+        if self.early or self.saved_step == self.steps:  # the last row is written before the last checkpoint
             return FINISHED
         return MAYBE_RUNNING if held is None and time.time() - self.changed < _RECENT else STOPPED
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_gpt.arguments import shown
-from tinygrad_gpt.data import CORPORA, open_corpus
+from tinygrad_gpt.data.parallel import is_parallel
 from tinygrad_gpt.errors import UserError, command, did_you_mean
 from tinygrad_gpt.files.json_files import read_json, write_json
 from tinygrad_gpt.settings import current_names, option_name, value_type
 from tinygrad_gpt.train import run_folder
-from tinygrad_gpt.train.any_run import SETTINGS, AnySettings, choose_settings, resume
+from tinygrad_gpt.train.any_run import CORPUS_NAMES, SETTINGS, AnySettings, choose_settings, open_data, resume
 from tinygrad_gpt.train.any_run import start as start_run
 from tinygrad_gpt.train.metrics import InUseError
 from tinygrad_gpt.train.non_finite import NotFinite
@@ -134,9 +134,9 @@ def start(
     if out is not None:
         run_folder.check_is_new(out)
     corpus = settings.task.corpus
-    open_corpus(corpus, progress=progress)  # raises for one that is not there
+    open_data(settings, progress)  # raises for one that is not there
     written = {"preset": preset, "given": given, "sweep": values, "own_pairs": [pair.record() for pair in pairs]}
-    written |= {"corpus_path": None if corpus in CORPORA else absolute(corpus)}
+    written |= {"corpus_path": None if corpus in CORPUS_NAMES else absolute(corpus)}
     written |= {"own_model": own_model.record()} if own_model else {}
     with run_folder.creating(out, f"{Path(corpus).stem}-sweep") as folder:
         if own_model:
@@ -175,7 +175,7 @@ def train(
             continue
         try:
             run = _open(folder, written, swept, pairs, own_model, progress, reporter)
-            if run.trainer.step == run.trainer.config.steps:
+            if run.trainer.ended:
                 run.close()
                 continue
             at = f", from step {run.trainer.step}" if run.trainer.step else ""
@@ -214,13 +214,17 @@ def _open(
     folder.remove_unfinished()
     settings = _settings(written["preset"], written["given"], swept)
     corpus = settings.task.corpus
-    if corpus not in CORPORA and not Path(corpus).exists() and written["corpus_path"]:
+    if corpus not in CORPUS_NAMES and not _is_there(corpus) and written["corpus_path"]:
         settings = dataclasses.replace(
             settings, task=dataclasses.replace(settings.task, corpus=written["corpus_path"])
         )  # the sweep goes on from another folder
     run = start_run(settings, folder.path, pairs, progress, reporter.note, own_model)
     del lock  # `run` holds it now
     return run
+
+
+def _is_there(corpus: str) -> bool:
+    return Path(corpus).exists() or is_parallel(corpus)
 
 
 def _settings(preset: str | None, given: dict[str, Any], swept: dict[str, Any]) -> AnySettings:

@@ -15,7 +15,7 @@ from tinygrad_gpt.models.gpt import GPT, count_parameters
 from tinygrad_gpt.tasks.next_token import NextToken
 from tinygrad_gpt.train.kind_of_run import LONG_TEXT, KindOfRun
 from tinygrad_gpt.train.places import absolute
-from tinygrad_gpt.train.text_settings import resumed_settings
+from tinygrad_gpt.train.text_settings import resolve, resumed_settings
 from tinygrad_gpt.train.trained_model import TrainedRun
 
 
@@ -23,6 +23,9 @@ class TextRuns(KindOfRun):
     """Runs of a GPT, or of a model of the user's own, on a text."""
 
     task, family, run = NextToken.name, "gpt", TrainedRun
+
+    def resolve(self, preset, given, source):
+        return resolve(preset, given, source)
 
     def resumed_settings(self, saved, preset, given):
         return resumed_settings(saved, preset, given)

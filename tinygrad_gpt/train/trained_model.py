@@ -18,21 +18,25 @@ from tinygrad_gpt import devices, random_stream
 from tinygrad_gpt.data import Corpus, Tokenizer, WordPieceTokenizer, load_tokenizer, open_corpus
 from tinygrad_gpt.data.documents import Documents, open_documents
 from tinygrad_gpt.data.download import sha256_of
+from tinygrad_gpt.data.parallel import Parallel, is_parallel, open_parallel
 from tinygrad_gpt.data.tokenizers import FILE_NAME
+from tinygrad_gpt.data.translation_vocabulary import check_vocabulary
 from tinygrad_gpt.errors import UserError, command, did_you_mean
 from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.files.storage import user_path
-from tinygrad_gpt.models import bert
+from tinygrad_gpt.models import bert, transformer
 from tinygrad_gpt.models.bert import BertConfig, BertForPreTraining, BertModel
 from tinygrad_gpt.models.gpt import GPT, count_parameters
 from tinygrad_gpt.models.hf.folder import open_weights
 from tinygrad_gpt.models.hf.hub import CONFIG
 from tinygrad_gpt.models.hf.pretrained import find_pretrained
+from tinygrad_gpt.models.transformer import Transformer, TransformerConfig
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.progress import Progress
 from tinygrad_gpt.tasks.masked_lm import MaskedLM
 from tinygrad_gpt.tasks.next_token import NextToken
-from tinygrad_gpt.train import pretraining_settings, text_settings
+from tinygrad_gpt.tasks.translation import Translation
+from tinygrad_gpt.train import pretraining_settings, text_settings, translation_settings
 from tinygrad_gpt.train.checkpoint import load_checkpoint, naming_the_file
 from tinygrad_gpt.train.config import TrainConfig, use_arithmetic
 from tinygrad_gpt.train.own_model import OwnModel, own_model_of
@@ -41,6 +45,7 @@ from tinygrad_gpt.train.pretraining_settings import PretrainingSettings
 from tinygrad_gpt.train.room import check_as_large, check_use
 from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.text_settings import Settings
+from tinygrad_gpt.train.translation_settings import TranslationSettings
 from tinygrad_gpt.train.user_ops import restore
 
 M = TypeVar("M", bound=Module)
@@ -49,6 +54,12 @@ M = TypeVar("M", bound=Module)
 _NOT_FOR = {
     "gpt": "a GPT, which reads a text from left to right: this needs a BERT",
     "bert": "a BERT, which cannot write text: try `tinygrad-gpt predict {name} 'a text with a [MASK] in it'`",
+    "transformer": "a translator: try `tinygrad-gpt translate {name} 'a sentence'`",
+}
+_COUNT_PARAMETERS = {
+    "gpt": count_parameters,
+    "bert": bert.count_parameters,
+    "transformer": transformer.count_parameters,
 }
 # What config.json of a run of `train` must also hold.
 _WRITTEN = {"preset": str, "vocab_size": int, "tokenizer": str, "corpus": dict}
@@ -58,9 +69,9 @@ class TrainedModel(ABC):
     """A trained model that can be loaded.
 
     name       as the user wrote it
-    kind       "gpt" or "bert"
-    config     the model's shape: a GPTConfig or a BertConfig
-    settings   of its training, a Settings or a PretrainingSettings; None for a model that another program trained
+    kind       "gpt", "bert" or "transformer"
+    config     the model's shape: a GPTConfig, a BertConfig or a TransformerConfig
+    settings   of its training, as train/any_run.py has them; None for a model that another program trained
     train      those of the trainer; None for a model that another program trained
     hf_config  the content of its Hugging Face config.json; {} if it has none
     """
@@ -80,7 +91,7 @@ class TrainedModel(ABC):
     @property
     def parameters(self) -> int:
         """How many the model has."""
-        return (count_parameters if self.kind == "gpt" else bert.count_parameters)(self.config)
+        return _COUNT_PARAMETERS[self.kind](self.config)
 
     def encoder(self) -> BertModel:
         """A BERT without its heads, with a pooler, in evaluation mode. A pooler that the model lacks starts from random
@@ -96,6 +107,8 @@ class TrainedModel(ABC):
         """A new model of this kind; of a BERT, with both heads of pre-training."""
         if self.kind == "bert":
             return BertForPreTraining(config)
+        if self.kind == "transformer":
+            return Transformer(config)
         return self.own_model.make(config) if self.own_model else GPT(config)
 
     @abstractmethod
@@ -115,7 +128,10 @@ class TrainedModel(ABC):
         return tokenizer
 
     def check_fits(self, tokenizer: Tokenizer) -> None:
-        """Raise UserError for a tokenizer with more tokens than the model, and for a BERT's that is not WordPiece."""
+        """Raise UserError for a tokenizer with more tokens than the model, for a BERT's that is not WordPiece, and for
+        a translator's without the tokens that it needs."""
+        if self.kind == "transformer":
+            check_vocabulary(tokenizer, "the tokenizer")
         if self.kind == "bert" and not isinstance(tokenizer, WordPieceTokenizer):
             raise UserError(
                 f"{self.name} holds a BERT, which reads with a WordPieceTokenizer, and the tokenizer is a "
@@ -243,13 +259,46 @@ class PretrainedBert(SavedRun):
         return [self.folder.config, self.folder.checkpoint]
 
 
+class PretrainedTranslator(SavedRun):
+    """The latest checkpoint of a run that trained a translator."""
+
+    kind = "transformer"
+
+    def __init__(self, path: Path):
+        self.name, self.folder = str(path), RunFolder(path)
+        self.written = self.folder.read_config(Translation.name, "a translator", _WRITTEN | {"task": {"corpus": str}})
+        self.settings: TranslationSettings = translation_settings.settings_of(self.written, path)
+        self.train, self.config = self.settings.train, self.settings.model_config(self.written["vocab_size"])
+        self._check_count(transformer.count_parameters(self.config))
+        self.hf_config = self.written.get("from", {}).get("hf_config", {})
+
+    def load(self) -> Transformer:
+        return load_weights(self.folder, self.parameters, lambda: Transformer(self.config))
+
+    def corpus(self, progress: Progress | None = None, remedy: str = "") -> Parallel:
+        task = self.settings.task
+
+        def read(place: str) -> Parallel:
+            return open_parallel(place, task.source, task.target, lowercase=task.lowercase, progress=progress)
+
+        known = self.written["corpus"]
+        return find_again("corpus", task.corpus, known, self.folder.path, read, remedy, exists=is_parallel)
+
+    def files(self) -> list[Path]:
+        return [self.folder.config, self.folder.checkpoint]
+
+
+_RUNS = {NextToken.name: TrainedRun, MaskedLM.name: PretrainedBert, Translation.name: PretrainedTranslator}
+
+
 class HuggingFaceModel(TrainedModel):
     """A folder as transformers writes it, on this disk or from the hub."""
 
     def __init__(self, name: str):
         self.name, self.found = name, find_pretrained(name)
         self.folder, self.config, self.hf_config = self.found.folder, self.found.config, self.found.written
-        self.kind = "bert" if isinstance(self.config, BertConfig) else "gpt"
+        kinds = {BertConfig: "bert", TransformerConfig: "transformer"}
+        self.kind = next((kind for config, kind in kinds.items() if isinstance(self.config, config)), "gpt")
 
     @property
     def parameters(self) -> int:
@@ -301,7 +350,7 @@ def tokenizer_of(folder: RunFolder, written: dict[str, Any]) -> Tokenizer:
 def find_model(name: str, kinds: tuple[str, ...] = ("gpt",)) -> TrainedModel:
     """The model with this name: a run folder's, or what `find_pretrained` finds. Its weights are not read yet.
 
-    kinds  of model that the caller can use: "gpt", "bert"
+    kinds  of model that the caller can use: "gpt", "bert", "transformer"
 
     Raises UserError if there is no model, its description is damaged, or it is of another kind.
     """
@@ -324,7 +373,7 @@ def _find(name: str) -> TrainedModel:
         return TrainedRun(path)  # which says what is wrong
     if "model_type" in written:
         return HuggingFaceModel(name)
-    return PretrainedBert(path) if RunFolder(path).task_name() == MaskedLM.name else TrainedRun(path)
+    return _RUNS.get(RunFolder(path).task_name(), TrainedRun)(path)
 
 
 def _looks_like_a_path(name: str) -> bool:

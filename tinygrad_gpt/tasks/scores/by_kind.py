@@ -29,6 +29,7 @@ TITLES = {  # of all scores, by their names in files. More is better for each of
     "precision": "precision",
     "recall": "recall",
     "exact_match": "exact match",
+    "bleu": "BLEU",
 }
 _OF_KIND = {
     CLASSES: ("matthews", "accuracy"),

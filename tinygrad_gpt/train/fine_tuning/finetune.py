@@ -155,7 +155,7 @@ def train(path: Path, reporter: Reporter, given: dict[str, Any] | None = None, p
     said = ""
     for folder in runs_of(path):
         run = open_run(folder, given, pairs, progress)
-        if run.trainer.step < run.trainer.config.steps:
+        if not run.trainer.ended:
             at = f", from step {run.trainer.step}" if run.trainer.step else ""
             task: Any = run.task  # a FineTuning
             beside = f"λ {task.config.lm_weight:g}, " if task.family.has_language_model else ""

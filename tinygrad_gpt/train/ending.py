@@ -1,0 +1,123 @@
+"""How a run ends: when, and with which weights.
+
+patience  it ends early after so many evaluations in a row without a better deciding score (Task.metrics), and returns
+          to the weights of the best evaluation
+average   it ends with the mean of several weights: the last ones, and those at the last multiples of average_interval
+          before. Weights that a high learning rate keeps moving circle around a better place, near which their mean
+          lies. (Vaswani et al., "Attention is all you need", 2017, section 6.1: the last 5 checkpoints, or 20.)
+
+With both, it ends early and with the mean. Until the end, evaluations and checkpoints are of the weights as trained.
+Then the checkpoint has the weights that the run ends with as `model`, and those as trained as `trained`, from which an
+extended run goes on.
+
+What is needed for that lies in the run's folder, in weights-STEP.safetensors and weights-best.safetensors; for a run
+without a folder, in memory.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_gpt.array import to_numpy
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.tasks.task import Task
+from tinygrad_gpt.train.checkpoint import load_checkpoint, save_checkpoint
+from tinygrad_gpt.train.config import TrainConfig
+from tinygrad_gpt.train.run_folder import RunFolder
+
+BEST = "best"
+
+Weights = dict[str, Any]
+
+
+class Ending:
+    """The end of a run that learns a task.
+
+    measured  the deciding score of each evaluation so far, if there is a patience; part of the run's state
+    """
+
+    def __init__(self, config: TrainConfig, task: Task, folder: RunFolder | None):
+        self.config = config
+        self.deciding, self.more_is_better = next(iter(task.metrics.items()), ("val_loss", False))
+        self.measured: list[float] = []
+        self._kept = _KeptWeights(folder)
+
+    @property
+    def out_of_patience(self) -> bool:
+        return 0 < self.config.patience <= len(self.measured) - 1 - self._best
+
+    @property
+    def _best(self) -> int:
+        """The number of the best evaluation, the first of equal ones; -1 before there is one."""
+        best = max if self.more_is_better else min
+        return self.measured.index(best(self.measured)) if self.measured else -1
+
+    def after_step(self, step: int, weights: Weights) -> None:
+        """Keep the weights of a step whose turn it is, if the mean at the end may need them."""
+        every, others = self.config.average_interval, self.config.average - 1
+        if others and step % every == 0:
+            self._kept.keep(str(step), weights)
+            self._kept.drop(str(step - every * (others + 1)))
+
+    def after_evaluation(self, scores: dict[str, float], weights: Weights) -> None:
+        """Take note of the deciding score, and keep the best weights."""
+        if self.config.patience and self.deciding in scores:
+            self.measured.append(scores[self.deciding])
+            if self.config.average == 1 and self._best == len(self.measured) - 1:
+                self._kept.keep(BEST, weights)
+
+    def weights(self, step: int, weights: Weights) -> Weights | None:
+        """Those that a run ends with, made from those of its last step; None: these themselves."""
+        if self.config.average > 1:
+            every = self.config.average_interval
+            before = range((step - 1) // every * every, 0, -every)[: self.config.average - 1]
+            return _mean([weights, *(self._kept.read(str(earlier)) for earlier in before)])
+        if -1 < self._best < len(self.measured) - 1:
+            return self._kept.read(BEST)
+        return None
+
+    @property
+    def described(self) -> str:
+        """Why a run ended early, and with which weights."""
+        name = self.deciding.removesuffix("_loss").replace("_", " ")
+        which = f"the mean of {self.config.average} weights" if self.config.average > 1 else "that evaluation's weights"
+        best = self.measured[self._best]
+        return (
+            f"ended early: {self.config.patience} evaluations without a better {name} than {best:.4g}; it keeps {which}"
+        )
+
+
+class _KeptWeights:
+    """Weights by name: files beside the checkpoint, or copies in memory for a run without a folder."""
+
+    def __init__(self, folder: RunFolder | None):
+        self._folder, self._copies = folder, {}
+
+    def keep(self, name: str, weights: Weights) -> None:
+        """Raises UserError when the system refuses."""
+        if self._folder is None:
+            self._copies[name] = {key: np.array(to_numpy(a)) for key, a in weights.items()}
+        else:
+            save_checkpoint(self._folder.weights(name), weights, {})
+
+    def read(self, name: str) -> Weights:
+        """Raises UserError for a file that is missing or damaged."""
+        if self._folder is None:
+            return self._copies[name]
+        if not self._folder.weights(name).exists():
+            raise UserError(f"there is no {self._folder.weights(name)}, which the run needs to end: put it back")
+        return load_checkpoint(self._folder.weights(name))[0]
+
+    def drop(self, name: str) -> None:
+        self._copies.pop(name, None)
+        if self._folder is not None:
+            self._folder.weights(name).unlink(missing_ok=True)
+
+
+def _mean(several: list[Weights]) -> Weights:
+    """The mean of each array of floats, summed in float64; of others, the first one's."""
+    mean = {}
+    for name, first in ((name, to_numpy(a)) for name, a in several[0].items()):
+        total = sum(to_numpy(weights[name]).astype(np.float64) for weights in several)
+        mean[name] = (total / len(several)).astype(first.dtype) if first.dtype.kind == "f" else first
+    return mean
