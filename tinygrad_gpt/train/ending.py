@@ -79,11 +79,11 @@ class Ending:
     @property
     def described(self) -> str:
         """Why a run ended early, and with which weights."""
-        name = self.deciding.removesuffix("_loss").replace("_", " ")
+        patience, name = self.config.patience, self.deciding.replace("_", " ")
         which = f"the mean of {self.config.average} weights" if self.config.average > 1 else "that evaluation's weights"
-        best = self.measured[self._best]
+        evaluations = f"{patience} evaluation{'s' * (patience > 1)}"
         return (
-            f"ended early: {self.config.patience} evaluations without a better {name} than {best:.4g}; it keeps {which}"
+            f"ended early: {evaluations} without a better {name} than {self.measured[self._best]:.4g}; it keeps {which}"
         )
 
 
