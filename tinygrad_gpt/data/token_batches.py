@@ -174,7 +174,7 @@ def _cuts(longest: np.ndarray, max_tokens: int) -> list[int]:
     batch is as large as max_tokens lets it be."""
     if len(longest) and longest.max() > max_tokens:
         raise UserError(
-            f"the longest sentence has {longest.max()} tokens, and a batch {max_tokens} at most: expected a max_tokens "
+            f"the longest sentence has {longest.max()} tokens, and a batch {max_tokens} at most: expected batches "
             "of as many at least, and of some thousands to learn well"
         )
     cuts, widest = [0], 0

@@ -13,6 +13,8 @@ from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.health.snapshot import has_snapshot
 from tinygrad_gpt.nn import Block
+from tinygrad_gpt.nn.language_model import width_of
+from tinygrad_gpt.optim import noam
 from tinygrad_gpt.settings import value_type
 from tinygrad_gpt.tasks.task import Task
 
@@ -40,13 +42,13 @@ def settings_of_model(model) -> dict[str, Any]:
 
 def facts_of(model, task: Task) -> dict[str, Any]:
     """What the rules need to know beside settings, for config.json: Task.facts, the names of the task's metrics, the
-    first one deciding, and what the model's first nn.Block is made of, under whatever name it is set."""
+    first one deciding, the model's width, and what its first nn.Block is made of, under whatever name it is set."""
     block = next((module for module in model.modules() if isinstance(module, Block)), None)
     made_of = {}
     if block is not None:
         made_of = {"post_norm": block.norm == "post", "activation": block.feed_forward.activation}
         made_of["dropout"] = block.dropout.p
-    return made_of | task.facts(model) | {"metrics": list(task.metrics)}
+    return made_of | task.facts(model) | {"metrics": list(task.metrics), "width": width_of(model)}
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Plan:
     """What the rules need to know of a run's settings and of its data; `facts_of` and Task.facts explain what follows
     warmup_share. Fields that a model or a task does not have keep their defaults.
 
+    lr            the highest learning rate: with the schedule noam, what the setting makes of the width and the warm-up
     norm          the model's setting; None if it has none
     warmup_share  the setting that `finetune` has in place of `warmup`
     """
@@ -79,6 +82,8 @@ class Plan:
     grad_clip: float
     norm: str | None = None
     warmup_share: float | None = None
+    schedule: str | None = None
+    width: int | None = None
     post_norm: bool = False
     activation: str | None = None
     dropout: float = 0.0
@@ -96,13 +101,14 @@ class Plan:
         for field in dataclasses.fields(cls):
             value, (kind, may_be_none) = found[field.name], value_type(field.type)
             fits = isinstance(value, (int, float) if kind is float else kind) or (may_be_none and value is None)
-            if field.name == "choices" and fits and value is not None:
+            if field.name in ("choices", "width") and fits and value is not None:
                 fits = value >= 1
             if field.name == "metrics" and fits and value is not None:
                 fits = all(isinstance(name, str) for name in value)
             if not fits:
                 raise UserError(f"the run's config.json has no usable {field.name}: {shown(value)}")
-        return cls(**found)
+        plan = cls(**found)
+        return dataclasses.replace(plan, lr=plan.lr * plan.lr_unit)
 
     @classmethod
     def of_config(cls, config: dict[str, Any]) -> "Plan":
@@ -128,9 +134,18 @@ class Plan:
         return max(LEAST_WINDOW, round(WINDOW_SHARE * self.steps))
 
     @property
+    def lr_unit(self) -> float:
+        """The highest learning rate of a run with --lr 1."""
+        return (
+            noam(max(0, self.warmup - 1), d_model=self.width, warmup=self.warmup)
+            if self.width and self.schedule == "noam"
+            else 1.0
+        )
+
+    @property
     def lower_lr(self) -> str:
         """The option to try where the learning rate was too high."""
-        return f"--lr {min(self.lr / 3, HIGH_LR):.1g}"
+        return f"--lr {min(self.lr / 3, HIGH_LR) / self.lr_unit:.1g}"
 
     @property
     def fine_tuned(self) -> bool:

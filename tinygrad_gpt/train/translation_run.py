@@ -50,6 +50,7 @@ class TranslationRuns(KindOfRun):
         return Translation(settings.task, data, tokenizer, positions, train.accumulate, train.seed)
 
     def record(self, data, task):
+        held_out = [data.valid.target[place] for place in task.held_out.places]
         return {
             "path": data.path,
             "sha256": data.sha256,
@@ -57,6 +58,8 @@ class TranslationRuns(KindOfRun):
             "target": data.target,
             "train_pairs": len(task.train),
             "held_out_pairs": len(task.held_out),
+            "val_tokens": int(task.held_out.lengths[:, 1].sum()),  # of the targets, the end a line end
+            "val_bytes": sum(len(f"{sentence}\n".encode()) for sentence in held_out),
         }
 
     def model_config(self, settings, tokenizer, source):
