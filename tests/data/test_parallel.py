@@ -163,6 +163,12 @@ def test_parts_and_content_decide_the_hash(tmp_path):
 
     assert sha256("a", {"train": 3, "valid": 2}) == sha256("b", {"train": 3, "valid": 2})
     assert len({sha256("c", {"train": 9}), sha256("d", {"train": 9, "test": 1}), sha256("e", {"train": 8})}) == 3
+    for language in ("en", "de"):  # the same pairs in other parts
+        train, valid = tmp_path / "a" / f"train.{language}", tmp_path / "a" / f"valid.{language}"
+        lines = (train.read_text() + valid.read_text()).splitlines(keepends=True)
+        train.write_text("".join(lines[:2]))
+        valid.write_text("".join(lines[2:]))
+    assert sha256("b", {}) != open_parallel(tmp_path / "a", "en", "de").sha256
 
 
 def test_lower_case(tmp_path):

@@ -72,6 +72,14 @@ def test_special_tokens_are_written_as_nothing(tokenizer):
     assert tokenizer.token_bytes(tokenizer.end_id) == b""
 
 
+def test_what_is_unknown_is_written(tokenizer):
+    written = tokenizer.decode(tokenizer.encode("der Ж"))
+    assert (
+        written
+        == {BPETokenizer: "der Ж", UnigramTokenizer: "der <unk>", WordPieceTokenizer: "der [UNK]"}[type(tokenizer)]
+    )
+
+
 def test_saved_and_loaded_it_is_the_same(tokenizer, tmp_path):
     for save, path in ((tokenizer.save, tmp_path / "t.json"), (tokenizer.save_pretrained, tmp_path / "folder")):
         path.parent.mkdir(exist_ok=True)

@@ -159,7 +159,9 @@ def _place(folder: str, part: str, language: str) -> str:
     return place if place in FILES else place + GZIPPED
 
 
-def _made(name: str, source: str, target: str, *parts: Translations, lowercase: bool, path: str | None = None):
+def _made(
+    name: str, source: str, target: str, *parts: Translations, lowercase: bool, path: str | None = None
+) -> Parallel:
     """The Parallel of these three parts. Raises UserError if there is nothing to learn from, or to validate on."""
     train, valid, _ = parts
     if not train or not valid:

@@ -7,8 +7,8 @@ with Subword Units", 2016, section 3.2, "joint BPE"; Vaswani et al., "Attention 
     kind       what comes back after encoding and decoding
     bpe        the text, whatever it holds
     unigram    the text, normalised: see unigram_tokenizer.py; <unk> for a character that training never showed
-    wordpiece  words and punctuation marks with the spaces of the library's choosing, "t-shirt" as "t - shirt"; [UNK]
-               for a word with a character that is rare or unknown. Case and accents stay
+    wordpiece  words and punctuation marks with other spaces, "t-shirt" as "t - shirt" and " ." as ".", so it is for
+               plain text, not for tokenised; [UNK] for a word with a rare character. Case and accents stay
 """
 
 from tinygrad_gpt.data.bpe_tokenizer import BPETokenizer
