@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_gpt as tg
+from tinygrad_gpt import functional as F
 from tinygrad_gpt.check import gradcheck
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.nn import Block, Dropout, Embedding, FeedForward, LayerNorm, Linear, Module, Parameter
@@ -111,6 +112,22 @@ def test_a_feed_forward_runs_as_one_op_unless_the_user_chose_a_gelu_or_a_linear(
             tg.unregister(version)
 
 
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_a_feed_forward_drops_hidden_channels_after_the_activation_and_in_training_only(activation):
+    layer, plain = (randomised(FeedForward(4, 50, activation=activation, dropout=p)) for p in (0.5, 0.0))
+    np.testing.assert_allclose(layer.eval()(x(2, 5, 4)).data, plain(x(2, 5, 4)).data, rtol=1e-10)
+    layer.train()
+    with layer.watching("dropout", "down") as seen:
+        y = layer(x(2, 5, 4))
+    with plain.watching("up") as before:
+        plain(x(2, 5, 4))
+    hidden = F.relu(before["up"].output) if activation == "relu" else F.gelu(before["up"].output)
+    dropped = seen["dropout"].output.data
+    assert 0.3 < (dropped[hidden.data != 0] == 0).mean() < 0.7
+    np.testing.assert_allclose(dropped[dropped != 0], 2 * hidden.data[dropped != 0], rtol=1e-10)
+    np.testing.assert_allclose(y.data, affine(dropped, layer.down), rtol=1e-10)
+
+
 def test_blocks_put_their_norms_where_they_say():
     def halves(block):
         return lambda y: block.attention(tg.Tensor(y)).data, lambda y: block.feed_forward(tg.Tensor(y)).data
@@ -127,6 +144,30 @@ def test_blocks_put_their_norms_where_they_say():
     middle = normalised(start + attention(start), block.attention_norm)
     expected = normalised(middle + feed_forward(middle), block.feed_forward_norm)
     np.testing.assert_allclose(block(tg.Tensor(start)).data, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_a_block_with_a_source_looks_at_it_between_attention_and_feed_forward(norm):
+    block, source = randomised(Block(6, 2, norm=norm, causal=True, c_source=4)), tg.Tensor(x(2, 7, 4))
+    y, mask = x(2, 5, 6), np.tri(2, 7, 3, dtype=bool)[:, np.newaxis, np.newaxis]  # 4 and 5 positions of the source
+    parts = [
+        (block.attention_norm, lambda y: block.attention(tg.Tensor(y))),
+        (block.cross_attention_norm, lambda y: block.cross_attention(tg.Tensor(y), source, mask=mask)),
+        (block.feed_forward_norm, lambda y: block.feed_forward(tg.Tensor(y))),
+    ]
+    for layer_norm, part in parts:
+        y = y + part(normalised(y, layer_norm)).data if norm == "pre" else normalised(y + part(y).data, layer_norm)
+    found = block(tg.Tensor(x(2, 5, 6)), source, source_mask=mask)
+    np.testing.assert_allclose(found.data, y, rtol=1e-9)
+    read = block(tg.Tensor(x(2, 5, 6)), block.cross_attention.read(source), source_mask=mask)
+    np.testing.assert_array_equal(read.data, found.data)
+
+
+def test_a_block_and_its_source_go_together():
+    with pytest.raises(ValueError, match=r"^Block: made without a source \(see c_source\), got one$"):
+        Block(6, 2)(tg.Tensor(x(2, 5, 6)), tg.Tensor(x(2, 7, 4)))
+    with pytest.raises(ValueError, match=r"made for cross-attention .* got none as source"):
+        randomised(Block(6, 2, c_source=4))(tg.Tensor(x(2, 5, 6)))
 
 
 def test_a_block_drops_both_of_its_branches_and_never_the_residual_stream():
@@ -151,6 +192,17 @@ def test_the_gradient_of_a_block_is_right_for_its_input_and_every_parameter(norm
         return with_parameters(block, own, values)(start)
 
     gradcheck(run, x(2, 5, 6), *[p.data.copy() for p in own.values()])
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_the_gradient_of_a_block_with_a_source_is_right_for_both_and_every_parameter(norm):
+    block = randomised(Block(6, 2, norm=norm, causal=True, hidden=7, activation="tanh", c_source=4))
+    own, mask = dict(block.named_parameters()), np.tri(2, 3, 1, dtype=bool)[:, np.newaxis, np.newaxis]
+
+    def run(start, source, *values):
+        return with_parameters(block, own, values)(start, source, source_mask=mask)
+
+    gradcheck(run, x(2, 5, 6), x(2, 3, 4), *[p.data.copy() for p in own.values()])
 
 
 def with_parameters(block: Module, own: dict, values) -> Module:

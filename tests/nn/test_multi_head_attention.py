@@ -109,3 +109,28 @@ def test_a_source_goes_with_cross_attention_only():
         layer()(x, x)
     with pytest.raises(ValueError, match=r"made for cross-attention .* got none as source"):
         layer(c_source=4)(x)
+
+
+def test_what_was_read_of_a_source_takes_its_place_and_passes_gradients_on():
+    x, source = array(2, 5, 6), array(2, 7, 4, seed=2)
+    attention, dy = layer(c_source=4), array(2, 5, 6, seed=3)
+    gradients = []
+    for read in (False, True):
+        attention.zero_grad()
+        leaf = tg.Tensor(source, requires_grad=True)
+        given = attention.read(leaf) if read else leaf
+        y = attention(tg.Tensor(x), given)
+        y.backward(dy)
+        gradients.append([y.data, leaf.grad, *[p.grad for p in attention.parameters()]])
+    for direct, by_reading in zip(*gradients, strict=True):
+        np.testing.assert_array_equal(by_reading, direct)
+    keys, values = attention.read(tg.Tensor(source))
+    assert keys.shape == values.shape == (2, 3, 7, 2)
+    both = np.concatenate([y.data.swapaxes(1, 2).reshape(2, 7, 6) for y in (keys, values)], axis=-1)
+    np.testing.assert_allclose(both, source @ attention.kv.weight.data.T + attention.kv.bias.data, rtol=1e-10)
+
+
+def test_a_cache_is_for_self_attention_only():
+    cache = KVCache(1, 2, 3, 8, 2, like=array(1))
+    with tg.no_grad(), pytest.raises(ValueError, match="a cache is for self-attention: give what `read` makes"):
+        layer(c_source=4)(tg.Tensor(array(2, 5, 6)), tg.Tensor(array(2, 7, 4)), cache=cache.layers[0])

@@ -25,6 +25,18 @@ def test_any_width(channels):
     np.testing.assert_allclose(table[:, 0], np.sin(np.arange(4)), atol=1e-6)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 5, 8])
+def test_the_other_order_has_the_same_columns_sines_first(channels):
+    table, halves = sinusoids(9, channels), sinusoids(9, channels, order="halves")
+    np.testing.assert_array_equal(halves, np.concatenate([table[:, 0::2], table[:, 1::2]], axis=1))
+    assert halves.dtype == table.dtype == np.float32
+
+
+def test_an_order_that_is_none():
+    with pytest.raises(ValueError, match=r"^sinusoids: expected order interleaved or halves, got 'sines first'$"):
+        sinusoids(4, 4, order="sines first")
+
+
 def test_products_depend_on_the_distance_and_neighbours_are_nearest():
     table = sinusoids(40, 32, longest=200.0).astype(np.float64)
     products = table @ table.T

@@ -242,6 +242,30 @@ def test_what_was_made_here_computes_the_same_there(tmp_path, width, positions, 
     assert theirs.config.forced_eos_token_id == theirs.generation_config.forced_eos_token_id == 5
 
 
+@pytest.mark.parametrize("beams", [1, 4])
+def test_what_was_made_here_writes_the_same_there_with_the_settings_in_its_folder(tmp_path, beams):
+    """Padding is the likeliest token nearly everywhere. It is never written, and the others have all the probability;
+    transformers learns so from generation_config.json, without which it writes padding."""
+    random_stream.manual_seed(2)
+    shape = dict(encoder_layers=2, decoder_layers=3, d_model=12, encoder_attention_heads=3, decoder_attention_heads=4)
+    shape |= dict(encoder_ffn_dim=20, decoder_ffn_dim=18)
+    settings = shape | dict(positions="halves", max_position_embeddings=20, scale_embedding=False, init_std=1.0)
+    ours = MarianMTModel(TransformerConfig(41, **settings)).to(np.float64).eval()
+    ours.token_embedding.weight.data *= 0.1
+    ours.final_logits_bias.data[0, :2] = 2.0, -3.0
+    ours.save_pretrained(tmp_path)
+    theirs = loaded("MarianMTModel", tmp_path, np.float64)
+    batch = batch_for(ours.config, np.random.default_rng(6))
+    given = dict(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+    found = ours.generate(**given, num_beams=beams, max_new_tokens=15)
+    expected = theirs.generate(**tensors(given), num_beams=beams, max_new_tokens=15).numpy()
+    np.testing.assert_array_equal(found, expected)
+    (tmp_path / "generation_config.json").unlink()
+    without = loaded("MarianMTModel", tmp_path, np.float64)
+    other = without.generate(**tensors(given), num_beams=beams, max_new_tokens=15).numpy()
+    assert not np.array_equal(found, other) and len(np.unique(found)) > 3
+
+
 def test_a_new_model_is_drawn_as_theirs_are():
     """With init_std: matrices and embeddings normal, biases 0, norms 1, padding's row 0."""
     random_stream.manual_seed(1)

@@ -80,7 +80,12 @@ class Block(Module):
         source_mask=None,
         cache: LayerCache | None = None,
     ) -> Tensor:
-        """mask, cache: those of the attention to x; source, source_mask: those of the attention to the source."""
+        """mask, cache: those of the attention to x; source, source_mask: those of the attention to the source.
+
+        Raises ValueError for a source without c_source, and the other way round.
+        """
+        if source is not None and self.cross_attention is None:
+            raise ValueError("Block: made without a source (see c_source), got one")
         if self.norm == "pre":
             added = self.dropout(self.attention(self.attention_norm(x), mask=mask, cache=cache))
             if self.cross_attention is not None:

@@ -53,9 +53,8 @@ class FeedForward(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.up(x)  # (..., C) -> (..., hidden)
-        if (
-            self.activation in GELUS and self.dropout is None
-        ):  # one op with `down`, to keep one array of this size, not two
+        if self.activation in GELUS and self.dropout is None:
+            # One op with `down`, to keep one array of this size, not two.
             approximate = GELUS[self.activation]
             y = F.gelu_linear(x, self.down.weight, self.down.bias, approximate=approximate)  # -> (..., C)
             show(self.down, output=y)

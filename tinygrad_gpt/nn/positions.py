@@ -25,9 +25,9 @@ def sinusoids(length: int, channels: int, longest: float = 10_000.0, order: str 
     """
     length, channels = integer("sinusoids", "length", length, low=1), integer("sinusoids", "channels", channels, low=1)
     longest = number("sinusoids", "longest", longest, low=1)
-    t, i = np.arange(length)[:, np.newaxis], np.arange(0, channels, 2)  # (T, 1), (C/2,)
     if order not in ORDERS:
         raise ValueError(f"sinusoids: expected order {' or '.join(ORDERS)}, got {shown(order)}")
+    t, i = np.arange(length)[:, np.newaxis], np.arange(0, channels, 2)  # (T, 1), (C/2,)
     angles = t / longest ** (i / channels)  # (T, C/2), one more column for an odd C
     sines, cosines = np.sin(angles), np.cos(angles[:, : channels // 2])
     if order == "halves":
