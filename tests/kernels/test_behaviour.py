@@ -27,6 +27,7 @@ CALLS = {
     "gelu_linear exact": (LINEAR, EXACT),
     "layer_norm": ((normal((300, 70), np.float32), normal(70, np.float32, 1), normal(70, np.float32, 2)), {}),
     "linear": (LINEAR, {}),
+    "relu": ((normal((300, 70), np.float32),), {}),
 }
 
 
