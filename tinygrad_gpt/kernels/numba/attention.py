@@ -204,12 +204,13 @@ def _forward_head(qkv, visible, dropping, scale, part, y, lse):
     shrink = np.empty(BLOCK, q.dtype)  # and e^(peak before the last tile - peak)
     for start in range(part.chunk * BLOCK, tq, part.chunks * BLOCK):
         count = min(BLOCK, tq - start)
+        columns = rounded_up(count, STRIP)
         past = start + tk - tq  # of the block's queries, number i sees the keys up to number past + i
         keys = keys_seen(past + count - 1, end, causal)
         turn(q, start, count, scale, q_turned)
         peak[:], total[:], y_rows[:] = -np.inf, 0, 0
         for first in range(0, keys, BLOCK):
-            tile = Tile(first, min(BLOCK, keys - first), past, causal)
+            tile = Tile(first, min(BLOCK, keys - first), columns, past, causal)
             # Sᵀ = k (scale q)ᵀ: (keys, D) @ (D, queries)
             scores(p, zeros, k_rows, q_turned, tile)
             if visible.has_mask:
@@ -274,6 +275,7 @@ def _backward_head(dy, qkv, y, lse, visible, dropping, scale, part, gradients):
     one = q.dtype.type(1)
     for start in range(part.chunk * BLOCK, tq, part.chunks * BLOCK):
         count = min(BLOCK, tq - start)
+        columns = rounded_up(count, STRIP)
         past = start + tk - tq
         keys = keys_seen(past + count - 1, end, causal)
         turn(q, start, count, scale, q_turned)
@@ -286,7 +288,7 @@ def _backward_head(dy, qkv, y, lse, visible, dropping, scale, part, gradients):
             block_lse[i], along_y[i] = lse[start + i], dot(dy_rows[i], as_contiguous(y[start + i]))
         dq_rows[:] = 0
         for first in range(0, keys, BLOCK):
-            tile = Tile(first, min(BLOCK, keys - first), past, causal)
+            tile = Tile(first, min(BLOCK, keys - first), columns, past, causal)
             number = (part.head * tq + start) * tk + first  # of the tile's first weight
             # Sᵀ = k (scale q)ᵀ,  dPᵀ = v dyᵀ
             scores(p, zeros, k_rows, q_turned, tile)
@@ -303,8 +305,8 @@ def _backward_head(dy, qkv, y, lse, visible, dropping, scale, part, gradients):
             for j in range(0, tile.rows, STRIP):
                 left = first_query(j, tile)
                 dv_strip, dk_strip = at(dv_rows, first + j, 0), at(dk_rows, first + j, 0)
-                multiply(dv_strip, dv_strip, at(p, j, left), at(dy_rows, left, 0), STRIP, BLOCK - left, depth)
-                multiply(dk_strip, dk_strip, at(ds, j, left), at(q_rows, left, 0), STRIP, BLOCK - left, depth)
+                multiply(dv_strip, dv_strip, at(p, j, left), at(dy_rows, left, 0), STRIP, columns - left, depth)
+                multiply(dk_strip, dk_strip, at(ds, j, left), at(q_rows, left, 0), STRIP, columns - left, depth)
             # dq += dS k: (queries, keys) @ (keys, D)
             for i in range(0, count, STRIP):
                 seen = min(tile.rows, keys_seen(past + i + STRIP - 1, tk, causal) - first)

@@ -40,6 +40,7 @@ class Tile(NamedTuple):
 
     first: int  # the number of its first key
     rows: int  # how many keys it has
+    columns: int  # how many columns are in use: its queries, and zeros up to whole strips
     past: int  # the last key that its first query sees, where causal
     causal: bool
 
@@ -94,7 +95,7 @@ def keys_seen(last, tk, causal):
 def first_query(j, tile):
     """The first query of the tile that sees a key of row j's strip, rounded down to whole strips."""
     key = tile.first + j // STRIP * STRIP
-    return min(BLOCK, max(0, key - tile.past) // STRIP * STRIP) if tile.causal else 0
+    return min(tile.columns, max(0, key - tile.past) // STRIP * STRIP) if tile.causal else 0
 
 
 @helper(inlined=False)
@@ -102,10 +103,8 @@ def products(s, zeros, k_rows, q_turned, tile):
     """s[j] = k_rows[first + j] @ q_turned for j < rows, only for queries from the first that may see key j's strip."""
     for j in range(0, tile.rows, STRIP):
         left = first_query(j, tile)
-        k_strip, q_part = at(k_rows, tile.first + j, 0), at(q_turned, 0, left)
-        multiply(
-            at(s, j, left), broadcast_row(at(zeros, 0, 0)), k_strip, q_part, STRIP, q_turned.shape[0], BLOCK - left
-        )
+        k_strip, q_part, width = at(k_rows, tile.first + j, 0), at(q_turned, 0, left), tile.columns - left
+        multiply(at(s, j, left), broadcast_row(at(zeros, 0, 0)), k_strip, q_part, STRIP, q_turned.shape[0], width)
 
 
 @helper(inlined=False)
@@ -116,7 +115,7 @@ def scores(s, zeros, k_rows, q_turned, tile):
         s[j] = -np.inf
     if tile.causal and tile.first + tile.rows - 1 > tile.past:
         for j in range(tile.rows):
-            for i in range(first_query(j, tile), min(BLOCK, tile.first + j - tile.past)):
+            for i in range(first_query(j, tile), min(tile.columns, tile.first + j - tile.past)):
                 s[j, i] = -np.inf
 
 
@@ -152,17 +151,19 @@ def hide_masked(s, shown, start, count, tile):
 @helper(inlined=False)
 def raise_peak(s, tile, peak, shrink):
     """peak (BLOCK,) becomes the largest score of each column so far; shrink is e^(old - new), 1 if all are hidden."""
-    for i in range(BLOCK):
+    end = tile.columns
+    for i in range(end):
         shrink[i] = peak[i]
     for j in range(0, tile.rows, ROWS):
         left = first_query(j, tile)
-        s0, s1, s2, s3, best = s[j, left:], s[j + 1, left:], s[j + 2, left:], s[j + 3, left:], peak[left:]
+        s0, s1, s2, s3 = s[j, left:end], s[j + 1, left:end], s[j + 2, left:end], s[j + 3, left:end]
+        best = peak[left:end]
         for i in range(best.size):
             a = s0[i] if s0[i] > s1[i] else s1[i]
             b = s2[i] if s2[i] > s3[i] else s3[i]
             a = a if a > b else b
             best[i] = a if a > best[i] else best[i]
-    for i in range(BLOCK):
+    for i in range(end):
         shrink[i] = exp(shrink[i] - peak[i]) if peak[i] > -np.inf else s.dtype.type(1)
 
 
@@ -170,13 +171,14 @@ def raise_peak(s, tile, peak, shrink):
 def exp_of_columns(s, tile, peak, total, shrink):
     """s becomes exp(s - peak), 0 in columns that are all hidden; total is scaled and gets its columns' sums."""
     zero = s.dtype.type(0)
+    end = tile.columns
     base = np.empty(BLOCK, s.dtype)
-    for i in range(BLOCK):
+    for i in range(end):
         base[i] = peak[i] if peak[i] > -np.inf else zero  # (-inf) - (-inf) would be nan
         total[i] *= shrink[i]
     for j in range(tile.rows):
         left = first_query(j, tile)
-        row, bases, totals = s[j, left:], base[left:], total[left:]
+        row, bases, totals = s[j, left:end], base[left:end], total[left:end]
         for i in range(row.size):
             e = exp(row[i] - bases[i])
             row[i] = e
@@ -186,9 +188,10 @@ def exp_of_columns(s, tile, peak, total, shrink):
 @helper(inlined=False)
 def weights_and_gradient(p, ds, tile, lse, along_y):
     """p: from S to P = exp(S - lse); ds: from dP to dS = P (dP - dy . y)."""
+    end = tile.columns
     for j in range(tile.rows):
         left = first_query(j, tile)
-        ps, dss, lses, along = p[j, left:], ds[j, left:], lse[left:], along_y[left:]
+        ps, dss, lses, along = p[j, left:end], ds[j, left:end], lse[left:end], along_y[left:end]
         for i in range(ps.size):
             ps[i] = exp(ps[i] - lses[i])
             dss[i] = ps[i] * (dss[i] - along[i])
@@ -200,7 +203,7 @@ def weights_and_gradient(p, ds, tile, lse, along_y):
 def drop_weights(s, tile, first, step, dropping):
     """Drop weights and scale the others. The weight in s[j, i] has the number first + j + i step."""
     for j in range(tile.rows):
-        drop(s[j], BLOCK, dropping.seed, first + j, step, dropping.threshold, dropping.keep_scale)
+        drop(s[j], tile.columns, dropping.seed, first + j, step, dropping.threshold, dropping.keep_scale)
 
 
 @helper()
