@@ -18,7 +18,8 @@ LAYER = 7_080_000  # parameters of one layer of GPT-2
 TOLERANCE = 2e-4  # of float32 numbers
 LINEAR_IN_ALL = ("add", "sub", "neg", "where", "dropout", "broadcast_to", "getitem", "concatenate", "split")
 LINEAR_IN_ALL += ("gather", "cumsum")
-ROUTINES = ("adamw", "sum_squares")  # what an optimiser does, besides the ops of the tape
+OPTIMISER = ("adamw", "sum_squares")  # what it does, besides the ops of the tape
+ROUTINES = (*OPTIMISER, "likeliest")
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,7 @@ CASES = [
     # AdamW reads parameter, gradient and two running means, and writes all but the gradient
     OpCase("adamw", "a GPT-2 layer", both(normal(LAYER), normal(LAYER)), bytes=(7 * 4 * LAYER, 0)),
     OpCase("sum_squares", "a GPT-2 layer", both(normal(LAYER), normal(LAYER)), bytes=(4 * LAYER, 0), tolerance=1e-3),
+    OpCase("likeliest", f"8 of ({B}, {V})", normal(B, V), {"k": 8}, bytes=(4 * B * V, 0)),
 ]
 
 
@@ -220,7 +222,7 @@ ON_CUDA = [
     embedding(V, GPT2, *TOKENS),
     OpCase("dropout", f"{(*TOKENS, GPT2)} p = 0.2", normal(*TOKENS, GPT2), {"p": 0.2, "seed": 5}, tolerance=np.inf),
     OpCase("add", f"{(*TOKENS, GPT2)} twice", both(normal(*TOKENS, GPT2), normal(*TOKENS, GPT2)), bytes=(None, 0)),
-    *(case for case in CASES if case.op in ROUTINES),
+    *(case for case in CASES if case.op in OPTIMISER),
 ]
 ALL = CASES + ATTENTION_BY_LENGTH + ON_CUDA  # peers know a case by its place here
 

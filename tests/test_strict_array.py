@@ -127,6 +127,8 @@ def test_routines_run_on_it():
     for got, right in zip((param, grad, m, v), expected, strict=True):
         np.testing.assert_array_equal(got.get(), right)
     assert registry.run("sum_squares", grad, grad) == 2 * float(np.sum(expected[1] ** 2))
+    classes, log_p = registry.run("likeliest", grad, k=2)
+    assert isinstance(log_p, StrictArray) and classes.get().tolist() == [[2, 1], [2, 1]]
 
 
 def test_an_output_that_nobody_used_may_be_a_number():

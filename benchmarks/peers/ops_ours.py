@@ -43,8 +43,10 @@ def brought(arrays: tuple) -> tuple:
 
 def prepare(case: op_cases.OpCase, version: str) -> op_server.Call | str:
     arrays = brought(case.arrays())
-    if case.op in op_cases.ROUTINES:
+    if case.op in op_cases.OPTIMISER:
         return routine(case.op, version, *arrays)
+    if case.op == "likeliest":
+        return search(version, *arrays, **case.settings)
     with registry.using("reference"):
         chosen = registry.choose(case.op, arrays, case.settings)
     if version in registry.ROUNDING:  # runs only where it was asked for
@@ -86,6 +88,16 @@ def routine(name: str, version: str, values: np.ndarray, gradient: np.ndarray) -
             return np.asarray(optim.clip_grad_norm([parameter], 1e9), np.float32)
 
     return op_server.Call(update if name == "adamw" else norm, None, results=lambda made: (array.to_numpy(made),))
+
+
+def search(version: str, logits: np.ndarray, k: int) -> op_server.Call:
+    """What beam search asks of the logits."""
+
+    def best() -> tuple[np.ndarray, np.ndarray]:
+        with registry.using(likeliest=version):
+            return registry.run("likeliest", logits, k=k)
+
+    return op_server.Call(best, None, results=lambda made: tuple(a.astype(np.float32) for a in made))
 
 
 def peak_of_new_arrays(function) -> float:

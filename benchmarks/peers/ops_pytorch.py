@@ -75,8 +75,10 @@ OPS = {
 def prepare(case: op_cases.OpCase, version: str) -> op_server.Call:
     torch.set_float32_matmul_precision("high" if version == "pytorch-tf32" else "highest")
     tensors = brought(case.arrays(), version)
-    if case.op in op_cases.ROUTINES:
+    if case.op in op_cases.OPTIMISER:
         return routine(case.op, *tensors)
+    if case.op == "likeliest":
+        return search(*tensors, **case.settings)
     wanted = [t.requires_grad_() for t in tensors if t is not None and t.is_floating_point()]
 
     def forward() -> tuple:
@@ -124,6 +126,13 @@ def routine(name: str, values: torch.Tensor, gradient: torch.Tensor) -> op_serve
         return torch.nn.utils.clip_grad_norm_([parameter], 1e9)
 
     return op_server.Call(update if name == "adamw" else norm, None, results=lambda made: (to_numpy(made),))
+
+
+def search(logits: torch.Tensor, k: int) -> op_server.Call:
+    def results(made) -> tuple[np.ndarray, np.ndarray]:
+        return to_numpy(made.indices).astype(np.float32), to_numpy(made.values)
+
+    return op_server.Call(lambda: logits.log_softmax(-1).topk(k), None, results=results)
 
 
 def peak_of_new_tensors(function) -> float:

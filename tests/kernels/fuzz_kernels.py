@@ -163,7 +163,7 @@ def _routine(op, version, call: Call, rng, memory) -> str:
     if op == "adamw":
         got, right = [[a for some in lists for a in some] for lists in (call.arrays, copies)]
     else:
-        got, right = [np.asarray(got)], [np.asarray(right)]
+        got, right = [y if isinstance(y, tuple) else (np.asarray(y),) for y in (got, right)]
     return _ended(tuple(got), tuple(right), call, bool(refused))
 
 

@@ -243,6 +243,20 @@ def _dropout(rng, memory):
     return _floats(rng, memory, _float(rng), (*_lead(rng), _size(rng)), settings=settings)
 
 
+def _relu(rng, memory):
+    return _floats(rng, memory, _float(rng), (*_lead(rng), _size(rng)))
+
+
+def _likeliest(rng, memory):
+    rows, v = int(rng.choice(SIZES)), _size(rng)
+    k = _odd(rng, int(rng.integers(1, min(v, 12) + 2)))  # now and then one more than there are
+    dtype = _float(rng)
+    call = _floats(rng, memory, dtype, (rows, v), settings={"k": k})
+    call.tolerance = 1e-4 if dtype == np.float32 else None  # of log_p, which are float64 in any case
+    call.may_refuse = call.may_refuse or call.is_extreme  # the reference has no order for nan
+    return call
+
+
 def _adamw(rng, memory):
     """Now and then a list too long, an array of another shape or dtype, one that is locked, or one that is two."""
     shapes = [(*_lead(rng), _size(rng)) for _ in range(int(rng.integers(0, 5)))]
@@ -286,6 +300,8 @@ RECIPES = {
     "gelu": _gelu,
     "gelu_linear": _gelu_linear,
     "layer_norm": _layer_norm,
+    "likeliest": _likeliest,
     "linear": _linear,
+    "relu": _relu,
     "sum_squares": _sum_squares,
 }

@@ -157,6 +157,7 @@ def test_rows_and_elements(dtype, shape):
     c = shape[-1]
     for approximate in ("tanh", "none"):
         assert_like_reference("gelu", (normal(shape, dtype, 1),), {"approximate": approximate})
+    assert_like_reference("relu", (normal(shape, dtype, 1),))
     assert_like_reference("dropout", (normal(shape, dtype, 1),), {"p": 0.3, "seed": 2**63 - 1})
     if c > 1:
         assert_like_reference("layer_norm", (normal(shape, dtype), normal(c, dtype, 1), normal(c, dtype, 2)))
@@ -198,6 +199,21 @@ def test_routines(dtype):
     norm = kernel("sum_squares").run(*arrays[0])
     assert isinstance(norm, float)
     assert norm == pytest.approx(registry.reference("sum_squares").run(*arrays[0]), rel=1e-12)
+
+
+@DTYPES
+@pytest.mark.parametrize("rows, v, k", [(1, 1, 1), (3, 7, 7), (50, 300, 299), (4, 257, 3), (9, 10_007, 10), (0, 5, 2)])
+@pytest.mark.parametrize("are_equal", [False, True], ids=["distinct", "with equal ones"])
+def test_likeliest(dtype, rows, v, k, are_equal):
+    logits = normal((rows, v), dtype)
+    if are_equal:  # also at the k-th place
+        logits = np.round(logits)
+        logits[:, v // 2 + 1 :] = -np.inf
+    classes, log_p = kernel("likeliest").run(logits, k=k)
+    right_classes, right_log_p = registry.reference("likeliest").run(logits, k=k)
+    np.testing.assert_array_equal(classes, right_classes)
+    assert classes.dtype == np.int64 and log_p.dtype == right_log_p.dtype == np.float64
+    np.testing.assert_allclose(log_p, right_log_p, rtol=0, atol=1e-6 if dtype == np.float32 else 1e-13)
 
 
 def test_adamw_leaves_to_the_reference_what_is_not_contiguous_or_of_several_dtypes():

@@ -166,3 +166,26 @@ def test_sum_squares(shapes, dtype):
 def test_sum_squares_of_an_exploded_gradient_is_finite():
     x = np.full(1000, 1e30, np.float32)  # 1e60 is beyond float32
     assert registry.run("sum_squares", x) == pytest.approx(1e63, rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_likeliest_are_the_first_of_a_sorted_row_and_their_log_softmax(dtype):
+    logits = np.random.default_rng(0).normal(size=(4, 40)).astype(dtype).round(1)  # so that some are equal
+    logits[1, 3:] = -np.inf
+    log_p = logits - np.log(np.exp(logits.astype(np.float64)).sum(axis=1, keepdims=True))
+    for k in (1, 5, 40):
+        best = [sorted(range(40), key=lambda j, row=row: (-row[j], j))[:k] for row in logits]
+        for version in registry.versions("likeliest"):
+            assert version.why_not(logits, k=k) is None
+            classes, got = version.forward(logits, k=k)
+            assert classes.tolist() == best, version
+            np.testing.assert_allclose(got, np.take_along_axis(log_p, classes, axis=1), rtol=0, atol=1e-6)
+
+
+def test_likeliest_takes_rows_and_a_number_of_classes_that_they_have():
+    logits = np.zeros((2, 5))
+    for array, k in ((logits, 0), (logits, 6), (logits, 2.0), (logits[0], 1)):
+        with pytest.raises(ValueError, match=r"likeliest: expected logits \(R, V\) and 0 < k <= V, got .* and k = "):
+            registry.run("likeliest", array, k=k)
+    with pytest.raises(TypeError, match="likeliest"):
+        registry.run("likeliest", np.zeros((2, 5), np.int64), k=1)

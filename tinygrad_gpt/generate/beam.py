@@ -28,8 +28,8 @@ end of a text this package writes pad_token_id; transformers takes a 0 for None 
 
 import numpy as np
 
-from tinygrad_gpt.generate.sampling import likeliest
 from tinygrad_gpt.generate.session import Reader
+from tinygrad_gpt.kernels import registry
 
 PENALTIES = ("length", "gnmt")
 
@@ -98,10 +98,7 @@ def _best_continuations(logits: np.ndarray, sums: np.ndarray, k: int) -> tuple[n
     """
     p, n = sums.shape
     each = min(k, logits.shape[1])
-    tokens = np.stack([likeliest(row, each) for row in logits])  # (P n, each)
-    peak = logits.max(axis=1, keepdims=True)
-    log_sum = peak + np.log(np.exp(logits - peak).sum(axis=1, keepdims=True, dtype=np.float64))  # (P n, 1)
-    log_p = np.take_along_axis(logits, tokens, axis=1) - log_sum
+    tokens, log_p = registry.run("likeliest", logits, k=each)  # (P n, V) -> (P n, each) twice
     sums = (sums.reshape(p * n, 1) + log_p).reshape(p, n * each)
     best = np.argsort(-sums, axis=1, kind="stable")[:, :k]
     return best // each, _take(tokens.reshape(p, n * each), best), _take(sums, best)

@@ -4,6 +4,7 @@ import numpy as np
 
 from tinygrad_gpt.arguments import integer, number
 from tinygrad_gpt.array import to_numpy
+from tinygrad_gpt.ops.likeliest import likeliest
 from tinygrad_gpt.tensor import plain_array
 
 
@@ -36,15 +37,6 @@ def draw_token(logits: np.ndarray, rng: np.random.Generator, temperature: float,
     """Draw a token by the probabilities of `token_probabilities`; this takes one number from rng."""
     ids, probabilities = _kept_tokens(logits, temperature, top_k, top_p)
     return int(ids[_draw(probabilities, rng)])
-
-
-def likeliest(logits: np.ndarray, k: int) -> np.ndarray:
-    """The ids of the k likeliest tokens, the likeliest first; k is at most their number."""
-    if k == len(logits):
-        return np.argsort(-logits, kind="stable")
-    least = np.partition(logits, len(logits) - k)[len(logits) - k]
-    candidates = np.flatnonzero(logits >= least)  # more than k where several equal the least
-    return candidates[np.argsort(-logits[candidates], kind="stable")[:k]]
 
 
 def check_finite(logits: np.ndarray) -> None:

@@ -12,11 +12,11 @@ from tinygrad_gpt.arguments import integer, shown
 from tinygrad_gpt.arguments import text as a_text
 from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.generate.sampling import likeliest
 from tinygrad_gpt.models.bert import BertModel
 from tinygrad_gpt.models.embeddings import check_tokenizer
 from tinygrad_gpt.modes import no_grad
 from tinygrad_gpt.ops import softmax
+from tinygrad_gpt.ops.likeliest import likeliest
 
 
 class Candidate(NamedTuple):
