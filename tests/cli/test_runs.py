@@ -13,7 +13,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files import locks
 from tinygrad_gpt.train import run_list
 from tinygrad_gpt.train.metrics import MetricsLog
-from tinygrad_gpt.train.trained_model import TrainedRun
+from tinygrad_gpt.train.saved_runs import TrainedRun
 
 
 @pytest.fixture

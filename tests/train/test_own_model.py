@@ -15,7 +15,8 @@ from tinygrad_gpt.generate import generate
 from tinygrad_gpt.models import GPTConfig
 from tinygrad_gpt.train.any_run import choose_settings, resume, start
 from tinygrad_gpt.train.own_model import load_own_model, try_model
-from tinygrad_gpt.train.trained_model import TrainedRun, open_model
+from tinygrad_gpt.train.saved_runs import TrainedRun
+from tinygrad_gpt.train.trained_model import open_model
 
 LLAMA = (Path(__file__).parent / "llama.py").read_text(encoding="utf-8")
 SHAPE = GPTConfig(11, block_size=8, n_layer=2, n_head=2, n_embd=16)

@@ -14,7 +14,8 @@ from tinygrad_gpt.models.hf.pretrained import save_pretrained
 from tinygrad_gpt.nn import Block
 from tinygrad_gpt.train.any_run import choose_settings, resume, start
 from tinygrad_gpt.train.checkpoint import load_checkpoint
-from tinygrad_gpt.train.trained_model import HuggingFaceModel, TrainedRun, find_model, open_model
+from tinygrad_gpt.train.saved_runs import TrainedRun
+from tinygrad_gpt.train.trained_model import HuggingFaceModel, find_model, open_model
 
 
 @pytest.fixture

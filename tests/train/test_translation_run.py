@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from tests.train.runs import StopsAt, arrays_of, assert_same_arrays, rows_of
+from tinygrad_gpt.cli import main
 from tinygrad_gpt.data import load_tokenizer
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.models.marian import MarianMTModel
 from tinygrad_gpt.models.transformer import Transformer, TransformerConfig
 from tinygrad_gpt.train.any_run import choose_settings, resume, start
 from tinygrad_gpt.train.trained_model import find_model
@@ -50,7 +52,6 @@ def test_a_run_is_a_translator_with_its_tokenizer(settings, tmp_path, reporter):
     assert written["task"]["name"] == "translation" and written["preset"] == "transformer-toy"
     config = TransformerConfig(vocab_size=written["vocab_size"], **written["model"])
     assert config == run.model.config and (config.d_model, config.encoder_ffn_dim, config.dropout) == (8, 16, 0.1)
-    assert config.positions == "halves", "as a Marian model has them, so that it can be exported as one"
     tokenizer = load_tokenizer(run.folder.tokenizer)
     assert tokenizer.fingerprint() == written["tokenizer"]
     assert (config.pad_token_id, config.eos_token_id) == (tokenizer.pad_id, tokenizer.end_id)
@@ -188,13 +189,13 @@ def test_a_damaged_config_is_one_line(settings, tmp_path):
 
 def test_every_setting_of_the_shape_reaches_the_model_and_comes_back():
     given = dict(n_layer=3, decoder_layers=2, n_head=2, n_embd=16, n_inner=20, block_size=31, activation="gelu")
-    given |= dict(norm="pre", dropout=0.2, attn_pdrop=0.3, sinusoids="interleaved")
+    given |= dict(norm="pre", dropout=0.2, attn_pdrop=0.3)
     assert {*given} == {field.name for field in dataclasses.fields(TransformerShape)}
     chosen = choose_settings("transformer-toy", given)
     assert isinstance(chosen, TranslationSettings) and given.items() <= chosen.values().items()
     config = chosen.model_config(11)
     assert (config.encoder_layers, config.decoder_layers, config.decoder_ffn_dim) == (3, 2, 20)
-    assert (config.norm, config.positions, config.attention_dropout) == ("pre", "interleaved", 0.3)
+    assert (config.norm, config.attention_dropout) == ("pre", 0.3)
 
 
 def test_the_published_recipe():
@@ -231,7 +232,7 @@ def test_from_a_run_with_its_weights_its_shape_and_its_tokenizer(settings, tmp_p
     assert_same_arrays(arrays_of(whole.folder), arrays_of(again.folder))
     for wrong, says in (
         ({"n_layer": 2}, "--n-layer cannot be given with --from: the model that it names has n_layer 1"),
-        ({"sinusoids": "interleaved"}, "--sinusoids cannot be given with --from"),
+        ({"norm": "pre"}, "--norm cannot be given with --from"),
     ):
         with pytest.raises(UserError, match=says):
             choose_settings("transformer-toy", given | wrong)
@@ -277,3 +278,49 @@ def test_tokenizers_that_cannot_be(settings, tmp_path):
 def test_other_vocabularies_translate_too(settings, tmp_path, reporter, tokenizer):
     run = start(settings(tokenizer=tokenizer, steps=2), tmp_path / "run")
     assert run.train(reporter) and "reference: " in "".join(run.task.sample(run.model))
+
+
+@pytest.fixture
+def marian(tmp_path, settings, reporter):
+    """A Marian's folder, with a bias on the logits, as published ones have, and a run's tokenizer."""
+    run = start(settings(), tmp_path / "first")
+    run.train(reporter)
+    config = dataclasses.replace(run.model.config, positions="halves")
+    model = MarianMTModel(config)
+    model.final_logits_bias.data[:] = np.linspace(-1, 1, config.vocab_size)
+    model.save_pretrained(tmp_path / "marian", run.task.tokenizer)
+    return tmp_path / "marian"
+
+
+def test_from_a_marian_which_stays_one(settings, tmp_path, reporter, corpus, marian):
+    given = dict(from_=str(marian), corpus=corpus, source="en", target="xx", steps=4, checkpoint_interval=2)
+    chosen = choose_settings("transformer-toy", given)
+    whole = start(chosen, tmp_path / "whole")
+    theirs = MarianMTModel.from_pretrained(marian)
+    assert_same_arrays(whole.model.state_dict(), theirs.state_dict())
+    before = whole.trainer.evaluate()["val_loss"]
+    assert whole.train(reporter)
+    bias = theirs.final_logits_bias.data
+    np.testing.assert_array_equal(whole.model.final_logits_bias.data, bias)
+    opened = find_model(str(tmp_path / "whole"), ("transformer",)).load()
+    assert isinstance(opened, MarianMTModel) and whole.task.evaluate(opened)["val_loss"] < before
+    stopped = start(chosen, tmp_path / "stopped")
+    assert not stopped.train(StopsAt(2))
+    again = resume(tmp_path / "stopped")
+    assert again.train(reporter)
+    assert_same_arrays(arrays_of(whole.folder), arrays_of(again.folder))
+    assert main(["export", str(tmp_path / "whole"), str(tmp_path / "out")]) == 0
+    exported = MarianMTModel.from_pretrained(tmp_path / "out")
+    assert_same_arrays(exported.state_dict(), opened.state_dict())
+
+
+def test_a_run_is_exported_as_a_marian(settings, tmp_path, reporter, capsys):
+    run = start(settings(dropout=0.0), tmp_path / "run")
+    run.train(reporter)
+    assert main(["export", str(tmp_path / "run"), str(tmp_path / "out")]) == 0
+    assert "transformers.MarianMTModel.from_pretrained" in capsys.readouterr().out
+    source = find_model(str(tmp_path / "out"), ("transformer",))
+    assert source.kind == "transformer" and source.tokenizer().fingerprint() == run.task.tokenizer.fingerprint()
+    expected, got = run.task.evaluate(run.model, last=True), run.task.evaluate(source.load(), last=True)
+    assert got == pytest.approx(expected, rel=1e-5)
+    assert run.task.translate(source.load(), run.task.held_out) == run.task.translate(run.model, run.task.held_out)

@@ -112,12 +112,13 @@ def export(
         fine_tuned.save_pretrained(folder)
         _say_how_to_load(folder, type(fine_tuned.model).__name__)
         return
-    source, tokenizer, trained = open_model(model, kinds=("gpt", "bert"))
+    source, tokenizer, trained = open_model(model, kinds=("gpt", "bert", "transformer"))
     report_own_code(source)
     if source.hf_config:
         trained.hf_config = source.hf_config
     save_pretrained(trained, folder, tokenizer)
-    _say_how_to_load(folder, "AutoModelForCausalLM" if source.kind == "gpt" else type(trained).__name__)
+    classes = {"gpt": "AutoModelForCausalLM", "transformer": "MarianMTModel"}
+    _say_how_to_load(folder, classes.get(source.kind, type(trained).__name__))
     if isinstance(tokenizer, CharTokenizer):
         known = f"the {tokenizer.vocab_size} characters of its training text"
         print(f"{folder}: it reads {known}; any other is an error, since the model has no token for it")

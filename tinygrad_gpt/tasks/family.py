@@ -93,7 +93,7 @@ class Family(ABC):
     @staticmethod
     @abstractmethod
     def body(source, seed: int) -> Module:
-        """What fine-tuning begins with: the trained model, without a head, of a TrainedModel (train/trained_model.py).
+        """What fine-tuning begins with: the trained model, without a head, of a TrainedModel (train/loadable.py).
         `seed` decides the weights that its files lack. Raises UserError for damaged files."""
 
     @property

@@ -199,7 +199,7 @@ class Translation(Task):
         return *batch, np.full(len(batch.labels), _counted(batch.labels).mean())
 
     def answers(self, model, source_ids, source_mask, decoder_input_ids, labels, *_):
-        return model(source_ids, decoder_input_ids, source_mask), labels
+        return model.logits(model.features(source_ids, decoder_input_ids, source_mask)), labels
 
     def data(self):
         left_out = f"; {note}" if (note := self.train.note()) else ""

@@ -36,6 +36,8 @@ A run of any task:
     places.py         finds again the text or the model that a run was made from
     loading.py        tinygrad_gpt.load and tinygrad_gpt.save
     trained_model.py  a trained model by its place: a run folder, a Hugging Face folder, a name on the hub
+    loadable.py       what all trained models have
+    saved_runs.py     those of runs of `train`
 
 Language models, BERTs, translators, and what is fine-tuned from them:
 

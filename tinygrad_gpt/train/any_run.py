@@ -19,6 +19,7 @@ from tinygrad_gpt.train import pretraining_settings, run_folder, text_settings, 
 from tinygrad_gpt.train.config import use_arithmetic
 from tinygrad_gpt.train.extension import extend
 from tinygrad_gpt.train.kind_of_run import KindOfRun, Say
+from tinygrad_gpt.train.loadable import TrainedModel
 from tinygrad_gpt.train.own_model import OwnModel, check_same_model, try_model
 from tinygrad_gpt.train.places import PUT_BACK, find_again
 from tinygrad_gpt.train.presets import PRESETS
@@ -29,7 +30,7 @@ from tinygrad_gpt.train.run import Run, begin, reopen
 from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.text_run import TextRuns
 from tinygrad_gpt.train.text_settings import Settings
-from tinygrad_gpt.train.trained_model import TrainedModel, find_model
+from tinygrad_gpt.train.trained_model import find_model
 from tinygrad_gpt.train.translation_run import TranslationRuns
 from tinygrad_gpt.train.translation_settings import TranslationSettings
 from tinygrad_gpt.train.user_ops import UserPair, check_same_pairs

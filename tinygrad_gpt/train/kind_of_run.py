@@ -9,7 +9,8 @@ from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.progress import Progress
 from tinygrad_gpt.tasks.task import Task
-from tinygrad_gpt.train.trained_model import SavedRun, TrainedModel
+from tinygrad_gpt.train.loadable import TrainedModel
+from tinygrad_gpt.train.saved_runs import SavedRun
 
 Say = Callable[[str], object]
 LONG_TEXT = 1_000_000  # characters: about a second of learning tokens

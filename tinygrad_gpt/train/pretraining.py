@@ -13,7 +13,7 @@ from tinygrad_gpt.tasks.masked_lm import MaskedLM
 from tinygrad_gpt.train.kind_of_run import LONG_TEXT, KindOfRun
 from tinygrad_gpt.train.places import absolute
 from tinygrad_gpt.train.pretraining_settings import resolve, resumed_settings
-from tinygrad_gpt.train.trained_model import PretrainedBert
+from tinygrad_gpt.train.saved_runs import PretrainedBert
 
 # Sinusoids to start from have _LOUDER times the standard deviation of the word vectors, so that attention hears places
 # before words, and waves of up to 2π _LONGEST places, about what a small model reads.

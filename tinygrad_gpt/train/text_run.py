@@ -15,8 +15,8 @@ from tinygrad_gpt.models.gpt import GPT, count_parameters
 from tinygrad_gpt.tasks.next_token import NextToken
 from tinygrad_gpt.train.kind_of_run import LONG_TEXT, KindOfRun
 from tinygrad_gpt.train.places import absolute
+from tinygrad_gpt.train.saved_runs import TrainedRun
 from tinygrad_gpt.train.text_settings import resolve, resumed_settings
-from tinygrad_gpt.train.trained_model import TrainedRun
 
 
 class TextRuns(KindOfRun):

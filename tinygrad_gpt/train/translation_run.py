@@ -10,7 +10,7 @@ from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.models.transformer import Transformer, count_parameters
 from tinygrad_gpt.tasks.translation import Translation
 from tinygrad_gpt.train.kind_of_run import LONG_TEXT, KindOfRun
-from tinygrad_gpt.train.trained_model import PretrainedTranslator
+from tinygrad_gpt.train.saved_runs import PretrainedTranslator
 from tinygrad_gpt.train.translation_settings import resolve, resumed_settings
 
 

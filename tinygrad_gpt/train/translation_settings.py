@@ -9,7 +9,6 @@ from typing import Any
 from tinygrad_gpt.errors import UserError, did_you_mean, in_short
 from tinygrad_gpt.models.gpt import GPTConfig
 from tinygrad_gpt.models.transformer import TransformerConfig, count_parameters
-from tinygrad_gpt.nn.positions import ORDERS
 from tinygrad_gpt.settings import SettingError, advanced, check_settings, made_from, option_name
 from tinygrad_gpt.tasks.translation import TranslationConfig
 from tinygrad_gpt.train.config import TrainConfig
@@ -41,12 +40,6 @@ class TransformerShape:
     norm: str = _as_a_gpts("norm", TransformerConfig.norm)
     dropout: float = _as_a_gpts("dropout", TransformerConfig.dropout)
     attn_pdrop: float | None = _as_a_gpts("attn_pdrop", TransformerConfig.attention_dropout)
-    sinusoids: str = advanced(
-        "halves",
-        "Transformer",
-        "order of the positions' sines and cosines: Marian's halves, or the paper's",
-        choices=ORDERS,
-    )
 
     def __post_init__(self):
         check_settings(self)
@@ -69,7 +62,6 @@ class TransformerShape:
             "norm": self.norm,
             "dropout": self.dropout,
             "attention_dropout": self.dropout if self.attn_pdrop is None else self.attn_pdrop,
-            "positions": self.sinusoids,
         }
 
     @staticmethod
@@ -86,7 +78,6 @@ class TransformerShape:
             norm=config["norm"],
             dropout=config["dropout"],
             attn_pdrop=config["attention_dropout"],
-            sinusoids=config["positions"],
         )
 
 

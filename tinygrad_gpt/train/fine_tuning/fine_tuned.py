@@ -26,7 +26,8 @@ from tinygrad_gpt.tasks.bert_family import BertFamily
 from tinygrad_gpt.tasks.fine_tuning import remark_on_cut
 from tinygrad_gpt.tasks.kinds import TASK_OF_KIND
 from tinygrad_gpt.train.fine_tuning.folder import best_run, family_of, outputs_of, read_fine_tuned
-from tinygrad_gpt.train.trained_model import find_model, load_weights
+from tinygrad_gpt.train.saved_runs import load_weights
+from tinygrad_gpt.train.trained_model import find_model
 
 _KIND_OF = {  # the class of a Hugging Face folder -> the kind of its task
     "BertForSequenceClassification": CLASSES,

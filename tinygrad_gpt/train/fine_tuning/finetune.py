@@ -33,12 +33,13 @@ from tinygrad_gpt.train.fine_tuning.folder import (
     runs_of,
     summary,
 )
+from tinygrad_gpt.train.loadable import TrainedModel
 from tinygrad_gpt.train.places import find_again
 from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.room import check_training
 from tinygrad_gpt.train.run import Run, begin, reopen
 from tinygrad_gpt.train.run_folder import RunFolder
-from tinygrad_gpt.train.trained_model import TrainedModel, find_model
+from tinygrad_gpt.train.trained_model import find_model
 from tinygrad_gpt.train.user_ops import UserPair, check_same_pairs
 
 FIELDS = {f.name: f for kind in (FineTuneConfig, TrainConfig) for f in dataclasses.fields(kind)}

@@ -20,7 +20,7 @@ from tinygrad_gpt.tasks.kinds import NAMES, TASK_OF_KIND
 from tinygrad_gpt.tasks.scores import TITLES
 from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.run_folder import RunFolder
-from tinygrad_gpt.train.trained_model import tokenizer_of
+from tinygrad_gpt.train.saved_runs import tokenizer_of
 
 RESULTS = "results.json"
 # What config.json of a fine-tuned run must also hold; `group` names all runs of the fine-tuning. Older ones, all of

@@ -1,0 +1,129 @@
+"""What trained models of all kinds have: a shape, a tokenizer, weights that can be loaded."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+from tinygrad_gpt.data import Tokenizer, WordPieceTokenizer, load_tokenizer
+from tinygrad_gpt.data.download import sha256_of
+from tinygrad_gpt.data.translation_vocabulary import check_vocabulary
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.files.storage import user_path
+from tinygrad_gpt.models import bert, transformer
+from tinygrad_gpt.models.bert import BertForPreTraining, BertModel
+from tinygrad_gpt.models.gpt import GPT, count_parameters
+from tinygrad_gpt.models.marian import MarianMTModel
+from tinygrad_gpt.models.transformer import Transformer
+from tinygrad_gpt.nn import Module
+from tinygrad_gpt.train.config import TrainConfig
+from tinygrad_gpt.train.own_model import OwnModel
+from tinygrad_gpt.train.places import absolute
+
+# What is said of a model of a kind that the caller cannot use.
+NOT_FOR = {
+    "gpt": "a GPT, which reads a text from left to right: this needs a BERT",
+    "bert": "a BERT, which cannot write text: try `tinygrad-gpt predict {name} 'a text with a [MASK] in it'`",
+    "transformer": "a translator: try `tinygrad-gpt translate {name} 'a sentence'`",
+}
+_COUNT_PARAMETERS = {
+    "gpt": count_parameters,
+    "bert": bert.count_parameters,
+    "transformer": transformer.count_parameters,
+}
+
+
+class TrainedModel(ABC):
+    """A trained model that can be loaded.
+
+    name       as the user wrote it
+    kind       "gpt", "bert" or "transformer"
+    config     the model's shape: a GPTConfig, a BertConfig or a TransformerConfig
+    settings   of its training, as train/any_run.py has them; None for a model that another program trained
+    train      those of the trainer; None for a model that another program trained
+    hf_config  the content of its Hugging Face config.json; {} if it has none
+    """
+
+    name: str
+    kind: str = "gpt"
+    config: Any
+    settings: Any = None
+    train: TrainConfig | None = None
+    hf_config: dict[str, Any]
+
+    @property
+    def own_model(self) -> OwnModel | None:
+        """The file that defines the model; None for a GPT of this package."""
+        return None
+
+    @property
+    def parameters(self) -> int:
+        """How many the model has."""
+        return _COUNT_PARAMETERS[self.kind](self.config)
+
+    def encoder(self) -> BertModel:
+        """A BERT without its heads, with a pooler, in evaluation mode. A pooler that the model lacks starts from random
+        numbers, and a NewWeightsWarning says so. Raises UserError as `load` does, and for a GPT."""
+        raise UserError(f"{self.name} holds {NOT_FOR[self.kind]}")
+
+    def for_pretraining(self) -> BertForPreTraining:
+        """A BERT with both heads of pre-training, in evaluation mode. Heads that the model lacks start from random
+        numbers, and a NewWeightsWarning says so. Raises UserError as `encoder` does."""
+        raise UserError(f"{self.name} holds {NOT_FOR[self.kind]}")
+
+    def make(self, config: Any) -> Module:
+        """A new model of this kind; of a BERT, with both heads of pre-training; a Marian's stays a Marian."""
+        if self.kind == "bert":
+            return BertForPreTraining(config)
+        if self.kind == "transformer":
+            return (MarianMTModel if self.hf_config else Transformer)(config)
+        return self.own_model.make(config) if self.own_model else GPT(config)
+
+    @abstractmethod
+    def load(self) -> Module:
+        """The model with its weights, in evaluation mode. Raises UserError for files that are missing or damaged."""
+
+    @abstractmethod
+    def tokenizer(self) -> Tokenizer:
+        """The model's own tokenizer. Raises UserError if it has none."""
+
+    def tokenizer_at(self, path: str | None) -> Tokenizer:
+        """The tokenizer saved at `path`; None: the model's own. Raises UserError if it does not fit the model."""
+        if path is None:
+            return self.tokenizer()
+        tokenizer = load_tokenizer(path)
+        self.check_fits(tokenizer)
+        return tokenizer
+
+    def check_fits(self, tokenizer: Tokenizer) -> None:
+        """Raise UserError for a tokenizer with more tokens than the model, for a BERT's that is not WordPiece, and for
+        a translator's without the tokens that it needs."""
+        if self.kind == "transformer":
+            check_vocabulary(tokenizer, "the tokenizer")
+        if self.kind == "bert" and not isinstance(tokenizer, WordPieceTokenizer):
+            raise UserError(
+                f"{self.name} holds a BERT, which reads with a WordPieceTokenizer, and the tokenizer is a "
+                f"{type(tokenizer).__name__}: give the --tokenizer that it was trained with"
+            )
+        if tokenizer.vocab_size > self.config.vocab_size:
+            raise UserError(
+                f"the tokenizer has {tokenizer.vocab_size} tokens, but {self.name} only {self.config.vocab_size}: "
+                "give the --tokenizer that it was trained with"
+            )
+
+    @abstractmethod
+    def files(self) -> list[Path]:
+        """The files that hold the model's shape and weights."""
+
+    @property
+    def sha256(self) -> dict[str, str]:
+        """The SHA-256 of each of these files, by name."""
+        return {file.name: sha256_of(file) for file in self.files()}
+
+    def record(self) -> dict[str, Any]:
+        """What config.json of a run says about the model that it began with."""
+        return {
+            "name": self.name,
+            "path": absolute(self.name) if user_path(self.name).is_dir() else None,
+            "sha256": self.sha256,
+            "hf_config": self.hf_config,
+        }

@@ -1,0 +1,193 @@
+"""The models of runs of `train`: the latest checkpoint of a language model's run, of a BERT's, of a translator's."""
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Callable
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tinygrad_gpt import random_stream
+from tinygrad_gpt.data import Corpus, Tokenizer, load_tokenizer, open_corpus
+from tinygrad_gpt.data.documents import Documents, open_documents
+from tinygrad_gpt.data.parallel import Parallel, is_parallel, open_parallel
+from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.models import bert, transformer
+from tinygrad_gpt.models.bert import BertForPreTraining, BertModel
+from tinygrad_gpt.models.gpt import GPT, count_parameters
+from tinygrad_gpt.models.transformer import Transformer
+from tinygrad_gpt.nn import Module
+from tinygrad_gpt.progress import Progress
+from tinygrad_gpt.tasks.masked_lm import MaskedLM
+from tinygrad_gpt.tasks.next_token import NextToken
+from tinygrad_gpt.tasks.translation import Translation
+from tinygrad_gpt.train import pretraining_settings, text_settings, translation_settings
+from tinygrad_gpt.train.checkpoint import load_checkpoint, naming_the_file
+from tinygrad_gpt.train.loadable import TrainedModel
+from tinygrad_gpt.train.own_model import OwnModel, own_model_of
+from tinygrad_gpt.train.places import find_again
+from tinygrad_gpt.train.pretraining_settings import PretrainingSettings
+from tinygrad_gpt.train.room import check_as_large
+from tinygrad_gpt.train.run_folder import RunFolder
+from tinygrad_gpt.train.text_settings import Settings
+from tinygrad_gpt.train.translation_settings import TranslationSettings
+from tinygrad_gpt.train.user_ops import restore
+
+M = TypeVar("M", bound=Module)
+
+# What config.json of a run of `train` must also hold.
+_WRITTEN = {"preset": str, "vocab_size": int, "tokenizer": str, "corpus": dict}
+
+
+class SavedRun(TrainedModel):
+    """The latest checkpoint of a run of `train`."""
+
+    folder: RunFolder
+    written: dict[str, Any]  # config.json
+    settings: Any
+
+    def _check_count(self, counted: int) -> None:
+        """Raise UserError if config.json says another number of parameters than its settings make."""
+        if self.written.get("parameters") not in (None, counted):
+            made = f"its settings make a model of {counted:,} parameters, not {self.written['parameters']:,}"
+            raise UserError(f"{self.folder.config} is damaged: {made}")
+
+    def tokenizer(self) -> Tokenizer:
+        return tokenizer_of(self.folder, self.written)
+
+    @abstractmethod
+    def corpus(self, progress: Progress | None = None, remedy: str = "") -> Any:
+        """The text or documents that the run was trained on, under the name that the user gave.
+
+        Raises UserError, which ends with `remedy`, if they cannot be found or have changed.
+        """
+
+
+class TrainedRun(SavedRun):
+    """The latest checkpoint of a language model's run."""
+
+    def __init__(self, path: Path):
+        self.name, self.folder = str(path), RunFolder(path)
+        self.written = self.folder.read_config(NextToken.name, "a language model", _WRITTEN)
+        self.settings: Settings = text_settings.settings_of(self.written, path)
+        self.train = self.settings.train
+        try:
+            self.config = self.settings.model_config(self.written["vocab_size"])
+        except UserError as error:
+            raise UserError(f"{self.folder.config} is damaged: {error}") from None
+        if "own_model" not in self.written:
+            self._check_count(count_parameters(self.config))
+        self.hf_config = self.written.get("from", {}).get("hf_config", {})
+
+    @cached_property
+    def own_model(self) -> OwnModel | None:
+        if "own_model" in self.written:  # no other file may use them
+            restore(self.folder.path, self.written["own_pairs"], self.folder.own_op)
+        return own_model_of(self.folder.model, self.written)
+
+    @property
+    def parameters(self) -> int:
+        return self.written.get("parameters") or count_parameters(self.config)
+
+    def load(self) -> Module:
+        own = self.own_model  # first: what is wrong with its files is not the checkpoint's fault
+        return load_weights(self.folder, self.parameters, lambda: (own.make if own else GPT)(self.config))
+
+    def corpus(self, progress: Progress | None = None, remedy: str = "") -> Corpus:
+        given, read = self.settings.task.corpus, partial(open_corpus, progress=progress)
+        corpus = find_again("corpus", given, self.written["corpus"], self.folder.path, read, remedy)
+        corpus.name = given
+        return corpus
+
+    def files(self) -> list[Path]:
+        own = [self.folder.model] if "own_model" in self.written else []
+        own += [self.folder.own_op(record["op"]) for record in self.written["own_pairs"] if record.get("new")]
+        return [self.folder.config, self.folder.checkpoint, *own]
+
+
+class PretrainedBert(SavedRun):
+    """The latest checkpoint of a run that pre-trained a BERT."""
+
+    kind = "bert"
+
+    def __init__(self, path: Path):
+        self.name, self.folder = str(path), RunFolder(path)
+        self.written = self.folder.read_config(MaskedLM.name, "a BERT", _WRITTEN | {"task": {"corpus": str}})
+        self.settings: PretrainingSettings = pretraining_settings.settings_of(self.written, path)
+        self.train, self.config = self.settings.train, self.settings.model_config(self.written["vocab_size"])
+        self._check_count(bert.count_parameters(self.config))
+        self.hf_config = self.written.get("from", {}).get("hf_config", {})
+
+    def load(self) -> BertForPreTraining:
+        return load_weights(self.folder, self.parameters, lambda: BertForPreTraining(self.config))
+
+    def encoder(self) -> BertModel:
+        return self.load().bert
+
+    def for_pretraining(self) -> BertForPreTraining:
+        return self.load()
+
+    def corpus(self, progress: Progress | None = None, remedy: str = "") -> Documents:
+        task = self.settings.task
+        read = partial(open_documents, hold_out=task.held_out, progress=progress)
+        return find_again("corpus", task.corpus, self.written["corpus"], self.folder.path, read, remedy)
+
+    def files(self) -> list[Path]:
+        return [self.folder.config, self.folder.checkpoint]
+
+
+class PretrainedTranslator(SavedRun):
+    """The latest checkpoint of a run that trained a translator."""
+
+    kind = "transformer"
+
+    def __init__(self, path: Path):
+        self.name, self.folder = str(path), RunFolder(path)
+        self.written = self.folder.read_config(Translation.name, "a translator", _WRITTEN | {"task": {"corpus": str}})
+        self.settings: TranslationSettings = translation_settings.settings_of(self.written, path)
+        self.train, self.config = self.settings.train, self.settings.model_config(self.written["vocab_size"])
+        self._check_count(transformer.count_parameters(self.config))
+        self.hf_config = self.written.get("from", {}).get("hf_config", {})
+
+    def load(self) -> Transformer:
+        return load_weights(self.folder, self.parameters, lambda: self.make(self.config))
+
+    def corpus(self, progress: Progress | None = None, remedy: str = "") -> Parallel:
+        task = self.settings.task
+
+        def read(place: str) -> Parallel:
+            return open_parallel(place, task.source, task.target, lowercase=task.lowercase, progress=progress)
+
+        known = self.written["corpus"]
+        return find_again("corpus", task.corpus, known, self.folder.path, read, remedy, exists=is_parallel)
+
+    def files(self) -> list[Path]:
+        return [self.folder.config, self.folder.checkpoint]
+
+
+BY_TASK = {NextToken.name: TrainedRun, MaskedLM.name: PretrainedBert, Translation.name: PretrainedTranslator}
+
+
+def load_weights(folder: RunFolder, parameters: int, make: Callable[[], M]) -> M:
+    """The model of a run with the weights of its checkpoint, in evaluation mode.
+
+    parameters  of its GPT, or of the whole model
+    make        makes the whole model
+
+    Raises UserError for a checkpoint that is missing, damaged or of another model.
+    """
+    arrays, _ = load_checkpoint(folder.checkpoint, lambda name: name.startswith("model."))
+    with naming_the_file(folder.checkpoint), random_stream.uninitialised():
+        check_as_large(parameters, arrays)
+        model = make()
+        model.load_state_dict({name.removeprefix("model."): a for name, a in arrays.items()})
+    return model.eval()
+
+
+def tokenizer_of(folder: RunFolder, written: dict[str, Any]) -> Tokenizer:
+    """The tokenizer of a run with the config.json `written`. Raises UserError if the file holds another tokenizer: its
+    ids would mean other texts."""
+    tokenizer = load_tokenizer(folder.tokenizer)
+    if hashlib.sha256(folder.tokenizer.read_bytes()).hexdigest() != written["tokenizer"]:
+        raise UserError(f"{folder.tokenizer} is not the tokenizer that this run was started with: put that one back")
+    return tokenizer
