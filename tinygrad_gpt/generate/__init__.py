@@ -13,6 +13,7 @@ The model gives a score (logit) to every token that could come next. One is chos
     beam.py      beam search
     constraints.py  tokens that are never written, and a forced end
     translate.py    texts in, texts out, and where the model looked
+    alignment.py    the latter, to see: words across and down, as a table and as a picture
 """
 
 from tinygrad_gpt.generate.batch import generate_batch

@@ -35,6 +35,10 @@ def test_where_sacrebleu_says_another_score(monkeypatch):
     assert found.bleu == corpus_bleu(HYPOTHESES, REFERENCES) and found.sacrebleu is None
 
 
-def test_an_empty_reference_which_sacrebleu_does_not_take():
-    found = corpus_scores(["a b c d", ""], ["a b c d", ""])
-    assert found.bleu.score == pytest.approx(100) and found.sacrebleu is None
+def test_empty_references_which_sacrebleu_does_not_take():
+    pytest.importorskip("sacrebleu")
+    both = corpus_scores(["a b c d", ""], ["a b c d", ""])
+    assert both.bleu.score == pytest.approx(100) and both.sacrebleu is not None, "nothing beside nothing adds nothing"
+    one = corpus_scores(["a b c d", "e"], ["a b c d", ""])
+    assert one.bleu.precisions[0] == 80 and one.sacrebleu is None
+    assert corpus_scores([""], [""]).sacrebleu is None

@@ -26,17 +26,19 @@ def corpus_scores(
 ) -> CorpusScores:
     """The scores of N translations beside N right ones; arguments and errors as of corpus_bleu.
 
-    Warns if sacrebleu computes another score. It takes no empty reference, and where there is one, no part.
+    Warns if sacrebleu computes another score. It takes no empty reference, and so no part, unless all that it would be
+    compared with is empty too, which adds nothing.
     """
     ours = corpus_bleu(hypotheses, references, tokenize=tokenize, lowercase=lowercase)
     try:
         from sacrebleu.metrics import BLEU
     except ImportError:
         return CorpusScores(ours, None)
-    if not all(references):
+    kept = [pair for pair in zip(hypotheses, references, strict=True) if any(pair)]
+    if not kept or not all(right for _, right in kept):
         return CorpusScores(ours, None)
     metric = BLEU(tokenize=tokenize, lowercase=lowercase, force=True)  # force: no remarks on texts that look tokenised
-    theirs = metric.corpus_score(hypotheses, [references])
+    theirs = metric.corpus_score([text for text, _ in kept], [[right for _, right in kept]])
     if theirs.score != ours.score:
         warnings.warn(f"sacrebleu says {theirs}, ours is {ours}: please report this", stacklevel=2)
         return CorpusScores(ours, None)
