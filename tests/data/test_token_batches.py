@@ -50,7 +50,14 @@ def test_pairs_that_are_too_long_on_either_side_are_left_out_and_told_of():
     corpus = Translations(["aaa", "aa", "a", "aa"], ["a", "a", "aaa", "aa"])
     pairs = encode_pairs(corpus, Letters(), 3)  # with the end
     assert pairs.places.tolist() == [1, 3] and pairs.too_long == 2
-    assert pairs.note() == "2 of 4 pairs left out, longer than 3 tokens with </s>"
+    assert pairs.note() == "2 of 4 pairs left out: 2 longer than 3 tokens with </s>"
+
+
+def test_pairs_without_text_are_told_of_too():
+    pairs = encode_pairs(Translations(["a"], ["b"], blank=3), Letters(), 3)
+    assert pairs.note() == "3 of 4 pairs left out: 3 without text"
+    pairs = encode_pairs(Translations(["a", "aaa"], ["b", "b"], blank=1), Letters(), 3)
+    assert pairs.note() == "2 of 3 pairs left out: 1 longer than 3 tokens with </s> and 1 without text"
 
 
 def test_no_pair_left():

@@ -295,7 +295,7 @@ def test_the_health_check_sees_what_the_loss_sees(task, model):
 
 def test_it_says_what_it_reads(task):
     assert task().data() == "300 pairs of sand, small to capital (40 to validate)"
-    assert "pairs left out, longer than 5 tokens with </s>" in task(positions=5).data()
+    assert "pairs left out: 137 longer than 5 tokens with </s>" in task(positions=5).data()
     assert task(label_smoothing=0.3).settings()["label_smoothing"] == 0.3
 
 

@@ -36,6 +36,7 @@ class EncodedPairs:
     places            (N,) int64: which pair of the Translations each one is
     too_long          pairs that were left out, with a sentence longer than there are positions
     positions         the longest sentence that was let in
+    blank             pairs without text, which were left out before
     """
 
     sources: list[np.ndarray]
@@ -43,6 +44,7 @@ class EncodedPairs:
     places: np.ndarray
     too_long: int
     positions: int
+    blank: int = 0
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -54,11 +56,11 @@ class EncodedPairs:
         return np.array([(len(s), len(t)) for s, t in both], dtype=np.int64).reshape(-1, 2)
 
     def note(self) -> str:
-        """What to tell who trains or evaluates on it: "12 of 29,000 pairs are left out, ..."; "" if none is."""
-        if not self.too_long:
-            return ""
-        all_pairs = len(self) + self.too_long
-        return f"{self.too_long:,} of {all_pairs:,} pairs left out, longer than {self.positions} tokens with </s>"
+        """What to tell who trains or evaluates on it: "12 of 29,000 pairs left out: ..."; "" if none is."""
+        reasons = {f"longer than {self.positions} tokens with </s>": self.too_long, "without text": self.blank}
+        told = " and ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
+        left_out = self.too_long + self.blank
+        return f"{left_out:,} of {len(self) + left_out:,} pairs left out: {told}" if told else ""
 
 
 def encode_pairs(pairs: Translations, tokenizer, positions: int, name: str = "the corpus") -> EncodedPairs:
@@ -78,7 +80,7 @@ def encode_pairs(pairs: Translations, tokenizer, positions: int, name: str = "th
             f"{shortest} tokens with </s>): put a sentence on each line, or give the model more positions"
         )
     sources, targets = ([both[i][side] for i in kept] for side in (0, 1))
-    return EncodedPairs(sources, targets, kept, len(both) - len(kept), positions)
+    return EncodedPairs(sources, targets, kept, len(both) - len(kept), positions, pairs.blank)
 
 
 class TranslationBatch(NamedTuple):
