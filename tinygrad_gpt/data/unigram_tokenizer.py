@@ -40,7 +40,7 @@ _DIGITS = 4  # of a log-probability behind the point: enough to compare pieces, 
 class UnigramTokenizer(LibraryTokenizer):
     """SentencePiece's tokenizer: every text has ids, and decoding them gives a normalised text.
 
-    unk_id  the id of <unk>
+    unk_id  the id of <unk>, which the text "<unk>" has too
     """
 
     def __init__(self, backend):

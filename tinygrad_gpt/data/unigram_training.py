@@ -14,9 +14,9 @@ independent, so the probability of a walk is the product of those of its pieces,
        words' counts, that is how often it is expected, c(piece)
     M: p(piece) = c(piece) / sum of all c
 
-Two such steps (EM) never make the words less likely, and fit the probabilities to the pieces that there are. Then those
-are dropped whose loss costs little: without a piece, each of its c places is cut into other pieces instead, and the
-words' log-probability falls by about  c (log p - log P(piece from other pieces)).  Three quarters stay each time.
+E and M together never make the words less likely, and fit the probabilities to the pieces that there are. Then those
+pieces are dropped whose loss costs little: without a piece, each of its c places is cut into other pieces instead, and
+the words' log-probability falls by about  c (log p - log P(piece from other pieces)).  Three quarters stay each time.
 """
 
 import itertools
@@ -31,7 +31,7 @@ LONGEST = 16  # characters of a piece
 _WORD = 24  # characters: a longer word is learned from in parts, or its probability would be too small for a float
 _MOST = 500_000  # characters of different words, the most frequent ones: they say which pieces are frequent
 _SEEDS = 8  # pieces to begin with, for each one that stays
-_STEPS = 2  # of EM before some pieces are dropped, and at the end
+_STEPS = 2  # of E and M before some pieces are dropped, and at the end
 _STAY = 0.75
 _LEAST = 0.5  # the expected count of a character that larger pieces always cover: it must be possible
 
