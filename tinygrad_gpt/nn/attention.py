@@ -79,7 +79,7 @@ class MultiHeadAttention(Module):
         cache   of self-attention, the keys and values of earlier calls: x then holds only the new positions, which see
                 the old ones too
         """
-        h, shape = self.n_head, x.shape
+        h, shape = self.n_head, None
         if (source is None) != (self.c_source is None):
             made, got = ("cross", "none") if source is None else ("self", "one")
             raise ValueError(f"MultiHeadAttention: made for {made}-attention (see c_source), got {got} as source")
@@ -92,16 +92,18 @@ class MultiHeadAttention(Module):
             raise ValueError("MultiHeadAttention: a cache is for self-attention: give what `read` makes of the source")
         else:
             k, v = source if isinstance(source, KeysAndValues) else self.read(source)
-            if k.shape[0] < shape[0] and not self.causal:  # n sequences for each of S sources
-                x = F.reshape(x, (k.shape[0], -1, shape[-1]))  # (S n, T, C) -> (S, n T, C): no query knows another
-            q = _split_heads(self.q(x), h)  # (B, T, C) -> (B, H, T, D)
+            q = self.q(x)  # (B, T, C)
+            if q.ndim == 3 and k.shape[0] < q.shape[0] and not self.causal:  # n sequences for each of S sources
+                shape = q.shape
+                q = F.reshape(q, (k.shape[0], -1, shape[-1]))  # (S n, T, C) -> (S, n T, C): no query knows another
+            q = _split_heads(q, h)  # (B, T, C) -> (B, H, T, D)
         if is_watched(self):
             show(self, weights=F.attention_weights(q, k, mask, causal=self.causal, scale=self.scale))
         y = F.attention(
             q, k, v, mask, causal=self.causal, scale=self.scale, dropout=self.dropout, training=self.training
         )
-        y = self.out(_join_heads(y))
-        return y if y.shape == shape else F.reshape(y, shape)
+        y = self.out(_join_heads(y))  # (B, H, T, D) -> (B, T, C)
+        return y if shape is None else F.reshape(y, shape)
 
 
 def _split_heads(x: Tensor, n_head: int) -> Tensor:
