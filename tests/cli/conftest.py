@@ -1,5 +1,7 @@
 """A place of its own for every test of the command, and the command itself."""
 
+import random
+
 import pytest
 
 from tests.helpers import process_settings
@@ -22,6 +24,7 @@ def own_place(tmp_path, monkeypatch):
 
 TEXT = "the quick brown fox jumps over the lazy dog\n" * 20
 OPTIONS = "--preset tiny --n-layer 1 --n-embd 8 --block-size 8 --batch-size 2 --warmup 2 --eval-tokens 64"
+TRANSLATOR = "--preset transformer-toy --vocab 300 --block-size 24 --decoder-layers 2 --warmup 30"
 SMALL = f"{OPTIONS} --steps 4 --sample-tokens 20 --log-interval 2".split()
 
 
@@ -33,6 +36,29 @@ def small_run(tmp_path_factory):
     with process_settings(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("TINYGRAD_GPT_CACHE", str(place / "cache"))
         assert main(["train", str(place / "text.txt"), "--out", str(place / "run"), *SMALL]) == 0
+    return place / "run"
+
+
+@pytest.fixture(scope="session")
+def translator(tmp_path_factory):
+    """The folder of a run that learned to translate a toy language word by word: "a dog sees a cat ." into
+    "ein hund sieht ein katze ."; for tests that do not change it. The sentences lie beside it, corpus.en and corpus.de.
+    """
+    pytest.importorskip("tokenizers")
+    place = tmp_path_factory.mktemp("translator")
+    nouns = {"dog": "hund", "cat": "katze", "man": "mann", "house": "haus"}
+    verbs = {"sees": "sieht", "likes": "mag"}
+    ways = [(a, does, b) for a in nouns for does in verbs for b in nouns] * 8
+    random.Random(0).shuffle(ways)
+    english = [f"a {a} {does} a {b} .\n" for a, does, b in ways]
+    german = [f"ein {nouns[a]} {verbs[does]} ein {nouns[b]} .\n" for a, does, b in ways]
+    for language, lines in (("en", english), ("de", german)):
+        (place / f"corpus.{language}").write_text("".join(lines), encoding="utf-8")
+    given = f"--source en --target de {TRANSLATOR}".split()
+    with process_settings(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINYGRAD_GPT_CACHE", str(place / "cache"))
+        patch.chdir(place)
+        assert main(["train", "corpus", *given, "--out", "run"]) == 0
     return place / "run"
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.helpers import assert_one_line_error
 from tinygrad_gpt import devices
-from tinygrad_gpt.cli import bench
+from tinygrad_gpt.cli import UNREADABLE, bench
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.settings import option_name
 from tinygrad_gpt.train.text_settings import SETTINGS
@@ -486,7 +486,7 @@ def test_a_reader_that_goes_away(trained):
     assert len(writer.stdout.read(5)) == 5
     writer.stdout.close()
     assert writer.stderr.read() == b""
-    assert writer.wait(60) != 0
+    assert writer.wait(60) == UNREADABLE
 
 
 def test_characters_that_the_output_cannot_show(tmp_path):

@@ -57,6 +57,10 @@ def originals(tmp_path_factory):
                 == 0
             )
             assert main(["finetune", "task.tsv", "--from", "bert", "--epochs", "1", "--out", "taught"]) == 0
+            for language in ("en", "de"):
+                Path(f"pairs.{language}").write_text(f"the quick brown fox in {language}\n" * 20, encoding="utf-8")
+            toy = "--source en --target de --preset transformer-toy --vocab 270 --steps 2 --block-size 40"
+            assert main(["train", "pairs", *toy.split(), "--out", "translator"]) == 0
     finally:
         os.chdir(before)
     return folder
@@ -98,6 +102,13 @@ FILES = [
     ("taught/seed-1/config.json", "finetune --resume taught"),
     ("taught/seed-1/tokenizer.json", "predict taught fox"),
     ("taught/seed-1/checkpoint.safetensors", "export taught copy"),
+    ("translator/config.json", "translate translator fox"),
+    ("translator/config.json", "eval translator"),
+    ("translator/config.json", "train --resume translator"),
+    ("translator/tokenizer.json", "translate translator fox"),
+    ("translator/checkpoint.safetensors", "translate translator fox"),
+    ("pairs.de", "eval translator pairs --source en --target de"),
+    ("pairs.de", "translate translator pairs.de --reference pairs.de"),
     ("text.txt", "eval run text.txt"),
     ("text.txt", "train text.txt --preset tiny --n-embd 8 --n-layer 1 --steps 1 --sample-tokens 0 --out new"),
     ("task.tsv", "finetune task.tsv --from gpt1 --epochs 1 --lm-weight 0 --out new"),
@@ -146,6 +157,9 @@ COMMANDS = {
     "sample run --tokens 2": "--prompt --temperature --top-k --top-p --seed --stop --tokenizer --device --json",
     "predict bert a[MASK]": "--top --text-file --json --tokenizer --device",
     "similar bert fox dog": "--query --top --batch-size --text-file --json --tokenizer --device",
+    "translate translator fox": """--beams --penalty --length-penalty --max-tokens --batch-tokens --out --reference
+        --tokenize --align-plot --align-layer --align --json --tokenizer --device""",
+    "eval translator": "--beams --penalty --length-penalty --source --target --json --tokenizer --device",
     "eval run": "--stride --block-size --batch-size --tokenizer --device --json",
     "export run copy": "--device",
     "finetune task.tsv --from gpt1 --epochs 1 --lm-weight 0 --out new": """--batch-size --lr --warmup-share --seed

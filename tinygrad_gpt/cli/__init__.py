@@ -4,8 +4,11 @@
     sampling.py    sample
     sweeping.py    sweeps of train
     trained.py     eval, export
+    measuring.py   eval of a translator
     finetuning.py  finetune, classify
     predicting.py  predict, similar
+    translating.py translate
+    sentences.py   what it is given to translate
     runs.py        runs, compare
     doctor.py      doctor
     inspecting.py  gradcheck, op, info
@@ -45,8 +48,9 @@ from tinygrad_gpt.cli import (
     sampling,
     trained,
     training,
+    translating,
 )
-from tinygrad_gpt.cli.help import Command, Group
+from tinygrad_gpt.cli.help import Command, Group, ReaderGoneError
 from tinygrad_gpt.cli.options import INTERRUPTED
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import reason
@@ -70,7 +74,7 @@ def _show_version(asked: bool) -> None:
 
 app = typer.Typer(
     cls=Group,
-    help="Train, fine-tune and use small GPTs and BERTs, built from scratch on NumPy.",
+    help="Train, fine-tune and use small GPTs, BERTs and translators, built from scratch on NumPy.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -95,6 +99,7 @@ app.command(cls=Command)(finetuning.finetune)
 app.command(cls=Command)(finetuning.classify)
 app.command(cls=Command)(predicting.predict)
 app.command(cls=Command)(predicting.similar)
+app.command(cls=Command)(translating.translate)
 app.command(cls=Command)(runs.runs)
 app.command(cls=Command)(runs.compare)
 app.command(cls=Command)(doctor.doctor)
@@ -123,7 +128,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # nobody reads our output any more, as in `tinygrad-gpt sample DIR | head`
+    except (
+        BrokenPipeError,
+        ReaderGoneError,
+    ):  # nobody reads our output any more, as in `tinygrad-gpt sample DIR | head`
         _drop_output()
         return UNREADABLE
     except OSError as error:  # the system refuses: a full disk, no permission, a name that is too long

@@ -11,6 +11,10 @@ from typer.core import TyperCommand, TyperGroup
 _LONG = 28  # characters of a name that has no room beside a sentence
 
 
+class ReaderGoneError(Exception):
+    """Whoever read the command's output has gone."""
+
+
 class Command(TyperCommand):
     def format_help(self, ctx, formatter) -> None:
         _make_room(self.get_params(ctx))
@@ -23,6 +27,8 @@ class Group(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:  # Typer would end with its status, in silence
             raise Abort from None
+        except BrokenPipeError:  # the same
+            raise ReaderGoneError from None
 
     def format_help(self, ctx, formatter) -> None:
         _make_room(self.get_params(ctx))

@@ -11,6 +11,7 @@ from tinygrad_gpt.errors import UserError, command, in_short
 from tinygrad_gpt.files.storage import read_file, replacing
 from tinygrad_gpt.progress import Progress
 
+STANDARD_INPUT = "standard input"  # its name in messages
 _LARGEST = 64 << 20  # bytes of a file of texts
 _AROUND = 6  # words on each side of a gap, for an example
 
@@ -142,14 +143,19 @@ def download_progress(reporter) -> Progress:
     return progress
 
 
+def read_standard_input(what: str = "texts") -> str:
+    """All of standard input; "" without one. `what` it holds, for errors: UserError if it is not text."""
+    try:
+        return sys.stdin.read() if sys.stdin else ""
+    except UnicodeDecodeError as error:
+        raise UserError(f"the {what} on {STANDARD_INPUT} are not text: {in_short(error)}") from None
+
+
 def read_lines(place: str, what: str = "texts") -> list[str]:
     """The lines of a file, or of standard input for "-", that are not empty. `what` they are, for errors: UserError if
     there is none."""
     if place == "-":
-        try:
-            content, name = sys.stdin.read() if sys.stdin else "", "standard input"
-        except UnicodeDecodeError as error:
-            raise UserError(f"the {what} on standard input are not text: {in_short(error)}") from None
+        content, name = read_standard_input(what), STANDARD_INPUT
     else:
         try:
             content, name = read_file(Path(place), _LARGEST).decode("utf-8-sig"), place

@@ -5,12 +5,14 @@ import math
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from tinygrad_gpt.cli.measuring import evaluate_translator
 from tinygrad_gpt.cli.options import DeviceName, ModelPath, TokenizerPath
 from tinygrad_gpt.cli.shared import download_progress, report_own_code
+from tinygrad_gpt.cli.translating import TRANSLATOR, Beams, LengthPenalty, Penalty, Search
 from tinygrad_gpt.data import CharTokenizer, open_corpus, prepare_tokens
 from tinygrad_gpt.data.text_files import count_words
 from tinygrad_gpt.errors import UserError, command
@@ -47,13 +49,44 @@ def evaluate_model(
     batch_size: Annotated[
         int | None, typer.Option(help="windows per batch", min=1, show_default=f"as in training, or {BATCH_SIZE}")
     ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            "--source",
+            help="language of the sentences, in your own files",
+            show_default=False,
+            rich_help_panel=TRANSLATOR,
+        ),
+    ] = None,
+    into: Annotated[
+        str | None,
+        typer.Option(
+            "--target", help="language to translate them into", show_default=False, rich_help_panel=TRANSLATOR
+        ),
+    ] = None,
+    beams: Beams = None,
+    penalty: Penalty = None,
+    length_penalty: LengthPenalty = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the figures as a JSON object")] = False,
     tokenizer: TokenizerPath = None,
     device: DeviceName = "cpu",
 ):
-    """Measure a trained model on a validation text: loss, perplexity, bits per byte."""
-    source, own, trained = open_model(model, tokenizer, device)
+    """Measure a trained model on a validation text: loss, perplexity, bits per byte.
+
+    A translator is measured on the test part of its corpus: loss, perplexity,
+    and BLEU of what it writes, greedily and with --beams.
+    """
+    source, own, trained = open_model(model, tokenizer, device, kinds=("gpt", "transformer"))
     report_own_code(source)
+    of_gpts = {"--stride": stride, "--block-size": block_size, "--batch-size": batch_size}
+    of_translators = {"--source": language, "--target": into, "--beams": beams, "--penalty": penalty}
+    of_translators |= {"--length-penalty": length_penalty}
+    if source.kind == "transformer":
+        _refuse(of_gpts, f"{model} holds a translator")
+        search = Search.of(beams, penalty, length_penalty)
+        evaluate_translator(source, own, trained, corpus, (language or "", into or ""), search, as_json)
+        return
+    _refuse(of_translators, f"{model} holds a GPT")
     settings = source.settings
     if corpus is None and settings is None:
         raise UserError(f"{model} does not say which text it was trained on: name one, {_with_a_text(model)}")
@@ -98,6 +131,13 @@ def evaluate_model(
         print(f"per word       {figures['per_word']:.3f} ({words:,} words)")
     print(f"bits per byte  {figures['bits_per_byte']:.4f}")
     print(f"speed          {score.tokens / seconds:,.0f} tokens/s")
+
+
+def _refuse(options: dict[str, Any], why: str) -> None:
+    """Raise UserError for the first of these options that was given."""
+    for name, value in options.items():
+        if value is not None:
+            raise UserError(f"{why}: leave out {name}")
 
 
 def export(

@@ -16,6 +16,7 @@ gpt1_family.py     ... GPT, with the language model's loss beside the task's: GP
 bert_family.py     ... BERT
 families.py        all of them by name
 perplexity.py      the loss of a language model on a text, block by block or in overlapping windows
-scores/            how good answers are: classes, numbers, tagged words, answers to questions
+translation_scores.py  how good a translator is: the loss of the right translations, and BLEU of its own
+scores/            how good answers are: classes, numbers, tagged words, answers to questions, translations
 baselines.py       the losses of guesses without a model, from how often each token occurs in a text
 """

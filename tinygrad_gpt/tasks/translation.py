@@ -12,18 +12,15 @@ loss says little about what it writes alone, where one wrong word leads to the n
 """
 
 import dataclasses
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from tinygrad_gpt import functional as F
-from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.data.parallel import PARALLEL, Parallel
-from tinygrad_gpt.data.token_batches import EncodedPairs, TokenBatches, batches_in_order, encode_pairs, make_batch
+from tinygrad_gpt.data.token_batches import EncodedPairs, TokenBatches, encode_pairs, make_batch
 from tinygrad_gpt.data.translation_vocabulary import VOCABULARIES
 from tinygrad_gpt.generate.translate import texts_of, translate_ids
 from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
@@ -32,11 +29,10 @@ from tinygrad_gpt.settings import SettingError, advanced, check_settings, settin
 from tinygrad_gpt.tasks.baselines import text_facts
 from tinygrad_gpt.tasks.scores import corpus_bleu
 from tinygrad_gpt.tasks.task import Loss, Task
+from tinygrad_gpt.tasks.translation_scores import token_scores, words_of
 
 _PROBE_ROWS = 32  # of the health check
 _SHOWN = 2  # held-out sentences of a sample
-_LONGEST_LOSS = 700.0  # nats: e to a higher power is no float64
-_TOKENISED = "multi30k-tok"  # how the names of corpora begin whose words have spaces around them
 
 
 @dataclass(frozen=True)
@@ -149,17 +145,8 @@ class Translation(Task):
 
     def evaluate(self, model, last: bool = False, progress: Progress = no_progress) -> dict[str, float]:
         pairs = self._first(len(self.held_out) if last else self.config.eval_pairs)
-        loss, right, count = 0.0, 0, 0
-        with model.evaluating(), no_grad():
-            for _, batch in batches_in_order(pairs, self._room(pairs), self.pad_id):
-                logits, labels = self.answers(model, *batch)
-                counts = labels != IGNORE_INDEX
-                loss += F.cross_entropy(logits, labels, reduction="sum").item()
-                right += int((to_numpy(logits.data).argmax(axis=-1) == labels)[counts].sum())
-                count += int(counts.sum())
-                progress(count, int(pairs.lengths[:, 1].sum()))
-        loss /= count
-        scores = {"val_loss": loss, "perplexity": math.exp(min(loss, _LONGEST_LOSS)), "token_accuracy": right / count}
+        found = token_scores(model, pairs, self.config.batch_tokens, self.pad_id, progress)
+        scores = {"val_loss": found.loss, "perplexity": found.perplexity, "token_accuracy": found.accuracy}
         translated = self._first(len(self.held_out) if last else self.config.bleu_pairs)
         if len(translated):
             scores["bleu"] = self.bleu(model, translated)
@@ -167,9 +154,8 @@ class Translation(Task):
 
     def bleu(self, model, pairs: EncodedPairs) -> float:
         """BLEU of what the model writes for held-out pairs."""
-        words = "none" if self.corpus.name.startswith(_TOKENISED) else "13a"
         references = [self.corpus.valid.target[place] for place in pairs.places]
-        return corpus_bleu(self.translate(model, pairs), references, tokenize=words).score
+        return corpus_bleu(self.translate(model, pairs), references, tokenize=words_of(self.corpus.name)).score
 
     def translate(self, model, pairs: EncodedPairs) -> list[str]:
         """What the model writes for the sources of some pairs: the likeliest token at each place."""
@@ -181,10 +167,6 @@ class Translation(Task):
         all_of_them = self.held_out
         kept = (a[:number] for a in (all_of_them.sources, all_of_them.targets, all_of_them.places))
         return EncodedPairs(*kept, 0, self.positions)
-
-    def _room(self, pairs: EncodedPairs) -> int:
-        """Tokens of a batch of an evaluation."""
-        return max(self.config.batch_tokens, int(pairs.lengths.max(initial=0)))
 
     def sample(self, model) -> Iterator[str]:
         """Two held-out sentences: the source, what the model writes, and the translation beside it."""

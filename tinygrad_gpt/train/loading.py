@@ -3,13 +3,14 @@
 model, tokenizer = tg.load("runs/shakespeare-1")     # or a Hugging Face folder, or a name on their hub
 print(tg.load("runs/shakespeare-1").sample("ROMEO:", 200))
 print(tg.load("runs/bert-1").fill("The [MASK] sat on the mat."))
+print(tg.load("runs/de-en-1").translate(["Ein Hund schläft."]))
 
 tg.save(model, "weights.safetensors")                # or a dictionary of name -> array
 model.load_state_dict(tg.load("weights.safetensors"))
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,8 +24,10 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.storage import replacing, user_path
 from tinygrad_gpt.files.tensor_file import TensorFile, can_write, write_arrays
 from tinygrad_gpt.generate.text import encode_prompt, stream_text
+from tinygrad_gpt.generate.translate import translate
 from tinygrad_gpt.models.bert import BertPreTrainedModel
 from tinygrad_gpt.models.fill_mask import Candidate, fill_mask
+from tinygrad_gpt.models.transformer import Transformer
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.tensor import Tensor
 from tinygrad_gpt.train.trained_model import open_model
@@ -49,20 +52,29 @@ class Loaded(NamedTuple):
 
     def stream(self, prompt: str = "", tokens: int = 200, **how) -> Iterator[str]:
         """Yield what the model writes after the prompt (a line end if it is empty), piece by piece; see `sample`."""
+        who = type(self.model).__name__
         if isinstance(self.model, BertPreTrainedModel):
-            who = type(self.model).__name__
             raise UserError(f"sample: a {who} reads a text on both sides of each token, and cannot write one")
+        if isinstance(self.model, Transformer):
+            raise UserError(f"sample: a {who} writes only what a source says: translate([text]) does that")
         return stream_text(self.model, self.tokenizer, encode_prompt(self.tokenizer, prompt), tokens, **how)
 
     def fill(self, text: str, top: int = 5) -> list[list[Candidate]]:
         """The `top` likeliest tokens for each [MASK] of a text, in a BERT's opinion; see models.fill_mask."""
         return fill_mask(self.model, self.tokenizer, text, top)
 
+    def translate(self, texts: Sequence[str], **how) -> list[str]:
+        """The translation of each text, by a translator. `how`: see generate.translate.translate_ids."""
+        if not isinstance(self.model, Transformer):
+            raise UserError(f"translate: a {type(self.model).__name__} is no translator")
+        return translate(self.model, self.tokenizer, texts, **how)
+
 
 def load(path_or_name: str | os.PathLike, tokenizer: str | None = None, device: str = "cpu") -> Any:
     """What is kept at a path, or under a name:
 
-    a run folder, a Hugging Face folder, a name on their hub   Loaded: (model, tokenizer), sample(), fill()
+    a run folder, a Hugging Face folder, a name on their hub   Loaded: (model, tokenizer); sample(), fill(),
+                                                               translate()
     a file FILE.safetensors                                    dict of name -> NumPy array
 
     tokenizer  path of another tokenizer than the model's own
@@ -88,7 +100,7 @@ def load(path_or_name: str | os.PathLike, tokenizer: str | None = None, device: 
         raise UserError(f"load: expected a run folder, a Hugging Face folder or a {SUFFIX} file, got the file {name}")
     before = array.default_dtype()
     try:
-        _, own, model = open_model(name, tokenizer, device, kinds=("gpt", "bert"))
+        _, own, model = open_model(name, tokenizer, device, kinds=("gpt", "bert", "transformer"))
     finally:
         array.set_default_dtype(before)  # that of a float64 run is not the caller's
     return Loaded(model, own)

@@ -146,9 +146,12 @@ class LiveReporter(Reporter):
 
 
 @contextmanager
-def reading_bar(stream=None) -> Iterator[progress.Progress]:
+def reading_bar(stream=None, unit: str = "tokens") -> Iterator[progress.Progress]:
     """A callback (tokens so far, tokens in all) that shows in a bar how far a text has been read. It shows nothing if
-    `stream` (default: standard error) is not a terminal."""
+    `stream` (default: standard error) is not a terminal. What is printed meanwhile stays on standard output.
+
+    unit  what is counted, in the place of tokens
+    """
     stream = stream or sys.stderr
     if not stream.isatty():
         yield progress.no_progress
@@ -158,12 +161,13 @@ def reading_bar(stream=None) -> Iterator[progress.Progress]:
 
     columns = BarColumn(), TextColumn("{task.fields[status]}"), TimeRemainingColumn(compact=True)
     began = time.monotonic()
-    with Progress(*columns, console=Console(file=stream), transient=True) as bar:
+    console = Console(file=stream)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
         task = bar.add_task("", total=None, status="")
 
         def show(done: int, total: int) -> None:
             speed = thousands(done / max(time.monotonic() - began, 1e-9))
-            status = f"{thousands(done)} of {thousands(total)} tokens  {speed} tokens/s"
+            status = f"{thousands(done)} of {thousands(total)} {unit}  {speed} {unit}/s"
             bar.update(task, completed=done, total=total, status=status)
 
         yield show

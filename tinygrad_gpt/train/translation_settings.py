@@ -159,7 +159,8 @@ def settings_of(written: dict[str, Any], folder: Path) -> TranslationSettings:
     """
     model, others = written["model"], written["task"] | written["train"]
     known = SETTINGS.keys() | {"name", "batch_size"}
-    unknown = sorted((model.keys() - _FIELDS.keys() - {*_TOKENS}) | (others.keys() - known))
+    tokens = {*_TOKENS} - {"vocab_size"}  # which stands beside the model
+    unknown = sorted((model.keys() - _FIELDS.keys() - tokens) | (others.keys() - known))
     if unknown:
         raise UserError(
             f"{folder} was made by another version of tinygrad-gpt (settings: {in_short(', '.join(unknown))})"

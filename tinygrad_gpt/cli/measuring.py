@@ -1,0 +1,96 @@
+"""`tinygrad-gpt eval` of a translator: how sure it is of the right translations, and BLEU of what it writes."""
+
+import json
+import math
+import sys
+import time
+from typing import Any
+
+from tinygrad_gpt.cli.shared import download_progress
+from tinygrad_gpt.cli.translating import Search, reads_lowercase
+from tinygrad_gpt.data.parallel import PARALLEL, open_parallel
+from tinygrad_gpt.data.token_batches import encode_pairs
+from tinygrad_gpt.data.tokenizers import Tokenizer
+from tinygrad_gpt.data.translation_vocabulary import check_vocabulary
+from tinygrad_gpt.errors import UserError, command
+from tinygrad_gpt.generate.translate import BATCH_TOKENS
+from tinygrad_gpt.tasks.scores import CorpusScores
+from tinygrad_gpt.tasks.translation_scores import token_scores, words_of, written_scores
+from tinygrad_gpt.train.reporter import make_reporter, reading_bar
+from tinygrad_gpt.train.trained_model import TrainedModel
+
+
+def evaluate_translator(
+    source: TrainedModel,
+    tokenizer: Tokenizer,
+    model: Any,
+    name: str | None,
+    languages: tuple[str, str],
+    search: Search,
+    as_json: bool,
+) -> None:
+    """Measure a translator on the test part of a parallel corpus, or, where it has none, on the part to validate on.
+
+    name, languages  of the corpus, see open_parallel; None, ("", ""): the one that it was trained on
+    search           how it writes, beside greedily; with one beam it does nothing else
+    """
+    check_vocabulary(tokenizer, source.name)
+    corpus = _open(source, name, languages)
+    part, sentences = ("test", corpus.test) if len(corpus.test) else ("validation", corpus.valid)
+    what = f"{corpus.name}, {part} part"
+    pairs = encode_pairs(sentences, tokenizer, model.config.max_position_embeddings, what)
+    words = words_of(corpus.name)
+    began = time.perf_counter()
+    with reading_bar() as progress:
+        tokens = token_scores(model, pairs, BATCH_TOKENS, tokenizer.pad_id, progress)
+    with reading_bar(unit="sentences") as progress:
+        greedy = written_scores(
+            model, tokenizer, pairs, sentences, words, corpus.lowercase, progress=progress, beams=1
+        )  # fmt: skip
+    searched = None
+    if search.beams > 1:
+        with reading_bar(unit="sentences") as progress:
+            searched = written_scores(
+                model, tokenizer, pairs, sentences, words, corpus.lowercase, progress=progress, **search._asdict()
+            )
+    seconds = time.perf_counter() - began
+    if as_json:
+        answer = {"model": source.name, "corpus": corpus.name, "source": corpus.source, "target": corpus.target}
+        answer |= {"part": part, "pairs": len(pairs), "left_out": pairs.too_long, "tokens": tokens.tokens}
+        answer |= {"loss": _finite(tokens.loss), "perplexity": _finite(tokens.perplexity), "accuracy": tokens.accuracy}
+        answer |= {"greedy": _figures(greedy)}
+        if searched is not None:
+            answer |= {"search": search._asdict() | _figures(searched)}
+        print(json.dumps(answer | {"seconds": round(seconds, 3)}))
+        return
+    left_out = f"; {note}" if (note := pairs.note()) else ""
+    print(f"{what}, {corpus.source} to {corpus.target}: {len(pairs):,} pairs, {tokens.tokens:,} tokens{left_out}")
+    print(f"loss        {tokens.loss:.4f} nats per token")
+    print(f"perplexity  {tokens.perplexity:.3f}")
+    print(f"accuracy    {tokens.accuracy:.4f} of the tokens, each after the right ones")
+    print(f"greedy      {greedy.bleu}")
+    if searched is not None:
+        print(f"{f'{search.beams} beams':<12}{searched.bleu}, {search.penalty} penalty {search.length_penalty:g}")
+    print(f"signature   {greedy.signature}")
+
+
+def _open(source: TrainedModel, name: str | None, languages: tuple[str, str]):
+    """The corpus with this name, or the one that the model was trained on."""
+    progress = download_progress(make_reporter(sys.stderr))
+    if name is not None:
+        return open_parallel(name, *languages, lowercase=reads_lowercase(source), progress=progress)
+    if source.settings is None:
+        example = command("tinygrad-gpt", "eval", source.name, PARALLEL[0])
+        raise UserError(f"{source.name} does not say what it was trained on: name a parallel corpus, as in `{example}`")
+    if any(languages):
+        raise UserError("--source and --target are for a corpus of your own: name it, or leave them out")
+    return source.corpus(progress)
+
+
+def _figures(scores: CorpusScores) -> dict[str, Any]:
+    figures = scores.bleu._asdict() | {"signature": scores.signature}
+    return {"bleu": figures.pop("score")} | figures
+
+
+def _finite(x: float) -> float | None:
+    return x if math.isfinite(x) else None
