@@ -250,9 +250,8 @@ def _relu(rng, memory):
 def _likeliest(rng, memory):
     rows, v = int(rng.choice(SIZES)), _size(rng)
     k = _odd(rng, int(rng.integers(1, min(v, 12) + 2)))  # now and then one more than there are
-    dtype = _float(rng)
-    call = _floats(rng, memory, dtype, (rows, v), settings={"k": k})
-    call.tolerance = 1e-4 if dtype == np.float32 else None  # of log_p, which are float64 in any case
+    call = _floats(rng, memory, _float(rng), (rows, v), settings={"k": k})
+    call.tolerance = 1e-4 if call.arrays[0].dtype == np.float32 else None  # of log_p, which are float64 in any case
     call.may_refuse = call.may_refuse or call.is_extreme  # the reference has no order for nan
     return call
 

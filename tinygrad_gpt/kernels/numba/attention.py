@@ -50,8 +50,7 @@ from tinygrad_gpt.kernels.numba.flash.tiles import (
     hide_masked,
     keys_seen,
     keys_shown,
-    new_tile,
-    padded,
+    new_rows,
     products,
     raise_peak,
     scale_row,
@@ -177,38 +176,64 @@ def _visible_dropping_and_scale(f):
     )
 )  # fmt: skip
 def _forward(share, q, k, v, shown, has_mask, causal, threshold, keep_scale, seed, scale, chunks, y, lse):
-    b, h = q.shape[:2]
+    (b, h, _, d), tk = q.shape, k.shape[2]
     dropping = Dropping(threshold, keep_scale, seed)
+    depth = rounded_up(d, STRIP)
+    # Once for all heads of a thread: for short sequences it takes as long to find memory as to fill it.
+    space = ForwardSpace(
+        new_rows(k, tk, depth),
+        new_rows(k, tk, depth),
+        new_rows(q, depth, BLOCK),
+        new_rows(q, BLOCK, depth),
+        new_rows(q, BLOCK, BLOCK),
+        new_rows(q, 5, BLOCK),
+    )
     for item in my_part(share, b * h * chunks):
         part = Part(item // chunks, item % chunks, chunks)
         bi, hi = part.head // h, part.head % h
         visible = Visible(shown[bi, hi], has_mask, causal)
         qkv = QKV(q[bi, hi], k[bi, hi], v[bi, hi])
-        _forward_head(qkv, visible, dropping, scale, part, y[bi, hi], lse[bi, hi])
+        _forward_head(qkv, visible, dropping, scale, part, space, y[bi, hi], lse[bi, hi])
+
+
+class ForwardSpace(NamedTuple):
+    """Where a thread works on its heads, one after the other; all begin as zeros, and stay so beside what is written.
+
+    k_rows, v_rows  (Tk or a little more, depth)
+    q_turned        (depth, BLOCK): scale qᵀ of a block of queries
+    y_rows          (BLOCK, depth): its y, not yet divided by ΣP
+    p               (BLOCK keys, BLOCK queries): S, then P
+    of_queries      (5, BLOCK): a row for sums to begin with, and see _forward_head
+    """
+
+    k_rows: Array
+    v_rows: Array
+    q_turned: Array
+    y_rows: Array
+    p: Array
+    of_queries: Array
 
 
 @pasted
-def _forward_head(qkv, visible, dropping, scale, part, y, lse):
+def _forward_head(qkv, visible, dropping, scale, part, space, y, lse):
     """A part of one head: writes its rows of y (Tq, D) and lse (Tq,)."""
     q, k, v = qkv
-    (tq, d), tk = q.shape, k.shape[0]
+    k_rows, v_rows, q_turned, y_rows, p, of_queries = space
+    (tq, d), tk, depth = q.shape, k.shape[0], k_rows.shape[1]
     causal, end = visible.causal, keys_shown(visible, tk)
-    depth = rounded_up(d, STRIP)
-    k_rows, v_rows = padded(k, depth), padded(v, depth)  # (Tk or a little more, depth)
-    q_turned = np.empty((depth, BLOCK), q.dtype)  # scale qᵀ of a block of queries
-    y_rows = np.empty((BLOCK, depth), q.dtype)  # its y, not yet divided by ΣP
-    p = new_tile(q)  # (BLOCK keys, BLOCK queries): S, then P
-    zeros = np.zeros((1, BLOCK), q.dtype)  # a row for sums to begin with
-    peak = np.empty(BLOCK, q.dtype)  # of each query: the largest score so far,
-    total = np.empty(BLOCK, q.dtype)  # ΣP so far,
-    shrink = np.empty(BLOCK, q.dtype)  # and e^(peak before the last tile - peak)
+    copy_tile(at(k, 0, 0), tk, d, at(k_rows, 0, 0))
+    copy_tile(at(v, 0, 0), tk, d, at(v_rows, 0, 0))
+    zeros = of_queries[0:1]  # a row for sums to begin with
+    peak = of_queries[1]  # of each query: the largest score so far,
+    total = of_queries[2]  # ΣP so far,
+    shrink = of_queries[3]  # and e^(peak before the last tile - peak)
     for start in range(part.chunk * BLOCK, tq, part.chunks * BLOCK):
         count = min(BLOCK, tq - start)
         columns = rounded_up(count, STRIP)
         past = start + tk - tq  # of the block's queries, number i sees the keys up to number past + i
         keys = keys_seen(past + count - 1, end, causal)
         turn(q, start, count, scale, q_turned)
-        peak[:], total[:], y_rows[:] = -np.inf, 0, 0
+        peak[:], total[:], y_rows[:columns] = -np.inf, 0, 0
         for first in range(0, keys, BLOCK):
             tile = Tile(first, min(BLOCK, keys - first), columns, past, causal)
             # Sᵀ = k (scale q)ᵀ: (keys, D) @ (D, queries)
@@ -217,7 +242,7 @@ def _forward_head(qkv, visible, dropping, scale, part, y, lse):
                 hide_masked(p, visible.shown, start, count, tile)
             # P = exp(S - max), what was summed before scaled to the new maximum
             raise_peak(p, tile, peak, shrink)
-            exp_of_columns(p, tile, peak, total, shrink)
+            exp_of_columns(p, tile, peak, total, shrink, of_queries[4])
             for i in range(count):
                 scale_row(y_rows[i], shrink[i])
             if dropping.threshold > 0:
@@ -243,35 +268,60 @@ def _forward_head(qkv, visible, dropping, scale, part, y, lse):
     )
 )  # fmt: skip
 def _backward(share, dy, q, k, v, y, lse, shown, has_mask, causal, threshold, keep_scale, seed, scale, dq, dk, dv):
-    b, h = q.shape[:2]
+    (b, h, _, d), tk = q.shape, k.shape[2]
     dropping = Dropping(threshold, keep_scale, seed)
-    chunks = dk.shape[0]
+    chunks, depth = dk.shape[0], rounded_up(d, STRIP)
+    space = BackwardSpace(
+        new_rows(k, tk, depth), new_rows(k, tk, depth), new_rows(k, tk, depth), new_rows(k, tk, depth),
+        new_rows(q, depth, BLOCK), new_rows(q, depth, BLOCK),
+        new_rows(q, BLOCK, depth), new_rows(q, BLOCK, depth), new_rows(q, BLOCK, depth),
+        new_rows(q, BLOCK, BLOCK), new_rows(q, BLOCK, BLOCK), new_rows(q, 3, BLOCK),
+    )  # fmt: skip
     for item in my_part(share, b * h * chunks):
         part = Part(item // chunks, item % chunks, chunks)
         bi, hi = part.head // h, part.head % h
         visible = Visible(shown[bi, hi], has_mask, causal)
         qkv = QKV(q[bi, hi], k[bi, hi], v[bi, hi])
         gradients = QKV(dq[bi, hi], dk[part.chunk, bi, hi], dv[part.chunk, bi, hi])
-        _backward_head(dy[bi, hi], qkv, y[bi, hi], lse[bi, hi], visible, dropping, scale, part, gradients)
+        _backward_head(dy[bi, hi], qkv, y[bi, hi], lse[bi, hi], visible, dropping, scale, part, space, gradients)
+
+
+class BackwardSpace(NamedTuple):
+    """Where a thread works on its heads, as ForwardSpace.
+
+    k_rows, v_rows, dk_rows, dv_rows  (Tk or a little more, depth)
+    q_turned, dy_turned               (depth, BLOCK): scale qᵀ of a block of queries, and its dyᵀ
+    q_rows, dy_rows, dq_rows          (BLOCK, depth): q and dy as they are, and dq
+    p, ds                             (BLOCK keys, BLOCK queries): S, then P; dP, then dS
+    of_queries                        (3, BLOCK): a row for sums to begin with, lse, and dy · y
+    """
+
+    k_rows: Array
+    v_rows: Array
+    dk_rows: Array
+    dv_rows: Array
+    q_turned: Array
+    dy_turned: Array
+    q_rows: Array
+    dy_rows: Array
+    dq_rows: Array
+    p: Array
+    ds: Array
+    of_queries: Array
 
 
 @pasted
-def _backward_head(dy, qkv, y, lse, visible, dropping, scale, part, gradients):
+def _backward_head(dy, qkv, y, lse, visible, dropping, scale, part, space, gradients):
     """A part of one head: writes dq of its queries, and into dk and dv what these queries add to them."""
     q, k, v = qkv
     dq, dk, dv = gradients
-    (tq, d), tk = q.shape, k.shape[0]
+    k_rows, v_rows, dk_rows, dv_rows, q_turned, dy_turned, q_rows, dy_rows, dq_rows, p, ds, of_queries = space
+    (tq, d), tk, depth = q.shape, k.shape[0], k_rows.shape[1]
     causal, end = visible.causal, keys_shown(visible, tk)
-    depth = rounded_up(d, STRIP)
-    k_rows, v_rows = padded(k, depth), padded(v, depth)  # (Tk or a little more, depth)
-    dk_rows, dv_rows = np.zeros(k_rows.shape, q.dtype), np.zeros(k_rows.shape, q.dtype)  # theirs
-    q_turned = np.empty((depth, BLOCK), q.dtype)  # scale qᵀ of a block of queries,
-    dy_turned = np.empty((depth, BLOCK), q.dtype)  # and its dyᵀ
-    q_rows, dy_rows = np.zeros((BLOCK, depth), q.dtype), np.zeros((BLOCK, depth), q.dtype)  # q and dy as they are
-    dq_rows = np.empty((BLOCK, depth), q.dtype)
-    p, ds = new_tile(q), new_tile(q)  # (BLOCK keys, BLOCK queries): S, then P; dP, then dS
-    zeros = np.zeros((1, BLOCK), q.dtype)  # a row for sums to begin with
-    block_lse, along_y = np.zeros(BLOCK, q.dtype), np.zeros(BLOCK, q.dtype)  # of each query: lse and dy · y
+    copy_tile(at(k, 0, 0), tk, d, at(k_rows, 0, 0))
+    copy_tile(at(v, 0, 0), tk, d, at(v_rows, 0, 0))
+    dk_rows[:], dv_rows[:] = 0, 0
+    zeros, block_lse, along_y = of_queries[0:1], of_queries[1], of_queries[2]
     one = q.dtype.type(1)
     for start in range(part.chunk * BLOCK, tq, part.chunks * BLOCK):
         count = min(BLOCK, tq - start)
@@ -280,13 +330,13 @@ def _backward_head(dy, qkv, y, lse, visible, dropping, scale, part, gradients):
         keys = keys_seen(past + count - 1, end, causal)
         turn(q, start, count, scale, q_turned)
         turn(dy, start, count, one, dy_turned)
-        if count < BLOCK:
-            q_rows[:], dy_rows[:], block_lse[:], along_y[:] = 0, 0, 0, 0
+        q_rows[count:columns], dy_rows[count:columns] = 0, 0
+        block_lse[count:], along_y[count:] = 0, 0
         copy_tile(at(q, start, 0), count, d, at(q_rows, 0, 0))
         copy_tile(at(dy, start, 0), count, d, at(dy_rows, 0, 0))
         for i in range(count):
             block_lse[i], along_y[i] = lse[start + i], dot(dy_rows[i], as_contiguous(y[start + i]))
-        dq_rows[:] = 0
+        dq_rows[:columns] = 0
         for first in range(0, keys, BLOCK):
             tile = Tile(first, min(BLOCK, keys - first), columns, past, causal)
             number = (part.head * tq + start) * tk + first  # of the tile's first weight

@@ -13,7 +13,7 @@ from tinygrad_gpt.kernels.numba.machine.layout import as_contiguous
 from tinygrad_gpt.kernels.numba.machine.random import drop
 from tinygrad_gpt.kernels.numba.machine.vector_math import exp
 from tinygrad_gpt.kernels.numba.product.registers import ROWS, at
-from tinygrad_gpt.kernels.numba.product.tile import broadcast_row, copy_tile, multiply, rounded_up, transpose_tile
+from tinygrad_gpt.kernels.numba.product.tile import broadcast_row, multiply, rounded_up, transpose_tile
 
 BLOCK = 64  # queries, and keys, of a tile
 STRIP = 16  # how finely the triangle that causal queries see is cut: whole vectors of either dtype
@@ -46,17 +46,9 @@ class Tile(NamedTuple):
 
 
 @helper(inlined=False)
-def padded(x, depth):
-    """A copy of x (T, D) in (T or a little more, depth), the rest zeros."""
-    t, d = x.shape
-    out = np.zeros((rounded_up(t, STRIP), depth), x.dtype)
-    copy_tile(at(x, 0, 0), t, d, at(out, 0, 0))
-    return out
-
-
-@helper(inlined=False)
-def new_tile(like):
-    return np.zeros((BLOCK, BLOCK), like.dtype)
+def new_rows(like, rows, columns):
+    """Zeros (rows or a little more, columns), whole strips of rows."""
+    return np.zeros((rounded_up(rows, STRIP), columns), like.dtype)
 
 
 @helper(inlined=False)
@@ -70,13 +62,12 @@ def write_scaled(rows, factor, out):
 
 @helper(inlined=False)
 def turn(x, start, count, scale, out):
-    """out (depth, BLOCK) = scale * x[start : start + count].T, the rest zeros."""
-    if count < BLOCK or x.shape[1] < out.shape[0]:
-        out[:] = 0
+    """out[:D] (D, BLOCK) = scale * x[start : start + count].T, and zeros up to whole strips of columns."""
     transpose_tile(at(x, start, 0), count, x.shape[1], at(out, 0, 0))
-    if scale != 1:
-        for c in range(out.shape[0]):
-            scale_row(out[c], scale)
+    for c in range(x.shape[1]):
+        out[c, count : rounded_up(count, STRIP)] = 0
+        if scale != 1:
+            scale_row(out[c, :count], scale)
 
 
 @helper()
@@ -168,11 +159,13 @@ def raise_peak(s, tile, peak, shrink):
 
 
 @helper(inlined=False)
-def exp_of_columns(s, tile, peak, total, shrink):
-    """s becomes exp(s - peak), 0 in columns that are all hidden; total is scaled and gets its columns' sums."""
+def exp_of_columns(s, tile, peak, total, shrink, base):
+    """s becomes exp(s - peak), 0 in columns that are all hidden; total is scaled and gets its columns' sums.
+
+    base  (BLOCK,), to work in
+    """
     zero = s.dtype.type(0)
     end = tile.columns
-    base = np.empty(BLOCK, s.dtype)
     for i in range(end):
         base[i] = peak[i] if peak[i] > -np.inf else zero  # (-inf) - (-inf) would be nan
         total[i] *= shrink[i]
