@@ -75,6 +75,23 @@ def test_what_is_not_finite_stays_visible(name, bad):
     np.testing.assert_array_equal(np.isfinite(y), np.isfinite(right))
 
 
+@pytest.mark.parametrize("t", [70, 17, 5])
+@pytest.mark.parametrize("settings", [{}, {"causal": True}, {"dropout": 0.3, "seed": 3}], ids=["all", "causal", "drop"])
+def test_attention_leaves_nothing_of_a_head_to_the_next(t, settings):
+    """A thread works on all of its heads in the same memory: the nan of one is not another's."""
+    q, k, v, dy = (normal((2, 2, t, 9), np.float32, i) for i in range(4))
+    shown = np.ones((2, 1, 1, t), bool)
+    shown[1, ..., 3:] = False  # fewer keys after more
+    y, saved = kernel("attention").forward(q, k, v, shown, **settings)
+    right = [y, *kernel("attention").backward(dy, saved)[:3]]
+    for x in (q, k, v, dy):
+        x[0] = np.nan
+    y, saved = kernel("attention").forward(q, k, v, shown, **settings)
+    for got, wanted in zip([y, *kernel("attention").backward(dy, saved)[:3]], right, strict=True):
+        assert np.isnan(got[0]).all()
+        np.testing.assert_array_equal(got[1], wanted[1])
+
+
 def test_nan_in_keys_and_values_stays_visible():
     q, k, v = (a.copy() for a in ATTENTION)
     v[0, 0, 3, 2] = np.nan
