@@ -20,7 +20,7 @@ CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.
 GENERATION = "generation_config.json"
 # Files to download: no pickles, and no weights for other libraries.
 _WANTED = (CONFIG, WEIGHTS, INDEX, "model-*.safetensors", "tokenizer.json", "vocab.json", "merges.txt", "vocab.txt")
-_WANTED += (GENERATION, "tokenizer_config.json")  # the latter which says whether a BERT's text is in lower case
+_WANTED += (GENERATION, "tokenizer_config.json")  # the latter says whether a BERT's text is in lower case
 _WANTED += ("1_Pooling/config.json", "sentence_bert_config.json")  # see sentences.py
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
