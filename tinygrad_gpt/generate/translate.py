@@ -6,7 +6,7 @@ Texts of like lengths go through the model side by side. What comes out for one 
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -78,48 +78,18 @@ def translate_ids(
     return found
 
 
-class Alignment(NamedTuple):
-    """Where a model looked as it wrote a translation.
-
-    text     the translation
-    source   the Ts tokens of the source, the end too
-    target   the T tokens of the translation, the end too
-    weights  (T, Ts): how much each token of the target, when it was chosen, looked at each of the source; the mean over
-             all heads of a layer's cross-attention. Each row sums to 1
-    """
-
-    text: str
-    source: list[str]
-    target: list[str]
-    weights: np.ndarray
-
-
-def translate_and_align(
-    model: Any, tokenizer: Any, texts: Sequence[str], layer: int | None = None, **how
-) -> list[Alignment]:
-    """The translation of each text, and where the model looked for it.
-
-    layer  of the decoder: 0, 1, ..., or -1, -2, ... from the last one on; None: the last one
-
-    The others, and what is raised: see translate.
-    """
-    sources = sources_of(model, tokenizer, texts)
-    targets = translate_ids(model, sources, **how)
-    ended = [np.append(target, tokenizer.end_id) for target in targets]
-    return [
-        Alignment(text, *[[_name(tokenizer, token) for token in ids] for ids in (source, target)], weights)
-        for text, source, target, weights in zip(
-            texts_of(tokenizer, targets), sources, ended, alignments(model, sources, ended, layer), strict=True
-        )
-    ]
-
-
 def alignments(
     model: Any, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], layer: int | None = None
 ) -> list[np.ndarray]:
-    """For each source (Ts_i,) and target (T_i,), with their ends, the weights (T_i, Ts_i) of an Alignment.
+    """Where the model looks as it writes: for each source (Ts_i,) and target (T_i,), with their ends, (T_i, Ts_i).
 
-    The decoder reads the target again, all of it at once. Raises ValueError for a layer that the model does not have.
+    Row t says how much each token of the source was looked at when token t of the target was to be chosen: the weights
+    of a layer's cross-attention, the mean over all heads. Each row sums to 1. The decoder reads the target again, all
+    of it at once.
+
+    layer  of the decoder: 0, 1, ..., or -1, -2, ... from the last one on; None: the last one
+
+    Raises ValueError for a layer that the model does not have, and for fewer targets than sources.
     """
     special, layers = SpecialTokens.of(model.config), len(model.decoder)
     layer = integer("alignments", "layer", layer, low=-layers, below=layers, or_none=True)
@@ -178,13 +148,6 @@ def _batches(lengths: np.ndarray, most: int) -> Iterator[np.ndarray]:
         rows = max(1, most // lengths[order[0]])
         yield order[:rows]
         order = order[rows:]
-
-
-def _name(tokenizer: Any, token: int) -> str:
-    """How a token is shown: its text, without spaces around it."""
-    if token == tokenizer.end_id:
-        return "</s>"
-    return tokenizer.token_bytes(int(token)).decode("utf-8", errors="replace").strip()
 
 
 def _listed(numbers: tuple) -> str:
