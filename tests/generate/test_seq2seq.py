@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.generate.random_model import random_translator
 from tinygrad_gpt import no_grad
+from tinygrad_gpt.generate.beam import length_divisor
 
 SOURCES = np.array([[3, 4, 5, 1, 0, 0], [7, 8, 9, 10, 11, 1], [12, 1, 0, 0, 0, 0], [5, 6, 5, 1, 0, 0]])
 MASK = (SOURCES != 0).astype(np.int64)
@@ -78,6 +79,12 @@ def test_with_enough_beams_the_best_of_all_texts_is_found(penalty, length_penalt
 
         best.append(max(all_texts(new), key=score))
     assert model.generate(SMALL, None, new, **how).tolist() == filled(best)
+
+
+def test_the_two_penalties_by_their_formulas():
+    assert length_divisor(7, "length", 2.0) == 49.0
+    assert length_divisor(7, "gnmt", 2.0) == 4.0  # ((5 + 7) / 6)²
+    assert length_divisor(1, "length", 0.6) == length_divisor(1, "gnmt", 0.6) == length_divisor(9, "gnmt", 0.0) == 1.0
 
 
 def test_the_two_penalties_choose_differently():

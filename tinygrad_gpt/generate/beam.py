@@ -26,6 +26,8 @@ This is the search of transformers' `generate`, choice for choice: the same toke
 end of a text this package writes pad_token_id; transformers takes a 0 for None and writes the first end token.)
 """
 
+from functools import partial
+
 import numpy as np
 
 from tinygrad_gpt.generate.session import Reader
@@ -53,10 +55,7 @@ def beam_search(
     n       num_beams
     ends    (E,), the end tokens
     """
-
-    def divisor(length: int) -> float:
-        return (length if penalty == "length" else (5 + length) / 6) ** length_penalty
-
+    divisor = partial(length_divisor, penalty=penalty, length_penalty=length_penalty)
     finished = Finished(len(prompts), n, max_new_tokens, pad)
     still_open = np.arange(len(prompts))  # the prompts that are not done, P of them
     texts = np.full((len(prompts), n, max_new_tokens), pad)
@@ -89,6 +88,11 @@ def beam_search(
         reader.select(rows.ravel())
         logits = reader.read(tokens.reshape(-1, 1))  # (P n, 1) -> (P n, V)
     return finished.best()
+
+
+def length_divisor(length: int, penalty: str, length_penalty: float) -> float:
+    """What the sum of a text of `length` tokens is divided by; see above."""
+    return (length if penalty == "length" else (5 + length) / 6) ** length_penalty
 
 
 def _best_continuations(logits: np.ndarray, sums: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
