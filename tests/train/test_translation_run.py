@@ -132,7 +132,7 @@ def test_more_steps_extend_a_run_whose_rates_do_not_depend_on_them(settings, tmp
 
 def test_bleu_may_decide_when_it_ends(settings, tmp_path, reporter, monkeypatch):
     scores = iter([5.0, 9.0, 8.0, 7.0, 9.0])
-    monkeypatch.setattr("tinygrad_gpt.tasks.translation.Translation.bleu", lambda *given: next(scores))
+    monkeypatch.setattr("tinygrad_gpt.tasks.translation.Translation.written", lambda *given: {"bleu": next(scores)})
     run = start(settings(decides="bleu", bleu_pairs=2, patience=2, eval_interval=1), tmp_path / "run")
     assert run.train(reporter) and run.trainer.step == 4
     assert "ended early: 2 evaluations without a better bleu than 9" in reporter.said.getvalue()

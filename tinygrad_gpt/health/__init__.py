@@ -5,6 +5,7 @@
     loss_rules.py   rules about the curve of the loss
     model_rules.py  rules about the snapshots
     score_rules.py  rules about the scores of evaluations: BERT's illnesses
+    translation_rules.py  rules about a translator's illnesses
     checkup.py      applies all rules to a run, running or finished: each symptom once
     watch.py        the health check inside the trainer
     explain.py      explains each symptom, for `tinygrad-gpt doctor`

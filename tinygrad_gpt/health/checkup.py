@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from tinygrad_gpt.health import loss_rules, model_rules, score_rules
+from tinygrad_gpt.health import loss_rules, model_rules, score_rules, translation_rules
 from tinygrad_gpt.health.history import History, Plan, Symptom
 from tinygrad_gpt.health.snapshot import has_snapshot
 
-RULES = (*model_rules.RULES, *loss_rules.RULES, *score_rules.RULES)
+RULES = (*model_rules.RULES, *loss_rules.RULES, *score_rules.RULES, *translation_rules.RULES)
 
 
 class Checkup:

@@ -92,6 +92,23 @@ WHY = {
         "Mosbach et al., On the stability of fine-tuning BERT (2020); Zhang et al., Revisiting few-sample BERT "
         "fine-tuning (2020)",
     ),
+    "future": (
+        "A model that reads from left to right is asked for the next token at every place at once. If a place can look "
+        "at those after it, the answer stands there to be copied: the loss falls as it never should, and an accuracy "
+        "near 1 comes within an epoch. When the model writes, nothing stands there yet, and it knows nothing else.",
+        "Vaswani et al., Attention is all you need (2017), section 3.2.3",
+    ),
+    "free-running": (
+        "In training the decoder reads the right words, whatever it would have written. So its loss does not show a "
+        "mistake in what it reads when it writes, nor one that hands it the answer: only translations do.",
+        "Bengio et al., Scheduled sampling for sequence prediction with recurrent neural networks (2015); Ranzato et "
+        "al., Sequence level training with recurrent neural networks (2016)",
+    ),
+    "repeats": (
+        "A model that does not know what comes next takes what is likely after the last words, and that is soon what "
+        "came after them the time before. To take the likeliest token each time makes it worse: it leaves no circle.",
+        "Holtzman et al., The curious case of neural text degeneration (2020); Welleck et al. (2020)",
+    ),
     "overfitting": (
         "A model can always lower the training loss by learning the text by heart. The weights at the lowest "
         "validation loss were the best ones.",

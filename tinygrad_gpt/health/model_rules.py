@@ -21,6 +21,15 @@ def double_softmax(history: History) -> Symptom | None:
     return double_softmax_finding(history, "the model's loss takes a softmax of probabilities")
 
 
+def future(history: History) -> Symptom | None:
+    """A prediction changes with a token that comes after it. One snapshot is enough: chance plays no part in it."""
+    if not any(row.get("health", {}).get("sees_future") for row in history.recent):
+        return None
+    seen = "predictions change with tokens that come after them: the future leaks"
+    cause = "attention without a causal mask, or with its rows and columns exchanged"
+    return Symptom("future", history.step, seen, cause, "let each place attend to itself and those before: causal=True")
+
+
 def collapse(history: History) -> Symptom | None:
     """The model predicts the same token everywhere, and its loss has stopped falling. (Every model predicts the
     commonest token for a while at first.)"""
@@ -119,4 +128,4 @@ def _vanishing(history: History) -> tuple[str, str]:
     return "activations or attention without slope", f"a smaller --lr, {plan.longer_warmup}"
 
 
-RULES = (double_softmax, collapse, gradients_by_layer, exploding, flat_units, saturated_attention)
+RULES = (double_softmax, future, collapse, gradients_by_layer, exploding, flat_units, saturated_attention)

@@ -9,6 +9,7 @@
                         dead ones, silent everywhere on it, and saturated ones, nearly everywhere at an end of the tanh
     saturated_attention in each nn.Block, the share of heads and positions where one weight is nearly 1
     double_softmax      whether the loss takes a softmax of probabilities: softmax twice
+    sees_future         whether a prediction changes with a token that comes after it (Task.left_to_right)
 
 A snapshot runs the model forwards once, in evaluation mode. It draws no random number and changes no weight.
 """
@@ -34,9 +35,11 @@ FLAT_BEYOND = {"tanh": 3.0}
 # The share of positions at which a flat unit is there. A unit that is rarely active is as useful as a rare word, but a
 # tanh that jumps between its two ends has hardly any slope.
 DEAD_AT, SATURATED_AT = 1.0, 0.9
+CHANGED = 1e-5  # of the largest score: more than rounding
 
 _BY_BLOCK = ("block_gradients", "flat_units", "saturated_attention")
 _SCHEMA = {"prediction_share?": float, "predicted?": int, "accuracy?": float, "double_softmax?": bool}
+_SCHEMA |= {"sees_future?": bool}
 _SCHEMA |= {name: [float] for name in _BY_BLOCK}
 
 
@@ -73,19 +76,25 @@ def snapshot(model, task: Task) -> dict[str, Any]:
         first = [a[:1] for a in arrays]
         total, parts, _ = task.loss(model, *first)
         own = next(iter(parts.values()), total).item()
-        double_softmax = _is_double_softmax(own, *task.answers(model, *first))
+        logits_of_first, targets_of_first = task.answers(model, *first)
+        double_softmax = _is_double_softmax(own, logits_of_first, targets_of_first)
+        future = _sees_future(model, task, first, logits_of_first)
     asked = targets >= 0  # the loss leaves out the others
     predicted, targets = to_numpy(np.argmax(logits.data, axis=-1))[asked], targets[asked]  # (N, ...) -> (A,)
     counts = np.bincount(predicted)
     ups = [(seen[f"{path}.feed_forward.up"].output.data, b.feed_forward.activation) for path, b in blocks.items()]
-    return gradients | {
-        "prediction_share": round(float(counts.max() / predicted.size), 4),
-        "predicted": int(counts.argmax()),
-        "accuracy": round(float(np.mean(predicted == targets)), 4),
-        "flat_units": [_flat_share(u, activation) for u, activation in ups],  # u (B, T, hidden)
-        "saturated_attention": [_saturated_share(seen[f"{path}.attention"].weights.data) for path in blocks],
-        "double_softmax": double_softmax,
-    }
+    return (
+        gradients
+        | {
+            "prediction_share": round(float(counts.max() / predicted.size), 4),
+            "predicted": int(counts.argmax()),
+            "accuracy": round(float(np.mean(predicted == targets)), 4),
+            "flat_units": [_flat_share(u, activation) for u, activation in ups],  # u (B, T, hidden)
+            "saturated_attention": [_saturated_share(seen[f"{path}.attention"].weights.data) for path in blocks],
+            "double_softmax": double_softmax,
+        }
+        | ({} if future is None else {"sees_future": future})
+    )
 
 
 def _is_double_softmax(own: float, logits, y) -> bool:
@@ -97,6 +106,24 @@ def _is_double_softmax(own: float, logits, y) -> bool:
     once = F.cross_entropy(logits, y).item()
     twice = F.cross_entropy(F.softmax(logits), y).item()
     return abs(own - twice) < 1e-3 * twice < abs(own - once)
+
+
+def _sees_future(model, task: Task, row: list[np.ndarray], logits) -> bool | None:
+    """Whether another last token changes what the model predicts before it. None for a task that is not read from left
+    to right, and for a row (1, T) of equal tokens.
+
+    logits  of this row (1, T, K)
+    """
+    if task.left_to_right is None:
+        return None
+    ids = row[task.left_to_right]
+    others = ids[ids != ids[0, -1]]
+    if not others.size:
+        return None
+    changed = list(row)
+    changed[task.left_to_right] = np.concatenate([ids[:, :-1], others[None, :1]], axis=1)
+    before, after = (to_numpy(each.data)[:, :-1] for each in (logits, task.answers(model, *changed)[0]))
+    return bool(np.abs(after - before).max(initial=0.0) > CHANGED * np.abs(before).max(initial=0.0))
 
 
 def _flat_share(u: Array, activation: str) -> float:

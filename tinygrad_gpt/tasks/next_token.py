@@ -71,6 +71,7 @@ class NextToken(Task):
     """
 
     name = "next-token"
+    left_to_right = 0
 
     def __init__(
         self,

@@ -40,11 +40,13 @@ class Task(ABC):
     metrics       name -> whether more is better, for each number that `evaluate` returns; the first one decides which
                   of two models is better
     unit          what `count` counts, for the speed
+    left_to_right which of a batch's arrays (B, T) of ids the model may read, at each place, only so far; None: none
     fixed_shapes  whether the arrays of all steps have the same shapes (a GPU may then record a step)
     """
 
     name: str
     metrics: dict[str, bool] = {"val_loss": False}  # noqa: RUF012 - read only
+    left_to_right: int | None = None
     fixed_shapes = True
     unit = "tokens"
 

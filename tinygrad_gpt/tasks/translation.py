@@ -27,7 +27,7 @@ from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.settings import SettingError, advanced, check_settings, setting
 from tinygrad_gpt.tasks.baselines import text_facts
-from tinygrad_gpt.tasks.scores import corpus_bleu
+from tinygrad_gpt.tasks.scores import corpus_bleu, repeats
 from tinygrad_gpt.tasks.task import Loss, Task
 from tinygrad_gpt.tasks.translation_scores import token_scores, words_of
 
@@ -97,6 +97,7 @@ class Translation(Task):
         token_accuracy  share of the tokens that are the likeliest after the right ones before
         bleu            of what the model writes alone, the likeliest token at each place; of the first bleu_pairs, and
                         the last time of all. Words are those of 13a, of a corpus that is tokenised its own
+        repeats         share of the runs of three words there that stood in their sentence before
     The first of them is the one that `decides`.
 
     Raises UserError if all sentences of a part are too long, and for a batch that has no room for the longest.
@@ -108,7 +109,9 @@ class Translation(Task):
         "perplexity": False,
         "token_accuracy": True,
         "bleu": True,
+        "repeats": False,
     }
+    left_to_right = 2  # the decoder's input
     fixed_shapes = False
 
     def __init__(
@@ -149,13 +152,15 @@ class Translation(Task):
         scores = {"val_loss": found.loss, "perplexity": found.perplexity, "token_accuracy": found.accuracy}
         translated = self._first(len(self.held_out) if last else self.config.bleu_pairs)
         if len(translated):
-            scores["bleu"] = self.bleu(model, translated)
+            scores |= self.written(model, translated)
         return {name: scores[name] for name in self.metrics if name in scores}
 
-    def bleu(self, model, pairs: EncodedPairs) -> float:
-        """BLEU of what the model writes for held-out pairs."""
+    def written(self, model, pairs: EncodedPairs) -> dict[str, float]:
+        """The scores of what the model writes for held-out pairs."""
         references = [self.corpus.valid.target[place] for place in pairs.places]
-        return corpus_bleu(self.translate(model, pairs), references, tokenize=words_of(self.corpus.name)).score
+        texts = self.translate(model, pairs)
+        bleu = corpus_bleu(texts, references, tokenize=words_of(self.corpus.name)).score
+        return {"bleu": bleu, "repeats": repeats(texts)}
 
     def translate(self, model, pairs: EncodedPairs) -> list[str]:
         """What the model writes for the sources of some pairs: the likeliest token at each place."""

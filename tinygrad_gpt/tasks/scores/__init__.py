@@ -5,6 +5,7 @@ numbers.py   numbers: Pearson's and Spearman's correlation, mean squared error
 entities.py  tags of words: precision, recall and F1 of the entities that they mark
 answers.py   answers to questions: exact match, and F1 of their words
 bleu.py      translations: BLEU
+repeats.py   how much texts say again
 corpus.py    BLEU, checked against sacrebleu where that is installed
 by_kind.py   which of them each kind of labelled task has, and their titles
 """
@@ -16,6 +17,7 @@ from tinygrad_gpt.tasks.scores.classes import accuracy, cross_entropy, f1, macro
 from tinygrad_gpt.tasks.scores.corpus import CorpusScores, corpus_scores
 from tinygrad_gpt.tasks.scores.entities import EntityScores, entities, entity_scores, entity_scores_by_type
 from tinygrad_gpt.tasks.scores.numbers import mean_squared_error, pearson, spearman
+from tinygrad_gpt.tasks.scores.repeats import repeats
 
 __all__ = [
     "TITLES",
@@ -36,6 +38,7 @@ __all__ = [
     "matthews",
     "mean_squared_error",
     "pearson",
+    "repeats",
     "score",
     "scores_of_task",
     "spearman",
