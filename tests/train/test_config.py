@@ -12,6 +12,7 @@ from tinygrad_gpt.tasks.arrays import Pairs, Windows
 from tinygrad_gpt.tasks.masked_lm import MaskedLM
 from tinygrad_gpt.tasks.next_token import NextToken, NextTokenConfig
 from tinygrad_gpt.tasks.similarity import Similarity
+from tinygrad_gpt.tasks.source_targets import SourceTargets
 from tinygrad_gpt.tasks.spans import Spans
 from tinygrad_gpt.tasks.text_classes import TextClasses
 from tinygrad_gpt.tasks.token_labels import TokenLabels
@@ -113,7 +114,18 @@ def test_an_earlier_name_of_a_setting_is_understood(tmp_path):
 
 
 def test_every_task_is_in_the_table_of_what_opens_its_run():
-    tasks = (NextToken, MaskedLM, TextClasses, Similarity, TokenLabels, Spans, Pairs, Windows, Translation)
+    tasks = (
+        NextToken,
+        MaskedLM,
+        TextClasses,
+        Similarity,
+        TokenLabels,
+        Spans,
+        Pairs,
+        Windows,
+        SourceTargets,
+        Translation,
+    )
     assert {task.name for task in tasks} == OPENED_BY.keys()
 
 

@@ -3,6 +3,7 @@
 task.py            the interface: batches, a loss, an evaluation, a sample
 next_token.py      the next token of a text: the task of a language model
 masked_lm.py       masked tokens, and whether a passage follows another: BERT's pre-training
+source_targets.py  pairs of sentences as arrays: what `fit` trains a Transformer on
 translation.py     the next token of a translation, after its source
 arrays.py          pairs (x, y) of arrays, and windows of token ids: what `fit` trains on
 fine_tuning.py     fine-tuning on labelled examples: what all kinds of tasks have in common

@@ -34,6 +34,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.settings import kept_settings, made_from
 from tinygrad_gpt.tasks.arrays import LossFunction, Pairs, Windows
+from tinygrad_gpt.tasks.source_targets import SourceTargets, is_translator
 from tinygrad_gpt.tasks.task import Task
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.metrics import read_metrics
@@ -65,7 +66,9 @@ def fit(
 ) -> list[dict[str, Any]]:
     """Train `model` on arrays, and return the rows of metrics: step, train_loss, val_loss, ... (train/metrics.py).
 
-    data        (x, y), arrays with as many rows, or one row of token ids, whose next token is learned
+    data        (x, y), arrays with as many rows, or one row of token ids, whose next token is learned. For a model that
+                translates, such as a Transformer, (source, target): ids padded on the right with its pad_token_id, each
+                target with its end and without a start. Rows of metrics then hold train_accuracy
     steps       updates; each reads batch_size rows
     val         held-out data of the same form; evaluated ten times, and at the end
     loss        a function of (what the model returns, y) that returns a Tensor with one element. None: the model's own
@@ -177,7 +180,12 @@ def _task(model: Module, data, val, loss, block_size: int | None, config: TrainC
         if block_size is not None:
             raise TypeError("fit: block_size is for a row of token ids: (x, y) has its own")
         x, y = _pair("data", data, like)
-        return Pairs(x, y, None if val is None else _pair("val", val, like), **common)
+        held_out = None if val is None else _pair("val", val, like)
+        if loss is None and is_translator(model):
+            for pair in (x, y), *([held_out] if held_out else []):
+                _check_ids(pair, model.config)
+            return SourceTargets(x, y, held_out, model.config, **common | {"own_loss": False})
+        return Pairs(x, y, held_out, **common)
     if isinstance(data, tuple | list) and any(np.ndim(part) for part in data):
         raise TypeError(f"fit: expected (x, y), or one row of token ids, as data, got {len(data)} arrays")
     ids = _ids("data", data)
@@ -195,6 +203,22 @@ def _pair(name: str, pair, like: Array) -> tuple[np.ndarray, np.ndarray]:
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
         raise ValueError(f"fit: expected x and y of {name} with as many rows, got shapes {x.shape} and {y.shape}")
     return x, y
+
+
+def _check_ids(pair: tuple[np.ndarray, np.ndarray], config) -> None:
+    """Raise ValueError for what is no (source, target) of a translator with this config."""
+    pad = config.pad_token_id
+    for side, ids in zip(("source", "target"), pair, strict=True):
+        if ids.ndim != 2 or ids.dtype.kind not in "iu" or not ids.shape[1]:
+            raise ValueError(f"fit: expected token ids (N, T) as {side}, got {shown(ids)}")
+        if ids.min() < 0 or ids.max() >= config.vocab_size:
+            raise ValueError(
+                f"fit: expected ids 0 .. {config.vocab_size - 1} as {side}, got {ids.min()} .. {ids.max()}"
+            )
+        if (ids[:, 0] == pad).any() or ((ids[:, :-1] == pad) & (ids[:, 1:] != pad)).any():
+            raise ValueError(
+                f"fit: expected a token or more in each row of {side}, and padding ({pad}) after them alone"
+            )
 
 
 def _ids(name: str, ids) -> np.ndarray:

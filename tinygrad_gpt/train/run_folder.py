@@ -52,6 +52,7 @@ OPENED_BY = {
     "spans": _PREDICT,
     "pairs": _OF_FIT,
     "windows": _OF_FIT,
+    "source-targets": _OF_FIT,
 }
 # The schema of config.json (see json_files.py).
 _SCHEMA = {

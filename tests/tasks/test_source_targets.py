@@ -1,0 +1,128 @@
+"""`fit` of a Transformer on plain arrays: NumPy in, NumPy out, and the loss and the accuracy of each step."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.train.runs import assert_same_arrays
+from tinygrad_gpt import random_stream
+from tinygrad_gpt.models.transformer import Transformer, TransformerConfig
+from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
+from tinygrad_gpt.tasks.source_targets import SourceTargets
+from tinygrad_gpt.train import fit
+
+PAD, END, FIRST, V = 0, 1, 2, 8
+
+
+def sentences(rows, seed=0, longest=5):
+    """Sources and targets (rows, longest + 1): each word is answered by the next one, and the end by the end."""
+    rng = np.random.default_rng(seed)
+    words = rng.integers(FIRST, V, size=(rows, longest))
+    lengths = rng.integers(1, longest + 1, size=rows)
+    place = np.arange(longest + 1)
+    source = np.where(
+        place == lengths[:, None], END, np.where(place < lengths[:, None], np.pad(words, ((0, 0), (0, 1))), PAD)
+    )
+    return source, np.where(source >= FIRST, FIRST + (source - FIRST + 1) % (V - FIRST), source)
+
+
+def new_model():
+    random_stream.manual_seed(1)
+    shape = dict(d_model=16, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=32, decoder_ffn_dim=32, dropout=0.0)
+    heads = dict(encoder_attention_heads=2, decoder_attention_heads=2)
+    return Transformer(TransformerConfig(V, max_position_embeddings=8, **shape, **heads))
+
+
+def quiet(model, data, **given):
+    return fit(model, data, **{"steps": 20, "batch_size": 8, "log_interval": 1, "progress": False} | given)
+
+
+def test_it_learns_and_tells_the_loss_and_the_accuracy_of_each_step():
+    model = new_model()
+    history = quiet(
+        model, sentences(200), steps=150, lr=2e-2, val=sentences(40, seed=1), eval_interval=50, batch_size=32
+    )
+    assert len(history) == 150 and all({"train_loss", "train_accuracy"} <= set(row) for row in history)
+    assert history[0]["train_accuracy"] < 0.5 and history[-1]["train_accuracy"] > 0.9
+    assert history[-1]["val_loss"] < 0.5 and history[-1]["accuracy"] > 0.9
+    source, target = sentences(5, seed=2)
+    logits = model(source, np.concatenate([np.zeros((5, 1), int), target[:, :-1]], axis=1), source != PAD).numpy()
+    assert isinstance(logits, np.ndarray) and logits.shape == (5, 6, V)
+    right = logits.argmax(-1) == target
+    assert right[target != PAD].mean() > 0.8
+
+
+def test_what_the_loss_reads():
+    """The target shifted right by one, with the model's start; padding is neither read nor asked for."""
+    source, target = np.array([[3, 4, END], [5, END, PAD]]), np.array([[4, 5, END], [6, END, PAD]])
+    model = new_model()
+    task = SourceTargets(source, target, None, model.config, like=model.head.weight.data, batch_size=2)
+    mask, before, labels = task._read(source, task.y)
+    assert mask.tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert before.tolist() == [[PAD, 4, 5], [PAD, 6, END]]
+    assert labels.tolist() == [[4, 5, END], [6, END, IGNORE_INDEX]]
+    loss = task.loss(model, source, task.y, np.full(2, 2.5))
+    expected = model.loss(source, mask, before, labels)
+    assert loss.total.item() == expected.total.item() and loss.scores["accuracy"] == expected.accuracy
+    assert task.count(source, task.y) == 10
+
+
+def test_parts_of_a_step_are_weighed_by_their_tokens():
+    """T-10."""
+    data, found = sentences(24), []
+    for accumulate, batch_size in ((1, 12), (3, 4)):
+        model = new_model()
+        history = quiet(model, data, steps=3, accumulate=accumulate, batch_size=batch_size, schedule="constant")
+        found.append((history, model.state_dict()))
+    for one, other in zip(found[0][0], found[1][0], strict=True):
+        assert one["train_loss"] == pytest.approx(other["train_loss"], rel=1e-5)
+        assert one["train_accuracy"] == pytest.approx(other["train_accuracy"], abs=1e-6)
+    one, other = (weights["token_embedding.weight"] for _, weights in found)
+    np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_it_is_saved_and_goes_on(tmp_path):
+    data, given = sentences(40), {"val": sentences(10, seed=1), "checkpoint_interval": 2}
+    whole = new_model()
+    quiet(whole, data, steps=6, out=tmp_path / "whole", **given)
+    quiet(new_model(), data, steps=6, out=tmp_path / "run", callbacks=lambda trainer: trainer.step == 3, **given)
+    again = new_model()
+    history = quiet(again, data, steps=6, out=tmp_path / "run", resume=True, **given)
+    assert [row["step"] for row in history] == [1, 2, 3, 4, 5, 6]
+    assert_same_arrays(whole.state_dict(), again.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "says"),
+    [
+        ([[3, 4]], [3], r"fit: expected token ids \(N, T\) as target"),
+        ([[3, 9]], [[3, 1]], r"fit: expected ids 0 \.\. 7 as source, got 3 \.\. 9"),
+        ([[3, -1]], [[3, 1]], r"fit: expected ids 0 \.\. 7 as source, got -1 \.\. 3"),
+        ([[0, 3]], [[3, 1]], r"expected a token or more in each row of source, and padding \(0\) after them alone"),
+        ([[3, 0]], [[3, 0, 1]], r"expected a token or more in each row of target"),
+    ],
+)
+def test_arrays_that_cannot_be(source, target, says):
+    with pytest.raises(ValueError, match=says):
+        quiet(new_model(), (np.array(source), np.array(target)))
+
+
+def test_a_script_of_ten_lines():
+    """As a user writes it: arrays in, a history of numbers out."""
+    script = """
+import numpy as np
+from tinygrad_gpt.models.transformer import Transformer, TransformerConfig
+from tinygrad_gpt.train import fit
+source = np.random.default_rng(0).integers(2, 8, size=(64, 5))
+target = np.concatenate([source[:, ::-1], np.full((64, 1), 1)], axis=1)
+model = Transformer(TransformerConfig(8, d_model=16, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=32,
+                                      decoder_ffn_dim=32, encoder_attention_heads=2, decoder_attention_heads=2))
+history = fit(model, (source, target), steps=5, log_interval=1, progress=False)
+print(*(f"{row['train_loss']:.3f} {row['train_accuracy']:.3f}" for row in history), sep="\\n")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    numbers = [tuple(map(float, line.split())) for line in done.stdout.splitlines()]
+    assert len(numbers) == 5 and all(0 < loss < 4 and 0 <= accuracy <= 1 for loss, accuracy in numbers)
