@@ -181,6 +181,7 @@ NUMBERS = {
     "warmup_cosine lr": lambda p: optim.warmup_cosine(3, lr=p, total=10),
     "warmup_linear total": lambda p: optim.warmup_linear(3, lr=0.1, total=p),
     "noam warmup": lambda p: optim.noam(3, d_model=4, warmup=p),
+    "inverse_sqrt lr": lambda p: optim.inverse_sqrt(3, lr=p, warmup=4),
     "generate temperature": lambda p: list(generate(model(), [1], 2, temperature=p)),
     "generate length_penalty": lambda p: generate_batch(
         model(), [[1]], num_beams=2, max_new_tokens=2, length_penalty=p
@@ -610,6 +611,7 @@ ERRORS = [
     (lambda: optim.grad_norm([X]), TypeError, "^grad_norm: expected Tensors, got array of float32"),
     (lambda: optim.noam(-1, d_model=4, warmup=2), ValueError, "^noam: expected step >= 0, got -1"),
     (lambda: optim.noam(1, d_model=0, warmup=2), ValueError, "^noam: expected d_model > 0, got 0"),
+    (lambda: optim.inverse_sqrt(-1, lr=1.0, warmup=2), ValueError, "^inverse_sqrt: expected step >= 0, got -1"),
     # models
     (
         lambda: GPT({"vocab_size": 3}),

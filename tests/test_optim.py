@@ -18,6 +18,7 @@ from tinygrad_gpt.optim import (
     clip_scale,
     decay_matrices,
     grad_norm,
+    inverse_sqrt,
     noam,
     warmup_cosine,
     warmup_linear,
@@ -586,6 +587,22 @@ def test_noam_peaks_where_the_warmup_ends():
     assert schedule[9] == max(schedule) == pytest.approx(64**-0.5 * 10**-0.5)
     assert schedule[0] == pytest.approx(schedule[9] / 10) and schedule[39] == pytest.approx(schedule[9] / 2)
     assert noam(5, d_model=64, warmup=10, scale=3.0) == pytest.approx(3 * schedule[5])
+
+
+def test_inverse_sqrt_peaks_at_lr_where_the_warmup_ends():
+    schedule = [inverse_sqrt(s, lr=0.3, warmup=10) for s in range(100)]
+    assert schedule[9] == max(schedule) == pytest.approx(0.3)
+    np.testing.assert_allclose(schedule[:10], 0.03 * np.arange(1, 11))
+    np.testing.assert_allclose(schedule[9:], 0.3 * np.sqrt(10 / np.arange(10, 101)))
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 7])
+def test_inverse_sqrt_is_noam_with_its_highest_rate_given(warmup):
+    """No step has an infinite rate, as the inverse root of 0 would be."""
+    peak = (64 * max(warmup, 1)) ** -0.5
+    for step in range(20):
+        assert inverse_sqrt(step, lr=peak, warmup=warmup) == pytest.approx(noam(step, d_model=64, warmup=warmup))
+        assert 0 < noam(step, d_model=64, warmup=warmup) <= peak * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("schedule", [warmup_cosine, warmup_linear])

@@ -191,3 +191,11 @@ def test_a_gpt_that_sees_the_future_is_found_too():
     assert snapshot(model, NextWord())["sees_future"] is False
     model.blocks[0].attention.causal = False
     assert snapshot(model, NextWord())["sees_future"] is True
+
+
+def test_the_highest_rate_of_the_papers_schedule_is_what_rules_speak_of():
+    """With noam, --lr 1 is a rate of 1/√(C · warmup); and so is the advice."""
+    of_run = dict(steps=100, lr=8.0, warmup=100, grad_clip=1.0, schedule="noam", width=64)
+    plan = Plan.of(of_run)
+    assert plan.lr == pytest.approx(8 / 80) and plan.lower_lr == "--lr 0.8"  # 0.01, in the setting's unit
+    assert Plan.of(of_run | {"schedule": "cosine"}).lr == 8.0

@@ -193,6 +193,16 @@ def test_learning_rate_falls_as_the_schedule_says():
     assert [learning_rate(step, constant) for step in (10, 55, 99)] == [1.0] * 3
 
 
+def test_schedules_with_the_inverse_root_of_the_step_do_not_depend_on_the_steps():
+    for schedule, width, peak in (("inverse_sqrt", None, 0.5), ("noam", 16, 0.5 * (16 * 10) ** -0.5)):
+        configs = [TrainConfig(steps=n, warmup=10, lr=0.5, min_lr=0.4, schedule=schedule) for n in (50, 100)]
+        rates = [[learning_rate(step, config, width) for step in range(50)] for config in configs]
+        assert rates[0] == rates[1] and max(rates[0]) == rates[0][9] == pytest.approx(peak)
+        assert rates[0][39] == pytest.approx(peak / 2)
+    with pytest.raises(UserError, match="--schedule noam needs a model whose config says its width: take inverse_sqrt"):
+        learning_rate(0, TrainConfig(schedule="noam"))
+
+
 def test_a_resumed_run_may_change_only_what_is_free():
     saved = resolve("tiny")
     same = resumed_settings(saved, "tiny", {"steps": saved.train.steps, "log_interval": 3})
