@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tinygrad_gpt.kernels import compiling
-from tinygrad_gpt.train.reporter import LiveReporter, Reporter, clock, make_reporter, thousands
+from tinygrad_gpt.train.reporter import LiveReporter, Reporter, clock, make_reporter, reading_bar, thousands
 
 ROW = {"step": 10, "train_loss": 2.5, "lr": 1e-3, "grad_norm": 1.0, "tokens_per_s": 31415.0, "elapsed_s": 3.0}
 
@@ -147,3 +147,16 @@ def test_a_guess_stands_beside_its_score(reporter):
         assert "val 1.500  accuracy 0.750 (a guess: 0.250)  5 tokens/s" in reporter.said.getvalue()
         reporter.guesses = {}
         reporter.said.truncate(0)
+
+
+def test_a_bar_leaves_standard_output_alone(capsys):
+    terminal = type("Terminal", (io.StringIO,), {"isatty": lambda self: True})()
+    with reading_bar(terminal, unit="sentences") as progress:
+        progress(3, 10)
+        print("a translation")
+    assert capsys.readouterr().out == "a translation\n"
+    assert "3 of 10 sentences" in terminal.getvalue() and "a translation" not in terminal.getvalue()
+    file = io.StringIO()
+    with reading_bar(file) as progress:
+        progress(3, 10)
+    assert file.getvalue() == ""
