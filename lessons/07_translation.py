@@ -100,13 +100,13 @@ SHAPE |= dict(decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=128)
 
 
 def new_model() -> models.Transformer:
-    tg.manual_seed(1)
+    tg.manual_seed(2)
     return models.Transformer(models.TransformerConfig(**SHAPE))
 
 
 def learn(model, steps, batch_of=batch, look=lambda model: None) -> list:
     """Train it. Returns what `look` saw every 25 steps."""
-    optimizer, rng, seen = AdamW(model.named_parameters()), np.random.default_rng(1), []
+    optimizer, rng, seen = AdamW(model.named_parameters()), np.random.default_rng(2), []
     for step in range(1, steps + 1):
         loss = model.loss(*batch_of(rng.integers(len(train), size=64))).total
         optimizer.lr = 5e-3 * min(1, step / 50, 2 * (1 - step / steps))
@@ -168,8 +168,8 @@ assert (forced == free)[none].mean() > 0.99 and whole(free) < share(forced) - 0.
 assert free[some].mean() < forced[some].mean() - 0.2
 
 # %% [markdown]
-# It goes on from words that it never saw in training; and a word too few moves all the others. The accuracy of training
-# knows nothing of this. So translate, and compare the translations.
+# It goes on after beginnings that training never showed it; and a word too few moves all the others. The accuracy of
+# training knows nothing of this. So translate, and compare the translations.
 #
 # ## Where it looks
 #
@@ -203,7 +203,7 @@ aligned = np.mean(np.concatenate(looked) == np.concatenate(known))
 same_place = np.mean(np.concatenate([np.arange(len(k)) == k for k in known]))
 print(f"the most looked at is the right one for {aligned:.0%} of the words;")
 print(f"the word at the same place would be for {same_place:.0%}")
-assert aligned > 0.6 and same_place < 0.4
+assert aligned > 2 * same_place
 
 # %% [markdown]
 # Nobody told it. But attention is no explanation: with another seed it may look elsewhere for all the verbs, and
@@ -314,7 +314,7 @@ for longer in (-2, -1, 0, 1):
         loss = losses[longer, of] = F.cross_entropy(model.logits(x), labels).item()
         print(f"target longer by {longer:2}, mask of the {of}: loss {loss:.3f}")
 assert losses[0, "source"] == losses[0, "target"]
-assert losses[-2, "target"] > losses[-2, "source"] + 0.1
+assert losses[-2, "target"] > 5 * losses[-2, "source"]
 
 # %% [markdown]
 # A shorter target hides the end of the source, a longer one shows padding. Nothing crashes, and a test in which all
