@@ -177,7 +177,7 @@ assert free[some].mean() < forced[some].mean() - 0.2
 # heads. In `[ ]` is the place that the dictionary says.
 
 # %%
-weights = alignments(model, *([of[row] for row in fresh] for of in (sources, targets)))
+weights = alignments(model, sources[fresh[0] :], targets[fresh[0] :])
 row = max(range(20), key=lambda row: len(pairs[fresh[row]][0]))  # a long one
 source_words, target_words, places = pairs[fresh[row]]
 print(f"{'':8}", *(f"{word:>7}" for word in source_words))

@@ -145,9 +145,10 @@ def _new_tokens(max_new_tokens, max_length, positions: int) -> int:
     length = integer("generate", "max_length", max_length, low=1, or_none=True)
     if new is not None and length is not None:
         raise ValueError("generate: expected max_new_tokens or max_length (one more, for the start token), got both")
-    if new is None and length is None:
+    if length is not None:
+        new = length - 1
+    if new is None:
         return min(NEW, positions)
-    new = length - 1 if new is None else new
     if new > positions:
         raise ValueError(
             f"generate: expected at most {positions} new tokens (max_position_embeddings), got {new}: write fewer"

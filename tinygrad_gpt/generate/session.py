@@ -19,6 +19,7 @@ class Reader(Protocol):
 
     def read(self, ids: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """Read the next ids (R, T) -> NumPy logits (R, V) of the token after them."""
+        ...
 
     def select(self, rows: np.ndarray) -> None:
         """Keep these rows of the texts, in this order; one that comes twice is kept twice."""

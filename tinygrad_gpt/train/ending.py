@@ -118,6 +118,9 @@ def _mean(several: list[Weights]) -> Weights:
     """The mean of each array of floats, summed in float64; of others, the first one's."""
     mean = {}
     for name, first in ((name, to_numpy(a)) for name, a in several[0].items()):
-        total = sum(to_numpy(weights[name]).astype(np.float64) for weights in several)
-        mean[name] = (total / len(several)).astype(first.dtype) if first.dtype.kind == "f" else first
+        if first.dtype.kind == "f":
+            total = np.sum([to_numpy(weights[name]) for weights in several], axis=0, dtype=np.float64)
+            mean[name] = (total / len(several)).astype(first.dtype)
+        else:
+            mean[name] = first
     return mean

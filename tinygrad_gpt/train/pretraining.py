@@ -26,6 +26,7 @@ class Pretraining(KindOfRun):
     task, family, run = MaskedLM.name, "bert", PretrainedBert
 
     def resolve(self, preset, given, source):
+        assert preset is not None  # only a GPT's need not be named
         return resolve(preset, given, source)
 
     def resumed_settings(self, saved, preset, given):

@@ -150,7 +150,9 @@ class PretrainedTranslator(SavedRun):
         self.hf_config = self.written.get("from", {}).get("hf_config", {})
 
     def load(self) -> Transformer:
-        return load_weights(self.folder, self.parameters, lambda: self.make(self.config))
+        model = load_weights(self.folder, self.parameters, partial(self.make, self.config))
+        assert isinstance(model, Transformer)
+        return model
 
     def corpus(self, progress: Progress | None = None, remedy: str = "") -> Parallel:
         task = self.settings.task

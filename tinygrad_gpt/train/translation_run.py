@@ -20,6 +20,7 @@ class TranslationRuns(KindOfRun):
     task, family, run = Translation.name, "transformer", PretrainedTranslator
 
     def resolve(self, preset, given, source):
+        assert preset is not None  # only a GPT's need not be named
         return resolve(preset, given, source)
 
     def resumed_settings(self, saved, preset, given):

@@ -116,7 +116,8 @@ class TranslationSettings:
     def model_config(self, vocab_size: int, **tokens: int) -> TransformerConfig:
         """The model's settings. `tokens`: the ids that the tokenizer decides. Raises UserError for values that do not
         go together."""
-        return TransformerConfig(vocab_size=vocab_size, **(self.model | tokens))
+        shape: dict[str, Any] = self.model | tokens
+        return TransformerConfig(vocab_size=vocab_size, **shape)
 
 
 def resolve(
