@@ -56,7 +56,7 @@ def test_every_setting_is_an_option_and_reaches_the_run(run, tmp_path):
     given |= dict(
         scale_attn_weights=False, scale_attn_by_inverse_layer_idx=True, window=5, batches="epochs", positions="none"
     )
-    given |= dict(accumulate=2, recompute=True, health=False, device="auto")
+    given |= dict(accumulate=2, recompute=True, health=False, device="auto", average=2, average_interval=1, patience=3)
     assert {*given, "corpus", "from_"} == set(SETTINGS), "a setting is not tested"
     options = []
     for name, value in given.items():
@@ -166,7 +166,7 @@ def test_ctrl_c_twice_says_how_to_go_on(run, monkeypatch):
         ("train nope", ["no corpus, file or folder 'nope'", "python-docs, shakespeare"]),
         ("train --preset nope", ["no preset 'nope'", "quick, tiny, nanogpt-char-cpu"]),
         ("train --norm sideways", ["norm should be one of pre, post, not 'sideways'"]),
-        ("train --schedule x", ["schedule should be one of cosine, linear, constant, not 'x'"]),
+        ("train --schedule x", ["schedule should be one of cosine, linear, constant, inverse_sqrt, noam, not 'x'"]),
         ("train --dtype float16", ["dtype should be one of float32, tf32, bfloat16, float64"]),
         ("train --steps many", ["--steps"]),
         ("train --steps 0", ["steps should be at least 1, not 0"]),

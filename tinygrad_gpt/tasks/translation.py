@@ -44,8 +44,8 @@ class TranslationConfig:
         "Data",
         f"{', '.join(PARALLEL)}, a folder with train.SOURCE and train.TARGET, or what two files' names begin with",
     )
-    source: str = setting("", "Data", "language to translate from, the ending of its files' names; for your own files")
-    target: str = setting("", "Data", "language to translate into, the ending of its files' names; for your own files")
+    source: str = advanced("", "Data", "language to translate from, the ending of its files' names; for your own files")
+    target: str = advanced("", "Data", "language to translate into, the ending of its files' names; for your own files")
     lowercase: bool = advanced(False, "Data", "of translations: whether upper case becomes lower case")
     tokenizer: str = setting(
         "bpe",
@@ -57,7 +57,7 @@ class TranslationConfig:
     from_: str = setting(
         "", "Data", "translator to start from, keeping its shape: a run folder, a Marian folder, or a name on their hub"
     )
-    batch_tokens: int = setting(
+    batch_tokens: int = advanced(
         4096,
         "Optimiser",
         "of a translator, in place of batch_size: tokens that go through it at once, with padding",
