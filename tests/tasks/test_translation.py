@@ -306,3 +306,11 @@ def test_sentences_that_no_batch_has_room_for(task):
         task(batch_tokens=8)
     with pytest.raises(UserError, match="longer than the 1 positions"):
         task(positions=1)
+
+
+def test_the_first_row_of_the_probe_has_its_own_mean_loss(task, model):
+    """Where a step has several batches too: the health check compares it with the cross-entropy of the answers."""
+    step = task(accumulate=3)
+    first = [a[:1] for a in step.probe()]
+    logits, targets = step.answers(model.eval(), *first)
+    assert step.loss(model, *first).total.item() == pytest.approx(F.cross_entropy(logits, targets).item(), rel=1e-6)
