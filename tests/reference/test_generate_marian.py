@@ -105,16 +105,15 @@ def test_max_length_counts_the_start(both, n):
 
 
 @pytest.mark.parametrize("n", [1, 4])
-def test_no_end_is_forced_and_padding_may_come_if_one_says_so(both, n):
+def test_no_end_is_forced_and_padding_may_come_if_one_says_so(both, n, monkeypatch):
     how = dict(max_new_tokens=12, num_beams=n)
     ours, theirs = both
     forced = ours.generate(*sources(), **how)
     free = ours.generate(*sources(), **how, forced_eos_token_id=(), suppress_tokens=())
     assert forced.tolist() != free.tolist()
-    config = theirs.generation_config
-    without = type(config).from_dict(config.to_dict() | {"forced_eos_token_id": None})
+    monkeypatch.setattr(theirs.generation_config, "forced_eos_token_id", None)
     tensors = [torch.from_numpy(x) for x in sources()]
-    expected = theirs.generate(tensors[0], attention_mask=tensors[1], generation_config=without, **how)
+    expected = theirs.generate(tensors[0], attention_mask=tensors[1], **how)
     assert free.tolist() == expected.tolist()
 
 
@@ -139,9 +138,12 @@ def test_padding_is_impossible_before_the_softmax(both):
         ours.final_logits_bias.data[...] = kept
 
 
-def test_padding_is_guessed_from_the_padding_token_as_there(both):
-    ids, _ = sources()
-    assert_same_tokens(*both, dict(max_new_tokens=9), ids=ids, mask=None)
+def test_padding_is_guessed_unless_its_token_is_an_end(both):
+    """transformers guesses it for decoders alone, and otherwise reads padding as if it were text."""
+    ids, mask = sources()
+    with_mask = assert_same_tokens(*both, dict(max_new_tokens=9))
+    assert both[0].generate(ids, max_new_tokens=9).tolist() == with_mask.tolist()
+    assert both[0].generate(ids, np.ones_like(mask), max_new_tokens=9).tolist() != with_mask.tolist()
     assert_same_tokens(*both, dict(max_new_tokens=9, eos_token_id=[5, PAD], forced_eos_token_id=5), ids=ids, mask=None)
 
 
