@@ -140,6 +140,7 @@ def test_every_setting_is_an_option_and_reaches_the_run(run, pretrained, tmp_pat
     train = dict(batch_size=30, accumulate=2, lr=0.01, min_lr=0.001, weight_decay=0.2, grad_clip=0.5, seed=7)
     train |= dict(schedule="cosine", beta1=0.8, beta2=0.9, eps=1e-7, dtype="float64", device="auto")
     train |= dict(recompute=True, log_interval=3, eval_interval=2, checkpoint_interval=1, health=False)
+    train |= dict(patience=5, average=2, average_interval=1)
     assert set(task) | set(train) | {"data", "from_", "lm_weight", "steps", "warmup"} == set(FIELDS), (
         "one is not tested"
     )

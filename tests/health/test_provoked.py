@@ -204,10 +204,10 @@ def test_every_finding_is_explained():
     import ast
     import inspect
 
-    from tinygrad_gpt.health import loss_rules, model_rules, score_rules
+    from tinygrad_gpt.health import loss_rules, model_rules, score_rules, translation_rules
 
     kinds = set()
-    for module in (loss_rules, model_rules, score_rules):
+    for module in (loss_rules, model_rules, score_rules, translation_rules):
         for node in ast.walk(ast.parse(inspect.getsource(module))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Symptom":
                 kinds.add(node.args[0].value)

@@ -47,7 +47,7 @@ SITTING = textwrap.dedent("""
     if place == "after a step":
         trainer.Trainer.train_step = dies(at, trainer.Trainer.train_step, before=False)
     elif place == "while evaluating":
-        trainer.Trainer.evaluate = dies(at, trainer.Trainer.evaluate, before=True)
+        trainer.Trainer._evaluate_or_end = dies(at, trainer.Trainer._evaluate_or_end, before=True)
     elif place == "after a checkpoint":
         trainer.save_checkpoint = dies(at, trainer.save_checkpoint, before=False)
     elif place == "halfway through a checkpoint":
