@@ -8,11 +8,9 @@ from typing import Any
 
 from tinygrad_gpt.health.history import IN_A_ROW, History, Symptom
 
-NEARLY_ALL, MOST = 0.9, 0.75  # of the tokens, which a language leaves open, nobody predicts so many, ...
-MOST_OF_MANY, MANY = (
-    0.5,
-    1000,
-)  # ... and a model that knows half of its words writes sentences; pieces of words are easier
+NEARLY_ALL, MOST = 0.9, 0.75  # of the tokens, which a language leaves open, nobody predicts so many
+MOST_OF_MANY = 0.5  # the same of whole words: a model that knows half of them writes sentences; pieces are easier
+MANY = 1000  # choices from which tokens are taken for words
 NOTHING = 1.0  # BLEU: some words are right by chance
 CIRCLES = 0.3  # share of the runs of three words; people have a hundredth
 PATIENCE = 500  # steps after the warm-up: every model goes round in circles at first
