@@ -56,6 +56,14 @@ def test_a_value_that_cannot_be(name, value, message):
 def test_min_lr_above_lr():
     with pytest.raises(UserError, match=r"min_lr should be at most lr, which is 0.001, not 0.01"):
         TrainConfig(min_lr=0.01)
+    with pytest.raises(UserError, match="min_lr should be at most lr"):
+        TrainConfig(min_lr=0.01, schedule="linear")
+
+
+@pytest.mark.parametrize("schedule", ["constant", "inverse_sqrt", "noam"])
+def test_schedules_that_do_not_read_min_lr_ask_nothing_of_it(schedule):
+    config = TrainConfig(lr=1e-5, min_lr=1e-4, warmup=1, schedule=schedule)
+    assert 0 < learning_rate(500, config, width=16) <= 1e-5
 
 
 def test_every_setting_has_a_help_and_a_group():

@@ -65,7 +65,7 @@ class TrainConfig:
 
     def __post_init__(self):
         check_settings(self)
-        if self.min_lr > self.lr:
+        if self.schedule in ("cosine", "linear") and self.min_lr > self.lr:  # the others do not read it
             raise UserError(f"min_lr should be at most lr, which is {self.lr:g}, not {self.min_lr:g}")
 
 
