@@ -186,6 +186,16 @@ def test_it_ends_early_with_the_best_weights(tmp_path, scores, more_is_better, w
     assert trainer.row["score"] == scores[4] and trainer.row["step"] == 8
 
 
+@pytest.mark.parametrize("where", ["run", None])
+@pytest.mark.parametrize("more_is_better", [False, True])
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_a_score_that_is_no_finite_number_is_the_worst(tmp_path, broken, more_is_better, where):
+    """The first one or not: a number takes its place, and it never takes a number's."""
+    _, asked, said = ended(tmp_path, [broken, 2.0, broken, broken, 2.0], more_is_better, where, patience=2)
+    assert len(asked) == 5 and asked[4] == (True, asked[1][1])
+    assert "2 evaluations without a better score than 2;" in said
+
+
 def test_who_gets_better_makes_all_steps(tmp_path):
     trainer, asked, said = ended(tmp_path, [9.0, 8.0, 7.5, 7.0, 6.0, 5.0], patience=2, steps=10)
     assert trainer.step == 10 and "early" not in said

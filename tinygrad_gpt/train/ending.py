@@ -14,6 +14,7 @@ What is needed for that lies in the run's folder, in weights-STEP.safetensors an
 without a folder, in memory.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -48,9 +49,14 @@ class Ending:
 
     @property
     def _best(self) -> int:
-        """The number of the best evaluation, the first of equal ones; -1 before there is one."""
-        best = max if self.more_is_better else min
-        return self.measured.index(best(self.measured)) if self.measured else -1
+        """The number of the best evaluation, the first of equal ones; -1 before there is one. One whose score is not a
+        finite number is worse than all that have one: nothing compares with NaN."""
+
+        def rank(number: int) -> tuple[bool, float]:
+            score = self.measured[number]
+            return not math.isfinite(score), -score if self.more_is_better else score
+
+        return min(range(len(self.measured)), key=rank, default=-1)
 
     def after_step(self, step: int, weights: Weights) -> None:
         """Keep the weights of a step whose turn it is, if the mean at the end may need them."""
