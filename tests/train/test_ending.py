@@ -215,6 +215,15 @@ def test_with_both_it_ends_early_with_the_mean(tmp_path):
     assert weights == trainer.model.weight.data[0, 0] == pytest.approx((-0.3 + -0.6) / 2, rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("interval", "which"), [(2, "the mean of 3 weights"), (4, "the mean of 2 weights"), (9, "its last weights")]
+)
+def test_it_says_how_many_weights_it_has_the_mean_of(tmp_path, interval, which):
+    """At step 6, those of steps 2, 4 and 6, of 4 and 6, or of 6 alone."""
+    _, _, said = ended(tmp_path, [3.0, 4.0, 4.0, 0.0], patience=2, average=9, average_interval=interval)
+    assert said.rstrip().endswith(f"it keeps {which}")
+
+
 def test_a_run_that_ended_early_is_finished_and_stays_so(tmp_path, reporter):
     trainer, _, _ = ended(tmp_path, [3.0, 4.0, 4.0, 3.0], patience=2)
     assert ListedRun.read(tmp_path / "run").state == FINISHED

@@ -75,18 +75,24 @@ class Ending:
     def weights(self, step: int, weights: Weights) -> Weights | None:
         """Those that a run ends with, made from those of its last step; None: these themselves."""
         if self.config.average > 1:
-            every = self.config.average_interval
-            before = range((step - 1) // every * every, 0, -every)[: self.config.average - 1]
-            return _mean([weights, *(self._kept.read(str(earlier)) for earlier in before)])
+            return _mean([weights, *(self._kept.read(str(earlier)) for earlier in self._averaged_before(step))])
         if -1 < self._best < len(self.measured) - 1:
             return self._kept.read(BEST)
         return None
 
-    @property
-    def described(self) -> str:
-        """Why a run ended early, and with which weights."""
+    def _averaged_before(self, step: int) -> range:
+        """The steps before this one whose weights the mean takes in: average - 1 of them, or fewer at the beginning."""
+        every = self.config.average_interval
+        return range((step - 1) // every * every, 0, -every)[: self.config.average - 1]
+
+    def described(self, step: int) -> str:
+        """Why a run ended early, at this step, and with which weights."""
         patience, name = self.config.patience, self.deciding.replace("_", " ")
-        which = f"the mean of {self.config.average} weights" if self.config.average > 1 else "that evaluation's weights"
+        averaged = 1 + len(self._averaged_before(step))
+        if self.config.average == 1:
+            which = "that evaluation's weights"
+        else:
+            which = f"the mean of {averaged} weights" if averaged > 1 else "its last weights"
         evaluations = f"{patience} evaluation{'s' * (patience > 1)}"
         return (
             f"ended early: {evaluations} without a better {name} than {self.measured[self._best]:.4g}; it keeps {which}"

@@ -224,7 +224,7 @@ class Trainer:
             if self.saved_step != self.step:
                 self.save(rows)
             if self.ending.out_of_patience:
-                reporter.note(self.ending.described)
+                reporter.note(self.ending.described(self.step))
         finally:
             reporter.end()
             rows.close()
