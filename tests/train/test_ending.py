@@ -114,6 +114,24 @@ def test_only_weights_that_the_mean_may_need_are_kept(settings, reporter, tmp_pa
     ]
 
 
+@pytest.mark.parametrize(
+    ("given", "asked_at"), [({}, []), ({"average": 2, "average_interval": 3}, [3, 6]), ({"patience": 2}, [4])]
+)
+def test_weights_are_looked_at_when_they_are_kept_and_else_not(given, asked_at):
+    """In the middle of a run: the state of a large model costs time at each step."""
+    steps, step_of = [], {}
+
+    class Counting(Number):
+        def state_dict(self):
+            steps.append(step_of["trainer"].step)
+            return super().state_dict()
+
+    config = dict(steps=7, eval_interval=4, warmup=0, health=False) | given
+    step_of["trainer"] = trainer = Trainer(TrainConfig(**config), Counting(), Scored([3.0, 2.0, 2.0]))
+    trainer.run(Reporter(io.StringIO()))
+    assert [step for step in steps if step < 7] == asked_at
+
+
 def test_weights_that_are_gone_are_named(settings, reporter, tmp_path):
     chosen = settings(steps=9, average=3, average_interval=2)
     run = start(chosen, tmp_path / "run")

@@ -21,6 +21,7 @@ import numpy as np
 
 from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.nn import Module
 from tinygrad_gpt.tasks.task import Task
 from tinygrad_gpt.train.checkpoint import load_checkpoint, save_checkpoint
 from tinygrad_gpt.train.config import TrainConfig
@@ -58,19 +59,19 @@ class Ending:
 
         return min(range(len(self.measured)), key=rank, default=-1)
 
-    def after_step(self, step: int, weights: Weights) -> None:
+    def after_step(self, step: int, model: Module) -> None:
         """Keep the weights of a step whose turn it is, if the mean at the end may need them."""
         every, others = self.config.average_interval, self.config.average - 1
         if others and step % every == 0:
-            self._kept.keep(str(step), weights)
+            self._kept.keep(str(step), model.state_dict())
             self._kept.drop(str(step - every * (others + 1)))
 
-    def after_evaluation(self, scores: dict[str, float], weights: Weights) -> None:
+    def after_evaluation(self, scores: dict[str, float], model: Module) -> None:
         """Take note of the deciding score, and keep the best weights."""
         if self.config.patience and self.deciding in scores:
             self.measured.append(scores[self.deciding])
             if self.config.average == 1 and self._best == len(self.measured) - 1:
-                self._kept.keep(BEST, weights)
+                self._kept.keep(BEST, model.state_dict())
 
     def weights(self, step: int, weights: Weights) -> Weights | None:
         """Those that a run ends with, made from those of its last step; None: these themselves."""

@@ -239,7 +239,7 @@ class Trainer:
         self.losses.append(losses.pop("train_loss"))
         for name, number in losses.items():
             self.others.setdefault(name, []).append(number)
-        self.ending.after_step(self.step, self.model.state_dict())
+        self.ending.after_step(self.step, self.model)
         reporter.step(self.step, self.losses[-1])
 
     def _report(self, rows: MetricsLog | NoMetricsLog, watch: Watch | None, reporter: Reporter) -> None:
@@ -270,7 +270,7 @@ class Trainer:
         scores = {}
         if self.config.patience or not self.ended:
             scores = self.task.evaluate(self.model, False, progress)
-            self.ending.after_evaluation(scores, self.model.state_dict())
+            self.ending.after_evaluation(scores, self.model)
         if self.ended:
             self._take_the_ending()
             scores = self.evaluate(progress)
