@@ -47,6 +47,7 @@ def setting(
     above=None,
     below=None,
     free=False,
+    free_unless="",
     advanced=False,
     formerly="",
 ) -> Any:
@@ -57,11 +58,13 @@ def setting(
     choices            the values it may have, if there are only a few
     low, above, below  the least value; a bound that it must exceed; a bound that it must stay under
     free               whether a resumed run may change it: true if the weights that come out do not depend on it
+    free_unless        another setting, which ties this one down unless it is 0: the outcome depends on it then
     advanced           whether the command's first help leaves it to --help-all
     formerly           an earlier name, under which commands and files may give it too
     """
     metadata = dict(group=group, help=help, choices=choices, low=low, above=above, below=below)
-    return dataclasses.field(default=default, metadata=metadata | dict(free=free, advanced=advanced, formerly=formerly))
+    metadata |= dict(free=free, free_unless=free_unless, advanced=advanced, formerly=formerly)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 advanced = functools.partial(setting, advanced=True)  # a setting that a first-time user does not need
@@ -126,7 +129,8 @@ def kept_settings(
     Raises UserError, naming the setting and both values, for a given one that would make it another run.
     """
     changed = {name: value for name, value in given.items() if value != before[name]}
-    refused = [name for name in changed if not fields[name].metadata["free"]]
+    rules = {name: fields[name].metadata for name in changed}
+    refused = [name for name, rule in rules.items() if not rule["free"] or before.get(rule["free_unless"])]
     if refused:
         listed = [f"{option_name(n)} is {in_short(before[n])}, not {in_short(changed[n])}" for n in refused[:_LISTED]]
         more = f" (and {len(refused) - _LISTED} more)" if len(refused) > _LISTED else ""

@@ -223,6 +223,24 @@ def test_a_resumed_run_may_change_only_what_is_free():
         resumed_settings(saved, "quick", {})
 
 
+def test_what_decides_when_a_run_with_patience_ends_stays():
+    """How often, and on how much, the evaluations are made that its patience counts."""
+    measured = {"eval_interval", "eval_tokens", "eval_pairs", "bleu_pairs"}
+    for preset, others in (("tiny", {}), ("bert-tiny", {}), ("transformer-toy", {"decides": "bleu", "bleu_pairs": 7})):
+        kind = any_run._kind_of(PRESETS[preset].kind)
+        for patience in (0, 3):
+            saved = any_run.resolve(preset, {"patience": patience} | others)
+            names = measured & saved.values().keys()
+            assert len(names) == (3 if others else 2)
+            for name in names:
+                if patience:
+                    with pytest.raises(UserError, match=rf"{option_name(name)} is \d+, not 3; leave it out"):
+                        kind.resumed_settings(saved, preset, {name: 3})
+                else:
+                    assert kind.resumed_settings(saved, preset, {name: 3}).values()[name] == 3
+            assert kind.resumed_settings(saved, preset, {"log_interval": 3}).train.log_interval == 3
+
+
 def test_settings_of_another_version(tmp_path):
     saved = resolve("tiny")
     config = {"preset": "tiny", "model": dict(saved.model), "train": dataclasses.asdict(saved.train)}

@@ -87,7 +87,12 @@ class MaskedLMConfig:
         True, "BERT", "hold documents out to evaluate on; if not, evaluate on those that train, to see it overfit"
     )
     eval_tokens: int = advanced(
-        50_000, "Run", "held-out tokens per evaluation (the last evaluation uses all)", low=1, free=True
+        50_000,
+        "Run",
+        "held-out tokens per evaluation (the last evaluation uses all)",
+        low=1,
+        free=True,
+        free_unless="patience",
     )
 
     def __post_init__(self):

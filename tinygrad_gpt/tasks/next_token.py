@@ -50,7 +50,12 @@ class NextTokenConfig:
         "random", "Data", "windows at random places, or side by side, each once an epoch", choices=tuple(ORDERS)
     )
     eval_tokens: int = advanced(
-        20_000, "Run", "validation tokens per evaluation (the last evaluation uses all)", low=1, free=True
+        20_000,
+        "Run",
+        "validation tokens per evaluation (the last evaluation uses all)",
+        low=1,
+        free=True,
+        free_unless="patience",
     )
     prompt: str = advanced("", "Run", "beginning of the sample at the end; by default a line end, not shown", free=True)
     sample_tokens: int = advanced(500, "Run", "length of the sample at the end", low=0, free=True)

@@ -70,10 +70,20 @@ class TranslationConfig:
         "val_loss", "Run", "by what a translator is better than another one", choices=("val_loss", "bleu")
     )
     eval_pairs: int = advanced(
-        1000, "Run", "held-out pairs per evaluation of a translator (the last one uses all)", low=1, free=True
+        1000,
+        "Run",
+        "held-out pairs per evaluation of a translator (the last one uses all)",
+        low=1,
+        free=True,
+        free_unless="patience",
     )
     bleu_pairs: int = advanced(
-        0, "Run", "held-out sentences that each evaluation translates, for BLEU (the last one: all)", low=0, free=True
+        0,
+        "Run",
+        "held-out sentences that each evaluation translates, for BLEU (the last one: all)",
+        low=0,
+        free=True,
+        free_unless="patience",
     )
 
     def __post_init__(self):

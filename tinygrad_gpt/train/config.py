@@ -48,7 +48,12 @@ class TrainConfig:
     recompute: bool = advanced(False, "Run", "backward runs each block again: less memory, more time", free=True)
     log_interval: int = advanced(10, "Run", "steps between rows of metrics.jsonl", low=1, free=True)
     eval_interval: int = advanced(
-        250, "Run", "steps between evaluations on held-out data; 0: at the end only", low=0, free=True
+        250,
+        "Run",
+        "steps between evaluations on held-out data; 0: at the end only",
+        low=0,
+        free=True,
+        free_unless="patience",  # which counts them
     )
     checkpoint_interval: int = advanced(250, "Run", "steps between checkpoints; 0: at the end only", low=0, free=True)
     average: int = advanced(
