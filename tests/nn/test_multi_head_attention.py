@@ -111,6 +111,15 @@ def test_a_source_goes_with_cross_attention_only():
         layer(c_source=4)(x)
 
 
+def test_each_row_of_a_source_is_that_of_as_many_rows():
+    """x (6, 2, 6) has as many numbers as 4 rows of 3 positions, and none of them is a sequence of x."""
+    attention = layer(c_source=4)
+    x, source = tg.Tensor(array(6, 2, 6)), tg.Tensor(array(4, 5, 4))
+    with pytest.raises(ValueError, match="as many rows of x for each row of the source, got 6 rows of x and 4 of the"):
+        attention(x, source)
+    assert attention(x, tg.Tensor(array(3, 5, 4))).shape == (6, 2, 6)
+
+
 def test_what_was_read_of_a_source_takes_its_place_and_passes_gradients_on():
     x, source = array(2, 5, 6), array(2, 7, 4, seed=2)
     attention, dy = layer(c_source=4), array(2, 5, 6, seed=3)

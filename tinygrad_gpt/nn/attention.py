@@ -95,6 +95,11 @@ class MultiHeadAttention(Module):
             q = self.q(x)  # (B, T, C)
             if q.ndim == 3 and k.shape[0] < q.shape[0] and not self.causal:  # n sequences for each of S sources
                 shape = q.shape
+                if shape[0] % k.shape[0]:
+                    raise ValueError(
+                        "MultiHeadAttention: expected as many rows of x for each row of the source, got "
+                        f"{shape[0]} rows of x and {k.shape[0]} of the source"
+                    )
                 q = F.reshape(q, (k.shape[0], -1, shape[-1]))  # (S n, T, C) -> (S, n T, C): no query knows another
             q = _split_heads(q, h)  # (B, T, C) -> (B, H, T, D)
         if is_watched(self):
