@@ -137,6 +137,8 @@ def test_what_is_said_of_special_tokens_counts():
     assert set(model.generate(SOURCES, MASK, 4, eos_token_id=ends, forced_eos_token_id=9)[:, -1]) <= {9, 0, *ends}
     never = model.generate(SOURCES, MASK, 10, suppress_tokens=range(3, 13))
     assert set(never.ravel().tolist()) <= {0, 1, 2}
+    unended = model.generate(SOURCES, MASK, 10, suppress_tokens=[0, 1], forced_eos_token_id=())
+    assert unended.shape == (4, 11) and not np.isin(unended[:, 1:], (0, 1)).any(), "an end may be suppressed too"
     assert (model.generate(SOURCES, MASK, 0) == 0).all() and model.generate(SOURCES, MASK, 0).shape == (4, 1)
 
 
@@ -173,6 +175,9 @@ def test_draws_are_by_row_and_seed():
         (dict(max_new_tokens=-1), ValueError, "max_new_tokens"),
         (dict(input_ids=np.full((1, 41), 3), attention_mask=None), ValueError, "at most 40 positions"),
         (dict(eos_token_id=13), ValueError, "eos_token_id"),
+        (dict(pad_token_id=[0, 3]), TypeError, r"expected an integer as pad_token_id, got \[0, 3\]"),
+        (dict(decoder_start_token_id=[0, 3]), TypeError, "expected an integer as decoder_start_token_id"),
+        (dict(pad_token_id=13), ValueError, "pad_token_id"),
         (dict(decoder_start_token_id=13), ValueError, "decoder_start_token_id"),
         (dict(forced_eos_token_id=-1), ValueError, "forced_eos_token_id"),
         (dict(suppress_tokens=[1.5]), TypeError, "suppress_tokens"),

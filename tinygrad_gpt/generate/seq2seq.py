@@ -51,7 +51,8 @@ def generate_target(
     decoder_start_token_id  what the decoder reads first. For None, these three are those of model.config
     forced_eos_token_id     the token that is written in the last place if a text gets so long, for certain, so that it
                             costs nothing; or several, to choose from. None: the (first) eos_token_id; (): no token
-    suppress_tokens         tokens that are never written. None: the padding; (): none
+    suppress_tokens         tokens that are never written, but where one is forced. None: the padding, unless it ends
+                            a text; (): none
 
     The others are those of generate_batch. Names and meanings are transformers'. So are the tokens, if it is given
     suppress_tokens=[pad_token_id] and renormalize_logits=True, as published Marian models do in their settings: what is
@@ -95,14 +96,18 @@ class SpecialTokens(NamedTuple):
     @classmethod
     def of(cls, config, eos=None, pad=None, start=None, forced=None, never=None) -> "SpecialTokens":
         """Those of a TransformerConfig, unless others are given; see generate_target. Raises ValueError for an id that
-        is not in 0 .. vocab_size - 1."""
-        tokens = partial(token_ids, vocab_size=config.vocab_size)
+        is not in 0 .. vocab_size - 1, TypeError for what is no id."""
+        tokens, token = (partial(read, vocab_size=config.vocab_size) for read in (token_ids, _token_id))
         ends = tokens("eos_token_id", config.eos_token_id if eos is None else eos)
-        (pad,) = tokens("pad_token_id", config.pad_token_id if pad is None else pad)
-        (start,) = tokens("decoder_start_token_id", config.decoder_start_token_id if start is None else start)
+        pad = token("pad_token_id", config.pad_token_id if pad is None else pad)
+        start = token("decoder_start_token_id", config.decoder_start_token_id if start is None else start)
         forced = ends[:1] if forced is None else tokens("forced_eos_token_id", forced)
-        never = np.setdiff1d([pad] if never is None else tokens("suppress_tokens", never), ends)
-        return cls(int(start), ends, int(pad), forced, never)
+        never = np.setdiff1d([pad], ends) if never is None else tokens("suppress_tokens", never)
+        return cls(start, ends, pad, forced, never)
+
+
+def _token_id(name: str, value, vocab_size: int) -> int:
+    return integer("generate", name, value, low=0, below=vocab_size)
 
 
 def write_target(
