@@ -15,6 +15,7 @@ import pytest
 import tinygrad_gpt as tg
 from tests.helpers import assert_one_line_error
 from tinygrad_gpt.cli import UNREADABLE, main, translating
+from tinygrad_gpt.data.unigram_tokenizer import UnigramTokenizer
 from tinygrad_gpt.generate.alignment import SHADES
 from tinygrad_gpt.generate.translate import alignments, sources_of, translate, translate_ids
 from tinygrad_gpt.tasks.scores import corpus_bleu
@@ -268,6 +269,13 @@ def test_one_clear_line(trans, tmp_path, arguments, parts):
     said = trans(*arguments)
     assert_one_line_error(said, *parts)
     assert said[1] == ""
+
+
+def test_another_models_tokenizer_is_named_before_anything_is_read(run, translator, tmp_path):
+    """T-2: its ids of padding and of a sentence's end are others."""
+    UnigramTokenizer.train([*ENGLISH, *GERMAN] * 9, 60, ("<pad>", "</s>")).save(tmp_path / "other.json")
+    for command in (("translate", str(translator), "a dog"), ("eval", str(translator))):
+        assert_one_line_error(run(*command, "--tokenizer", "other.json"), "the tokenizer is not the model's: expected")
 
 
 def test_a_text_that_no_file_can_be_called(trans):

@@ -86,6 +86,10 @@ def test_another_models_tokenizer_is_named():
     tokenizer.end_id = 2
     with pytest.raises(UserError, match=r"not the model's: .* of 0, 1 and 13, got 0, 2 and 13"):
         translate(random_translator(), tokenizer, ["abc"])
+    tokenizer = Letters()
+    tokenizer.vocab_size = 12  # and so no text for a token that the model may write
+    with pytest.raises(UserError, match=r"not the model's: .* of 0, 1 and 13, got 0, 1 and 12"):
+        translate(random_translator(), tokenizer, ["abc"])
     with pytest.raises(TypeError, match=r"expected a list of texts, got 'abc': write \[text\]"):
         translate(random_translator(), Letters(), "abc")
     with pytest.raises(UserError, match="sentence 1 has 0 tokens"):

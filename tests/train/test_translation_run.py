@@ -274,6 +274,17 @@ def test_tokenizers_that_cannot_be(settings, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_tokenizer_that_is_not_the_trained_models(settings, tmp_path, reporter, corpus):
+    """T-2: the model goes on with the ids of padding and end that it learned, and reads no others."""
+    start(settings(), tmp_path / "first").train(reporter)
+    given = dict(from_=str(tmp_path / "first"), corpus=corpus, source="en", target="xx", vocab=270)
+    for tokenizer in ("unigram", "bpe"):
+        chosen = choose_settings("transformer-toy", given | {"tokenizer": tokenizer})
+        with pytest.raises(UserError, match="the tokenizer is not the model's: expected the ids of padding and end"):
+            start(chosen, tmp_path / "second")
+    assert not (tmp_path / "second").exists()
+
+
 @pytest.mark.parametrize("tokenizer", ["unigram", "wordpiece"])
 def test_other_vocabularies_translate_too(settings, tmp_path, reporter, tokenizer):
     run = start(settings(tokenizer=tokenizer, steps=2), tmp_path / "run")

@@ -11,7 +11,7 @@ from tinygrad_gpt.cli.translating import Search, reads_lowercase
 from tinygrad_gpt.data.parallel import PARALLEL, open_parallel
 from tinygrad_gpt.data.token_batches import encode_pairs
 from tinygrad_gpt.data.tokenizers import Tokenizer
-from tinygrad_gpt.data.translation_vocabulary import check_vocabulary
+from tinygrad_gpt.data.translation_vocabulary import check_is_the_models
 from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.generate.translate import BATCH_TOKENS
 from tinygrad_gpt.tasks.scores import CorpusScores
@@ -34,7 +34,7 @@ def evaluate_translator(
     name, languages  of the corpus, see open_parallel; None, ("", ""): the one that it was trained on
     search           how it writes, beside greedily; with one beam it does nothing else
     """
-    check_vocabulary(tokenizer, source.name)
+    check_is_the_models(tokenizer, model.config, f"the tokenizer of {source.name}")
     corpus = _open(source, name, languages)
     part, sentences = ("test", corpus.test) if len(corpus.test) else ("validation", corpus.valid)
     what = f"{corpus.name}, {part} part"

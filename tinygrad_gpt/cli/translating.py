@@ -14,7 +14,7 @@ import typer
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.cli.options import DeviceName, ModelPath, TokenizerPath
 from tinygrad_gpt.cli.sentences import Sentences, check_can_write, read_references, read_sentences
-from tinygrad_gpt.data.translation_vocabulary import check_vocabulary
+from tinygrad_gpt.data.translation_vocabulary import check_is_the_models
 from tinygrad_gpt.errors import UserError, did_you_mean
 from tinygrad_gpt.files.storage import replacing, user_path
 from tinygrad_gpt.generate.alignment import SHADES, WordAlignment, align_words, as_table, draw_alignment
@@ -168,7 +168,7 @@ def translate(
         if place is not None:
             check_can_write(option, place)
     source, own, trained = open_model(model, tokenizer, device, kinds=("transformer",))
-    check_vocabulary(own, tokenizer or model)
+    check_is_the_models(own, trained.config, tokenizer or f"the tokenizer of {model}")
     layer = _layer(align_layer, trained) if align or align_plot else None
     lowercase = reads_lowercase(source)
     sources = _encoded(sentences, own, lowercase, trained.config.max_position_embeddings)

@@ -49,3 +49,16 @@ def check_vocabulary(tokenizer: Tokenizer, name: str) -> None:
             f"{name}: expected a vocabulary of sentences, with tokens for padding and for a sentence's end (such as "
             f"{' and '.join(SENTENCE_TOKENS)}), got {tokenizer}, which has not both"
         )
+
+
+def check_is_the_models(tokenizer: Tokenizer, config, name: str = "the tokenizer") -> None:
+    """Raise UserError, naming the tokenizer, unless it gives padding and a sentence's end the ids that a translator
+    with this TransformerConfig has for them, and has a text for each token that the model may write, and no more."""
+    check_vocabulary(tokenizer, name)
+    wanted = config.pad_token_id, config.eos_token_id, config.vocab_size
+    got = tokenizer.pad_id, tokenizer.end_id, tokenizer.vocab_size
+    if got != wanted:
+        raise UserError(
+            f"{name} is not the model's: expected the ids of padding and end, and a vocabulary, of "
+            f"{wanted[0]}, {wanted[1]} and {wanted[2]}, got {got[0]}, {got[1]} and {got[2]}"
+        )

@@ -14,6 +14,7 @@ from tinygrad_gpt.arguments import integer, shown
 from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.data.padding import pad_right
+from tinygrad_gpt.data.translation_vocabulary import check_is_the_models
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.generate.decoding import Decoding
 from tinygrad_gpt.generate.seq2seq import SpecialTokens, write_target
@@ -111,13 +112,7 @@ def sources_of(model: Any, tokenizer: Any, texts: Sequence[str]) -> list[np.ndar
     """The ids of each text, with the end token. Raises what `translate` raises."""
     if isinstance(texts, str | bytes):
         raise TypeError(f"translate: expected a list of texts, got {shown(texts)}: write [text]")
-    of_model = model.config.pad_token_id, model.config.eos_token_id, model.config.vocab_size
-    of_tokenizer = tokenizer.pad_id, tokenizer.end_id
-    if of_tokenizer != of_model[:2] or tokenizer.vocab_size > of_model[2]:
-        raise UserError(
-            "the tokenizer is not the model's: expected the ids of padding and end, and a vocabulary, of "
-            f"{_listed(of_model)}, got {_listed((*of_tokenizer, tokenizer.vocab_size))}"
-        )
+    check_is_the_models(tokenizer, model.config)
     sources = [np.append(tokenizer.encode(text), tokenizer.end_id) for text in texts]
     for i, source in enumerate(sources):
         if len(source) == 1:
@@ -148,7 +143,3 @@ def _batches(lengths: np.ndarray, most: int) -> Iterator[np.ndarray]:
         rows = max(1, most // lengths[order[0]])
         yield order[:rows]
         order = order[rows:]
-
-
-def _listed(numbers: tuple) -> str:
-    return f"{numbers[0]}, {numbers[1]} and {numbers[2]}"

@@ -194,9 +194,8 @@ def resume(
 def _tokenizer(kind: KindOfRun, settings: AnySettings, data: Any, source: TrainedModel | None, say: Say) -> Tokenizer:
     if source is None:
         return kind.make_tokenizer(settings, data, say)
-    if settings.task.tokenizer == "own":
-        return source.tokenizer()
-    tokenizer = kind.make_tokenizer(settings, data, say)
+    own = settings.task.tokenizer == "own"
+    tokenizer = source.tokenizer() if own else kind.make_tokenizer(settings, data, say)
     source.check_fits(tokenizer)
     return tokenizer
 

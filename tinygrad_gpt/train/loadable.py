@@ -6,7 +6,7 @@ from typing import Any
 
 from tinygrad_gpt.data import Tokenizer, WordPieceTokenizer, load_tokenizer
 from tinygrad_gpt.data.download import sha256_of
-from tinygrad_gpt.data.translation_vocabulary import check_vocabulary
+from tinygrad_gpt.data.translation_vocabulary import check_is_the_models
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.models import bert, transformer
@@ -96,9 +96,9 @@ class TrainedModel(ABC):
 
     def check_fits(self, tokenizer: Tokenizer) -> None:
         """Raise UserError for a tokenizer with more tokens than the model, for a BERT's that is not WordPiece, and for
-        a translator's without the tokens that it needs."""
+        one that gives the tokens of a translator other ids, or has fewer of them."""
         if self.kind == "transformer":
-            check_vocabulary(tokenizer, "the tokenizer")
+            check_is_the_models(tokenizer, self.config)
         if self.kind == "bert" and not isinstance(tokenizer, WordPieceTokenizer):
             raise UserError(
                 f"{self.name} holds a BERT, which reads with a WordPieceTokenizer, and the tokenizer is a "
