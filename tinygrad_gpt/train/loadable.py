@@ -7,7 +7,7 @@ from typing import Any
 from tinygrad_gpt.data import Tokenizer, WordPieceTokenizer, load_tokenizer
 from tinygrad_gpt.data.download import sha256_of
 from tinygrad_gpt.data.translation_vocabulary import check_is_the_models
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.models import bert, transformer
 from tinygrad_gpt.models.bert import BertForPreTraining, BertModel
@@ -20,8 +20,8 @@ from tinygrad_gpt.train.own_model import OwnModel
 from tinygrad_gpt.train.places import absolute
 
 # What is said of a model of a kind that the caller cannot use.
-NOT_FOR = {
-    "gpt": "a GPT, which reads a text from left to right: this needs a BERT",
+_NOT_FOR = {
+    "gpt": "a GPT, which reads a text from left to right: this needs {needed}",
     "bert": "a BERT, which cannot write text: try `tinygrad-gpt predict {name} 'a text with a [MASK] in it'`",
     "transformer": "a translator: try `tinygrad-gpt translate {name} 'a sentence'`",
 }
@@ -63,12 +63,18 @@ class TrainedModel(ABC):
     def encoder(self) -> BertModel:
         """A BERT without its heads, with a pooler, in evaluation mode. A pooler that the model lacks starts from random
         numbers, and a NewWeightsWarning says so. Raises UserError as `load` does, and for a GPT."""
-        raise UserError(f"{self.name} holds {NOT_FOR[self.kind]}")
+        raise self.is_not("bert")
 
     def for_pretraining(self) -> BertForPreTraining:
         """A BERT with both heads of pre-training, in evaluation mode. Heads that the model lacks start from random
         numbers, and a NewWeightsWarning says so. Raises UserError as `encoder` does."""
-        raise UserError(f"{self.name} holds {NOT_FOR[self.kind]}")
+        raise self.is_not("bert")
+
+    def is_not(self, *kinds: str) -> UserError:
+        """The error for a caller that can use models of these kinds only."""
+        needed = "a BERT" if "bert" in kinds else "a translator"
+        what = _NOT_FOR[self.kind].format(name=command(Path(self.name)), needed=needed)
+        return UserError(f"{self.name} holds {what}")
 
     def make(self, config: Any) -> Module:
         """A new model of this kind; of a BERT, with both heads of pre-training; a Marian's stays a Marian."""

@@ -13,7 +13,7 @@ from typing import Any
 from tinygrad_gpt import devices
 from tinygrad_gpt.data import Tokenizer
 from tinygrad_gpt.data.tokenizers import FILE_NAME
-from tinygrad_gpt.errors import UserError, command, did_you_mean
+from tinygrad_gpt.errors import UserError, did_you_mean
 from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.models.bert import BertConfig, BertForPreTraining, BertModel
@@ -23,7 +23,7 @@ from tinygrad_gpt.models.hf.pretrained import find_pretrained
 from tinygrad_gpt.models.transformer import TransformerConfig
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.train.config import TrainConfig, use_arithmetic
-from tinygrad_gpt.train.loadable import NOT_FOR, TrainedModel
+from tinygrad_gpt.train.loadable import TrainedModel
 from tinygrad_gpt.train.room import check_use
 from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.saved_runs import BY_TASK, TrainedRun
@@ -69,7 +69,7 @@ def find_model(name: str, kinds: tuple[str, ...] = ("gpt",)) -> TrainedModel:
     """
     found = _find(name)
     if found.kind not in kinds:
-        raise UserError(f"{name} holds {NOT_FOR[found.kind].format(name=command(Path(name)))}")
+        raise found.is_not(*kinds)
     return found
 
 
