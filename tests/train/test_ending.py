@@ -1,5 +1,6 @@
 """How runs end: with the mean of several weights, or early; stopped in between, killed, or extended."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -251,6 +252,31 @@ def test_a_run_that_ended_early_is_finished_and_stays_so(tmp_path, reporter):
     assert again.trainer.step == 6 and not task.asked
     np.testing.assert_array_equal(again.model.weight.data, trainer.model.weight.data)
     assert load_checkpoint(trainer.folder.checkpoint)[1]["early"] is True
+
+
+def test_an_evaluation_that_only_the_end_asked_for_is_left_out_of_an_extended_run(tmp_path, reporter):
+    """The one at step 5, the best of all. Extended, the run evaluates every second step as if it had not ended there,
+    and ends early with the weights of step 4."""
+    trainer, asked, _ = ended(tmp_path, [3.0, 2.0, 1.0, 1.0], patience=2, steps=5)
+    assert trainer.ending.measured == [3.0, 2.0, 1.0] and asked[3][1] == asked[2][1]
+    task = Scored([2.5, 2.5, 2.0])
+    longer = reopen(trainer.folder, task, Number(), dataclasses.replace(trainer.config, steps=20))
+    assert longer.train(reporter) and longer.trainer.step == 8
+    assert longer.trainer.ending.measured == [3.0, 2.0, 2.5, 2.5]
+    assert task.asked[-1] == (True, asked[1][1])
+
+
+@pytest.mark.parametrize("eval_interval", [0, 2, 5])
+def test_an_extended_run_with_patience_is_the_longer_run(settings, reporter, tmp_path, eval_interval):
+    given = dict(patience=3, eval_interval=eval_interval, schedule="constant", lr=0.05)
+    whole = start(settings(steps=9, **given), tmp_path / "whole")
+    whole.train(reporter)
+    start(settings(steps=5, **given), tmp_path / "run").train(reporter)
+    resume(tmp_path / "run", None, {"steps": 9}).close()  # and is killed
+    run = resume(tmp_path / "run")
+    run.train(reporter)
+    assert whole.trainer.ending.measured == run.trainer.ending.measured
+    assert_same_arrays(arrays_of(whole.folder), arrays_of(run.folder))
 
 
 def test_a_task_without_held_out_data_has_patience_to_the_end(tmp_path):

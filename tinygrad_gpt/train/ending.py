@@ -66,11 +66,20 @@ class Ending:
             self._kept.keep(str(step), model.state_dict())
             self._kept.drop(str(step - every * (others + 1)))
 
-    def after_evaluation(self, scores: dict[str, float], model: Module) -> None:
+    def resume(self, step: int, measured: list[float]) -> None:
+        """Take up a run at a step. If it had ended there and goes on, an evaluation is left out whose turn came only
+        because of the end: a run of the new length from the start would not have made it."""
+        if step < self.config.steps:
+            measured = measured[: step // self.config.eval_interval if self.config.eval_interval else 0]
+        self.measured = measured
+
+    def after_evaluation(self, step: int, scores: dict[str, float], model: Module) -> None:
         """Take note of the deciding score, and keep the best weights."""
         if self.config.patience and self.deciding in scores:
             self.measured.append(scores[self.deciding])
-            if self.config.average == 1 and self._best == len(self.measured) - 1:
+            every = self.config.eval_interval
+            has_its_turn = every and step % every == 0  # otherwise these are the last weights, and no file is needed
+            if self.config.average == 1 and has_its_turn and self._best == len(self.measured) - 1:
                 self._kept.keep(BEST, model.state_dict())
 
     def weights(self, step: int, weights: Weights) -> Weights | None:

@@ -270,7 +270,7 @@ class Trainer:
         scores = {}
         if self.config.patience or not self.ended:
             scores = self.task.evaluate(self.model, False, progress)
-            self.ending.after_evaluation(scores, self.model)
+            self.ending.after_evaluation(self.step, scores, self.model)
         if self.ended:
             self._take_the_ending()
             scores = self.evaluate(progress)
@@ -338,7 +338,8 @@ class Trainer:
             self.optimizer.load_state_dict(parts["optimizer"])
             random_stream.set_random_state(state["random_state"])
             self.step, self.elapsed = state["step"], state["elapsed"]
-            self._trained, self.ending.measured = parts["trained"] or None, state.get("measured", [])
+            self._trained = parts["trained"] or None
+            self.ending.resume(self.step, state.get("measured", []))
             earlier = {f"{name}_loss": losses for name, losses in state.get("parts", {}).items()}
             self.losses, self.others = state["losses"], state.get("others", earlier)
             if not 0 <= self.step <= self.config.steps:
