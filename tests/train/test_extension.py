@@ -101,6 +101,17 @@ def test_fewer_steps_are_refused_and_as_many_are_no_extension(settings, reporter
     assert run.folder.config.read_bytes() == before
 
 
+def test_a_run_that_ended_early_is_not_extended(settings, reporter, tmp_path, extend):
+    run = start(settings(steps=9, patience=1, eval_interval=1, lr=1.0, min_lr=1.0), tmp_path / "run")
+    assert run.train(reporter) and run.trainer.step < 9
+    before = run.folder.config.read_bytes()
+    with pytest.raises(UserError, match=rf"run has ended early, at step {run.trainer.step}, and makes no more: a new"):
+        extend("run", 20)
+    assert run.folder.config.read_bytes() == before
+    again, said = extend("run", 9)  # it opens as it was
+    assert said == "" and again.trainer.ended
+
+
 def test_a_kill_after_it_was_recorded(settings, reporter, tmp_path, extend):
     start(settings(steps=4), tmp_path / "run").train(reporter)
     extend("run", 9)  # and nothing is trained

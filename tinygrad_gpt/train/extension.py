@@ -37,10 +37,16 @@ def check_longer(steps: int, before: int) -> None:
 
 def extend(run: Run, written: dict[str, Any], before: int, say: Callable[[str], object]) -> None:
     """If a run that had `before` steps was opened with more, write to config.json, whose content is `written`, that it
-    has those from now on, and say in a line what it means for its learning rates."""
+    has those from now on, and say in a line what it means for its learning rates. Raises UserError, with nothing
+    written, for a run that its patience has ended: it would make none of them."""
     config, step = run.trainer.config, run.trainer.step
     if config.steps == before:
         return
+    if run.trainer.ending.out_of_patience:
+        run.close()
+        raise UserError(
+            f"{run.folder.path} has ended early, at step {step}, and makes no more: a new run may have more --patience"
+        )
     earlier = extensions_of(written) if step else []  # a run that starts over has not been extended at any step
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     entry = {"at": step, "from": before, "to": config.steps, "when": now}
