@@ -15,6 +15,7 @@ from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.data.parallel import Parallel, Translations
 from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.generate.seq2seq import SpecialTokens
 from tinygrad_gpt.models.transformer import Transformer, TransformerConfig
 from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 from tinygrad_gpt.tasks.scores import corpus_bleu
@@ -100,6 +101,12 @@ def test_the_decoder_reads_what_it_has_written_and_is_asked_for_the_next_token(t
     assert (before[:, 0] == PAD).all()
     np.testing.assert_array_equal(before[:, 1:][real[:, 1:]], labels[:, :-1][real[:, 1:]])
     assert (labels[np.arange(len(labels)), real.sum(axis=1) - 1] == END).all()
+
+
+def test_training_and_generation_start_the_decoder_alike(task, model):
+    """T-4: with the same token, which means padding too."""
+    (start,) = {*task().batch(3)[2][:, 0].tolist()}
+    assert start == SpecialTokens.of(model.config).start == model.config.decoder_start_token_id
 
 
 def test_no_later_word_of_the_target_changes_an_earlier_prediction(task, model):

@@ -1,6 +1,7 @@
 """How good a translator is, on pairs of sentences."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,6 +88,15 @@ def test_pairs_that_were_left_out_are_not_compared(model, tokenizer):
     assert short.places.tolist() == [0, 1, 3]
     found = written_scores(model, tokenizer, short, SENTENCES, "none", beams=1)
     assert found.bleu.ref_len == sum(len(SENTENCES.target[i].split()) for i in (0, 1, 3))
+
+
+def test_the_decoder_starts_as_it_does_when_it_writes(model, pairs):
+    """T-4: also where that is no padding, as in a model that was trained elsewhere."""
+    other = Transformer(replace(model.config, decoder_start_token_id=5))
+    other.load_state_dict(model.state_dict())
+    found = token_scores(other, pairs, 30, model.config.pad_token_id)
+    nll, right = by_hand(other, pairs)
+    assert found.loss == pytest.approx(sum(nll) / len(nll), rel=1e-5) and found.accuracy == np.mean(right)
 
 
 def test_words():

@@ -325,6 +325,17 @@ def test_from_a_marian_which_stays_one(settings, tmp_path, reporter, corpus, mar
     assert_same_arrays(exported.state_dict(), opened.state_dict())
 
 
+def test_a_decoder_that_starts_with_another_token_is_not_trained(settings, tmp_path, corpus, marian):
+    """T-4: it would learn to write after padding, and be asked to write after another token."""
+    written = json.loads((marian / "config.json").read_text(encoding="utf-8"))
+    written["decoder_start_token_id"] = 5
+    (marian / "config.json").write_text(json.dumps(written), encoding="utf-8")
+    chosen = choose_settings("transformer-toy", dict(from_=str(marian), corpus=corpus, source="en", target="xx"))
+    with pytest.raises(UserError, match=r"starts its decoder with token 5, .* with padding, \d+"):
+        start(chosen, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_is_exported_as_a_marian(settings, tmp_path, reporter, capsys):
     run = start(settings(dropout=0.0), tmp_path / "run")
     run.train(reporter)

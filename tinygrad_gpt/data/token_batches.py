@@ -88,7 +88,7 @@ class TranslationBatch(NamedTuple):
 
     source_ids         (B, Ts), each with </s> at its end
     source_mask        (B, Ts): 1 where a token stands, 0 at padding
-    decoder_input_ids  (B, Tt): <pad>, then the target without its </s>
+    decoder_input_ids  (B, Tt): the start, which is <pad> by default, then the target without its </s>
     labels             (B, Tt): the target with its </s>; IGNORE_INDEX at padding
     """
 
@@ -98,10 +98,13 @@ class TranslationBatch(NamedTuple):
     labels: np.ndarray
 
 
-def make_batch(sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], pad_id: int) -> TranslationBatch:
-    """Pairs of ids as arrays. Raises ValueError for none."""
+def make_batch(
+    sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], pad_id: int, start_id: int | None = None
+) -> TranslationBatch:
+    """Pairs of ids as arrays. A decoder reads start_id first; None: pad_id. Raises ValueError for no pairs."""
     source_ids, source_mask = pad_right(sources, pad_id)
-    before = [np.concatenate([[pad_id], target[:-1]]) for target in targets]
+    start_id = pad_id if start_id is None else start_id
+    before = [np.concatenate([[start_id], target[:-1]]) for target in targets]
     return TranslationBatch(
         source_ids, source_mask, pad_right(before, pad_id).rows, pad_right(targets, IGNORE_INDEX).rows
     )
@@ -146,19 +149,20 @@ class TokenBatches:
 
 
 def batches_in_order(
-    pairs: EncodedPairs, max_tokens: int, pad_id: int
+    pairs: EncodedPairs, max_tokens: int, pad_id: int, start_id: int | None = None
 ) -> Iterator[tuple[np.ndarray, TranslationBatch]]:
-    """Every pair once, for an evaluation: (which of the pairs, (B,) int64; the batch), the shortest ones first.
+    """Every pair once, for an evaluation: (which of the pairs, (B,) int64; the batch), the shortest ones first. The ids
+    are those of make_batch.
 
     Raises UserError for a sentence of more than `max_tokens` tokens, at the call and not at the first batch.
     """
     order = _by_length(pairs.lengths)
     cuts = _cuts(pairs.lengths[order].max(axis=1, initial=0), max_tokens)
-    return ((members, _of(pairs, members, pad_id)) for members in np.split(order, cuts[1:-1]) if len(members))
+    return ((members, _of(pairs, members, pad_id, start_id)) for members in np.split(order, cuts[1:-1]) if len(members))
 
 
-def _of(pairs: EncodedPairs, members: np.ndarray, pad_id: int) -> TranslationBatch:
-    return make_batch([pairs.sources[i] for i in members], [pairs.targets[i] for i in members], pad_id)
+def _of(pairs: EncodedPairs, members: np.ndarray, pad_id: int, start_id: int | None = None) -> TranslationBatch:
+    return make_batch([pairs.sources[i] for i in members], [pairs.targets[i] for i in members], pad_id, start_id)
 
 
 def _by_length(lengths: np.ndarray) -> np.ndarray:

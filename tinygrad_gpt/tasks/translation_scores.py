@@ -44,9 +44,9 @@ def token_scores(
     progress      called with (tokens of the target so far, all)
     """
     loss, right, count, total = 0.0, 0, 0, int(pairs.lengths[:, 1].sum())
-    room = max(batch_tokens, int(pairs.lengths.max()))
+    room, start = max(batch_tokens, int(pairs.lengths.max())), model.config.decoder_start_token_id
     with model.evaluating(), no_grad():
-        for _, (source_ids, source_mask, decoder_input_ids, labels) in batches_in_order(pairs, room, pad_id):
+        for _, (source_ids, source_mask, decoder_input_ids, labels) in batches_in_order(pairs, room, pad_id, start):
             encoded = model.encode(source_ids, source_mask)
             logits = model.logits(model.decode(decoder_input_ids, encoded, source_mask))
             counts = labels != IGNORE_INDEX

@@ -65,6 +65,12 @@ class TranslationRuns(KindOfRun):
 
     def model_config(self, settings, tokenizer, source):
         if source is not None:
+            if source.config.decoder_start_token_id != source.config.pad_token_id:
+                raise UserError(
+                    f"{source.name} starts its decoder with token {source.config.decoder_start_token_id}, and training "
+                    f"with padding, {source.config.pad_token_id}: give --from a model whose decoder_start_token_id is "
+                    "its pad_token_id"
+                )
             return dataclasses.replace(source.config, **settings.model)
         ids = {"pad_token_id": tokenizer.pad_id, "eos_token_id": tokenizer.end_id, "decoder_start_token_id": None}
         return settings.model_config(tokenizer.vocab_size, **ids)
