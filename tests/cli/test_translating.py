@@ -258,6 +258,8 @@ def test_a_sentence_that_is_too_long_names_its_line(trans, tmp_path):
         (["a", "--out", "/dev/null"], ["--out should be a file to write, and /dev/null is none"]),
         (["a", "--align-plot", "folder"], ["--align-plot should be a file to write, and folder is a folder"]),
         (["/dev/zero"], ["cannot read /dev/zero: it is not a file"]),
+        (["test.dee"], ["there is no file test.dee, and it does not look like a sentence"]),
+        (["no.txt.gz"], ["there is no file no.txt.gz"]),
         (["a", "--tokenizer", "none.json"], ["none.json"]),
     ],
 )
@@ -292,6 +294,11 @@ def test_a_config_whose_model_names_what_stands_beside_it(run, translator, tmp_p
     config["model"]["vocab_size"] = config["vocab_size"]
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+def test_a_word_that_may_end_in_a_point_is_a_sentence(trans):
+    for word in ("dog.", "3.5", "...", "dog..."):
+        assert trans(word)[0] == 0, word
+
+
     assert_one_line_error(run("translate", "damaged", "a"), "another version of tinygrad-gpt (settings: vocab_size)")
 
 

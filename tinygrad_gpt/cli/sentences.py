@@ -1,6 +1,7 @@
 """The sentences that `translate` is given: arguments, a file or standard input, one a line, empty lines too."""
 
 import os
+import re
 import sys
 from typing import NamedTuple
 
@@ -8,6 +9,9 @@ from tinygrad_gpt.cli.shared import STANDARD_INPUT, read_standard_input
 from tinygrad_gpt.data.text_files import read_lines
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import user_path
+
+# One word with a folder before it, or with an ending: data/test, test.de. "Dog." and "3.5" may be sentences.
+_FILE_NAME = re.compile(rf"\S*{re.escape(os.sep)}\S*|\S*\w\.[A-Za-z]\w*")
 
 
 class Sentences(NamedTuple):
@@ -36,7 +40,7 @@ def read_sentences(texts: list[str] | None) -> Sentences:
         return _made(content.split("\n") if content else [], STANDARD_INPUT)
     if len(texts) == 1 and _is_there(texts[0]):
         return read_sentences_of_file(texts[0])
-    if len(texts) == 1 and os.sep in texts[0] and not any(map(str.isspace, texts[0])):
+    if len(texts) == 1 and _FILE_NAME.fullmatch(texts[0]):
         raise UserError(f"there is no file {in_short(texts[0])}, and it does not look like a sentence")
     return _made([line for text in texts for line in text.split("\n")], "")
 
