@@ -90,6 +90,13 @@ def test_settings_that_cannot_be(run, corpus, options, says):
     assert status == 2 and says in error and error.count("\n") == 1 and not Path("runs").exists()
 
 
+def test_pairs_of_sentences_want_a_preset_that_trains_a_translator(run):
+    for preset in ([], ["--preset", "tiny"]):
+        status, _, error = run("train", "multi30k-en-de", *preset)
+        assert status == 2 and error.count("\n") == 1
+        assert "multi30k-en-de has pairs of sentences: give --preset transformer-tiny" in error
+
+
 def test_a_model_of_ones_own_is_in_place_of_a_gpt(run, corpus):
     Path("own.py").write_text("from tinygrad_gpt.nn import Module\nclass Model(Module): pass\n", encoding="utf-8")
     status, _, error = run("train", corpus, *LANGUAGES, *SMALL, "--model", "own.py")

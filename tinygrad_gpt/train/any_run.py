@@ -12,6 +12,7 @@ from tinygrad_gpt.data.documents import NAMES as DOCUMENTS
 from tinygrad_gpt.data.parallel import PARALLEL
 from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.progress import Progress
 from tinygrad_gpt.settings import option_name
@@ -95,8 +96,12 @@ def _check_names(given: dict[str, Any]) -> None:
 
 
 def open_data(settings: AnySettings, progress: Progress | None = None) -> Any:
-    """The text, documents or pairs that the settings name. Raises UserError if there are none."""
-    return _KINDS[type(settings)].open_data(settings, progress)
+    """The text, documents or pairs that the settings name. Raises UserError if there are none, and for pairs by name
+    where the preset trains no translator."""
+    kind, name = _KINDS[type(settings)], settings.task.corpus
+    if name in PARALLEL and kind.family != "transformer" and not user_path(name).exists():
+        raise UserError(f"{name} has pairs of sentences: give --preset transformer-tiny, or another of a translator")
+    return kind.open_data(settings, progress)
 
 
 def start(
