@@ -27,7 +27,7 @@ from tinygrad_gpt.train.reporter import reading_bar
 from tinygrad_gpt.train.trained_model import TrainedModel, open_model
 
 TRANSLATOR = "Of a translator"  # where the help shows what only such a model takes
-_AT_ONCE = 256  # sentences between two writes: nobody waits longer for the first ones, and Ctrl-C loses no more
+_AT_ONCE = 256  # sentences between two writes: nobody waits longer; Ctrl-C loses no more, or all of --out
 _MOST_PENALTY = 10  # in size: of a power, with which the score of no long sentence overflows
 
 
