@@ -166,6 +166,20 @@ def test_bleu_and_its_signature_come_last(trans, files, tmp_path):
     assert "|tok:none|" in said
 
 
+def test_the_words_of_a_model_are_those_of_its_corpus_unless_one_says_others(run, translator, tmp_path):
+    """So the BLEU of translate, eval and training may be compared."""
+    own = tmp_path / "own"
+    own.mkdir()
+    for name in ("config.json", "checkpoint.safetensors", "tokenizer.json"):
+        (own / name).write_bytes((translator / name).read_bytes())
+    config = json.loads((own / "config.json").read_text(encoding="utf-8"))
+    config["task"]["corpus"] = "multi30k-tok-en-de"
+    (own / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (tmp_path / "right.txt").write_text(GERMAN[0], encoding="utf-8")
+    asked = "translate", str(own), ENGLISH[0], "--reference", "right.txt"
+    assert "|tok:none|" in run(*asked)[2] and "|tok:13a|" in run(*asked, "--tokenize", "13a")[2]
+
+
 def test_as_many_references_as_sentences(trans, files, tmp_path):
     said = trans(*ENGLISH, "--reference", "right.txt")
     assert_one_line_error(said, "right.txt has 5 lines, and there are 3 sentences")
@@ -244,6 +258,8 @@ def test_a_sentence_that_is_too_long_names_its_line(trans, tmp_path):
     ("arguments", "parts"),
     [
         (["none/here.txt"], ["there is no file none/here.txt"]),
+        (["test.dee"], ["there is no file test.dee, and it does not look like a sentence"]),
+        (["no.txt.gz"], ["there is no file no.txt.gz"]),
         ([".."], ["cannot read ..", "directory"]),
         (["blank.txt"], ["blank.txt has no sentences"]),
         (["latin.txt"], ["latin.txt is not UTF-8: byte 0xff at offset 2"]),
@@ -258,8 +274,6 @@ def test_a_sentence_that_is_too_long_names_its_line(trans, tmp_path):
         (["a", "--out", "/dev/null"], ["--out should be a file to write, and /dev/null is none"]),
         (["a", "--align-plot", "folder"], ["--align-plot should be a file to write, and folder is a folder"]),
         (["/dev/zero"], ["cannot read /dev/zero: it is not a file"]),
-        (["test.dee"], ["there is no file test.dee, and it does not look like a sentence"]),
-        (["no.txt.gz"], ["there is no file no.txt.gz"]),
         (["a", "--tokenizer", "none.json"], ["none.json"]),
     ],
 )
@@ -280,6 +294,11 @@ def test_another_models_tokenizer_is_named_before_anything_is_read(run, translat
         assert_one_line_error(run(*command, "--tokenizer", "other.json"), "the tokenizer is not the model's: expected")
 
 
+def test_a_word_that_may_end_in_a_point_is_a_sentence(trans):
+    for word in ("dog.", "3.5", "...", "dog..."):
+        assert trans(word)[0] == 0, word
+
+
 def test_a_text_that_no_file_can_be_called(trans):
     assert_one_line_error(trans("a dog " * 200), "sentence 1 has ")
 
@@ -294,11 +313,6 @@ def test_a_config_whose_model_names_what_stands_beside_it(run, translator, tmp_p
     config["model"]["vocab_size"] = config["vocab_size"]
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "config.json").write_text(json.dumps(config), encoding="utf-8")
-def test_a_word_that_may_end_in_a_point_is_a_sentence(trans):
-    for word in ("dog.", "3.5", "...", "dog..."):
-        assert trans(word)[0] == 0, word
-
-
     assert_one_line_error(run("translate", "damaged", "a"), "another version of tinygrad-gpt (settings: vocab_size)")
 
 

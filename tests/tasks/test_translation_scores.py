@@ -100,8 +100,6 @@ def test_the_decoder_starts_as_it_does_when_it_writes(model, pairs):
 
 
 def test_words():
-    assert (words_of("multi30k-tok-de-en"), words_of("multi30k-en-de"), words_of("/x/multi30k-tok")) == (
-        "none",
-        "13a",
-        "13a",
-    )
+    assert words_of("multi30k-tok-de-en") == words_of("multi30k-tok-en-de") == "none"
+    for other in ("multi30k-en-de", "/x/multi30k-tok", "multi30k-tok-of-mine", "multi30k-tok-de-en/part"):
+        assert words_of(other) == "13a", "nobody says how"

@@ -23,6 +23,7 @@ from tinygrad_gpt.generate.translate import BATCH_TOKENS, MORE, alignments, text
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.tasks.scores import corpus_scores
 from tinygrad_gpt.tasks.scores.bleu import TOKENIZERS
+from tinygrad_gpt.tasks.translation_scores import words_of
 from tinygrad_gpt.train.reporter import reading_bar
 from tinygrad_gpt.train.trained_model import TrainedModel, open_model
 
@@ -127,13 +128,14 @@ def translate(
         typer.Option(metavar="FILE", help="a right translation on each line: print BLEU", show_default=False),
     ] = None,
     tokenize: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="|".join(TOKENIZERS),
             help="the words that BLEU compares; none: what spaces part, for texts that are tokenised",
             callback=one_of("--tokenize", TOKENIZERS),
+            show_default="none if the model learned from a tokenised Multi30k, else 13a",
         ),
-    ] = "13a",
+    ] = None,
     align: Annotated[bool, typer.Option("--align", help="show where the model looked as it wrote each word")] = False,
     align_plot: Annotated[
         str | None, typer.Option(metavar="FILE.png", help="draw that, of one sentence", show_default=False)
@@ -190,7 +192,8 @@ def translate(
         [drawn] = [each.alignment for each in found if each.alignment is not None]
         draw_alignment(drawn, user_path(align_plot), lambda line: print(f"note: {line}", file=sys.stderr))
     if references is not None:
-        scores = corpus_scores([each.text for each in found], references, tokenize, lowercase)
+        words = tokenize or words_of("" if source.settings is None else source.settings.task.corpus)
+        scores = corpus_scores([each.text for each in found], references, words, lowercase)
         print(f"{scores.bleu}\n{scores.signature}", file=sys.stderr if out is None else sys.stdout)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.autograd import no_grad
-from tinygrad_gpt.data.parallel import Translations
+from tinygrad_gpt.data.parallel import PARALLEL, Translations
 from tinygrad_gpt.data.token_batches import EncodedPairs, batches_in_order
 from tinygrad_gpt.generate.translate import texts_of, translate_ids
 from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
@@ -14,7 +14,7 @@ from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.tasks.scores import CorpusScores, corpus_scores
 
 _LONGEST_LOSS = 700.0  # nats: e to a higher power is no float64
-_TOKENISED = "multi30k-tok"  # how the names of corpora begin whose words have spaces around them
+_TOKENISED = tuple(name for name in PARALLEL if name.startswith("multi30k-tok-"))  # spaces around each of their words
 
 
 class TokenScores(NamedTuple):
@@ -71,5 +71,5 @@ def written_scores(
 
 
 def words_of(corpus: str) -> str:
-    """How BLEU finds words in the sentences of the corpus with this name: see TOKENIZERS in scores/bleu.py."""
-    return "none" if corpus.startswith(_TOKENISED) else "13a"
+    """How BLEU finds words in the sentences of the corpus with this name or path: see TOKENIZERS in scores/bleu.py."""
+    return "none" if corpus in _TOKENISED else "13a"
