@@ -8,10 +8,13 @@ import pytest
 
 from tests.train.runs import assert_same_arrays
 from tinygrad_gpt import random_stream
+from tinygrad_gpt.health.snapshot import snapshot
 from tinygrad_gpt.models.transformer import Transformer, TransformerConfig
 from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 from tinygrad_gpt.tasks.source_targets import SourceTargets
 from tinygrad_gpt.train import fit
+from tinygrad_gpt.train.metrics import read_metrics
+from tinygrad_gpt.train.run_folder import RunFolder
 
 PAD, END, FIRST, V = 0, 1, 2, 8
 
@@ -81,6 +84,26 @@ def test_parts_of_a_step_are_weighed_by_their_tokens():
         assert one["train_accuracy"] == pytest.approx(other["train_accuracy"], abs=1e-6)
     one, other = (weights["token_embedding.weight"] for _, weights in found)
     np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("row", [[3, 4, 5, END], [3, 4, END, PAD], [3, 4, END]])
+def test_a_decoder_that_sees_the_future_is_found(row):
+    """T-1."""
+    model = new_model().eval()
+    data = np.array([row, row[:1] + [END] + [PAD] * (len(row) - 2)])
+    task = SourceTargets(data, data, None, model.config, like=model.head.weight.data, batch_size=2)
+    task.loss(model, *task.probe()).total.backward()
+    assert snapshot(model, task)["sees_future"] is False
+    model.decoder[0].attention.causal = False
+    assert snapshot(model, task)["sees_future"] is True
+
+
+def test_fit_reports_that_a_decoder_sees_the_future(tmp_path):
+    model = new_model()
+    model.decoder[0].attention.causal = False
+    quiet(model, sentences(40), steps=40, out=tmp_path / "run")
+    found = [row["health"] for row in read_metrics(RunFolder(tmp_path / "run").metrics) if "health" in row]
+    assert any(seen.get("sees_future") for seen in found)
 
 
 def test_it_is_saved_and_goes_on(tmp_path):

@@ -109,20 +109,21 @@ def _is_double_softmax(own: float, logits, y) -> bool:
 
 
 def _sees_future(model, task: Task, row: list[np.ndarray], logits) -> bool | None:
-    """Whether another last token changes what the model predicts before it. None for a task that is not read from left
-    to right, and for a row (1, T) of equal tokens.
+    """Whether another token changes what the model predicts before it. It is the last but one: where the task shifts
+    the row to the right by one, nobody reads the last. None for a task that is not read from left to right, for a row
+    (1, T) of two tokens or fewer, and for one of equal tokens.
 
     logits  of this row (1, T, K)
     """
-    if task.left_to_right is None:
+    if task.left_to_right is None or logits.shape[1] < 3:
         return None
     ids = row[task.left_to_right]
-    others = ids[ids != ids[0, -1]]
+    others = ids[ids != ids[0, -2]]
     if not others.size:
         return None
     changed = list(row)
-    changed[task.left_to_right] = np.concatenate([ids[:, :-1], others[None, :1]], axis=1)
-    before, after = (to_numpy(each.data)[:, :-1] for each in (logits, task.answers(model, *changed)[0]))
+    changed[task.left_to_right] = np.concatenate([ids[:, :-2], others[None, :1], ids[:, -1:]], axis=1)
+    before, after = (to_numpy(each.data)[:, :-2] for each in (logits, task.answers(model, *changed)[0]))
     return bool(np.abs(after - before).max(initial=0.0) > CHANGED * np.abs(before).max(initial=0.0))
 
 

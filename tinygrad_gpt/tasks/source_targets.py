@@ -27,7 +27,7 @@ class SourceTargets(Pairs):
     """Pairs of a source and its target. The arguments are those of Pairs, and the model's config."""
 
     name = "source-targets"
-    left_to_right = 1
+    left_to_right = 1  # the labels: at each place, the model reads those before it
 
     def __init__(self, x, y, val, config, **others):
         self.config = config
