@@ -1,5 +1,6 @@
 """`fit` of a Transformer on plain arrays: NumPy in, NumPy out, and the loss and the accuracy of each step."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -130,6 +131,13 @@ def test_it_is_saved_and_goes_on(tmp_path):
 def test_arrays_that_cannot_be(source, target, says):
     with pytest.raises(ValueError, match=says):
         quiet(new_model(), (np.array(source), np.array(target)))
+
+
+def test_an_end_that_is_padding_is_refused():
+    """It would never be learned. A model may be so in a file, and may be used."""
+    config = dataclasses.replace(new_model().config, pad_token_id=END, decoder_start_token_id=END)
+    with pytest.raises(ValueError, match="fit: expected a config whose eos_token_id is another than its pad_token_id"):
+        quiet(Transformer(config), (np.array([[3, 4]]), np.array([[3, END]])))
 
 
 def test_a_script_of_ten_lines():

@@ -206,8 +206,14 @@ def _pair(name: str, pair, like: Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check_ids(pair: tuple[np.ndarray, np.ndarray], config) -> None:
-    """Raise ValueError for what is no (source, target) of a translator with this config."""
+    """Raise ValueError for what is no (source, target) of a translator with this config, and for a config whose
+    sentences end with padding, which the loss leaves out: no model would learn to end."""
     pad = config.pad_token_id
+    if pad == config.eos_token_id:
+        raise ValueError(
+            f"fit: expected a config whose eos_token_id is another than its pad_token_id, got {pad} for both: "
+            "give padding an id of its own"
+        )
     for side, ids in zip(("source", "target"), pair, strict=True):
         if ids.ndim != 2 or ids.dtype.kind not in "iu" or not ids.shape[1]:
             raise ValueError(f"fit: expected token ids (N, T) as {side}, got {shown(ids)}")
