@@ -16,6 +16,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.marian import MarianMTModel
 from tinygrad_gpt.models.transformer import Transformer, TransformerConfig
 from tinygrad_gpt.train.any_run import choose_settings, resume, start
+from tinygrad_gpt.train.presets import PRESETS
 from tinygrad_gpt.train.trained_model import find_model
 from tinygrad_gpt.train.translation_settings import TransformerShape, TranslationSettings
 
@@ -204,6 +205,8 @@ def test_the_published_recipe():
     shape = dict(n_layer=4, decoder_layers=4, n_head=4, n_embd=128, n_inner=256, dropout=0.3, label_smoothing=0.1)
     recipe = dict(lr=5e-3, schedule="inverse_sqrt", warmup=2000, beta1=0.9, beta2=0.98, batch_tokens=4096, average=10)
     assert (shape | recipe).items() <= tiny.items()
+    assert "after the published recipe" in PRESETS["transformer-tiny"].purpose
+    assert (tiny["vocab"], tiny["grad_clip"]) == (6000, 1.0), "which differ from it: presets.py says so"
     base = choose_settings("transformer-base", {}).values()
     shape = dict(n_layer=6, decoder_layers=6, n_head=8, n_embd=512, n_inner=2048, dropout=0.1, attn_pdrop=0.0)
     assert (shape | dict(label_smoothing=0.1, beta2=0.98, eps=1e-9, warmup=4000)).items() <= base.items()
