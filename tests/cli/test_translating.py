@@ -299,6 +299,22 @@ def test_a_word_that_may_end_in_a_point_is_a_sentence(trans):
         assert trans(word)[0] == 0, word
 
 
+def test_a_folder_with_sentencepiece_files_says_what_is_missing(run, translator, tmp_path):
+    """As OPUS-MT's are published."""
+    assert run("export", str(translator), "marian")[0] == 0
+    marian = tmp_path / "marian"
+    for path in [path for path in marian.iterdir() if path.name.startswith(("tokenizer", "vocab", "merges"))]:
+        path.unlink()
+    (marian / "source.spm").touch()
+    said = "which are not read: give --tokenizer a tokenizer.json of this model"
+    assert_one_line_error(run("translate", "marian", "a dog"), "source.spm", said)
+    (marian / "vocab.json").write_text('{"</s>": 0, "<pad>": 1}', encoding="utf-8")
+    for more in ([], ["--tokenizer", "marian"], ["--tokenizer", "marian/vocab.json"]):
+        assert_one_line_error(run("translate", "marian", "a dog", *more), "source.spm", said)
+    (marian / "source.spm").unlink()  # as a download leaves it
+    assert_one_line_error(run("translate", "marian", "a dog"), "source.spm", said)
+
+
 def test_a_text_that_no_file_can_be_called(trans):
     assert_one_line_error(trans("a dog " * 200), "sentence 1 has ")
 

@@ -7,13 +7,19 @@ from typing import Any
 from tinygrad_gpt import arguments
 from tinygrad_gpt.data.bpe_tokenizer import BPETokenizer
 from tinygrad_gpt.data.gpt1_tokenizer import END_OF_WORD, GPT1Tokenizer
-from tinygrad_gpt.data.library_tokenizer import LARGEST, MERGES, VOCABULARY
+from tinygrad_gpt.data.library_tokenizer import LARGEST, MERGES, SENTENCE_TOKENS, VOCABULARY
 from tinygrad_gpt.data.tokenizers import CONFIG_NAME, FILE_NAME, CharTokenizer, Tokenizer
 from tinygrad_gpt.data.unigram_tokenizer import UnigramTokenizer
 from tinygrad_gpt.data.wordpiece_tokenizer import WORDPIECE_FILE, WordPieceTokenizer
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.files.storage import user_path
+
+PIECES = ".spm"  # how the names of SentencePiece's files end
+_NOT_READ = (
+    "goes with SentencePiece files (source.spm and target.spm), which are not read: give --tokenizer a tokenizer.json "
+    "of this model"
+)
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
@@ -23,17 +29,23 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
     A tokenizer_config.json beside a BERT's says whether upper case becomes lower case, and so on. Where tokenizer.json
     says otherwise, it does not count, as in transformers.
 
-    Raises UserError, naming the file, if it is missing, damaged or of an unknown kind.
+    Raises UserError, naming the file, if it is missing, damaged or of an unknown kind, such as the SentencePiece files
+    (source.spm, target.spm) with which OPUS-MT's Marian models are published.
     """
     path = user_path(arguments.path("load_tokenizer", "path", path))
     if path.is_dir():
         names = (FILE_NAME, VOCABULARY, WORDPIECE_FILE)
-        path /= next((name for name in names if (path / name).exists()), FILE_NAME)
+        folder, name = path, next((name for name in names if (path / name).exists()), None)
+        if name is None and any(folder.glob(f"*{PIECES}")):
+            raise UserError(f"{folder} {_NOT_READ}")
+        path = folder / (name or FILE_NAME)
     if path.suffix == ".txt":
         return WordPieceTokenizer.from_vocab(path, **_wordpiece_settings(path.with_name(CONFIG_NAME)))
     content = read_json(path, most=LARGEST)
     try:
         if path.name == VOCABULARY:
+            if {*SENTENCE_TOKENS} <= content.keys() and not path.with_name(MERGES).exists():
+                raise UserError(_NOT_READ)
             is_gpt1 = any(token.endswith(END_OF_WORD) for token in content)
             return (GPT1Tokenizer if is_gpt1 else BPETokenizer).from_files(path, path.with_name(MERGES))
         if content.get("type") == "char" and isinstance(content.get("characters"), str):

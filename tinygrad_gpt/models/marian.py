@@ -1,8 +1,11 @@
 """MarianMTModel: the Transformer with the interface of Hugging Face transformers, for real checkpoints.
 
-    model = MarianMTModel.from_pretrained("Helsinki-NLP/opus-mt-en-de")
+    model = MarianMTModel.from_pretrained("marian-folder")      # config.json and model.safetensors
     output = model(input_ids, attention_mask, labels=labels, output_attentions=True)
     output.loss.backward()
+
+Models of OPUS-MT are published with SentencePiece files (source.spm, target.spm) in the place of a tokenizer.json. They
+are not read here: the ids of their sentences must come from elsewhere, such as transformers' MarianTokenizer.
 
 Names, arguments and meanings are those of transformers' `MarianMTModel` (Junczys-Dowmunt et al., "Marian: fast neural
 machine translation in C++", 2018). It differs from a Transformer in nothing but a bias on the logits, which nobody

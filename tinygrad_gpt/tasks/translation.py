@@ -55,7 +55,10 @@ class TranslationConfig:
     )
     vocab: int = advanced(10_000, "Data", "tokens that a tokenizer learns", low=10)
     from_: str = setting(
-        "", "Data", "translator to start from, keeping its shape: a run folder, a Marian folder, or a name on their hub"
+        "",
+        "Data",
+        "translator to start from, keeping its shape: a run folder; with a tokenizer.json, a Marian folder or a name on "
+        "their hub",
     )
     batch_tokens: int = advanced(
         4096,

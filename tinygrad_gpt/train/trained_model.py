@@ -12,6 +12,7 @@ from typing import Any
 
 from tinygrad_gpt import devices
 from tinygrad_gpt.data import Tokenizer
+from tinygrad_gpt.data.tokenizer_files import PIECES
 from tinygrad_gpt.data.tokenizers import FILE_NAME
 from tinygrad_gpt.errors import UserError, did_you_mean
 from tinygrad_gpt.files.json_files import read_json
@@ -52,7 +53,8 @@ class HuggingFaceModel(TrainedModel):
         return self.found.load(BertForPreTraining) if self.kind == "bert" else super().for_pretraining()
 
     def tokenizer(self) -> Tokenizer:
-        if not any((self.folder / name).exists() for name in (FILE_NAME, "vocab.json", "vocab.txt")):
+        names = (FILE_NAME, "vocab.json", "vocab.txt")
+        if not any((self.folder / name).exists() for name in names) and not any(self.folder.glob(f"*{PIECES}")):
             raise UserError(f"{self.name} has no tokenizer: give one with --tokenizer PATH")
         return self.tokenizer_at(str(self.folder))
 
