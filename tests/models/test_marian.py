@@ -52,7 +52,7 @@ def test_arguments_by_place(model):
 
 @pytest.mark.parametrize("start", [PAD, 5])
 def test_without_a_target_the_labels_are_shifted_right(start):
-    """The decoder begins with decoder_start_token_id, whichever it is, and reads padding in the place of -100."""
+    """T-4: the decoder begins with decoder_start_token_id, whichever it is, and reads padding in the place of -100."""
     model = transformer(MarianMTModel, decoder_start_token_id=start, pad_token_id=PAD)
     labels = np.array([[4, 5, 6], [7, -100, -100]])
     shifted = model.prepare_decoder_input_ids_from_labels(labels)

@@ -111,7 +111,7 @@ def test_the_whole_computation_written_out(norm):
 
 
 def test_scores_are_divided_by_the_root_of_a_heads_size_and_embeddings_multiplied_by_that_of_the_width():
-    """The two square roots are easily mistaken for each other."""
+    """T-6: the two square roots are easily mistaken for each other."""
     ids = np.array([[3, 4]])
     for scaled in (True, False):
         model = transformer(scale_embedding=scaled)
@@ -143,6 +143,8 @@ def test_positions_in_both_orders(order, width):
 
 
 def test_pre_norm_has_a_norm_after_each_stack_and_post_norm_has_none():
+    """T-14: the paper's is "post", which is the default."""
+    assert TransformerConfig(V).norm == "post"
     norms = {
         norm: [path for path, m in transformer(norm=norm).named_children() if isinstance(m, LayerNorm)]
         for norm in ("pre", "post")
@@ -167,6 +169,7 @@ def test_a_position_of_the_target_knows_nothing_of_those_that_follow(settings):
 
 @every_variant
 def test_padding_of_the_source_changes_nothing(settings):
+    """T-6: not even a little, as it would with a mask of small numbers."""
     model, given = transformer(**settings), batch()
     before, seen = logits(model, **given), given["source_mask"] == 1
     noise = np.random.default_rng(2).integers(0, V, (B, TS))
@@ -178,7 +181,7 @@ def test_padding_of_the_source_changes_nothing(settings):
 
 
 def test_cross_attention_is_masked_by_the_sources_padding_and_not_by_the_targets(model):
-    """With lengths that differ; were they equal, the wrong mask would look right."""
+    """T-7: with lengths that differ; were they equal, the wrong mask would look right."""
     given = batch()
     with model.watching("encoder.*.attention", "decoder.*.attention", "decoder.*.cross_attention") as seen:
         logits(model, **given)
@@ -312,7 +315,7 @@ def test_dropout_is_at_work_in_training_only(settings):
 @pytest.mark.parametrize("pieces", [[1] * T, [T], [2, 1, 2], [3, 2]], ids=str)
 @every_variant
 def test_a_cache_gives_what_decoding_the_whole_target_gives(settings, pieces):
-    """For sources of unequal lengths, and several positions at once."""
+    """T-13: for sources of unequal lengths, and several positions at once."""
     model, given = transformer(**settings), batch()
     whole = logits(model, **given)
     with no_grad():

@@ -29,6 +29,7 @@ CHOICES = [
 @pytest.mark.parametrize("norm", ["post", "pre"])
 @pytest.mark.parametrize(("first", "second", "held"), CHOICES)
 def test_each_next_token_is_that_of_the_whole_target(norm, first, second, held):
+    """T-13: whichever rows were chosen before, once, several times or not at all."""
     model = random_translator(norm)
     with no_grad():
         cache = model.new_cache(model.encode(SOURCES, MASK), MASK, 7)

@@ -45,6 +45,7 @@ def test_linear(bias):
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_layer_norm(bias):
+    """T-14: the variance is divided by the number of channels, not by one less, and eps is under the root."""
     layer = randomised(LayerNorm(4, 0.1, bias=bias))
     np.testing.assert_allclose(layer(x(2, 5, 4)).data, normalised(x(2, 5, 4), layer), rtol=1e-12)
 

@@ -94,6 +94,7 @@ def test_a_cache_gives_what_the_whole_sequence_gives(pieces):
 
 
 def test_heads_are_views_so_that_nothing_is_copied_on_the_way_to_the_kernel():
+    """T-6: and each holds its own channels of all positions, not all channels of some."""
     x = tg.Tensor(array(2, 5, 6))
     heads = _split_heads(x, 3)
     assert heads.shape == (2, 3, 5, 2)

@@ -118,7 +118,7 @@ def test_no_end_is_forced_and_padding_may_come_if_one_says_so(both, n, monkeypat
 
 
 def test_padding_is_impossible_before_the_softmax(both):
-    """Where padding is likely, beams differ from those of a search that only passes it over (trap T-3)."""
+    """T-3: where padding is likely, beams differ from those of a search that only passes it over."""
     ours, theirs = both
     kept = ours.final_logits_bias.data.copy()
     try:

@@ -92,8 +92,8 @@ def test_no_words_and_too_few():
 
 
 def test_a_mean_over_sentences_is_another_number():
-    """Ten sentences, half of them right and half with one wrong word in the middle: a respectable corpus. The mean of
-    sentences calls the second half worthless, or, smoothed, anything: its number is that of the smoothing."""
+    """T-9: ten sentences, half of them right and half with one wrong word in the middle: a respectable corpus. The mean
+    of sentences calls the second half worthless, or, smoothed, anything: its number is that of the smoothing."""
     references = ["one two three four five"] * 10
     hypotheses = ["one two three four five"] * 5 + ["one two xxxxx four five"] * 5
     pairs = list(zip(hypotheses, references, strict=True))
@@ -106,7 +106,7 @@ def test_a_mean_over_sentences_is_another_number():
 
 
 def test_a_mean_over_sentences_flatters_where_short_ones_are_good():
-    """A long sentence counts for as many words as it has, in a mean for one."""
+    """T-9: a long sentence counts for as many words as it has, in a mean for one."""
     short, long = "a b c d", "e f g h i j k l m n o p"
     hypotheses, references = [short, "e f g h x x x x x x x x"], [short, long]
     mean = (sentence_bleu(short, short) + sentence_bleu(hypotheses[1], long)) / 2
