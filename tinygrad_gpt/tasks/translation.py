@@ -57,8 +57,8 @@ class TranslationConfig:
     from_: str = setting(
         "",
         "Data",
-        "translator to start from, keeping its shape: a run folder; with a tokenizer.json, a Marian folder or a name on "
-        "their hub",
+        "translator to start from, keeping its shape: a run folder; with a tokenizer.json, a Marian folder or a name "
+        "on their hub",
     )
     batch_tokens: int = advanced(
         4096,
