@@ -49,7 +49,7 @@ def train(tmp_path):
 
 @pytest.fixture
 def make_batches(monkeypatch):
-    """make_batches(other): batches are other(sources, targets, pad_id) from now on."""
+    """make_batches(other): batches are other(sources, targets, pad_id, start_id) from now on."""
 
     def make_batches(other):
         for module in (token_batches, translation):
@@ -93,8 +93,8 @@ def test_labels_that_are_not_shifted(train, make_batches):
     """T-1: the decoder reads the token that it is asked for. No later one leaks, and yet nothing is learned."""
     make = token_batches.make_batch
 
-    def unshifted(sources, targets, pad_id):
-        batch = make(sources, targets, pad_id)
+    def unshifted(sources, targets, pad_id, *start):
+        batch = make(sources, targets, pad_id, *start)
         return batch._replace(decoder_input_ids=np.where(batch.labels == IGNORE_INDEX, pad_id, batch.labels))
 
     make_batches(unshifted)
@@ -124,8 +124,8 @@ def test_targets_without_an_end(train, make_batches):
     """The model never learns to stop, and says the same again and again."""
     make = token_batches.make_batch
 
-    def endless(sources, targets, pad_id):
-        batch = make(sources, targets, pad_id)
+    def endless(sources, targets, pad_id, *start):
+        batch = make(sources, targets, pad_id, *start)
         return batch._replace(labels=np.where(batch.labels == END, IGNORE_INDEX, batch.labels))
 
     make_batches(endless)
