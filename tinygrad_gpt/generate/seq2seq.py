@@ -97,7 +97,8 @@ class SpecialTokens(NamedTuple):
     def of(cls, config, eos=None, pad=None, start=None, forced=None, never=None) -> "SpecialTokens":
         """Those of a TransformerConfig, unless others are given; see generate_target. Raises ValueError for an id that
         is not in 0 .. vocab_size - 1, TypeError for what is no id."""
-        tokens, token = (partial(read, vocab_size=config.vocab_size) for read in (token_ids, _token_id))
+        tokens = partial(token_ids, vocab_size=config.vocab_size)
+        token = partial(_token_id, vocab_size=config.vocab_size)
         ends = tokens("eos_token_id", config.eos_token_id if eos is None else eos)
         pad = token("pad_token_id", config.pad_token_id if pad is None else pad)
         start = token("decoder_start_token_id", config.decoder_start_token_id if start is None else start)
