@@ -82,6 +82,8 @@ def forward(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0
     tk = k.shape[2]
     if not k.shape == v.shape == (b, h, tk, d):
         raise ValueError(f"attention: expected q, k and v that fit, got {q.shape}, {k.shape} and {v.shape}")
+    if not q.dtype == k.dtype == v.dtype:  # where nothing is computed, no kernel refuses them
+        raise TypeError(f"attention: expected q, k and v of one dtype, got {q.dtype}, {k.dtype} and {v.dtype}")
     q, k, v = _adjacent(q), _adjacent(k), _adjacent(v)
     if mask is None:  # one True that stands for all; np.broadcast_to takes longer
         shown = np.ndarray((b, h, tq, tk), bool, _TRUE, strides=(0, 0, 0, 0))
