@@ -16,6 +16,7 @@ computes is in `forward`, which calls the ops through functional/.
     activations.py   ReLU, GELU and other functions as Modules
     losses.py        losses as Modules
     attention.py     multi-head attention
+    relative_attention.py  the same by distance, for Transformer-XL and XLNet
     feed_forward.py  linear, activation, linear
     block.py         one block of a Transformer: attention and feed-forward, each with a layer norm and a residual
     functional.py    tinygrad_gpt.functional at PyTorch's place
@@ -45,6 +46,7 @@ from tinygrad_gpt.nn.layer_norm import LayerNorm
 from tinygrad_gpt.nn.linear import Linear
 from tinygrad_gpt.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from tinygrad_gpt.nn.module import Module, Parameter
+from tinygrad_gpt.nn.relative_attention import RelativeAttention
 from tinygrad_gpt.nn.rms_norm import RMSNorm
 
 __all__ = [
@@ -72,6 +74,7 @@ __all__ = [
     "Parameter",
     "RMSNorm",
     "ReLU",
+    "RelativeAttention",
     "Sequential",
     "SiLU",
     "Sigmoid",
