@@ -9,6 +9,7 @@ bert.py        BERT, and the two heads that it is pre-trained with
 bert_heads.py  BERT with one head: one of these two, or one for a task, a linear layer that reads a text or its tokens
 transformer.py  the encoder and decoder that translate, which all others come from
 marian.py      that Transformer with transformers' interface: loss from labels, hidden states, checkpoints
+transformer_xl.py  Transformer-XL, a GPT that remembers the segments that it has read
 embeddings.py  a vector for each text, from BERT's for its tokens
 fill_mask.py   gaps in a text, filled by BERT
 inputs.py      what models are given, checked
@@ -39,6 +40,7 @@ from tinygrad_gpt.models.gpt2 import GPT2
 from tinygrad_gpt.models.hf.pretrained import LeftWeightsWarning, NewWeightsWarning, load_pretrained, save_pretrained
 from tinygrad_gpt.models.marian import MarianMTModel
 from tinygrad_gpt.models.transformer import Transformer, TransformerConfig
+from tinygrad_gpt.models.transformer_xl import TransformerXL, TransformerXLConfig
 
 __all__ = [
     "GPT",
@@ -64,6 +66,8 @@ __all__ = [
     "NewWeightsWarning",
     "Transformer",
     "TransformerConfig",
+    "TransformerXL",
+    "TransformerXLConfig",
     "fill_mask",
     "load_pretrained",
     "save_pretrained",

@@ -25,6 +25,7 @@ computes is in `forward`, which calls the ops through functional/.
     watching.py      a look inside a model: outputs, attention weights and their gradients, by module path
     kv_cache.py      keys and values of positions that were read before, for generating
     decoder_cache.py  the same for a decoder, with those of its source
+    memory_cache.py  the same for a model with memory, which forgets
     language_model.py  what makes a Module a language model: logits, loss, and the next token of any
 
 Names, arguments and defaults are PyTorch's where PyTorch has the layer.

@@ -102,12 +102,16 @@ class RelativeAttention(Module):
 
     def read(self, source: Tensor, r: Tensor) -> RelativeKeys:
         """source (B, K, C), and r (R, C), or what `places` made of it -> what `forward` looks at."""
+        return RelativeKeys(*self.keys_and_values(source), r if r.ndim == 3 else self.places(r))
+
+    def keys_and_values(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """source (B, K, C) -> its keys and values, 2 of (B, H, K, D)."""
         if source.ndim != 3:
             raise ValueError(f"RelativeAttention: expected a source of shape (B, K, C), got {tuple(source.shape)}")
         b, k = source.shape[:2]
         kv = F.reshape(self.kv(source), (b, k, 2 * self.n_head, self.d_head))  # (B, K, C) -> (B, K, 2H, D)
         keys, values = F.chunk(F.transpose(kv, 1, 2), 2, dim=1)  # -> 2 of (B, H, K, D)
-        return RelativeKeys(keys, values, r if r.ndim == 3 else self.places(r))
+        return keys, values
 
     def places(self, r: Tensor) -> Tensor:
         """r (R, C) -> p (H, R, D)."""
