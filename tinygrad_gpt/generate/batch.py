@@ -60,9 +60,10 @@ def generate_batch(
         return input_ids
     prompts, mask = without_shared_padding(input_ids, mask)
     positions = prompts.shape[1] + max_new_tokens - 1  # the last token is written, but not read
-    if positions > model.config.block_size:
+    block_size = model.config.block_size
+    if block_size and positions > block_size:
         raise ValueError(
-            f"generate: expected at most {model.config.block_size} positions (block_size), got {positions} for a "
+            f"generate: expected at most {block_size} positions (block_size), got {positions} for a "
             f"prompt of {prompts.shape[1]} and {max_new_tokens} new tokens: write fewer, or shorten the prompt"
         )
     reader = DecodingSession(model, len(prompts), positions)

@@ -32,6 +32,7 @@ def generate(
     The model sees at most the last block_size tokens, and a new token costs one position. Positions are learned, so a
     full cache cannot slide by one: the model starts over from the last block_size // 2 tokens. The context of a token
     is therefore between half and all of block_size, and starting over costs no more, per token, than one more position.
+    With block_size None, as a Transformer-XL has it, nothing ever starts over.
 
     Dropout is off. Raises ValueError at once for impossible values, and later for logits that are not finite.
     """
@@ -48,11 +49,13 @@ def generate(
 def _write(model, context: list[int], max_new_tokens: int, temperature, top_k, top_p, rng, stop_token) -> Iterator[int]:
     """The generator behind `generate`, for checked arguments."""
     block_size = model.config.block_size
-    context = context[-block_size:]  # the model has read all of it but the last `unread` tokens
+    context = (
+        context[-block_size:] if block_size else context
+    )  # the model has read it, but for the `unread` last tokens
     unread = len(context)
     reader = DecodingSession(model, rows=1)
     for _ in range(max_new_tokens):
-        if len(context) > block_size:
+        if block_size and len(context) > block_size:
             context = context[-max(1, block_size // 2) :]
             unread = len(context)
             reader.clear()

@@ -13,6 +13,7 @@ transformer_xl.py  Transformer-XL, a GPT that remembers the segments that it has
 embeddings.py  a vector for each text, from BERT's for its tokens
 fill_mask.py   gaps in a text, filled by BERT
 inputs.py      what models are given, checked
+memory.py      what models with memory remember of the segments before
 output.py      what models return, to be read as transformers' outputs are
 hf/            Hugging Face's files: checkpoints that others made or can read
 """

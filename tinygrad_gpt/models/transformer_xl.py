@@ -44,14 +44,25 @@ from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.autograd import Tensor, no_grad
 from tinygrad_gpt.models.inputs import as_ids
-from tinygrad_gpt.nn import Dropout, Embedding, FeedForward, LayerNorm, Linear, Module, Parameter, RelativeAttention
+from tinygrad_gpt.models.memory import as_memory, remembered
+from tinygrad_gpt.nn import (
+    Dropout,
+    Embedding,
+    FeedForward,
+    LayerNorm,
+    Linear,
+    Module,
+    Parameter,
+    RelativeAttention,
+    adaptive,
+)
+from tinygrad_gpt.nn.adaptive import AdaptiveEmbedding, AdaptiveSoftmax
 from tinygrad_gpt.nn.memory_cache import MemoryCache, MemoryLayerCache
 from tinygrad_gpt.nn.positions import sinusoids
 from tinygrad_gpt.nn.relative_attention import RelativeKeys
 from tinygrad_gpt.random_stream import normal
 from tinygrad_gpt.recompute import recompute
 from tinygrad_gpt.settings import SettingError, check_settings, setting
-from tinygrad_gpt.tensor import plain_array
 
 _LEAST_ROOM = 128  # positions of a cache beside the memory: so often it moves
 
@@ -80,13 +91,28 @@ class TransformerXLConfig:
     dropout: float = _model(0.1, help="part of the activations that training drops at random", low=0, below=1)
     dropatt: float = _model(0.0, help="the same of the attention weights", low=0, below=1)
     untie_r: bool = _model(True, help="whether each block has biases u and w of its own")
+    cutoffs: tuple = _model((), help="where the clusters of an adaptive embedding and softmax begin; none: plain ones")
+    d_embed: int | None = _model(None, help="channels of the tokens' vectors; by default d_model", low=1)
+    div_val: int = _model(1, help="by how much vectors of a further cluster are narrower", low=1)
+    proj_share_all_but_first: bool = _model(
+        True, help="whether the softmax has the embedding's projections, but for the first cluster's"
+    )
     layer_norm_epsilon: float = _model(1e-5, help="added to the variance in layer norms", above=0)
     init_std: float = _model(0.02, help="standard deviation of the initial matrices", low=0)
+    proj_init_std: float = _model(0.01, help="the same of the projections of the tokens' vectors", low=0)
 
     block_size: ClassVar[None] = None  # a text may have any length
 
     def __post_init__(self):
+        if isinstance(self.cutoffs, list):  # of JSON
+            object.__setattr__(self, "cutoffs", tuple(self.cutoffs))
         check_settings(self)
+        if not all(type(n) is int for n in self.cutoffs):
+            raise SettingError("cutoffs", f"should be integers, not {shown(self.cutoffs)}")
+        try:
+            adaptive.tables_of(*self.clusters())
+        except ValueError as error:
+            raise SettingError("cutoffs", f"should suit the vocabulary and the channels: {error}") from None
         if self.d_head is None and self.d_model % self.n_head:
             problem = f"should be a multiple of n_head ({self.n_head}), not {self.d_model}, where d_head is not given"
             raise SettingError("d_model", problem)
@@ -97,6 +123,16 @@ class TransformerXLConfig:
     def head_size(self) -> int:
         """D"""
         return self.d_model // self.n_head if self.d_head is None else self.d_head
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether the embedding and the softmax are anything but plain ones."""
+        return bool(self.cutoffs) or self.div_val > 1 or self.d_embed not in (None, self.d_model)
+
+    def clusters(self) -> tuple[int, int, tuple[int, ...], int, int]:
+        """What nn/adaptive.py asks of the vocabulary: V, C, cutoffs, d_embed, div_val."""
+        embed = self.d_model if self.d_embed is None else self.d_embed
+        return self.vocab_size, self.d_model, self.cutoffs, embed, self.div_val
 
     def to_dict(self) -> dict[str, Any]:
         """The settings by name: TransformerXLConfig(**config.to_dict()) == config."""
@@ -118,7 +154,8 @@ def count_parameters(config: TransformerXLConfig) -> int:
     attention, biases, norm = 5 * c * hd, 2 * hd, 2 * c  # q, k, v, r, out
     feed_forward = 2 * c * inner + inner + c
     blocks = config.n_layer * (attention + feed_forward + 2 * norm)
-    return blocks + biases * (config.n_layer if config.untie_r else 1) + config.vocab_size * (c + 1)
+    biases *= config.n_layer if config.untie_r else 1
+    return blocks + biases + adaptive.count_parameters(*config.clusters(), config.proj_share_all_but_first)
 
 
 class Segment(NamedTuple):
@@ -210,7 +247,12 @@ class TransformerXL(Module):
     def __init__(self, config: TransformerXLConfig):
         self.config = c = check_config(config)
         self.mem_len, self.clamp_len, self.same_length = c.mem_len, c.clamp_len, c.same_length
-        self.token_embedding = Embedding(c.vocab_size, c.d_model, std=c.init_std)
+        stds = dict(std=c.init_std, proj_std=c.proj_init_std)
+        self.token_embedding = (
+            AdaptiveEmbedding(c.vocab_size, c.d_model, c.cutoffs, d_embed=c.d_embed, div_val=c.div_val, **stds)
+            if c.is_adaptive
+            else Embedding(c.vocab_size, c.d_model, std=c.init_std)
+        )
         self.register_buffer("position_table", Tensor(self._sinusoids(c.mem_len + 1)), persistent=False)
         self.dropout, self.place_dropout = Dropout(c.dropout), Dropout(c.dropout)
         shape = (c.n_head, c.head_size)
@@ -218,7 +260,11 @@ class TransformerXL(Module):
         self.position_bias = None if c.untie_r else Parameter(normal(shape, scale=c.init_std))
         self.blocks = [TransformerXLBlock(c, self.content_bias, self.position_bias) for _ in range(c.n_layer)]
         self.final_dropout = Dropout(c.dropout)
-        self.head = Linear(c.d_model, c.vocab_size, weight=self.token_embedding.weight)
+        self.head = (
+            AdaptiveSoftmax(self.token_embedding, share_projections=c.proj_share_all_but_first, **stds)
+            if c.is_adaptive
+            else Linear(c.d_model, c.vocab_size, weight=self.token_embedding.weight)
+        )
 
     def forward(self, ids, memory=None) -> Tensor:
         """ids (B, T) -> logits (B, T, V). See `read`."""
@@ -237,12 +283,15 @@ class TransformerXL(Module):
         an id out of range.
         """
         x = self._embedded(ids)  # (B, T, C)
-        memory = self.new_memory(x.shape[0]) if memory is None else self._checked(memory, x.shape[0])
-        m, t = memory[0].shape[1], x.shape[1]
+        (rows, t), c = x.shape[:2], self.config
+        memory = (
+            self.new_memory(rows) if memory is None else as_memory(memory, c.n_layer, rows, c.d_model, "TransformerXL")
+        )
+        m = memory[0].shape[1]
         r, mask = self.place_dropout(self._places(m + t)), self._band(t, m + t)
         after = []
         for block, before in zip(self.blocks, memory, strict=True):
-            after.append(self._remembered(before, x.data))
+            after.append(remembered(before, x.data, self.mem_len))
             run = partial(block, memory=before if m else None, r=r, mask=mask)
             x = recompute(run, x) if self.recompute else run(x)
         return Segment(self.final_dropout(x), tuple(after))
@@ -250,15 +299,21 @@ class TransformerXL(Module):
     def new_memory(self, rows: int) -> tuple[Array, ...]:
         """The memory of texts that begin: n_layer arrays (rows, 0, C), or, with zero_memory, (rows, mem_len, C)."""
         shape = (rows, self.mem_len if self.zero_memory else 0, self.config.d_model)
-        return tuple([np.zeros_like(self.token_embedding.weight.data, shape=shape) for _ in self.blocks])
+        return tuple([np.zeros_like(self.position_table.data, shape=shape) for _ in self.blocks])
 
     def loss(self, ids, targets, memory=None) -> Tensor:
         """Mean cross-entropy in nats per token; `targets` (B, T) holds the token that follows each of `ids` (B, T)."""
         return self.loss_of(self.features(ids, memory), targets)
 
-    def loss_of(self, features: Tensor, targets) -> Tensor:
-        """The loss of what `read` returned, features (B, T, C)."""
-        return F.cross_entropy(self.head(features), as_ids(targets, "TransformerXL", "targets"))
+    def loss_of(self, features: Tensor, targets, reduction: str = "mean") -> Tensor:
+        """The loss of what `read` returned, features (B, T, C); -100 in the targets is left out.
+
+        reduction  "mean", "sum", or "none": (B, T), in the order of the positions
+        """
+        targets = as_ids(targets, "TransformerXL", "targets")
+        if isinstance(self.head, AdaptiveSoftmax):
+            return self.head.loss(features, targets, reduction)
+        return F.cross_entropy(self.head(features), targets, reduction=reduction)
 
     # --- generation ---
 
@@ -269,7 +324,7 @@ class TransformerXL(Module):
         """
         c, room = self.config, self.mem_len + max(self.mem_len, _LEAST_ROOM)
         room = room if capacity is None else min(room, capacity)
-        like = self.token_embedding.weight.data
+        like = self.position_table.data
         cache = MemoryCache(c.n_layer, batch_size, c.n_head, room, c.head_size, like=like)
         if self.zero_memory:
             cache.make_room(self.mem_len, 0)
@@ -333,25 +388,6 @@ class TransformerXL(Module):
             return None
         if self.mem_len < 1:
             raise ValueError("TransformerXL: same_length needs a memory: set mem_len to 1 or more, or same_length off")
-        like = self.token_embedding.weight.data
+        like = self.position_table.data
         i, j = np.arange(k - t, k, like=like).reshape(t, 1), np.arange(k, like=like)
         return i - j < self.mem_len
-
-    def _remembered(self, before: Array, x: Array) -> Array:
-        """The last mem_len of [before; x], (B, M, C) and (B, T, C), as an array of its own."""
-        m, t = before.shape[1], x.shape[1]
-        old, new = max(0, m + t - self.mem_len), max(0, t - self.mem_len)
-        return np.concatenate([before[:, old:], x[:, new:]], axis=1)
-
-    def _checked(self, memory, rows: int) -> list[Array]:
-        """A memory as a list of arrays. Raises ValueError for other shapes."""
-        arrays = [plain_array(array, "memory") for array in memory]
-        m = arrays[0].shape[1] if arrays and arrays[0].ndim == 3 else 0
-        shape = (rows, m, self.config.d_model)
-        if len(arrays) != len(self.blocks) or any(array.shape != shape for array in arrays):
-            got = ", ".join([str(tuple(array.shape)) for array in arrays]) or "none"
-            raise ValueError(
-                f"TransformerXL: expected a memory of {len(self.blocks)} arrays (B, M, C) = ({rows}, M, {shape[2]}), "
-                f"got {got}: give what `read` returned for the same texts"
-            )
-        return arrays

@@ -9,6 +9,7 @@ computes is in `forward`, which calls the ops through functional/.
     containers.py    Sequential, ModuleList, ModuleDict
     linear.py        x W^T + b
     embedding.py     a table of vectors, one per id
+    adaptive.py      the same for very many ids, with a softmax: rare ones have shorter vectors
     layer_norm.py    mean 0 and variance 1 over the channels, then scaled and shifted
     rms_norm.py      mean square 1 over the channels, then scaled
     positions.py     a table of sinusoids, where learned positions may start

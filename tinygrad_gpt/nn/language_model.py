@@ -1,7 +1,8 @@
 """What makes a Module a language model: forward(ids (B, T)) -> logits (B, T, V), which at each position score the token
 that comes next. Whatever else is asked of it follows from that, unless the model has a quicker way of its own.
 
-config    its settings: vocab_size V, block_size, the longest T, and its width C, under one of the names in WIDTHS
+config    its settings: vocab_size V, block_size, the longest T (None: there is none), and its width C, under one of the
+          names in WIDTHS
 loss      optional: loss(ids, targets) -> Tensor ()
 features  optional, with `head`: features(ids) -> (B, T, C), from which head makes the logits
 """
