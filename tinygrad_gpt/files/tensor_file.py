@@ -91,6 +91,16 @@ class TensorFile:
         self.dtypes = {name: entry["dtype"] for name, entry in header.items()}
         self._begin = {name: entry["data_offsets"][0] for name, entry in header.items()}
 
+    def cut(self, name: str, parts: dict[str, int]) -> None:
+        """From now on the rows of one tensor of floats are several tensors, one below the other: name -> rows."""
+        rows, *rest = self.shapes.pop(name)
+        dtype, begin = self.dtypes.pop(name), self._begin.pop(name)
+        if sum(parts.values()) != rows:
+            raise ValueError(f"TensorFile: expected parts of {name} with {rows} rows in all, got {parts}")
+        for part, size in parts.items():
+            self.shapes[part], self.dtypes[part], self._begin[part] = (size, *rest), dtype, begin
+            begin += size * math.prod(rest) * FLOAT_CODES[dtype].itemsize
+
     def copy(self, name: str, target: np.ndarray) -> None:
         """Copy one tensor of floats into `target`, an array of its shape, and convert it to target's dtype.
 

@@ -10,6 +10,7 @@ bert_heads.py  BERT with one head: one of these two, or one for a task, a linear
 transformer.py  the encoder and decoder that translate, which all others come from
 marian.py      that Transformer with transformers' interface: loss from labels, hidden states, checkpoints
 transformer_xl.py  Transformer-XL, a GPT that remembers the segments that it has read
+transfo_xl.py  that model with transformers' interface: mems, loss from labels, hidden states, checkpoints
 embeddings.py  a vector for each text, from BERT's for its tokens
 fill_mask.py   gaps in a text, filled by BERT
 inputs.py      what models are given, checked
@@ -40,6 +41,7 @@ from tinygrad_gpt.models.gpt1_heads import (
 from tinygrad_gpt.models.gpt2 import GPT2
 from tinygrad_gpt.models.hf.pretrained import LeftWeightsWarning, NewWeightsWarning, load_pretrained, save_pretrained
 from tinygrad_gpt.models.marian import MarianMTModel
+from tinygrad_gpt.models.transfo_xl import TransfoXLLMHeadModel, TransfoXLLMHeadModelOutput
 from tinygrad_gpt.models.transformer import Transformer, TransformerConfig
 from tinygrad_gpt.models.transformer_xl import TransformerXL, TransformerXLConfig
 
@@ -65,6 +67,8 @@ __all__ = [
     "LeftWeightsWarning",
     "MarianMTModel",
     "NewWeightsWarning",
+    "TransfoXLLMHeadModel",
+    "TransfoXLLMHeadModelOutput",
     "Transformer",
     "TransformerConfig",
     "TransformerXL",

@@ -1,8 +1,8 @@
 """How Hugging Face transformers stores a model: the settings in its config.json, the names and shapes of its tensors.
 
 A Layout is a table for one of transformers' architectures, and this file reads and writes by such tables. gpt_layout.py
-and bert_layout.py have what GPTs, and BERTs, share, marian_layout.py has the Transformer's; gpt1.py and gpt2.py hold
-what is left.
+and bert_layout.py have what GPTs, and BERTs, share, marian_layout.py has the Transformer's, transfo_xl_layout.py that
+of Transformer-XL; gpt1.py and gpt2.py hold what is left.
 
 A parameter of ours lies in the file as one tensor, as one that is transposed, or as several, one below the other:
 
@@ -84,7 +84,7 @@ class Layout:
     count_parameters: Callable[[Any], int]  # config -> at least how many parameters such a model has
     settings: dict[str, tuple[str, Any]]
     depths: tuple[str, ...]  # config.json's names for the numbers of blocks
-    activation: str  # config.json's name for the activation
+    activation: str | None  # config.json's name for the activation; None: there is but one
     activations: dict[str, str]  # its values -> ours; if several mean the same, the first is written
     modules: dict[str, str | tuple[str, ...]]
     prefix: str
@@ -129,11 +129,12 @@ class Layout:
                 "from_pretrained(..., ignore=[...])"
             )
         values = {ours: given.get(name, default) for name, (ours, default) in self.settings.items()}
-        activation = self.settings[self.activation][0]
-        theirs, known = values[activation], ", ".join(self.activations)
-        if theirs not in list(self.activations):
-            raise UserError(f"{where}: {self.activation} should be one of {known}, not {shown(theirs)}")
-        values[activation] = self.activations[theirs]
+        if self.activation is not None:
+            activation = self.settings[self.activation][0]
+            theirs, known = values[activation], ", ".join(self.activations)
+            if theirs not in list(self.activations):
+                raise UserError(f"{where}: {self.activation} should be one of {known}, not {shown(theirs)}")
+            values[activation] = self.activations[theirs]
         try:
             return self.config_class(**values, **self.fixed)
         except SettingError as error:
@@ -150,12 +151,13 @@ class Layout:
             if ours != value:
                 raise UserError(f"cannot be saved as {self.model_type}, which has {name} = {value!r}, not {ours!r}")
         written = {name: getattr(config, ours) for name, (ours, _) in self.settings.items()}
-        activation = written[self.activation]
-        meant = [name for name, ours in self.activations.items() if ours == activation]
-        if not meant:
-            raise UserError(f"cannot be saved as {self.model_type}, which has no activation {activation}")
-        before = original.get(self.activation)
-        written[self.activation] = before if before in meant else meant[0]
+        if self.activation is not None:
+            activation = written[self.activation]
+            meant = [name for name, ours in self.activations.items() if ours == activation]
+            if not meant:
+                raise UserError(f"cannot be saved as {self.model_type}, which has no activation {activation}")
+            before = original.get(self.activation)
+            written[self.activation] = before if before in meant else meant[0]
         return original | written | {"model_type": self.model_type}
 
     def generation(self, config: Any) -> dict[str, Any] | None:
@@ -199,6 +201,11 @@ class Layout:
         """Name in the file -> full name, for the tensors of a file that a model may be made from."""
         full = {tensor: self.full_name(tensor) for tensor in tensors}
         return {tensor: name for tensor, name in full.items() if not re.fullmatch(self.untrained, name)}
+
+    def cut(self, weights: Any) -> Any:
+        """Name in the file -> TensorFile, for a folder that was just opened. Where a tensor in it is several parameters
+        of ours, one below the other, the names of these parts stand in its place."""
+        return weights
 
     def size(self, config: Any) -> int:
         """How many numbers a model keeps in memory, at least: its parameters, and tables that no file needs."""

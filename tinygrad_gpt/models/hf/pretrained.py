@@ -106,7 +106,7 @@ class PretrainedFolder:
     def load(self, model_class: type[Model] = Module, dtype=None, **settings) -> Model:
         """The model with its weights, in evaluation mode; see load_pretrained."""
         layout, where = self.family.layout, self.folder / CONFIG
-        weights = open_weights(self.folder)
+        weights = layout.cut(open_weights(self.folder))
         made = self._class_to_make(model_class, weights)
         arguments = {name: settings.pop(name) for name in _arguments(made) if name in settings}
         config = self.config
@@ -191,8 +191,8 @@ def load_pretrained(
 def save_pretrained(model: Module, folder, tokenizer=None, max_shard_size: int = MAX_SHARD_SIZE) -> None:
     """Write a folder from which transformers, or `load_pretrained`, makes a model that computes the same.
 
-    model      a BERT, with any head; a Transformer with norm="post", which becomes a marian; or any GPT: with
-               norm="pre" it becomes a gpt2, with norm="post" an openai-gpt
+    model      a BERT, with any head; a Transformer with norm="post", which becomes a marian; a TransformerXL, which
+               becomes a transfo-xl; or any GPT: with norm="pre" it becomes a gpt2, with norm="post" an openai-gpt
     tokenizer  a Tokenizer of `tinygrad_gpt.data`, whose files are written too
 
     Settings that the model was loaded with and does not use are written back, those of transformers' `generate` too.
@@ -229,14 +229,15 @@ def _layout_of(model) -> tuple[Layout, type]:
     if isinstance(model, PretrainedModel):
         layout = model.layout
     elif families:
-        fits = [layout for layout in families if layout.fixed["norm"] == model.config.norm]
+        norm = getattr(model.config, "norm", None)
+        fits = [layout for layout in families if layout.fixed.get("norm") == norm]
         layout = [*fits, *families][0]
     else:
         kinds = _one_of(list(FAMILIES))
         raise UserError(f"{who} has no Hugging Face layout: transformers reads only a model that is {kinds}")
     others = [type(part).__name__ for part in model.modules() if part is not model and not _is_ours(type(part))]
     what = [f"a part of its own ({other})" for other in others]
-    for name in ("features", "pooled", "encode", "decode", "logits"):
+    for name in ("features", "read", "pooled", "encode", "decode", "logits"):
         if getattr(type(model), name, None) is not getattr(ours, name, None):
             what.append(f"{name} of its own")
     if what:
