@@ -17,7 +17,7 @@ B, T, C, V = 16, 256, 384, 50257
 LAYER = 7_080_000  # parameters of one layer of GPT-2
 TOLERANCE = 2e-4  # of float32 numbers
 LINEAR_IN_ALL = ("add", "sub", "neg", "where", "dropout", "broadcast_to", "getitem", "concatenate", "split")
-LINEAR_IN_ALL += ("gather", "cumsum")
+LINEAR_IN_ALL += ("gather", "cumsum", "rel_shift")
 OPTIMISER = ("adamw", "sum_squares")  # what it does, besides the ops of the tape
 ROUTINES = (*OPTIMISER, "likeliest")
 
@@ -100,6 +100,13 @@ def attention(b: int, h: int, t: int, d: int) -> OpCase:
     )
 
 
+def attention_with_bias(b: int, h: int, t: int, k: int, d: int) -> OpCase:
+    """What a model with relative positions asks for: T queries and K keys, and a number added to each score."""
+    product = 2 * b * h * t * k * d
+    make = both(normal(b, h, t, d), normal(b, h, k, d), normal(b, h, k, d), normal(b, h, t, k))
+    return OpCase("attention", f"{(b, h, t, d)}, {k} keys, bias", make, {}, (2 * product, 4 * product))
+
+
 def linear(rows: int, c_in: int, c_out: int) -> OpCase:
     product = 2 * rows * c_in * c_out
     make = both(normal(rows, c_in), normal(c_out, c_in), normal(c_out))
@@ -125,6 +132,7 @@ CASES = [
     attention(1, 12, 1024, 64),
     attention(12, 4, 64, 32),
     attention(4, 12, 64, 64),
+    attention_with_bias(8, 8, 128, 256, 32),
     linear(B * T, C, 4 * C),
     linear(B * T, 4 * C, C),
     linear(256, 768, V),
@@ -188,6 +196,10 @@ CASES = [
     OpCase("getitem", f"{X} last", normal(*X), {"index": (slice(None), -1)}, bytes=(0, None)),
     OpCase(
         "gather", f"one of (4096, {C})", both(normal(B * T, C), ids(C, B * T, 1)), {"axis": -1}, bytes=(8 * B * T, None)
+    ),
+    OpCase("rel_shift", "(8, 8, 128, 256), Transformer-XL", normal(8, 8, 128, 256), {"first": 127, "keys": 256}),
+    OpCase(
+        "rel_shift", "(8, 8, 128, 384), XLNet", normal(8, 8, 128, 384), {"first": 128, "keys": 256}, bytes=(0, None)
     ),
     OpCase("concatenate", f"2 of {X}", both(normal(*X), normal(*X)), {"axis": -1}, bytes=(None, 0)),
     OpCase("split", f"{(B, T, 3 * C)} in 3", normal(B, T, 3 * C), {"sizes": (C, C, C), "axis": -1}, bytes=(0, None)),

@@ -265,7 +265,7 @@ def test_one_wrong_output_of_many_is_caught(op, output):
 
 SAVES_NO_DATA = {
     *("add", "sub", "neg", "sum", "mean", "broadcast_to", "reshape", "permute", "concatenate", "split"),
-    "cumsum",
+    *("cumsum", "rel_shift"),
     *("dropout", "getitem"),  # a seed, an index: settings, the same in both calls
 }
 
@@ -442,6 +442,15 @@ PARTICULAR = {
         (" * _before(rows[..., ::-1])[..., ::-1]", ""),
         ("_before(rows[..., ::-1])[..., ::-1]", "_before(rows[..., ::-1])"),
         (".transpose(back)", ".transpose(last)"),
+    ],
+    "rel_shift": [
+        ("_columns(dwide, t - first, shape[-1])", "_columns(dwide, t - first + 1, shape[-1])"),
+        ("_columns(dwide, t - first, shape[-1])", "_columns(dwide, t - first - 1, shape[-1])"),
+        ("_columns(dwide, t - first, shape[-1])", "_columns(dwide, first, shape[-1])"),
+        ("_cut_anew(dwide, keys)[...] = dy", "dwide[..., t:] = dy"),
+        ("_cut_anew(dwide, keys)[...] = dy", "_cut_anew(dwide, keys)[...] = dy[..., ::-1, :]"),
+        ("_cut_anew(dwide, keys)[...] = dy", "_cut_anew(dwide, keys)[..., 1:, :] = dy[..., 1:, :]"),
+        ("np.zeros((*", "np.ones((*"),
     ],
     "relu": [
         ("np.where(y <= 0, 0.0, dy)", "dy"),

@@ -35,6 +35,7 @@ FUNCTIONS = {
     "outer": lambda x: F.outer(x[0], x[1]),
     "einsum": lambda x: F.einsum("ij,kj->ik", x, x),
     "gather": lambda x: F.gather(x, 1, IDS),
+    "rel_shift": lambda x: F.rel_shift(x, 1, 3),
     "sort": lambda x: F.sort(x, descending=True).values,
     "topk": lambda x: F.topk(x, 2, 1).values,
     "masked_fill": lambda x: F.masked_fill(x, np.asarray(IDS == 1, like=x.data), 7),

@@ -19,8 +19,17 @@ from pytorch import rounding
 from torch.nn import functional as F
 
 DEVICE = sys.argv[1]
+
+
+def rel_shift(x: torch.Tensor, first: int, keys: int) -> torch.Tensor:
+    """y[i, j] = x[i, first + j - i], 0 where x has no such column: padded, and its rows cut anew."""
+    t, r = x.shape[-2:]
+    x = F.pad(x, (t - first, first + keys - r))  # columns first - t ... first + keys - 1
+    return x.flatten(-2)[..., t:].unflatten(-1, (t, t + keys - 1))[..., :keys]
+
+
 OPS = {
-    "attention": lambda q, k, v, mask, causal: F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal),
+    "attention": lambda q, k, v, mask, causal=False: F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal),
     "linear": F.linear,
     "gelu_linear": lambda x, w, b, approximate: F.linear(F.gelu(x, approximate=approximate), w, b),
     "matmul": torch.matmul,
@@ -62,6 +71,7 @@ OPS = {
     "logsumexp": torch.logsumexp,
     "cumsum": torch.cumsum,
     "gather": lambda x, index, axis: torch.gather(x, axis, index),
+    "rel_shift": rel_shift,
     "einsum": lambda *xs, subscripts: torch.einsum(subscripts, *xs),
     "reshape": torch.reshape,
     "permute": lambda x, axes: x.permute(axes),

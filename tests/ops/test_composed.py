@@ -181,6 +181,31 @@ def test_gather_is_getitem_of_pairs():
     )
 
 
+@pytest.mark.parametrize("t, r, first, keys", [(4, 7, 3, 7), (4, 11, 4, 7), (3, 5, 9, 4), (5, 3, -1, 6), (1, 1, 0, 1)])
+def test_rel_shift_is_picking_element_by_element(t, r, first, keys):
+    """y[i, j] = x[i, first + j - i], once as an index and once as a sum over a table of ones and zeros."""
+    i, j, c = np.ogrid[:t, :keys, :r]
+    x = normal((2, 3, t, r))
+    column = (first + j - i)[..., 0]
+    there = (column >= 0) & (column < r)
+    agree(
+        lambda x: F.rel_shift(x, first, keys),
+        lambda x: F.where(there, x[..., i[..., 0], np.where(there, column, 0)], 0.0),
+        x,
+    )
+    agree(
+        lambda x: F.rel_shift(x, first, keys),
+        lambda x: F.einsum("bhic,ijc->bhij", x, (c == first + j - i).astype(float)),
+        x,
+    )
+
+
+def test_rel_shift_that_needs_no_zeros_moves_nothing():
+    x = Tensor(normal((2, 3, 4, 11)))
+    y = F.rel_shift(x, 4, 7)
+    assert np.shares_memory(y.data, x.data) and y.data.strides[-2:] == (80, 8)
+
+
 def test_cumsum_is_a_product_with_a_triangle():
     agree(lambda x: F.cumsum(x, 1), lambda x: x @ np.triu(np.ones((5, 5))), normal((2, 3, 5))[0])
 

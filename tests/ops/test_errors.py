@@ -223,6 +223,17 @@ ERRORS = [
     ("std of one", lambda: F.std(x(2, 1), 1), ValueError, ["var", "more than 1", "(2, 1)"]),
     ("two names", lambda: F.prod(x(2, 3), dim=0, axis=0), TypeError, ["prod", "dim=", "axis="]),
     ("two names, one axis", lambda: F.topk(x(2, 3), 1, dim=0, axis=0), TypeError, ["topk", "dim=", "axis="]),
+    # rel_shift
+    ("rel_shift, axes", lambda: F.rel_shift(x(3), 1, 2), ValueError, ["rel_shift", "(..., T, R)", "(3,)"]),
+    ("rel_shift of integers", lambda: F.rel_shift(ids([1, 2]), 1, 2), TypeError, ["rel_shift", "int64", "astype"]),
+    ("rel_shift, keys", lambda: F.rel_shift(x(2, 3), 1, -1), ValueError, ["rel_shift", "keys >= 0", "-1"]),
+    (
+        "rel_shift, no integer",
+        lambda: F.rel_shift(x(2, 3), 1.5, 2),
+        TypeError,
+        ["rel_shift", "integer as first", "1.5"],
+    ),
+    ("rel_shift, no keys", lambda: apply("rel_shift", x(2, 3), first=1, keys=-1), ValueError, ["keys >= 0", "-1"]),
     # gather and its kind
     ("gather, no index", lambda: F.gather(x(2, 3), 1), TypeError, ["gather", "gather(x, dim, index)", "no index"]),
     ("gather, no dim", lambda: F.gather(x(2, 3), index=[[0]]), TypeError, ["gather", "no dim"]),

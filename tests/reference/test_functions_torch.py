@@ -134,6 +134,28 @@ def test_of_integers():
 # --- pick and order -----------------------------------------------------------------------------------------------
 
 
+def test_rel_shift():
+    """The tricks of the two models' own code: a column of zeros, a matrix viewed anew, its first row dropped."""
+
+    def transformer_xl(x):
+        b, h, t, k = x.shape
+        padded = torch.cat([x.new_zeros(b, h, t, 1), x], dim=-1).view(b, h, k + 1, t)
+        return padded[:, :, 1:].reshape(b, h, t, k)
+
+    def xlnet(x):
+        b, h, t, r = x.shape
+        return x.reshape(b, h, r, t)[:, :, 1:].reshape(b, h, t, r - 1)[..., : r - t]
+
+    for t, k in ((4, 4), (4, 7), (1, 5), (5, 5)):
+        seen = np.tri(t, k, k - t)  # Transformer-XL's has rubbish right of the diagonal
+        agree(
+            lambda x, t=t, k=k, seen=seen: F.rel_shift(x, t - 1, k) * seen,
+            lambda x, seen=seen: transformer_xl(x) * torch.tensor(seen),
+            normal(2, 3, t, k),
+        )
+        agree(lambda x, t=t, k=k: F.rel_shift(x, t, k), xlnet, normal(2, 3, t, k + t))
+
+
 def test_gather():
     for dim, shape in [(0, (4, 3, 5)), (1, (2, 7, 5)), (-1, (2, 3, 1)), (2, (1, 2, 6)), (1, (2, 0, 5))]:
         index = ids(X.shape[dim], *shape)

@@ -187,6 +187,33 @@ def _gather(draw):
     yield "transposed", (transposed(draw.normal(4, 3)), draw.ids(4, 5, 3)), {"axis": 0}
 
 
+def _rel_shift(draw):
+    for name, shape, first, keys in [
+        ("as in Transformer-XL", (2, 3, 4, 7), 3, 7),
+        ("as in XLNet", (2, 3, 4, 11), 4, 7),
+        ("without a memory", (2, 5, 5), 4, 5),
+        ("one query", (2, 1, 5), 0, 5),
+        ("one key", (3, 5), 2, 1),
+        ("one column", (3, 1), 1, 5),
+        ("sizes one", (1, 1), 0, 1),
+        ("more columns than are read", (2, 3, 17), 6, 4),
+        ("fewer columns than keys", (2, 4, 3), 1, 9),
+        ("first beyond the queries", (2, 3, 9), 7, 5),
+        ("first below 0", (3, 5), -2, 8),
+        ("first beyond the columns", (3, 4), 5, 6),
+        ("nothing is read: all before", (2, 3), -9, 4),
+        ("nothing is read: all behind", (2, 3), 9, 4),
+        ("no keys", (2, 3, 4), 2, 0),
+        ("no columns", (3, 0), 1, 4),
+        ("no queries", (2, 0, 4), 1, 3),
+        ("no batch", (0, 3, 4), 2, 4),
+    ]:
+        yield name, (draw.normal(*shape),), {"first": first, "keys": keys}
+    yield "strided", (strided(draw.normal(2, 3, 7)),), {"first": 3, "keys": 4}
+    yield "strided, padded", (strided(draw.normal(3, 7)),), {"first": 2, "keys": 7}
+    yield "transposed", (transposed(draw.normal(2, 3, 7)),), {"first": 3, "keys": 4}
+
+
 def _einsum(draw):
     for subscripts, *shapes in [
         ("ij,jk->ik", (2, 3), (3, 5)),
@@ -240,5 +267,6 @@ MAKERS = {
     "concatenate": _concatenate,
     "split": _split,
     "gather": _gather,
+    "rel_shift": _rel_shift,
     "einsum": _einsum,
 }

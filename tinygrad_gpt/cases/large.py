@@ -99,6 +99,12 @@ def _gather(draw):
     yield "many times the same", (draw.normal(ROWS, COLUMNS), draw.ids(ROWS, 1031, 5)), {"axis": 0}
 
 
+def _rel_shift(draw):
+    yield "many queries, as in Transformer-XL", (draw.normal(3, 67, 197),), {"first": 66, "keys": 197}
+    yield "many queries, as in XLNet", (draw.normal(2, 67, 264),), {"first": 67, "keys": 197}
+    yield "many queries, few columns", (draw.normal(ROWS, COLUMNS),), {"first": 515, "keys": 131}
+
+
 def _einsum(draw):
     rows = draw.normal(ROWS, COLUMNS)
     yield "hundreds of rows", (rows, draw.normal(COLUMNS, 11)), {"subscripts": "ij,jk->ik"}
@@ -228,6 +234,7 @@ MAKERS = {
     "concatenate": _concatenate,
     "split": _split,
     "gather": _gather,
+    "rel_shift": _rel_shift,
     "einsum": _einsum,
     "matmul": _matmul,
     "linear": _linear,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from tinygrad_gpt import arguments
-from tinygrad_gpt.arguments import flag, number, shown, sizes
+from tinygrad_gpt.arguments import flag, integer, number, shown, sizes
 from tinygrad_gpt.array import is_array
 from tinygrad_gpt.autograd import Tensor, apply
 from tinygrad_gpt.functional.axis_names import LAST, either
@@ -156,3 +156,14 @@ def attention_weights(
     attention_op.check(queries, keys, keys, hidden, causal=causal, scale=scale)
     scale = 1 / math.sqrt(queries.shape[-1]) if scale is None else scale
     return fused_attention_weights(queries, keys, hidden, causal, scale)
+
+
+def rel_shift(x: TensorLike, first: int, keys: int) -> Tensor:
+    """Scores by distance, moved to where their keys are: x (..., T, R) -> y (..., T, keys).
+
+    y[i, j] = x[i, first + j - i], and 0 where x has no such column.
+
+    Transformer-XL: first = T - 1, R = keys, and a causal mask. XLNet: first = T, R = T + keys.
+    """
+    me = "rel_shift"
+    return apply(me, operand(me, x), first=integer(me, "first", first), keys=integer(me, "keys", keys, low=0))
