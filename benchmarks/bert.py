@@ -26,13 +26,9 @@ threads that wait for each other may use it up); the load of the machine stands 
 """
 
 import argparse
-import contextlib
 import json
-import os
-import statistics
 import tempfile
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import harness
@@ -118,17 +114,8 @@ def tasks(batch: int, batches: tuple[int, ...], length: int = T) -> list[dict]:
     return [*train, *inference]
 
 
-def timed(function: Callable[[], object], calls: int = 1) -> dict[str, float]:
-    """Milliseconds of one call, by the clock and by the processor time of all threads."""
-    cpu, start = time.process_time(), time.perf_counter()
-    for _ in range(calls):
-        function()
-    return {"ms": 1e3 * (time.perf_counter() - start) / calls, "cpu_ms": 1e3 * (time.process_time() - cpu) / calls}
-
-
 def start(side: str, folder: Path, threads: int | None) -> harness.Peer:
-    names = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    env = {} if threads is None else dict.fromkeys(names, str(threads))
+    env = harness.on_threads(threads)
     if side == OURS:
         return harness.Peer(side, harness.PEERS / "ours_bert.py", str(folder), env=env)
     attention = "sdpa" if side.startswith(SDPA) else "eager"
@@ -136,37 +123,10 @@ def start(side: str, folder: Path, threads: int | None) -> harness.Peer:
     return harness.Peer(side, harness.PEERS / "hf_bert.py", str(folder), attention, how, env=env)
 
 
-def validate(answers: dict[str, list], what: str) -> None:
-    """Raise SystemExit unless all sides gave the same numbers."""
-    for side, numbers in answers.items():
-        if not np.allclose(numbers, answers[OURS], atol=TOLERANCE, rtol=0):
-            off = np.abs(np.subtract(numbers, answers[OURS])).max()
-            raise SystemExit(f"{side} computes another {what} than {OURS}: {off:.1e} beside it")
-
-
 def measure(task: dict, folder: Path, rounds: int, threads: int | None = None) -> dict:
-    """Compare, then time, one task on all its sides. Returns the record that goes into the JSON file."""
-    request = task["request"]
-    with contextlib.ExitStack() as closing:
-        sides = []
-        for name in task["sides"]:
-            sides.append(start(name, folder, threads))
-            closing.callback(sides[-1].close)
-        checked = harness.in_turns(sides, 1, request | {"check": True}, warm_up=False)
-        validate({side: answer for side, (answer,) in checked.items()}, task["task"])
-        for side in sides:
-            side.ask("forget_peak")
-        before = os.getloadavg()[0]
-        answers = harness.in_turns(sides, rounds, request)
-        load = before, os.getloadavg()[0]
-        peaks = {side.name: side.ask("peak") for side in sides}
-    record = {"task": task["task"], "rounds": rounds, "load": load, "peak_mib": peaks}
-    for kind in ("ms", "cpu_ms"):
-        times = {side: [answer[kind] for answer in given] for side, given in answers.items()}
-        ratios = {side: harness.median_ratio(theirs, times[OURS]) for side, theirs in times.items() if side != OURS}
-        medians = {side: statistics.median(some) for side, some in times.items()}
-        record[kind] = {"median": medians, "least": {side: min(some) for side, some in times.items()}, "ratio": ratios}
-    return record
+    """Compare, then time, one task on all its sides; see harness.measure."""
+    starts = [partial(start, side, folder, threads) for side in task["sides"]]
+    return harness.measure(task["task"], starts, task["request"], rounds, TOLERANCE)
 
 
 def table(records: list[dict]) -> str:
@@ -183,9 +143,7 @@ def table(records: list[dict]) -> str:
                 faster = [f"{r[kind]['ratio'][side]:.2f}" for kind in ("ms", "cpu_ms")]
                 what = f"{r['task']}{', they gather too' if how else ''}"
                 rows.append([what, *cells, side.removesuffix(GATHERED).rpartition(" ")[2], *faster])
-    loads = "; ".join(f"{before:.1f} to {after:.1f}" for before, after in (r["load"] for r in records))
-    note = f"Load of the machine (1 minute), before and after each: {loads}; both include our own."
-    return f"{harness.markdown_table(header, rows)}\n\n{note}"
+    return harness.with_loads(harness.markdown_table(header, rows), records)
 
 
 def main() -> None:
@@ -197,10 +155,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the records to this file instead of benchmarks/results/")
     options = parser.parse_args()
 
-    facts = harness.machine("numpy", "numba", "torch", "transformers")
-    facts |= {name: os.environ[name] for name in ("NUMBA_CPU_NAME", "ONEDNN_MAX_CPU_ISA") if name in os.environ}
-    if options.threads:
-        facts["threads"] = str(options.threads)
+    facts = harness.machine_of(options.threads)
     print(harness.one_line(facts))
     records = []
     with tempfile.TemporaryDirectory() as temporary:

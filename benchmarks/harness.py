@@ -75,6 +75,14 @@ def time_steps(step: Callable[[], object], steps: int, synchronize: Callable[[],
     return 1e3 * (time.perf_counter() - start) / steps
 
 
+def timed(function: Callable[[], object], calls: int = 1) -> dict[str, float]:
+    """Milliseconds of one call, by the clock and by the processor time of all threads."""
+    cpu, start = time.process_time(), time.perf_counter()
+    for _ in range(calls):
+        function()
+    return {"ms": 1e3 * (time.perf_counter() - start) / calls, "cpu_ms": 1e3 * (time.process_time() - cpu) / calls}
+
+
 def peak_mib() -> float:
     """The most memory that this process alone has had resident, in MiB: since `forget_peak` on Linux, elsewhere since
     it began. nan on Windows."""
@@ -202,6 +210,55 @@ def in_turns(
     return answers
 
 
+def on_threads(threads: int | None) -> dict[str, str]:
+    """The variables that give a peer so many threads; None: as many as it likes."""
+    names = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return {} if threads is None else dict.fromkeys(names, str(threads))
+
+
+def measure(task: str, starts: list[Callable[[], Peer]], request: dict, rounds: int, tolerance: float) -> dict:
+    """Compare, then time, a task on all its sides. Returns the record that goes into the JSON file: medians and least
+    times of each side, and how many times as fast ours is as each other one, by the clock and by processor time.
+
+    starts     start the sides, ours first; asked to `check`, a side returns numbers, and else what `timed` returns
+    tolerance  the most that their numbers may be apart
+    """
+    with contextlib.ExitStack() as closing:
+        sides = []
+        for start in starts:
+            sides.append(start())
+            closing.callback(sides[-1].close)
+        checked = in_turns(sides, 1, request | {"check": True}, warm_up=False)
+        validate({side: answer for side, (answer,) in checked.items()}, task, tolerance)
+        for side in sides:
+            side.ask("forget_peak")
+        before = os.getloadavg()[0]
+        answers = in_turns(sides, rounds, request)
+        load = before, os.getloadavg()[0]
+        peaks = {side.name: side.ask("peak") for side in sides}
+    record = {"task": task, "rounds": rounds, "load": load, "peak_mib": peaks}
+    for kind in ("ms", "cpu_ms"):
+        times = {side: [answer[kind] for answer in given] for side, given in answers.items()}
+        ours, *others = times
+        ratios = {side: median_ratio(times[side], times[ours]) for side in others}
+        medians = {side: statistics.median(some) for side, some in times.items()}
+        record[kind] = {"median": medians, "least": {side: min(some) for side, some in times.items()}, "ratio": ratios}
+    return record
+
+
+def validate(answers: dict[str, list], what: str, tolerance: float) -> None:
+    """Raise SystemExit unless all sides gave the numbers of the first one."""
+    import numpy as np
+
+    first, ours = next(iter(answers.items()))
+    for side, numbers in answers.items():
+        if np.shape(numbers) != np.shape(ours):
+            raise SystemExit(f"{side} gives {np.shape(numbers)} numbers for the {what}, {first} {np.shape(ours)}")
+        if not np.allclose(numbers, ours, atol=tolerance, rtol=0):
+            off = np.abs(np.subtract(numbers, ours)).max()
+            raise SystemExit(f"{side} computes another {what} than {first}: {off:.1e} beside it")
+
+
 def median_ratio(numerators: list[float], denominators: list[float]) -> float:
     """Median of the ratios round by round: what the machine does in one round touches both sides of its ratio."""
     return statistics.median(a / b for a, b in zip(numerators, denominators, strict=True))
@@ -230,6 +287,14 @@ def machine(*packages: str) -> dict[str, str]:
     return facts
 
 
+def machine_of(threads: int | None) -> dict[str, str]:
+    """This machine, what tells its kernels and PyTorch's which instructions to use, and how many threads were asked
+    for."""
+    facts = machine("numpy", "numba", "torch", "transformers")
+    facts |= {name: os.environ[name] for name in ("NUMBA_CPU_NAME", "ONEDNN_MAX_CPU_ISA") if name in os.environ}
+    return facts | ({"threads": str(threads)} if threads else {})
+
+
 def gpu() -> dict[str, str]:
     """The GPU, as far as nvidia-smi knows it."""
     facts = {}
@@ -255,6 +320,12 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     """A Markdown table; the first column is left-aligned, the others right-aligned."""
     lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def with_loads(table: str, records: list[dict]) -> str:
+    """A table of records of `measure`, and below it the load of the machine."""
+    loads = "; ".join(f"{before:.1f} to {after:.1f}" for before, after in (r["load"] for r in records))
+    return f"{table}\n\nLoad of the machine (1 minute), before and after each: {loads}; both include our own."
 
 
 def one_line(facts: dict[str, str]) -> str:

@@ -31,16 +31,12 @@ agree.
 """
 
 import argparse
-import contextlib
 import itertools
 import json
-import os
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import harness
@@ -176,27 +172,19 @@ def requests(learn: Callable, translator: Callable, given: list[dict]) -> dict[s
             return [update(batch) for batch in given[:3]]
         update, turns = training()
         batch = next(turns)
-        return timed(lambda: update(batch))
+        return harness.timed(lambda: update(batch))
 
     translating = cache(translator)
 
     def translate(check: bool = False) -> list[list[int]] | dict[str, float]:
-        return translating()() if check else timed(translating())
+        return translating()() if check else harness.timed(translating())
 
     peak = {"forget_peak": harness.forget_peak, "peak": harness.peak_mib}
     return {"train": train, "translate": translate} | peak
 
 
-def timed(function: Callable[[], object]) -> dict[str, float]:
-    """Milliseconds of a call, by the clock and by the processor time of all threads."""
-    cpu, start = time.process_time(), time.perf_counter()
-    function()
-    return {"ms": 1e3 * (time.perf_counter() - start), "cpu_ms": 1e3 * (time.process_time() - cpu)}
-
-
 def start(side: str, folder: Path, threads: int | None) -> harness.Peer:
-    names = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    env = {} if threads is None else dict.fromkeys(names, str(threads))
+    env = harness.on_threads(threads)
     library, _, how = side.partition(" ")
     peer = {OURS: "ours", MARIAN: "hf", TORCH: "torch"}[library]
     return harness.Peer(side, harness.PEERS / f"{peer}_translation.py", str(folder), *[how] * bool(how), env=env)
@@ -218,40 +206,10 @@ def tasks(sizes: dict[str, Size], compiled: bool = False) -> list[dict]:
     return found
 
 
-def validate(answers: dict[str, list], what: str) -> None:
-    """Raise SystemExit unless all sides gave the same numbers."""
-    ours = answers[OURS]
-    for side, numbers in answers.items():
-        if np.shape(numbers) != np.shape(ours):
-            raise SystemExit(f"{side} gives {np.shape(numbers)} numbers for the {what}, {OURS} {np.shape(ours)}")
-        if not np.allclose(numbers, ours, atol=TOLERANCE, rtol=0):
-            off = np.abs(np.subtract(numbers, ours)).max()
-            raise SystemExit(f"{side} computes another {what} than {OURS}: {off:.1e} beside it")
-
-
 def measure(task: dict, folder: Path, rounds: int, threads: int | None = None) -> dict:
-    """Compare, then time, one task on all its sides. Returns the record that goes into the JSON file."""
-    request = task["request"]
-    with contextlib.ExitStack() as closing:
-        sides = []
-        for name in task["sides"]:
-            sides.append(start(name, folder, threads))
-            closing.callback(sides[-1].close)
-        checked = harness.in_turns(sides, 1, request | {"check": True}, warm_up=False)
-        validate({side: answer for side, (answer,) in checked.items()}, task["task"])
-        for side in sides:
-            side.ask("forget_peak")
-        before = os.getloadavg()[0]
-        answers = harness.in_turns(sides, rounds, request)
-        load = before, os.getloadavg()[0]
-        peaks = {side.name: side.ask("peak") for side in sides}
-    record = {"task": task["task"], "rounds": rounds, "load": load, "peak_mib": peaks}
-    for kind in ("ms", "cpu_ms"):
-        times = {side: [answer[kind] for answer in given] for side, given in answers.items()}
-        ratios = {side: harness.median_ratio(theirs, times[OURS]) for side, theirs in times.items() if side != OURS}
-        medians = {side: statistics.median(some) for side, some in times.items()}
-        record[kind] = {"median": medians, "least": {side: min(some) for side, some in times.items()}, "ratio": ratios}
-    return record
+    """Compare, then time, one task on all its sides; see harness.measure."""
+    starts = [partial(start, side, folder, threads) for side in task["sides"]]
+    return harness.measure(task["task"], starts, task["request"], rounds, TOLERANCE)
 
 
 def table(records: list[dict]) -> str:
@@ -266,9 +224,7 @@ def table(records: list[dict]) -> str:
                 ours, theirs = [f"{r['ms']['median'][s]:.1f} ({r['peak_mib'][s]:.0f})" for s in (OURS, side)]
                 faster = [f"{r[kind]['ratio'][side]:.2f}" for kind in ("ms", "cpu_ms")]
                 rows.append([r["task"], ours, side, theirs, *faster])
-    loads = "; ".join(f"{before:.1f} to {after:.1f}" for before, after in (r["load"] for r in records))
-    note = f"Load of the machine (1 minute), before and after each: {loads}; both include our own."
-    return f"{harness.markdown_table(header, rows)}\n\n{note}"
+    return harness.with_loads(harness.markdown_table(header, rows), records)
 
 
 def main() -> None:
@@ -280,10 +236,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the records to this file instead of benchmarks/results/")
     options = parser.parse_args()
 
-    facts = harness.machine("numpy", "numba", "torch", "transformers")
-    facts |= {name: os.environ[name] for name in ("NUMBA_CPU_NAME", "ONEDNN_MAX_CPU_ISA") if name in os.environ}
-    if options.threads:
-        facts["threads"] = str(options.threads)
+    facts = harness.machine_of(options.threads)
     print(harness.one_line(facts))
     records = []
     with tempfile.TemporaryDirectory() as temporary:

@@ -61,7 +61,7 @@ def main() -> None:
             losses = [step(given) for _ in range(3)]
             learner.cache_clear()
             return losses
-        return bert.timed(lambda: step(given))
+        return harness.timed(lambda: step(given))
 
     @cache
     def encoder():
@@ -73,7 +73,7 @@ def main() -> None:
         ids, mask = map(torch.from_numpy, bert.texts(batch, length, model.config.vocab_size, padded))
         if check:
             return (model(ids, mask).last_hidden_state * mask[:, :, None]).flatten().tolist()
-        return bert.timed(lambda: model(ids, mask), bert.calls(batch))
+        return harness.timed(lambda: model(ids, mask), bert.calls(batch))
 
     harness.serve({"train": train, "infer": infer, "forget_peak": harness.forget_peak, "peak": harness.peak_mib})
 

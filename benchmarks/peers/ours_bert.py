@@ -45,7 +45,7 @@ def main() -> None:
             losses = [step(given) for _ in range(3)]
             learner.cache_clear()
             return losses
-        return bert.timed(lambda: step(given))
+        return harness.timed(lambda: step(given))
 
     @cache
     def encoder() -> BertModel:
@@ -57,7 +57,7 @@ def main() -> None:
         ids, mask = bert.texts(batch, length, model.config.vocab_size, padded)
         if check:
             return (model(ids, mask).last_hidden_state.numpy() * mask[:, :, None]).reshape(-1).tolist()
-        return bert.timed(lambda: model(ids, mask), bert.calls(batch))
+        return harness.timed(lambda: model(ids, mask), bert.calls(batch))
 
     harness.serve({"train": train, "infer": infer, "forget_peak": harness.forget_peak, "peak": harness.peak_mib})
 

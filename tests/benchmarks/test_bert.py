@@ -1,4 +1,4 @@
-"""The benchmark of BERT: it refuses sides that differ, and all sides do compute the same."""
+"""The benchmark of BERT: what it times, and that all sides compute the same."""
 
 import bert
 import harness
@@ -17,12 +17,6 @@ def folders(folder):
         bert.write_random(folder / name, SMALL, pretraining=True)
     bert.write_random(folder / "inference", SMALL, pretraining=False)
     return folder
-
-
-def test_sides_that_differ_are_refused():
-    bert.validate({bert.OURS: [4.0, 3.0], bert.SDPA: [4.00005, 3.0]}, "step")
-    with pytest.raises(SystemExit, match="transformers eager computes another step than tinygrad_gpt: 1"):
-        bert.validate({bert.OURS: [4.0, 3.0], bert.EAGER: [4.0, 3.001]}, "step")
 
 
 def test_batches_are_padded_and_have_gaps_where_they_should():

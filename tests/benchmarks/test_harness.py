@@ -71,6 +71,58 @@ def test_in_turns_asks_each_after_a_round_to_warm_up(server):
         assert asked == ["a", "b", "a", "b"]
 
 
+def test_sides_that_differ_are_refused():
+    harness.validate({"ours": [4.0, 3.0], "theirs": [4.00005, 3.0]}, "step", 1e-4)
+    with pytest.raises(SystemExit, match=r"theirs computes another step than ours: 1\.0e-03 beside it"):
+        harness.validate({"ours": [4.0, 3.0], "theirs": [4.0, 3.001]}, "step", 1e-4)
+    with pytest.raises(SystemExit, match=r"theirs gives \(1, 2\) numbers for the search, ours \(1, 3\)"):
+        harness.validate({"ours": [[5, 6, 1]], "theirs": [[5, 6]]}, "search", 1e-4)
+
+
+SIDE = f"""
+import sys
+sys.path.insert(0, {str(harness.FOLDER)!r})
+import harness
+ms = float(sys.argv[1])
+def work(size, check=False):
+    return [1.0, ms / 1e6] if check else {{"ms": size * ms, "cpu_ms": 3 * ms}}
+harness.serve({{"work": work, "forget_peak": harness.forget_peak, "peak": harness.peak_mib}})
+"""
+
+
+def test_a_task_is_compared_then_timed_on_all_its_sides(tmp_path):
+    (tmp_path / "side.py").write_text(SIDE, encoding="utf-8")
+    started = []
+
+    def side(name, ms):
+        started.append(harness.Peer(name, tmp_path / "side.py", str(ms)))
+        return started[-1]
+
+    starts = [lambda: side("ours", 2), lambda: side("theirs", 5)]
+    record = harness.measure("a task", starts, {"call": "work", "size": 10}, 2, 1e-4)
+    assert (record["task"], record["rounds"], [*record["peak_mib"]]) == ("a task", 2, ["ours", "theirs"])
+    assert record["ms"] == {
+        "median": {"ours": 20, "theirs": 50},
+        "least": {"ours": 20, "theirs": 50},
+        "ratio": {"theirs": 2.5},
+    }
+    assert record["cpu_ms"]["ratio"] == {"theirs": 2.5} and record["cpu_ms"]["least"] == {"ours": 6, "theirs": 15}
+    with pytest.raises(SystemExit, match="theirs computes another a task than ours"):
+        harness.measure("a task", starts, {"call": "work", "size": 10}, 2, 1e-9)
+    assert all(peer._process.poll() is not None for peer in started), "each is closed, whatever happens"
+
+
+def test_the_clock_is_of_one_call():
+    calls = []
+    found = harness.timed(lambda: calls.append(0), 5)
+    assert len(calls) == 5 and found.keys() == {"ms", "cpu_ms"}
+
+
+def test_threads_of_a_peer():
+    assert harness.on_threads(None) == {} and harness.on_threads(2)["OMP_NUM_THREADS"] == "2"
+    assert "threads" not in harness.machine_of(None) and harness.machine_of(2)["threads"] == "2"
+
+
 def test_last_words():
     traceback = "Traceback (most recent call last):\n  File x\nKeyError: 1\n\n  and more\n"
     assert harness.last_words(traceback) == "KeyError: 1"

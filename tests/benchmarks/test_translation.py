@@ -1,4 +1,4 @@
-"""The benchmark of translation: it refuses sides that differ, and all sides do compute the same."""
+"""The benchmark of translation: what it times, and that all sides compute the same."""
 
 import harness
 import numpy as np
@@ -9,15 +9,6 @@ SMALL = translation.Size(
     translation.shape(2, 16, 2, 24, vocab_size=97, dropout=0.1), tokens=300, sentences=3, written=6
 )  # fmt: skip
 LEARN, SEARCH = translation.tasks({"small": SMALL})
-
-
-def test_sides_that_differ_are_refused():
-    ours, theirs = translation.OURS, translation.EAGER
-    translation.validate({ours: [4.0, 3.0], theirs: [4.00005, 3.0]}, "step")
-    with pytest.raises(SystemExit, match="transformers eager computes another step than tinygrad_gpt: 1"):
-        translation.validate({ours: [4.0, 3.0], theirs: [4.0, 3.001]}, "step")
-    with pytest.raises(SystemExit, match=r"transformers eager gives \(1, 2\) numbers for the search, .* \(1, 3\)"):
-        translation.validate({ours: [[5, 6, 1]], theirs: [[5, 6]]}, "search")
 
 
 def test_batches_hold_all_pairs_in_like_lengths_and_as_many_tokens_as_allowed():
