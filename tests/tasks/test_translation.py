@@ -1,7 +1,4 @@
-"""The task of a translator: what its loss looks at, how a step of several batches is weighed, what evaluations measure.
-
-The language has six words; its translation is the same words in capitals, and says red twice.
-"""
+"""The task of a translator: what its loss looks at, how a step of several batches is weighed, what is measured."""
 
 import io
 import math
@@ -9,14 +6,12 @@ import math
 import numpy as np
 import pytest
 
+from tests.small_translation import END, PAD, Words, new_model, small_corpus
 from tinygrad_gpt import functional as F
-from tinygrad_gpt import random_stream
 from tinygrad_gpt.autograd import no_grad
-from tinygrad_gpt.data.parallel import Parallel, Translations
-from tinygrad_gpt.data.tokenizers import Tokenizer
+from tinygrad_gpt.data.parallel import Parallel
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.generate.seq2seq import SpecialTokens
-from tinygrad_gpt.models.transformer import Transformer, TransformerConfig
 from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 from tinygrad_gpt.tasks.scores import corpus_bleu
 from tinygrad_gpt.tasks.translation import Translation, TranslationConfig
@@ -24,37 +19,12 @@ from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.reporter import Reporter
 from tinygrad_gpt.train.trainer import Trainer
 
-WORDS = ("a", "bit", "of", "red", "sea", "sand")
-PAD, END = 0, 1
 STEP = 4  # whose sentences have unequal lengths
-
-
-class Words(Tokenizer):
-    """An id for each word of both languages."""
-
-    pad_id, end_id = PAD, END
-    words = ("<pad>", "</s>", *WORDS, *(word.upper() for word in WORDS))
-    vocab_size = len(words)
-
-    def encode(self, text):
-        return np.array([self.words.index(word) for word in text.split()], np.int64)
-
-    def token_bytes(self, token):
-        return f"{self.words[token]} ".encode()
-
-    def to_json(self):
-        return "{}"
-
-
-def sentences(number, seed=0):
-    rng = np.random.default_rng(seed)
-    source = [" ".join(rng.choice(WORDS, size=rng.integers(1, 7))) for _ in range(number)]
-    return Translations(source, [text.upper().replace("RED", "RED RED") for text in source])
 
 
 @pytest.fixture(scope="module")
 def corpus():
-    return Parallel("sand", "small", "capital", sentences(300), sentences(40, seed=1), Translations([], []), "")
+    return small_corpus()
 
 
 @pytest.fixture
@@ -70,13 +40,6 @@ def task(corpus):
 @pytest.fixture
 def model():
     return new_model(dropout=0.0)
-
-
-def new_model(**shape):
-    random_stream.manual_seed(3)
-    layers = dict(d_model=16, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=32, decoder_ffn_dim=32)
-    heads = dict(encoder_attention_heads=2, decoder_attention_heads=2)
-    return Transformer(TransformerConfig(Words.vocab_size, max_position_embeddings=16, **layers, **heads, **shape))
 
 
 def log_probabilities(model, batch):

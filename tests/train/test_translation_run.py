@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from tests.small_translation import write_corpus
 from tests.train.runs import StopsAt, arrays_of, assert_same_arrays, rows_of
 from tinygrad_gpt.cli import main
 from tinygrad_gpt.data import load_tokenizer
@@ -21,15 +22,6 @@ from tinygrad_gpt.train.trained_model import find_model
 from tinygrad_gpt.train.translation_settings import TransformerShape, TranslationSettings
 
 SMALL = dict(n_layer=1, n_head=2, n_embd=8, n_inner=16, block_size=30, batch_tokens=60, vocab=280, warmup=2)
-WORDS = ("red", "blue", "grey", "fox", "dog", "sea")
-
-
-def write_corpus(folder, pairs=40, name="corpus"):
-    rng = np.random.default_rng(5)
-    lines = [" ".join(rng.choice(WORDS, size=rng.integers(1, 6))) for _ in range(pairs)]
-    for ending, said in (("en", lines), ("xx", [" ".join(word[::-1] for word in line.split()) for line in lines])):
-        (folder / f"{name}.{ending}").write_text("\n".join(said) + "\n", encoding="utf-8")
-    return str(folder / name)
 
 
 @pytest.fixture
