@@ -40,7 +40,8 @@ def generate_target(
 ) -> np.ndarray:
     """What the model writes for each source: (B, 1 + new) int64, with the start token before it.
 
-    input_ids       (B, Ts) integers, padded on either side to one length
+    input_ids       (B, Ts) integers, padded on either side to one length; a trained model expects eos_token_id at the
+                    end of each, where a call of its tokenizer puts it
     attention_mask  (B, Ts): 1 for a token, 0 for padding. None: padding is wherever pad_token_id stands, unless that
                     is an eos_token_id
     max_new_tokens  how many tokens to write at most; None: 20, or as many as the model has positions
@@ -50,7 +51,8 @@ def generate_target(
     pad_token_id    fills up texts that end before the longest one
     decoder_start_token_id  what the decoder reads first. For None, these three are those of model.config
     forced_eos_token_id     the token that is written in the last place if a text gets so long, for certain, so that it
-                            costs nothing; or several, to choose from. None: the (first) eos_token_id; (): no token
+                            costs nothing; or several, to choose from. None: that of model.config, by default the
+                            (first) eos_token_id; (): no token
     suppress_tokens         tokens that are never written, but where one is forced. None: the padding, unless it ends
                             a text; (): none
 
@@ -102,7 +104,10 @@ class SpecialTokens(NamedTuple):
         ends = tokens("eos_token_id", config.eos_token_id if eos is None else eos)
         pad = token("pad_token_id", config.pad_token_id if pad is None else pad)
         start = token("decoder_start_token_id", config.decoder_start_token_id if start is None else start)
-        forced = ends[:1] if forced is None else tokens("forced_eos_token_id", forced)
+        if forced is None:
+            forced = () if config.forced_eos_token_id is None else config.forced_eos_token_id
+            forced = ends[:1] if forced == -1 else forced
+        forced = tokens("forced_eos_token_id", forced)
         never = np.setdiff1d([pad], ends) if never is None else tokens("suppress_tokens", never)
         return cls(start, ends, pad, forced, never)
 

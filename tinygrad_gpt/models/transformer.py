@@ -82,6 +82,11 @@ class TransformerConfig:
     decoder_start_token_id: int | None = _model(
         None, help="the id that the decoder reads first; by default that of padding", low=0
     )
+    forced_eos_token_id: int | None = _model(
+        -1,
+        help="the id that stands in the last place of a text that gets too long; -1: eos_token_id; None: any",
+        low=-1,
+    )
 
     def __post_init__(self):
         check_settings(self)
@@ -90,8 +95,8 @@ class TransformerConfig:
         for heads in ("encoder_attention_heads", "decoder_attention_heads"):
             if self.d_model % getattr(self, heads):
                 raise SettingError("d_model", f"should be a multiple of {heads} ({getattr(self, heads)})")
-        for token in ("pad_token_id", "eos_token_id", "decoder_start_token_id"):
-            if getattr(self, token) >= self.vocab_size:
+        for token in ("pad_token_id", "eos_token_id", "decoder_start_token_id", "forced_eos_token_id"):
+            if (getattr(self, token) or 0) >= self.vocab_size:
                 raise SettingError(token, f"should be below vocab_size ({self.vocab_size})")
 
     def to_dict(self) -> dict[str, Any]:

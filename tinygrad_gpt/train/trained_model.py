@@ -20,7 +20,7 @@ from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.models.bert import BertConfig, BertForPreTraining, BertModel
 from tinygrad_gpt.models.hf.folder import open_weights
 from tinygrad_gpt.models.hf.hub import CONFIG
-from tinygrad_gpt.models.hf.pretrained import find_pretrained
+from tinygrad_gpt.models.hf.pretrained import find_pretrained, is_of_transformers
 from tinygrad_gpt.models.transformer import TransformerConfig
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.train.config import TrainConfig, use_arithmetic
@@ -86,7 +86,7 @@ def _find(name: str) -> TrainedModel:
         written = read_json(path / CONFIG)
     except UserError:
         return TrainedRun(path)  # which says what is wrong
-    if "model_type" in written:
+    if is_of_transformers(written):
         return HuggingFaceModel(name)
     return BY_TASK.get(RunFolder(path).task_name(), TrainedRun)(path)
 

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.checkpoints import MARIAN_C, MARIAN_CONFIG, MARIAN_SHAPES, MARIAN_T, MARIAN_V, marian_folder, random_tensors
+from tests.checkpoints import (
+    MARIAN_C,
+    MARIAN_CONFIG,
+    MARIAN_SHAPES,
+    MARIAN_T,
+    MARIAN_V,
+    marian_folder,
+    random_tensors,
+    write_checkpoint,
+)
 from tests.models.hf.refusal import refusal
 from tests.models.small_transformer import batch, logits, transformer
 from tinygrad_gpt.models import (
@@ -165,6 +174,7 @@ def test_settings_are_read_by_their_names():
         pad_token_id=12,
         eos_token_id=0,
         decoder_start_token_id=12,
+        forced_eos_token_id=0,
     )
     others = dict(hidden_size=12, num_hidden_layers=7, num_attention_heads=4)
     kept = {name: MARIAN_CONFIG[name] for name in ("model_type", "decoder_attention_heads")}
@@ -272,7 +282,30 @@ def test_what_is_saved_comes_back_bit_by_bit(tmp_path, dtype):
     assert (tmp_path / "model.safetensors.index.json").exists()
     again = MarianMTModel.from_pretrained(tmp_path, dtype=dtype)
     same_state(again, model)
-    assert not again.training and vars(again.config) == vars(model.config) | {"init_std": 0.02}
+    assert not again.training and vars(again.config) == vars(model.config) | {"forced_eos_token_id": 1}
+
+
+@pytest.mark.parametrize("init_std", [None, 0.02, 0.3])
+def test_the_initial_deviation_comes_back(tmp_path, init_std):
+    transformer(MarianMTModel, positions="halves", init_std=init_std).save_pretrained(tmp_path)
+    assert MarianMTModel.from_pretrained(tmp_path).config.init_std == init_std
+
+
+@pytest.mark.parametrize("forced", [None, 3])
+def test_the_token_that_is_forced_at_the_end_is_that_of_the_file(tmp_path, forced):
+    """None: there is none."""
+    config = MARIAN_CONFIG | {"forced_eos_token_id": forced}
+    model = MarianMTModel.from_pretrained(write_checkpoint(tmp_path / "theirs", config, random_tensors(MARIAN_SHAPES)))
+    assert model.config.forced_eos_token_id == forced
+    source, how = np.array([[3, 4, 5, 0]]), dict(max_new_tokens=3, eos_token_id=(), suppress_tokens=())
+    free = model.generate(source, forced_eos_token_id=(), **how)
+    assert model.generate(source, **how)[0].tolist() == [*free[0, :-1].tolist(), free[0, -1] if forced is None else 3]
+    assert free[0, -1] != 3
+    model.save_pretrained(tmp_path / "ours")
+    assert written(tmp_path / "ours")["forced_eos_token_id"] == forced
+    save_pretrained(transformer(forced_eos_token_id=forced), tmp_path / "made here")
+    for file in ("config.json", "generation_config.json"):
+        assert written(tmp_path / "made here", file)["forced_eos_token_id"] == forced
 
 
 def test_settings_that_are_not_used_are_written_back(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,14 @@ from safetensors.numpy import load_file, save_file
 
 import tinygrad_gpt as tg
 from tests.checkpoints import (
+    BERT_CONFIG,
+    BERT_SHAPES,
     GPT1_CONFIG,
     GPT1_SHAPES,
     GPT2_CONFIG,
     GPT2_SHAPES,
+    MARIAN_CONFIG,
+    MARIAN_SHAPES,
     gpt2_folder,
     random_tensors,
     write_checkpoint,
@@ -22,6 +27,7 @@ from tests.checkpoints import (
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models import GPT, GPT1, GPT2, CausalLM, GPTConfig, load_pretrained, save_pretrained
 from tinygrad_gpt.random_stream import normal, random_state
+from tinygrad_gpt.train.trained_model import find_model
 
 GPT2_TENSORS, GPT1_TENSORS = random_tensors(GPT2_SHAPES), random_tensors(GPT1_SHAPES)
 IDS = np.random.default_rng(1).integers(0, 11, (2, 7))
@@ -93,6 +99,31 @@ def test_a_model_of_another_kind(tmp_path, config):
     assert "model_type should be bert, openai-gpt, gpt2 or marian" in refusal(
         write_checkpoint(tmp_path, config, GPT2_TENSORS)
     )
+
+
+OLD = {  # without a model_type, as BERT's first files are
+    "bert": (BERT_CONFIG, random_tensors(BERT_SHAPES), ["BertForMaskedLM"]),
+    "gpt2": (GPT2_CONFIG, GPT2_TENSORS, ["GPT2LMHeadModel"]),
+    "openai-gpt": (GPT1_CONFIG, GPT1_TENSORS, ["OpenAIGPTModel"]),
+    "marian": (MARIAN_CONFIG, random_tensors(MARIAN_SHAPES), ["MarianMTModel"]),
+}
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_an_old_config_without_a_model_type(tmp_path, name):
+    """Its architectures tell, and without these the names of the tensors."""
+    config, tensors, architectures = OLD[name]
+    old = {key: value for key, value in config.items() if key not in ("model_type", "architectures")}
+    for i, more in enumerate(({}, {"architectures": architectures})):
+        folder = write_checkpoint(tmp_path / str(i), old | more, tensors)
+        with warnings.catch_warnings(action="ignore"):  # a BERT without heads
+            model = load_pretrained(folder)
+            assert find_model(str(folder), kinds=("gpt", "bert", "transformer")).config == model.config
+        assert model.layout.model_type == name == model.hf_config["model_type"]
+    strange = write_checkpoint(tmp_path / "strange", old | {"architectures": ["LlamaForCausalLM"]}, tensors)
+    assert "model_type should be bert, openai-gpt, gpt2 or marian; it is missing" in refusal(strange)
+    other = write_checkpoint(tmp_path / "other", old, {"some.weight": np.zeros((2, 2), np.float32)})
+    assert "model_type should be bert, openai-gpt, gpt2 or marian; it is missing" in refusal(other)
 
 
 def test_names_without_the_prefix_and_masks_as_in_the_real_gpt2(tmp_path):

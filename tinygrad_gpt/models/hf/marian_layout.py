@@ -51,16 +51,16 @@ class MarianLayout(Layout):
 
     def written_from(self, config: Any, original: dict[str, Any]) -> dict[str, Any]:
         written = super().written_from(replace(config, positions="halves"), original)
-        if config.init_std is None:  # which transformers has no word for
+        if config.init_std is None:  # which transformers has no word for, and writes always
             del written["init_std"]
         more = {"is_encoder_decoder": True, "decoder_vocab_size": config.vocab_size}
         # Without a value, transformers would take the id that its own Marian has.
-        return {"forced_eos_token_id": config.eos_token_id} | written | more
+        return written | more | {"forced_eos_token_id": _forced(config)}
 
     def generation(self, config: Any) -> dict[str, Any]:
         """As published models have it: padding is never written, and has no part of the probability."""
         tokens = {name: getattr(config, name) for name in ("pad_token_id", "eos_token_id", "decoder_start_token_id")}
-        end = {"forced_eos_token_id": config.eos_token_id}
+        end = {"forced_eos_token_id": _forced(config)}
         return tokens | end | {"bad_words_ids": [[config.pad_token_id]], "renormalize_logits": True}
 
     def size(self, config: Any) -> int:
@@ -94,6 +94,11 @@ class MarianLayout(Layout):
                     )
 
 
+def _forced(config: Any) -> int | None:
+    """forced_eos_token_id as transformers has it."""
+    return config.eos_token_id if config.forced_eos_token_id == -1 else config.forced_eos_token_id
+
+
 def _in_halves(name: str, array: np.ndarray) -> np.ndarray:
     """A tensor of a model with interleaved sinusoids, with the channels of positions in the order of halves."""
     if re.fullmatch(_READ, name):
@@ -122,7 +127,12 @@ def _block(ours: str, theirs: str, cross: bool) -> dict[str, str | tuple[str, ..
 
 
 def marian_layout(config_class: Any, count_parameters) -> MarianLayout:
-    """The Layout of a MarianMTModel; config_class has transformers' names, and defaults of its own."""
+    """The Layout of a MarianMTModel; config_class has transformers' names, and defaults of its own.
+
+    Where a setting is not written, transformers' default counts, but for two: init_std, which transformers always
+    writes, is then Linear's own, as in a model that was made here; and a text that gets too long ends with the model's
+    own end.
+    """
     defaults = {
         "vocab_size": 58101,
         "d_model": 1024,
@@ -138,10 +148,11 @@ def marian_layout(config_class: Any, count_parameters) -> MarianLayout:
         "dropout": 0.1,
         "attention_dropout": 0.0,
         "activation_dropout": 0.0,
-        "init_std": 0.02,
+        "init_std": None,
         "pad_token_id": 58100,
         "eos_token_id": 0,
         "decoder_start_token_id": 58100,
+        "forced_eos_token_id": -1,
     }
     return MarianLayout(
         name="Marian",

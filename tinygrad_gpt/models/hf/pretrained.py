@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 import warnings
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -153,11 +154,39 @@ def find_pretrained(path_or_hub_id, revision: str | None = None, ignore: tuple =
     folder = find_folder(path_or_hub_id, revision)
     where = folder / CONFIG
     written = read_json(where)
-    family = FAMILIES.get(str(written.get("model_type")))
-    if family is None:
-        got = shown(written["model_type"]) if "model_type" in written else "missing"
-        raise UserError(f"{where}: model_type should be {_one_of(list(FAMILIES))}; it is {got}")
+    family = _family_of(folder, written)
+    written["model_type"] = family.layout.model_type
     return PretrainedFolder(folder, written, family, family.layout.config_from(written, where, ignore), tuple(ignore))
+
+
+def is_of_transformers(written: dict[str, Any]) -> bool:
+    """Whether a config.json is one of transformers, and not of a run of this package, which has such settings too, but
+    under `model`. Old ones have no model_type."""
+    return "model_type" in written or ("vocab_size" in written and not {"model", "train"} & written.keys())
+
+
+def _family_of(folder: Path, written: dict[str, Any]) -> Any:
+    """The class that reads the model of a folder: config.json's model_type says which; in an old one without it, the
+    architectures, or the names of the tensors. Raises UserError where none does."""
+    if "model_type" in written:
+        found = [family for name, family in FAMILIES.items() if name == written["model_type"]]
+    elif isinstance(named := written.get("architectures"), list):
+        given = {_without_head(str(name)) for name in named}
+        found = [f for f in FAMILIES.values() if _without_head(f.layout.architecture or f.__name__) in given]
+    elif is_of_transformers(written):
+        tensors = open_weights(folder)
+        found = [f for f in FAMILIES.values() if f.layout.embedding in map(f.layout.full_name, tensors)]
+    else:
+        found = []
+    if len(found) == 1:
+        return found[0]
+    got = shown(written["model_type"]) if "model_type" in written else "missing"
+    raise UserError(f"{folder / CONFIG}: model_type should be {_one_of(list(FAMILIES))}; it is {got}")
+
+
+def _without_head(architecture: str) -> str:
+    """BertForMaskedLM as Bert, GPT2LMHeadModel as GPT2."""
+    return re.sub("(For[A-Z].*|LMHeadModel|MTModel|PreTrainedModel|Model)$", "", architecture)
 
 
 def load_pretrained(

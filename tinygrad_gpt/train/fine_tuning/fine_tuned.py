@@ -42,7 +42,7 @@ def head_in(path: Path) -> str:
         written = read_json(path / CONFIG) if (path / CONFIG).exists() else {}
     except UserError:
         return ""
-    named = written.get("architectures") if written.get("model_type") == BertFamily.name else None
+    named = written.get("architectures") if written.get("model_type", BertFamily.name) == BertFamily.name else None
     return next((name for name in named if name in _KIND_OF), "") if isinstance(named, list) else ""
 
 
