@@ -72,6 +72,20 @@ def test_special_tokens_are_written_as_nothing(tokenizer):
     assert tokenizer.token_bytes(tokenizer.end_id) == b""
 
 
+def test_a_call_ends_each_sentence(tokenizer):
+    one = tokenizer("der Mann läuft")
+    ids = tokenizer.encode("der Mann läuft").tolist()
+    assert one["input_ids"].tolist() == [[*ids, tokenizer.end_id]] and one["attention_mask"].min() == 1
+    both = tokenizer(["der Mann läuft", "der"], padding=True)
+    end = int(both["attention_mask"][1].sum())
+    assert both.keys() == {"input_ids", "attention_mask"} and both["input_ids"][1, end - 1] == tokenizer.end_id
+    assert (both["input_ids"][1, end:] == tokenizer.pad_id).all() and end < both["input_ids"].shape[1]
+    with pytest.raises(ValueError, match=r"the sequences have \d+ to \d+ tokens: use padding=True"):
+        tokenizer(["der Mann läuft", "der"])
+    with pytest.raises(TypeError, match="expected a text or a list of texts as text, got 3"):
+        tokenizer(3)
+
+
 def test_what_is_unknown_is_written(tokenizer):
     written = tokenizer.decode(tokenizer.encode("der Ж"))
     assert (
@@ -118,7 +132,10 @@ def test_other_tokenizers_read_their_special_tokens_as_before():
     wordpiece = WordPieceTokenizer.train(["a text"], 40)
     assert wordpiece.end_id is None and wordpiece.encode("[SEP]").tolist() == [wordpiece.sep_id]
     assert wordpiece.decode([wordpiece.sep_id]) == "[SEP]"
+    assert wordpiece("a text")["input_ids"][0, 0] == wordpiece.cls_id
     bpe = BPETokenizer.train(["a text"], 260, special_tokens=["<|endoftext|>"])
+    with pytest.raises(TypeError, match="BPETokenizer: there is no </s> to put at the end of a text: write encode"):
+        bpe("a text")
     assert (
         bpe.encode("<|endoftext|>").tolist() == [bpe.end_of_text] and bpe.decode([bpe.end_of_text]) == "<|endoftext|>"
     )

@@ -6,13 +6,13 @@
 One differs: `encode` gives the ids of the text alone, without [CLS] and [SEP], which a call adds.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
 from tinygrad_gpt.arguments import shown
-from tinygrad_gpt.data.library_tokenizer import LibraryTokenizer
+from tinygrad_gpt.data.library_tokenizer import LibraryTokenizer, check_lengths, texts_to_encode
 from tinygrad_gpt.data.padding import pad_right
 
 PAD, UNKNOWN, CLS, SEP, MASK = SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -53,7 +53,8 @@ class AsTransformers(LibraryTokenizer):
         truncation: bool | str = False,
         max_length: int | None = None,
     ) -> dict[str, np.ndarray]:
-        """What a BERT reads of a text or of several, with [CLS] and [SEP].
+        """What a BERT reads of a text or of several, with [CLS] and [SEP]. (A vocabulary with </s> is a translator's:
+        see LibraryTokenizer for what it returns.)
 
         text        a text or B of them
         text_pair   as many texts, which follow those in `text`
@@ -63,7 +64,10 @@ class AsTransformers(LibraryTokenizer):
         Returns input_ids, token_type_ids and attention_mask, (B, T) int64 each; B is 1 for a single text. Raises
         ValueError for sequences of different lengths without padding, and for truncation without a max_length.
         """
-        texts, others = self._texts("text", text), None if text_pair is None else self._texts("text_pair", text_pair)
+        if self.end_id is not None and text_pair is None and not truncation and padding in (True, False, "longest"):
+            return super().__call__(text, bool(padding))
+        texts = texts_to_encode("text", text)
+        others = None if text_pair is None else texts_to_encode("text_pair", text_pair)
         if others is not None and len(others) != len(texts):
             raise ValueError(f"tokenizer: expected as many texts as text_pair, got {len(texts)} and {len(others)}")
         if truncation not in (True, False, "longest_first", "do_not_truncate"):
@@ -77,21 +81,11 @@ class AsTransformers(LibraryTokenizer):
             self.pair(self.encode(a), None if b is None else self.encode(b), max_length if cuts else None)
             for a, b in zip(texts, [None] * len(texts) if others is None else others, strict=True)
         ]
-        lengths = {len(ids) for ids, _ in sequences}
-        if len(lengths) > 1 and padding in (False, "do_not_pad"):
-            raise ValueError(f"tokenizer: the sequences have {min(lengths)} to {max(lengths)} tokens: use padding=True")
+        check_lengths([ids for ids, _ in sequences], padding not in (False, "do_not_pad"))
         length = max_length if to_most else None
         ids, mask = pad_right([ids for ids, _ in sequences], self.pad_id, length)
         segments, _ = pad_right([types for _, types in sequences], 0, length)
         return {"input_ids": ids, "token_type_ids": segments, "attention_mask": mask}
-
-    @staticmethod
-    def _texts(name: str, given) -> list[str]:
-        if isinstance(given, str):
-            return [given]
-        if not isinstance(given, Iterable) or isinstance(given, bytes):
-            raise TypeError(f"tokenizer: expected a text or a list of texts as {name}, got {shown(given)}")
-        return list(given)
 
     def tokenize(self, text: str) -> list[str]:
         """The tokens of a text as the vocabulary writes them, without [CLS] and [SEP]."""

@@ -17,6 +17,7 @@ import numpy as np
 from tinygrad_gpt.arguments import path as a_path
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.arguments import text as a_text
+from tinygrad_gpt.data.padding import pad_right
 from tinygrad_gpt.data.text_files import CHUNK_CHARS
 from tinygrad_gpt.data.tokenizers import CONFIG_NAME, UNNAMED_CLASS, Tokenizer, check_id, write_text
 from tinygrad_gpt.errors import UserError, in_short
@@ -29,6 +30,22 @@ LARGEST = 256 << 20  # bytes of a file of a tokenizer
 _LONG_WORD = re.compile(r"\S{1000}|\s{1000}")  # a piece of a word that is too long to learn from as a whole
 _PATIENCE = 0.1  # seconds that Ctrl-C may wait
 _LAST_CUT = re.compile(r".*(?<=[^\W_])(?=[ \n])", re.DOTALL)  # to the last space or line end after a letter or digit
+
+
+def texts_to_encode(name: str, given) -> list[str]:
+    """One text, or several, as a list; `name` for the TypeError for anything else."""
+    if isinstance(given, str):
+        return [given]
+    if not isinstance(given, Iterable) or isinstance(given, bytes):
+        raise TypeError(f"tokenizer: expected a text or a list of texts as {name}, got {shown(given)}")
+    return list(given)
+
+
+def check_lengths(sequences: Sequence[np.ndarray], padding: bool) -> None:
+    """Raise ValueError for sequences of different lengths that are not to be padded."""
+    lengths = {len(ids) for ids in sequences}
+    if len(lengths) > 1 and not padding:
+        raise ValueError(f"tokenizer: the sequences have {min(lengths)} to {max(lengths)} tokens: use padding=True")
 
 
 class LibraryTokenizer(Tokenizer):
@@ -82,6 +99,25 @@ class LibraryTokenizer(Tokenizer):
         library = load_library()
         with refusing("not a tokenizer of the tokenizers library"):
             return cls(library.Tokenizer.from_str(text))
+
+    def __call__(self, text: str | Sequence[str], padding: bool = False) -> dict[str, np.ndarray]:
+        """What a translator reads of a sentence or of several: their ids with </s> at the end of each, where `encode`
+        puts none.
+
+            model.generate(**tokenizer(["ein hund .", "ein haus ist blau ."], padding=True))
+
+        text     a text or B of them
+        padding  whether they are padded to the length of the longest
+
+        Returns input_ids and attention_mask, (B, T) int64 each; B is 1 for a single text. Raises TypeError for a
+        vocabulary without </s>, ValueError for sentences of different lengths without padding.
+        """
+        if self.end_id is None:
+            raise TypeError(f"{type(self).__name__}: there is no {END} to put at the end of a text: write encode(text)")
+        sequences = [np.append(self.encode(one), self.end_id) for one in texts_to_encode("text", text)]
+        check_lengths(sequences, padding)
+        ids, mask = pad_right(sequences, 0 if self.pad_id is None else self.pad_id)
+        return {"input_ids": ids, "attention_mask": mask}
 
     def encode(self, text: str) -> np.ndarray:
         """The ids of a text, (N,) int64, without special tokens around it. Raises UserError for lone surrogates, which

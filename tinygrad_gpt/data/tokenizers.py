@@ -44,7 +44,8 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def encode(self, text: str) -> np.ndarray:
-        """The ids of a text, (N,) int64. Raises UserError for a text that cannot be encoded."""
+        """The ids of a text, (N,) int64, without the special tokens that a BERT or a translator reads around it: a call
+        of their tokenizers adds them. Raises UserError for a text that cannot be encoded."""
 
     @abstractmethod
     def token_bytes(self, token: int) -> bytes:

@@ -4,6 +4,12 @@
     output = model(input_ids, attention_mask, labels=labels, output_attentions=True)
     output.loss.backward()
 
+Where the folder has a tokenizer.json, a call of the tokenizer ends each sentence with </s>, as the model expects it:
+
+    model, tokenizer = tinygrad_gpt.load("marian-folder")
+    written = model.generate(**tokenizer(["ein hund .", "ein haus ."], padding=True), max_new_tokens=50, num_beams=5)
+    tokenizer.decode(written[0])
+
 Models of OPUS-MT are published with SentencePiece files (source.spm, target.spm) in the place of a tokenizer.json. They
 are not read here: the ids of their sentences must come from elsewhere, such as transformers' MarianTokenizer.
 
