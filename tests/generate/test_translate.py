@@ -1,5 +1,7 @@
 """Texts in, texts out: order, lengths, ends, errors, and where the model looked."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -65,7 +67,6 @@ def test_progress_counts_the_sources():
 @pytest.mark.parametrize(
     ("texts", "said"),
     [
-        (["abc", ""], "sentence 2 has nothing to translate: ''"),
         (["abc", "b" * 40], "sentence 2 has 41 tokens with its end: expected 1 to 40, the positions of the model"),
     ],
 )
@@ -90,10 +91,42 @@ def test_another_models_tokenizer_is_named():
     tokenizer.vocab_size = 12  # and so no text for a token that the model may write
     with pytest.raises(UserError, match=r"not the model's: .* of 0, 1 and 13, got 0, 1 and 12"):
         translate(random_translator(), tokenizer, ["abc"])
-    with pytest.raises(TypeError, match=r"expected a list of texts, got 'abc': write \[text\]"):
-        translate(random_translator(), Letters(), "abc")
+    for texts in (b"abc", 3, ["abc", None]):
+        with pytest.raises(TypeError, match=r"translate: expected a text, or a list of texts, got "):
+            translate(random_translator(), Letters(), texts)
     with pytest.raises(UserError, match="sentence 1 has 0 tokens"):
         translate_ids(random_translator(), [np.empty(0, np.int64)])
+
+
+def test_a_translation_ends_though_no_end_is_forced_by_the_config():
+    """Each text of a batch has its own limit."""
+    model = random_translator()
+    expected = translate(model, Letters(), TEXTS, max_new_tokens=3)
+    model.config = dataclasses.replace(model.config, forced_eos_token_id=None)
+    assert translate(model, Letters(), TEXTS, max_new_tokens=3) == expected
+    assert max(map(len, translate_ids(model, [np.array([3, 1])], beams=1, max_new_tokens=1))) == 0
+
+
+def test_one_text_is_one_text_and_a_blank_one_stays_blank():
+    alone = translate(random_translator(), Letters(), "abc")
+    assert translate(random_translator(), Letters(), ["", "abc", ""]) == ["", alone, ""]
+    assert alone and translate(random_translator(), Letters(), "") == ""
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "said"),
+    [
+        ({"num_beams": 3}, TypeError, r"translate: there is no setting num_beams \(did you mean beams\?\)"),
+        ({"fast": True}, TypeError, "translate: there is no setting fast: the settings are beams, penalty, "),
+        ({"beams": 0}, ValueError, "translate: expected beams >= 1, got 0"),
+        ({"penalty": "no"}, ValueError, "translate: expected penalty length or gnmt, got 'no'"),
+        ({"early_stopping": "no"}, ValueError, "translate: expected early_stopping"),
+        ({"length_penalty": "no"}, TypeError, "translate: expected .* as length_penalty, got 'no'"),
+    ],
+)
+def test_settings_that_cannot_be_are_named_as_they_were_given(how, error, said):
+    with pytest.raises(error, match=said):
+        translate(random_translator(), Letters(), ["abc"], **how)
 
 
 @pytest.mark.parametrize("layer", [None, 0, -1])

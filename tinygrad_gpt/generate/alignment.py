@@ -108,7 +108,7 @@ def as_list(alignment: WordAlignment) -> list[str]:
 
 
 def draw_alignment(alignment: WordAlignment, path: Path, say: Callable[[str], None] = print) -> bool:
-    """Write the table as a PNG file, the darker the more. Returns whether it was drawn; if not, `say` gets the
+    """Write the table as a picture, the darker the more. Returns whether it was drawn; if not, `say` gets the
     reason."""
     source, target, weights = alignment
 

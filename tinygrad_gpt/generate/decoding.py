@@ -14,7 +14,8 @@ from tinygrad_gpt.random_stream import next_seed
 
 @dataclass(frozen=True)
 class Decoding:
-    """The settings that choose tokens; `generate_batch` says what each means. Raises ValueError for impossible ones."""
+    """The settings that choose tokens; `generate_batch` says what each means. Raises ValueError for impossible ones, in
+    the name of `who` takes them."""
 
     do_sample: bool = False
     num_beams: int = 1
@@ -25,9 +26,10 @@ class Decoding:
     length_penalty: float = 1.0
     early_stopping: bool | str = False
     seed: int | None = None
+    who: str = "generate"
 
     def __post_init__(self):
-        who, stop = "generate", self.early_stopping
+        who, stop = self.who, self.early_stopping
         temperature, top_k, top_p = check_sampling(who, self.temperature, self.top_k, self.top_p)
         checked = dict(
             do_sample=flag(who, "do_sample", self.do_sample),
@@ -41,9 +43,9 @@ class Decoding:
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         if not isinstance(stop, bool | np.bool_) and not (isinstance(stop, str) and stop == "never"):
-            raise ValueError(f"generate: expected early_stopping True, False or 'never', got {shown(stop)}")
+            raise ValueError(f"{who}: expected early_stopping True, False or 'never', got {shown(stop)}")
         if not isinstance(self.penalty, str) or self.penalty not in PENALTIES:
-            raise ValueError(f"generate: expected penalty {' or '.join(PENALTIES)}, got {shown(self.penalty)}")
+            raise ValueError(f"{who}: expected penalty {' or '.join(PENALTIES)}, got {shown(self.penalty)}")
         if self.do_sample and self.num_beams > 1:
             raise ValueError(
                 "generate: beams are searched for, not drawn: give num_beams > 1 or do_sample=True, not both"

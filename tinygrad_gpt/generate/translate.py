@@ -1,12 +1,14 @@
 """Translation: texts in, texts out, and which tokens of the source the model looked at as it wrote.
 
     translate(model, tokenizer, ["ein hund schläft ."])      ["a dog is sleeping ."]
+    translate(model, tokenizer, "ein hund schläft .")        "a dog is sleeping ."
 
 Texts of like lengths go through the model side by side. What comes out for one of them does not depend on the others.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+import inspect
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, overload
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.data.padding import pad_right
 from tinygrad_gpt.data.translation_vocabulary import check_is_the_models
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.errors import UserError, did_you_mean
 from tinygrad_gpt.generate.decoding import Decoding
 from tinygrad_gpt.generate.seq2seq import SpecialTokens, write_target
 from tinygrad_gpt.progress import Progress, no_progress
@@ -24,15 +26,27 @@ BATCH_TOKENS = 1024
 MORE = 50  # tokens of a translation beyond those of its source, at most (Vaswani et al., 2017, section 6.1)
 
 
-def translate(model: Any, tokenizer: Any, texts: Sequence[str], **how) -> list[str]:
-    """The translation of each text. `how`: the settings of translate_ids.
+@overload
+def translate(model: Any, tokenizer: Any, texts: str, **how) -> str: ...
+@overload
+def translate(model: Any, tokenizer: Any, texts: Sequence[str], **how) -> list[str]: ...
+def translate(model, tokenizer, texts, **how):
+    """The translation of each text of a list, or of one text; of a blank one "". `how`: the settings of translate_ids.
 
     tokenizer  the model's, of both languages, with a pad_id and an end_id
 
-    Raises UserError, before it translates any, for a text without a token or with more than the model has positions,
-    and for a tokenizer that is not the model's.
+    Raises UserError, before it translates any, for a text with more tokens than the model has positions, and for a
+    tokenizer that is not the model's; TypeError and ValueError for settings that cannot be.
     """
-    return texts_of(tokenizer, translate_ids(model, sources_of(model, tokenizer, texts), **how))
+    for name in how:
+        if name not in _SETTINGS:
+            near = did_you_mean(name, _SETTINGS) or f": the settings are {', '.join(_SETTINGS)}"
+            raise TypeError(f"translate: there is no setting {name}{near}")
+    if isinstance(texts, str):
+        return translate(model, tokenizer, [texts], **how)[0]
+    sources = sources_of(model, tokenizer, texts)
+    written = iter(texts_of(tokenizer, translate_ids(model, [ids for ids in sources if len(ids) > 1], **how)))
+    return [next(written) if len(ids) > 1 else "" for ids in sources]
 
 
 def translate_ids(
@@ -59,17 +73,20 @@ def translate_ids(
 
     Raises UserError for a source without a token, or with more than the model has positions.
     """
+    who = "translate"
+    beams = integer(who, "beams", beams, low=1)
     decoding = Decoding(
-        num_beams=beams, penalty=penalty, length_penalty=length_penalty, early_stopping=early_stopping
-    )  # fmt: skip
-    special, most = SpecialTokens.of(model.config), model.config.max_position_embeddings
+        num_beams=beams, penalty=penalty, length_penalty=length_penalty, early_stopping=early_stopping, who=who
+    )
+    end = model.config.eos_token_id  # forced, whatever the config says, since the limits below differ
+    special, most = SpecialTokens.of(model.config, forced=end), model.config.max_position_embeddings
     _check_lengths(sources, most)
     lengths = np.array([len(source) for source in sources], np.int64)
-    new = integer("translate", "max_new_tokens", max_new_tokens, low=1, or_none=True)
+    new = integer(who, "max_new_tokens", max_new_tokens, low=1, or_none=True)
     limits = np.minimum(lengths + MORE if new is None else np.full_like(lengths, new), most)
     found = [np.empty(0, np.int64)] * len(lengths)
     done = 0
-    for rows in _batches(lengths, integer("translate", "batch_tokens", batch_tokens, low=1)):
+    for rows in _batches(lengths, integer(who, "batch_tokens", batch_tokens, low=1)):
         ids, mask = pad_right([sources[row] for row in rows], special.pad)
         written = write_target(model, ids, mask, limits[rows], decoding, special)
         for row, target in zip(rows, written, strict=True):
@@ -77,6 +94,9 @@ def translate_ids(
             found[row] = target[: np.argmax(ended)]
         progress(done := done + len(rows), len(lengths))
     return found
+
+
+_SETTINGS = [p.name for p in inspect.signature(translate_ids).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 
 def alignments(
@@ -109,14 +129,14 @@ def alignments(
 
 
 def sources_of(model: Any, tokenizer: Any, texts: Sequence[str]) -> list[np.ndarray]:
-    """The ids of each text, with the end token. Raises what `translate` raises."""
-    if isinstance(texts, str | bytes):
-        raise TypeError(f"translate: expected a list of texts, got {shown(texts)}: write [text]")
+    """The ids of each text, with the end token: that alone of a blank one. Raises what `translate` raises."""
+    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
+        raise TypeError(f"translate: expected a text, or a list of texts, got {shown(texts)}")
+    texts = [*texts]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"translate: expected a text, or a list of texts, got {shown(texts)}")
     check_is_the_models(tokenizer, model.config)
     sources = [np.append(tokenizer.encode(text), tokenizer.end_id) for text in texts]
-    for i, source in enumerate(sources):
-        if len(source) == 1:
-            raise UserError(f"sentence {i + 1} has nothing to translate: {shown(texts[i])}")
     _check_lengths(sources, model.config.max_position_embeddings)
     return sources
 
