@@ -126,6 +126,17 @@ def test_a_damaged_run_is_a_row(run, copies, tmp_path):
     assert rows["runs/config"]["problem"] and rows["runs/config"]["steps"] is None and not rows["runs/good"]["problem"]
 
 
+def test_a_run_whose_tokenizer_is_damaged_says_so_and_keeps_its_figures(run, copies):
+    tokenizer = copies("a") / "tokenizer.json"
+    assert listed(run)["runs/a"]["problem"] is None
+    tokenizer.write_bytes(tokenizer.read_bytes() + b" ")
+    row = listed(run)["runs/a"]
+    assert row["state"] == "damaged" and row["val_loss"] > 0
+    assert row["problem"].endswith(
+        "tokenizer.json is not the tokenizer that this run was started with: put that one back"
+    )
+
+
 def test_folders_that_are_no_runs_are_left_out(run, copies, tmp_path):
     copies("a")
     shutil.copytree(tmp_path / "runs" / "a", tmp_path / "runs" / "group" / "b")
@@ -203,7 +214,9 @@ def test_runs_without_rows_and_damaged_ones(run, copies):
     assert status == 2 and error.startswith("error: left out: ") and "config.json is damaged" in error
     assert_one_line_error(run("compare", "runs/b"), "config.json is damaged")
     assert_one_line_error(run("compare", "none"), "there is no run folder none")
-    assert_one_line_error(run("compare", "runs/a", "--out", "c.txt"), "--out should be the path of a picture")
+    assert_one_line_error(
+        run("compare", "runs/a", "--out", "c.txt"), "--out should be a file name that ends in .png, .pdf, .svg"
+    )
 
 
 def test_without_matplotlib_there_is_still_the_table(run, copies, monkeypatch):

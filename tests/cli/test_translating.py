@@ -16,6 +16,7 @@ import tinygrad_gpt as tg
 from tests.helpers import assert_one_line_error
 from tinygrad_gpt.cli import UNREADABLE, main, translating
 from tinygrad_gpt.data.unigram_tokenizer import UnigramTokenizer
+from tinygrad_gpt.files import plots
 from tinygrad_gpt.generate.alignment import SHADES
 from tinygrad_gpt.generate.translate import alignments, sources_of, translate, translate_ids
 from tinygrad_gpt.tasks.scores import corpus_bleu
@@ -108,6 +109,18 @@ def test_only_empty_lines(trans, tmp_path):
     assert lines_of(trans("empty.txt")) == ["", ""]
 
 
+def test_a_call_of_the_tokenizer_is_what_generate_takes(run, translator):
+    """As the docstring of models/marian.py has it: with the end, which encode leaves out."""
+    assert run("export", str(translator), "marian")[0] == 0
+    model, tokenizer = tg.load("marian")
+    batch = tokenizer(ENGLISH, padding=True)
+    assert (batch["input_ids"][:, -1] == tokenizer.end_id).all() and tokenizer.end_id not in tokenizer.encode(
+        ENGLISH[0]
+    )
+    written = model.generate(**batch, max_new_tokens=20, num_beams=5)
+    assert [tokenizer.decode(target).strip() for target in written] == GERMAN
+
+
 def test_as_json(trans):
     answers = [json.loads(line) for line in lines_of(trans(ENGLISH[0], "", "--json"))]
     assert answers == [{"text": ENGLISH[0], "translation": GERMAN[0]}, {"text": "", "translation": ""}]
@@ -126,9 +139,14 @@ def test_out_is_a_file_that_appears_when_it_is_complete(trans, files, tmp_path, 
         return right(*arguments, **how)
 
     monkeypatch.setattr(translating, "translate_ids", interrupted)
-    assert trans(ENGLISH[1], ENGLISH[0], "--out", "out.txt") == (130, "", "interrupted\n")
+    said = "out.txt.part has the first 1 of 3 translations\ninterrupted\n"
+    assert trans(*ENGLISH[::-1], "--out", "out.txt") == (130, "", said)
     assert (tmp_path / "out.txt").read_text(encoding="utf-8").startswith(GERMAN[0]), "the old file"
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith("out.txt.")]
+    assert (tmp_path / "out.txt.part").read_text(encoding="utf-8") == GERMAN[2] + "\n"
+    assert len([path for path in tmp_path.iterdir() if path.name.startswith("out.txt.")]) == 1
+    calls[:] = [None]
+    assert trans(*ENGLISH, "--out", "new.txt") == (130, "", "interrupted\n"), "there was nothing to keep"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("new.txt")]
     calls.clear()
     assert trans(*ENGLISH) == (130, GERMAN[0] + "\n", "interrupted\n"), "what is written stays"
 
@@ -237,21 +255,47 @@ def test_a_picture_of_one_sentence(trans, tmp_path):
     assert lines_of(trans("", ENGLISH[0], "--align-plot", "seen.png")) == ["", GERMAN[0]]
     assert (tmp_path / "seen.png").read_bytes().startswith(b"\x89PNG")
     assert_one_line_error(trans(*ENGLISH, "--align-plot", "x.png"), "--align-plot draws one sentence, got 3")
-    (tmp_path / "file").touch()
-    status, said, error = trans(ENGLISH[0], "--align-plot", "file/x.png")
-    assert (status, said) == (0, GERMAN[0] + "\n") and error.startswith("note: no x.png: ") and error.count("\n") == 1
+    for name, start in (("seen.pdf", b"%PDF"), ("SEEN.SVG", b"<?xml")):
+        assert lines_of(trans(ENGLISH[0], "--align-plot", name)) == [GERMAN[0]]
+        assert (tmp_path / name).read_bytes().startswith(start)
+
+
+def test_a_picture_that_cannot_be_drawn_costs_no_translation(trans, monkeypatch):
+    def broken(size):
+        raise ValueError("out of ink")
+
+    monkeypatch.setattr(plots, "_figure", broken)
+    status, said, error = trans(ENGLISH[0], "--align-plot", "x.png")
+    assert (status, said) == (0, GERMAN[0] + "\n")
+    assert error == "note: no x.png: matplotlib fails (ValueError: out of ink)\n"
 
 
 # --- what cannot be ---------------------------------------------------------------------------------------------------
 
 
-def test_a_sentence_that_is_too_long_names_its_line(trans, tmp_path):
+def test_lines_that_are_too_long_are_named_first_and_the_others_translated(trans, tmp_path):
     long = "a " * 24
-    said = trans(ENGLISH[0], long)
-    assert_one_line_error(said, "sentence 2 has ", "tokens with its end, and the model reads at most 24")
-    assert said[1] == "", "nothing is translated first"
-    (tmp_path / "in.txt").write_text(f"{ENGLISH[0]}\n\n{long}\n")
-    assert_one_line_error(trans("in.txt"), "in.txt, line 3 has ")
+    status, said, error = trans(ENGLISH[0], long, ENGLISH[1])
+    assert (status, said.split("\n")) == (1, [GERMAN[0], "", GERMAN[1], ""])
+    assert error.startswith("warning: sentence 2 has 25 tokens with its end, and the model reads at most 24: make ")
+    assert error.endswith("; left empty here\n") and error.count("\n") == 1
+    (tmp_path / "in.txt").write_text(f"{ENGLISH[0]}\n\n{long}\n{long} a\n")
+    (tmp_path / "right.txt").write_text(f"{GERMAN[0]}\n\nja\nja\n")
+    status, said, error = trans("in.txt", "--json", "--reference", "right.txt")
+    assert status == 1 and [json.loads(line)["translation"] for line in said.splitlines()] == [
+        GERMAN[0],
+        "",
+        None,
+        None,
+    ]
+    assert error.startswith("warning: in.txt, lines 3, 4 have up to 26 tokens with their ends, and ")
+    assert f"\n{corpus_bleu([GERMAN[0], '', '', ''], [GERMAN[0], '', 'ja', 'ja'])}\n" in error
+
+
+def test_nothing_but_sentences_that_are_too_long(trans, tmp_path):
+    said = trans("", "a " * 24, "--out", "out.txt")
+    assert_one_line_error(said, "sentence 2 has 25 tokens with its end, and the model reads at most 24")
+    assert said[1] == "" and not (tmp_path / "out.txt").exists()
 
 
 @pytest.mark.parametrize(
@@ -270,6 +314,18 @@ def test_a_sentence_that_is_too_long_names_its_line(trans, tmp_path):
         (["a", "--length-penalty", "-11"], ["from -10 to 10, not -11"]),
         (["a", "--beams", "0"], ["--beams"]),
         (["a", "--align", "--align-layer", "3"], ["--align-layer should be at most 2"]),
+        (["a", "--align-layer", "2"], ["--align-layer is of what --align shows and --align-plot draws"]),
+        (["a", "--align-plot", "x.jpg"], ["--align-plot should be a file name that ends in .png, .pdf, .svg"]),
+        (["a", "--align-plot", "none/x.png"], ["--align-plot should be a file to write, and there is no folder none"]),
+        (["a", "--out", "none/x"], ["--out should be a file to write, and there is no folder none"]),
+        (["a", "--out", "zero.txt/x"], ["--out should be a file to write, and there is no folder zero.txt"]),
+        (["good.txt", "--out", "good.txt"], ["--out would write over good.txt, which this command uses"]),
+        (["good.txt", "--out", "./folder/../good.txt"], ["--out would write over good.txt"]),
+        (["a", "--out", "good.txt", "--reference", "good.txt"], ["--out would write over good.txt"]),
+        (["a", "--out", "x.png", "--align-plot", "x.png"], ["--align-plot would write over x.png"]),
+        (["a dog", "good.txt"], ["good.txt is a file, and of several arguments each is a sentence", "cat good.txt |"]),
+        (["good.txt", "zero.txt"], ["as in `cat good.txt zero.txt | tinygrad-gpt translate MODEL`"]),
+        (["a.de", "b.de"], ["there is no file a.de, and it does not look like a sentence"]),
         (["a", "--out", "folder"], ["--out should be a file to write, and folder is a folder"]),
         (["a", "--out", "/dev/null"], ["--out should be a file to write, and /dev/null is none"]),
         (["a", "--align-plot", "folder"], ["--align-plot should be a file to write, and folder is a folder"]),
@@ -281,6 +337,7 @@ def test_one_clear_line(trans, tmp_path, arguments, parts):
     (tmp_path / "blank.txt").touch()
     (tmp_path / "latin.txt").write_bytes(b"a\n\xff\n")
     (tmp_path / "zero.txt").write_bytes(b"a\n\0\n")
+    (tmp_path / "good.txt").write_text("a dog\n")
     (tmp_path / "folder").mkdir()
     said = trans(*arguments)
     assert_one_line_error(said, *parts)
@@ -295,8 +352,8 @@ def test_another_models_tokenizer_is_named_before_anything_is_read(run, translat
 
 
 def test_a_word_that_may_end_in_a_point_is_a_sentence(trans):
-    for word in ("dog.", "3.5", "...", "dog..."):
-        assert trans(word)[0] == 0, word
+    for words in (["dog."], ["3.5"], ["..."], ["dog..."], ["a dog", "."], ["dog", "a.de"]):
+        assert trans(*words)[0] == 0, words
 
 
 def test_a_folder_with_sentencepiece_files_says_what_is_missing(run, translator, tmp_path):
@@ -317,6 +374,7 @@ def test_a_folder_with_sentencepiece_files_says_what_is_missing(run, translator,
 
 def test_a_text_that_no_file_can_be_called(trans):
     assert_one_line_error(trans("a dog " * 200), "sentence 1 has ")
+    assert trans("a dog " * 200, "dog")[0] == 1
 
 
 def test_no_sentences_at_a_terminal(trans, monkeypatch):
@@ -335,6 +393,22 @@ def test_a_config_whose_model_names_what_stands_beside_it(run, translator, tmp_p
 def test_a_gpt_does_not_translate_and_a_translator_does_not_sample(run, small_run, translator):
     assert_one_line_error(run("translate", str(small_run), "a"), "GPT")
     assert_one_line_error(run("sample", str(translator)), "a translator: try `tinygrad-gpt translate ")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("similar RUN one two", "RUN holds a translator, and this needs a BERT"),
+        ("predict RUN [MASK]", "RUN holds a translator, and this needs a BERT"),
+        ("finetune own.tsv --from RUN", "RUN holds a translator, and this needs a GPT or a BERT"),
+        ("classify RUN one", "RUN is a run that learns the task translation, not a fine-tuned model: `tinygrad-gpt tr"),
+        ("train text.txt --from RUN", "RUN holds a Transformer: name a preset that trains one, such as"),
+    ],
+)
+def test_what_needs_another_model_than_a_translator_says_which(run, translator, tmp_path, command, said):
+    (tmp_path / "own.tsv").write_text("a\tyes\nb\tno\n" * 9, encoding="utf-8")
+    result = run(*(word.replace("RUN", str(translator)) for word in command.split()))
+    assert_one_line_error(result, said.replace("RUN", str(translator)))
 
 
 # --- as a process -----------------------------------------------------------------------------------------------------
@@ -428,10 +502,22 @@ def test_eval_on_other_sentences(run, translator, tmp_path):
         (["other.txt"], "other.txt"),
         (["--source", "en"], "for a corpus of your own: name it"),
         (["--penalty", "x"], "--penalty should be one of length, gnmt"),
+        (["multi30k-tok-de-en"], "translates from en to de, not from de to en: give multi30k-tok-en-de"),
+        (["CORPUS", "--source", "de", "--target", "en"], "not from de to en: give --source en --target de"),
     ],
 )
 def test_eval_that_cannot_be(run, translator, arguments, part):
+    corpus = str(translator.parent / "corpus")
+    arguments = [corpus if argument == "CORPUS" else argument for argument in arguments]
     assert_one_line_error(run("eval", str(translator), *arguments), part)
+
+
+def test_eval_takes_the_languages_of_the_run(run, translator, tmp_path):
+    beside = str(translator.parent / "corpus")
+    assert lines_of(run("eval", str(translator), beside))[0].endswith("validation part, en to de: 25 pairs, 175 tokens")
+    for language, lines in (("fr", ENGLISH), ("de", GERMAN), ("it", ENGLISH)):
+        (tmp_path / f"other.{language}").write_text("\n".join(lines) + "\n")
+    assert_one_line_error(run("eval", str(translator), "other"), "other has files in de and fr and it", "--source de")
 
 
 def test_eval_of_a_gpt_has_no_beams(run, small_run):

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinygrad_gpt.cli.shared import download_progress
 from tinygrad_gpt.cli.translating import Search, reads_lowercase
-from tinygrad_gpt.data.parallel import PARALLEL, open_parallel
+from tinygrad_gpt.data.parallel import PARALLEL, Parallel, is_parallel, languages_of, open_parallel
 from tinygrad_gpt.data.token_batches import encode_pairs
 from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.data.translation_vocabulary import check_is_the_models
@@ -74,10 +74,22 @@ def evaluate_translator(
     print(f"signature   {greedy.signature}")
 
 
-def _open(source: TrainedModel, name: str | None, languages: tuple[str, str]):
-    """The corpus with this name, or the one that the model was trained on."""
+def _open(source: TrainedModel, name: str | None, languages: tuple[str, str]) -> Parallel:
+    """The corpus with this name, or the one that the model was trained on. Raises UserError for one that is translated
+    the other way round than the model's."""
     progress = download_progress(make_reporter(sys.stderr))
     if name is not None:
+        task = None if source.settings is None else source.settings.task
+        own = ("", "") if task is None else languages_of(task.corpus, task.source, task.target)
+        if task is not None and not any(languages) and name not in PARALLEL and is_parallel(name, *own):
+            languages = own
+        asked = languages_of(name, *languages)
+        if task is not None and asked == own[::-1]:
+            other = f"{name.rsplit('-', 2)[0]}-{own[0]}-{own[1]}"
+            give = other if name in PARALLEL else f"--source {own[0]} --target {own[1]}"
+            raise UserError(
+                f"{source.name} translates from {own[0]} to {own[1]}, not from {own[1]} to {own[0]}: give {give}"
+            )
         return open_parallel(name, *languages, lowercase=reads_lowercase(source), progress=progress)
     if source.settings is None:
         example = command("tinygrad-gpt", "eval", source.name, PARALLEL[0])

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.cli.tables import print_table
 from tinygrad_gpt.errors import UserError, command, in_short
+from tinygrad_gpt.files.plots import check_is_picture
 from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.tasks.scores import TITLES
 from tinygrad_gpt.train.compare import (
@@ -80,8 +80,7 @@ def compare(
     out: Annotated[Path, typer.Option(help="the picture to draw")] = Path("compare.png"),
 ):
     """Compare runs: a picture of their losses by step and by time, and a table of the settings that differ."""
-    if out.suffix.lower() != ".png":
-        raise UserError(f"--out should be the path of a picture, such as compare.png, not {shown(str(out))}")
+    check_is_picture("--out", str(out))
     found, refused = _read(folders)
     print_comparison(found)
     problems = [f"left out: {problem}" for problem in refused]

@@ -4,7 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Annotated, Any, NamedTuple
 
@@ -14,8 +14,10 @@ import typer
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.cli.options import DeviceName, ModelPath, TokenizerPath
 from tinygrad_gpt.cli.sentences import Sentences, check_can_write, read_references, read_sentences
+from tinygrad_gpt.cli.shared import STANDARD_INPUT
 from tinygrad_gpt.data.translation_vocabulary import check_is_the_models
 from tinygrad_gpt.errors import UserError, did_you_mean
+from tinygrad_gpt.files.plots import check_is_picture
 from tinygrad_gpt.files.storage import replacing, user_path
 from tinygrad_gpt.generate.alignment import SHADES, WordAlignment, align_words, as_table, draw_alignment
 from tinygrad_gpt.generate.beam import PENALTIES
@@ -28,7 +30,9 @@ from tinygrad_gpt.train.reporter import reading_bar
 from tinygrad_gpt.train.trained_model import TrainedModel, open_model
 
 TRANSLATOR = "Of a translator"  # where the help shows what only such a model takes
-_AT_ONCE = 256  # sentences between two writes: nobody waits longer; Ctrl-C loses no more, or all of --out
+TOO_LONG = 1  # exit status, where some of the sentences were
+PART = ".part"  # the file of an --out that was not finished ends with it
+_AT_ONCE = 256  # sentences between two writes: nobody waits longer, and Ctrl-C loses no more
 _MOST_PENALTY = 10  # in size: of a power, with which the score of no long sentence overflows
 
 
@@ -138,7 +142,8 @@ def translate(
     ] = None,
     align: Annotated[bool, typer.Option("--align", help="show where the model looked as it wrote each word")] = False,
     align_plot: Annotated[
-        str | None, typer.Option(metavar="FILE.png", help="draw that, of one sentence", show_default=False)
+        str | None,
+        typer.Option(metavar="FILE.png", help="draw that, of one sentence; or a .pdf, .svg", show_default=False),
     ] = None,
     align_layer: Annotated[
         int | None, typer.Option(help="layer of the decoder that is shown", min=1, show_default="the last one")
@@ -149,15 +154,16 @@ def translate(
 ):
     """Translate sentences, each into one line, in their order.
 
-    An empty line stays one. A model that was trained in lower case reads all in
-    lower case.
+    An empty line stays one. A sentence with more tokens than the model reads is
+    reported, and its line left empty; the exit status is then 1. A model that
+    was trained in lower case reads all in lower case.
 
         tinygrad-gpt translate runs/de-en "Ein Hund schläft."
 
         tinygrad-gpt translate runs/de-en test.de --reference test.en
 
     BLEU and its signature come last: on standard error, or, with --out, on
-    standard output.
+    standard output. Ctrl-C keeps what is done of --out, in FILE.part.
 
     --align prints a table below each translation: what was read across, what
     was written down, the darker the more the model looked there. Where a
@@ -166,27 +172,38 @@ def translate(
     """
     sentences = read_sentences(texts)
     references = None if reference is None else read_references(reference, sentences)
+    if align_layer is not None and not align and align_plot is None:
+        raise UserError("--align-layer is of what --align shows and --align-plot draws: give one of them")
+    used = [place for place in (sentences.place, reference) if place and place != STANDARD_INPUT]
     for option, place in (("--out", out), ("--align-plot", align_plot)):
         if place is not None:
-            check_can_write(option, place)
+            check_can_write(option, place, used)
+            used.append(place)
+    if align_plot is not None:
+        check_is_picture("--align-plot", align_plot)
     source, own, trained = open_model(model, tokenizer, device, kinds=("transformer",))
     check_is_the_models(own, trained.config, tokenizer or f"the tokenizer of {model}")
     layer = _layer(align_layer, trained) if align or align_plot else None
     lowercase = reads_lowercase(source)
-    sources = _encoded(sentences, own, lowercase, trained.config.max_position_embeddings)
+    sources, long = _encoded(sentences, own, lowercase, trained.config.max_position_embeddings)
     full = sum(ids is not None for ids in sources)
+    if long and not full:
+        raise UserError(long)
+    if long:
+        print(f"warning: {long}; left empty here", file=sys.stderr)
     if align_plot is not None and full != 1:
         raise UserError(f"--align-plot draws one sentence, got {full:,}")
     how = Search.of(beams, penalty, length_penalty)._asdict()
     how |= dict(max_new_tokens=max_tokens, batch_tokens=batch_tokens, layer=layer)
     found: list[Translated] = []
-    with _writing(out) as write, _bar(out) as progress:
+    with _writing(out, len(sources)) as write, _bar(out) as progress:
         for first in range(0, len(sources), _AT_ONCE):
             some = slice(first, first + _AT_ONCE)
             before = sum(ids is not None for ids in sources[:first])
             these = _translated(trained, own, sources[some], progress=partial(_add_to, progress, before, full), **how)
-            for text, each in zip(sentences.texts[some], these, strict=True):
-                write(_as_json(text, each) if as_json else _as_text(each, _width(out) if align else None))
+            for text, ids, each in zip(sentences.texts[some], sources[some], these, strict=True):
+                left_out = ids is None and text != ""
+                write(_as_json(text, each, left_out) if as_json else _as_text(each, _width(out) if align else None))
             found += these
     if align_plot is not None:
         [drawn] = [each.alignment for each in found if each.alignment is not None]
@@ -195,10 +212,11 @@ def translate(
         words = tokenize or words_of("" if source.settings is None else source.settings.task.corpus)
         scores = corpus_scores([each.text for each in found], references, words, lowercase)
         print(f"{scores.bleu}\n{scores.signature}", file=sys.stderr if out is None else sys.stdout)
+    return TOO_LONG if long else 0
 
 
 class Translated(NamedTuple):
-    """text       the translation, on one line; "" for an empty line
+    """text       the translation, on one line; "" for an empty line, and for one that is too long
     alignment  where the model looked as it wrote it, if that was asked for
     """
 
@@ -219,19 +237,25 @@ def _layer(given: int | None, model: Any) -> int:
     return (given or layers) - 1
 
 
-def _encoded(sentences: Sentences, tokenizer: Any, lowercase: bool, positions: int) -> list[np.ndarray | None]:
-    """The ids of each sentence, with their end; None for an empty one. Raises UserError, naming it, for one that is
-    longer than the model's positions."""
+def _encoded(
+    sentences: Sentences, tokenizer: Any, lowercase: bool, positions: int
+) -> tuple[list[np.ndarray | None], str]:
+    """(the ids of each sentence, with their end; what to say of those that are too long, or ""). None stands for an
+    empty sentence, and for one that is longer than the model's positions."""
     encoded: list[np.ndarray | None] = []
+    long: dict[int, int] = {}  # number -> tokens
     for number, text in enumerate(sentences.texts):
-        ids = tokenizer.encode(text.lower() if lowercase else text)
-        if len(ids) >= positions:
-            raise UserError(
-                f"{sentences.name(number)} has {len(ids) + 1:,} tokens with its end, and the model reads at most "
-                f"{positions:,}: make several sentences of it, each on its own line"
-            )
-        encoded.append(np.append(ids, tokenizer.end_id) if len(ids) else None)
-    return encoded
+        ids = np.append(tokenizer.encode(text.lower() if lowercase else text), tokenizer.end_id)
+        if len(ids) > positions:
+            long[number] = len(ids)
+        encoded.append(ids if 1 < len(ids) <= positions else None)
+    if not long:
+        return encoded, ""
+    has, its, of = ("have up to", "their ends", "each") if len(long) > 1 else ("has", "its end", "it")
+    return encoded, (
+        f"{sentences.names([*long])} {has} {max(long.values()):,} tokens with {its}, and the model reads at most "
+        f"{positions:,}: make several sentences of {of}, each on its own line"
+    )
 
 
 def _translated(
@@ -260,8 +284,8 @@ def _as_text(translated: Translated, width: int | None) -> str:
     return "\n".join([translated.text, *as_table(translated.alignment, width), ""])
 
 
-def _as_json(text: str, translated: Translated) -> str:
-    answer: dict[str, Any] = {"text": text, "translation": translated.text}
+def _as_json(text: str, translated: Translated, left_out: bool) -> str:
+    answer: dict[str, Any] = {"text": text, "translation": None if left_out else translated.text}
     if translated.alignment is not None:
         answer["alignment"] = translated.alignment._asdict() | {"weights": translated.alignment.weights.tolist()}
     return json.dumps(answer)
@@ -278,13 +302,30 @@ def _width(out: str | None) -> int:
 
 
 @contextmanager
-def _writing(out: str | None) -> Iterator[Callable[[str], object]]:
-    """A function that writes a line: to standard output, or to a file that is there once all are written."""
+def _writing(out: str | None, total: int) -> Iterator[Callable[[str], object]]:
+    """A function that writes a translation: to standard output, or to a file that is there once all are written. Until
+    then an older one stays as it was, and what Ctrl-C or an error leaves goes beside it."""
     if out is None:
-        yield lambda line: print(line, flush=True)
+        yield lambda text: print(text, flush=True)
         return
-    with replacing(user_path(out)) as file:
-        yield lambda line: file.write(f"{line}\n".encode())
+    path, done = user_path(out), 0
+
+    def write(text: str) -> None:
+        nonlocal done
+        file.write(f"{text}\n".encode())
+        done += 1
+
+    with replacing(path) as file:
+        try:
+            yield write
+        except BaseException:
+            if done:
+                part = path.with_name(path.name + PART)
+                with suppress(OSError):
+                    file.flush()
+                    shutil.copyfile(file.name, part)
+                    print(f"{part} has the first {done:,} of {total:,} translations", file=sys.stderr)
+            raise
 
 
 def _add_to(progress: Progress, before: int, total: int, done: int, _) -> None:

@@ -147,10 +147,18 @@ def open_parallel(
     return _made(name, source, target, train, valid, test, lowercase=lowercase, path=os.path.abspath(path))
 
 
-def is_parallel(path: str | Path) -> bool:
-    """Whether there are files of a parallel corpus at a path: in this folder, or whose names begin so."""
+def languages_of(name: str, source: str = "", target: str = "") -> tuple[str, str]:
+    """From which language to which open_parallel's corpus of this name translates; of a path, those given."""
+    named = _NAMED.get(name)
+    return (source, target) if named is None else (named[1], named[2])
+
+
+def is_parallel(path: str | Path, *languages: str) -> bool:
+    """Whether there are files of a parallel corpus, of these languages, at a path: in this folder, or whose names begin
+    so."""
     path = user_path(path)
-    return bool(_languages_at(path / _TRAIN[0] if path.is_dir() else path))
+    found = _languages_at(path / _TRAIN[0] if path.is_dir() else path)
+    return bool(found) and {*languages} <= {*found}
 
 
 def _place(folder: str, part: str, language: str) -> str:

@@ -1,4 +1,4 @@
-"""Plots as PNG files, and in notebooks. If a plot cannot be drawn, a line says why, and the run goes on."""
+"""Plots as files, and in notebooks. If a plot cannot be drawn, a line says why, and the run goes on."""
 
 import importlib.util
 import os
@@ -10,16 +10,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import replacing
 
 Say = Callable[[str], None]  # called with a line for the user
 NOT_INSTALLED = 'plots need matplotlib (pip install "tinygrad-gpt[plot]")'
+PICTURES = (".png", ".pdf", ".svg")  # endings of files that are drawn
 _BACKEND = "MPLBACKEND"  # the environment variable that names matplotlib.pyplot's backend
 
 
 def plot(path: Path, draw: Callable[[Any], None], say: Say = print) -> bool:
-    """Write a plot as a PNG file. `draw` gets matplotlib's axes. Returns and reports as save_figure does."""
+    """Write a plot to a file. `draw` gets matplotlib's axes. Returns and reports as save_figure does."""
 
     def fill(figure) -> None:
         axes = figure.subplots()
@@ -31,7 +33,8 @@ def plot(path: Path, draw: Callable[[Any], None], say: Say = print) -> bool:
 
 
 def save_figure(path: Path, fill: Callable[[Any], None], size: tuple[float, float], say: Say = print) -> bool:
-    """Write a figure of this size (width, height in inches) as a PNG file, atomically. `fill` gets matplotlib's Figure.
+    """Write a figure of this size (width, height in inches) to a file, atomically, as its name says: one of PICTURES.
+    `fill` gets matplotlib's Figure.
 
     Returns whether it was drawn. If not, nothing is raised, and `say` gets the reason: matplotlib is missing, does not
     load or cannot draw the numbers, or the file cannot be written.
@@ -41,11 +44,17 @@ def save_figure(path: Path, fill: Callable[[Any], None], size: tuple[float, floa
             figure = _figure(size)
             fill(figure)
             with replacing(path) as file:
-                figure.savefig(file, format="png", dpi=120)
+                figure.savefig(file, format=path.suffix.lower().lstrip("."), dpi=120)
         return True
     except Exception as error:  # matplotlib raises errors of all kinds
         say(f"no {path.name}: {_why(error)}")
         return False
+
+
+def check_is_picture(option: str, place: str) -> None:
+    """Raise UserError for a file that an option names and whose ending is none of PICTURES."""
+    if Path(place).suffix.lower() not in PICTURES:
+        raise UserError(f"{option} should be a file name that ends in {', '.join(PICTURES)}, not {shown(place)}")
 
 
 def show_figure(name: str, fill: Callable[[Any], None], size: tuple[float, float], say: Say = print) -> None:
