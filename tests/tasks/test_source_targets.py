@@ -7,10 +7,11 @@ import sys
 import numpy as np
 import pytest
 
+from tests import small_translation
 from tests.train.runs import assert_same_arrays
-from tinygrad_gpt import random_stream
+from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.health.snapshot import snapshot
-from tinygrad_gpt.models.transformer import Transformer, TransformerConfig
+from tinygrad_gpt.models.transformer import Transformer
 from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 from tinygrad_gpt.tasks.source_targets import SourceTargets
 from tinygrad_gpt.train import fit
@@ -33,10 +34,7 @@ def sentences(rows, seed=0, longest=5):
 
 
 def new_model():
-    random_stream.manual_seed(1)
-    shape = dict(d_model=16, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=32, decoder_ffn_dim=32, dropout=0.0)
-    heads = dict(encoder_attention_heads=2, decoder_attention_heads=2)
-    return Transformer(TransformerConfig(V, max_position_embeddings=8, **shape, **heads))
+    return small_translation.new_model(V, max_position_embeddings=8, dropout=0.0)
 
 
 def quiet(model, data, **given):
@@ -71,6 +69,37 @@ def test_what_the_loss_reads():
     expected = model.loss(source, mask, before, labels)
     assert loss.total.item() == expected.total.item() and loss.scores["accuracy"] == expected.accuracy
     assert task.count(source, task.y) == 10
+
+
+def test_a_target_may_be_padded_as_labels_are():
+    """With -100, as transformers has it: it is the same training."""
+    source, target = sentences(16)
+    histories = [quiet(new_model(), (source, y), steps=3) for y in (target, np.where(target == PAD, -100, target))]
+    assert [row["train_loss"] for row in histories[0]] == [row["train_loss"] for row in histories[1]]
+    with pytest.raises(ValueError, match=r"expected ids 0 \.\. 7 as source, got -100"):
+        quiet(new_model(), (np.where(source == PAD, -100, source), target))
+
+
+def test_label_smoothing_is_of_training_alone(capsys):
+    data, smoothed = sentences(16), new_model()
+    history = quiet(smoothed, data, steps=1, label_smoothing=0.1, batch_size=16, lr=1e-12, val=data)
+    model = new_model()
+    task = SourceTargets(*data, None, model.config, like=model.head.weight.data, batch_size=16)
+    plain, (expected, _) = (model.loss(data[0], *task._read(data[0], task.y), smoothing) for smoothing in (0.0, 0.1))
+    assert history[-1]["train_loss"] == pytest.approx(expected.item(), rel=1e-6)
+    assert history[-1]["val_loss"] == pytest.approx(plain.total.item(), rel=1e-6) != history[-1]["train_loss"]
+    quiet(new_model(), data, steps=1, label_smoothing=0.1, val=data, progress=True)
+    assert " (smoothed)  val " in capsys.readouterr().out
+    quiet(new_model(), data, steps=1, val=data, progress=True)
+    assert "smoothed" not in capsys.readouterr().out
+
+
+def test_a_run_with_another_smoothing_is_another_run(tmp_path):
+    data = sentences(16)
+    quiet(new_model(), data, steps=2, label_smoothing=0.1, out=tmp_path / "run")
+    with pytest.raises(UserError, match="learns other data"):
+        quiet(new_model(), data, steps=2, out=tmp_path / "run", resume=True)
+    quiet(new_model(), data, steps=2, label_smoothing=0.1, out=tmp_path / "run", resume=True)
 
 
 def test_parts_of_a_step_are_weighed_by_their_tokens():
@@ -126,11 +155,14 @@ def test_it_is_saved_and_goes_on(tmp_path):
         ([[3, -1]], [[3, 1]], r"fit: expected ids 0 \.\. 7 as source, got -1 \.\. 3"),
         ([[0, 3]], [[3, 1]], r"expected a token or more in each row of source, and padding \(0\) after them alone"),
         ([[3, 0]], [[3, 0, 1]], r"expected a token or more in each row of target"),
+        ([[3, 0]], [[3, -100, 1]], r"expected a token or more in each row of target"),
+        ([[3, 4, 1], [3, 1]], [[3, 1], [4, 1]], "fit: expected rows of one length as x of data, got unequal ones: pad"),
+        ([[3, 1], [4, 1]], [[3, 1], [4, 5, 1]], "fit: expected rows of one length as y of data, got unequal ones: pad"),
     ],
 )
 def test_arrays_that_cannot_be(source, target, says):
     with pytest.raises(ValueError, match=says):
-        quiet(new_model(), (np.array(source), np.array(target)))
+        quiet(new_model(), (source, target))
 
 
 def test_an_end_that_is_padding_is_refused():

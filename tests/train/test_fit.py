@@ -268,11 +268,23 @@ def test_with_a_folder_it_is_a_run(tmp_path):
         ((X, LABELS), {"block_size": 3}, TypeError, "block_size is for a row of token ids"),
         ((X, LABELS), {"steps": 0}, UserError, "steps should be at least 1, not 0"),
         (np.array([1, -2, 3]), {}, ValueError, "expected token ids of 0 or more as data, got -2"),
+        ((X, X), {"label_smoothing": 0.1}, TypeError, "label_smoothing is of a cross-entropy, and the loss is another"),
+        ((X, LABELS), {"label_smoothing": 0.1, "loss": abs}, TypeError, "label_smoothing is of a cross-entropy"),
+        ((X, LABELS), {"label_smoothing": 1}, ValueError, "expected .*label_smoothing.*, got 1"),
+        (([[1.0], [2.0, 3.0]], [0, 1]), {}, ValueError, "expected rows of one length as x of data, got unequal ones"),
+        ([[1], [2, 3], [4]], {}, TypeError, "expected .* one row of token ids, as data, got 3 arrays"),
     ],
 )
 def test_mistakes(data, given, error, said):
     with pytest.raises(error, match=said):
         quiet(Net(), data, **given)
+
+
+def test_label_smoothing_of_a_classifier():
+    net = Net()
+    expected = [F.cross_entropy(net(X.astype(np.float32)), LABELS, label_smoothing=e).item() for e in (0.2, 0.0)]
+    last = quiet(net, (X, LABELS), steps=1, batch_size=len(X), label_smoothing=0.2, lr=1e-9, val=(X, LABELS))[-1]
+    assert [last["train_loss"], last["val_loss"]] == pytest.approx(expected, rel=1e-5) and expected[0] != expected[1]
 
 
 @pytest.mark.parametrize("labels", [LABELS, LABELS[:, None]])

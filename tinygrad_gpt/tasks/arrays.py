@@ -32,15 +32,25 @@ LossFunction = Callable[[Any, np.ndarray], Tensor]
 class _ArrayTask(Task):
     """What the two have in common.
 
-    like           an array of the model's: floats get its dtype and its device
-    cross_entropy  whether that is the loss
+    like             an array of the model's: floats get its dtype and its device
+    cross_entropy    whether that is the loss
+    label_smoothing  of the cross-entropy, in training
     """
 
     def __init__(
-        self, like: Array, loss: LossFunction | None, cross_entropy: bool, batch_size: int, rows: int, seed: int
+        self,
+        like: Array,
+        loss: LossFunction | None,
+        cross_entropy: bool,
+        batch_size: int,
+        rows: int,
+        seed: int,
+        label_smoothing: float,
     ):
+        if label_smoothing and not cross_entropy:
+            raise TypeError("fit: label_smoothing is of a cross-entropy, and the loss is another one: leave it out")
         self._like, self._given_loss, self._cross_entropy = like, loss, cross_entropy
-        self.batch_size, self.rows, self.seed = batch_size, rows, seed
+        self.batch_size, self.rows, self.seed, self.label_smoothing = batch_size, rows, seed, label_smoothing
 
     def loss(self, model, x, y) -> Loss:
         return Loss(self._scored(model, x, y)[0])
@@ -57,7 +67,7 @@ class _ArrayTask(Task):
                     f"fit: integers y ask for the cross-entropy of scores (..., K), and the model gives one number for "
                     f"each, {scores.shape}: use float y for the squared error, or a model with an output for each class"
                 )
-            return F.cross_entropy(scores, y), scores
+            return F.cross_entropy(scores, y, **self._smoothing(model)), scores
         if hasattr(model, "loss"):
             return _checked(model.loss(x, y)), None
         output = model(x)
@@ -68,6 +78,10 @@ class _ArrayTask(Task):
             )
         difference = output - y
         return (difference * difference).mean(), None
+
+    def _smoothing(self, model) -> dict[str, float]:
+        """The cross-entropy's label_smoothing in training; {} for none."""
+        return {"label_smoothing": self.label_smoothing} if self.label_smoothing and model.training else {}
 
     def _on_device(self, a: np.ndarray) -> Array:
         return np.asarray(a, like=self._like) if a.dtype in FLOATS else a
@@ -101,6 +115,9 @@ class _ArrayTask(Task):
     def answers(self, model, x, y):
         return logits_of(model, self._on_device(x)), y
 
+    def settings(self):
+        return {"label_smoothing": self.label_smoothing} if self.label_smoothing else {}
+
 
 class Pairs(_ArrayTask):
     """x (N, ...) -> y (N, ...). Each row is read once in an epoch, in a new order each time; the last rows of an epoch,
@@ -127,9 +144,11 @@ class Pairs(_ArrayTask):
         batch_size: int = 32,
         accumulate: int = 1,
         seed: int = 1,
+        label_smoothing: float = 0.0,
     ):
         cross_entropy = y.dtype.kind in "iu" and loss is None and not own_loss
-        super().__init__(like, loss, cross_entropy, batch_size, min(accumulate * batch_size, len(x)), seed)
+        rows = min(accumulate * batch_size, len(x))
+        super().__init__(like, loss, cross_entropy, batch_size, rows, seed, label_smoothing)
         self.x, self.y, self.val = x, y, val
         self.fixed_shapes = x.dtype.kind != "f" and y.dtype.kind != "f"  # what a GPU may record
         self.unit = "rows" if x.dtype.kind == "f" else "tokens"
@@ -167,7 +186,7 @@ class Pairs(_ArrayTask):
         return {"choices": int(self.y.max()) + 1} | text_facts(self.y.reshape(-1))
 
     def settings(self):
-        return {"rows": len(self.x), "sha256": _sha256(self.x, self.y)}
+        return super().settings() | {"rows": len(self.x), "sha256": _sha256(self.x, self.y)}
 
 
 class Windows(_ArrayTask):
@@ -192,8 +211,10 @@ class Windows(_ArrayTask):
         batch_size: int = 32,
         accumulate: int = 1,
         seed: int = 1,
+        label_smoothing: float = 0.0,
     ):
-        super().__init__(like, loss, loss is None and not own_loss, batch_size, accumulate * batch_size, seed)
+        cross_entropy = loss is None and not own_loss
+        super().__init__(like, loss, cross_entropy, batch_size, accumulate * batch_size, seed, label_smoothing)
         self.ids, self.val, self.window = ids, val, window
         for tokens, what in ((ids, "training data"), (val, "validation data")):
             if tokens is not None:
@@ -221,7 +242,7 @@ class Windows(_ArrayTask):
         return {"choices": int(self.ids.max()) + 1} | text_facts(self.ids) if self._given_loss is None else {}
 
     def settings(self):
-        return {"window": self.window, "tokens": len(self.ids), "sha256": _sha256(self.ids)}
+        return super().settings() | {"window": self.window, "tokens": len(self.ids), "sha256": _sha256(self.ids)}
 
 
 def _checked(loss) -> Tensor:

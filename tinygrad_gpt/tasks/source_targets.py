@@ -2,8 +2,9 @@
 a decoder.
 
 Both are padded on the right with the model's pad_token_id; the target has no start token, and its sentences end with
-the model's eos_token_id if it is to learn to end. The loss is the mean cross-entropy per token of the target, in nats;
-of each step, and of held-out data, the accuracy is measured too: the share of these tokens that had the highest score.
+the model's eos_token_id if it is to learn to end. The loss is the mean cross-entropy per token of the target, in nats,
+in training with label smoothing if that is asked for; of each step, and of held-out data, the accuracy is measured too:
+the share of these tokens that had the highest score.
 """
 
 import numpy as np
@@ -54,7 +55,7 @@ class SourceTargets(Pairs):
 
     def loss(self, model, x, labels, tokens_per_row) -> Loss:
         mask, before, labels = self._read(x, labels)
-        total, accuracy = model.loss(x, mask, before, labels)
+        total, accuracy = model.loss(x, mask, before, labels, **self._smoothing(model))
         if len(labels) != self.rows:  # a part of a step: the parts' means, by their rows, are to be the mean of all
             share = float(_tokens(labels).mean() / tokens_per_row[0])
             total, accuracy = total * share, accuracy * share

@@ -42,6 +42,7 @@ class Task(ABC):
     unit          what `count` counts, for the speed
     left_to_right which of a batch's arrays (B, T) of ids the model may read, at each place, only so far; None: none
     fixed_shapes  whether the arrays of all steps have the same shapes (a GPU may then record a step)
+    label_smoothing  of the loss in training, which evaluations measure without it; 0 where there is none
     """
 
     name: str
@@ -49,6 +50,7 @@ class Task(ABC):
     left_to_right: int | None = None
     fixed_shapes = True
     unit = "tokens"
+    label_smoothing: float = 0.0
 
     @abstractmethod
     def batch(self, step: int) -> Arrays:

@@ -27,11 +27,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_gpt import memory
-from tinygrad_gpt.arguments import shown
+from tinygrad_gpt.arguments import number, shown
 from tinygrad_gpt.array import Array, place
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.nn import Module
+from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 from tinygrad_gpt.settings import kept_settings, made_from
 from tinygrad_gpt.tasks.arrays import LossFunction, Pairs, Windows
 from tinygrad_gpt.tasks.source_targets import SourceTargets, is_translator
@@ -56,6 +57,7 @@ def fit(
     lr: float = 1e-3,
     val=None,
     loss: LossFunction | None = None,
+    label_smoothing: float = 0.0,
     block_size: int | None = None,
     callbacks: Callback | Sequence[Callback] = (),
     log: Log | Sequence[Log] = (),
@@ -67,13 +69,15 @@ def fit(
     """Train `model` on arrays, and return the rows of metrics: step, train_loss, val_loss, ... (train/metrics.py).
 
     data        (x, y), arrays with as many rows, or one row of token ids, whose next token is learned. For a model that
-                translates, such as a Transformer, (source, target): ids padded on the right with its pad_token_id, each
-                target with its end and without a start. Rows of metrics then hold train_accuracy
+                translates, such as a Transformer, (source, target): ids padded on the right with its pad_token_id, or
+                the target with -100, each target with its end and without a start. Rows of metrics then hold
+                train_accuracy
     steps       updates; each reads batch_size rows
     val         held-out data of the same form; evaluated ten times, and at the end
     loss        a function of (what the model returns, y) that returns a Tensor with one element. None: the model's own
                 `loss(x, y)` if it has one; for integers y the cross-entropy of the model's scores (..., K) with them;
                 for floats y the mean squared error
+    label_smoothing  of a cross-entropy, in training alone: the share of each target that is spread over all choices
     block_size  tokens of a window, for token ids; None: the model's
     callbacks   called with the Trainer after each step; one that returns True, or raises StopTraining (of
                 tinygrad_gpt.train), ends the training
@@ -111,7 +115,8 @@ def fit(
     plan |= {"device": place(like), "dtype": like.dtype.name} | settings
     config = made_from(TrainConfig, plan | {"steps": steps, "batch_size": batch_size, "lr": lr})
     model.to(config.device)
-    task = _task(model, data, val, loss, block_size, config)
+    smoothing = number("fit", "label_smoothing", label_smoothing, low=0, below=1)
+    task = _task(model, data, val, loss, block_size, config, smoothing)
     memory.keep_freed_memory()
     history: list[dict[str, Any]] = []
     hooks = [history.append, *as_functions("log", log)]
@@ -134,7 +139,7 @@ def fit(
     except NotFinite as error:
         raise NotFinite(_in_python(str(error))) from None
     if history and "val_loss" not in history[-1]:
-        reporter.note(describe(history[-1], {}, steps, task.unit))
+        reporter.note(describe(history[-1], {}, steps, task.unit, smoothed=bool(smoothing)))
     if trainer.step < steps:
         reporter.note(f"stopped after {trainer.step} of {steps} steps")
     model.eval()
@@ -163,7 +168,7 @@ def _in_python(advice: str) -> str:
     return re.sub(r"--([a-z][a-z0-9-]*)(?: (\d(?:[\d.e-]*\d)?))?", argument, advice)
 
 
-def _task(model: Module, data, val, loss, block_size: int | None, config: TrainConfig) -> Task:
+def _task(model: Module, data, val, loss, block_size: int | None, config: TrainConfig, label_smoothing: float) -> Task:
     """The task of these data."""
     if loss is not None and not callable(loss):
         raise TypeError(f"fit: expected a function of (output, y) as loss, got {shown(loss)}")
@@ -172,21 +177,22 @@ def _task(model: Module, data, val, loss, block_size: int | None, config: TrainC
         like=like,
         loss=loss,
         own_loss=hasattr(model, "loss"),
+        label_smoothing=label_smoothing,
         batch_size=config.batch_size,
         accumulate=config.accumulate,
         seed=config.seed,
     )
-    if isinstance(data, tuple | list) and len(data) == 2 and np.ndim(data[0]) > 0:
+    if isinstance(data, tuple | list) and len(data) == 2 and not _is_number(data[0]):
         if block_size is not None:
             raise TypeError("fit: block_size is for a row of token ids: (x, y) has its own")
         x, y = _pair("data", data, like)
         held_out = None if val is None else _pair("val", val, like)
         if loss is None and is_translator(model):
-            for pair in (x, y), *([held_out] if held_out else []):
-                _check_ids(pair, model.config)
+            x, y = _checked_ids((x, y), model.config)
+            held_out = _checked_ids(held_out, model.config) if held_out else None
             return SourceTargets(x, y, held_out, model.config, **common | {"own_loss": False})
         return Pairs(x, y, held_out, **common)
-    if isinstance(data, tuple | list) and any(np.ndim(part) for part in data):
+    if isinstance(data, tuple | list) and not all(map(_is_number, data)):
         raise TypeError(f"fit: expected (x, y), or one row of token ids, as data, got {len(data)} arrays")
     ids = _ids("data", data)
     window = block_size or getattr(getattr(model, "config", None), "block_size", None)
@@ -205,16 +211,23 @@ def _pair(name: str, pair, like: Array) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _check_ids(pair: tuple[np.ndarray, np.ndarray], config) -> None:
-    """Raise ValueError for what is no (source, target) of a translator with this config, and for a config whose
-    sentences end with padding, which the loss leaves out: no model would learn to end."""
+def _is_number(part) -> bool:
+    """Whether this is one number, and not a row of them, or several."""
+    return not isinstance(part, Sequence) and np.ndim(part) == 0
+
+
+def _checked_ids(pair: tuple[np.ndarray, np.ndarray], config) -> tuple[np.ndarray, np.ndarray]:
+    """(source, target) of a translator with this config, both with its padding. Raises ValueError for what is none, and
+    for a config whose sentences end with padding, which the loss leaves out: no model would learn to end."""
     pad = config.pad_token_id
     if pad == config.eos_token_id:
         raise ValueError(
             f"fit: expected a config whose eos_token_id is another than its pad_token_id, got {pad} for both: "
             "give padding an id of its own"
         )
-    for side, ids in zip(("source", "target"), pair, strict=True):
+    source, target = pair
+    target = np.where(target == IGNORE_INDEX, pad, target)
+    for side, ids in (("source", source), ("target", target)):
         if ids.ndim != 2 or ids.dtype.kind not in "iu" or not ids.shape[1]:
             raise ValueError(f"fit: expected token ids (N, T) as {side}, got {shown(ids)}")
         if ids.min() < 0 or ids.max() >= config.vocab_size:
@@ -225,10 +238,11 @@ def _check_ids(pair: tuple[np.ndarray, np.ndarray], config) -> None:
             raise ValueError(
                 f"fit: expected a token or more in each row of {side}, and padding ({pad}) after them alone"
             )
+    return source, target
 
 
 def _ids(name: str, ids) -> np.ndarray:
-    ids = np.asarray(ids.numpy() if isinstance(ids, Tensor) else ids)
+    ids = _as_numpy(name, ids)
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
         raise TypeError(f"fit: expected (x, y), or one row of token ids, as {name}, got {shown(ids)}")
     if ids.size and ids.min() < 0:
@@ -236,8 +250,17 @@ def _ids(name: str, ids) -> np.ndarray:
     return ids
 
 
+def _as_numpy(name: str, a) -> np.ndarray:
+    try:
+        return np.asarray(a.numpy() if isinstance(a, Tensor) else a)
+    except ValueError:  # NumPy speaks of an inhomogeneous shape
+        raise ValueError(
+            f"fit: expected rows of one length as {name}, got unequal ones: pad the shorter ones"
+        ) from None
+
+
 def _array(name: str, a, like: Array) -> np.ndarray:
-    a = np.asarray(a.numpy() if isinstance(a, Tensor) else a)
+    a = _as_numpy(name, a)
     if a.dtype.kind == "f":
         a = a.astype(like.dtype, copy=False)
         if bad := int(np.sum(~np.isfinite(a))):

@@ -36,6 +36,8 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import NamedTuple
 
+from tinygrad_gpt.arguments import shown
+
 ORDER = 4  # the longest n-grams
 VERSION = "tinygrad_gpt.1"  # in signatures: another one whenever another score may come out
 
@@ -80,8 +82,8 @@ def corpus_bleu(
     smooth      "exp" or "none"
     lowercase   compare in lower case
 
-    Raises TypeError for one string in the place of a list of them, ValueError for no sentences, lists of unequal
-    lengths and unknown names.
+    Raises TypeError for what is no list of strings, such as a list of references for each sentence; ValueError for no
+    sentences, lists of unequal lengths and unknown names.
     """
     _check(hypotheses, references, tokenize, smooth)
     split = TOKENIZERS[tokenize]
@@ -121,8 +123,14 @@ def _precisions(matches: Sequence[int], totals: Sequence[int], smooth: str) -> t
 
 
 def _check(hypotheses: Sequence[str], references: Sequence[Sequence[str]], tokenize: str, smooth: str) -> None:
-    if any(isinstance(texts, str) for texts in (hypotheses, *references)):
-        raise TypeError("corpus_bleu: expected lists of sentences, got one string: put it in a list")
+    for texts in (hypotheses, *references):
+        if isinstance(texts, str):
+            raise TypeError("corpus_bleu: expected lists of sentences, got one string: put it in a list")
+        if other := [text for text in texts if not isinstance(text, str)][:1]:
+            raise TypeError(
+                f"corpus_bleu: expected lists of sentences, got {shown(other[0])} in one: give several references as "
+                "lists of their own, corpus_bleu(hypotheses, first_references, second_references)"
+            )
     counts = [len(texts) for texts in (hypotheses, *references)]
     if len(counts) < 2 or not counts[0] or len({*counts}) > 1:
         wanted = "as many references as hypotheses, and at least one"
