@@ -129,6 +129,29 @@ def test_folders_that_cannot_be_read(run, trained, name, content, part):
     assert error.startswith("error: ") and error.count("\n") == 1 and part in error
 
 
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        (
+            "checkpoint.safetensors",
+            "the checkpoint run/checkpoint.safetensors cannot be read: it is damaged or cut short",
+        ),
+        ("tokenizer.json", "run/tokenizer.json is not the tokenizer that this run was started with"),
+    ],
+)
+def test_files_of_the_model_that_are_damaged_are_named(run, trained, name, part):
+    whole = (trained / name).read_bytes()
+    (trained / name).write_bytes(whole[:-9])
+    status, said, _ = run("doctor", "run")
+    assert status == 0 and "validation " in said and "healthy" not in said
+    assert f"\ndamaged: {part}" in said.replace("\\", "/")
+    (trained / name).unlink()
+    status, said, _ = run("doctor", "run")
+    assert status == 0 and ("damaged: cannot read " in said) == (name == "tokenizer.json")
+    (trained / name).write_bytes(whole)
+    assert "damaged" not in run("doctor", "run")[1]
+
+
 @pytest.fixture
 def undrawn(monkeypatch):
     monkeypatch.setattr("tinygrad_gpt.health.plot.save_figure", lambda *arguments: True)

@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
+
+from tests.small_translation import write_corpus
 
 SMALL = "--preset transformer-toy --n-layer 1 --n-embd 8 --n-head 2 --block-size 30 --batch-tokens 60 --vocab 280"
 SMALL = f"{SMALL} --steps 4 --log-interval 2 --eval-interval 2 --checkpoint-interval 2 --warmup 2".split()
@@ -13,10 +14,7 @@ LANGUAGES = ["--source", "en", "--target", "xx"]
 
 @pytest.fixture
 def corpus(tmp_path):
-    rng = np.random.default_rng(5)
-    lines = [" ".join(rng.choice(["red", "blue", "fox", "dog", "sea"], size=rng.integers(1, 6))) for _ in range(40)]
-    (tmp_path / "corpus.en").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (tmp_path / "corpus.xx").write_text("\n".join(lines).upper() + "\n", encoding="utf-8")
+    write_corpus(tmp_path)
     return "corpus"
 
 
@@ -26,6 +24,7 @@ def test_two_files_from_the_first_line_to_the_last(run, corpus):
     first, *_, checked, last = said.strip().splitlines()
     assert first.startswith("training in runs/corpus-1: preset transformer-toy, on the CPU, ")
     assert first.endswith("36 pairs of corpus, en to xx (4 to validate)")
+    assert " (smoothed)  val " in said
     assert "token_accuracy 0." in said and "(a guess: 0." in said and "bleu 0." in said and "\n  reference: " in said
     assert "tinygrad-gpt doctor runs/corpus-1" in checked
     sentence = Path("corpus.en").read_text(encoding="utf-8").splitlines()[36]
@@ -46,6 +45,7 @@ def test_two_files_from_the_first_line_to_the_last(run, corpus):
 
     status, said, error = run("doctor", "runs/corpus-1")
     assert status == 0 and "6 of 6 steps" in said and "token accuracy" in said, error
+    assert " after 6 steps, with label smoothing 0.1; " in said
 
     status, _, error = run("sample", "runs/corpus-1")
     assert (
@@ -104,8 +104,13 @@ def test_a_model_of_ones_own_is_in_place_of_a_gpt(run, corpus):
 
 
 def test_the_paper_schedule_on_the_command_line(run, corpus):
-    status, _, error = run("train", corpus, *LANGUAGES, *SMALL, "--schedule", "noam", "--lr", "1", "--out", "run")
+    """Its --lr is 1 unless another one is given: the preset's is of another schedule."""
+    noam = *LANGUAGES, *SMALL, "--schedule", "noam"
+    status, _, error = run("train", corpus, *noam, "--lr", "0.5", "--out", "half")
+    status, _, error = run("train", corpus, *noam, "--out", "run")
     assert status == 0, error
+    config, half = (json.loads(Path(folder, "config.json").read_text(encoding="utf-8")) for folder in ("run", "half"))
+    assert (config["train"]["lr"], half["train"]["lr"]) == (1.0, 0.5)
     rows = [json.loads(line) for line in Path("run/metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert rows[0]["lr"] == pytest.approx((8 * 2) ** -0.5) and rows[1]["lr"] == pytest.approx((8 * 4) ** -0.5)
     assert run("doctor", "run")[0] == 0

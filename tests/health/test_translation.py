@@ -1,7 +1,4 @@
-"""A translator's illnesses, each in a small real run that has it; and none in the same run without the fault.
-
-The language is that of tests/tasks/test_translation.py.
-"""
+"""A translator's illnesses, each in a small real run that has it; and none in the same run without the fault."""
 
 import io
 
@@ -10,10 +7,9 @@ import pytest
 
 from tests.health.conftest import Trained
 from tests.health.test_provoked import line_of
-from tests.tasks.test_translation import END, WORDS, Words, new_model, sentences
+from tests.small_translation import END, WORDS, Words, new_model, small_corpus
 from tinygrad_gpt.cli import main
 from tinygrad_gpt.data import token_batches
-from tinygrad_gpt.data.parallel import Parallel, Translations
 from tinygrad_gpt.generate.translate import texts_of
 from tinygrad_gpt.health.checkup import diagnose
 from tinygrad_gpt.health.history import Plan
@@ -33,8 +29,8 @@ def train(tmp_path):
     """train(change=None, **settings) -> Trained."""
 
     def train(change=lambda model: None, **given):
-        corpus = Parallel("sand", "small", "capital", sentences(300), sentences(40, seed=1), Translations([], []), "")
-        task = Translation(TranslationConfig(batch_tokens=200, label_smoothing=0.0, bleu_pairs=40), corpus, Words(), 16)
+        config = TranslationConfig(batch_tokens=200, label_smoothing=0.0, bleu_pairs=40)
+        task = Translation(config, small_corpus(), Words(), 16)
         settings = dict(steps=150, lr=2e-2, warmup=20, eval_interval=50, log_interval=5, batch_size=1, min_lr=0.0)
         model = new_model(dropout=0.0)
         change(model)
@@ -134,6 +130,16 @@ def test_targets_without_an_end(train, make_batches):
     assert "of their runs of three words stood there before" in line_of(trained, "repeats")
 
 
+def test_a_learning_rate_that_is_far_too_low(train, capsys):
+    """As with the paper's schedule and the learning rate of another one for its scale."""
+    trained = train(schedule="noam", lr=1e-3, steps=100)
+    assert trained.kinds == {"guessing"}
+    line = line_of(trained, "guessing")
+    assert line.startswith("health, step 100: no better than a guess: told the right words before, it predicts ")
+    assert line.endswith("Likely cause: the learning rate 5.6e-05 is too low. Remedy: --lr 1")
+    assert "right that often without reading anything" in doctor(trained.folder, capsys)
+
+
 # --- when the rules speak, from rows alone ----------------------------------------------------------------------------
 
 
@@ -162,6 +168,14 @@ def found(measured, **plan):
         (rows(600, token_accuracy=0.6, bleu=0.1), {"choices": 300}, []),  # letters: easy to predict, hard to write
         (rows(600, token_accuracy=0.8, bleu=0.1), {"choices": 300}, [("free-running", 400)]),
         (rows(900, token_accuracy=0.3, bleu=1.5, repeats=0.5), {}, [("repeats", 600)]),
+        (rows(900, token_accuracy=0.15), {"commonest_share": 0.15}, [("guessing", 600)]),  # 500 after the warm-up
+        (rows(900, token_accuracy=[0.15] * 7 + [0.2] * 2), {"commonest_share": 0.15}, [("guessing", 600)]),
+        (rows(900, token_accuracy=[0.2, *[0.15] * 8]), {"commonest_share": 0.15}, [("guessing", 600)]),
+        (rows(900, token_accuracy=[0.15, 0.15, 0.15, *[0.2] * 6]), {"commonest_share": 0.15}, []),
+        (rows(300, token_accuracy=0.15), {"commonest_share": 0.15}, []),
+        (rows(300, token_accuracy=0.15), {"commonest_share": 0.15, "steps": 300}, [("guessing", 300)]),  # for good
+        (rows(300, token_accuracy=[0.15, 0.15, 0.2]), {"commonest_share": 0.15, "steps": 300}, []),
+        (rows(300, token_accuracy=0.15), {"commonest_share": 0.15, "steps": 300, "warmup": 300}, []),
         (rows(900, token_accuracy=0.3, bleu=1.5, repeats=[0.5] * 5 + [0.2] * 4), {}, []),
         (rows(200, token_accuracy=0.3, bleu=1.5, repeats=0.9), {"steps": 200}, []),  # a short run: all do it at first
     ],

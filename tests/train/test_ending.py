@@ -201,7 +201,11 @@ def test_it_ends_early_with_the_best_weights(tmp_path, scores, more_is_better, w
     assert trainer.step == 8 and trainer.ended
     assert [last for last, _ in asked] == [False] * 4 + [True]
     assert asked[4][1] == asked[1][1] == trainer.model.weight.data[0, 0] != asked[3][1]
-    assert f"ended early: 2 evaluations without a better score than {scores[1]:.4g}" in said
+    early = (
+        f"ended early: 2 evaluations without a better score than {scores[1]:.4g}, the last one with {scores[3]:.4g}; "
+    )
+    kept = f"it keeps the weights of its best evaluation, score {scores[1]:.4g}, and the last row has their scores"
+    assert said.splitlines()[-1] == early + kept
     assert trainer.row["score"] == scores[4] and trainer.row["step"] == 8
 
 
@@ -212,19 +216,26 @@ def test_a_score_that_is_no_finite_number_is_the_worst(tmp_path, broken, more_is
     """The first one or not: a number takes its place, and it never takes a number's."""
     _, asked, said = ended(tmp_path, [broken, 2.0, broken, broken, 2.0], more_is_better, where, patience=2)
     assert len(asked) == 5 and asked[4] == (True, asked[1][1])
-    assert "2 evaluations without a better score than 2;" in said
+    assert "2 evaluations without a better score than 2, the last one with" in said
 
 
 def test_who_gets_better_makes_all_steps(tmp_path):
     trainer, asked, said = ended(tmp_path, [9.0, 8.0, 7.5, 7.0, 6.0, 5.0], patience=2, steps=10)
-    assert trainer.step == 10 and "early" not in said
+    assert trainer.step == 10 and "early" not in said and "keeps" not in said
     assert [last for last, _ in asked] == [False] * 5 + [True]
     assert asked[5][1] == asked[4][1], "the last weights are the best"
 
 
 def test_the_best_weights_are_taken_where_patience_is_left(tmp_path):
-    trainer, asked, _ = ended(tmp_path, [9.0, 5.0, 6.0, 5.0], patience=3, steps=6)
+    trainer, asked, said = ended(tmp_path, [9.0, 5.0, 6.0, 5.0], patience=3, steps=6)
     assert trainer.step == 6 and asked[3] == (True, asked[1][1])
+    assert said.splitlines()[-1].startswith("it keeps the weights of its best evaluation, score 5, and ")
+
+
+def test_patience_that_ends_with_the_last_step_ends_nothing_early(tmp_path):
+    trainer, asked, said = ended(tmp_path, [5.0, 6.0, 6.0, 5.0], patience=2, steps=6)
+    assert trainer.step == 6 and asked[3] == (True, asked[0][1]) and "early" not in said
+    assert said.splitlines()[-1].startswith("it keeps the weights of its best evaluation, score 5, and ")
 
 
 def test_with_both_it_ends_early_with_the_mean(tmp_path):
@@ -240,7 +251,7 @@ def test_with_both_it_ends_early_with_the_mean(tmp_path):
 def test_it_says_how_many_weights_it_has_the_mean_of(tmp_path, interval, which):
     """At step 6, those of steps 2, 4 and 6, of 4 and 6, or of 6 alone."""
     _, _, said = ended(tmp_path, [3.0, 4.0, 4.0, 0.0], patience=2, average=9, average_interval=interval)
-    assert said.rstrip().endswith(f"it keeps {which}")
+    assert said.rstrip().endswith(f"it keeps {which}, and the last row has their scores")
 
 
 def test_a_run_that_ended_early_is_finished_and_stays_so(tmp_path, reporter):

@@ -3,10 +3,12 @@
 import builtins
 import errno
 import os
+from types import SimpleNamespace
 
 import pytest
 
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.health.plot import draw_losses
 from tinygrad_gpt.train.metrics import MetricsLog, plot_losses, read_metrics
 
 
@@ -90,6 +92,14 @@ def test_the_plot_is_a_png(tmp_path):
     pytest.importorskip("matplotlib")
     assert plot_losses([row(1), row(2, val_loss=2.0)], tmp_path / "loss.png")
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("smoothing", "label"), [(0.0, "training"), (0.1, "training, with label smoothing 0.1")])
+def test_the_plot_says_which_loss_is_smoothed(smoothing, label):
+    labels = []
+    axes = SimpleNamespace(plot=lambda *curve, **style: labels.append(style["label"]))
+    draw_losses(axes, [row(1), row(2, val_loss=2.0)], smoothing)
+    assert labels == [label, "validation"]
 
 
 def test_without_matplotlib_there_is_no_plot(tmp_path, monkeypatch):

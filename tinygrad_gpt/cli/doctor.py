@@ -36,6 +36,7 @@ def _examine(folder: RunFolder) -> None:
     from tinygrad_gpt.health.plot import plot_checkup
     from tinygrad_gpt.train.extension import extensions_of
     from tinygrad_gpt.train.metrics import read_metrics
+    from tinygrad_gpt.train.run_list import ListedRun
 
     written = folder.read_config()
     plan = Plan.of_config(written)
@@ -55,8 +56,10 @@ def _examine(folder: RunFolder) -> None:
     print("\n".join(f"  {line}" for line in signs(checkup)))
     for finding in checkup.findings:
         print(f"\n{finding.kind}, found at step {finding.step}\n{paragraph(finding)}")
-    missing = not_checked(checkup)
-    if not checkup.findings and not failure:
+    missing, damage = not_checked(checkup), ListedRun(folder, written).damage()
+    for problem in damage:
+        print(f"\ndamaged: {in_short(problem, _LONGEST)}")
+    if not checkup.findings and not failure and not damage:
         print("\nhealthy: no problems found" + (" in what was recorded" if missing else ""))
     for line in missing:
         print(f"not checked: {line}")

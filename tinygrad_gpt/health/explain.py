@@ -98,6 +98,11 @@ WHY = {
         "near 1 comes within an epoch. When the model writes, nothing stands there yet, and it knows nothing else.",
         "Vaswani et al., Attention is all you need (2017), section 3.2.3",
     ),
+    "guessing": (
+        "Who always says the commonest token is right that often without reading anything. A translator leaves that "
+        "level within some hundreds of steps, if its weights move at all.",
+        "lessons/07_translation.py; Popel and Bojar, Training tips for the Transformer model (2018)",
+    ),
     "free-running": (
         "In training the decoder reads the right words, whatever it would have written. So its loss does not show a "
         "mistake in what it reads when it writes, nor one that hands it the answer: only translations do.",
@@ -131,7 +136,8 @@ def signs(checkup: Checkup) -> list[str]:
     blind = "" if plan.choices is None else f"; guessing blindly log {plan.choices} = {math.log(plan.choices):.3f}"
     unigram = "" if plan.unigram_entropy is None else f", by counting answers {plan.unigram_entropy:.3f}"
     part = "" if plan.part is None else f", of which {plan.part} {end.get(plan.answers_loss, math.nan):.3f}"
-    lines = [f"loss                {end['train_loss']:.3f} after {end['step']} steps{part}{blind}{unigram}"]
+    smoothed = f", with label smoothing {plan.label_smoothing:g}" if plan.label_smoothing else ""
+    lines = [f"loss                {end['train_loss']:.3f} after {end['step']} steps{smoothed}{part}{blind}{unigram}"]
     measured = [row for row in rows if "val_loss" in row]
     if measured:
         best, last = min(measured, key=lambda row: row["val_loss"]), measured[-1]

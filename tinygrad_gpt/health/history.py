@@ -74,6 +74,7 @@ class Plan:
     lr            the highest learning rate: with the schedule noam, what the setting makes of the width and the warm-up
     norm          the model's setting; None if it has none
     warmup_share  the setting that `finetune` has in place of `warmup`
+    label_smoothing  of the training loss
     """
 
     steps: int
@@ -92,6 +93,7 @@ class Plan:
     unigram_entropy: float | None = None
     commonest_share: float | None = None
     part: str | None = None
+    label_smoothing: float = 0.0
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> "Plan":
@@ -114,8 +116,9 @@ class Plan:
     def of_config(cls, config: dict[str, Any]) -> "Plan":
         """A plan from the content of config.json (train/run_folder.py), of this version or an older one."""
         older = {"choices": config.get("vocab_size")} | config.get("corpus", {})  # which knew one task
-        share = {"warmup_share": config.get("task", {}).get("warmup_share")}
-        return cls.of(config["model"] | share | config["train"] | config.get("facts", older))
+        task = {name: config.get("task", {}).get(name) for name in ("warmup_share", "label_smoothing")}
+        task["label_smoothing"] = task["label_smoothing"] or 0.0
+        return cls.of(config["model"] | task | config["train"] | config.get("facts", older))
 
     @property
     def numbers(self) -> set[str]:

@@ -26,9 +26,10 @@ def plot_checkup(checkup: Checkup, path: Path) -> bool:
     return save_figure(path, fill, (11, 7))
 
 
-def draw_losses(axes, rows: list[dict[str, Any]]) -> None:
-    """Draw the training and validation loss over the steps."""
-    _curve(axes, rows, "train_loss", linewidth=1, label="training")
+def draw_losses(axes, rows: list[dict[str, Any]], label_smoothing: float = 0.0) -> None:
+    """Draw the training loss, which may have label smoothing, and the validation loss over the steps."""
+    smoothed = f", with label smoothing {label_smoothing:g}" if label_smoothing else ""
+    _curve(axes, rows, "train_loss", linewidth=1, label=f"training{smoothed}")
     _curve(axes, [row for row in rows if "val_loss" in row], "val_loss", marker="o", label="validation")
 
 
@@ -39,7 +40,7 @@ def _curve(axes, rows: list[dict[str, Any]], name: str, **style) -> None:
 
 def _plot_losses(axes, checkup: Checkup) -> None:
     plan = checkup.plan
-    draw_losses(axes, checkup.rows)
+    draw_losses(axes, checkup.rows, plan.label_smoothing)
     if plan.part is not None:
         _curve(axes, checkup.rows, plan.answers_loss, linewidth=1, label=f"training, {plan.part} alone")
     if plan.choices is not None:

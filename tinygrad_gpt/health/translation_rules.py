@@ -7,6 +7,8 @@ that it cannot go on from its own words: what it writes alone shows that.
 from typing import Any
 
 from tinygrad_gpt.health.history import IN_A_ROW, History, Symptom
+from tinygrad_gpt.health.loss_rules import LOW_LR
+from tinygrad_gpt.health.score_rules import MOVED, SLIGHTLY
 
 NEARLY_ALL, MOST = 0.9, 0.75  # of the tokens, which a language leaves open, nobody predicts so many
 MOST_OF_MANY = 0.5  # the same of whole words: a model that knows half of them writes sentences; pieces are easier
@@ -14,6 +16,28 @@ MANY = 1000  # choices from which tokens are taken for words
 NOTHING = 1.0  # BLEU: some words are right by chance
 CIRCLES = 0.3  # share of the runs of three words; people have a hundredth
 PATIENCE = 500  # steps after the warm-up: every model goes round in circles at first
+
+
+def guessing(history: History) -> Symptom | None:
+    """No more of the tokens are predicted than by always saying the commonest one."""
+    plan, share = history.plan, history.plan.commonest_share
+    accuracies = [row["token_accuracy"] for row in history.recent if "token_accuracy" in row]
+    over = history.step == plan.steps
+    if share is None or not accuracies or history.step <= plan.warmup or history.counts_only:
+        return None  # the last: another rule reports it
+    if not over and (len(accuracies) < IN_A_ROW or history.step < plan.warmup + PATIENCE):
+        return None
+    if max(accuracies[-1 if over else -IN_A_ROW :]) > MOVED * share + SLIGHTLY:
+        return None
+    seen = (
+        f"no better than a guess: told the right words before, it predicts {accuracies[-1]:.1%} of the tokens, and the "
+        f"commonest token is {share:.1%} of them"
+    )
+    if plan.lr < LOW_LR:
+        remedy = "--lr 1" if plan.schedule == "noam" else "raise --lr tenfold"
+        return Symptom("guessing", history.step, seen, f"the learning rate {plan.lr:.2g} is too low", remedy)
+    cause = f"too few steps ({history.step}); or a learning rate, {plan.lr:.2g}, that is too high"
+    return Symptom("guessing", history.step, seen, cause, f"more --steps; or {plan.lower_lr}")
 
 
 def free_running(history: History) -> Symptom | None:
@@ -61,4 +85,4 @@ def _translated(history: History) -> list[dict[str, Any]]:
     return [row for row in found if row["step"] > history.plan.warmup][-IN_A_ROW:]
 
 
-RULES = (free_running, repeats)
+RULES = (guessing, free_running, repeats)

@@ -63,7 +63,7 @@ class TranslationConfig:
     batch_tokens: int = advanced(
         4096,
         "Optimiser",
-        "of a translator, in place of batch_size: tokens that go through it at once, with padding",
+        "of a translator, in place of batch_size: tokens of the longer side that go through it at once, with padding",
         low=2,
     )
     label_smoothing: float = advanced(
@@ -75,7 +75,7 @@ class TranslationConfig:
     eval_pairs: int = advanced(
         1000,
         "Run",
-        "held-out pairs per evaluation of a translator (the last one uses all)",
+        "of a translator, in place of eval_tokens: held-out pairs per evaluation (the last one uses all)",
         low=1,
         free=True,
         free_unless="patience",
@@ -83,7 +83,7 @@ class TranslationConfig:
     bleu_pairs: int = advanced(
         0,
         "Run",
-        "held-out sentences that each evaluation translates, for BLEU (the last one: all)",
+        "of a translator: held-out sentences that each evaluation translates, for BLEU (the last one: all)",
         low=0,
         free=True,
         free_unless="patience",
@@ -137,7 +137,7 @@ class Translation(Task):
         seed: int = 1,
     ):
         self.config, self.corpus, self.tokenizer, self.positions = config, corpus, tokenizer, positions
-        self.pad_id, self.accumulate = tokenizer.pad_id, accumulate
+        self.pad_id, self.accumulate, self.label_smoothing = tokenizer.pad_id, accumulate, config.label_smoothing
         self.train = encode_pairs(corpus.train, tokenizer, positions, corpus.name)
         self.held_out = encode_pairs(corpus.valid, tokenizer, positions, f"{corpus.name}, the part to validate on")
         self._batches = TokenBatches(self.train, accumulate * config.batch_tokens, seed, self.pad_id)
@@ -152,7 +152,7 @@ class Translation(Task):
         return int(source_mask.sum() + _counted(labels).sum())
 
     def loss(self, model, source_ids, source_mask, decoder_input_ids, labels, tokens_per_row) -> Loss:
-        smoothing = self.config.label_smoothing if model.training else 0.0
+        smoothing = self.label_smoothing if model.training else 0.0
         total, accuracy = model.loss(source_ids, source_mask, decoder_input_ids, labels, smoothing)
         if self.accumulate > 1:  # a part of a step: the parts' means, by their rows, are to be the mean of all
             share = float(_counted(labels).mean() / tokens_per_row[0])

@@ -17,7 +17,7 @@ from tinygrad_gpt.nn import Module
 from tinygrad_gpt.progress import Progress
 from tinygrad_gpt.settings import option_name
 from tinygrad_gpt.train import pretraining_settings, run_folder, text_settings, translation_settings
-from tinygrad_gpt.train.config import use_arithmetic
+from tinygrad_gpt.train.config import use_arithmetic, with_scale_of_noam
 from tinygrad_gpt.train.extension import extend
 from tinygrad_gpt.train.kind_of_run import KindOfRun, Say
 from tinygrad_gpt.train.loadable import TrainedModel
@@ -58,7 +58,7 @@ def resolve(preset: str | None = None, given: dict[str, Any] | None = None, sour
     family = PRESETS[preset].kind if preset in PRESETS else "gpt"
     if family == "gpt":
         _check_names(given or {})
-    return _kind_of(family).resolve(preset, given or {}, source)
+    return _kind_of(family).resolve(preset, with_scale_of_noam(given or {}), source)
 
 
 def _kind_of(family: str) -> KindOfRun:

@@ -5,6 +5,7 @@ fields of `TrainConfig`, of the task's settings and of the model's. A new settin
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from tinygrad_gpt import array, memory, precision
 from tinygrad_gpt.devices import NAMES as DEVICES
@@ -19,7 +20,9 @@ class TrainConfig:
     steps: int = setting(2000, "Optimiser", "updates of the weights", low=1)
     batch_size: int = setting(12, "Optimiser", "windows or texts that go through the model at once", low=1)
     accumulate: int = advanced(1, "Optimiser", "batches whose gradients make one update", low=1)
-    lr: float = setting(1e-3, "Optimiser", "learning rate after the warm-up; with noam, times 1/√(C warmup)", above=0)
+    lr: float = setting(
+        1e-3, "Optimiser", "learning rate after the warm-up; of noam, then 1, times 1/√(C warmup)", above=0
+    )
     min_lr: float = advanced(1e-4, "Optimiser", "learning rate at the last step, of cosine and linear", low=0)
     warmup: int = advanced(100, "Optimiser", "steps over which the learning rate rises from 0", low=0)
     schedule: str = advanced(
@@ -72,6 +75,12 @@ class TrainConfig:
         check_settings(self)
         if self.schedule in ("cosine", "linear") and self.min_lr > self.lr:  # the others do not read it
             raise UserError(f"min_lr should be at most lr, which is {self.lr:g}, not {self.min_lr:g}")
+
+
+def with_scale_of_noam(given: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a user gives beside a preset, with the paper's scale for its schedule: the preset's learning
+    rate is of another schedule, and would be a scale that learns nothing."""
+    return {"lr": 1.0} | given if given.get("schedule") == "noam" else given
 
 
 def use_arithmetic(config: TrainConfig) -> None:

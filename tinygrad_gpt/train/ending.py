@@ -96,17 +96,22 @@ class Ending:
         return range((step - 1) // every * every, 0, -every)[: self.config.average - 1]
 
     def described(self, step: int) -> str:
-        """Why a run ended early, at this step, and with which weights."""
+        """Why a run ended at this step, if that is not its last one, and with which weights, if not with those of this
+        step; else "". The scores in the last row of metrics are of these weights, and so not what decided."""
+        if not self.measured or self._best == len(self.measured) - 1:
+            return ""
         patience, name = self.config.patience, self.deciding.replace("_", " ")
+        best, last = (f"{score:.4g}" for score in (self.measured[self._best], self.measured[-1]))
         averaged = 1 + len(self._averaged_before(step))
         if self.config.average == 1:
-            which = "that evaluation's weights"
+            which = f"the weights of its best evaluation, {name} {best}"
         else:
             which = f"the mean of {averaged} weights" if averaged > 1 else "its last weights"
+        kept = f"it keeps {which}, and the last row has their scores"
+        if step == self.config.steps:
+            return kept
         evaluations = f"{patience} evaluation{'s' * (patience > 1)}"
-        return (
-            f"ended early: {evaluations} without a better {name} than {self.measured[self._best]:.4g}; it keeps {which}"
-        )
+        return f"ended early: {evaluations} without a better {name} than {best}, the last one with {last}; {kept}"
 
 
 class _KeptWeights:

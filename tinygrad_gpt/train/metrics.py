@@ -1,10 +1,11 @@
 """metrics.jsonl: one JSON object per row, and loss.png drawn from it.
 
 step          how many updates had been made
-train_loss    mean over the steps since the row before
+train_loss    mean over the steps since the row before, with label smoothing where the task has it
 NAME_loss     mean of each named part of the task's loss over these steps
 train_NAME    mean of what else the task measures in each step (Loss.scores), such as train_accuracy
-val_loss      and the task's other metrics (Task.metrics), in rows with an evaluation
+val_loss      and the task's other metrics (Task.metrics), in rows with an evaluation, without label smoothing; in the
+              last row those of the weights that the run ends with (ending.py)
 lr            learning rate of the step
 grad_norm     norm of the gradient, before clipping
 tokens_per_s  training speed since the row before, without evaluation, saving, and steps that compiled kernels;
@@ -127,11 +128,12 @@ def has_rows(path: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0
 
 
-def plot_losses(rows: list[dict[str, Any]], path: Path, say: Say = print) -> bool:
-    """Draw the training and validation loss over the steps. Returns False, and says why, if it cannot."""
+def plot_losses(rows: list[dict[str, Any]], path: Path, say: Say = print, label_smoothing: float = 0.0) -> bool:
+    """Draw the training loss, which may have label smoothing, and the validation loss over the steps. Returns False,
+    and says why, if it cannot."""
 
     def draw(axes) -> None:
-        draw_losses(axes, rows)
+        draw_losses(axes, rows, label_smoothing)
         axes.set(xlabel="step", ylabel="loss")
 
     return plot(path, draw, say)

@@ -23,12 +23,14 @@ def make_reporter(stream=None) -> "Reporter":
 class Reporter:
     """Plain lines: one for each evaluation, and otherwise one every ten seconds.
 
-    unit     what the speed counts; Task.unit
-    guesses  what a guess scores, by metric; Task.guesses
+    unit      what the speed counts; Task.unit
+    guesses   what a guess scores, by metric; Task.guesses
+    smoothed  whether the training loss has label smoothing, which the others do not have
     """
 
     unit = "tokens"
     guesses: dict[str, float] = {}  # noqa: RUF012 - replaced, never changed
+    smoothed = False
 
     def __init__(self, stream=None):
         self._stream = stream or sys.stdout
@@ -61,7 +63,7 @@ class Reporter:
         now = time.monotonic()
         if scores or now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
-            self.note(describe(row, scores, self.steps, self.unit, self.guesses) + self._time_left(row["step"]))
+            self.note(self._described(row, scores) + self._time_left(row["step"]))
 
     def validating(self, done: int, total: int) -> None:
         """An evaluation has read `done` of `total`: with a large model it takes minutes."""
@@ -72,6 +74,9 @@ class Reporter:
 
     def end(self) -> None:
         """Training has ended, with or without an error."""
+
+    def _described(self, row: dict[str, Any], scores: dict[str, float]) -> str:
+        return describe(row, scores, self.steps, self.unit, self.guesses, self.smoothed)
 
     def _time_left(self, step: int) -> str:
         seconds = self._pace.seconds_left()
@@ -125,8 +130,7 @@ class LiveReporter(Reporter):
         self._speed = f"  {thousands(row[f'{self.unit}_per_s'])} {self.unit}/s"
         if scores:
             self._pace.evaluation()
-            line = describe(row, scores, self.steps, self.unit, self.guesses)
-            self._console.print(self._with_bold_scores(line, scores), soft_wrap=True)
+            self._console.print(self._with_bold_scores(self._described(row, scores), scores), soft_wrap=True)
 
     @staticmethod
     def _with_bold_scores(line: str, scores: dict[str, float]):
@@ -183,10 +187,13 @@ def describe(
     steps: int,
     unit: str = "tokens",
     guesses: dict[str, float] | None = None,
+    smoothed: bool = False,
 ) -> str:
-    """A row of metrics as a line with all losses and scores, and beside them what a guess scores."""
+    """A row of metrics as a line with all losses and scores, and beside them what a guess scores, and which loss has
+    label smoothing."""
     losses = {name: row[name] for name in row if name.endswith("_loss")} | scores
     beside = {name: f" (a guess: {value:.3f})" for name, value in (guesses or {}).items()}
+    beside |= {"train_loss": " (smoothed)"} if smoothed else {}
     shown = "".join(f"  {_shown(name, value)}{beside.get(name, '')}" for name, value in losses.items())
     return f"step {row['step']:>{len(str(steps))}}/{steps}{shown}  {thousands(row[f'{unit}_per_s'])} {unit}/s"
 

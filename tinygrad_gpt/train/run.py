@@ -71,7 +71,8 @@ class Run:
             self._check_is_latest()
             self.folder.failure.unlink(missing_ok=True)
             finished = self.trainer.run(reporter, log, callbacks)
-            plot_losses(read_metrics(self.folder.metrics), self.folder.loss_plot, reporter.note)
+            rows, smoothing = read_metrics(self.folder.metrics), self.task.label_smoothing
+            plot_losses(rows, self.folder.loss_plot, reporter.note, smoothing)
         except NotFinite as error:
             write_json(self.folder.failure, {"step": self.trainer.step, "why": str(error)})
             if self.before_extension is not None and self.trainer.saved_step == saved:

@@ -20,6 +20,7 @@ config.json holds every setting and what the run was made from, enough to check 
 """
 
 import dataclasses
+import hashlib
 import re
 import shutil
 from collections.abc import Iterator
@@ -31,10 +32,11 @@ from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.errors import UserError, command, in_short
 from tinygrad_gpt.files.json_files import check_fits, read_json
 from tinygrad_gpt.files.locks import Lock
-from tinygrad_gpt.files.storage import TEMPORARY, reason
+from tinygrad_gpt.files.storage import TEMPORARY, read_file, reason
 from tinygrad_gpt.train.metrics import has_rows, hold_run
 
 RUNS = Path("runs")
+_LARGEST_TOKENIZER = 1 << 30  # bytes
 _LONGEST = 100  # bytes of a corpus's name in the name of a folder; systems allow 255
 _PREDICT = ": `tinygrad-gpt predict` uses it; in Python, tinygrad_gpt.train.fine_tuning.FineTuned"
 _OF_FIT = (
@@ -44,8 +46,8 @@ _OF_FIT = (
 # The names of all tasks, and how to use the model of a run that learned another one than the one asked for.
 OPENED_BY = {
     "next-token": "",
-    "masked-lm": ", a BERT: `tinygrad-gpt predict` fills its gaps",
-    "translation": ", a translator: `tinygrad-gpt translate` uses it",
+    "masked-lm": ": `tinygrad-gpt predict` uses it, to fill gaps",
+    "translation": ": `tinygrad-gpt translate` uses it",
     "classification": ": `tinygrad-gpt classify` uses it; in Python, tinygrad_gpt.train.fine_tuning.FineTuned",
     "similarity": _PREDICT,
     "token-labels": _PREDICT,
@@ -126,6 +128,13 @@ class RunFolder:
     def task_name(self) -> str:
         """What the run learns. Raises UserError as read_config does."""
         return _task_in(self.read_config())
+
+    def check_tokenizer(self, written: dict[str, Any]) -> None:
+        """Raise UserError if the file holds another tokenizer than the one of config.json, `written`, or none: its ids
+        would mean other texts. A run that has no tokenizer is right."""
+        fingerprint = written.get("tokenizer")
+        if fingerprint and hashlib.sha256(read_file(self.tokenizer, _LARGEST_TOKENIZER)).hexdigest() != fingerprint:
+            raise UserError(f"{self.tokenizer} is not the tokenizer that this run was started with: put that one back")
 
     def hold(self) -> Lock:
         """Hold the run for this process, for as long as the Lock lives: before anything is written, and while it

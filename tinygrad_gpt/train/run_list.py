@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,21 @@ class ListedRun:
         rows = read_metrics(folder.metrics)
         saved = saved_at(folder.checkpoint) if folder.checkpoint.exists() else Saved(0)
         return cls(folder, written, rows, *saved)
+
+    def damage(self) -> list[str]:
+        """What is wrong with the files that a model is read from, a line each, as far as their headers and their length
+        tell, and a look at the tokenizer. (Reading a model tells all.)"""
+        found = []
+        for check in (self._check_checkpoint, lambda: self.folder.check_tokenizer(self.written)):
+            try:
+                check()
+            except UserError as error:
+                found.append(str(error))
+        return found
+
+    def _check_checkpoint(self) -> None:
+        if self.folder.checkpoint.exists():
+            saved_at(self.folder.checkpoint)
 
     @property
     def path(self) -> Path:
@@ -159,7 +174,8 @@ def runs_at(path: Path) -> list[ListedRun]:
 
 def _read_any(path: Path) -> ListedRun:
     try:
-        return ListedRun.read(path)
+        found = ListedRun.read(path)
+        return replace(found, problem="; ".join(found.damage()))
     except UserError as error:
         return ListedRun(RunFolder(path), problem=str(error))
 

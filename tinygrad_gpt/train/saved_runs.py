@@ -1,6 +1,5 @@
 """The models of runs of `train`: the latest checkpoint of a language model's run, of a BERT's, of a translator's."""
 
-import hashlib
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import cached_property, partial
@@ -190,6 +189,5 @@ def tokenizer_of(folder: RunFolder, written: dict[str, Any]) -> Tokenizer:
     """The tokenizer of a run with the config.json `written`. Raises UserError if the file holds another tokenizer: its
     ids would mean other texts."""
     tokenizer = load_tokenizer(folder.tokenizer)
-    if hashlib.sha256(folder.tokenizer.read_bytes()).hexdigest() != written["tokenizer"]:
-        raise UserError(f"{folder.tokenizer} is not the tokenizer that this run was started with: put that one back")
+    folder.check_tokenizer(written)
     return tokenizer

@@ -207,6 +207,7 @@ class Trainer:
             before = read_metrics(self.folder.metrics) if self.folder else []
             watch = Watch(self.task, self.model, config, before) if config.health else None
             reporter.unit, reporter.guesses, stop = self.task.unit, self.task.guesses(), False
+            reporter.smoothed = self.task.label_smoothing > 0
             reporter.begin(config.steps, self.step)
             with interrupt, compiling.watched_by(reporter.compiling), np.errstate(all="ignore"):  # train_step checks
                 while not (self.ended or interrupt.requested or stop):
@@ -223,8 +224,8 @@ class Trainer:
                     _asks_to_stop(log, dict(self.row))
             if self.saved_step != self.step:
                 self.save(rows)
-            if self.ending.out_of_patience:
-                reporter.note(self.ending.described(self.step))
+            if self.ended and (said := self.ending.described(self.step)):
+                reporter.note(said)
         finally:
             reporter.end()
             rows.close()
