@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+import tinygrad_gpt as tg
 from tests.helpers import assert_one_line_error
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.data.wordpiece_tokenizer import WordPieceTokenizer
@@ -70,6 +71,34 @@ def test_a_bert_is_fine_tuned_used_and_exported(run, bert, tmp_path):
     assert run("classify", "hf", "the fox", "a dog")[1] == one[1]
     status, said, _ = run("runs")
     assert status == 0 and re.search(r"last val +score", said) and len(re.findall(r"Matthews -?\d\.\d{3}", said)) == 2
+
+
+def test_what_is_kept_for_the_end_is_tested_at_the_end(run, bert, tmp_path):
+    (tmp_path / "task").mkdir()
+    for part, lines in (("train", 20), ("dev", 4), ("test", 3)):
+        rows = "the fox\tc\nthe dog\td\n" * lines
+        (tmp_path / "task" / f"{part}.tsv").write_text(rows, encoding="utf-8")
+    status, said, error = run("finetune", "task", "--from", "bert", "--seeds", "2", *QUICK, "--out", "tuned")
+    assert status == 0 and said.count("on the test examples") == 3, error
+    results = json.loads((tmp_path / "tuned" / "results.json").read_text(encoding="utf-8"))
+    model = tg.load("tuned/seed-1")
+    right = [found["class"] == label for found, label in zip(model.predict(["the fox", "the dog"]), "cd", strict=True)]
+    first, second = (result["test"]["accuracy"] for result in results["runs"])
+    assert first == sum(right) / 2
+    (mean,) = results["means"]
+    assert mean["test"]["accuracy"] == (first + second) / 2 and mean["test"]["accuracy_sd"] >= 0
+    (tmp_path / "tuned" / "seed-2" / "test.json").unlink()
+    assert run("finetune", "--resume", "tuned")[1].count("on the test examples") == 3
+    status, said, _ = run("finetune", "own.tsv", "--from", "bert", *QUICK)
+    assert status == 0 and "test examples" not in said
+
+
+def test_python_opens_a_fine_tuned_model(run, bert):
+    assert run("finetune", "own.tsv", "--from", "bert", *QUICK, "--out", "tuned")[0] == 0
+    found = [each["class"] for each in tg.load("tuned").predict(["the fox", "a dog"])]
+    assert found == [line.split("\t")[0] for line in run("classify", "tuned", "the fox", "a dog")[1].splitlines()]
+    with pytest.raises(tg.UserError, match="reads texts with its own tokenizer: leave out tokenizer"):
+        tg.load("tuned", tokenizer="bert")
 
 
 def test_the_table_names_the_scores_of_the_task(run, bert, tmp_path):

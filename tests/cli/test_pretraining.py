@@ -53,6 +53,33 @@ def test_a_folder_of_texts_from_the_first_line_to_the_last(run, animals):
     assert status == 2 and error.count("\n") == 1 and "BERT" in error
 
 
+def test_eval_measures_as_training_did(run, animals, tmp_path):
+    assert run("train", animals, *SMALL, "--out", "run")[0] == 0
+    rows = [json.loads(line) for line in Path("run/metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    status, said, error = run("eval", "run", "--json")
+    figures = json.loads(said)
+    assert (status, error) == (0, "") and figures["pairs"] == 2 and figures["corpus"] == animals
+    assert figures["loss"] == pytest.approx(rows[-1]["val_loss"], abs=1e-6)
+    assert figures["masked_accuracy"] == rows[-1]["masked_accuracy"] and figures["guesses"].keys() <= figures.keys()
+    said = run("eval", "run")[1].splitlines()
+    assert said[0] == "animals, held-out part: 2 pairs of at most 24 tokens"
+    assert said[1] == f"{'loss':<22}  {figures['loss']:.4f}" and "(a guess: " in said[4]
+    (tmp_path / "other").mkdir()
+    for name in ("ape", "ant", "emu", "elk", "cow"):
+        text = "\n".join(sentence.format(name) for sentence in SENTENCES[:4])
+        (tmp_path / "other" / f"{name}.txt").write_text(text, encoding="utf-8")
+    assert run("eval", "run", "other")[1].startswith("other, held-out part: ")
+    for options, said in (
+        (["--beams", "2"], "holds a BERT: leave out --beams"),
+        (["--stride", "2"], "leave out --str"),
+    ):
+        status, _, error = run("eval", "run", *options)
+        assert status == 2 and said in error and error.count("\n") == 1
+    assert run("export", "run", "hf")[0] == 0
+    status, _, error = run("eval", "hf", animals)
+    assert status == 2 and "hf does not say how it was pre-trained" in error and error.count("\n") == 1
+
+
 def test_a_sweep_and_a_comparison(run, animals):
     status, said, error = run("train", animals, *SMALL, "--sweep", "mask-share=0.15,0.3", "--out", "sweep")
     assert status == 0, error

@@ -5,6 +5,7 @@
     sweeping.py    sweeps of train
     trained.py     eval, export
     measuring.py   eval of a translator
+    measuring_bert.py  eval of a BERT
     finetuning.py  finetune, classify
     predicting.py  predict, similar
     translating.py translate
@@ -20,10 +21,10 @@
     tables.py      tables, drawn or plain
     shared.py      what several commands do: check --with files, report downloads
 
-Exit status: 0 done; 1 a gradient check failed; 2 something the user can put right, in one line on standard error; 130
-ended by Ctrl-C; 141 whoever read the output has gone, as in `tinygrad-gpt sample DIR | head`. Anything else that goes
-wrong is a bug and keeps its traceback, but for errors of --with and --model files: one line names theirs, and the
-environment variable TINYGRAD_GPT_TRACEBACK=1 shows the whole.
+Exit status: 0 done; 1 a gradient check failed, or `translate` left out sentences that are too long; 2 something the
+user can put right, in one line on standard error; 130 ended by Ctrl-C; 141 whoever read the output has gone, as in
+`tinygrad-gpt sample DIR | head`. Anything else that goes wrong is a bug and keeps its traceback, but for errors of
+--with and --model files: one line names theirs, and the environment variable TINYGRAD_GPT_TRACEBACK=1 shows the whole.
 """
 
 import difflib

@@ -199,11 +199,18 @@ def _print_results(summary: dict) -> None:
         name = f"{_lm_weight(run)}seed {run['seed']}" + ("" if run["finished"] else " (stopped)")
         scores = (f"{run[score]:.3f}" for score in names)
         table.add_row(name, *scores, str(run["epoch"]), f"{run['seconds'] / 60:.1f}")
+        if "test" in run:
+            table.add_row("  on the test examples", *(f"{run['test'][score]:.3f}" for score in names), "", "")
     for mean in summary["means"]:
         if mean["seeds"] > 1:
-            scores = (f"{mean[score]:.3f} ± {mean[f'{score}_sd']:.3f}" for score in names)
-            table.add_row(f"{_lm_weight(mean)}mean of {mean['seeds']} ± s.d.", *scores, "", "")
+            table.add_row(f"{_lm_weight(mean)}mean of {mean['seeds']} ± s.d.", *_mean_cells(mean, names), "", "")
+            if "test" in mean:
+                table.add_row("  on the test examples", *_mean_cells(mean["test"], names), "", "")
     Console().print(table)
+
+
+def _mean_cells(mean: dict, names: list[str]) -> list[str]:
+    return [f"{mean[name]:.3f} ± {mean[f'{name}_sd']:.3f}" for name in names]
 
 
 def _lm_weight(result: dict) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tinygrad_gpt.cli.measuring import evaluate_translator
+from tinygrad_gpt.cli.measuring_bert import evaluate_bert
 from tinygrad_gpt.cli.options import DeviceName, ModelPath, TokenizerPath
 from tinygrad_gpt.cli.shared import download_progress, report_own_code
 from tinygrad_gpt.cli.translating import TRANSLATOR, Beams, LengthPenalty, Penalty, Search
@@ -74,9 +75,10 @@ def evaluate_model(
     """Measure a trained model on a validation text: loss, perplexity, bits per byte.
 
     A translator is measured on the test part of its corpus: loss, perplexity,
-    and BLEU of what it writes, greedily and with --beams.
+    and BLEU of what it writes, greedily and with --beams. A BERT that `train`
+    pre-trained is measured as in its training, on all held-out documents.
     """
-    source, own, trained = open_model(model, tokenizer, device, kinds=("gpt", "transformer"))
+    source, own, trained = open_model(model, tokenizer, device, kinds=("gpt", "transformer", "bert"))
     report_own_code(source)
     of_gpts = {"--stride": stride, "--block-size": block_size, "--batch-size": batch_size}
     of_translators = {"--source": language, "--target": into, "--beams": beams, "--penalty": penalty}
@@ -85,6 +87,10 @@ def evaluate_model(
         _refuse(of_gpts, f"{model} holds a translator")
         search = Search.of(beams, penalty, length_penalty)
         evaluate_translator(source, own, trained, corpus, (language or "", into or ""), search, as_json)
+        return
+    if source.kind == "bert":
+        _refuse(of_gpts | of_translators, f"{model} holds a BERT")
+        evaluate_bert(source, own, trained, corpus, as_json)
         return
     _refuse(of_translators, f"{model} holds a GPT")
     settings = source.settings

@@ -4,6 +4,7 @@ model, tokenizer = tg.load("runs/shakespeare-1")     # or a Hugging Face folder,
 print(tg.load("runs/shakespeare-1").sample("ROMEO:", 200))
 print(tg.load("runs/bert-1").fill("The [MASK] sat on the mat."))
 print(tg.load("runs/de-en-1").translate(["Ein Hund schläft."]))
+print(*tg.load("runs/cola-1").predict(["They is here."]))
 
 tg.save(model, "weights.safetensors")                # or a dictionary of name -> array
 model.load_state_dict(tg.load("weights.safetensors"))
@@ -12,7 +13,7 @@ model.load_state_dict(tg.load("weights.safetensors"))
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -30,6 +31,8 @@ from tinygrad_gpt.models.fill_mask import Candidate, fill_mask
 from tinygrad_gpt.models.transformer import Transformer
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.tensor import Tensor
+from tinygrad_gpt.train.fine_tuning.fine_tuned import FineTuned
+from tinygrad_gpt.train.fine_tuning.folder import is_fine_tuning
 from tinygrad_gpt.train.trained_model import open_model
 
 SUFFIX = ".safetensors"
@@ -63,8 +66,15 @@ class Loaded(NamedTuple):
         """The `top` likeliest tokens for each [MASK] of a text, in a BERT's opinion; see models.fill_mask."""
         return fill_mask(self.model, self.tokenizer, text, top)
 
-    def translate(self, texts: Sequence[str], **how) -> list[str]:
-        """The translation of each text, by a translator. `how`: see generate.translate.translate_ids."""
+    @overload
+    def translate(self, texts: str, **how) -> str: ...
+    @overload
+    def translate(self, texts: Sequence[str], **how) -> list[str]: ...
+    def translate(self, texts, **how):
+        """The translation of each text of a list, or of one text, by a translator.
+
+        how  beams, penalty, length_penalty, max_new_tokens, ...: see generate.translate.translate_ids
+        """
         if not isinstance(self.model, Transformer):
             raise UserError(f"translate: a {type(self.model).__name__} is no translator")
         return translate(self.model, self.tokenizer, texts, **how)
@@ -75,6 +85,7 @@ def load(path_or_name: str | os.PathLike, tokenizer: str | None = None, device: 
 
     a run folder, a Hugging Face folder, a name on their hub   Loaded: (model, tokenizer); sample(), fill(),
                                                                translate()
+    a folder that `finetune` made                              FineTuned: its model, tokenizer; predict()
     a file FILE.safetensors                                    dict of name -> NumPy array
 
     tokenizer  path of another tokenizer than the model's own
@@ -98,6 +109,10 @@ def load(path_or_name: str | os.PathLike, tokenizer: str | None = None, device: 
         )
     if path.is_file():
         raise UserError(f"load: expected a run folder, a Hugging Face folder or a {SUFFIX} file, got the file {name}")
+    if is_fine_tuning(path):
+        if tokenizer is not None:
+            raise UserError("load: a fine-tuned model reads texts with its own tokenizer: leave out tokenizer")
+        return FineTuned(path, device)
     before = array.default_dtype()
     try:
         _, own, model = open_model(name, tokenizer, device, kinds=("gpt", "bert", "transformer"))

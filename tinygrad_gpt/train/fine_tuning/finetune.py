@@ -26,6 +26,7 @@ from tinygrad_gpt.train import run_folder
 from tinygrad_gpt.train.config import TrainConfig, use_arithmetic
 from tinygrad_gpt.train.fine_tuning.folder import (
     RESULTS,
+    TEST,
     family_of,
     plot_scores,
     read_fine_tuned,
@@ -164,11 +165,23 @@ def train(path: Path, reporter: Reporter, given: dict[str, Any] | None = None, p
             if (remark := task.remark()) != said:  # the runs that follow read the same examples
                 reporter.note(said := remark)
             run.train(reporter)
+        if run.trainer.ended:
+            _test(run)
         write_json(path / RESULTS, summary(path))
         if run.trainer.interrupted:
             break
     plot_scores(path, reporter.note)
     return not run.trainer.interrupted
+
+
+def _test(run: Run) -> None:
+    """Keep the scores of a run that has ended on the examples to test on at last, if its task has some."""
+    task: Any = run.task
+    test, file = task.labelled.test, run.folder.path / TEST
+    if test is not None and not file.exists():
+        only = dataclasses.replace(task.labelled, train=test, dev=test)  # so that no other examples are read
+        measured = type(task)(task.config, only, task.family, task.rows, task.seed).evaluate(run.model)
+        write_json(file, measured)
 
 
 def _task(data: LabelledTask, family: Family, values: dict[str, Any]) -> FineTuning:

@@ -1,6 +1,7 @@
 """The folder of a fine-tuning: its runs, and what they came to.
 
 seed-1/          a run (run_folder.py), as `train` makes them; of a GPT lm-0.5-seed-1/, for each λ and each seed
+seed-1/test.json its scores on the examples to test on at last, once it has ended, where the task has some
 results.json     the last scores of each run, their means, and the scores of an answer that looks at no example
 matthews.png     the score that decides, after each epoch, drawn under its name
 """
@@ -12,6 +13,7 @@ from typing import Any
 
 from tinygrad_gpt.data.examples import CLASSES
 from tinygrad_gpt.errors import UserError, command, in_short
+from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.files.plots import Say, plot
 from tinygrad_gpt.tasks.families import FAMILIES
 from tinygrad_gpt.tasks.family import Family
@@ -22,7 +24,7 @@ from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.saved_runs import tokenizer_of
 
-RESULTS = "results.json"
+RESULTS, TEST = "results.json", "test.json"
 # What config.json of a fine-tuned run must also hold; `group` names all runs of the fine-tuning. Older ones, all of
 # classes with a GPT, have neither kind, family, guess nor baseline, but majority_accuracy; their example is one text.
 _WRITTEN = {
@@ -140,7 +142,7 @@ def deciding_score(written: dict[str, Any]) -> str:
 
 def summary(path: Path) -> dict[str, Any]:
     """The content of results.json: the deciding score's name, the scores of an answer that looks at no example, the
-    last scores of each run that was evaluated, and their means."""
+    last scores of each run that was evaluated, its `test` scores, and the means of both."""
     results: list[dict[str, Any]] = []
     folders = runs_of(path)
     first = read_fine_tuned(folders[0])
@@ -152,6 +154,9 @@ def summary(path: Path) -> dict[str, Any]:
             result = _lm_weight(written) | {"seed": written["train"]["seed"]}
             result |= {"run": folder.path.name, "epoch": round(written["task"]["epochs"] * last["step"] / steps, 2)}
             result |= {name: last[name] for name in names} | {"seconds": last.get("elapsed_s", 0.0)}
+            test = folder.path / TEST
+            if test.exists():
+                result |= {"test": read_json(test, dict.fromkeys(names, float))}
             results.append(result | {"finished": last["step"] == steps})
     baseline = {name: first["corpus"]["baseline"][name] for name in names}
     known = {"deciding": names[0], "guess": first["corpus"]["guess"], "baseline": baseline}
@@ -160,18 +165,26 @@ def summary(path: Path) -> dict[str, Any]:
 
 def means(results: list[dict[str, Any]], scores: list[str]) -> list[dict[str, Any]]:
     """For each λ, of a GPT: how many seeds have finished, and the mean and standard deviation of the scores over them
-    (of the sample: divisor n - 1; None for a single seed)."""
+    (of the sample: divisor n - 1; None for a single seed); the same of their test scores, as `test`."""
     rows = []
     finished = [result for result in results if result["finished"]]
     for lm_weight in dict.fromkeys(result.get("lm_weight") for result in finished):
         done = [result for result in finished if result.get("lm_weight") == lm_weight]
         row: dict[str, Any] = ({} if lm_weight is None else {"lm_weight": lm_weight}) | {"seeds": len(done)}
-        for score in scores:
-            values = [result[score] for result in done]
-            row[score] = statistics.fmean(values)
-            row[f"{score}_sd"] = statistics.stdev(values) if len(values) > 1 else None
+        row |= _mean(done, scores)
+        if all("test" in result for result in done):
+            row["test"] = _mean([result["test"] for result in done], scores)
         rows.append(row)
     return rows
+
+
+def _mean(measured: list[dict[str, Any]], scores: list[str]) -> dict[str, float | None]:
+    row: dict[str, float | None] = {}
+    for score in scores:
+        values = [each[score] for each in measured]
+        row[score] = statistics.fmean(values)
+        row[f"{score}_sd"] = statistics.stdev(values) if len(values) > 1 else None
+    return row
 
 
 def plot_scores(path: Path, say: Say) -> None:
