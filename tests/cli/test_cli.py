@@ -115,6 +115,7 @@ def test_the_bare_command_shows_its_help(run):
 def test_presets(run):
     status, said, _ = run("presets")
     assert status == 0
+    assert "1 layer, 2 heads" in said and "1 layers" not in said
     assert "quick (default)" in said and "nanogpt-char-cpu" in said and "124M parameters: 12 layers" in said
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_gpt as tg
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.models import GPT, GPT2, GPT1ForClassification, GPTConfig
+from tinygrad_gpt.models import GPT, GPT2, GPT1ForClassification, GPTConfig, Transformer, TransformerConfig
 from tinygrad_gpt.nn import Linear, Module
 
 IDS = np.random.default_rng(0).integers(0, 7, (2, 5))
@@ -215,6 +215,21 @@ def test_nothing_is_kept_on_the_modules(model):
     with model.watching():
         model(IDS)
         assert [vars(module) for module in model.modules()] == before
+
+
+def test_a_module_that_is_called_for_two_texts_shows_the_last_call():
+    """As a Transformer's embedding, of the source and of the target. Each half alone shows its own."""
+    translator = Transformer(TransformerConfig(11, 8, 1, 1, 2, 2, 8, 8, max_position_embeddings=9)).eval()
+    source, target = np.array([[3, 4, 5, 1]]), np.array([[0, 6]])
+    with translator.watching("token_embedding") as seen:
+        translator(source, target)
+    assert seen["token_embedding"].output.shape == (1, 2, 8)
+    with translator.watching("token_embedding") as seen:
+        encoded = translator.encode(source)
+    assert seen["token_embedding"].output.shape == (1, 4, 8)
+    with translator.watching("token_embedding") as seen:
+        translator.decode(target, encoded)
+    assert seen["token_embedding"].output.shape == (1, 2, 8)
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------

@@ -140,7 +140,7 @@ def test_what_can_only_write_says_so_in_a_line(run, tmp_path, cli):
 
 def test_a_gpt_is_no_bert(tmp_path):
     folder = gpt2_folder(tmp_path)
-    with pytest.raises(UserError, match="holds a GPT, which reads a text from left to right: this needs a BERT"):
+    with pytest.raises(UserError, match="holds a GPT, and this needs a BERT"):
         find_model(str(folder), ("bert",))
     with pytest.raises(UserError, match="holds a GPT"):
         find_model(str(folder)).encoder()

@@ -31,6 +31,8 @@ from tinygrad_gpt.train.translation_settings import TransformerShape
 
 _QUICK, _BERT = resolve().values(), resolve("bert-small").values()
 _BOTH = {name: f"{_QUICK[name]}; a BERT: {_BERT[name]}" for name in ("tokenizer", "vocab", "eval_tokens")}
+_TRANSLATOR = resolve("transformer-tiny").values()
+_BOTH |= {name: f"{_BOTH[name]}; a translator: {_TRANSLATOR[name]}" for name in ("tokenizer", "vocab")}
 
 
 @with_settings(
@@ -212,14 +214,18 @@ def presets():
             values, window = settings.values(), settings.window
             train["batch_size"] = settings.train.batch_size
             shape = (
-                f"{thousands(settings.parameters())} parameters: {values['n_layer']} layers, {values['n_head']} heads, "
-                f"{values['n_embd']} channels"
+                f"{thousands(settings.parameters())} parameters: {_counted(values['n_layer'], 'layer')}, "
+                f"{_counted(values['n_head'], 'head')}, {values['n_embd']} channels"
             )
         table.add_row(
             f"{name} (default)" if name == DEFAULT else name,
             f"{preset.purpose}\n{shape}\n{train['steps']} steps of {_batch(train['batch_size'], window)}",
         )
     Console().print(table)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _batch(rows: int, window: int | str) -> str:

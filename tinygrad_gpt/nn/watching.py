@@ -24,7 +24,8 @@ from tinygrad_gpt.modes import watches
 
 @dataclass(slots=True)
 class Seen:
-    """What a module did when it was last called.
+    """What a module did when it was last called. (A Transformer calls its token_embedding for the source, then for the
+    target: watch `model.encode` alone to see the former.)
 
     output   what its forward returned
     weights  the attention weights before dropout, without a gradient; None for modules other than attention

@@ -32,12 +32,10 @@ class NextTokenConfig:
     tokenizer: str = setting(
         "char",
         "Data",
-        "char, bpe, gpt1, or of a BERT wordpiece (trained on the corpus); own (that of the --from model); or the path "
-        "of a saved tokenizer or of GPT-2's, GPT-1's or BERT's vocabulary",
+        "char, bpe, gpt1; of a BERT wordpiece; of a translator bpe, unigram, wordpiece (trained on the corpus); own "
+        "(that of the --from model); or the path of a saved tokenizer or of GPT-2's, GPT-1's or BERT's vocabulary",
     )
-    vocab: int = advanced(
-        4096, "Data", "tokens that a bpe, gpt1 or wordpiece tokenizer learns", low=256, formerly="bpe_vocab"
-    )
+    vocab: int = advanced(4096, "Data", "tokens that a tokenizer learns, but for char", low=256, formerly="bpe_vocab")
     from_: str = setting(
         "",
         "Data",

@@ -1,5 +1,6 @@
 """What trained models of all kinds have: a shape, a tokenizer, weights that can be loaded."""
 
+import re
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,11 @@ _COUNT_PARAMETERS = {
     "bert": bert.count_parameters,
     "transformer": transformer.count_parameters,
 }
+
+
+def _called(kind: str) -> str:
+    """What a model of a kind is called: "a GPT"."""
+    return re.split("[,:]", _NOT_FOR[kind])[0]
 
 
 class TrainedModel(ABC):
@@ -72,7 +78,9 @@ class TrainedModel(ABC):
 
     def is_not(self, *kinds: str) -> UserError:
         """The error for a caller that can use models of these kinds only."""
-        needed = "a BERT" if "bert" in kinds else "a translator"
+        needed = " or ".join(dict.fromkeys(map(_called, kinds)))
+        if {"bert", "transformer"} & {*kinds}:  # it is not text that is to be written
+            return UserError(f"{self.name} holds {_called(self.kind)}, and this needs {needed}")
         what = _NOT_FOR[self.kind].format(name=command(Path(self.name)), needed=needed)
         return UserError(f"{self.name} holds {what}")
 
