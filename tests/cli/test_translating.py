@@ -279,7 +279,7 @@ def test_lines_that_are_too_long_are_named_first_and_the_others_translated(trans
     assert (status, said.split("\n")) == (1, [GERMAN[0], "", GERMAN[1], ""])
     assert error.startswith("warning: sentence 2 has 25 tokens with its end, and the model reads at most 24: make ")
     assert error.endswith("; left empty here\n") and error.count("\n") == 1
-    (tmp_path / "in.txt").write_text(f"{ENGLISH[0]}\n\n{long}\n{long} a\n")
+    (tmp_path / "in.txt").write_text(f"{ENGLISH[0]}\n\n{long}\n{long}a\n")
     (tmp_path / "right.txt").write_text(f"{GERMAN[0]}\n\nja\nja\n")
     status, said, error = trans("in.txt", "--json", "--reference", "right.txt")
     assert status == 1 and [json.loads(line)["translation"] for line in said.splitlines()] == [
