@@ -58,11 +58,11 @@ def test_eval_measures_as_training_did(run, animals, tmp_path):
     rows = [json.loads(line) for line in Path("run/metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     status, said, error = run("eval", "run", "--json")
     figures = json.loads(said)
-    assert (status, error) == (0, "") and figures["pairs"] == 2 and figures["corpus"] == animals
+    assert (status, error) == (0, "") and figures["pairs"] == 4 and figures["corpus"] == animals
     assert figures["loss"] == pytest.approx(rows[-1]["val_loss"], abs=1e-6)
     assert figures["masked_accuracy"] == rows[-1]["masked_accuracy"] and figures["guesses"].keys() <= figures.keys()
     said = run("eval", "run")[1].splitlines()
-    assert said[0] == "animals, held-out part: 2 pairs of at most 24 tokens"
+    assert said[0] == "animals, held-out part: 4 pairs of at most 24 tokens"
     assert said[1] == f"{'loss':<22}  {figures['loss']:.4f}" and "(a guess: " in said[4]
     (tmp_path / "other").mkdir()
     for name in ("ape", "ant", "emu", "elk", "cow"):
