@@ -78,6 +78,9 @@ def test_eval_measures_as_training_did(run, animals, tmp_path):
     assert run("export", "run", "hf")[0] == 0
     status, _, error = run("eval", "hf", animals)
     assert status == 2 and "hf does not say how it was pre-trained" in error and error.count("\n") == 1
+    Path(animals).rename("elsewhere")
+    status, _, error = run("eval", "run")
+    assert status == 2 and error.endswith(": put it back, or name other documents, tinygrad-gpt eval run CORPUS\n")
 
 
 def test_a_sweep_and_a_comparison(run, animals):

@@ -130,7 +130,7 @@ def test_a_vocabulary_alone_is_a_tokenizer(tmp_path, tokenizer):
 
 
 def test_what_can_only_write_says_so_in_a_line(run, tmp_path, cli):
-    for arguments in (["sample", run], ["eval", run], ["sample", bert_folder(tmp_path / "hf")]):
+    for arguments in (["sample", run], ["sample", bert_folder(tmp_path / "hf")]):
         name = arguments[1]
         result = cli(*map(str, arguments))
         assert_one_line_error(

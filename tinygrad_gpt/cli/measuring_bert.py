@@ -5,12 +5,13 @@ import json
 import math
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from tinygrad_gpt.cli.shared import download_progress
 from tinygrad_gpt.data.documents import open_documents
 from tinygrad_gpt.data.tokenizers import Tokenizer
-from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.tasks.masked_lm import MaskedLM
 from tinygrad_gpt.train.reporter import make_reporter, reading_bar
 from tinygrad_gpt.train.trained_model import TrainedModel
@@ -29,7 +30,13 @@ def evaluate_bert(source: TrainedModel, tokenizer: Tokenizer, model: Any, name: 
         )
     progress = download_progress(make_reporter(sys.stderr))
     config = settings.task if name is None else dataclasses.replace(settings.task, corpus=name, held_out=True)
-    documents = source.corpus(progress) if name is None else open_documents(name, True, progress=progress)
+    try:
+        documents = source.corpus(progress) if name is None else open_documents(name, True, progress=progress)
+    except UserError as error:
+        if name is not None:
+            raise
+        again = command("tinygrad-gpt", "eval", Path(source.name))
+        raise UserError(f"{error}: put it back, or name other documents, {again} CORPUS") from None
     task = MaskedLM(config, documents, tokenizer, settings.window, settings.train.batch_size, seed=settings.train.seed)
     began = time.perf_counter()
     with reading_bar(unit="pairs") as bar:
