@@ -13,7 +13,7 @@ from tinygrad_gpt.kernels.numba.machine.layout import as_contiguous
 from tinygrad_gpt.kernels.numba.machine.random import drop
 from tinygrad_gpt.kernels.numba.machine.vector_math import exp
 from tinygrad_gpt.kernels.numba.product.registers import ROWS, at
-from tinygrad_gpt.kernels.numba.product.tile import broadcast_row, multiply, rounded_up, transpose_tile
+from tinygrad_gpt.kernels.numba.product.tile import at_a_cache_line, broadcast_row, multiply, rounded_up, transpose_tile
 
 BLOCK = 64  # queries, and keys, of a tile
 STRIP = 16  # how finely the triangle that causal queries see is cut: whole vectors of either dtype
@@ -48,7 +48,9 @@ class Tile(NamedTuple):
 @helper(inlined=False)
 def new_rows(like, rows, columns):
     """Zeros (rows or a little more, columns), whole strips of rows."""
-    return np.zeros((rounded_up(rows, STRIP), columns), like.dtype)
+    out = at_a_cache_line(rounded_up(rows, STRIP), columns, like)
+    out[:] = 0
+    return out
 
 
 @helper(inlined=False)

@@ -4,13 +4,14 @@ The plan is that of every fast matrix product since Goto and van de Geijn (2008)
 
     for each tile of c, in parallel                         (TILE_ROWS, TILE_COLUMNS)
         for each slice of the sum                           DEPTH steps
-            pack b's part: panels of PANEL columns, each panel's numbers in the order in which they will be read
-            for each panel of columns, for each ROWS rows
-                a block of c in registers += a's rows @ the panel            (registers.multiply)
+            pack b's part: panels of columns, each panel's numbers in the order in which they will be read
+            for each SOME rows, for each panel of columns
+                blocks of c in registers += a's rows @ the panel             (tile.multiply)
 
 Packing makes the inner loop read memory in order, and lets it use operands that are transposed. It costs a pass over b
 for each row of tiles, against TILE_ROWS multiply-adds for each number packed. a is read where it lies when its rows are
-contiguous; otherwise it is packed too, transposed.
+contiguous; otherwise it is packed too, transposed. Few rows go through all panels before the next ones do, so that
+what is written of c lies on few pages of memory, whose addresses the processor has at hand.
 
 Each element of c is summed in the order of k, whatever the tile it is in: the result doesn't depend on the tiles, and
 so not on the number of threads.
@@ -22,10 +23,18 @@ from numba import types
 from tinygrad_gpt.kernels.numba.machine import threads
 from tinygrad_gpt.kernels.numba.machine.compile import helper, kernel, my_part, pasted, read, write
 from tinygrad_gpt.kernels.numba.machine.layout import for_product
-from tinygrad_gpt.kernels.numba.product.registers import ROWS, VECTORS, at, lanes, offset
-from tinygrad_gpt.kernels.numba.product.tile import broadcast_row, copy_tile, multiply, rounded_up, transpose_tile
+from tinygrad_gpt.kernels.numba.product.registers import ROWS, TALL, VECTORS, at, lanes, offset
+from tinygrad_gpt.kernels.numba.product.tile import (
+    at_a_cache_line,
+    broadcast_row,
+    copy_tile,
+    multiply,
+    rounded_up,
+    transpose_tile,
+)
 
-TILE_ROWS, TILE_COLUMNS, DEPTH = 256, 384, 256  # the parts of a, b and c in use fit in 1 MiB of second-level cache
+TILE_ROWS, TILE_COLUMNS, DEPTH = 960, 384, 384  # b's part, of 576 KiB in float32, stays in the second-level cache
+SOME = 32  # rows of a and c at a time; a multiple of TALL
 
 
 def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
@@ -46,7 +55,7 @@ def _tile_shape(m: int, n: int) -> tuple[int, int]:
             down += 1
         else:
             across += 1
-    return rounded_up.py_func(-(-m // down), ROWS), rounded_up.py_func(-(-n // across), 64)
+    return rounded_up.py_func(-(-m // down), TALL), rounded_up.py_func(-(-n // across), 16)  # whole blocks and vectors
 
 
 @kernel(
@@ -65,36 +74,34 @@ def _product(share, c, a, b, start, height, width):
 def _one_tile(c, a, b, start, top, bottom, left, right):
     """c[top:bottom, left:right]."""
     k, panel = a.shape[1], VECTORS * lanes(c)
-    panels = np.empty(((right - left + panel - 1) // panel * DEPTH, panel), c.dtype)
+    panels = at_a_cache_line((right - left + panel - 1) // panel * DEPTH, panel, c)
     pack_a = a.strides[1] != a.itemsize and k > 1
-    a_rows = np.zeros((rounded_up(bottom - top, ROWS) if pack_a else ROWS, DEPTH), c.dtype)
+    a_rows = at_a_cache_line(SOME, DEPTH, c)
+    a_rows[:] = 0
     edge = np.zeros((ROWS, panel), c.dtype)
-    whole_rows = top + (bottom - top) // ROWS * ROWS
     for first in range(0, max(k, 1), DEPTH):
         depth = min(DEPTH, k - first)
         for j in range(left, right, panel):
             _pack(b, first, depth, j, min(panel, right - j), at(panels, (j - left) // panel * DEPTH, 0))
-        if pack_a:
-            transpose_tile(at(a.T, first, top), depth, bottom - top, at(a_rows, 0, 0))
-        else:  # only the last rows, where fewer than ROWS are left
-            copy_tile(at(a, whole_rows, first), bottom - whole_rows, depth, at(a_rows, 0, 0))
-        a_whole = at(a_rows, 0, 0) if pack_a else at(a, top, first)
-        a_last = at(a_rows, whole_rows - top if pack_a else 0, 0)
-        for j in range(left, right, panel):
-            columns = min(panel, right - j)
-            b_panel = at(panels, (j - left) // panel * DEPTH, 0)
-            if columns % lanes(c) == 0:
-                before = broadcast_row(at(start, 0, j)) if first == 0 else at(c, top, j)
-                multiply(at(c, top, j), before, a_whole, b_panel, whole_rows - top, depth, columns)
-            else:
-                for i in range(top, whole_rows, ROWS):
-                    before = broadcast_row(at(start, 0, j)) if first == 0 else at(c, i, j)
-                    a_block = offset(a_whole, i - top, 0)
-                    _at_an_edge(at(c, i, j), before, a_block, b_panel, ROWS, depth, columns, at(edge, 0, 0))
-            if whole_rows < bottom:
-                before = broadcast_row(at(start, 0, j)) if first == 0 else at(c, whole_rows, j)
-                last = bottom - whole_rows
-                _at_an_edge(at(c, whole_rows, j), before, a_last, b_panel, last, depth, columns, at(edge, 0, 0))
+        for above in range(top, bottom, SOME):
+            some = min(SOME, bottom - above)
+            whole = some // ROWS * ROWS
+            if pack_a:
+                transpose_tile(at(a.T, first, above), depth, some, at(a_rows, 0, 0))
+            else:  # only the last rows, where fewer than ROWS are left
+                copy_tile(at(a, above + whole, first), some - whole, depth, at(a_rows, whole, 0))
+            a_some = at(a_rows, 0, 0) if pack_a else at(a, above, first)
+            for j in range(left, right, panel):
+                columns, b_panel = min(panel, right - j), at(panels, (j - left) // panel * DEPTH, 0)
+                place = at(c, above, j)
+                before = broadcast_row(at(start, 0, j)) if first == 0 else place
+                done = whole if columns % lanes(c) == 0 else 0
+                if done:
+                    multiply(place, before, a_some, b_panel, done, depth, columns)
+                for i in range(done, some, ROWS):
+                    block, a_block = offset(place, i, 0), offset(a_some, i, 0) if i < whole else at(a_rows, whole, 0)
+                    rows, start_block = min(ROWS, some - i), offset(before, i, 0)
+                    _at_an_edge(block, start_block, a_block, b_panel, rows, depth, columns, at(edge, 0, 0))
 
 
 @helper(inlined=False)

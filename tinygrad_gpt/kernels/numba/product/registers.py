@@ -1,6 +1,7 @@
 """Vector instructions by hand: the two inner loops that a compiler doesn't find by itself.
 
-    multiply_1 ... 4  a block of c in registers: c[:4, :n] = start + a[:4, :k] @ b[:k, :n]
+    multiply_1 ... 3  a block of c in registers: c[:4, :n] = start + a[:4, :k] @ b[:k, :n], n 1 ... 3 vectors
+    tall_1 ... 3      the same for TALL rows at once
     transpose         LANES rows of LANES numbers, turned in registers
 
 Both are built for LLVM (the compiler behind Numba) as vectors of LANES numbers, so they run on any processor. What the
@@ -8,9 +9,11 @@ processor has decides how large vectors and blocks are. Both work on a place (`a
 how far it is from there to the next row and column.
 
 Why blocks. A processor with AVX-512 multiplies and adds two vectors of 16 numbers in a cycle, but also loads only two.
-In the loop below each step of the sum loads 4 vectors of b and 4 numbers of a for 16 multiply-adds, so that it is the
-arithmetic that is busy. The 16 sums stay in registers from the first step to the last. (Goto and van de Geijn,
-"Anatomy of high-performance matrix multiplication", 2008, section 6; BLIS calls it the micro-kernel.)
+In the loop below each step of the sum loads 3 vectors of b and 8 numbers of a for 24 multiply-adds, so that it is the
+arithmetic that is busy. The 24 sums stay in registers from the first step to the last; with b's 3 vectors and the
+numbers of a on their way they fill the 32 that there are. A block of 4 by 4 vectors would load as little for each
+multiply-add, but twice as much of b, which comes from the second-level cache. (Goto and van de Geijn, "Anatomy of
+high-performance matrix multiplication", 2008, section 6; BLIS calls it the micro-kernel.)
 """
 
 import functools
@@ -39,7 +42,8 @@ VECTOR_BYTES = 64 if AVX_512 else 32 if has("avx") else 16
 REGISTERS = 32 if AVX_512 or has("neon") else 16
 
 ROWS = 4  # of a block
-VECTORS = 4 if REGISTERS == 32 else 2  # of each row of a block, at most
+TALL = 8 if REGISTERS == 32 else 4  # rows of a block where there are many; a multiple of ROWS
+VECTORS = 3 if REGISTERS == 32 else 2  # of each row of a block, at most
 
 
 @intrinsic
@@ -120,12 +124,12 @@ def splat(builder, number, n: int):
     return builder.shuffle_vector(first, undefined, ir.VectorType(ir.IntType(32), n)(None))
 
 
-def _multiply_of(vectors: int):
-    """The intrinsic for blocks with this many vectors in a row."""
+def _multiply_of(height: int, vectors: int):
+    """The intrinsic for blocks of this many rows, with this many vectors in each."""
 
     @intrinsic
     def multiply(typingctx, c, start, a, b, k):
-        """c[r, :] = start[r, :] + sum over k of a[r, k] b[k, :] for r < ROWS; rows of c, start and b are contiguous."""
+        """c[r, :] = start[r, :] + sum over k of a[r, k] b[k, :], r < height; rows of c, start and b are contiguous."""
 
         def codegen(context, builder, signature, args):
             (c, c_row, _), (start, start_row, _), (a, a_row, a_step), (b, b_step, _) = (
@@ -139,7 +143,7 @@ def _multiply_of(vectors: int):
                 return [builder.bitcast(builder.gep(row, [column]), vector.as_pointer()) for column in columns]
 
             def rows_from(first, step):
-                return [builder.gep(first, [builder.mul(step, ir.Constant(step.type, r))]) for r in range(ROWS)]
+                return [builder.gep(first, [builder.mul(step, ir.Constant(step.type, r))]) for r in range(height)]
 
             def load(row):
                 return [builder.load(address, align=size) for address in vectors_at(row)]
@@ -163,7 +167,8 @@ def _multiply_of(vectors: int):
     return multiply
 
 
-multiply_1, multiply_2, multiply_3, multiply_4 = (_multiply_of(vectors) for vectors in (1, 2, 3, 4))
+multiply_1, multiply_2, multiply_3 = (_multiply_of(ROWS, vectors) for vectors in (1, 2, 3))
+tall_1, tall_2, tall_3 = (_multiply_of(TALL, vectors) for vectors in (1, 2, 3))
 
 
 @intrinsic

@@ -3,28 +3,42 @@
 Rows are contiguous, except those of `a`, which may be the transpose of any matrix: its numbers are read one by one.
 """
 
+import numpy as np
+
 from tinygrad_gpt.kernels.numba.machine.compile import helper
 from tinygrad_gpt.kernels.numba.product import registers
-from tinygrad_gpt.kernels.numba.product.registers import ROWS, VECTORS, lanes, offset, transpose
+from tinygrad_gpt.kernels.numba.product.registers import ROWS, TALL, VECTORS, lanes, offset, transpose
+
+CACHE_LINE = 64  # bytes
 
 
 @helper(inlined=False)
 def multiply(c, start, a, b, m, k, n):
     """c[:m, :n] = start[:m, :n] + a[:m, :k] @ b[:k, :n], for m a multiple of ROWS and n of the lanes of a vector."""
-    block = VECTORS * lanes(c[0])
-    for j in range(0, n, block):
-        vectors = min(n - j, block) // lanes(c[0])
+    one, tall = lanes(c[0]), m // TALL * TALL
+    j = 0
+    while j < n:
+        vectors = min((n - j) // one, VECTORS)
+        if n - j == 4 * one:  # two and two rather than three and one
+            vectors = 2
         b_block = offset(b, 0, j)
-        for i in range(0, m, ROWS):
+        for i in range(0, tall, TALL):
             c_block, start_block, a_block = offset(c, i, j), offset(start, i, j), offset(a, i, 0)
-            if vectors == 4:
-                registers.multiply_4(c_block, start_block, a_block, b_block, k)
-            elif vectors == 3:
+            if vectors == 3:
+                registers.tall_3(c_block, start_block, a_block, b_block, k)
+            elif vectors == 2:
+                registers.tall_2(c_block, start_block, a_block, b_block, k)
+            else:
+                registers.tall_1(c_block, start_block, a_block, b_block, k)
+        for i in range(tall, m, ROWS):
+            c_block, start_block, a_block = offset(c, i, j), offset(start, i, j), offset(a, i, 0)
+            if vectors == 3:
                 registers.multiply_3(c_block, start_block, a_block, b_block, k)
             elif vectors == 2:
                 registers.multiply_2(c_block, start_block, a_block, b_block, k)
             else:
                 registers.multiply_1(c_block, start_block, a_block, b_block, k)
+        j += vectors * one
 
 
 @helper(inlined=False)
@@ -61,3 +75,11 @@ def broadcast_row(place):
 def rounded_up(n, multiple):
     """The least multiple that is not less than n."""
     return (n + multiple - 1) // multiple * multiple
+
+
+@helper(inlined=False)
+def at_a_cache_line(rows, columns, like):
+    """An empty array (rows, columns) that begins with a cache line: a vector that lies across two is loaded twice."""
+    x = np.empty(rows * columns + CACHE_LINE // like.itemsize, like.dtype)
+    skip = -x.ctypes.data % CACHE_LINE // like.itemsize
+    return x[skip : skip + rows * columns].reshape(rows, columns)
