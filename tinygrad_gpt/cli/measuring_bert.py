@@ -46,10 +46,10 @@ def evaluate_bert(source: TrainedModel, tokenizer: Tokenizer, model: Any, name: 
     part = "held-out part" if config.held_out else "the part that it learned from"
     if as_json:
         known = {name: x if math.isfinite(x) else None for name, x in figures.items()}
-        answer = {"model": source.name, "corpus": documents.name, "part": part, "pairs": len(task.pairs)} | known
+        answer = {"model": source.name, "corpus": config.corpus, "part": part, "pairs": len(task.pairs)} | known
         print(json.dumps(answer | {"guesses": guesses, "seconds": round(seconds, 3)}))
         return
-    print(f"{documents.name}, {part}: {len(task.pairs):,} pairs of at most {settings.window} tokens")
+    print(f"{config.corpus}, {part}: {len(task.pairs):,} pairs of at most {settings.window} tokens")
     for name, value in figures.items():
         guess = f" (a guess: {guesses[name]:.4f})" if name in guesses else ""
         print(f"{name.replace('_', ' '):<22}  {value:.4f}{guess}")
