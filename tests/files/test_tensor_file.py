@@ -148,3 +148,20 @@ def test_big_endian_arrays_keep_their_numbers(tmp_path, dtype):
     for name, expected in {"a": a, "turned": a.T, "empty": a[:0]}.items():
         np.testing.assert_array_equal(read[name], expected)
         assert read[name].dtype == a.dtype.newbyteorder("=")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_tensor_is_cut_into_parts_of_its_rows(path, dtype):
+    x = np.random.default_rng(0).normal(size=(6, 2, 3)).astype(dtype)
+    save_file({"before": np.zeros(5, np.uint8), "x": x, "z": np.ones(4)}, path)
+    file = TensorFile(path)
+    file.cut("x", {"first": 1, "none": 0, "rest": 5})
+    assert set(file.shapes) == set(file.dtypes) == {"before", "first", "none", "rest", "z"}
+    for name, part in (("first", x[:1]), ("none", x[:0]), ("rest", x[1:])):
+        target = np.full(file.shapes[name], np.nan)
+        file.copy(name, target)
+        np.testing.assert_array_equal(target, part)
+        assert file.equals(name, part)
+    with pytest.raises(ValueError, match="expected parts of rest with 5 rows in all"):
+        file.cut("rest", {"a": 2, "b": 2})
+    assert "rest" in file.shapes

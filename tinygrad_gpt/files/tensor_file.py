@@ -93,10 +93,11 @@ class TensorFile:
 
     def cut(self, name: str, parts: dict[str, int]) -> None:
         """From now on the rows of one tensor of floats are several tensors, one below the other: name -> rows."""
-        rows, *rest = self.shapes.pop(name)
-        dtype, begin = self.dtypes.pop(name), self._begin.pop(name)
+        rows, *rest = self.shapes[name]
         if sum(parts.values()) != rows:
             raise ValueError(f"TensorFile: expected parts of {name} with {rows} rows in all, got {parts}")
+        del self.shapes[name]
+        dtype, begin = self.dtypes.pop(name), self._begin.pop(name)
         for part, size in parts.items():
             self.shapes[part], self.dtypes[part], self._begin[part] = (size, *rest), dtype, begin
             begin += size * math.prod(rest) * FLOAT_CODES[dtype].itemsize

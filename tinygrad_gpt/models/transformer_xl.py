@@ -253,7 +253,7 @@ class TransformerXL(Module):
             if c.is_adaptive
             else Embedding(c.vocab_size, c.d_model, std=c.init_std)
         )
-        self.register_buffer("position_table", Tensor(self._sinusoids(c.mem_len + 1)), persistent=False)
+        self.register_buffer("position_table", Tensor(self._sinusoids(1)), persistent=False)  # grows
         self.dropout, self.place_dropout = Dropout(c.dropout), Dropout(c.dropout)
         shape = (c.n_head, c.head_size)
         self.content_bias = None if c.untie_r else Parameter(normal(shape, scale=c.init_std))
