@@ -187,7 +187,7 @@ class AdaptiveSoftmax(Module):
 
 def rows_by_cluster(ids: Array, ends: tuple[int, ...]) -> list[Array]:
     """ids (N,) -> for each cluster, the places of its words: rising, each place once in all."""
-    return [np.flatnonzero((ids >= a) & (ids < b)) for a, b in pairwise(ends)]
+    return [np.nonzero((ids >= a) & (ids < b))[0] for a, b in pairwise(ends)]
 
 
 def tables_of(v: int, c: int, cutoffs: tuple[int, ...], d_embed: int, div_val: int) -> tuple[list, list[int]]:

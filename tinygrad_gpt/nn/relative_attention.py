@@ -141,7 +141,7 @@ class RelativeAttention(Module):
         about_content = F.transpose(q + self.content_bias, 1, 2)  # -> (B, H, T, D)
         about_place = F.transpose((q + self.position_bias) * self.scale, 1, 2)
         bias = F.matmul(about_place, F.transpose(p, 1, 2))  # (B, H, T, D) @ (H, D, R) -> (B, H, T, R)
-        bias = _rel_shift(bias, first, k.shape[2])  # -> (B, H, T, K)
+        bias = F.rel_shift(bias, first, k.shape[2])  # -> (B, H, T, K)
         if different is not None:
             bias = bias + self._segment_term(q, different)
         if mask is not None:
@@ -170,11 +170,3 @@ def _bias(shape: tuple[int, int], std: float | None, given: Parameter | None, na
     if given.shape != shape:
         raise ValueError(f"RelativeAttention: expected a {name} of shape {shape} to share, got {given.shape}")
     return given
-
-
-def _rel_shift(x: Tensor, first: int, keys: int) -> Tensor:
-    """x (..., T, R) -> y (..., T, keys): y[i, j] = x[i, j + first - i]; rubbish, and finite, right of the diagonal."""
-    *rest, t, r = x.shape
-    x = F.concatenate([x, Tensor(np.zeros_like(x.data[..., :1]))], axis=-1)  # (..., T, R + 1)
-    flat = F.reshape(x, (*rest, t * (r + 1)))
-    return F.reshape(flat[..., first : first + t * r], (*rest, t, r))[..., :keys]

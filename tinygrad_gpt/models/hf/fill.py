@@ -74,12 +74,14 @@ def fill(model: Any, folder: Path, weights: Weights, dtype: np.dtype) -> Heads:
             tensor = match.found[full]
             weights[tensor].copy(tensor, part)
             loaded[full] = part
-    untied = "set it to false" if "tie_word_embeddings" in layout.settings else "untied ones are not supported"
+    may_be_untied = "tie_word_embeddings" in layout.settings
+    said = "tie_word_embeddings is true, but " if may_be_untied else ""
+    untied = "set it to false" if may_be_untied else "untied ones are not supported"
     for copy, of in match.copies.items():
         tensor = match.found[copy]
         if not weights[tensor].equals(tensor, loaded[of]):
             raise UserError(
-                f"{folder / CONFIG}: tie_word_embeddings is true, but {tensor} differs from {match.found[of]} "
+                f"{folder / CONFIG}: {said}{tensor} differs from {match.found[of]} "
                 f"in {weights[tensor].path.name}: {untied}"
             )
     return Heads(match.new, [head for head in _heads(layout, match.found) if head in match.unused])

@@ -47,7 +47,7 @@ class TransfoXLLayout(Layout):
         given = {name: value for name, value in written.items() if name != "tie_projs"}
         ties = written.get("tie_projs")
         if ties is not None and "tie_projs" not in ignore:
-            given["proj_share_all_but_first"] = share = isinstance(ties, list) and any(ties)
+            given["proj_share_all_but_first"] = share = isinstance(ties, list) and (any(ties) or len(ties) == 1)
             if not isinstance(ties, list) or ties != [False] + [share] * (len(ties) - 1):
                 what = f"{where}: tie_projs is {shown(ties)}, which is not supported"
                 raise UserError(f"{what}: either all but the first are true, or none is")
