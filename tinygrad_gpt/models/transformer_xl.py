@@ -247,12 +247,7 @@ class TransformerXL(Module):
     def __init__(self, config: TransformerXLConfig):
         self.config = c = check_config(config)
         self.mem_len, self.clamp_len, self.same_length = c.mem_len, c.clamp_len, c.same_length
-        stds = dict(std=c.init_std, proj_std=c.proj_init_std)
-        self.token_embedding = (
-            AdaptiveEmbedding(c.vocab_size, c.d_model, c.cutoffs, d_embed=c.d_embed, div_val=c.div_val, **stds)
-            if c.is_adaptive
-            else Embedding(c.vocab_size, c.d_model, std=c.init_std)
-        )
+        self.token_embedding, head = _words(c)
         self.register_buffer("position_table", Tensor(self._sinusoids(1)), persistent=False)  # grows
         self.dropout, self.place_dropout = Dropout(c.dropout), Dropout(c.dropout)
         shape = (c.n_head, c.head_size)
@@ -260,11 +255,7 @@ class TransformerXL(Module):
         self.position_bias = None if c.untie_r else Parameter(normal(shape, scale=c.init_std))
         self.blocks = [TransformerXLBlock(c, self.content_bias, self.position_bias) for _ in range(c.n_layer)]
         self.final_dropout = Dropout(c.dropout)
-        self.head = (
-            AdaptiveSoftmax(self.token_embedding, share_projections=c.proj_share_all_but_first, **stds)
-            if c.is_adaptive
-            else Linear(c.d_model, c.vocab_size, weight=self.token_embedding.weight)
-        )
+        self.head = head
 
     def forward(self, ids, memory=None) -> Tensor:
         """ids (B, T) -> logits (B, T, V). See `read`."""
@@ -391,3 +382,16 @@ class TransformerXL(Module):
         like = self.position_table.data
         i, j = np.arange(k - t, k, like=like).reshape(t, 1), np.arange(k, like=like)
         return i - j < self.mem_len
+
+
+def _words(c: TransformerXLConfig) -> tuple[Embedding | AdaptiveEmbedding, Linear | AdaptiveSoftmax]:
+    """The embedding, and the head, which shares its vectors."""
+    std, proj_std = c.init_std, c.proj_init_std
+    if not c.is_adaptive:
+        plain = Embedding(c.vocab_size, c.d_model, std=std)
+        return plain, Linear(c.d_model, c.vocab_size, weight=plain.weight)
+    embedding = AdaptiveEmbedding(
+        c.vocab_size, c.d_model, c.cutoffs, d_embed=c.d_embed, div_val=c.div_val, std=std, proj_std=proj_std
+    )
+    share = c.proj_share_all_but_first
+    return embedding, AdaptiveSoftmax(embedding, std=std, proj_std=proj_std, share_projections=share)

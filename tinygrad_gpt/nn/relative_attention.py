@@ -19,7 +19,7 @@ but of what kind a key is: whether it belongs to the segment of the query.
                    (q_i + s) · e_{0 or 1}   e_0 for a key of the same segment, e_1 for one of another
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -90,8 +90,9 @@ class RelativeAttention(Module):
         self.out = Linear(h * d, c, bias=False, std=std)
         self.content_bias = _bias((h, d), std, content_bias, "content_bias")
         self.position_bias = _bias((h, d), std, position_bias, "position_bias")
-        # (`| Any` would only repeat what `segments` says.)
-        self.segment_bias = self.segment_embedding = None
+        # (`| Any` lets type checkers believe that the caller knows whether there are segments.)
+        self.segment_bias: Parameter | Any = None
+        self.segment_embedding: Parameter | Any = None
         if flag(me, "segments", segments):
             self.segment_bias = _bias((h, d), std, None, "segment_bias")
             self.segment_embedding = Parameter(normal((2, h, d), scale=d**-0.5 if std is None else std))

@@ -196,6 +196,14 @@ def test_other_frequencies_are_refused(tmp_path, wrong):
     assert f"{FREQUENCIES} has not the frequencies of a Transformer-XL of this width" in message
 
 
+def test_an_old_config_without_a_model_type(tmp_path):
+    """Its architectures tell, and without these the names of the tensors."""
+    old = {name: value for name, value in CONFIG.items() if name not in ("model_type", "architectures")}
+    for i, more in enumerate(({}, {"architectures": ["TransfoXLModel"]})):
+        model = load_pretrained(write_checkpoint(tmp_path / str(i), old | more, TENSORS))
+        assert type(model) is TransfoXLLMHeadModel
+
+
 # --- settings ---------------------------------------------------------------------------------------------------------
 
 
