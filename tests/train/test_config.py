@@ -17,19 +17,21 @@ from tinygrad_gpt.tasks.spans import Spans
 from tinygrad_gpt.tasks.text_classes import TextClasses
 from tinygrad_gpt.tasks.token_labels import TokenLabels
 from tinygrad_gpt.tasks.translation import Translation
-from tinygrad_gpt.train import any_run, pretraining_settings, translation_settings
+from tinygrad_gpt.train import any_run
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.presets import PRESETS
+from tinygrad_gpt.train.pretraining_settings import PretrainingSettings
 from tinygrad_gpt.train.run_folder import OPENED_BY
 from tinygrad_gpt.train.sweep import parse
 from tinygrad_gpt.train.text_settings import MODEL_FIELDS, SETTINGS, resolve, resumed_settings, settings_of
 from tinygrad_gpt.train.trainer import learning_rate
+from tinygrad_gpt.train.translation_settings import TranslationSettings
 
 SCHEDULES = "cosine, linear, constant, inverse_sqrt, noam"
 OF_KIND = {
     "gpt": SETTINGS,
-    "bert": pretraining_settings.SETTINGS,
-    "transformer": translation_settings.SETTINGS | {"batch_size": None},  # which TrainConfig has, and nobody may give
+    "bert": PretrainingSettings.options(),
+    "transformer": TranslationSettings.options() | {"batch_size": None},  # which TrainConfig has, and nobody may give
 }
 
 
@@ -227,7 +229,6 @@ def test_what_decides_when_a_run_with_patience_ends_stays():
     """How often, and on how much, the evaluations are made that its patience counts."""
     measured = {"eval_interval", "eval_tokens", "eval_pairs", "bleu_pairs"}
     for preset, others in (("tiny", {}), ("bert-tiny", {}), ("transformer-toy", {"decides": "bleu", "bleu_pairs": 7})):
-        kind = any_run._kind_of(PRESETS[preset].kind)
         for patience in (0, 3):
             saved = any_run.resolve(preset, {"patience": patience} | others)
             names = measured & saved.values().keys()
@@ -235,10 +236,10 @@ def test_what_decides_when_a_run_with_patience_ends_stays():
             for name in names:
                 if patience:
                     with pytest.raises(UserError, match=rf"{option_name(name)} is \d+, not 3; leave it out"):
-                        kind.resumed_settings(saved, preset, {name: 3})
+                        saved.resumed(preset, {name: 3})
                 else:
-                    assert kind.resumed_settings(saved, preset, {name: 3}).values()[name] == 3
-            assert kind.resumed_settings(saved, preset, {"log_interval": 3}).train.log_interval == 3
+                    assert saved.resumed(preset, {name: 3}).values()[name] == 3
+            assert saved.resumed(preset, {"log_interval": 3}).train.log_interval == 3
 
 
 def test_settings_of_another_version(tmp_path):

@@ -16,7 +16,7 @@ from tinygrad_gpt.files.storage import user_path
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.progress import Progress
 from tinygrad_gpt.settings import option_name
-from tinygrad_gpt.train import pretraining_settings, run_folder, text_settings, translation_settings
+from tinygrad_gpt.train import run_folder
 from tinygrad_gpt.train.config import use_arithmetic, with_scale_of_noam
 from tinygrad_gpt.train.extension import extend
 from tinygrad_gpt.train.kind_of_run import KindOfRun, Say
@@ -25,26 +25,23 @@ from tinygrad_gpt.train.own_model import OwnModel, check_same_model, try_model
 from tinygrad_gpt.train.places import PUT_BACK, find_again
 from tinygrad_gpt.train.presets import PRESETS
 from tinygrad_gpt.train.pretraining import Pretraining
-from tinygrad_gpt.train.pretraining_settings import PretrainingSettings
 from tinygrad_gpt.train.room import check_training
 from tinygrad_gpt.train.run import Run, begin, reopen
 from tinygrad_gpt.train.run_folder import RunFolder
+from tinygrad_gpt.train.shaped_settings import ShapedSettings
 from tinygrad_gpt.train.text_run import TextRuns
 from tinygrad_gpt.train.text_settings import Settings
 from tinygrad_gpt.train.trained_model import find_model
 from tinygrad_gpt.train.translation_run import TranslationRuns
-from tinygrad_gpt.train.translation_settings import TranslationSettings
 from tinygrad_gpt.train.user_ops import UserPair, check_same_pairs
 
-AnySettings = Settings | PretrainingSettings | TranslationSettings
-SETTINGS = translation_settings.SETTINGS | pretraining_settings.SETTINGS | text_settings.SETTINGS
-_KINDS: dict[type[AnySettings], KindOfRun] = {
-    Settings: TextRuns(),
-    PretrainingSettings: Pretraining(),
-    TranslationSettings: TranslationRuns(),
-}
+AnySettings = Settings | ShapedSettings
+_TEXT = TextRuns()
+_KINDS: tuple[KindOfRun, ...] = (_TEXT, Pretraining(), TranslationRuns())
+_SETTINGS = {kind.run.kind: kind.run.of for kind in _KINDS}  # by the kind of model
+SETTINGS = {name: field for of in reversed(_SETTINGS.values()) for name, field in of.options().items()}
 CORPUS_NAMES = (*CORPORA, *DOCUMENTS, *PARALLEL)  # of all kinds; anything else is a path
-_NAMES = {"bert": "BERT", "transformer": "Transformer"}  # what others than a GPT are called
+_NAMES = {family: of.name for family, of in _SETTINGS.items() if family != "gpt"}  # what others than a GPT are called
 
 
 def resolve(preset: str | None = None, given: dict[str, Any] | None = None, source=None) -> AnySettings:
@@ -58,11 +55,11 @@ def resolve(preset: str | None = None, given: dict[str, Any] | None = None, sour
     family = PRESETS[preset].kind if preset in PRESETS else "gpt"
     if family == "gpt":
         _check_names(given or {})
-    return _kind_of(family).resolve(preset, with_scale_of_noam(given or {}), source)
+    return _SETTINGS[family].resolve(preset, with_scale_of_noam(given or {}), source)
 
 
-def _kind_of(family: str) -> KindOfRun:
-    return next(kind for kind in _KINDS.values() if kind.family == family)
+def _kind_of(settings: AnySettings) -> KindOfRun:
+    return next(kind for kind in _KINDS if kind.run.of is type(settings))
 
 
 def _presets_of(family: str) -> list[str]:
@@ -79,7 +76,7 @@ def choose_settings(preset: str | None, given: dict[str, Any]) -> AnySettings:
     if preset is None and source.kind != "gpt":
         such_as = _presets_of(source.kind)[0]
         raise UserError(
-            f"{name} holds a {_NAMES[source.kind]}: name a preset that trains one, such as --preset {such_as}"
+            f"{name} holds {_NAMES[source.kind]}: name a preset that trains one, such as --preset {such_as}"
         )
     return resolve(preset, given, source.config)
 
@@ -87,19 +84,19 @@ def choose_settings(preset: str | None, given: dict[str, Any]) -> AnySettings:
 def _check_names(given: dict[str, Any]) -> None:
     """Raise UserError for a setting that a language model does not have, but another kind of model does."""
     for name in given:
-        if name in SETTINGS and name not in text_settings.SETTINGS:
-            family = "bert" if name in pretraining_settings.SETTINGS else "transformer"
+        if name in SETTINGS and name not in _SETTINGS["gpt"].options():
+            family = next(family for family in _NAMES if name in _SETTINGS[family].options())
             presets = ", ".join(_presets_of(family))
             raise UserError(
-                f"{option_name(name)} is a setting of a {_NAMES[family]}: leave it out, or give --preset ({presets})"
+                f"{option_name(name)} is a setting of {_NAMES[family]}: leave it out, or give --preset ({presets})"
             )
 
 
 def open_data(settings: AnySettings, progress: Progress | None = None) -> Any:
     """The text, documents or pairs that the settings name. Raises UserError if there are none, and for pairs by name
     where the preset trains no translator."""
-    kind, name = _KINDS[type(settings)], settings.task.corpus
-    if name in PARALLEL and kind.family != "transformer" and not user_path(name).exists():
+    kind, name = _kind_of(settings), settings.task.corpus
+    if name in PARALLEL and kind.run.kind != "transformer" and not user_path(name).exists():
         raise UserError(f"{name} has pairs of sentences: give --preset transformer-tiny, or another of a translator")
     return kind.open_data(settings, progress)
 
@@ -121,13 +118,13 @@ def start(
 
     Raises UserError for settings, a corpus or a folder that cannot be used.
     """
-    kind, say = _KINDS[type(settings)], say or (lambda line: None)
+    kind, say = _kind_of(settings), say or (lambda line: None)
     if out is not None:
         run_folder.check_is_new(out)
-    if own_model is not None and kind.family != "gpt":
-        made = f"the preset {settings.preset} makes a {_NAMES[kind.family]}"
+    if own_model is not None and kind is not _TEXT:
+        made = f"the preset {settings.preset} makes {settings.name}"
         raise UserError(f"--model is in place of a GPT, and {made}: leave out one")
-    source = find_model(settings.task.from_, (kind.family,)) if settings.task.from_ else None
+    source = find_model(settings.task.from_, (kind.run.kind,)) if settings.task.from_ else None
     if source is not None and own_model is not None:
         raise UserError("--from brings its own model, with its weights: leave out --model")
     data = open_data(settings, progress)
@@ -167,14 +164,14 @@ def resume(
     pairs or a model that would make it another run.
     """
     learned, given = RunFolder(path).task_name(), given or {}
-    kind = next((kind for kind in _KINDS.values() if kind.task == learned), _KINDS[Settings])
-    if own_model is not None and kind.family != "gpt":
-        raise UserError(f"{path} holds a {_NAMES[kind.family]}: leave out --model")
-    if kind.family == "gpt":
+    kind = next((kind for kind in _KINDS if kind.run.task == learned), _TEXT)
+    if own_model is not None and kind is not _TEXT:
+        raise UserError(f"{path} holds {_NAMES[kind.run.kind]}: leave out --model")
+    if kind is _TEXT:
         _check_names(given)
     lock = RunFolder(path).hold()  # before config.json is read, which another process may extend
     own = kind.run(path)
-    settings = kind.resumed_settings(own.settings, preset, given)
+    settings = own.settings.resumed(preset, given)
     check_same_pairs(own.written["own_pairs"], list(pairs))
     if own_model is not None:
         check_same_model(own.written.get("own_model"), own_model)
@@ -187,7 +184,7 @@ def resume(
     else:
         name, known = settings.task.from_, own.written.get("from", {})
         source = (
-            find_again("model", name, known, path, lambda place: find_model(place, (kind.family,))) if name else None
+            find_again("model", name, known, path, lambda place: find_model(place, (kind.run.kind,))) if name else None
         )
         model = _first_model(kind, settings, own.config, source, own.own_model)
     run = reopen(own.folder, task, model, settings.train)

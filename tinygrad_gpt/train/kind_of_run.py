@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from tinygrad_gpt.data.tokenizers import Tokenizer
@@ -17,24 +16,12 @@ LONG_TEXT = 1_000_000  # characters: about a second of learning tokens
 
 
 class KindOfRun(ABC):
-    """Settings in, a task and a model out. `settings` are those of this kind; see any_run.AnySettings.
+    """Settings in, a task and a model out.
 
-    task       the name of the task
-    family     of the model that --from may name: "gpt", "bert" or "transformer"
-    run        opens the folder of such a run
+    run  opens the folder of such a run, and knows its task, its kind of model, and the dataclass of its settings
     """
 
-    task: str
-    family: str
-    run: Callable[[Path], SavedRun]
-
-    @abstractmethod
-    def resolve(self, preset: str | None, given: dict[str, Any], source: Any) -> Any:
-        """The settings of a preset of this kind, overridden by those given by name; see any_run.resolve."""
-
-    @abstractmethod
-    def resumed_settings(self, saved, preset: str | None, given: dict[str, Any]) -> Any:
-        """The settings of a resumed run. Raises UserError for a given one that would make it another run."""
+    run: type[SavedRun]
 
     @abstractmethod
     def open_data(self, settings, progress: Progress | None) -> Any:

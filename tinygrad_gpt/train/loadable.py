@@ -62,9 +62,14 @@ class TrainedModel(ABC):
         return None
 
     @property
+    def counted(self) -> int:
+        """How many parameters a model of this shape has."""
+        return _COUNT_PARAMETERS[self.kind](self.config)
+
+    @property
     def parameters(self) -> int:
         """How many the model has."""
-        return _COUNT_PARAMETERS[self.kind](self.config)
+        return self.counted
 
     def encoder(self) -> BertModel:
         """A BERT without its heads, with a pooler, in evaluation mode. A pooler that the model lacks starts from random

@@ -12,7 +12,6 @@ from tinygrad_gpt.nn.positions import sinusoids
 from tinygrad_gpt.tasks.masked_lm import MaskedLM
 from tinygrad_gpt.train.kind_of_run import LONG_TEXT, KindOfRun
 from tinygrad_gpt.train.places import absolute
-from tinygrad_gpt.train.pretraining_settings import resolve, resumed_settings
 from tinygrad_gpt.train.saved_runs import PretrainedBert
 
 # Sinusoids to start from have _LOUDER times the standard deviation of the word vectors, so that attention hears places
@@ -23,14 +22,7 @@ _LOUDER, _LONGEST = 2, 200.0
 class Pretraining(KindOfRun):
     """Runs of a BertForPreTraining on documents."""
 
-    task, family, run = MaskedLM.name, "bert", PretrainedBert
-
-    def resolve(self, preset, given, source):
-        assert preset is not None  # only a GPT's need not be named
-        return resolve(preset, given, source)
-
-    def resumed_settings(self, saved, preset, given):
-        return resumed_settings(saved, preset, given)
+    run = PretrainedBert
 
     def open_data(self, settings, progress):
         task = settings.task

@@ -11,16 +11,12 @@ from tinygrad_gpt.data import Corpus, Tokenizer, load_tokenizer, open_corpus
 from tinygrad_gpt.data.documents import Documents, open_documents
 from tinygrad_gpt.data.parallel import Parallel, is_parallel, open_parallel
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.models import bert, transformer
 from tinygrad_gpt.models.bert import BertForPreTraining, BertModel
-from tinygrad_gpt.models.gpt import GPT, count_parameters
-from tinygrad_gpt.models.transformer import Transformer
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.progress import Progress
 from tinygrad_gpt.tasks.masked_lm import MaskedLM
 from tinygrad_gpt.tasks.next_token import NextToken
 from tinygrad_gpt.tasks.translation import Translation
-from tinygrad_gpt.train import pretraining_settings, text_settings, translation_settings
 from tinygrad_gpt.train.checkpoint import load_checkpoint, naming_the_file
 from tinygrad_gpt.train.loadable import TrainedModel
 from tinygrad_gpt.train.own_model import OwnModel, own_model_of
@@ -39,17 +35,40 @@ _WRITTEN = {"preset": str, "vocab_size": int, "tokenizer": str, "corpus": dict}
 
 
 class SavedRun(TrainedModel):
-    """The latest checkpoint of a run of `train`."""
+    """The latest checkpoint of a run of `train`.
 
+    task      the name of what it learned
+    of        its settings' class, which reads them from config.json
+    called    what its model is called
+    """
+
+    task: str
+    of: Any
+    called: str
     folder: RunFolder
     written: dict[str, Any]  # config.json
-    settings: Any
+
+    def __init__(self, path: Path):
+        self.name, self.folder = str(path), RunFolder(path)
+        self.written = self.folder.read_config(self.task, self.called, _WRITTEN)
+        self.settings = self.of.read(self.written, path)
+        self.train = self.settings.train
+        try:
+            self.config = self.settings.model_config(self.written["vocab_size"])
+        except UserError as error:
+            raise UserError(f"{self.folder.config} is damaged: {error}") from None
+        if "own_model" not in self.written:
+            self._check_count(self.counted)
+        self.hf_config = self.written.get("from", {}).get("hf_config", {})
 
     def _check_count(self, counted: int) -> None:
         """Raise UserError if config.json says another number of parameters than its settings make."""
         if self.written.get("parameters") not in (None, counted):
             made = f"its settings make a model of {counted:,} parameters, not {self.written['parameters']:,}"
             raise UserError(f"{self.folder.config} is damaged: {made}")
+
+    def load(self) -> Any:
+        return load_weights(self.folder, self.parameters, partial(self.make, self.config))
 
     def tokenizer(self) -> Tokenizer:
         return tokenizer_of(self.folder, self.written)
@@ -61,22 +80,14 @@ class SavedRun(TrainedModel):
         Raises UserError, which ends with `remedy`, if they cannot be found or have changed.
         """
 
+    def files(self) -> list[Path]:
+        return [self.folder.config, self.folder.checkpoint]
+
 
 class TrainedRun(SavedRun):
     """The latest checkpoint of a language model's run."""
 
-    def __init__(self, path: Path):
-        self.name, self.folder = str(path), RunFolder(path)
-        self.written = self.folder.read_config(NextToken.name, "a language model", _WRITTEN)
-        self.settings: Settings = text_settings.settings_of(self.written, path)
-        self.train = self.settings.train
-        try:
-            self.config = self.settings.model_config(self.written["vocab_size"])
-        except UserError as error:
-            raise UserError(f"{self.folder.config} is damaged: {error}") from None
-        if "own_model" not in self.written:
-            self._check_count(count_parameters(self.config))
-        self.hf_config = self.written.get("from", {}).get("hf_config", {})
+    task, of, called = NextToken.name, Settings, "a language model"
 
     @cached_property
     def own_model(self) -> OwnModel | None:
@@ -86,11 +97,11 @@ class TrainedRun(SavedRun):
 
     @property
     def parameters(self) -> int:
-        return self.written.get("parameters") or count_parameters(self.config)
+        return self.written.get("parameters") or self.counted
 
     def load(self) -> Module:
-        own = self.own_model  # first: what is wrong with its files is not the checkpoint's fault
-        return load_weights(self.folder, self.parameters, lambda: (own.make if own else GPT)(self.config))
+        _ = self.own_model  # first: what is wrong with its files is not the checkpoint's fault
+        return super().load()
 
     def corpus(self, progress: Progress | None = None, remedy: str = "") -> Corpus:
         given, read = self.settings.task.corpus, partial(open_corpus, progress=progress)
@@ -101,24 +112,14 @@ class TrainedRun(SavedRun):
     def files(self) -> list[Path]:
         own = [self.folder.model] if "own_model" in self.written else []
         own += [self.folder.own_op(record["op"]) for record in self.written["own_pairs"] if record.get("new")]
-        return [self.folder.config, self.folder.checkpoint, *own]
+        return [*super().files(), *own]
 
 
 class PretrainedBert(SavedRun):
     """The latest checkpoint of a run that pre-trained a BERT."""
 
     kind = "bert"
-
-    def __init__(self, path: Path):
-        self.name, self.folder = str(path), RunFolder(path)
-        self.written = self.folder.read_config(MaskedLM.name, "a BERT", _WRITTEN | {"task": {"corpus": str}})
-        self.settings: PretrainingSettings = pretraining_settings.settings_of(self.written, path)
-        self.train, self.config = self.settings.train, self.settings.model_config(self.written["vocab_size"])
-        self._check_count(bert.count_parameters(self.config))
-        self.hf_config = self.written.get("from", {}).get("hf_config", {})
-
-    def load(self) -> BertForPreTraining:
-        return load_weights(self.folder, self.parameters, lambda: BertForPreTraining(self.config))
+    task, of, called = MaskedLM.name, PretrainingSettings, "a BERT"
 
     def encoder(self) -> BertModel:
         return self.load().bert
@@ -131,27 +132,12 @@ class PretrainedBert(SavedRun):
         read = partial(open_documents, hold_out=task.held_out, progress=progress)
         return find_again("corpus", task.corpus, self.written["corpus"], self.folder.path, read, remedy)
 
-    def files(self) -> list[Path]:
-        return [self.folder.config, self.folder.checkpoint]
-
 
 class PretrainedTranslator(SavedRun):
     """The latest checkpoint of a run that trained a translator."""
 
     kind = "transformer"
-
-    def __init__(self, path: Path):
-        self.name, self.folder = str(path), RunFolder(path)
-        self.written = self.folder.read_config(Translation.name, "a translator", _WRITTEN | {"task": {"corpus": str}})
-        self.settings: TranslationSettings = translation_settings.settings_of(self.written, path)
-        self.train, self.config = self.settings.train, self.settings.model_config(self.written["vocab_size"])
-        self._check_count(transformer.count_parameters(self.config))
-        self.hf_config = self.written.get("from", {}).get("hf_config", {})
-
-    def load(self) -> Transformer:
-        model = load_weights(self.folder, self.parameters, partial(self.make, self.config))
-        assert isinstance(model, Transformer)
-        return model
+    task, of, called = Translation.name, TranslationSettings, "a translator"
 
     def corpus(self, progress: Progress | None = None, remedy: str = "") -> Parallel:
         task = self.settings.task
@@ -162,11 +148,8 @@ class PretrainedTranslator(SavedRun):
         known = self.written["corpus"]
         return find_again("corpus", task.corpus, known, self.folder.path, read, remedy, exists=is_parallel)
 
-    def files(self) -> list[Path]:
-        return [self.folder.config, self.folder.checkpoint]
 
-
-BY_TASK = {NextToken.name: TrainedRun, MaskedLM.name: PretrainedBert, Translation.name: PretrainedTranslator}
+BY_TASK = {run.task: run for run in (TrainedRun, PretrainedBert, PretrainedTranslator)}
 
 
 def load_weights(folder: RunFolder, parameters: int, make: Callable[[], M]) -> M:

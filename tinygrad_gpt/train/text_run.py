@@ -16,19 +16,12 @@ from tinygrad_gpt.tasks.next_token import NextToken
 from tinygrad_gpt.train.kind_of_run import LONG_TEXT, KindOfRun
 from tinygrad_gpt.train.places import absolute
 from tinygrad_gpt.train.saved_runs import TrainedRun
-from tinygrad_gpt.train.text_settings import resolve, resumed_settings
 
 
 class TextRuns(KindOfRun):
     """Runs of a GPT, or of a model of the user's own, on a text."""
 
-    task, family, run = NextToken.name, "gpt", TrainedRun
-
-    def resolve(self, preset, given, source):
-        return resolve(preset, given, source)
-
-    def resumed_settings(self, saved, preset, given):
-        return resumed_settings(saved, preset, given)
+    run = TrainedRun
 
     def open_data(self, settings, progress):
         return open_corpus(settings.task.corpus, progress=progress)

@@ -47,6 +47,22 @@ class Settings:
         """The model's settings. Raises UserError for values that do not go together."""
         return GPTConfig(vocab_size=vocab_size, **self.model)
 
+    @staticmethod
+    def options() -> dict[str, dataclasses.Field]:
+        """All settings that may be given, by name."""
+        return SETTINGS
+
+    @staticmethod
+    def resolve(preset: str | None, given: dict[str, Any], source: GPTConfig | None = None) -> "Settings":
+        return resolve(preset, given, source)
+
+    @staticmethod
+    def read(written: dict[str, Any], folder: Path) -> "Settings":
+        return settings_of(written, folder)
+
+    def resumed(self, preset: str | None, given: dict[str, Any]) -> "Settings":
+        return resumed_settings(self, preset, given)
+
     def parameters(self, characters: int = 65) -> int:
         """The number of parameters; with a character tokenizer, for a text of that many different characters."""
         vocab_size = self.task.vocab if self.task.tokenizer in ("bpe", "gpt1") else characters

@@ -11,20 +11,12 @@ from tinygrad_gpt.models.transformer import Transformer, count_parameters
 from tinygrad_gpt.tasks.translation import Translation
 from tinygrad_gpt.train.kind_of_run import LONG_TEXT, KindOfRun
 from tinygrad_gpt.train.saved_runs import PretrainedTranslator
-from tinygrad_gpt.train.translation_settings import resolve, resumed_settings
 
 
 class TranslationRuns(KindOfRun):
     """Runs of a Transformer on pairs of sentences."""
 
-    task, family, run = Translation.name, "transformer", PretrainedTranslator
-
-    def resolve(self, preset, given, source):
-        assert preset is not None  # only a GPT's need not be named
-        return resolve(preset, given, source)
-
-    def resumed_settings(self, saved, preset, given):
-        return resumed_settings(saved, preset, given)
+    run = PretrainedTranslator
 
     def open_data(self, settings, progress):
         task = settings.task
