@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinygrad_gpt.data import random_batch, sequential_batches
-from tinygrad_gpt.data.batches import epoch_batch
+from tinygrad_gpt.data.batches import epoch_batch, stream_batch, stream_segments
 from tinygrad_gpt.errors import UserError
 
 TOKENS = (np.arange(1000) * 7 % 611).astype(np.uint16)
@@ -93,3 +93,55 @@ def test_shortest_stream_that_will_do():
     ):
         with pytest.raises(UserError, match="9 tokens, but block_size 9 needs at least 10"):
             too_short()
+
+
+# --- streams ---------------------------------------------------------------------------------------------------------
+
+
+def epoch_of(tokens, rows, window, number, seed=1):
+    """x and y of an epoch, (rows, length) each, and its `fresh` flags."""
+    steps = stream_segments(tokens, rows, window)
+    batches = [stream_batch(tokens, rows, window, seed, number * steps + i) for i in range(steps)]
+    x, y = (np.concatenate([batch[side] for batch in batches], axis=1) for side in (0, 1))
+    return x, y, [fresh for _, _, fresh in batches]
+
+
+def test_each_row_is_a_stream_that_goes_on_where_it_stopped():
+    tokens = np.arange(1000)
+    x, y, fresh = epoch_of(tokens, 5, 13, 0)
+    assert x.shape == y.shape == (5, 195) and x.dtype == y.dtype == np.int64
+    np.testing.assert_array_equal(np.diff(x, axis=1), 1)
+    np.testing.assert_array_equal(y, x + 1)
+    np.testing.assert_array_equal(x[1:, 0], x[:-1, -1] + 1)  # streams lie side by side
+    assert fresh == [True] + [False] * 14
+
+
+def test_each_epoch_begins_elsewhere_and_misses_little():
+    tokens = np.arange(1000)
+    starts = {int(epoch_of(tokens, 5, 13, number)[0][0, 0]) for number in range(200)}
+    left_over = 1000 - 5 * 195
+    assert starts == set(range(left_over)), "any place that leaves a target for the last token, and each of them"
+    assert left_over < 5 * 13 + 13
+
+
+@pytest.mark.parametrize("length", [27, 28, 39, 40, 53])
+def test_streams_of_any_text_end_within_it(length):
+    for number in range(50):
+        x, y, _ = epoch_of(np.arange(length), 2, 9, number)
+        assert x.min() >= 0 and y.max() <= length - 1
+
+
+def test_a_streams_batch_depends_on_its_arguments_alone():
+    def batch(seed, step):
+        return np.stack(stream_batch(TOKENS, 3, 8, seed, step)[:2])
+
+    first = batch(3, 57)
+    batch(3, 0)
+    np.testing.assert_array_equal(batch(3, 57), first)
+    assert not np.array_equal(batch(3, 58), first) and not np.array_equal(batch(4, 57), first)
+
+
+def test_a_text_too_short_for_its_streams():
+    assert stream_segments(np.arange(27), 2, 9) == 1
+    with pytest.raises(UserError, match="has 26 tokens: too few for 2 streams of it with a window of 9 each: take"):
+        stream_batch(np.arange(26), 2, 9, 1, 0)

@@ -14,6 +14,7 @@ from tinygrad_gpt.tasks.next_token import NextToken, NextTokenConfig
 from tinygrad_gpt.tasks.similarity import Similarity
 from tinygrad_gpt.tasks.source_targets import SourceTargets
 from tinygrad_gpt.tasks.spans import Spans
+from tinygrad_gpt.tasks.streams import Streams
 from tinygrad_gpt.tasks.text_classes import TextClasses
 from tinygrad_gpt.tasks.token_labels import TokenLabels
 from tinygrad_gpt.tasks.translation import Translation
@@ -22,6 +23,7 @@ from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.presets import PRESETS
 from tinygrad_gpt.train.pretraining_settings import PretrainingSettings
 from tinygrad_gpt.train.run_folder import OPENED_BY
+from tinygrad_gpt.train.stream_settings import StreamSettings
 from tinygrad_gpt.train.sweep import parse
 from tinygrad_gpt.train.text_settings import MODEL_FIELDS, SETTINGS, resolve, resumed_settings, settings_of
 from tinygrad_gpt.train.trainer import learning_rate
@@ -30,6 +32,7 @@ from tinygrad_gpt.train.translation_settings import TranslationSettings
 SCHEDULES = "cosine, linear, constant, inverse_sqrt, noam"
 OF_KIND = {
     "gpt": SETTINGS,
+    "transformer-xl": StreamSettings.options(),
     "bert": PretrainingSettings.options(),
     "transformer": TranslationSettings.options() | {"batch_size": None},  # which TrainConfig has, and nobody may give
 }
@@ -135,6 +138,7 @@ def test_every_task_is_in_the_table_of_what_opens_its_run():
         Windows,
         SourceTargets,
         Translation,
+        Streams,
     )
     assert {task.name for task in tasks} == OPENED_BY.keys()
 

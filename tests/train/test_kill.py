@@ -133,6 +133,22 @@ def test_killed_from_outside_whenever(whole, text, tmp_path):
     check_same(whole, tmp_path / "run")
 
 
+def test_a_memory_survives(text, tmp_path):
+    """That of a Transformer-XL, which is no weight: killed in the middle of an epoch, and after one."""
+    options = OPTIONS.replace("--preset tiny", "--preset transformer-xl-char").replace("--block-size", "--window")
+    options += " --memory 12 --batch-size 6"
+    whole = sitting("nowhere", 0, [str(text), "--out", "whole", *options.split()])
+    assert whole.returncode == 0, whole.stderr
+    arguments = [str(text), "--out", "run", *options.split()]
+    for place, at in (("after a step", 8), ("halfway through a checkpoint", 3), ("after a checkpoint", 2)):
+        killed = sitting(place, at, arguments)
+        assert killed.returncode != 0 and not killed.stderr, (place, killed)
+        arguments = ["--resume", "run"]
+    done = sitting("nowhere", 0, arguments)
+    assert done.returncode == 0, done.stderr
+    check_same(tmp_path / "whole", tmp_path / "run")
+
+
 @pytest.mark.skipif(os.name != "posix", reason="a test cannot press Ctrl-C for one process alone on Windows")
 def test_ctrl_c_from_outside(text, tmp_path):
     import signal

@@ -1,10 +1,14 @@
-"""`tinygrad-gpt eval` of a translator: how sure it is of the right translations, and BLEU of what it writes."""
+"""`tinygrad-gpt eval` of a translator: how sure it is of the right translations, and BLEU of what it writes. And of a
+Transformer-XL: how it reads."""
 
 import json
 import math
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from tinygrad_gpt.cli.shared import download_progress
 from tinygrad_gpt.cli.translating import Search, reads_lowercase
@@ -14,10 +18,58 @@ from tinygrad_gpt.data.tokenizers import Tokenizer
 from tinygrad_gpt.data.translation_vocabulary import check_is_the_models
 from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.generate.translate import BATCH_TOKENS
+from tinygrad_gpt.progress import Progress
+from tinygrad_gpt.tasks.perplexity import Score, evaluate_streams, remembering, streams_in
 from tinygrad_gpt.tasks.scores import CorpusScores
 from tinygrad_gpt.tasks.translation_scores import token_scores, words_of, written_scores
 from tinygrad_gpt.train.reporter import make_reporter, reading_bar
 from tinygrad_gpt.train.trained_model import TrainedModel
+
+SEGMENT = 64  # tokens of a segment where the window that a Transformer-XL was trained with is unknown
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a Transformer-XL reads the text that it is measured on. A loss means little without it: short segments with
+    little memory make it larger.
+
+    window   tokens of a segment
+    memory   positions before the segment that each block remembers
+    clamp    distances beyond this one count as this one; -1: each as itself
+    streams  that the text is cut into
+    """
+
+    window: int
+    memory: int
+    clamp: int
+    streams: int
+
+    @staticmethod
+    def of(
+        source: TrainedModel,
+        tokens: np.ndarray,
+        window: int | None,
+        memory: int | None,
+        clamp: int | None,
+        streams: int,
+    ) -> "Reading":
+        """Of these tokens: as given, and otherwise as in the evaluations of the model's training."""
+        task = source.settings.task if source.settings else None
+        if window is None:
+            window = SEGMENT if task is None else task.eval_window or task.window
+        if memory is None:
+            memory = source.config.mem_len if task is None or task.eval_memory is None else task.eval_memory
+        clamp = source.config.clamp_len if clamp is None else clamp
+        return Reading(window, memory, clamp, streams_in(tokens, streams, window))
+
+    def __str__(self) -> str:
+        streams = f"{self.streams} streams" if self.streams > 1 else "one stream"
+        clamp = f", distances to {self.clamp}" if self.clamp >= 0 else ""
+        return f"{streams}, segments of {self.window}, a memory of {self.memory}{clamp}"
+
+    def score(self, model: Any, tokens: np.ndarray, progress: Progress) -> Score:
+        with remembering(model, self.memory, self.clamp):
+            return evaluate_streams(model, tokens, self.streams, self.window, progress=progress)
 
 
 def evaluate_translator(

@@ -1,5 +1,6 @@
 """`tinygrad-gpt eval` and `tinygrad-gpt export`."""
 
+import dataclasses
 import json
 import math
 import sys
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tinygrad_gpt.cli.measuring import evaluate_translator
+from tinygrad_gpt.cli.measuring import SEGMENT, Reading, evaluate_translator
 from tinygrad_gpt.cli.measuring_bert import evaluate_bert
 from tinygrad_gpt.cli.options import DeviceName, ModelPath, TokenizerPath
 from tinygrad_gpt.cli.shared import download_progress, report_own_code
@@ -22,10 +23,12 @@ from tinygrad_gpt.models.hf.pretrained import save_pretrained
 from tinygrad_gpt.tasks.perplexity import evaluate, evaluate_sliding
 from tinygrad_gpt.train.fine_tuning.fine_tuned import FineTuned
 from tinygrad_gpt.train.fine_tuning.folder import is_fine_tuning
+from tinygrad_gpt.train.loadable import WRITERS, called
 from tinygrad_gpt.train.reporter import make_reporter, reading_bar
 from tinygrad_gpt.train.run_folder import is_new
 from tinygrad_gpt.train.trained_model import open_model
 
+XL = "Transformer-XL"
 BATCH_SIZE = 4  # where the model's own batch size is unknown
 
 
@@ -48,7 +51,32 @@ def evaluate_model(
         int | None, typer.Option(help="tokens per window", min=1, show_default="as in training, or all positions")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="windows per batch", min=1, show_default=f"as in training, or {BATCH_SIZE}")
+        int | None,
+        typer.Option(help="windows or streams per batch", min=1, show_default=f"as in training, or {BATCH_SIZE}"),
+    ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            help="tokens of a segment", min=1, show_default=f"as in training, or {SEGMENT}", rich_help_panel=XL
+        ),
+    ] = None,
+    memory: Annotated[
+        int | None,
+        typer.Option(
+            help="positions before it that each block remembers",
+            min=0,
+            show_default="as in training",
+            rich_help_panel=XL,
+        ),
+    ] = None,
+    clamp: Annotated[
+        int | None,
+        typer.Option(
+            help="distances beyond this one count as this one; -1: each as itself",
+            min=-1,
+            show_default="the model's",
+            rich_help_panel=XL,
+        ),
     ] = None,
     language: Annotated[
         str | None,
@@ -72,35 +100,43 @@ def evaluate_model(
     tokenizer: TokenizerPath = None,
     device: DeviceName = "cpu",
 ):
-    """Measure a trained model on a validation text: loss, perplexity, bits per byte.
+    """Measure a trained model on a validation text: loss, perplexity, bits per byte (and per character).
+
+    A Transformer-XL reads it in segments, with a memory of those before.
 
     A translator is measured on the test part of its corpus: loss, perplexity,
     and BLEU of what it writes, greedily and with --beams. A BERT that `train`
     pre-trained is measured as in its training, on all held-out documents.
     """
-    source, own, trained = open_model(model, tokenizer, device, kinds=("gpt", "transformer", "bert"))
+    source, own, trained = open_model(model, tokenizer, device, kinds=(*WRITERS, "transformer", "bert"))
     report_own_code(source)
-    of_gpts = {"--stride": stride, "--block-size": block_size, "--batch-size": batch_size}
-    of_translators = {"--source": language, "--target": into, "--beams": beams, "--penalty": penalty}
-    of_translators |= {"--length-penalty": length_penalty}
+    translators = {"--source": language, "--target": into, "--beams": beams, "--penalty": penalty}
+    options = {
+        "gpt": {"--stride": stride, "--block-size": block_size},
+        "transformer-xl": {"--window": window, "--memory": memory, "--clamp": clamp},
+        "transformer": translators | {"--length-penalty": length_penalty},
+    }
+    if source.kind not in WRITERS:
+        options["text"] = {"--batch-size": batch_size}
+    for kind, given in options.items():
+        if kind != source.kind:
+            _refuse(given, f"{model} holds {called(source.kind)}")
     if source.kind == "transformer":
-        _refuse(of_gpts, f"{model} holds a translator")
         search = Search.of(beams, penalty, length_penalty)
         evaluate_translator(source, own, trained, corpus, (language or "", into or ""), search, as_json)
         return
     if source.kind == "bert":
-        _refuse(of_gpts | of_translators, f"{model} holds a BERT")
         evaluate_bert(source, own, trained, corpus, as_json)
         return
-    _refuse(of_translators, f"{model} holds a GPT")
     settings = source.settings
     if corpus is None and settings is None:
         raise UserError(f"{model} does not say which text it was trained on: name one, {_with_a_text(model)}")
-    positions = trained.config.block_size
-    if block_size is not None and block_size > positions:
-        raise UserError(f"--block-size should be at most the {positions} positions of the model, not {block_size}")
-    block_size = block_size or (settings.window if settings else positions)
     batch_size = batch_size or (settings.train.batch_size if settings else BATCH_SIZE)
+    if source.kind != "transformer-xl":
+        positions = trained.config.block_size
+        if block_size is not None and block_size > positions:
+            raise UserError(f"--block-size should be at most the {positions} positions of the model, not {block_size}")
+        block_size = block_size or (settings.window if settings else positions)
     progress = download_progress(make_reporter(sys.stderr))
     try:
         opened = source.corpus(progress) if corpus is None else open_corpus(corpus, progress=progress)
@@ -108,10 +144,14 @@ def evaluate_model(
         if corpus is not None:
             raise
         raise UserError(f"{error}: put it back, or name another text, {_with_a_text(model)}") from None
-    tokens = prepare_tokens(opened, own)
+    tokens, reading = prepare_tokens(opened, own), None
+    if source.kind == "transformer-xl":
+        reading = Reading.of(source, tokens.val, window, memory, clamp, batch_size)
     began = time.perf_counter()
     with reading_bar() as progress:
-        if stride is None:
+        if reading is not None:
+            score = reading.score(trained, tokens.val, progress)
+        elif stride is None:
             score = evaluate(trained, tokens.val, batch_size, block_size=block_size, progress=progress)
         else:
             score = evaluate_sliding(trained, tokens.val, block_size, stride, batch_size, progress)
@@ -123,19 +163,24 @@ def evaluate_model(
         "per_word": score.perplexity_per_word(count, words) if words else None,  # 0 if the text is all white space
         "bits_per_byte": score.bits_per_byte(count, tokens.val_bytes),
     }
+    if isinstance(own, CharTokenizer):
+        figures["bits_per_character"] = score.bits
     if as_json:
         what = {"model": model, "corpus": opened.name, "tokens": score.tokens, "of": count, "words": words}
         figures |= {"seconds": round(seconds, 3)}
         numbers = {name: x if x is not None and math.isfinite(x) else None for name, x in figures.items()}
-        print(json.dumps(what | {"block_size": block_size, "stride": stride} | numbers))
+        how = dataclasses.asdict(reading) if reading else {"block_size": block_size, "stride": stride}
+        print(json.dumps(what | how | numbers))
         return
     windows = f"blocks of {block_size}" if stride is None else f"windows of {block_size}, stride {stride}"
-    print(f"{opened.name}, validation part: {score.tokens:,} of {count:,} tokens in {windows}")
+    print(f"{opened.name}, validation part: {score.tokens:,} of {count:,} tokens in {reading or windows}")
     print(f"loss           {figures['loss']:.4f} nats per token")
     print(f"perplexity     {figures['perplexity']:.3f}")
     if words:
         print(f"per word       {figures['per_word']:.3f} ({words:,} words)")
     print(f"bits per byte  {figures['bits_per_byte']:.4f}")
+    if "bits_per_character" in figures:
+        print(f"bits per char  {figures['bits_per_character']:.4f}")
     print(f"speed          {score.tokens / seconds:,.0f} tokens/s")
 
 
@@ -158,12 +203,12 @@ def export(
         fine_tuned.save_pretrained(folder)
         _say_how_to_load(folder, type(fine_tuned.model).__name__)
         return
-    source, tokenizer, trained = open_model(model, kinds=("gpt", "bert", "transformer"))
+    source, tokenizer, trained = open_model(model, kinds=(*WRITERS, "bert", "transformer"))
     report_own_code(source)
     if source.hf_config:
         trained.hf_config = source.hf_config
     save_pretrained(trained, folder, tokenizer)
-    classes = {"gpt": "AutoModelForCausalLM", "transformer": "MarianMTModel"}
+    classes = {"gpt": "AutoModelForCausalLM", "transformer-xl": "TransfoXLLMHeadModel", "transformer": "MarianMTModel"}
     _say_how_to_load(folder, classes.get(source.kind, type(trained).__name__))
     if isinstance(tokenizer, CharTokenizer):
         known = f"the {tokenizer.vocab_size} characters of its training text"

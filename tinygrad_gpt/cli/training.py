@@ -21,11 +21,13 @@ from tinygrad_gpt.models.gpt import GPTConfig
 from tinygrad_gpt.settings import option_name
 from tinygrad_gpt.tasks.masked_lm import MaskedLMConfig
 from tinygrad_gpt.tasks.next_token import NextTokenConfig
+from tinygrad_gpt.tasks.streams import StreamConfig
 from tinygrad_gpt.tasks.translation import TranslationConfig
 from tinygrad_gpt.train.any_run import resolve
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.presets import DEFAULT, LONGEST_WINDOW, PRESETS
 from tinygrad_gpt.train.pretraining_settings import BertShape
+from tinygrad_gpt.train.stream_settings import TransformerXLShape
 from tinygrad_gpt.train.text_settings import MODEL_FIELDS
 from tinygrad_gpt.train.translation_settings import TransformerShape
 
@@ -36,7 +38,17 @@ _BOTH |= {name: f"{_BOTH[name]}; a translator: {_TRANSLATOR[name]}" for name in 
 
 
 @with_settings(
-    (GPTConfig, NextTokenConfig, MaskedLMConfig, BertShape, TranslationConfig, TransformerShape, TrainConfig),
+    (
+        GPTConfig,
+        NextTokenConfig,
+        StreamConfig,
+        TransformerXLShape,
+        MaskedLMConfig,
+        BertShape,
+        TranslationConfig,
+        TransformerShape,
+        TrainConfig,
+    ),
     _QUICK | _BOTH,
     ("corpus", "vocab_size"),
     f"{DEFAULT}: ",
@@ -81,15 +93,17 @@ def train(
     help_all: HelpAll = False,
     **given,
 ):
-    """Train a GPT on a text, and let it write some; pre-train a BERT; or train a translator.
+    """Train a GPT or a Transformer-XL on a text, and let it write some; pre-train a BERT; or train a translator.
 
-    Five examples; --help-all shows all settings:
+    Six examples; --help-all shows all settings:
 
         tinygrad-gpt train
 
         tinygrad-gpt train my-text.txt --preset nanogpt-char-cpu --steps 4000
 
         tinygrad-gpt train names --sweep lr=1e-3,5e-3 --sweep seed=1,2
+
+        tinygrad-gpt train shakespeare --preset transformer-xl-char
 
         tinygrad-gpt train wikitext-2 --preset bert-small
 
@@ -104,13 +118,16 @@ def train(
     killed, and ends with the same weights as a run that was never stopped.
     With --steps it also extends a run, finished or not, and says what that means.
 
+    The presets that begin with transformer-xl train a Transformer-XL: a GPT that
+    reads a text in segments, and remembers what it read before (--memory).
+
     The presets that begin with bert pre-train a BERT, which fills gaps and judges
     whether two passages belong together. The text has documents: wikitext-2,
     python-docs, shakespeare, or a file or folder of yours with a sentence on each
     line, and a blank line or the end of a file between documents. With --from, the pre-training of a
     BERT goes on; heads that it lacks start from random numbers.
 
-    Those that begin with transformer train a translator, on pairs of sentences:
+    The other ones that begin with transformer train a translator, on pairs of sentences:
     multi30k-en-de, multi30k-de-en, or files of yours that differ in the language
     at the end of their names, as in  train corpus --source en --target de
     for corpus.en and corpus.de.

@@ -5,7 +5,8 @@
     y           t1 t2 t3 t4       (B, T) int64: y[b, t] is what the model should expect after x[b, :t+1]
 
 Training reads random windows, so that neighbouring batches have little in common. Or it reads blocks that lie side by
-side, each once per epoch, as is usual for a few passes over a text. Evaluation reads the stream once, from end to end.
+side, each once per epoch, as is usual for a few passes over a text. Or, for a model that remembers, each row of the
+batches is a stream of its own, read in order. Evaluation reads the stream once, from end to end.
 No window has padding: the texts of a corpus follow one another in one stream. A window has T + 1 tokens, so a stream
 must have at least as many.
 """
@@ -58,6 +59,43 @@ ORDERS = {"random": random_batch, "epochs": epoch_batch}  # the orders in which 
 def _shuffled(blocks: int, seed: int, epoch: int) -> np.ndarray:
     """The order of the blocks in an epoch, (blocks,) int64."""
     return np.random.default_rng([seed, epoch]).permutation(blocks)
+
+
+def stream_batch(
+    tokens: np.ndarray, rows: int, window: int, seed: int, step: int
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Batch number `step` of streams side by side: (x, y, fresh), x and y (rows, window) int64.
+
+        step        0          1          2
+        row 0   t0 .. t3   t4 .. t7   t8 .. t11      each row goes on where it stopped,
+        row 1   t12 ..     t16 ..     t20 ..         until the streams end together: an epoch
+        fresh     True       False      False        whether they begin: nothing comes before
+
+    Each epoch begins at another place, so that segments end elsewhere; what is left before and after the streams, less
+    than rows · window + window tokens, is not read in it. The arguments alone decide.
+
+    Raises UserError for a text too short for a segment in each row.
+    """
+    segments = stream_segments(tokens, rows, window)
+    epoch, segment = divmod(step, segments)
+    length = segments * window  # of each stream
+    first = np.random.default_rng([seed, epoch]).integers(0, len(tokens) - rows * length)
+    starts = first + np.arange(rows) * length + segment * window
+    return *_windows(tokens, starts, window), segment == 0
+
+
+def stream_segments(tokens: np.ndarray, rows: int, window: int, what: str = "training text") -> int:
+    """How many segments of `window` tokens each of `rows` streams has: the steps of an epoch. `what` names the text.
+
+    Raises UserError for a text too short for one.
+    """
+    segments = (len(tokens) - window) // (rows * window)  # with up to a window to spare, which moves them
+    if segments < 1:
+        raise UserError(
+            f"the {what} has {len(tokens)} tokens: too few for {rows} stream{'s' * (rows > 1)} of it with a window of "
+            f"{window} each: take a smaller window, fewer rows (batch_size) or a longer text"
+        )
+    return segments
 
 
 def sequential_batches(

@@ -98,6 +98,8 @@ class Plan:
     @classmethod
     def of(cls, settings: dict[str, Any]) -> "Plan":
         """A plan from settings that include these fields. Raises UserError for a missing or impossible one."""
+        if "pre_lnorm" in settings:  # a Transformer-XL's name for it
+            settings = {"norm": "pre" if settings["pre_lnorm"] else "post"} | settings
         settings = {"post_norm": settings.get("norm") == "post"} | settings
         found = {f.name: settings.get(f.name, f.default) for f in dataclasses.fields(cls)}
         for field in dataclasses.fields(cls):

@@ -25,8 +25,8 @@ PROBE_LENGTH = 128  # tokens of each window; it limits the memory of all layers'
 
 
 @dataclass(frozen=True)
-class NextTokenConfig:
-    """The text, its tokens and their order. Raises UserError for a value that is not allowed."""
+class TextConfig:
+    """The text and its tokens. Raises UserError for a value that is not allowed."""
 
     corpus: str = setting("python-docs", "Data", "name of a corpus, or path of a text file or a folder of text files")
     tokenizer: str = setting(
@@ -41,12 +41,6 @@ class NextTokenConfig:
         "Data",
         "trained model to start from, keeping its shape: a run folder, a Hugging Face folder, or a name on their hub",
     )
-    window: int | None = advanced(
-        None, "Data", "tokens of a training window; by default block_size, with --from at most 1024", low=1
-    )
-    batches: str = advanced(
-        "random", "Data", "windows at random places, or side by side, each once an epoch", choices=tuple(ORDERS)
-    )
     eval_tokens: int = advanced(
         20_000,
         "Run",
@@ -60,6 +54,21 @@ class NextTokenConfig:
 
     def __post_init__(self):
         check_settings(self)
+
+
+@dataclass(frozen=True)
+class NextTokenConfig(TextConfig):
+    """The text, its tokens and their order. Raises UserError for a value that is not allowed."""
+
+    window: int | None = advanced(
+        None,
+        "Data",
+        "tokens of a training window; by default block_size, with --from at most 1024; a Transformer-XL: of a segment",
+        low=1,
+    )
+    batches: str = advanced(
+        "random", "Data", "windows at random places, or side by side, each once an epoch", choices=tuple(ORDERS)
+    )
 
 
 class NextToken(Task):
@@ -88,9 +97,12 @@ class NextToken(Task):
     ):
         self.config, self.tokens, self.tokenizer, self.window = config, tokens, tokenizer, window
         self.batch_size, self.rows, self.seed = batch_size, accumulate * batch_size, seed
-        check_length(tokens.train, window, "training text")
-        check_length(tokens.val, window, "validation text")
+        self.check_lengths()
         self.prompt = encode_prompt(tokenizer, config.prompt, fallback=int(tokens.val[0]))
+
+    def check_lengths(self) -> None:
+        check_length(self.tokens.train, self.window, "training text")
+        check_length(self.tokens.val, self.window, "validation text")
 
     def batch(self, step):
         return ORDERS[self.config.batches](self.tokens.train, self.rows, self.window, self.seed, step)

@@ -2,10 +2,12 @@
 
 evaluate          in neighbouring blocks. Quick, but the first tokens of each block are predicted from little context
 evaluate_sliding  in overlapping windows, so every token is predicted from much context, as for published perplexities
+evaluate_streams  in neighbouring segments, by a model that remembers those before
 """
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import NamedTuple
@@ -13,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_gpt import functional as F
+from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.data.batches import check_length, sequential_batches
 from tinygrad_gpt.errors import UserError
@@ -34,13 +37,18 @@ class Score:
         """e^loss: the model is as unsure as in a fair choice among this many tokens."""
         return math.exp(self.loss) if self.loss < 700 else math.inf
 
+    @property
+    def bits(self) -> float:
+        """The loss in bits per token."""
+        return self.loss / math.log(2)
+
     def perplexity_per_word(self, tokens: int, words: int) -> float:
         """The perplexity of a text with `tokens` tokens for each of its words; comparable between tokenizers."""
         return Score(self.loss * tokens / words, words).perplexity
 
     def bits_per_byte(self, tokens: int, text_bytes: int) -> float:
         """The loss in bits per byte of a text with `tokens` tokens; comparable between tokenizers."""
-        return self.loss / math.log(2) * tokens / text_bytes
+        return self.bits * tokens / text_bytes
 
 
 def evaluate(
@@ -131,3 +139,70 @@ def _alike(windows: Iterator[Window], most: int) -> Iterator[list[Window]]:
     for _, group in groupby(windows, key=lambda w: (w.end - w.begin, w.end - w.first)):
         while batch := list(islice(group, most)):
             yield batch
+
+
+def evaluate_streams(
+    model,
+    tokens: np.ndarray,
+    rows: int,
+    window: int,
+    limit: int | None = None,
+    progress: Progress = no_progress,
+) -> Score:
+    """The mean loss on a token stream of a model with a memory, as TransformerXL is; see segment_losses.
+
+    progress  called with (tokens scored so far, in all)
+    """
+    total, count, in_all = 0.0, 0, min(len(tokens) - 1, limit or len(tokens))
+    for losses in segment_losses(model, tokens, rows, window, limit):
+        total += float(losses.sum(dtype=np.float64))
+        count += losses.size
+        progress(min(count, in_all), in_all)
+    return Score(total / count, count)
+
+
+def segment_losses(model, tokens: np.ndarray, rows: int, window: int, limit: int | None = None) -> Iterator[np.ndarray]:
+    """Yield the losses (B, T) of the next tokens of segment after segment, in nats, each read with the memory that
+    those before have left. The last segment may be shorter.
+
+    tokens  (N,) integers
+    rows    the text is cut into so many streams, which are read side by side: 1 is exact, more are quicker, and their
+            first tokens lack what stood before. Of a short text there are fewer; see streams_in
+    window  T, tokens of a segment
+    limit   about how many tokens to score, the first ones of each stream; None means all
+
+    How much is remembered, the model says (mem_len); see `remembering`. A mean over few tokens of each segment without
+    its memory is a larger loss: a figure means little without both lengths. Raises UserError for a text too short.
+    """
+    check_length(tokens, 1)
+    rows = streams_in(tokens, rows, window)
+    length = (len(tokens) - 1) // rows
+    starts = np.arange(rows)[:, None] * length  # (B, 1)
+    if limit is not None:
+        length = min(length, max(1, round(limit / rows)))
+    memory = None
+    for first in range(0, length, window):
+        places = starts + np.arange(first, min(first + window, length) + 1)  # (B, T + 1)
+        ids = tokens[places].astype(np.int64)
+        with model.evaluating(), no_grad():
+            features, memory = model.read(ids[:, :-1], memory)
+            losses = model.loss_of(features, ids[:, 1:], reduction="none")
+        yield to_numpy(losses.data)
+
+
+def streams_in(tokens: np.ndarray, rows: int, window: int) -> int:
+    """How many streams a text is cut into that `rows` are asked of: fewer if one would have less than a segment."""
+    return max(1, min(rows, (len(tokens) - 1) // window))
+
+
+@contextmanager
+def remembering(model, memory: int | None = None, clamp: int | None = None) -> Iterator[None]:
+    """Inside this block, a model remembers so many positions, and tells distances beyond `clamp` apart no longer (0:
+    all distances apart); None: as it is."""
+    before = model.mem_len, model.clamp_len
+    try:
+        model.mem_len = before[0] if memory is None else memory
+        model.clamp_len = before[1] if clamp is None else clamp
+        yield
+    finally:
+        model.mem_len, model.clamp_len = before

@@ -67,6 +67,19 @@ class Task(ABC):
     def loss(self, model, *arrays) -> Loss:
         """The model's mean loss on some or all rows of a batch."""
 
+    def after_step(self) -> None:  # noqa: B027 - by default nothing
+        """The update of the weights has been made. What `loss` read for it in training mode, a task may keep from now
+        on for the next step. (`loss` alone must not: a step may be read twice, to find what went wrong in it.)"""
+
+    def state(self) -> dict[str, Array]:
+        """What the task keeps from step to step: arrays by name, for the checkpoint. By default nothing."""
+        return {}
+
+    def load_state(self, arrays: dict[str, Array]) -> None:
+        """Go on from what `state` returned. Raises ValueError for arrays that do not fit the task."""
+        if arrays:
+            raise ValueError(f"the task {self.name} keeps nothing, but it holds {', '.join(sorted(arrays))}")
+
     @abstractmethod
     def evaluate(self, model, last: bool = False, progress: Progress = no_progress) -> dict[str, float]:
         """The numbers that `metrics` names, in evaluation mode; on all held-out data if it is the run's `last` time."""

@@ -45,6 +45,7 @@ Language models, BERTs, translators, and what is fine-tuned from them:
     any_run.py        starts or resumes a run of any kind that has presets
     kind_of_run.py    what these kinds do in their own way
     text_settings.py  the settings of a language model's run, from a preset or from config.json
+    stream_settings.py  the settings of a Transformer-XL's run
     text_run.py       a language model's run on a text
     shaped_settings.py  what the settings of the following have in common
     pretraining_settings.py  the settings of a BERT's pre-training, from a preset or from config.json

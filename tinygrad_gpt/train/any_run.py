@@ -29,7 +29,7 @@ from tinygrad_gpt.train.room import check_training
 from tinygrad_gpt.train.run import Run, begin, reopen
 from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.shaped_settings import ShapedSettings
-from tinygrad_gpt.train.text_run import TextRuns
+from tinygrad_gpt.train.text_run import StreamRuns, TextRuns
 from tinygrad_gpt.train.text_settings import Settings
 from tinygrad_gpt.train.trained_model import find_model
 from tinygrad_gpt.train.translation_run import TranslationRuns
@@ -37,7 +37,7 @@ from tinygrad_gpt.train.user_ops import UserPair, check_same_pairs
 
 AnySettings = Settings | ShapedSettings
 _TEXT = TextRuns()
-_KINDS: tuple[KindOfRun, ...] = (_TEXT, Pretraining(), TranslationRuns())
+_KINDS: tuple[KindOfRun, ...] = (_TEXT, StreamRuns(), Pretraining(), TranslationRuns())
 _SETTINGS = {kind.run.kind: kind.run.of for kind in _KINDS}  # by the kind of model
 SETTINGS = {name: field for of in reversed(_SETTINGS.values()) for name, field in of.options().items()}
 CORPUS_NAMES = (*CORPORA, *DOCUMENTS, *PARALLEL)  # of all kinds; anything else is a path

@@ -1,6 +1,6 @@
 """Checkpoints: one safetensors file with all that training needs to continue as if it had never stopped.
 
-    model.NAME, optimizer.NAME       the arrays
+    model.NAME, optimizer.NAME       the arrays; task.NAME those that the task keeps
     metadata "tinygrad_gpt"          JSON: format, CRC-32 of the arrays, the trainer's state (step, random numbers, ...)
 
 A run has one checkpoint, the latest. It is written beside the old one, flushed to the disk and renamed, so a crash at

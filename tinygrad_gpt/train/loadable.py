@@ -10,30 +10,34 @@ from tinygrad_gpt.data.download import sha256_of
 from tinygrad_gpt.data.translation_vocabulary import check_is_the_models
 from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.files.storage import user_path
-from tinygrad_gpt.models import bert, transformer
+from tinygrad_gpt.models import bert, transformer, transformer_xl
 from tinygrad_gpt.models.bert import BertForPreTraining, BertModel
 from tinygrad_gpt.models.gpt import GPT, count_parameters
 from tinygrad_gpt.models.marian import MarianMTModel
 from tinygrad_gpt.models.transformer import Transformer
+from tinygrad_gpt.models.transformer_xl import TransformerXL
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.train.config import TrainConfig
 from tinygrad_gpt.train.own_model import OwnModel
 from tinygrad_gpt.train.places import absolute
 
+WRITERS = ("gpt", "transformer-xl")  # kinds that write a text from left to right
 # What is said of a model of a kind that the caller cannot use.
 _NOT_FOR = {
     "gpt": "a GPT, which reads a text from left to right: this needs {needed}",
+    "transformer-xl": "a Transformer-XL, which reads a text from left to right: this needs {needed}",
     "bert": "a BERT, which cannot write text: try `tinygrad-gpt predict {name} 'a text with a [MASK] in it'`",
     "transformer": "a translator: try `tinygrad-gpt translate {name} 'a sentence'`",
 }
 _COUNT_PARAMETERS = {
     "gpt": count_parameters,
+    "transformer-xl": transformer_xl.count_parameters,
     "bert": bert.count_parameters,
     "transformer": transformer.count_parameters,
 }
 
 
-def _called(kind: str) -> str:
+def called(kind: str) -> str:
     """What a model of a kind is called: "a GPT"."""
     return re.split("[,:]", _NOT_FOR[kind])[0]
 
@@ -42,8 +46,8 @@ class TrainedModel(ABC):
     """A trained model that can be loaded.
 
     name       as the user wrote it
-    kind       "gpt", "bert" or "transformer"
-    config     the model's shape: a GPTConfig, a BertConfig or a TransformerConfig
+    kind       "gpt", "transformer-xl", "bert" or "transformer"
+    config     the model's shape: a GPTConfig, a TransformerXLConfig, ...
     settings   of its training, as train/any_run.py has them; None for a model that another program trained
     train      those of the trainer; None for a model that another program trained
     hf_config  the content of its Hugging Face config.json; {} if it has none
@@ -83,9 +87,9 @@ class TrainedModel(ABC):
 
     def is_not(self, *kinds: str) -> UserError:
         """The error for a caller that can use models of these kinds only."""
-        needed = " or ".join(dict.fromkeys(map(_called, kinds)))
+        needed = " or ".join(dict.fromkeys(map(called, kinds)))
         if {"bert", "transformer"} & {*kinds}:  # it is not text that is to be written
-            return UserError(f"{self.name} holds {_called(self.kind)}, and this needs {needed}")
+            return UserError(f"{self.name} holds {called(self.kind)}, and this needs {needed}")
         what = _NOT_FOR[self.kind].format(name=command(Path(self.name)), needed=needed)
         return UserError(f"{self.name} holds {what}")
 
@@ -95,6 +99,8 @@ class TrainedModel(ABC):
             return BertForPreTraining(config)
         if self.kind == "transformer":
             return (MarianMTModel if self.hf_config else Transformer)(config)
+        if self.kind == "transformer-xl":
+            return TransformerXL(config)
         return self.own_model.make(config) if self.own_model else GPT(config)
 
     @abstractmethod

@@ -33,6 +33,7 @@ from tinygrad_gpt.nn import Module
 from tinygrad_gpt.tensor import Tensor
 from tinygrad_gpt.train.fine_tuning.fine_tuned import FineTuned
 from tinygrad_gpt.train.fine_tuning.folder import is_fine_tuning
+from tinygrad_gpt.train.loadable import WRITERS
 from tinygrad_gpt.train.trained_model import open_model
 
 SUFFIX = ".safetensors"
@@ -115,7 +116,7 @@ def load(path_or_name: str | os.PathLike, tokenizer: str | None = None, device: 
         return FineTuned(path, device)
     before = array.default_dtype()
     try:
-        _, own, model = open_model(name, tokenizer, device, kinds=("gpt", "bert", "transformer"))
+        _, own, model = open_model(name, tokenizer, device, kinds=(*WRITERS, "bert", "transformer"))
     finally:
         array.set_default_dtype(before)  # that of a float64 run is not the caller's
     return Loaded(model, own)

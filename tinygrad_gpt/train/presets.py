@@ -9,12 +9,11 @@ class Preset:
     """A named recipe.
 
     purpose  what it is for, in a line
-    model    fields of GPTConfig that differ from their defaults; None if the model that --from names decides. Of a
-             BERT, of BertShape (pretraining_settings.py); of a Transformer, of TransformerShape
-             (translation_settings.py)
-    train    fields of NextTokenConfig (of a BERT: MaskedLMConfig; of a Transformer: TranslationConfig) and TrainConfig
-             that differ from their defaults
-    kind     of model: gpt, bert or transformer
+    model    fields of GPTConfig that differ from their defaults; None if the model that --from names decides. Of
+             another kind of model, those of its shape: TransformerXLShape, BertShape, ...
+    train    fields of the task's settings (NextTokenConfig, StreamConfig, ...) and of TrainConfig that differ from
+             their defaults
+    kind     of model: gpt, transformer-xl, bert or transformer
     """
 
     name: str
@@ -85,6 +84,13 @@ PRESETS = {
             "a small GPT-1, about eight minutes on two cores: to fine-tune afterwards",
             _shape(4, 4, 128, 64, dropout=0.1, norm="post"),
             _GPT1 | dict(vocab=4096, steps=4000, batch_size=32, lr=1e-3, warmup=200),
+        ),
+        Preset(
+            "transformer-xl-char",
+            "a Transformer-XL by characters, some 10 minutes on two cores: it remembers what it read before its window",
+            dict(n_layer=4, n_head=4, n_embd=128, memory=64, clamp=128, dropout=0.0),
+            dict(window=64, steps=3000, batch_size=12, lr=1e-3, min_lr=1e-4, warmup=100, beta2=0.99, weight_decay=0.1),
+            kind="transformer-xl",
         ),
         Preset(
             "bert-small",

@@ -9,10 +9,11 @@ import numpy as np
 from tinygrad_gpt import array, devices
 from tinygrad_gpt.devices import Device
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.models import bert, transformer
+from tinygrad_gpt.models import bert, transformer, transformer_xl
 from tinygrad_gpt.models.bert import BertConfig
 from tinygrad_gpt.models.gpt import GPTConfig, count_parameters
 from tinygrad_gpt.models.transformer import TransformerConfig
+from tinygrad_gpt.models.transformer_xl import TransformerXLConfig
 from tinygrad_gpt.train.config import TrainConfig
 
 _ID = 8  # bytes of a token id in a batch
@@ -20,7 +21,7 @@ _SMALL = 10_000_000  # parameters: a model of this size is made in no time
 
 
 def check_training(
-    config: GPTConfig | BertConfig | TransformerConfig,
+    config: GPTConfig | TransformerXLConfig | BertConfig | TransformerConfig,
     train: TrainConfig,
     window: int = 1,
     parameters: int | None = None,
@@ -30,7 +31,7 @@ def check_training(
     scores only masked places, of one place in each row).
 
     window      tokens of a row of a batch, at least
-    parameters  of the model; None: those of a GPT or a Transformer of this shape, or of a BERT's encoder
+    parameters  of the model; None: those of a model of this shape, of a BERT those of its encoder
     """
     logits = window * config.vocab_size
     if isinstance(config, BertConfig):
@@ -39,6 +40,8 @@ def check_training(
     elif isinstance(config, TransformerConfig):
         layers = config.encoder_layers + config.decoder_layers
         counted, blocks = transformer.count_parameters(config), layers * config.d_model
+    elif isinstance(config, TransformerXLConfig):
+        counted, blocks = transformer_xl.count_parameters(config), config.n_layer * config.d_model
     else:
         counted, blocks = count_parameters(config), config.n_layer * config.n_embd
     parameters = counted if parameters is None else parameters

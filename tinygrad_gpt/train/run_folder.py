@@ -46,6 +46,7 @@ _OF_FIT = (
 # The names of all tasks, and how to use the model of a run that learned another one than the one asked for.
 OPENED_BY = {
     "next-token": "",
+    "stream": "",
     "masked-lm": ": `tinygrad-gpt predict` uses it, to fill gaps",
     "translation": ": `tinygrad-gpt translate` uses it",
     "classification": ": `tinygrad-gpt classify` uses it; in Python, tinygrad_gpt.train.fine_tuning.FineTuned",

@@ -16,6 +16,7 @@ from tinygrad_gpt.nn import Module
 from tinygrad_gpt.progress import Progress
 from tinygrad_gpt.tasks.masked_lm import MaskedLM
 from tinygrad_gpt.tasks.next_token import NextToken
+from tinygrad_gpt.tasks.streams import Streams
 from tinygrad_gpt.tasks.translation import Translation
 from tinygrad_gpt.train.checkpoint import load_checkpoint, naming_the_file
 from tinygrad_gpt.train.loadable import TrainedModel
@@ -24,6 +25,7 @@ from tinygrad_gpt.train.places import find_again
 from tinygrad_gpt.train.pretraining_settings import PretrainingSettings
 from tinygrad_gpt.train.room import check_as_large
 from tinygrad_gpt.train.run_folder import RunFolder
+from tinygrad_gpt.train.stream_settings import StreamSettings
 from tinygrad_gpt.train.text_settings import Settings
 from tinygrad_gpt.train.translation_settings import TranslationSettings
 from tinygrad_gpt.train.user_ops import restore
@@ -115,6 +117,13 @@ class TrainedRun(SavedRun):
         return [*super().files(), *own]
 
 
+class TrainedXL(TrainedRun):
+    """The latest checkpoint of a Transformer-XL's run."""
+
+    kind = "transformer-xl"
+    task, of, called = Streams.name, StreamSettings, "a Transformer-XL"
+
+
 class PretrainedBert(SavedRun):
     """The latest checkpoint of a run that pre-trained a BERT."""
 
@@ -149,7 +158,7 @@ class PretrainedTranslator(SavedRun):
         return find_again("corpus", task.corpus, known, self.folder.path, read, remedy, exists=is_parallel)
 
 
-BY_TASK = {run.task: run for run in (TrainedRun, PretrainedBert, PretrainedTranslator)}
+BY_TASK = {run.task: run for run in (TrainedRun, TrainedXL, PretrainedBert, PretrainedTranslator)}
 
 
 def load_weights(folder: RunFolder, parameters: int, make: Callable[[], M]) -> M:

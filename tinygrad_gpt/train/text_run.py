@@ -1,4 +1,4 @@
-"""What runs of a language model on a text do in their own way."""
+"""What runs of a language model on a text do in their own way: of a GPT, and of a Transformer-XL."""
 
 from tinygrad_gpt.data import (
     CORPORA,
@@ -11,17 +11,20 @@ from tinygrad_gpt.data import (
 )
 from tinygrad_gpt.errors import UserError, did_you_mean, in_short
 from tinygrad_gpt.files.storage import user_path
-from tinygrad_gpt.models.gpt import GPT, count_parameters
+from tinygrad_gpt.models.gpt import GPT
+from tinygrad_gpt.models.transformer_xl import TransformerXL
 from tinygrad_gpt.tasks.next_token import NextToken
+from tinygrad_gpt.tasks.streams import Streams
 from tinygrad_gpt.train.kind_of_run import LONG_TEXT, KindOfRun
 from tinygrad_gpt.train.places import absolute
-from tinygrad_gpt.train.saved_runs import TrainedRun
+from tinygrad_gpt.train.saved_runs import TrainedRun, TrainedXL
 
 
 class TextRuns(KindOfRun):
     """Runs of a GPT, or of a model of the user's own, on a text."""
 
     run = TrainedRun
+    learns: type[NextToken] = NextToken
 
     def open_data(self, settings, progress):
         return open_corpus(settings.task.corpus, progress=progress)
@@ -45,7 +48,7 @@ class TextRuns(KindOfRun):
 
     def make_task(self, settings, data, tokenizer):
         train, tokens = settings.train, prepare_tokens(data, tokenizer)
-        return NextToken(
+        return self.learns(
             settings.task, tokens, tokenizer, settings.window, train.batch_size, train.accumulate, train.seed
         )
 
@@ -63,7 +66,17 @@ class TextRuns(KindOfRun):
         return GPT(config)
 
     def count_parameters(self, config):
-        return count_parameters(config)
+        return self.run.of.count(config)
 
     def load(self, source):
         return source.load()
+
+
+class StreamRuns(TextRuns):
+    """Runs of a Transformer-XL on streams of a text."""
+
+    run = TrainedXL
+    learns = Streams
+
+    def make_model(self, settings, config):
+        return TransformerXL(config)

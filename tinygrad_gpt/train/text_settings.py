@@ -34,6 +34,8 @@ class Settings:
     task: NextTokenConfig
     train: TrainConfig
 
+    count = staticmethod(count_parameters)
+
     def values(self) -> dict[str, Any]:
         """All settings, by name."""
         return self.model | dataclasses.asdict(self.task) | dataclasses.asdict(self.train)

@@ -22,9 +22,10 @@ from tinygrad_gpt.models.hf.folder import open_weights
 from tinygrad_gpt.models.hf.hub import CONFIG
 from tinygrad_gpt.models.hf.pretrained import find_pretrained, is_of_transformers
 from tinygrad_gpt.models.transformer import TransformerConfig
+from tinygrad_gpt.models.transformer_xl import TransformerXLConfig
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.train.config import TrainConfig, use_arithmetic
-from tinygrad_gpt.train.loadable import TrainedModel
+from tinygrad_gpt.train.loadable import WRITERS, TrainedModel
 from tinygrad_gpt.train.room import check_use
 from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.saved_runs import BY_TASK, TrainedRun
@@ -36,7 +37,7 @@ class HuggingFaceModel(TrainedModel):
     def __init__(self, name: str):
         self.name, self.found = name, find_pretrained(name)
         self.folder, self.config, self.hf_config = self.found.folder, self.found.config, self.found.written
-        kinds = {BertConfig: "bert", TransformerConfig: "transformer"}
+        kinds = {BertConfig: "bert", TransformerConfig: "transformer", TransformerXLConfig: "transformer-xl"}
         self.kind = next((kind for config, kind in kinds.items() if isinstance(self.config, config)), "gpt")
 
     @property
@@ -62,10 +63,10 @@ class HuggingFaceModel(TrainedModel):
         return [self.folder / CONFIG, *sorted({file.path for file in open_weights(self.folder).values()})]
 
 
-def find_model(name: str, kinds: tuple[str, ...] = ("gpt",)) -> TrainedModel:
+def find_model(name: str, kinds: tuple[str, ...] = WRITERS) -> TrainedModel:
     """The model with this name: a run folder's, or what `find_pretrained` finds. Its weights are not read yet.
 
-    kinds  of model that the caller can use: "gpt", "bert", "transformer"
+    kinds  of model that the caller can use: "gpt", "transformer-xl", "bert", "transformer"
 
     Raises UserError if there is no model, its description is damaged, or it is of another kind.
     """
@@ -98,7 +99,7 @@ def _looks_like_a_path(name: str) -> bool:
 
 
 def open_model(
-    name: str, tokenizer: str | None = None, device: str = "cpu", kinds: tuple[str, ...] = ("gpt",)
+    name: str, tokenizer: str | None = None, device: str = "cpu", kinds: tuple[str, ...] = WRITERS
 ) -> tuple[TrainedModel, Tokenizer, Module]:
     """(the trained model, its tokenizer, the loaded Module), for sampling and evaluation.
 

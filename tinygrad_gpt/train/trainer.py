@@ -143,6 +143,7 @@ class Trainer:
         self._check_finite(losses["train_loss"], norm, batches, before)
         self.optimizer.lr = self.rate_at(self.step)
         self.optimizer.step(clip_scale(norm, self.config.grad_clip or math.inf))
+        self.task.after_step()
         self.step += 1
         self._tokens = sum(self.task.count(*arrays) for arrays in batches)
         return losses, norm
@@ -308,6 +309,7 @@ class Trainer:
         arrays = {f"model.{name}": a for name, a in self.model.state_dict().items()}
         arrays |= {f"trained.{name}": a for name, a in (self._trained or {}).items()}
         arrays |= {f"optimizer.{name}": a for name, a in optimizer.items() if array.is_array(a)}
+        arrays |= {f"task.{name}": a for name, a in self.task.state().items()}
         state = {
             "step": self.step,
             "elapsed": time.perf_counter() - self._began,
@@ -331,12 +333,13 @@ class Trainer:
         arrays, state = load_checkpoint(self.folder.checkpoint)
         with naming_the_file(self.folder.checkpoint):
             check_fits(state, _STATE, "the trainer's state")
-            parts = {"model": {}, "trained": {}, "optimizer": dict(state["optimizer"])}
+            parts = {"model": {}, "trained": {}, "task": {}, "optimizer": dict(state["optimizer"])}
             for name, a in arrays.items():
                 part, _, rest = name.partition(".")
                 parts[part][rest] = a
             self.model.load_state_dict(parts["model"])
             self.optimizer.load_state_dict(parts["optimizer"])
+            self.task.load_state({name: self.device.move_here(a) for name, a in parts["task"].items()})
             random_stream.set_random_state(state["random_state"])
             self.step, self.elapsed = state["step"], state["elapsed"]
             self._trained = parts["trained"] or None
