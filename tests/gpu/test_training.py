@@ -198,6 +198,25 @@ def test_a_berts_pre_training_is_the_cpus(tmp_path):
     np.testing.assert_allclose(*losses, rtol=1e-3)
 
 
+@pytest.mark.parametrize("then", ["cuda", "cpu"])
+def test_a_transformer_xl_goes_on_with_its_memory_on_either_side(then):
+    shape = dict(n_layer=2, n_head=2, n_embd=8, window=8, memory=12, batch_size=4, warmup=2, dropout=0.1)
+    given = shape | dict(corpus="text.txt", steps=8, log_interval=1, checkpoint_interval=4, eval_interval=4)
+    begin = {d: any_run.choose_settings("transformer-xl-char", given | {"device": d}) for d in ("cuda", "cpu")}
+    whole = any_run.start(begin["cpu"], Path("whole"))
+    whole.train(Reporter(io.StringIO()))
+    rows, arrays = result(whole)
+    run = any_run.start(begin["cuda"], Path("run"))
+    for _ in range(4):
+        run.trainer.train_step()
+    run.trainer.save()
+    run.close()
+    resumed_rows, resumed_arrays = resumed("run", then)
+    assert_same_rows(resumed_rows, [row for row in rows if row["step"] > 4], 1e-3)
+    assert_same_arrays(resumed_arrays, arrays, 1e-3)
+    assert resumed_arrays["task.memory.1"].shape == (4, 12, 8)
+
+
 def test_steps_are_recorded_and_repeated():
     """Nothing in a step waits for the GPU, or the recording would have been refused."""
     run = begun("run")
