@@ -17,7 +17,7 @@ B, T, C, V = 16, 256, 384, 50257
 LAYER = 7_080_000  # parameters of one layer of GPT-2
 TOLERANCE = 2e-4  # of float32 numbers
 LINEAR_IN_ALL = ("add", "sub", "neg", "where", "dropout", "broadcast_to", "getitem", "concatenate", "split")
-LINEAR_IN_ALL += ("gather", "cumsum", "rel_shift")
+LINEAR_IN_ALL += ("gather", "cumsum", "rel_shift", "shift_rows")
 OPTIMISER = ("adamw", "sum_squares")  # what it does, besides the ops of the tape
 ROUTINES = (*OPTIMISER, "likeliest")
 
@@ -196,6 +196,12 @@ CASES = [
     OpCase("getitem", f"{X} last", normal(*X), {"index": (slice(None), -1)}, bytes=(0, None)),
     OpCase(
         "gather", f"one of (4096, {C})", both(normal(B * T, C), ids(C, B * T, 1)), {"axis": -1}, bytes=(8 * B * T, None)
+    ),
+    OpCase(
+        "shift_rows",
+        "(8, 8, 149, 384), XLNet",
+        both(normal(8, 8, 149, 384), ids(129, 8, 1, 149)),
+        {"keys": 256},
     ),
     OpCase("rel_shift", "(8, 8, 128, 256), Transformer-XL", normal(8, 8, 128, 256), {"first": 127, "keys": 256}),
     OpCase(

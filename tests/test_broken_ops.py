@@ -452,6 +452,13 @@ PARTICULAR = {
         ("_cut_anew(dwide, keys)[...] = dy", "_cut_anew(dwide, keys)[..., 1:, :] = dy[..., 1:, :]"),
         ("np.zeros((*", "np.ones((*"),
     ],
+    "shift_rows": [
+        ("_windows(dy, -first, columns)", "_windows(dy, first, columns)"),
+        ("_windows(dy, -first, columns)", "_windows(dy, 1 - first, columns)"),
+        ("_windows(dy, -first, columns)", "_windows(dy, -first - 1, columns)"),
+        ("_windows(dy, -first, columns)", "_windows(dy, -first[..., ::-1], columns)"),
+        ("(columns >= 0) & (columns < r)", "(columns >= 0) & (columns <= r - 1 - (n > 0))"),
+    ],
     "relu": [
         ("np.where(y <= 0, 0.0, dy)", "dy"),
         ("y <= 0", "y > 0"),

@@ -36,6 +36,7 @@ FUNCTIONS = {
     "einsum": lambda x: F.einsum("ij,kj->ik", x, x),
     "gather": lambda x: F.gather(x, 1, IDS),
     "rel_shift": lambda x: F.rel_shift(x, 1, 3),
+    "shift_rows": lambda x: F.shift_rows(x, np.arange(len(x)), 3),
     "sort": lambda x: F.sort(x, descending=True).values,
     "topk": lambda x: F.topk(x, 2, 1).values,
     "masked_fill": lambda x: F.masked_fill(x, np.asarray(IDS == 1, like=x.data), 7),

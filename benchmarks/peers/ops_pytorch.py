@@ -28,6 +28,12 @@ def rel_shift(x: torch.Tensor, first: int, keys: int) -> torch.Tensor:
     return x.flatten(-2)[..., t:].unflatten(-1, (t, t + keys - 1))[..., :keys]
 
 
+def shift_rows(x: torch.Tensor, first: torch.Tensor, keys: int) -> torch.Tensor:
+    """y[i, j] = x[i, first[i] + j], for rows that have all these columns."""
+    columns = first[..., None] + torch.arange(keys, device=x.device)
+    return torch.gather(x, -1, columns.expand(*x.shape[:-1], keys))
+
+
 OPS = {
     "attention": lambda q, k, v, mask, causal=False: F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal),
     "linear": F.linear,
@@ -72,6 +78,7 @@ OPS = {
     "cumsum": torch.cumsum,
     "gather": lambda x, index, axis: torch.gather(x, axis, index),
     "rel_shift": rel_shift,
+    "shift_rows": shift_rows,
     "einsum": lambda *xs, subscripts: torch.einsum(subscripts, *xs),
     "reshape": torch.reshape,
     "permute": lambda x, axes: x.permute(axes),

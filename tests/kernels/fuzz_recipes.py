@@ -285,6 +285,14 @@ def _adamw(rng, memory):
     return Call(tuple(placed), settings, may_refuse=is_locked)
 
 
+def _shift_rows(rng, memory):
+    rows, r = (*_lead(rng), _size(rng)), _size(rng)
+    first = _ids(rng, tuple(n if rng.random() < 0.7 else 1 for n in rows), r + 3, (-1, -r))
+    call = _floats(rng, memory, _float(rng), (*rows, r), settings={"keys": _odd(rng, _size(rng))})
+    call.arrays = (*call.arrays, memory.place(first))
+    return call
+
+
 def _sum_squares(rng, memory):
     return _floats(rng, memory, _float(rng), *[(*_lead(rng), _size(rng)) for _ in range(int(rng.integers(0, 5)))])
 
@@ -302,5 +310,6 @@ RECIPES = {
     "likeliest": _likeliest,
     "linear": _linear,
     "relu": _relu,
+    "shift_rows": _shift_rows,
     "sum_squares": _sum_squares,
 }

@@ -28,6 +28,7 @@ CALLS = {
     "layer_norm": ((normal((300, 70), np.float32), normal(70, np.float32, 1), normal(70, np.float32, 2)), {}),
     "linear": (LINEAR, {}),
     "relu": ((normal((300, 70), np.float32),), {}),
+    "shift_rows": ((normal((5, 60, 70), np.float32), np.arange(60).reshape(1, 60) % 9), {"keys": 61}),
 }
 
 

@@ -52,6 +52,7 @@ CHANGES = {
     "getitem, ends of a slice": lambda x: (i := np.array(1), lambda: x[i:4], writing(i, 0)),
     "getitem, a Tensor": lambda x: (i := Tensor(ids_of(int)), lambda: x[i], writing(i.data, 1)),
     "gather": lambda x: (i := np.array([[2, 0], [2, 2]]), lambda: F.gather(x, 1, i), writing(i, 1)),
+    "shift_rows": lambda x: (i := np.array([1, 0, 2, 1, 0]), lambda: F.shift_rows(x, i, 2), writing(i, 1)),
     "where": lambda x: (i := np.arange(15).reshape(5, 3) % 2 == 0, lambda: F.where(i, x, x * 3.0), writing(i, False)),
     **{
         f"embedding, {dtype}": lambda x, dtype=dtype: (

@@ -200,6 +200,17 @@ def test_rel_shift_is_picking_element_by_element(t, r, first, keys):
     )
 
 
+@pytest.mark.parametrize("shape", [(2, 1, 4), (1, 1, 4), (2, 3, 4), (2, 3, 1)])
+def test_shift_rows_is_picking_element_by_element(shape):
+    """y[i, j] = x[i, first[i] + j]; and rel_shift where each row begins one column before that of the row above it."""
+    x, first = normal((2, 3, 4, 7)), np.random.default_rng(3).integers(-3, 9, shape)
+    column = first[..., np.newaxis] + np.arange(6)
+    there = (column >= 0) & (column < 7)
+    index = np.broadcast_to(np.where(there, column, 0), (2, 3, 4, 6))
+    agree(lambda x: F.shift_rows(x, first, 6), lambda x: F.where(there, F.gather(x, -1, index), 0.0), x)
+    agree(lambda x: F.shift_rows(x, (5 - np.arange(4))[np.newaxis, np.newaxis], 6), lambda x: F.rel_shift(x, 5, 6), x)
+
+
 def test_rel_shift_that_needs_no_zeros_moves_nothing():
     x = Tensor(normal((2, 3, 4, 11)))
     y = F.rel_shift(x, 4, 7)

@@ -223,6 +223,18 @@ ERRORS = [
     ("std of one", lambda: F.std(x(2, 1), 1), ValueError, ["var", "more than 1", "(2, 1)"]),
     ("two names", lambda: F.prod(x(2, 3), dim=0, axis=0), TypeError, ["prod", "dim=", "axis="]),
     ("two names, one axis", lambda: F.topk(x(2, 3), 1, dim=0, axis=0), TypeError, ["topk", "dim=", "axis="]),
+    # shift_rows
+    ("shift_rows, axes", lambda: F.shift_rows(x(3), [1], 2), ValueError, ["shift_rows", "(..., T, R)", "(3,)", "(1,)"]),
+    ("shift_rows, first", lambda: F.shift_rows(x(2, 3), [1] * 3, 2), ValueError, ["shift_rows", "(2, 3)", "(3,)"]),
+    ("shift_rows of integers", lambda: F.shift_rows(ids([[1, 2]]), [1], 2), TypeError, ["shift_rows", "int64"]),
+    ("shift_rows, floats", lambda: F.shift_rows(x(2, 3), x(2), 2), TypeError, ["shift_rows", "integers as first"]),
+    ("shift_rows, keys", lambda: F.shift_rows(x(2, 3), [1, 1], -1), ValueError, ["shift_rows", "keys >= 0", "-1"]),
+    (
+        "shift_rows, no keys",
+        lambda: apply("shift_rows", x(2, 3), np.array([1, 1]), keys=-1),
+        ValueError,
+        ["shift_rows", "keys >= 0", "-1"],
+    ),
     # rel_shift
     ("rel_shift, axes", lambda: F.rel_shift(x(3), 1, 2), ValueError, ["rel_shift", "(..., T, R)", "(3,)"]),
     ("rel_shift of integers", lambda: F.rel_shift(ids([1, 2]), 1, 2), TypeError, ["rel_shift", "int64", "astype"]),

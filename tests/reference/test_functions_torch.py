@@ -134,6 +134,12 @@ def test_of_integers():
 # --- pick and order -----------------------------------------------------------------------------------------------
 
 
+def test_shift_rows():
+    first = np.random.default_rng(0).integers(0, 5, (2, 3, 4))
+    columns = torch.from_numpy(first)[..., None] + torch.arange(6)
+    agree(lambda x: F.shift_rows(x, first, 6), lambda x: torch.gather(x, -1, columns), normal(2, 3, 4, 10))
+
+
 def test_rel_shift():
     """The tricks of the two models' own code: a column of zeros, a matrix viewed anew, its first row dropped."""
 

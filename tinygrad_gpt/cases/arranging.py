@@ -214,6 +214,29 @@ def _rel_shift(draw):
     yield "transposed", (transposed(draw.normal(2, 3, 7)),), {"first": 3, "keys": 4}
 
 
+def _shift_rows(draw):
+    for name, shape, of_first, (low, high), keys in [
+        ("as in XLNet", (2, 3, 4, 11), (2, 1, 4), (0, 5), 7),
+        ("all rows by one number", (2, 3, 9), (1, 1), (2, 3), 4),
+        ("each row by its own", (2, 3, 4, 9), (2, 3, 4), (-3, 9), 5),
+        ("first below 0", (3, 5), (3,), (-4, 0), 8),
+        ("first beyond the columns", (3, 4), (3,), (3, 8), 6),
+        ("one column", (3, 1), (3,), (-2, 2), 5),
+        ("one key", (3, 5), (3,), (0, 5), 1),
+        ("sizes one", (1, 1), (1,), (0, 1), 1),
+        ("nothing is read: all before", (2, 3), (1,), (-9, -8), 4),
+        ("nothing is read: all behind", (2, 3), (1,), (9, 10), 4),
+        ("no keys", (2, 3, 4), (2, 3), (0, 2), 0),
+        ("no columns", (3, 0), (3,), (0, 2), 4),
+        ("no queries", (2, 0, 4), (2, 0), (0, 2), 3),
+        ("no batch", (0, 3, 4), (1, 3), (0, 2), 4),
+    ]:
+        yield name, (draw.normal(*shape), low + draw.ids(high - low, *of_first)), {"keys": keys}
+    yield "int16", (draw.normal(2, 3, 7), draw.ids(4, 2, 3, dtype=np.int16)), {"keys": 3}
+    yield "strided", (strided(draw.normal(2, 3, 7)), draw.ids(4, 2, 6)[:, ::2]), {"keys": 4}
+    yield "transposed", (transposed(draw.normal(2, 3, 7)), draw.ids(4, 2, 3)), {"keys": 4}
+
+
 def _einsum(draw):
     for subscripts, *shapes in [
         ("ij,jk->ik", (2, 3), (3, 5)),
@@ -268,5 +291,6 @@ MAKERS = {
     "split": _split,
     "gather": _gather,
     "rel_shift": _rel_shift,
+    "shift_rows": _shift_rows,
     "einsum": _einsum,
 }

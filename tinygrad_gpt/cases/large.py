@@ -105,6 +105,11 @@ def _rel_shift(draw):
     yield "many queries, few columns", (draw.normal(ROWS, COLUMNS),), {"first": 515, "keys": 131}
 
 
+def _shift_rows(draw):
+    yield "many queries, as in XLNet", (draw.normal(3, 67, 264), draw.ids(68, 3, 67)), {"keys": 197}
+    yield "many queries, few columns", (draw.normal(ROWS, COLUMNS), draw.ids(515, ROWS)), {"keys": 131}
+
+
 def _einsum(draw):
     rows = draw.normal(ROWS, COLUMNS)
     yield "hundreds of rows", (rows, draw.normal(COLUMNS, 11)), {"subscripts": "ij,jk->ik"}
@@ -235,6 +240,7 @@ MAKERS = {
     "split": _split,
     "gather": _gather,
     "rel_shift": _rel_shift,
+    "shift_rows": _shift_rows,
     "einsum": _einsum,
     "matmul": _matmul,
     "linear": _linear,

@@ -35,7 +35,7 @@ from tinygrad_gpt.functional.elementwise import (
 )
 from tinygrad_gpt.functional.layers import (
     add_layer_norm, attention, attention_weights, bmm, dropout, embedding, gelu_linear, layer_norm, linear, log_softmax,
-    matmul, mm, rel_shift, softmax,
+    matmul, mm, rel_shift, shift_rows, softmax,
 )
 from tinygrad_gpt.functional.losses import (
     binary_cross_entropy_with_logits, cross_entropy, kl_div, l1_loss, mse_loss, nll_loss,
@@ -67,9 +67,9 @@ __all__ = [
     "mul", "multinomial", "mv", "neg", "nll_loss", "norm", "normalize", "numel", "one_hot", "ones", "ones_like",
     "outer", "pad", "permute", "pow", "prod", "rand", "rand_like", "randint", "randn", "randn_like", "randperm",
     "ravel", "rel_shift", "relu", "repeat_interleave", "reshape", "rms_norm", "round", "rsqrt",
-    "scaled_dot_product_attention", "sigmoid", "sign", "silu", "sin", "softmax", "softplus", "sort", "split", "sqrt",
-    "square", "squeeze", "stack", "std", "sub", "sum", "swapaxes", "tanh", "tensor", "tile", "to", "topk", "transpose",
-    "tril", "triu", "unbind", "unsqueeze", "var", "vstack", "where", "zeros", "zeros_like",
+    "scaled_dot_product_attention", "shift_rows", "sigmoid", "sign", "silu", "sin", "softmax", "softplus", "sort",
+    "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum", "swapaxes", "tanh", "tensor", "tile", "to",
+    "topk", "transpose", "tril", "triu", "unbind", "unsqueeze", "var", "vstack", "where", "zeros", "zeros_like",
 ]
 # isort: on
 # fmt: on

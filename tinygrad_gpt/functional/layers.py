@@ -167,3 +167,12 @@ def rel_shift(x: TensorLike, first: int, keys: int) -> Tensor:
     """
     me = "rel_shift"
     return apply(me, operand(me, x), first=integer(me, "first", first), keys=integer(me, "keys", keys, low=0))
+
+
+def shift_rows(x: TensorLike, first, keys: int) -> Tensor:
+    """rel_shift for queries that do not follow each other: x (..., T, R), first integers (..., T) -> y (..., T, keys).
+
+    y[i, j] = x[i, first[i] + j], and 0 where x has no such column. `first` broadcasts to the rows of x.
+    """
+    me = "shift_rows"
+    return apply(me, operand(me, x), operand(me, first), keys=integer(me, "keys", keys, low=0))

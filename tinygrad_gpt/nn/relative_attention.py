@@ -25,7 +25,7 @@ import numpy as np
 
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import flag, integer, number, shown
-from tinygrad_gpt.array import default_dtype
+from tinygrad_gpt.array import Array, default_dtype
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.nn.linear import Linear
 from tinygrad_gpt.nn.module import Module, Parameter
@@ -50,12 +50,14 @@ class RelativeAttention(Module):
 
         keys = attention.read(source, r)          r (R, C): the sinusoids of R distances, which fall by one
         y = attention(x, keys, first, ...)        first: which row of r has the distance of x's first query to the
-                                                  first key; so row first + j - i has that of query i to key j
+                                                  first key; so row first + j - i has that of query i to key j.
+                                                  For queries that do not follow each other, (B, T) or (1, T): this row
+                                                  for each; row first[b, i] + j has that of query i to key j
 
     c         channels C of x, of the source and of the result
     n_head    heads H
     d_head    channels D of each; None: C / H. (H D need not be C.)
-    segments  whether there is the third term
+    segments  whether there is the third term, for calls that say which segments differ
     dropout   on the attention weights
     std       standard deviation of the initial weights; None: that of Linear, and zeros for u, w and s
     content_bias, position_bias  u and w, (H, D) each, to share another layer's; None: its own
@@ -120,20 +122,19 @@ class RelativeAttention(Module):
         return F.transpose(p, 0, 1)
 
     def forward(
-        self, x: Tensor, keys: RelativeKeys, first: int, *, mask=None, different=None, causal: bool = False
+        self, x: Tensor, keys: RelativeKeys, first: int | Array, *, mask=None, different=None, causal: bool = False
     ) -> Tensor:
         """x (B, T, C) -> (B, T, C).
 
         mask       booleans, True where a query may attend to a key; broadcastable to (B, H, T, K)
         different  (B, T, K) or (1, T, K) booleans, True where a key belongs to another segment than the query: for
-                   segments=True, and for no other
+                   segments=True. None: all are of one segment, and the third term, the same for all keys, is left out
         causal     whether a query sees the keys up to its own place alone; the last query stands at the last key
 
-        Raises ValueError for `different` without segments, and the other way round; and for x of another shape.
+        Raises ValueError for `different` without segments, and for x of another shape.
         """
-        if (different is None) != (self.segment_embedding is None):
-            made, got = ("with", "no") if different is None else ("without", "a")
-            raise ValueError(f"RelativeAttention: made {made} segments, got {got} `different`")
+        if different is not None and self.segment_embedding is None:
+            raise ValueError("RelativeAttention: made without segments, got `different`")
         if x.ndim != 3:
             raise ValueError(f"RelativeAttention: expected x of shape (B, T, C), got {tuple(x.shape)}")
         (b, t), h, d = x.shape[:2], self.n_head, self.d_head
@@ -142,7 +143,10 @@ class RelativeAttention(Module):
         about_content = F.transpose(q + self.content_bias, 1, 2)  # -> (B, H, T, D)
         about_place = F.transpose((q + self.position_bias) * self.scale, 1, 2)
         bias = F.matmul(about_place, F.transpose(p, 1, 2))  # (B, H, T, D) @ (H, D, R) -> (B, H, T, R)
-        bias = F.rel_shift(bias, first, k.shape[2])  # -> (B, H, T, K)
+        if isinstance(first, int):
+            bias = F.rel_shift(bias, first, k.shape[2])  # -> (B, H, T, K)
+        else:
+            bias = F.shift_rows(bias, first[:, np.newaxis], k.shape[2])  # first (B, T) -> (B, 1, T)
         if different is not None:
             bias = bias + self._segment_term(q, different)
         if mask is not None:
