@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinygrad_gpt.data.padding import pad_right
+from tinygrad_gpt.data.padding import pad_left, pad_right
 
 
 def test_padding_stands_on_the_right():
@@ -11,6 +11,13 @@ def test_padding_stands_on_the_right():
     assert rows.tolist() == [[7, 8, 9], [-100, -100, -100], [5, -100, -100]]
     assert mask.tolist() == [[1, 1, 1], [0, 0, 0], [1, 0, 0]]
     assert rows.dtype == mask.dtype == np.int64
+
+
+def test_or_on_the_left():
+    rows, mask = pad_left([np.array([7, 8, 9], np.int32), [], [5]], -100)
+    assert rows.tolist() == [[7, 8, 9], [-100, -100, -100], [-100, -100, 5]]
+    assert mask.tolist() == [[1, 1, 1], [0, 0, 0], [0, 0, 1]]
+    assert pad_left([[7]], 0, length=3).rows.tolist() == [[0, 0, 7]]
 
 
 def test_a_length_may_be_asked_for():

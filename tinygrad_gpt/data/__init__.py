@@ -18,6 +18,7 @@
     wordpiece_tokenizer.py  BERT's kind: words, cut into the longest known pieces
     unigram_tokenizer.py    SentencePiece's kind: the likeliest pieces
     unigram_training.py     how its pieces and their probabilities are learned
+    xlnet_tokenizer.py      XLNet's kind: that, with special tokens for pairs of texts
     as_transformers.py      the names and the call of transformers' tokenizer
     tokenizer_files.py      a saved tokenizer of any kind
     tokens.py               token files, and their memory-mapped arrays
@@ -62,6 +63,7 @@ from tinygrad_gpt.data.tokenizers import CharTokenizer, Tokenizer
 from tinygrad_gpt.data.tokens import TokenSet, prepare_tokens
 from tinygrad_gpt.data.unigram_tokenizer import UnigramTokenizer
 from tinygrad_gpt.data.wordpiece_tokenizer import WordPieceTokenizer
+from tinygrad_gpt.data.xlnet_tokenizer import XLNetTokenizer
 
 __all__ = [
     "CORPORA",
@@ -82,6 +84,7 @@ __all__ = [
     "Tokenizer",
     "UnigramTokenizer",
     "WordPieceTokenizer",
+    "XLNetTokenizer",
     "load_tokenizer",
     "open_corpus",
     "open_parallel",

@@ -1,27 +1,46 @@
-"""WordPieceTokenizer's other face: the methods and names of transformers' BertTokenizer.
+"""The other face of BERT's and XLNet's tokenizers: the methods and names of transformers' own.
 
     batch = tokenizer(["A cat sat.", "It slept on the mat."], padding=True)
     model(**batch)                # input_ids, token_type_ids and attention_mask, (B, T) each
 
-One differs: `encode` gives the ids of the text alone, without [CLS] and [SEP], which a call adds.
+One differs: `encode` gives the ids of the text alone, without special tokens, which a call adds.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.data.library_tokenizer import LibraryTokenizer, check_lengths, texts_to_encode
-from tinygrad_gpt.data.padding import pad_right
+from tinygrad_gpt.data.tokenizers import check_id
 
-PAD, UNKNOWN, CLS, SEP, MASK = SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+class Sequences(NamedTuple):
+    """Sequences of ids side by side.
+
+    ids             (B, T) int64, padded on the tokenizer's side
+    attention_mask  (B, T) int64: 1 where a token stands, 0 at padding
+    """
+
+    ids: np.ndarray
+    attention_mask: np.ndarray
 
 
 class AsTransformers(LibraryTokenizer):
-    """Base of WordPieceTokenizer, which says how a text is encoded, and what a pair of them looks like."""
+    """Base of WordPieceTokenizer and XLNetTokenizer, which say how a text is encoded, what a pair of them looks like,
+    and on which side padding stands.
 
-    pad_token, unk_token, cls_token, sep_token, mask_token = SPECIALS
+    padding_type  the token_type_id of padding
+    """
+
+    padding_type = 0
+    pad_token: str
+    unk_token: str
+    cls_token: str
+    sep_token: str
+    mask_token: str
     pad_id: int
     unk_id: int
     cls_id: int
@@ -36,11 +55,22 @@ class AsTransformers(LibraryTokenizer):
     mask_token_id = property(lambda self: self.mask_id)
     all_special_ids = property(lambda self: list(self.special_ids))
 
+    @abstractmethod
     def pair(self, a, b=None, max_length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        raise NotImplementedError
+        """What the model reads of one text or of two, given as ids: (ids, token_type_ids), (T,) each."""
+
+    @abstractmethod
+    def pad_batch(self, sequences: Sequence, value: int | None = None, length: int | None = None) -> Sequences:
+        """Sequences (T_i,) of integers side by side, padded to the longest, or to `length`.
+
+        value  the padding; by default pad_id
+
+        Raises ValueError for no sequences, or one longer than `length`.
+        """
 
     def id_to_token(self, token: int) -> str:
-        raise NotImplementedError
+        """How the vocabulary writes a token. Raises IndexError for an id outside 0 .. vocab_size - 1."""
+        return self._backend.id_to_token(check_id(token, self.vocab_size))
 
     def __len__(self) -> int:
         return self.vocab_size
@@ -53,8 +83,8 @@ class AsTransformers(LibraryTokenizer):
         truncation: bool | str = False,
         max_length: int | None = None,
     ) -> dict[str, np.ndarray]:
-        """What a BERT reads of a text or of several, with [CLS] and [SEP]. (A vocabulary with </s> is a translator's:
-        see LibraryTokenizer for what it returns.)
+        """What the model reads of a text or of several, with special tokens. (A vocabulary with </s> beside those of
+        its kind is a translator's: see LibraryTokenizer for what it returns.)
 
         text        a text or B of them
         text_pair   as many texts, which follow those in `text`
@@ -64,7 +94,8 @@ class AsTransformers(LibraryTokenizer):
         Returns input_ids, token_type_ids and attention_mask, (B, T) int64 each; B is 1 for a single text. Raises
         ValueError for sequences of different lengths without padding, and for truncation without a max_length.
         """
-        if self.end_id is not None and text_pair is None and not truncation and padding in (True, False, "longest"):
+        is_translators = self.end_id is not None and self.end_id not in self.special_ids
+        if is_translators and text_pair is None and not truncation and padding in (True, False, "longest"):
             return super().__call__(text, bool(padding))
         texts = texts_to_encode("text", text)
         others = None if text_pair is None else texts_to_encode("text_pair", text_pair)
@@ -83,16 +114,16 @@ class AsTransformers(LibraryTokenizer):
         ]
         check_lengths([ids for ids, _ in sequences], padding not in (False, "do_not_pad"))
         length = max_length if to_most else None
-        ids, mask = pad_right([ids for ids, _ in sequences], self.pad_id, length)
-        segments, _ = pad_right([types for _, types in sequences], 0, length)
+        ids, mask = self.pad_batch([ids for ids, _ in sequences], length=length)
+        segments, _ = self.pad_batch([types for _, types in sequences], self.padding_type, length)
         return {"input_ids": ids, "token_type_ids": segments, "attention_mask": mask}
 
     def tokenize(self, text: str) -> list[str]:
-        """The tokens of a text as the vocabulary writes them, without [CLS] and [SEP]."""
+        """The tokens of a text as the vocabulary writes them, without special ones."""
         return self.convert_ids_to_tokens(self.encode(text))
 
     def convert_tokens_to_ids(self, tokens: str | Sequence[str]) -> Any:
-        """The id of a token, or those of several; [UNK]'s for what is no token."""
+        """The id of a token, or those of several; unk_id for what is no token."""
         if not isinstance(tokens, str):
             return [self.convert_tokens_to_ids(token) for token in tokens]
         found = self._backend.token_to_id(tokens)
@@ -105,6 +136,16 @@ class AsTransformers(LibraryTokenizer):
     def batch_decode(self, sequences, **settings) -> list[str]:
         """The text of each sequence of ids; `settings` as for decode."""
         return [self.decode(ids, **settings) for ids in sequences]
+
+    @staticmethod
+    def ids_of(a, b) -> tuple[np.ndarray, np.ndarray | None]:
+        """Both texts of a pair as arrays of ids. Raises TypeError for texts."""
+        if isinstance(a, str) or isinstance(b, str):
+            text = shown(a if isinstance(a, str) else b)
+            raise TypeError(
+                f"pair: expected ids, got {text}: write tokenizer.encode(text), or tokenizer(text, text_pair)"
+            )
+        return np.asarray(a, dtype=np.int64), None if b is None else np.asarray(b, dtype=np.int64)
 
     @classmethod
     def from_pretrained(cls, *_, **__) -> NoReturn:

@@ -1,7 +1,7 @@
-"""Sequences of different lengths as one array: padding on the right.
+"""Sequences of different lengths as one array: padding on the right, or on the left.
 
-[[7, 8, 9], [5]]  ->  rows 7 8 9    mask 1 1 1
-                           5 0 0         1 0 0
+[[7, 8, 9], [5]]  ->  rows 7 8 9    mask 1 1 1        rows 7 8 9    mask 1 1 1
+                           5 0 0         1 0 0             0 0 5         0 0 1
 """
 
 from collections.abc import Sequence
@@ -24,13 +24,22 @@ def pad_right(sequences: Sequence, value: int, length: int | None = None) -> Pad
 
     Raises ValueError for no sequences, or one longer than `length`.
     """
+    return _padded(sequences, value, length, left=False)
+
+
+def pad_left(sequences: Sequence, value: int, length: int | None = None) -> Padded:
+    """The same with padding before the sequences, so that their last tokens stand side by side."""
+    return _padded(sequences, value, length, left=True)
+
+
+def _padded(sequences: Sequence, value: int, length: int | None, left: bool) -> Padded:
     lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
     if not len(lengths):
         raise ValueError("padding: expected at least one sequence, got none")
     longest = int(lengths.max())
     length = integer("padding", "length", longest if length is None else length, low=longest)
-    mask = (np.arange(length) < lengths[:, np.newaxis]).astype(np.int64)  # (B, T)
-    rows = np.full(mask.shape, value, dtype=np.int64)
-    for row, sequence in zip(rows, sequences, strict=True):
-        row[: len(sequence)] = sequence
+    begins = (length - lengths) * left  # (B,)
+    rows, mask = np.full((len(lengths), length), value, np.int64), np.zeros((len(lengths), length), np.int64)
+    for i, (begin, sequence) in enumerate(zip(begins, sequences, strict=True)):
+        rows[i, begin : begin + len(sequence)], mask[i, begin : begin + len(sequence)] = sequence, 1
     return Padded(rows, mask)

@@ -11,6 +11,7 @@ from tinygrad_gpt.data.library_tokenizer import LARGEST, MERGES, SENTENCE_TOKENS
 from tinygrad_gpt.data.tokenizers import CONFIG_NAME, FILE_NAME, CharTokenizer, Tokenizer
 from tinygrad_gpt.data.unigram_tokenizer import UnigramTokenizer
 from tinygrad_gpt.data.wordpiece_tokenizer import WORDPIECE_FILE, WordPieceTokenizer
+from tinygrad_gpt.data.xlnet_tokenizer import XLNetTokenizer, is_for_xlnet
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.json_files import read_json
 from tinygrad_gpt.files.storage import user_path
@@ -56,7 +57,8 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
             if content["model"].get("type") == "WordPiece":
                 return WordPieceTokenizer.from_json(json.dumps(content | {"normalizer": _normalizer(content, path)}))
             if content["model"].get("type") == "Unigram":
-                return UnigramTokenizer.from_json(json.dumps(content))
+                is_xlnets = is_for_xlnet(token.get("content") for token in content.get("added_tokens") or ())
+                return (XLNetTokenizer if is_xlnets else UnigramTokenizer).from_json(json.dumps(content))
             is_gpt1 = content["model"].get("end_of_word_suffix") == END_OF_WORD
             return (GPT1Tokenizer if is_gpt1 else BPETokenizer).from_json(json.dumps(content))
     except UserError as error:

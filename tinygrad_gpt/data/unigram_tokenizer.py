@@ -33,7 +33,7 @@ from tinygrad_gpt.data.unigram_training import learn_pieces
 from tinygrad_gpt.errors import UserError
 
 UNKNOWN = "<unk>"
-_SPACE = "▁"
+SPACE = "▁"
 _DIGITS = 4  # of a log-probability behind the point: enough to compare pieces, and no more than all machines agree on
 
 
@@ -59,16 +59,25 @@ class UnigramTokenizer(LibraryTokenizer):
         too small, for a text without words, or if the library `tokenizers` is not installed.
         """
         vocab_size = integer("train", "vocab_size", vocab_size)
-        library, texts, room = load_library(), training_texts(corpus), vocab_size - 1 - len(special_tokens)
+        library, scores = load_library(), cls._learned(corpus, vocab_size, [UNKNOWN, *special_tokens])
+        backend = cls._around(library, library.models.Unigram([(UNKNOWN, 0.0), *scores], 0, False))
+        backend.add_special_tokens(list(special_tokens))
+        return cls(backend)
+
+    @classmethod
+    def _learned(cls, corpus, vocab_size: int, names: Sequence[str]) -> list[tuple[str, float]]:
+        """The pieces of a vocabulary of this size beside the tokens `names`, and their log-probabilities. Raises what
+        `train` raises."""
+        library, texts, room = load_library(), training_texts(corpus), vocab_size - len(names)
         if room < 2:
             raise UserError(
-                f"a Unigram vocabulary needs at least {vocab_size - room + 2} tokens ({UNKNOWN}, {len(special_tokens)} "
-                f"special ones, {_SPACE} and a letter), not {vocab_size}"
+                f"a Unigram vocabulary needs at least {len(names) + 2} tokens ({UNKNOWN}, {len(names) - 1} special "
+                f"ones, {SPACE} and a letter), not {vocab_size}"
             )
-        normal, words = _around(library, library.models.Unigram()).normalizer.normalize_str, Counter()
+        normal, words = cls._around(library, library.models.Unigram()).normalizer.normalize_str, Counter()
         with refusing("the tokenizer cannot be trained"):
             for chunk in cut_between_words(texts()):
-                words.update(_SPACE + word for word in normal(chunk).split(" ") if word)
+                words.update(SPACE + word for word in normal(chunk).split(" ") if word)
         if not words:
             raise UserError("a Unigram tokenizer cannot learn from a text without words")
         counts: Counter = Counter()
@@ -77,11 +86,8 @@ class UnigramTokenizer(LibraryTokenizer):
                 counts[character] += count
         alphabet = sorted(counts, key=lambda c: (-counts[c], c))[: (room + 1) // 2]
         # What a text calls by the name of a special token is not to be that token.
-        pieces = learn_pieces(words, set(alphabet), room, names=(UNKNOWN, *special_tokens))
-        scores = [(piece, round(log_p, _DIGITS)) for piece, log_p in pieces.items()]
-        backend = _around(library, library.models.Unigram([(UNKNOWN, 0.0), *scores], 0, False))
-        backend.add_special_tokens(list(special_tokens))
-        return cls(backend)
+        pieces = learn_pieces(words, set(alphabet), room, names=names)
+        return [(piece, round(log_p, _DIGITS)) for piece, log_p in pieces.items()]
 
     def decode(self, ids) -> str:
         """The text of ids (N,), without the space before its first word. What was unknown is <unk>."""
@@ -94,26 +100,30 @@ class UnigramTokenizer(LibraryTokenizer):
         model, splits = content.get("model") or {}, content.get("pre_tokenizer") or {}
         steps = [splits, *splits.get("pretokenizers", ())]
         marks = [step.get("replacement") for step in steps if step.get("type") == "Metaspace"]
-        if model.get("type") != "Unigram" or marks != [_SPACE]:
-            raise UserError(f"only Unigram tokenizers that write a space as {_SPACE} are supported, such as XLNet's")
+        if model.get("type") != "Unigram" or marks != [SPACE]:
+            raise UserError(f"only Unigram tokenizers that write a space as {SPACE} are supported, such as XLNet's")
         if model.get("unk_id") is None:
             raise UserError("the tokenizer has no token for characters that it does not know (unk_id)")
         if model.get("byte_fallback"):
             raise UserError("Unigram tokenizers that write unknown characters as bytes are not supported")
 
     def _bytes_of_tokens(self, written: list[str]) -> list[bytes]:
-        return [token.replace(_SPACE, " ").encode("utf-8") for token in written]
+        return [token.replace(SPACE, " ").encode("utf-8") for token in written]
 
     def _for_transformers(self) -> dict[str, Any]:
         return {"tokenizer_class": UNNAMED_CLASS, "unk_token": UNKNOWN, "clean_up_tokenization_spaces": False}
 
+    @classmethod
+    def _around(cls, library, model):
+        """A backend with this model, which normalises, splits and joins text as SentencePiece does."""
+        backend, normalizers = library.Tokenizer(model), library.normalizers
+        spaces = [normalizers.Replace(library.Regex(rf"[\s{SPACE}]+"), " "), normalizers.Strip()]
+        backend.normalizer = normalizers.Sequence([*cls._normalizers(library), *spaces])
+        backend.pre_tokenizer = library.pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always")
+        backend.decoder = library.decoders.Metaspace(replacement=SPACE, prepend_scheme="always")
+        return backend
 
-def _around(library, model):
-    """A backend with this model, which normalises, splits and joins text as SentencePiece does."""
-    backend, normalizers = library.Tokenizer(model), library.normalizers
-    backend.normalizer = normalizers.Sequence(
-        [normalizers.NFKC(), normalizers.Replace(library.Regex(rf"[\s{_SPACE}]+"), " "), normalizers.Strip()]
-    )
-    backend.pre_tokenizer = library.pre_tokenizers.Metaspace(replacement=_SPACE, prepend_scheme="always")
-    backend.decoder = library.decoders.Metaspace(replacement=_SPACE, prepend_scheme="always")
-    return backend
+    @staticmethod
+    def _normalizers(library) -> list:
+        """What is done to a text's characters, but for its spaces."""
+        return [library.normalizers.NFKC()]

@@ -15,14 +15,14 @@ trainer, which it never published, merged the pair that made the text likeliest.
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tinygrad_gpt.arguments import flag, integer, shown
 from tinygrad_gpt.arguments import path as a_path
-from tinygrad_gpt.data.as_transformers import CLS, SEP, SPECIALS, UNKNOWN, AsTransformers
-from tinygrad_gpt.data.cutting import kept
+from tinygrad_gpt.data.as_transformers import AsTransformers, Sequences
+from tinygrad_gpt.data.cutting import cut_pair
 from tinygrad_gpt.data.library_tokenizer import (
     cut_between_words,
     load_library,
@@ -32,24 +32,14 @@ from tinygrad_gpt.data.library_tokenizer import (
 )
 from tinygrad_gpt.data.padding import pad_right
 from tinygrad_gpt.data.text_files import read_text
-from tinygrad_gpt.data.tokenizers import StreamDecoder, WordStreamDecoder, check_id, write_text
+from tinygrad_gpt.data.tokenizers import StreamDecoder, WordStreamDecoder, write_text
 from tinygrad_gpt.errors import UserError
 
+PAD, UNKNOWN, CLS, SEP, MASK = SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAIR_SPECIALS = 3  # tokens of a pair that are not its texts: [CLS] a [SEP] b [SEP]
 SHORTEST_PAIR = PAIR_SPECIALS + 2  # a token of each text
 WORDPIECE_FILE = "vocab.txt"
 _GOES_ON = "##"  # begins a piece that is not the first of its word
-
-
-class Sequences(NamedTuple):
-    """Sequences of ids side by side.
-
-    ids             (B, T) int64, padded on the right
-    attention_mask  (B, T) int64: 1 where a token stands, 0 at padding
-    """
-
-    ids: np.ndarray
-    attention_mask: np.ndarray
 
 
 class WordPieceTokenizer(AsTransformers):
@@ -64,6 +54,8 @@ class WordPieceTokenizer(AsTransformers):
 
     It can be called as transformers' BertTokenizer is: see as_transformers.py.
     """
+
+    pad_token, unk_token, cls_token, sep_token, mask_token = SPECIALS
 
     def __init__(self, backend):
         if isinstance(backend, str | Path):
@@ -187,16 +179,11 @@ class WordPieceTokenizer(AsTransformers):
         Returns ids (T,) int64, and token_type_ids (T,) int64: 0 up to the first [SEP], 1 after it. Raises ValueError
         for a max_length without room for the special tokens, TypeError for texts: a call of the tokenizer takes them.
         """
-        if isinstance(a, str) or isinstance(b, str):
-            text = shown(a if isinstance(a, str) else b)
-            raise TypeError(
-                f"pair: expected ids, got {text}: write tokenizer.encode(text), or tokenizer(text, text_pair)"
-            )
-        a, b = np.asarray(a, dtype=np.int64), None if b is None else np.asarray(b, dtype=np.int64)
+        a, b = self.ids_of(a, b)
         special = 2 if b is None else PAIR_SPECIALS
         max_length = integer("pair", "max_length", max_length, low=special, or_none=True)
         if max_length is not None:
-            a, b = _cut(a, b, max_length - special)
+            a, b = cut_pair(a, b, max_length - special)
         first = [[self.cls_id], a, [self.sep_id]]
         second = [] if b is None else [b, [self.sep_id]]
         ids = np.concatenate(first + second, dtype=np.int64)
@@ -225,10 +212,6 @@ class WordPieceTokenizer(AsTransformers):
 
     def decoder(self) -> StreamDecoder:
         return WordStreamDecoder(self)
-
-    def id_to_token(self, token: int) -> str:
-        """How the vocabulary writes a token: "##ing". Raises IndexError for an id outside 0 .. vocab_size - 1."""
-        return self._backend.id_to_token(check_id(token, self.vocab_size))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the files from which transformers' AutoTokenizer and BertTokenizer load it: vocab.txt, tokenizer.json
@@ -329,14 +312,3 @@ def _read_vocabulary(path: Path) -> dict[str, int]:
 def _check_specials(vocabulary: Collection[str], name: str) -> None:
     if missing := [token for token in SPECIALS if token not in vocabulary]:
         raise UserError(f"{name} has no {' '.join(missing)}: BERT needs the tokens {' '.join(SPECIALS)}")
-
-
-def _cut(a: np.ndarray, b: np.ndarray | None, room: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Both texts, with at most `room` tokens together. The longer one is cut first."""
-    if b is None:
-        return a[:room], None
-    if len(a) > len(b):
-        of_a, of_b = kept(len(a), len(b), room)
-    else:
-        of_b, of_a = kept(len(b), len(a), room)
-    return a[:of_a], b[:of_b]

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_gpt.arguments import integer, is_row, shown
 from tinygrad_gpt.array import Array, to_numpy
+from tinygrad_gpt.data import padding
 from tinygrad_gpt.tensor import plain_array, plain_ids
 
 
@@ -27,15 +28,9 @@ def pad_left(prompts, pad_id: int) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(
             "pad_left: expected a list of prompts, each a list of ids: put one prompt in a list of its own"
         )
-    lengths = [len(prompt) for prompt in prompts]
-    if not lengths or min(lengths) == 0:
+    if not prompts or min(map(len, prompts)) == 0:
         raise ValueError("pad_left: expected one prompt or more, each of one token or more")
-    shape = (len(lengths), max(lengths))
-    input_ids, attention_mask = np.full(shape, pad_id, np.int64), np.zeros(shape, np.int64)
-    for i, prompt in enumerate(prompts):
-        input_ids[i, -lengths[i] :] = prompt
-        attention_mask[i, -lengths[i] :] = 1
-    return input_ids, attention_mask
+    return tuple(padding.pad_left(prompts, pad_id))
 
 
 def without_shared_padding(input_ids: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

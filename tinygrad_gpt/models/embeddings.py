@@ -73,7 +73,9 @@ def masked_mean(x: Tensor, attention_mask) -> Tensor:
 
 def check_tokenizer(who: str, tokenizer: Any) -> None:
     """Raise TypeError unless it makes what a BERT reads."""
-    if not hasattr(tokenizer, "pair"):  # models know no class of data/, whose tokenizers they are given
+    if (
+        getattr(tokenizer, "cls_token", None) != "[CLS]"
+    ):  # models know no class of data/, whose tokenizers they are given
         raise TypeError(f"{who}: expected a WordPieceTokenizer, got {shown(tokenizer)}")
 
 
