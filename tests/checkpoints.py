@@ -213,3 +213,58 @@ def marian_folder(folder: Path, tensors: dict[str, np.ndarray] | None = None, **
     """A MarianMTModel, or these tensors; settings that are None are left out."""
     config = {name: value for name, value in (MARIAN_CONFIG | settings).items() if value is not None}
     return write_checkpoint(folder, config, random_tensors(MARIAN_SHAPES) if tensors is None else tensors)
+
+
+# --- XLNet: a head of tokens and one of classes -----------------------------------------------------------------------
+
+XLNET_V, XLNET_C, XLNET_HEADS_N, XLNET_INNER = 13, 6, 3, 10
+XLNET_CONFIG = {
+    "model_type": "xlnet",
+    "architectures": ["XLNetLMHeadModel"],
+    "vocab_size": XLNET_V,
+    "d_model": XLNET_C,
+    "n_layer": LAYERS,
+    "n_head": XLNET_HEADS_N,
+    "d_head": XLNET_C // XLNET_HEADS_N,
+    "d_inner": XLNET_INNER,
+    "ff_activation": "gelu",
+    "attn_type": "bi",
+    "bi_data": False,
+    "untie_r": True,
+    "initializer_range": 0.02,
+    "layer_norm_eps": 1e-12,
+    "dropout": 0.1,
+    "mem_len": 5,
+    "reuse_len": None,
+    "clamp_len": -1,
+    "same_length": False,
+    "summary_type": "last",
+    "summary_use_proj": True,
+    "summary_activation": "tanh",
+    "summary_last_dropout": 0.1,
+    "start_n_top": 5,
+    "end_n_top": 5,
+    "pad_token_id": 5,
+    "tie_word_embeddings": True,
+}
+_HEADS_AND_SIZE = (XLNET_HEADS_N, XLNET_C // XLNET_HEADS_N)
+XLNET_SHAPES: dict[str, tuple[int, ...]] = {
+    "transformer.mask_emb": (1, 1, XLNET_C),
+    "transformer.word_embedding.weight": (XLNET_V, XLNET_C),
+}
+for _i in range(LAYERS):
+    _attention, _ff = f"transformer.layer.{_i}.rel_attn", f"transformer.layer.{_i}.ff"
+    XLNET_SHAPES |= {f"{_attention}.{_part}": (XLNET_C, *_HEADS_AND_SIZE) for _part in "qkvor"}
+    XLNET_SHAPES |= {f"{_attention}.{_part}": _HEADS_AND_SIZE for _part in ("r_w_bias", "r_r_bias", "r_s_bias")}
+    XLNET_SHAPES |= {f"{_attention}.seg_embed": (2, *_HEADS_AND_SIZE)} | _norm(f"{_attention}.layer_norm", XLNET_C)
+    XLNET_SHAPES |= _linear(f"{_ff}.layer_1", XLNET_INNER, XLNET_C) | _linear(f"{_ff}.layer_2", XLNET_C, XLNET_INNER)
+    XLNET_SHAPES |= _norm(f"{_ff}.layer_norm", XLNET_C)
+XLNET_LM_HEAD = {"lm_loss.bias": (XLNET_V,)}
+XLNET_CLASSIFIER = _linear("sequence_summary.summary", XLNET_C, XLNET_C) | _linear("logits_proj", 2, XLNET_C)
+
+
+def xlnet_folder(folder: Path, tensors: dict[str, np.ndarray] | None = None, **settings) -> Path:
+    """An XLNetLMHeadModel, or these tensors; settings that are ... are left out."""
+    config = {name: value for name, value in (XLNET_CONFIG | settings).items() if value is not ...}
+    shapes = XLNET_SHAPES | XLNET_LM_HEAD
+    return write_checkpoint(folder, config, random_tensors(shapes) if tensors is None else tensors)

@@ -1,4 +1,4 @@
-"""Random models of transformers: GPT-2, GPT-1, BERT and Marian.
+"""Random models of transformers: GPT-2, GPT-1, BERT, Marian and XLNet.
 
 The weights are of unit scale: matrices that add up n products have a standard deviation of 1/√n, so that what comes out
 has the variance of what goes in; biases, embeddings and norms are of order 1 too. Nothing is near a special value.
@@ -7,6 +7,7 @@ has the variance of what goes in; biases, embeddings and norms are of order 1 to
 import numpy as np
 import torch
 import transformers
+from safetensors.torch import load_file
 
 SHAPE = dict(vocab_size=41, n_positions=19, n_embd=30, n_layer=3, n_head=5, bos_token_id=None, eos_token_id=None)
 FAMILIES = {
@@ -93,4 +94,41 @@ def their_marian(settings: dict):
             std = 0.5
         p.data = torch.from_numpy(rng.normal(1.0 if is_norm else 0.0, std, p.shape))
     model.final_logits_bias = torch.from_numpy(rng.normal(0, 0.5, model.final_logits_bias.shape))
+    return model.eval()
+
+
+XLNET_SHAPE = dict(vocab_size=41, d_model=30, n_layer=3, n_head=5, d_inner=37, dropout=0.0, summary_last_dropout=0.0)
+
+
+def their_xlnet(head: str, settings: dict):
+    """A random XLNet with this head in float64, in evaluation mode: XLNET_SHAPE, but for the settings given."""
+    model = getattr(transformers, head)(transformers.XLNetConfig(**(XLNET_SHAPE | settings))).double()
+    rng = np.random.default_rng(0)
+    for name, p in model.named_parameters():
+        is_norm, last = "layer_norm" in name and name.endswith("weight"), name.rsplit(".", 1)[-1]
+        if last in ("q", "k", "v", "o", "r"):
+            std = p.shape[0] ** -0.5  # (C, H, D), C = H D
+        else:
+            std = p.shape[1] ** -0.5 if last == "weight" and p.ndim == 2 and "embedding" not in name else 0.5
+        p.data = torch.from_numpy(rng.normal(1.0 if is_norm else 0.0, std, p.shape))
+    return model.eval()
+
+
+def distances_in_double(model, qlen, klen, bsz=None, device=None):
+    """XLNetModel.relative_positional_encoding in the model's dtype. (transformers makes the table in float32 always, so
+    that a model in float64 raises.)"""
+    half = torch.arange(0, model.d_model, 2, dtype=torch.float64)
+    distances = torch.arange(klen, -qlen if model.attn_type == "bi" else -1, -1, dtype=torch.float64)
+    if model.clamp_len > 0:
+        distances = distances.clamp(-model.clamp_len, model.clamp_len)
+    table = model.positional_embedding(distances, 10_000 ** (-half / model.d_model), bsz)
+    return table.to(model.dtype)
+
+
+def loaded_xlnet(head: str, folder, dtype):
+    """What transformers makes of a folder. (Its from_pretrained leaves some parameters in float32.)"""
+    model = getattr(transformers, head)(transformers.XLNetConfig.from_pretrained(folder))
+    model.to({np.float32: torch.float32, np.float64: torch.float64}[dtype])
+    found = model.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
+    assert not found.unexpected_keys and set(found.missing_keys) <= {"lm_loss.weight"}, found
     return model.eval()

@@ -11,6 +11,11 @@ transformer.py  the encoder and decoder that translate, which all others come fr
 marian.py      that Transformer with transformers' interface: loss from labels, hidden states, checkpoints
 transformer_xl.py  Transformer-XL, a GPT that remembers the segments that it has read
 transfo_xl.py  that model with transformers' interface: mems, loss from labels, hidden states, checkpoints
+xlnet.py       XLNet, which tells tokens in any order: two streams, and a memory
+xlnet_queries.py  who asks in it, and what each may see
+xlnet_writing.py  how it writes, though it was made to fill in
+xlnet_heads.py  XLNet with transformers' interface: bare, with the head that tells tokens, and with one for texts
+labels.py      what a model for a task knows of its labels
 embeddings.py  a vector for each text, from BERT's for its tokens
 fill_mask.py   gaps in a text, filled by BERT
 inputs.py      what models are given, checked
@@ -44,6 +49,8 @@ from tinygrad_gpt.models.marian import MarianMTModel
 from tinygrad_gpt.models.transfo_xl import TransfoXLLMHeadModel, TransfoXLLMHeadModelOutput
 from tinygrad_gpt.models.transformer import Transformer, TransformerConfig
 from tinygrad_gpt.models.transformer_xl import TransformerXL, TransformerXLConfig
+from tinygrad_gpt.models.xlnet import XLNet, XLNetConfig
+from tinygrad_gpt.models.xlnet_heads import XLNetForSequenceClassification, XLNetLMHeadModel, XLNetModel
 
 __all__ = [
     "GPT",
@@ -73,6 +80,11 @@ __all__ = [
     "TransformerConfig",
     "TransformerXL",
     "TransformerXLConfig",
+    "XLNet",
+    "XLNetConfig",
+    "XLNetForSequenceClassification",
+    "XLNetLMHeadModel",
+    "XLNetModel",
     "fill_mask",
     "load_pretrained",
     "save_pretrained",

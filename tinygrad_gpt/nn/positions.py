@@ -23,15 +23,25 @@ def sinusoids(length: int, channels: int, longest: float = 10_000.0, order: str 
 
     longest  2π times this is the number of positions in which the slowest hand would turn once
     """
-    length, channels = integer("sinusoids", "length", length, low=1), integer("sinusoids", "channels", channels, low=1)
+    length = integer("sinusoids", "length", length, low=1)
+    return sinusoids_at(np.arange(length), channels, longest, order)
+
+
+def sinusoids_at(
+    positions: np.ndarray, channels: int, longest: float = 10_000.0, order: str = "interleaved", dtype=None
+) -> np.ndarray:
+    """A vector for each of these positions (T,), which may be distances too, and so below 0: (T, C) in `dtype`; None:
+    the default dtype. See `sinusoids`."""
+    channels = integer("sinusoids", "channels", channels, low=1)
     longest = number("sinusoids", "longest", longest, low=1)
     if order not in ORDERS:
         raise ValueError(f"sinusoids: expected order {' or '.join(ORDERS)}, got {shown(order)}")
-    t, i = np.arange(length)[:, np.newaxis], np.arange(0, channels, 2)  # (T, 1), (C/2,)
+    dtype = default_dtype() if dtype is None else dtype
+    t, i = positions[:, np.newaxis], np.arange(0, channels, 2)  # (T, 1), (C/2,)
     angles = t / longest ** (i / channels)  # (T, C/2), one more column for an odd C
     sines, cosines = np.sin(angles), np.cos(angles[:, : channels // 2])
     if order == "halves":
-        return np.concatenate([sines, cosines], axis=1, dtype=default_dtype())
-    table = np.empty((length, channels), default_dtype())
+        return np.concatenate([sines, cosines], axis=1, dtype=dtype)
+    table = np.empty((len(positions), channels), dtype)
     table[:, 0::2], table[:, 1::2] = sines, cosines
     return table

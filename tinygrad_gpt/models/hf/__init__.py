@@ -7,6 +7,7 @@ gpt_layout.py   ... of GPT-1 and GPT-2
 bert_layout.py  ... of BERT, with any head
 marian_layout.py  ... of the Transformer that translates
 transfo_xl_layout.py  ... of Transformer-XL
+xlnet_layout.py  ... of XLNet, with any head
 folder.py       the files of a folder
 sentences.py    what sentence-transformers writes beside a BERT
 hub.py          the folder of a name on the Hugging Face hub
