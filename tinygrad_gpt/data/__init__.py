@@ -25,6 +25,7 @@
     batches.py              windows of a token stream
     documents.py            texts as documents of sentences
     sentence_pairs.py       two passages each, with masked tokens: what BERT is pre-trained on
+    permutations.py         sequences whose targets are told in a drawn order: what XLNet is pre-trained on
     parallel.py             sentences and their translations, by name or path
     translation_vocabulary.py  one vocabulary for two languages
     token_batches.py        pairs of sentences of like length, by their number of tokens
