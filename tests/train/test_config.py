@@ -11,6 +11,7 @@ from tinygrad_gpt.settings import option_name
 from tinygrad_gpt.tasks.arrays import Pairs, Windows
 from tinygrad_gpt.tasks.masked_lm import MaskedLM
 from tinygrad_gpt.tasks.next_token import NextToken, NextTokenConfig
+from tinygrad_gpt.tasks.permutation_lm import PermutationLM
 from tinygrad_gpt.tasks.similarity import Similarity
 from tinygrad_gpt.tasks.source_targets import SourceTargets
 from tinygrad_gpt.tasks.spans import Spans
@@ -20,6 +21,7 @@ from tinygrad_gpt.tasks.token_labels import TokenLabels
 from tinygrad_gpt.tasks.translation import Translation
 from tinygrad_gpt.train import any_run
 from tinygrad_gpt.train.config import TrainConfig
+from tinygrad_gpt.train.permutation_settings import PermutationSettings
 from tinygrad_gpt.train.presets import PRESETS
 from tinygrad_gpt.train.pretraining_settings import PretrainingSettings
 from tinygrad_gpt.train.run_folder import OPENED_BY
@@ -34,6 +36,7 @@ OF_KIND = {
     "gpt": SETTINGS,
     "transformer-xl": StreamSettings.options(),
     "bert": PretrainingSettings.options(),
+    "xlnet": PermutationSettings.options(),
     "transformer": TranslationSettings.options() | {"batch_size": None},  # which TrainConfig has, and nobody may give
 }
 
@@ -139,6 +142,7 @@ def test_every_task_is_in_the_table_of_what_opens_its_run():
         SourceTargets,
         Translation,
         Streams,
+        PermutationLM,
     )
     assert {task.name for task in tasks} == OPENED_BY.keys()
 

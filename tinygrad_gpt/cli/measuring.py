@@ -1,6 +1,7 @@
 """`tinygrad-gpt eval` of a translator: how sure it is of the right translations, and BLEU of what it writes. And of a
-Transformer-XL: how it reads."""
+Transformer-XL: how it reads; of an XLNet: how it tells tokens in the orders of its training."""
 
+import dataclasses
 import json
 import math
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 
 from tinygrad_gpt.cli.shared import download_progress
 from tinygrad_gpt.cli.translating import Search, reads_lowercase
+from tinygrad_gpt.data.corpora import Corpus
 from tinygrad_gpt.data.parallel import PARALLEL, Parallel, is_parallel, languages_of, open_parallel
 from tinygrad_gpt.data.token_batches import encode_pairs
 from tinygrad_gpt.data.tokenizers import Tokenizer
@@ -19,6 +21,7 @@ from tinygrad_gpt.data.translation_vocabulary import check_is_the_models
 from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.generate.translate import BATCH_TOKENS
 from tinygrad_gpt.progress import Progress
+from tinygrad_gpt.tasks.permutation_lm import PermutationLM, PermutationLMConfig
 from tinygrad_gpt.tasks.perplexity import Score, evaluate_streams, remembering, streams_in
 from tinygrad_gpt.tasks.scores import CorpusScores
 from tinygrad_gpt.tasks.translation_scores import token_scores, words_of, written_scores
@@ -70,6 +73,30 @@ class Reading:
     def score(self, model: Any, tokens: np.ndarray, progress: Progress) -> Score:
         with remembering(model, self.memory, self.clamp):
             return evaluate_streams(model, tokens, self.streams, self.window, progress=progress)
+
+
+def evaluate_orders(
+    source: TrainedModel, tokenizer: Tokenizer, model: Any, corpus: Corpus, length: int, batch_size: int, as_json: bool
+) -> None:
+    """Measure an XLNet on the validation part of a text, in sequences of `length` tokens, as in its training."""
+    config = source.settings.task if source.settings else PermutationLMConfig()
+    task = PermutationLM(dataclasses.replace(config, block_size=length), corpus, tokenizer, batch_size)
+    began = time.perf_counter()
+    with reading_bar() as progress:
+        scores, guesses = task.evaluate(model, last=True, progress=progress), task.guesses()
+    seconds, sequences = time.perf_counter() - began, task.held_out_sequences
+    targets = sequences * task.targets
+    loss, accuracy = scores["val_loss"], scores["accuracy"]
+    if as_json:
+        what = {"model": source.name, "corpus": corpus.name, "targets": targets, "sequences": sequences}
+        figures = {"block_size": length, "loss": _finite(loss), "accuracy": accuracy, "guesses": guesses}
+        print(json.dumps(what | figures | {"seconds": round(seconds, 3)}))
+        return
+    print(f"{corpus.name}, validation part: {targets:,} tokens in {sequences:,} sequences of {length}, in drawn orders")
+    print(f"loss        {loss:.4f} nats per token (by counting tokens: {guesses['val_loss']:.4f})")
+    print(f"perplexity  {math.exp(min(loss, 700)):.3f}")
+    print(f"accuracy    {accuracy:.4f} (of the commonest token: {guesses['accuracy']:.4f})")
+    print(f"speed       {sequences * length / seconds:,.0f} tokens/s")
 
 
 def evaluate_translator(

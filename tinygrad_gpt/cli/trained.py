@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tinygrad_gpt.cli.measuring import SEGMENT, Reading, evaluate_translator
+from tinygrad_gpt.cli.measuring import SEGMENT, Reading, evaluate_orders, evaluate_translator
 from tinygrad_gpt.cli.measuring_bert import evaluate_bert
 from tinygrad_gpt.cli.options import DeviceName, ModelPath, TokenizerPath
 from tinygrad_gpt.cli.shared import download_progress, report_own_code
@@ -102,7 +102,8 @@ def evaluate_model(
 ):
     """Measure a trained model on a validation text: loss, perplexity, bits per byte (and per character).
 
-    A Transformer-XL reads it in segments, with a memory of those before.
+    A Transformer-XL reads it in segments, with a memory of those before. An
+    XLNet tells tokens of it in orders that are drawn, as in its training.
 
     A translator is measured on the test part of its corpus: loss, perplexity,
     and BLEU of what it writes, greedily and with --beams. A BERT that `train`
@@ -112,10 +113,12 @@ def evaluate_model(
     report_own_code(source)
     translators = {"--source": language, "--target": into, "--beams": beams, "--penalty": penalty}
     options = {
-        "gpt": {"--stride": stride, "--block-size": block_size},
+        "gpt": {"--stride": stride},
         "transformer-xl": {"--window": window, "--memory": memory, "--clamp": clamp},
         "transformer": translators | {"--length-penalty": length_penalty},
     }
+    if source.kind not in ("gpt", "xlnet"):
+        options["windows"] = {"--block-size": block_size}
     if source.kind not in WRITERS:
         options["text"] = {"--batch-size": batch_size}
     for kind, given in options.items():
@@ -132,7 +135,9 @@ def evaluate_model(
     if corpus is None and settings is None:
         raise UserError(f"{model} does not say which text it was trained on: name one, {_with_a_text(model)}")
     batch_size = batch_size or (settings.train.batch_size if settings else BATCH_SIZE)
-    if source.kind != "transformer-xl":
+    if source.kind == "xlnet":
+        block_size = block_size or (settings.window if settings else SEGMENT)
+    elif source.kind == "gpt":
         positions = trained.config.block_size
         if block_size is not None and block_size > positions:
             raise UserError(f"--block-size should be at most the {positions} positions of the model, not {block_size}")
@@ -144,6 +149,9 @@ def evaluate_model(
         if corpus is not None:
             raise
         raise UserError(f"{error}: put it back, or name another text, {_with_a_text(model)}") from None
+    if source.kind == "xlnet":
+        evaluate_orders(source, own, trained, opened, block_size, batch_size, as_json)
+        return
     tokens, reading = prepare_tokens(opened, own), None
     if source.kind == "transformer-xl":
         reading = Reading.of(source, tokens.val, window, memory, clamp, batch_size)

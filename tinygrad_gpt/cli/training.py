@@ -21,10 +21,12 @@ from tinygrad_gpt.models.gpt import GPTConfig
 from tinygrad_gpt.settings import option_name
 from tinygrad_gpt.tasks.masked_lm import MaskedLMConfig
 from tinygrad_gpt.tasks.next_token import NextTokenConfig
+from tinygrad_gpt.tasks.permutation_lm import PermutationLMConfig
 from tinygrad_gpt.tasks.streams import StreamConfig
 from tinygrad_gpt.tasks.translation import TranslationConfig
 from tinygrad_gpt.train.any_run import resolve
 from tinygrad_gpt.train.config import TrainConfig
+from tinygrad_gpt.train.permutation_settings import XLNetShape
 from tinygrad_gpt.train.presets import DEFAULT, LONGEST_WINDOW, PRESETS
 from tinygrad_gpt.train.pretraining_settings import BertShape
 from tinygrad_gpt.train.stream_settings import TransformerXLShape
@@ -45,6 +47,8 @@ _BOTH |= {name: f"{_BOTH[name]}; a translator: {_TRANSLATOR[name]}" for name in 
         TransformerXLShape,
         MaskedLMConfig,
         BertShape,
+        PermutationLMConfig,
+        XLNetShape,
         TranslationConfig,
         TransformerShape,
         TrainConfig,
@@ -93,7 +97,7 @@ def train(
     help_all: HelpAll = False,
     **given,
 ):
-    """Train a GPT or a Transformer-XL on a text, and let it write some; pre-train a BERT; or train a translator.
+    """Train a GPT or Transformer-XL on a text, and let it write some; pre-train a BERT or XLNet; or train a translator.
 
     Six examples; --help-all shows all settings:
 
@@ -126,6 +130,10 @@ def train(
     python-docs, shakespeare, or a file or folder of yours with a sentence on each
     line, and a blank line or the end of a file between documents. With --from, the pre-training of a
     BERT goes on; heads that it lacks start from random numbers.
+
+    Those that begin with xlnet pre-train an XLNet, which tells tokens of a text in
+    any order, each from those before it in the order, on both sides. Any text
+    does; lines count as sentences.
 
     The other ones that begin with transformer train a translator, on pairs of sentences:
     multi30k-en-de, multi30k-de-en, or files of yours that differ in the language

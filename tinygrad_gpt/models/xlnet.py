@@ -127,12 +127,13 @@ def check_config(config) -> XLNetConfig:
     return config
 
 
-def count_parameters(config: XLNetConfig) -> int:
-    """The number of parameters of an XLNet, without making it."""
+def count_parameters(config: XLNetConfig, head: bool = False) -> int:
+    """The number of parameters of an XLNet, without making it; `head`: with the one that tells tokens."""
     c, inner = config.d_model, config.d_inner
     attention = 5 * c * c + 5 * c  # q, k, v, r, out; biases of content, position and segment, two segment vectors
     feed_forward, norm = 2 * c * inner + inner + c, 2 * c
-    return (config.vocab_size + 1) * c + config.n_layer * (attention + feed_forward + 2 * norm)
+    body = (config.vocab_size + 1) * c + config.n_layer * (attention + feed_forward + 2 * norm)
+    return body + head * config.vocab_size * (1 if config.tie_word_embeddings else c + 1)
 
 
 Memory = tuple[Array, ...]  # n_layer of (B, M, C): what each layer read of earlier tokens; M is the same in all

@@ -152,6 +152,11 @@ class XLNetWithHead(XLNetPreTrainedModel):
         return self.transformer.config
 
     @property
+    def blocks(self) -> list[Module]:
+        """The body's layers, under the name by which the health check finds them."""
+        return self.transformer.layers
+
+    @property
     def recompute(self) -> bool:
         """Whether training runs the body's layers again in backward."""
         return self.transformer.recompute

@@ -39,7 +39,7 @@ A run of any task:
     loadable.py       what all trained models have
     saved_runs.py     those of runs of `train`
 
-Language models, BERTs, translators, and what is fine-tuned from them:
+Language models, BERTs, XLNets, translators, and what is fine-tuned from them:
 
     presets.py        whole recipes by name
     any_run.py        starts or resumes a run of any kind that has presets
@@ -50,6 +50,8 @@ Language models, BERTs, translators, and what is fine-tuned from them:
     shaped_settings.py  what the settings of the following have in common
     pretraining_settings.py  the settings of a BERT's pre-training, from a preset or from config.json
     pretraining.py    a BERT's run on documents
+    permutation_settings.py  the settings of an XLNet's pre-training
+    permutation_run.py  an XLNet's run on a text
     translation_settings.py  the settings of a translator's training, from a preset or from config.json
     translation_run.py  a translator's run on pairs of sentences
     fine_tuning/      fine-tuning on labelled examples, and the model that comes of it

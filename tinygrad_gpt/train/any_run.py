@@ -22,6 +22,7 @@ from tinygrad_gpt.train.extension import extend
 from tinygrad_gpt.train.kind_of_run import KindOfRun, Say
 from tinygrad_gpt.train.loadable import TrainedModel
 from tinygrad_gpt.train.own_model import OwnModel, check_same_model, try_model
+from tinygrad_gpt.train.permutation_run import PermutationRuns
 from tinygrad_gpt.train.places import PUT_BACK, find_again
 from tinygrad_gpt.train.presets import PRESETS
 from tinygrad_gpt.train.pretraining import Pretraining
@@ -37,7 +38,7 @@ from tinygrad_gpt.train.user_ops import UserPair, check_same_pairs
 
 AnySettings = Settings | ShapedSettings
 _TEXT = TextRuns()
-_KINDS: tuple[KindOfRun, ...] = (_TEXT, StreamRuns(), Pretraining(), TranslationRuns())
+_KINDS: tuple[KindOfRun, ...] = (_TEXT, StreamRuns(), Pretraining(), PermutationRuns(), TranslationRuns())
 _SETTINGS = {kind.run.kind: kind.run.of for kind in _KINDS}  # by the kind of model
 SETTINGS = {name: field for of in reversed(_SETTINGS.values()) for name, field in of.options().items()}
 CORPUS_NAMES = (*CORPORA, *DOCUMENTS, *PARALLEL)  # of all kinds; anything else is a path

@@ -13,7 +13,7 @@ class Preset:
              another kind of model, those of its shape: TransformerXLShape, BertShape, ...
     train    fields of the task's settings (NextTokenConfig, StreamConfig, ...) and of TrainConfig that differ from
              their defaults
-    kind     of model: gpt, transformer-xl, bert or transformer
+    kind     of model: gpt, transformer-xl, bert, xlnet or transformer
     """
 
     name: str
@@ -114,6 +114,24 @@ PRESETS = {
             | dict(vocab=1000, steps=100, batch_size=8, lr=3e-3, warmup=20, eval_interval=50, checkpoint_interval=50)
             | dict(eval_tokens=1000),
             kind="bert",
+        ),
+        Preset(
+            "xlnet-small",
+            "a small XLNet, some 15 minutes on two cores: to fill gaps in any order, and to fine-tune afterwards",
+            dict(n_layer=2, n_head=2, n_embd=64, dropout=0.0, initializer_range=0.1),
+            _BERT
+            | dict(block_size=64, vocab=4000, weight_decay=0.1)
+            | dict(steps=5000, batch_size=64, lr=3e-3, warmup=250, eval_interval=500, checkpoint_interval=500),
+            kind="xlnet",
+        ),
+        Preset(
+            "xlnet-tiny",
+            "an XLNet that learns little, a few seconds: for tests and lessons",
+            dict(n_layer=2, n_head=2, n_embd=32, dropout=0.0, initializer_range=0.1),
+            _BERT
+            | dict(block_size=32, vocab=1000, steps=100, batch_size=8, lr=3e-3, warmup=20, eval_interval=50)
+            | dict(checkpoint_interval=50, eval_tokens=1000),
+            kind="xlnet",
         ),
         Preset(
             "transformer-tiny",

@@ -9,11 +9,12 @@ import numpy as np
 from tinygrad_gpt import array, devices
 from tinygrad_gpt.devices import Device
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.models import bert, transformer, transformer_xl
+from tinygrad_gpt.models import bert, transformer, transformer_xl, xlnet
 from tinygrad_gpt.models.bert import BertConfig
 from tinygrad_gpt.models.gpt import GPTConfig, count_parameters
 from tinygrad_gpt.models.transformer import TransformerConfig
 from tinygrad_gpt.models.transformer_xl import TransformerXLConfig
+from tinygrad_gpt.models.xlnet import XLNetConfig
 from tinygrad_gpt.train.config import TrainConfig
 
 _ID = 8  # bytes of a token id in a batch
@@ -21,7 +22,7 @@ _SMALL = 10_000_000  # parameters: a model of this size is made in no time
 
 
 def check_training(
-    config: GPTConfig | TransformerXLConfig | BertConfig | TransformerConfig,
+    config: GPTConfig | TransformerXLConfig | BertConfig | XLNetConfig | TransformerConfig,
     train: TrainConfig,
     window: int = 1,
     parameters: int | None = None,
@@ -40,6 +41,9 @@ def check_training(
     elif isinstance(config, TransformerConfig):
         layers = config.encoder_layers + config.decoder_layers
         counted, blocks = transformer.count_parameters(config), layers * config.d_model
+    elif isinstance(config, XLNetConfig):
+        counted, blocks = xlnet.count_parameters(config), config.n_layer * config.d_model
+        logits = config.vocab_size
     elif isinstance(config, TransformerXLConfig):
         counted, blocks = transformer_xl.count_parameters(config), config.n_layer * config.d_model
     else:

@@ -48,6 +48,7 @@ OPENED_BY = {
     "next-token": "",
     "stream": "",
     "masked-lm": ": `tinygrad-gpt predict` uses it, to fill gaps",
+    "permutation-lm": ": `tinygrad-gpt finetune` starts from it",
     "translation": ": `tinygrad-gpt translate` uses it",
     "classification": ": `tinygrad-gpt classify` uses it; in Python, tinygrad_gpt.train.fine_tuning.FineTuned",
     "similarity": _PREDICT,

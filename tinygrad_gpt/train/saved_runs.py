@@ -12,15 +12,18 @@ from tinygrad_gpt.data.documents import Documents, open_documents
 from tinygrad_gpt.data.parallel import Parallel, is_parallel, open_parallel
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.models.bert import BertForPreTraining, BertModel
+from tinygrad_gpt.models.xlnet_heads import XLNetLMHeadModel, XLNetModel
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.progress import Progress
 from tinygrad_gpt.tasks.masked_lm import MaskedLM
 from tinygrad_gpt.tasks.next_token import NextToken
+from tinygrad_gpt.tasks.permutation_lm import PermutationLM
 from tinygrad_gpt.tasks.streams import Streams
 from tinygrad_gpt.tasks.translation import Translation
 from tinygrad_gpt.train.checkpoint import load_checkpoint, naming_the_file
 from tinygrad_gpt.train.loadable import TrainedModel
 from tinygrad_gpt.train.own_model import OwnModel, own_model_of
+from tinygrad_gpt.train.permutation_settings import PermutationSettings
 from tinygrad_gpt.train.places import find_again
 from tinygrad_gpt.train.pretraining_settings import PretrainingSettings
 from tinygrad_gpt.train.room import check_as_large
@@ -124,6 +127,19 @@ class TrainedXL(TrainedRun):
     task, of, called = Streams.name, StreamSettings, "a Transformer-XL"
 
 
+class PretrainedXLNet(TrainedRun):
+    """The latest checkpoint of a run that pre-trained an XLNet."""
+
+    kind = "xlnet"
+    task, of, called = PermutationLM.name, PermutationSettings, "an XLNet"
+
+    def encoder(self) -> XLNetModel:
+        return self.load().transformer
+
+    def for_pretraining(self) -> XLNetLMHeadModel:
+        return self.load()
+
+
 class PretrainedBert(SavedRun):
     """The latest checkpoint of a run that pre-trained a BERT."""
 
@@ -158,7 +174,7 @@ class PretrainedTranslator(SavedRun):
         return find_again("corpus", task.corpus, known, self.folder.path, read, remedy, exists=is_parallel)
 
 
-BY_TASK = {run.task: run for run in (TrainedRun, TrainedXL, PretrainedBert, PretrainedTranslator)}
+BY_TASK = {run.task: run for run in (TrainedRun, TrainedXL, PretrainedBert, PretrainedXLNet, PretrainedTranslator)}
 
 
 def load_weights(folder: RunFolder, parameters: int, make: Callable[[], M]) -> M:

@@ -130,7 +130,7 @@ class ShapedSettings:
         shape = dataclasses.asdict(cls.shape.of(model))
         check_not_given([name for name in shape if name not in cls.with_from], given, shape)
         others: dict[str, Any] = {name: given[name] for name in cls.with_from if name in given}
-        if "dropout" in given and cls.shape.attn_pdrop is None:  # the same as dropout
+        if "dropout" in given and "attn_pdrop" in shape and cls.shape.attn_pdrop is None:  # the same as dropout
             others = {"attn_pdrop": None} | others
         decided = cls.shape(**(shape | others)).in_config()
         return model | {name: decided[name] for name in cls.with_from.values()}

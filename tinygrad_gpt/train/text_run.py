@@ -1,9 +1,12 @@
 """What runs of a language model on a text do in their own way: of a GPT, and of a Transformer-XL."""
 
+from typing import Any
+
 from tinygrad_gpt.data import (
     CORPORA,
     BPETokenizer,
     CharTokenizer,
+    Corpus,
     GPT1Tokenizer,
     load_tokenizer,
     open_corpus,
@@ -53,9 +56,7 @@ class TextRuns(KindOfRun):
         )
 
     def record(self, data, task):
-        return {
-            "path": None if data.name in CORPORA else absolute(data.name),
-            "sha256": data.sha256,
+        return origin_of(data) | {
             "train_tokens": len(task.tokens.train),
             "val_tokens": len(task.tokens.val),
             "train_bytes": task.tokens.train_bytes,
@@ -80,3 +81,8 @@ class StreamRuns(TextRuns):
 
     def make_model(self, settings, config):
         return TransformerXL(config)
+
+
+def origin_of(data: Corpus) -> dict[str, Any]:
+    """What a run's record says of where its text comes from."""
+    return {"path": None if data.name in CORPORA else absolute(data.name), "sha256": data.sha256}

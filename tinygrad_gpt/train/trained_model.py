@@ -23,12 +23,21 @@ from tinygrad_gpt.models.hf.hub import CONFIG
 from tinygrad_gpt.models.hf.pretrained import find_pretrained, is_of_transformers
 from tinygrad_gpt.models.transformer import TransformerConfig
 from tinygrad_gpt.models.transformer_xl import TransformerXLConfig
+from tinygrad_gpt.models.xlnet import XLNetConfig
+from tinygrad_gpt.models.xlnet_heads import XLNetLMHeadModel, XLNetModel
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.train.config import TrainConfig, use_arithmetic
 from tinygrad_gpt.train.loadable import WRITERS, TrainedModel
 from tinygrad_gpt.train.room import check_use
 from tinygrad_gpt.train.run_folder import RunFolder
 from tinygrad_gpt.train.saved_runs import BY_TASK, TrainedRun
+
+_KINDS = {  # but for GPTs
+    BertConfig: "bert",
+    TransformerConfig: "transformer",
+    TransformerXLConfig: "transformer-xl",
+    XLNetConfig: "xlnet",
+}
 
 
 class HuggingFaceModel(TrainedModel):
@@ -37,8 +46,7 @@ class HuggingFaceModel(TrainedModel):
     def __init__(self, name: str):
         self.name, self.found = name, find_pretrained(name)
         self.folder, self.config, self.hf_config = self.found.folder, self.found.config, self.found.written
-        kinds = {BertConfig: "bert", TransformerConfig: "transformer", TransformerXLConfig: "transformer-xl"}
-        self.kind = next((kind for config, kind in kinds.items() if isinstance(self.config, config)), "gpt")
+        self.kind = next((kind for config, kind in _KINDS.items() if isinstance(self.config, config)), "gpt")
 
     @property
     def parameters(self) -> int:
@@ -47,11 +55,13 @@ class HuggingFaceModel(TrainedModel):
     def load(self) -> Any:
         return self.found.load()
 
-    def encoder(self) -> BertModel:
-        return self.found.load(BertModel) if self.kind == "bert" else super().encoder()
+    def encoder(self) -> Any:
+        bare = {"bert": BertModel, "xlnet": XLNetModel}
+        return self.found.load(bare[self.kind]) if self.kind in bare else super().encoder()
 
-    def for_pretraining(self) -> BertForPreTraining:
-        return self.found.load(BertForPreTraining) if self.kind == "bert" else super().for_pretraining()
+    def for_pretraining(self) -> Any:
+        whole = {"bert": BertForPreTraining, "xlnet": XLNetLMHeadModel}
+        return self.found.load(whole[self.kind]) if self.kind in whole else super().for_pretraining()
 
     def tokenizer(self) -> Tokenizer:
         names = (FILE_NAME, "vocab.json", "vocab.txt")
@@ -66,7 +76,7 @@ class HuggingFaceModel(TrainedModel):
 def find_model(name: str, kinds: tuple[str, ...] = WRITERS) -> TrainedModel:
     """The model with this name: a run folder's, or what `find_pretrained` finds. Its weights are not read yet.
 
-    kinds  of model that the caller can use: "gpt", "transformer-xl", "bert", "transformer"
+    kinds  of model that the caller can use: "gpt", "transformer-xl", "bert", "xlnet", "transformer"
 
     Raises UserError if there is no model, its description is damaged, or it is of another kind.
     """
