@@ -4,6 +4,7 @@
     python benchmarks/finetune_bert.py --model MINILM --examples 1500 --epochs 2     # the same in less time
     python benchmarks/finetune_bert.py --model MINILM --task stsb --examples 200 --epochs 1 --seeds 1
     python benchmarks/finetune_bert.py --own runs/bert-small --task sst2-sentences   # beside random weights
+    python benchmarks/finetune_bert.py --own runs/xlnet-small --task sst2-sentences --lr 5e-4     # an XLNet, too
 
 MINILM is a Hugging Face folder of an encoder, such as that of all-MiniLM-L6-v2. Both sides read the same arrays in the
 same order, which follow from the seed, begin with the same weights, those of the new head included, and have the same
@@ -15,7 +16,7 @@ transformers' side is a loop in PyTorch that steps as its Trainer does. The test
 The seconds are those of the steps alone. Each side lives in a process of its own (harness.py), and they run in turns.
 After each task the table of all tasks so far is written, so that a run that was stopped leaves what it has measured.
 
-With --own, ours alone: a model that we pre-trained, and the same shape from random weights.
+With --own, ours alone: a BERT or an XLNet that we pre-trained, and the same shape from random weights.
 """
 
 import argparse
@@ -47,7 +48,7 @@ class Setting:
     def __init__(self, request: dict[str, Any]):
         from tinygrad_gpt.data.labelled import open_task
         from tinygrad_gpt.settings import made_from
-        from tinygrad_gpt.tasks.bert_family import BertFamily
+        from tinygrad_gpt.tasks.families import FAMILIES
         from tinygrad_gpt.tasks.fine_tuning import FineTuneConfig
         from tinygrad_gpt.tasks.kinds import TASK_OF_KIND
         from tinygrad_gpt.train.config import TrainConfig, use_arithmetic
@@ -56,10 +57,11 @@ class Setting:
         self.source = find_source(request["model"])
         data = open_task(request["task"])
         data = dataclasses.replace(data, train=some_of(data.train, request["examples"], request["seed"]))
-        values = BertFamily.defaults | {name: value for name, value in request.items() if value is not None}
+        family = FAMILIES[self.source.kind]
+        values = family.defaults | {name: value for name, value in request.items() if value is not None}
         self.config = made_from(FineTuneConfig, values)
         longest = self.config.max_length
-        self.family = BertFamily(self.source.tokenizer(), self.source.config, self.config.head_dropout, longest)
+        self.family = family(self.source.tokenizer(), self.source.config, self.config.head_dropout, longest)
         kind, rows = TASK_OF_KIND[data.kind], values["batch_size"]
         self.task = kind(self.config, data, self.family, rows, values["seed"])
         tested = dataclasses.replace(data, dev=data.test) if data.test is not None else None
@@ -77,6 +79,7 @@ class Setting:
         found = {"dev": self.task.measure(scores_of(self.task.dev_sequences))}
         if self.test:
             found["test"] = self.test.measure(scores_of(self.test.dev_sequences))
+        found["family"] = self.family.name
         return found | {"seconds": seconds, "first_loss": losses[0], "last_loss": losses[-1], "steps": len(losses)}
 
 
@@ -285,7 +288,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", help="Hugging Face folder of a BERT, fine-tuned on both sides")
-    source.add_argument("--own", help="a BERT to fine-tune here, beside random weights: a run folder of ours")
+    source.add_argument("--own", help="a BERT or an XLNet to fine-tune here, beside random weights: its run")
     parser.add_argument("--task", action="append", help=f"may be repeated (default: {' '.join(TASKS)})")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each side with each task (default 3)")
     parser.add_argument("--examples", type=int, help="training examples, drawn at random (default: all)")
@@ -313,9 +316,9 @@ def main() -> None:
         if options.json:
             options.json.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
         else:
-            harness.write_results(
-                "finetune_bert" if options.model else "finetune_bert_own", facts, records, table(records)
-            )
+            (family,) = {run["family"] for runs in records[0]["runs"].values() for run in runs}
+            name = f"finetune_{family}" + ("" if options.model else "_own")
+            harness.write_results(name, facts, records, table(records))
     print(f"\n{table(records)}")
 
 

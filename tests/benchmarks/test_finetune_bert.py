@@ -6,7 +6,8 @@ import pytest
 
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import LabelledPairs, WordPieceTokenizer
-from tinygrad_gpt.models import BertConfig, BertModel
+from tinygrad_gpt.data.xlnet_tokenizer import XLNetTokenizer
+from tinygrad_gpt.models import BertConfig, BertModel, XLNetConfig, XLNetModel
 
 OURS, THEIRS = finetune_bert.OURS, finetune_bert.THEIRS
 
@@ -67,6 +68,17 @@ def test_our_own_model_is_trained_beside_random_weights(request_for):
     ((trained,), (new,)) = found["runs"].values()
     assert list(found["runs"]) == ["pre-trained", "random weights"]
     assert trained["steps"] == new["steps"] == 9 and trained["first_loss"] != new["first_loss"]
+
+
+def test_an_xlnet_is_too(tmp_path):
+    random_stream.manual_seed(0)
+    tokenizer = XLNetTokenizer.train(["the quick brown fox jumps over the lazy dog , and she saw anna in rome"], 60)
+    XLNetModel(XLNetConfig(60, d_model=8, n_layer=1, n_head=2, d_inner=8)).save_pretrained(tmp_path / "xl", tokenizer)
+    (tmp_path / "own.tsv").write_text(FILES["own.tsv"], encoding="utf-8")
+    request = {"task": str(tmp_path / "own.tsv"), "model": str(tmp_path / "xl"), "examples": 12, "epochs": 3}
+    request |= {"batch_size": 4, "lr": 1e-2, "max_length": 16}
+    ((trained,), (new,)) = finetune_bert.measure(request, [1], both=False)["runs"].values()
+    assert trained["family"] == new["family"] == "xlnet" and trained["first_loss"] != new["first_loss"]
 
 
 @pytest.mark.reference

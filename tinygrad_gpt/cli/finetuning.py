@@ -12,10 +12,13 @@ from tinygrad_gpt.errors import UserError, command, in_short
 from tinygrad_gpt.tasks.bert_family import BertFamily
 from tinygrad_gpt.tasks.fine_tuning import FineTuneConfig
 from tinygrad_gpt.tasks.gpt1_family import GPT1Family
+from tinygrad_gpt.tasks.xlnet_family import XLNetFamily
 from tinygrad_gpt.train.config import TrainConfig
 
+_DEFAULT = "{:g}; a BERT: {:g}; an XLNet: {:g}"
 _DEFAULTS = GPT1Family.defaults | {
-    name: f"{GPT1Family.defaults[name]:g}; {BertFamily.defaults[name]:g} for a BERT" for name in ("lr", "warmup_share")
+    "lr": _DEFAULT.format(*(family.defaults["lr"] for family in (GPT1Family, BertFamily, XLNetFamily))),
+    "warmup_share": f"{GPT1Family.defaults['warmup_share']:g}; others: {BertFamily.defaults['warmup_share']:g}",
 }
 
 
@@ -37,7 +40,9 @@ def finetune(
     from_: Annotated[
         str | None,
         typer.Option(
-            "--from", help="the pre-trained GPT or BERT: a run folder or a Hugging Face folder", show_default=False
+            "--from",
+            help="the pre-trained GPT, BERT or XLNet: a run folder or a Hugging Face folder",
+            show_default=False,
         ),
     ] = None,
     lm_weight: Annotated[
@@ -62,7 +67,7 @@ def finetune(
     help_all: HelpAll = False,
     **given,
 ):
-    """Fine-tune a pre-trained BERT or GPT on labelled texts, as their papers do.
+    """Fine-tune a pre-trained BERT, XLNet or GPT on labelled texts, as their papers do.
 
     The kind of task follows from the data: classes of texts (cola,
     sst2-sentences) or of pairs of texts, how similar two texts are (stsb),

@@ -40,7 +40,7 @@ class BertFamily(Family):
     Raises UserError for another kind of tokenizer, and for too few positions.
     """
 
-    name, inputs = "bert", 3
+    name, called, inputs = "bert", "a BERT", 3
     defaults = Family.defaults | dict(lr=5e-5, warmup_share=0.1, lm_weight=0.0)
 
     tokenizer: WordPieceTokenizer

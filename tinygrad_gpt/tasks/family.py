@@ -1,6 +1,6 @@
 """A family of models, as the tasks of fine-tuning know it: how it reads an example, and its models with a head.
 
-    reads      examples -> sequences of ids -> arrays for a batch           gpt1_family.py, bert_family.py
+    reads      examples -> sequences of ids -> arrays for a batch           gpt1_family.py, bert_family.py, ...
     models     the trained body, and a new layer for the task on it
     defaults   the settings of its paper
 
@@ -54,6 +54,7 @@ class Family(ABC):
     """What the tasks need to know of a family of models, with a tokenizer and a shape.
 
     name     in config.json of a run
+    called   "a BERT"
     inputs   how many arrays the model reads
     lm_weights  λ, the weights of a language model's loss beside the task's, that are tried by default; () for a family
              without a language model
@@ -65,6 +66,7 @@ class Family(ABC):
     """
 
     name: str
+    called: str
     inputs: int
     lm_weights: tuple[float, ...] = ()
     defaults: dict[str, Any] = _DEFAULTS

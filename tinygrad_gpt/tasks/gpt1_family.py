@@ -49,7 +49,7 @@ class GPT1Family(Family):
     Raises UserError for a block_size, or a max_length, that leaves no room for a text.
     """
 
-    name, inputs, lm_weights = "gpt", 2, (0.0, 0.5)
+    name, called, inputs, lm_weights = "gpt", "a GPT", 2, (0.0, 0.5)
     defaults = Family.defaults | dict(lr=6.25e-5, warmup_share=0.002)
     added = TaskTokens.COUNT  # tokens that follow those of the vocabulary
 

@@ -21,10 +21,13 @@ from tinygrad_gpt.models.bert import BertWithHead
 from tinygrad_gpt.models.bert_heads import BertForQuestionAnswering
 from tinygrad_gpt.models.gpt import count_parameters
 from tinygrad_gpt.models.hf.pretrained import CONFIG, save_pretrained
+from tinygrad_gpt.models.xlnet_heads import XLNetWithHead
 from tinygrad_gpt.tasks import similarity, spans, text_classes, token_labels
 from tinygrad_gpt.tasks.bert_family import BertFamily
+from tinygrad_gpt.tasks.families import FAMILIES
 from tinygrad_gpt.tasks.fine_tuning import remark_on_cut
 from tinygrad_gpt.tasks.kinds import TASK_OF_KIND
+from tinygrad_gpt.tasks.xlnet_family import XLNetFamily
 from tinygrad_gpt.train.fine_tuning.folder import best_run, family_of, outputs_of, read_fine_tuned
 from tinygrad_gpt.train.saved_runs import load_weights
 from tinygrad_gpt.train.trained_model import find_model
@@ -33,16 +36,18 @@ _KIND_OF = {  # the class of a Hugging Face folder -> the kind of its task
     "BertForSequenceClassification": CLASSES,
     "BertForTokenClassification": TOKENS,
     "BertForQuestionAnswering": SPANS,
+    "XLNetForSequenceClassification": CLASSES,
 }
+_WITH_HEADS = (BertFamily.name, XLNetFamily.name)  # families whose heads transformers has too
 
 
 def head_in(path: Path) -> str:
-    """The class of a Hugging Face folder with a BERT that was taught something; "" for other folders."""
+    """The class of a Hugging Face folder with a BERT or an XLNet that was taught something; "" for other folders."""
     try:
         written = read_json(path / CONFIG) if (path / CONFIG).exists() else {}
     except UserError:
         return ""
-    named = written.get("architectures") if written.get("model_type", BertFamily.name) == BertFamily.name else None
+    named = written.get("architectures") if written.get("model_type", BertFamily.name) in _WITH_HEADS else None
     return next((name for name in named if name in _KIND_OF), "") if isinstance(named, list) else ""
 
 
@@ -58,7 +63,8 @@ class FineTuned:
 
     def __init__(self, folder: str | Path, device: str = "cpu"):
         """folder  made by `finetune`, for its best run, or the folder of a single run; or a Hugging Face folder with a
-                BERT for sequence classification, token classification or question answering
+                BERT for sequence classification, token classification or question answering, or with an XLNet for
+                sequence classification
         device  where to compute
 
         Raises UserError for other folders, for files that are missing or damaged, and for a missing device.
@@ -80,8 +86,8 @@ class FineTuned:
         self.model = load_weights(run, parameters, lambda: self.family.model_for(self.kind, outputs))
 
     def _open_hugging_face(self) -> None:
-        source = find_model(str(self.path), kinds=(BertFamily.name,))
-        self.family = BertFamily(source.tokenizer(), source.config)
+        source = find_model(str(self.path), kinds=_WITH_HEADS)
+        self.family = FAMILIES[source.kind](source.tokenizer(), source.config)
         self.model = source.load()
         if isinstance(self.model, BertForQuestionAnswering):
             self.kind, self.classes = SPANS, ()
@@ -113,12 +119,12 @@ class FineTuned:
         return spans.answers(self.family, self.model, asked)
 
     def save_pretrained(self, folder: Path) -> None:
-        """Write a BERT as a Hugging Face folder with its tokenizer, which transformers' class of the same name reads:
-        id2label names the classes. Raises UserError for a GPT: transformers has no such head."""
-        if not isinstance(self.model, BertWithHead):
+        """Write a BERT or an XLNet as a Hugging Face folder with its tokenizer, which transformers' class of the same
+        name reads: id2label names the classes. Raises UserError for a GPT: transformers has no such head."""
+        if not isinstance(self.model, BertWithHead | XLNetWithHead):
             raise UserError(
                 f"{self.path} holds a GPT with the head of GPT-1's paper, which transformers does not have: only a "
-                "fine-tuned BERT can be exported"
+                "fine-tuned BERT can be exported, or an XLNet"
             )
         if self.classes:
             self.model.id2label = dict(enumerate(self.classes))

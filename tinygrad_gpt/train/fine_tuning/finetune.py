@@ -1,7 +1,7 @@
-"""Fine-tuning a pre-trained GPT or BERT on labelled examples: a run for each seed, and with a GPT for each λ.
+"""Fine-tuning a pre-trained GPT, BERT or XLNet on labelled examples: a run for each seed, and with a GPT for each λ.
 
-The folder that it makes is folder.py's. The defaults are those of the papers (tasks/gpt1_family.py and
-tasks/bert_family.py).
+The folder that it makes is folder.py's. The defaults are those of the papers (tasks/gpt1_family.py,
+tasks/bert_family.py and tasks/xlnet_family.py).
 """
 
 import dataclasses
@@ -71,13 +71,14 @@ def start(
     """
     if source.own_model is not None:
         raise UserError(
-            f"{source.name} holds a model of its own ({source.own_model.name}): fine-tuning needs a GPT or a BERT"
+            f"{source.name} holds a model of its own ({source.own_model.name}): fine-tuning needs a GPT, a BERT or an "
+            "XLNet"
         )
     kind = FAMILIES[source.kind]
     if any(lm_weights) and not kind.lm_weights:
         raise UserError(
-            f"{source.name} holds a BERT, which has no language model to train beside the task, since it reads a text "
-            "as a whole: leave out --lm-weight"
+            f"{source.name} holds {kind.called}, which has no language model to train beside the task, since it reads "
+            "a text as a whole: leave out --lm-weight"
         )
     values = kind.defaults | given | {"data": data.name, "from_": source.name}
     config = made_from(FineTuneConfig, values)
