@@ -210,8 +210,7 @@ KEYS = RelativeKeys(*[tg.Tensor(array(B, H, K, D))] * 2, tg.Tensor(array(H, K, D
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: layer()(tg.Tensor(X), KEYS, T - 1, different=DIFFERENT), "made without segments, got a `different`"),
-        (lambda: layer(segments=True)(tg.Tensor(X), KEYS, T), "made with segments, got no `different`"),
+        (lambda: layer()(tg.Tensor(X), KEYS, T - 1, different=DIFFERENT), "made without segments, got `different`"),
         (lambda: layer()(tg.Tensor(X[0]), KEYS, T - 1), r"expected x of shape \(B, T, C\), got \(3, 6\)"),
         (
             lambda: layer().read(tg.Tensor(X[0]), tg.Tensor(X[0])),
