@@ -200,7 +200,7 @@ def _attention(rng, memory):
     d, mask = int(rng.choice([1, 2, 3, 4, 8, 16, 17])), None
     if rng.random() < 0.4:
         shape = [n if rng.random() < 0.6 else 1 for n in (b, h, tq, tk)][int(rng.integers(3)) :]
-        mask = memory.place(rng.random(shape) < 0.7 if rng.random() < 0.9 else rng.standard_normal(shape))
+        mask = rng.random(shape) < 0.7
     dropout = 0.3 if rng.random() < 0.3 else 0.0
     settings = {
         "causal": bool(rng.random() < 0.5),
@@ -208,8 +208,12 @@ def _attention(rng, memory):
         "dropout": _odd(rng, dropout, 0.03),
         "seed": _odd(rng, int(rng.choice([0, 7, 2**63 - 1])), 0.03),
     }
-    call = _floats(rng, memory, _float(rng), (b, h, tq, d), (b, h, tk, d), (b, h, tk, d), settings=settings)
-    call.arrays = (*call.arrays, mask)
+    dtype = _float(rng)
+    call = _floats(rng, memory, dtype, (b, h, tq, d), (b, h, tk, d), (b, h, tk, d), settings=settings)
+    if mask is not None and rng.random() < 0.5:  # one that is added, -inf where the other hides
+        numbers = _extremes(rng, mask.shape, dtype) if call.is_extreme else rng.standard_normal(mask.shape)
+        (mask,) = _spoilt(rng, [np.where(mask, numbers, -np.inf).astype(dtype)])
+    call.arrays = (*call.arrays, None if mask is None else memory.place(mask))
     call.is_extreme = call.is_extreme or settings["scale"] not in (None, 0.3)
     return call
 

@@ -18,6 +18,9 @@ TANH, EXACT = {"approximate": "tanh"}, {"approximate": "none"}
 CALLS = {
     "attention": ((*ATTENTION, None), {"causal": True, "dropout": 0.1, "seed": 3}),
     "attention of one head": ((*(a[:1, :1] for a in ATTENTION), None), {"causal": True}),
+    "attention with a mask of each pair": ((*ATTENTION, normal((2, 3, 70, 70), np.float32, 4)), {"causal": True}),
+    "attention with a shared mask": ((*ATTENTION, normal((70, 70), np.float32, 4)), {"dropout": 0.1, "seed": 3}),
+    "attention with a shared row": ((*ATTENTION, normal((2, 1, 1, 70), np.float32, 4)), {}),
     "cross_entropy": ((normal((200, 70), np.float32), np.arange(200) % 70), {}),
     "dropout": ((normal((300, 70), np.float32),), {"p": 0.1, "seed": 5}),
     "embedding": ((np.arange(1000) % 7, normal((7, 130), np.float32)), {}),
@@ -123,7 +126,8 @@ def test_registry_chooses_the_kernels_for_a_transformer_layer():
         assert "numba: runs" in tg.explain("gelu", x, **form)
         assert "numba: runs" in tg.explain("gelu_linear", x, x, **form)
     assert "numba: runs" in tg.explain("layer_norm", x, x[0], x[0])
-    assert "added mask" in tg.explain("attention", *(normal((1, 2, 3, 4), np.float32),) * 3, normal((3, 3), np.float32))
+    for mask in (None, normal((3, 3), np.float32), np.ones((3, 3), bool)):
+        assert "numba: runs" in tg.explain("attention", *(normal((1, 2, 3, 4), np.float32),) * 3, mask)
 
 
 def test_attention_reads_the_fused_qkv_where_it_is_and_joins_heads_without_moving_them():

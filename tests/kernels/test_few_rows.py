@@ -5,6 +5,7 @@ import pytest
 
 from tests.kernels.test_against_reference import DTYPES, assert_like_reference, kernel, normal
 from tinygrad_gpt.kernels.numba.flash import one_query
+from tinygrad_gpt.kernels.numba.flash.shared import masks
 from tinygrad_gpt.kernels.numba.machine import layout
 from tinygrad_gpt.kernels.numba.product import few_rows
 
@@ -90,7 +91,7 @@ def test_one_query_that_sees_only_minus_infinity_or_nan(t):
     q, k, v = np.ones((1, 1, 1, 16), np.float32), np.full((1, 1, t, 16), -np.inf, np.float32), np.ones((1, 1, t, 16))
     y = np.empty_like(q)
     lse = np.empty((1, 1, 1), np.float32)
-    everything = (np.ones((1, 1, 1, t), bool), False)
+    everything = masks(None, False, (1, 1, 1, t), q.dtype)[:4]
     one_query.one_query(k, v.astype(np.float32), q, *everything, 1.0, y, lse)
     assert (y == 0).all() and (lse == np.inf).all()
     k[0, 0, 2] = np.nan

@@ -187,6 +187,9 @@ def _attention(draw):
     for name, settings in {"": {}, ", causal": {"causal": True}, ", dropout": {"dropout": 0.2, "seed": 37}}.items():
         yield f"many blocks, padding mask{name}", (*qkv(4, 1, 67, 131, 3), padding[:, None, None, :]), settings
     yield "many blocks, added mask", (*qkv(1, 2, 67, 131, 3), draw.normal(67, 131)), {}
+    each = draw.normal(1, 2, 67, 131)
+    yield "many blocks, added mask of each pair, causal", (*qkv(1, 2, 67, 131, 3), each), {"causal": True}
+    yield "many blocks, added row of each head", (*qkv(2, 2, 131, 67, 3), draw.normal(2, 1, 67)), {"causal": True}
     yield "one query, many keys", (*qkv(2, 3, 1, 523, 17), None), {"causal": True}
     yield "wide heads", (*qkv(1, 1, 17, 67, 131), None), {}
 

@@ -137,6 +137,16 @@ def _attention(draw):
     yield "added mask", (*qkv(2, 3, 4, 5, 2), draw.normal(2, 3, 4, 5)), {}
     yield "added mask, broadcast", (*qkv(2, 3, 4, 5, 2), draw.normal(3, 1, 5)), {}
     yield "added mask, causal", (*qkv(2, 3, 5, 5, 4), draw.normal(2, 1, 5, 5)), {"causal": True}
+    for name, shape in [
+        ("one of each head", (3, 4, 5)),
+        ("one row of each sequence", (2, 1, 1, 5)),
+        ("one row of each head", (2, 3, 1, 5)),
+        ("transposed", (2, 3, 4, 5)),
+    ]:
+        mask = draw.normal(*shape)
+        yield f"added mask, {name}", (*qkv(2, 3, 4, 5, 2), transposed(mask) if name == "transposed" else mask), {}
+    yield "added mask, one query", (*qkv(2, 3, 1, 5, 4), draw.normal(2, 3, 1, 5)), {"causal": True}
+    yield "added mask, no keys", (*qkv(2, 1, 3, 0, 4), draw.normal(3, 0)), {}
     infinite = np.where(draw.bools(4, 5), draw.normal(4, 5), -np.inf)
     infinite[2] = -np.inf
     yield "added mask with -inf, one row all of it", (*qkv(2, 3, 4, 5, 2), infinite), {}
@@ -145,6 +155,8 @@ def _attention(draw):
     yield "dropout, causal", (*qkv(2, 3, 5, 5, 4), None), {"causal": True, "dropout": 0.2, "seed": 2**62 + 5}
     yield "dropout, boolean mask", (*qkv(2, 3, 5, 7, 4), some), {"dropout": 0.3, "seed": 11}
     yield "dropout, added mask", (*qkv(2, 1, 4, 5, 3), draw.normal(4, 5)), {"dropout": 0.3, "seed": 11}
+    each = draw.normal(2, 3, 5, 5)
+    yield "dropout, added mask of each pair, causal", (*qkv(2, 3, 5, 5, 3), each), {"causal": True, "dropout": 0.3}
 
     yield "long, causal", (*qkv(1, 2, 67, 67, 9), None), {"causal": True}
     yield "long", (*qkv(1, 2, 35, 131, 17), None), {}

@@ -1,1 +1,2 @@
-"""Parts of attention.py: tiles.py, the work on one tile; one_query.py, attention of a single query, for generating."""
+"""Parts of attention.py: backward.py, the gradients; tiles.py, the work on one tile; added_mask.py, on the mask that is
+added to it; one_query.py, attention of a single query, for generating; shared.py, what forward and backward share."""

@@ -20,10 +20,12 @@ STRIP = 16  # how finely the triangle that causal queries see is cut: whole vect
 
 
 class Visible(NamedTuple):
-    """Which keys a query sees."""
+    """Which keys a query sees: masks (B, H, Tq, Tk), or of one head (Tq, Tk), of which at most one counts."""
 
-    shown: Array  # (B, H, Tq, Tk), or of one head (Tq, Tk): False hides a key. It counts if has_mask
-    has_mask: bool
+    shown: Array  # False hides a key
+    has_mask: bool  # whether `shown` counts
+    added: Array  # added to the scores
+    has_added: bool  # whether `added` counts
     causal: bool  # query i sees the keys up to number i + Tk - Tq
 
 
@@ -101,9 +103,8 @@ def products(s, zeros, k_rows, q_turned, tile):
 
 
 @helper(inlined=False)
-def scores(s, zeros, k_rows, q_turned, tile):
-    """s[j] = k_rows[first + j] @ q_turned, and -inf where there is no such key or a causal query doesn't see it."""
-    products(s, zeros, k_rows, q_turned, tile)
+def hide_unseen(s, tile):
+    """Scores become -inf where there is no such key, or a causal query doesn't see it."""
     for j in range(tile.rows, rounded_up(tile.rows, STRIP)):
         s[j] = -np.inf
     if tile.causal and tile.first + tile.rows - 1 > tile.past:
@@ -123,6 +124,9 @@ def keys_shown(visible, tk):
     """How many of a head's keys come before those at the end that a mask of one row hides: padding."""
     if visible.has_mask and is_one_row(visible.shown):
         while tk > 0 and not visible.shown[0, tk - 1]:
+            tk -= 1
+    if visible.has_added and is_one_row(visible.added):
+        while tk > 0 and visible.added[0, tk - 1] == -np.inf:
             tk -= 1
     return tk
 
