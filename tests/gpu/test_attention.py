@@ -25,22 +25,23 @@ def qkv_and_dy(b, h, tq, tk, d, dtype=np.float32):
 
 
 def computed(way, q, k, v, dy, mask=None, **settings):
-    """y, dq, dk, dv of one way, whose name is one of warp_matrix.cuh, on the CPU again."""
+    """y, dq, dk, dv and, where a mask is added, dmask of one WAY (warp_matrix.cuh), on the CPU again."""
     from tinygrad_gpt.kernels.cuda import attention
 
     q, k, v, dy, mask = to_gpu((q, k, v, dy, mask))
     with mock.patch.object(attention, "way_in", lambda precision, q: way):
         y, saved = attention.forward(q, k, v, mask, **settings)
     *gradients, dmask = attention.backward(dy, saved)
-    assert dmask is None
-    return to_cpu((y, *gradients))
+    assert (dmask is None) == (mask is None or mask.dtype == bool)
+    return to_cpu((y, *gradients) if dmask is None else (y, *gradients, dmask))
 
 
 def right(q, k, v, dy, mask=None, **settings):
     """The same by the reference in float64."""
     q, k, v, dy = (x.astype(np.float64) for x in (q, k, v, dy))
+    mask = mask if mask is None or mask.dtype == bool else mask.astype(np.float64)
     y, saved = reference.forward(q, k, v, mask, **settings)
-    return (y, *reference.backward(dy, saved)[:3])
+    return (y, *[gradient for gradient in reference.backward(dy, saved) if gradient is not None])
 
 
 def assert_right(way, *arrays, tolerance=None, **settings):
@@ -127,6 +128,42 @@ def test_masks(name, causal):
     arrays, mask = qkv_and_dy(2, 3, 35, 66, 16), masks()[name]
     assert_right("SPLIT_TF32", *arrays, mask, causal=causal)
     assert_right_within_rounding("BF16", *arrays, mask, causal=causal)
+
+
+ADDED = {
+    "each pair": (2, 3, 35, 66), "shared by sequences": (3, 35, 66), "shared by heads": (2, 1, 35, 66),
+    "one row": (66,), "one row of each sequence": (2, 1, 1, 66), "one column": (35, 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", ADDED.values(), ids=ADDED)
+@pytest.mark.parametrize("causal", [False, True])
+def test_added_masks(shape, causal):
+    arrays, mask = qkv_and_dy(2, 3, 35, 66, 16), np.asarray(normal(shape, seed=7))
+    assert_right("SPLIT_TF32", *arrays, mask, causal=causal)
+    mask = np.where(np.random.default_rng(1).random(shape) > 0.6, mask, -np.inf).astype(np.float32)
+    if 35 in shape:
+        mask[..., 3, :] = -np.inf
+    assert_right("SPLIT_TF32", *arrays, mask, causal=causal, scale=0.3, dropout=0.2, seed=5)
+    assert_right("FMA_UNITS", *(x.astype(np.float64) for x in (*arrays, mask)), causal=causal)
+
+
+def test_added_masks_of_wide_heads_and_wherever_they_lie():
+    mask = normal((1, 2, 66, 80), seed=7)
+    for way in ("SPLIT_TF32", "FMA_UNITS"):
+        arrays = qkv_and_dy(1, 2, 20, 37, 240)  # blocks share the columns of a result
+        assert_right(way, *arrays, mask[..., :20, :37], causal=True)
+        assert_right(way, *arrays, mask[..., :37, 20:40].swapaxes(2, 3)[..., ::-1, :])
+
+
+def test_few_queries_with_an_added_mask():
+    from tinygrad_gpt.kernels.cuda import attention
+
+    for tq in (1, 3):
+        q, k, v, _ = qkv_and_dy(2, 3, tq, 150, 32)
+        mask = np.where(normal((2, 1, tq, 150), seed=1) > 1, -np.inf, normal((2, 1, tq, 150), seed=2)).astype("f4")
+        y, _ = attention.forward(*to_gpu((q, k, v, mask)), causal=True)
+        np.testing.assert_allclose(to_cpu(y), reference.forward(q, k, v, mask, causal=True)[0], atol=2e-6)
 
 
 def test_a_row_that_sees_nothing_is_0_and_so_are_its_gradients():
@@ -243,8 +280,7 @@ def chosen(*arrays, **settings):
 
 def test_which_version_runs():
     q, one = normal((1, 2, 9, 16)), normal((1, 2, 1, 16))
-    assert chosen(q, q, q) == chosen(q, q, q, np.ones((9, 9), bool)) == "cuda"
-    assert chosen(q, q, q, normal((9, 9))) == "reference"  # an added mask
+    assert chosen(q, q, q) == chosen(q, q, q, np.ones((9, 9), bool)) == chosen(q, q, q, normal((9, 9))) == "cuda"
     assert chosen(q, q, q, scale=-1.0) == chosen(q, q, q, scale=0.0) == "reference"
     wide = normal((1, 1, 5, 257))
     assert chosen(wide, wide, wide) == "reference" and chosen(*[wide[..., :256]] * 3) == "cuda"

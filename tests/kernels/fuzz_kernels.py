@@ -96,7 +96,15 @@ def _by_version(op, version, call: Call, rng, memory) -> str:
     memory.forget()
     got = _tried(lambda: tuple(map(dense, version.backward(dy, saved))))
     memory.check()
+    if isinstance(right, Exception) and not isinstance(got, Exception) and _fits_as_they_are_now(dy, call):
+        return "right for another shape"
     return _ended(got, right, call, bool(refused) or odd)
+
+
+def _fits_as_they_are_now(dy, call: Call) -> bool:
+    """Whether an odd dy fits an array that somebody gave another shape in place: the reference's copies keep theirs."""
+    shape = () if isinstance(dy, tuple) else dy.shape
+    return bool(call.meddled) and any(shape == a.shape for a in call.arrays if a is not None)
 
 
 def _by_autograd(op, version, call: Call, rng, memory) -> str:

@@ -109,7 +109,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) forward(
 #pragma unroll
                     for (int n = 0; n < 8 * N; n++) {
                         real& x = s[r][n / 8].at(e, n % 8);
-                        if (!scores.sees(i, j + n / 8 * 32 + n % 8)) x = -infinity();
+                        x = scores.masked(x, i, j + n / 8 * 32 + n % 8, 1 / score_scale);
                     }
                 }
                 weigh(s[r], y[r], e, scale, peak[r][e], total[r][e]);

@@ -8,7 +8,8 @@ What this leaves out is 2⁻²² of a product, where float32 itself rounds by 2�
 on the ordinary cores. In tf32 and bfloat16, q, k, v, dy, the weights and dS are rounded, each when it goes into a
 product. All arrays are float32, and so are the scores, the sums of weights and what products are added up in.
 
-Arrays lie as in kernels/numba/attention.py: splitting and joining heads moves nothing.
+Arrays lie as in kernels/numba/attention.py: splitting and joining heads moves nothing. For the gradient of a mask that
+is added, and only for it, there is a dS (B, H, Tq, Tk), which is then summed to the mask's shape.
 """
 
 import math
@@ -30,13 +31,12 @@ LARGEST_HEAD = 256
 
 
 def why_not(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0):
-    if mask is not None and mask.dtype != bool:
-        return "the gradient of an added mask has no kernel"
     if q.shape[-1] > LARGEST_HEAD:
         return f"made for heads of up to {LARGEST_HEAD} channels, not {q.shape[-1]}"
     if scale is not None and not 0 < scale < math.inf:
         return f"made for a scale above 0, not {scale}"
-    return not_ours(q, k, v) or _no_room(way_in("float32", q), q)
+    added = mask if mask is not None and mask.dtype != bool else None
+    return not_ours(q, k, v, added) or _no_room(way_in("float32", q), q)
 
 
 def why_not_rounded(q, k, v, mask=None, **settings) -> str | None:
@@ -62,11 +62,14 @@ def forward(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0
     b, h, tq, d = q.shape
     tk, way = k.shape[2], way_in(precision, q)
     q, k, v = adjacent(q), adjacent(k), adjacent(v)
-    if mask is not None:
+    added, added_shape = None, ()
+    if mask is not None and mask.dtype != bool:
+        added, added_shape, mask = cupy.broadcast_to(mask, (b, h, tq, tk)), mask.shape, None
+    elif mask is not None:
         mask = cupy.broadcast_to(cupy.asarray(mask).copy(), (b, h, tq, tk))  # backward computes the scores again
     y, lse = heads_last(q, b, tq, h, d), cupy.empty((b, h, tq), q.dtype)
     scale = 1 / math.sqrt(d) if scale is None else float(scale)
-    saved = Saved(q, k, v, y, lse, mask, causal, scale, dropout, seed, way)
+    saved = Saved(q, k, v, y, lse, mask, added, causal, scale, dropout, seed, way, added_shape)
     if y.size == 0:
         return y, saved
     if tk == 0:
@@ -75,7 +78,7 @@ def forward(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0
         few_queries(saved)
     else:
         shape = shape_of(way, q.dtype.name, d)
-        kernels = shape.kernels("attention", q, k, v)
+        kernels = shape.kernels("attention", saved)
         kernels.forward(
             shape.blocks(tq) * b * h, THREADS, *strided(q, k, v), *scores(saved), scale, y, lse,
             shared=shared_memory(shape),

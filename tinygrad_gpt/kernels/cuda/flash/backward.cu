@@ -5,7 +5,8 @@
 // Three kernels:
 //     dy_dot_y  the number dy · y of each query
 //     dk_dv     a block has a tile of keys of one head, and goes through the queries that see them
-//     dq        a block has a tile of queries, and goes through the keys that they see
+//     dq        a block has a tile of queries, and goes through the keys that they see; dS of a mask that is added is
+//               written on the way
 //
 // S and dP are computed in both of the latter. Where one kernel made all three, blocks would add to the same dq, in an
 // order that differs from run to run; here each number has one author, and a run repeats bit for bit. It costs 7
@@ -45,6 +46,7 @@ extern "C" __global__ void dy_dot_y(STRIDED(dy), const real* y, int64 batch, int
 // A score becomes P, and dP becomes dS; P is returned as dropout left it, as dv wants it.
 __device__ inline real weight_and_gradient(const Scores& scores, bool all_seen, int i, int j, real scale, real lse,
                                            real dot, real score, real& ds) {
+    if (ADDED) score = scores.masked(score, i, j, LOG2_E / scale);
     real p = power_of_2(score * scale - lse), dp = ds;
     if (!all_seen && !scores.sees(i, j)) p = 0;
     real kept = p;
@@ -121,7 +123,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) dk_dv(
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) dq(
     STRIDED(q), STRIDED(k), STRIDED(v), STRIDED(dy), SCORES_PARAMETERS, real score_scale, const real* lse,
-    const real* dot, real* dq_all, int64 row) {
+    const real* dot, real* dq_all, int64 row, real* dmask) {
     extern __shared__ __align__(16) real shared[];
     Word* const k_tile = (Word*)shared;
     Word* const v_tile = k_tile + STRAIGHT;
@@ -169,6 +171,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) dq(
                     const int e = x / 8, i = i_first + 16 * r + 8 * e + lane_g(), j = j_first + 8 * lane_t() + x % 8;
                     weight_and_gradient(scores, all_seen, i, j, scale, row_lse[r][e], row_dot[r][e],
                                         s[r][0].at(e, x % 8), ds[r][0].at(e, x % 8));
+                    if (ADDED && column == 0 && i < tq && j < tk)
+                        dmask[(head * tq + i) * tk + j] = ds[r][0].at(e, x % 8);
                 }
                 ds_left[r] = as_left(ds[r][0]);
             }

@@ -7,6 +7,7 @@ import numpy as np
 
 from tinygrad_gpt.kernels.cuda.flash.shared import THREADS, Shape, adjacent, heads_last, row_length, scores, strided, up
 from tinygrad_gpt.kernels.cuda.machine.layout import blocks_for
+from tinygrad_gpt.ops._shapes import sum_to_shape
 
 
 def backward(dy, saved):
@@ -19,10 +20,10 @@ def backward(dy, saved):
     if y.size == 0 or tk == 0:
         for gradient in (dq, dk, dv):
             gradient.fill(0)
-        return dq, dk, dv, None
+        return dq, dk, dv, None if saved.added is None else cupy.zeros(saved.added_shape, q.dtype)
     dy = adjacent(dy)
     shape = shape_of(saved.way, q.dtype.name, d)
-    kernels = shape.kernels("flash/backward", q, k, v, dy)
+    kernels = shape.kernels("flash/backward", saved, dy)
     dot = cupy.empty_like(lse)
     kernels.dy_dot_y(blocks_for(b * h * tq, THREADS // 32), THREADS, *strided(dy), y, b, h, tq, d, dot)
     arguments = (*strided(q, k, v, dy), *scores(saved), saved.scale, lse, dot)
@@ -31,8 +32,9 @@ def backward(dy, saved):
         shared=_of_dk_dv(shape),
     )  # fmt: skip
     dq_shared = 2 * shape.straight + shape.turned
-    kernels.dq(shape.blocks(tq) * b * h, THREADS, *arguments, dq, row_length(dq), shared=dq_shared)
-    return dq, dk, dv, None
+    ds = None if saved.added is None else cupy.zeros((b, h, tq, tk), q.dtype)
+    kernels.dq(shape.blocks(tq) * b * h, THREADS, *arguments, dq, row_length(dq), ds, shared=dq_shared)
+    return dq, dk, dv, None if ds is None else sum_to_shape(ds, saved.added_shape)
 
 
 def _of_dk_dv(shape: Shape) -> int:

@@ -74,7 +74,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) attend(
 #pragma unroll
             for (int m = 0; m < 4 * SLABS; m++) score += query[m / 4][m % 4] * key[n][m / 4][m % 4];
             for (int away = LANES / 2; away > 0; away /= 2) score += __shfl_xor_sync(0xffffffff, score, away);
-            if (j >= end || !scores.sees(i, j)) score = -infinity();
+            score = j < end ? scores.masked(score, i, j, LOG2_E) : -infinity();
             const real before = largest;
             largest = max(largest, score);
             const real base = largest == -infinity() ? 0 : largest;

@@ -17,7 +17,7 @@ def few_queries(saved: Saved) -> None:
     keys = max(KEYS_OF_A_BLOCK, -(-tk // most))  # for each block
     parts = -(-tk // keys)
     shape = shape_of(q.dtype.name, d)
-    kernels = shape.kernels("flash/one_query", q, k, v)
+    kernels = shape.kernels("flash/one_query", saved)
     states = cupy.empty((b * h * tq, parts, shape.depth + 2), q.dtype) if parts > 1 else None
     arguments = (*strided(q, k, v), *scores(saved), saved.scale, y, lse, states, keys)
     kernels.attend(b * h * tq * parts, THREADS, *arguments)

@@ -24,12 +24,14 @@ class Saved(NamedTuple):
     v: Array  # (B, H, Tk, D)
     y: Array  # (B, H, Tq, D)
     lse: Array  # (B, H, Tq)
-    mask: Array | None  # (B, H, Tq, Tk)
+    mask: Array | None  # boolean, (B, H, Tq, Tk)
+    added: Array | None  # what is added to the scores, (B, H, Tq, Tk)
     causal: bool
     scale: float
     dropout: float
     seed: int | LaterSeed
     way: str  # how products are computed: the name of a WAY of warp_matrix.cuh
+    added_shape: tuple[int, ...] = ()  # that it was given in
 
 
 class Shape(NamedTuple):
@@ -60,17 +62,17 @@ class Shape(NamedTuple):
         """How many blocks it takes for the T rows of one head's result."""
         return -(-t // (self.rows * 16 * (THREADS // 32))) * -(-self.depth // self.columns)
 
-    def definitions(self, vector: bool) -> dict:
-        """The macros. `vector`: rows can be read 16 bytes at a time."""
+    def definitions(self, vector: bool, added: bool = False) -> dict:
+        """The macros. `vector`: rows can be read 16 bytes at a time. `added`: a mask is added to the scores."""
         return dict(
             VECTOR=int(vector), WAY=self.way, DEPTH=self.depth, ROWS=self.rows, TILE=self.tile, COLUMNS=self.columns,
-            KEEP=int(self.keep), BLOCKS=self.per_processor, THREADS=THREADS,
+            KEEP=int(self.keep), ADDED=int(added), BLOCKS=self.per_processor, THREADS=THREADS,
         )  # fmt: skip
 
-    def kernels(self, name: str, *arrays: Array) -> Kernels:
-        """The kernels of NAME.cu, compiled for these arrays (B, H, T, D)."""
-        vector = arrays[0].shape[3] % 4 == 0 and all([_is_aligned(x) for x in arrays])
-        return load(name, self.dtype, **self.definitions(vector))
+    def kernels(self, name: str, saved: Saved, *more: Array) -> Kernels:
+        """The kernels of NAME.cu, compiled for saved q, k and v and `more` arrays (B, H, T, D)."""
+        vector = saved.q.shape[3] % 4 == 0 and all([_is_aligned(x) for x in (*saved[:3], *more)])
+        return load(name, self.dtype, **self.definitions(vector, saved.added is not None))
 
 
 def up(n: int, multiple: int) -> int:
@@ -93,14 +95,18 @@ def strided(*arrays: Array) -> list:
 
 def scores(saved: Saved) -> tuple:
     """SCORES_PARAMETERS of scores.cuh."""
-    mask, dropout = saved.mask, saved.dropout
-    strides = (0, 0, 0, 0) if mask is None else mask.strides
-    threshold = drop_threshold(dropout)
+    masks = [part for mask in (saved.mask, saved.added) for part in (mask, *_steps(mask))]
+    threshold, dropout = drop_threshold(saved.dropout), saved.dropout
     _, h, tq, d = saved.q.shape
     return (
-        mask, *strides, int(saved.causal), threshold, 1 / (1 - dropout), *seed_arguments(saved.seed), h, tq,
+        *masks, int(saved.causal), threshold, 1 / (1 - dropout), *seed_arguments(saved.seed), h, tq,
         saved.k.shape[2], d,
     )  # fmt: skip
+
+
+def _steps(mask: Array | None) -> tuple[int, ...]:
+    """How many elements apart sequences, heads, queries and keys are in a mask."""
+    return (0, 0, 0, 0) if mask is None else tuple(stride // mask.itemsize for stride in mask.strides)
 
 
 def adjacent(x: Array) -> Array:

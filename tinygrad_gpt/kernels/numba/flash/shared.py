@@ -5,12 +5,12 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from tinygrad_gpt.array import FLOATS, Array
+from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba.flash.tiles import BLOCK, Dropping, Visible
 from tinygrad_gpt.kernels.numba.machine.compile import read
 
 _BOOL = np.dtype(bool)
-_NOTHING = {dtype: np.ones(1, dtype) for dtype in (_BOOL, *FLOATS)}  # in place of a mask
+_NO_MASK = np.ones(16, np.uint8)  # a number of any dtype
 ENOUGH = 8  # pieces of work: with fewer heads than this, queries are dealt out too
 
 
@@ -42,7 +42,7 @@ def arguments_for_scores(f):
 def masks(mask, causal: bool, shape: tuple[int, ...], dtype) -> Visible:
     """What a kernel takes as masks (B, H, Tq, Tk): one that is not there is a single number that stands for all. Raises
     ValueError for a mask that does not fit."""
-    shown, added = [np.ndarray(shape, kind, _NOTHING[kind], strides=(0, 0, 0, 0)) for kind in (_BOOL, dtype)]
+    shown, added = [np.ndarray(shape, kind, _NO_MASK, strides=(0, 0, 0, 0)) for kind in (_BOOL, dtype)]
     if mask is None:
         return Visible(shown, False, added, False, causal)
     try:
