@@ -310,7 +310,7 @@ in_two = model.features(two[:, T:], model.read(two[:, :T]).memory).numpy()
 print(f"one long pass and two segments differ by {np.abs(at_once - in_two).max():.2f}")
 model.zero_memory = False
 assert share[..., 0].mean() > 0.1 and apart[0] > 0.05 and np.all(apart[M // T :] == 0)
-assert np.abs(at_once - in_two).max() > 1e-3
+assert np.abs(at_once - in_two).max() > 1e-4
 
 # %% [markdown]
 # Nothing crashes, the mean loss moves little, and after M tokens the zeros are forgotten: on a long text nobody notices.
