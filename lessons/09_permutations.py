@@ -50,9 +50,9 @@ assert (query_mask[ORDER][:, ORDER] == np.tri(T, k=-1)).all()
 # The assertion says what it is: sort rows and columns by the order, and there is the causal mask of a GPT.
 #
 # But why two? To tell the token at place 2, a vector is needed that knows the place, and not the token. To tell the one
-# at place 4 from it, a vector is needed that knows the token. No vector is both; so there are two streams. The *content*
-# h begins as the token's vector, and sees itself. The *query* g begins as one vector, the same for all places; it looks
-# at the contents, never at its own, and knows where it stands by how far away they are. Both have the same weights.
+# at place 4 from it, a vector is needed that knows the token. No vector is both, so there are two streams. The content
+# *h* begins as the token's vector, and sees itself. The query *g* begins as one vector, the same for all places; it
+# looks at the contents, never at its own, and knows where it stands by how far away they are. Weights are shared.
 #
 # Four throws of rock, paper, scissors make 81 texts: we can go through all of these, too. The model has two layers, and
 # large weights, so that it is far from indifferent before it has learnt anything.
@@ -107,9 +107,9 @@ assert ((g > 0) == query_mask).all() and ((h > 0) == content_mask).all()
 
 # %% [markdown]
 # On the diagonal of g there is not a small number, but 0. The rest are the masks again, after two layers: whatever g
-# sees has itself seen only what was told before it. Now place 3, the first: it sees nothing, and so does not even know
-# where it stands. Nor does place 2, which sees one token: distances decide how attention *shares* its weight, and with a
-# single key all of it goes there, from wherever one looks.
+# sees has itself seen only what was told before it. Now look at place 3, the first. It sees nothing, and so does not
+# even know where it stands. Nor does place 2, which sees one token: distances decide how attention *shares* its weight,
+# and with a single key all of it goes there, from wherever one looks.
 
 # %%
 sees_one = np.tile(np.arange(T) == 2, (T, 1))  # all see place 3 alone
@@ -122,8 +122,7 @@ assert np.ptp(asks, axis=0).max() < 1e-12 and np.ptp(knows, axis=0).max() > 1e-3
 # Now the mistake: one mask for both streams, since "a token always sees itself". All shapes fit, nothing crashes.
 
 # %%
-leaky_g = influence("query", query_mask | ITSELF)
-print(leaky_g.round(2))
+print((leaky_g := influence("query", query_mask | ITSELF)).round(2))
 assert np.diag(leaky_g).min() > 1e-3, "the gradient finds it, before any training"
 
 # %% [markdown]
@@ -178,9 +177,9 @@ assert np.allclose(np.exp(found["honest"]).sum(axis=1), 1, atol=1e-4)
 assert np.exp(found["leaky"]).sum(axis=1).min() > 60
 
 # %% [markdown]
-# Nearly 81: each of the 81 texts is certain. So its loss was never that of a probability, and cannot be compared with
-# an entropy. Where the word is not there to be copied, it is far worse than a guess. The sum needs no gradient, and no
-# training: with a tiny vocabulary, any model of texts can be asked for it. (Untrained, the leak shows as well. Try it.)
+# Nearly 81: each of the 81 texts is certain. So its loss was never that of a probability, and no entropy bounds it.
+# Where the word is not there to be copied, it is far worse than a guess. The sum needs neither gradients nor training:
+# with a tiny vocabulary, any model of texts can be asked for it.
 #
 # ## From left to right it is a causal model
 #
@@ -318,14 +317,13 @@ assert pair.sum() < H_gap + 0.1 and alone.sum() > 1.9 * H_gap
 print(f"drawn each for itself, {1 - HOW_OFTEN @ HOW_OFTEN:.0%} do not go together")
 
 # %% [markdown]
-# This is what XLNet has over BERT. It pays with a second stream, and with more to learn: the same weights for 9! orders.
+# This is what XLNet has over BERT. It pays with a second stream, and with more to learn: the weights serve all orders.
 #
 # **Try it.**
 #
 # 1. Transpose the mask. The gradient finds it at once. Why does the expectation over the 24 orders not change at all,
 #    and why does the language suffer?
-# 2. Set `FIRST = [0]`, and let `INNER` have [SEP] in it. In all orders, a sentence then costs two nats more. Who does
-#    not know what?
+# 2. Set `FIRST = [0]`, and let `INNER` have [SEP] in it. A sentence costs two nats more. Who does not know what?
 # 3. Put the leak into the language. Which number says so without the gradient?
 # 4. The paper asks only for the last sixth of each order. Take the loss of the last three alone. What does the model
 #    then not know? Why do they do it?
