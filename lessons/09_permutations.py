@@ -233,8 +233,8 @@ for n_layer in (1, 2):
     assert (abs(one - other) < 1e-9) == (n_layer == 1)
 
 # %% [markdown]
-# With one layer it is: g looks at the tokens' own vectors. With two it looks at contents, and what these have gathered
-# depends on who was told before them.
+# With one layer it is: there g looks at the tokens' own vectors. With two it looks at contents, and what these have
+# gathered depends on who was told before them.
 #
 # ## A gap that is told by what follows
 #
