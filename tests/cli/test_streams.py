@@ -102,12 +102,36 @@ def test_as_a_hugging_face_folder(run, trained):
         ("--stride 4", "holds a Transformer-XL: leave out --stride"),
         ("--beams 4", "holds a Transformer-XL: leave out --beams"),
         ("--memory -1", "--memory"),
+        ("--clamp 0", "--clamp should be -1, or at least 1, not 0\n"),
+        ("--clamp -2", "--clamp"),
         ("--window 0", "--window"),
     ],
 )
 def test_what_an_evaluation_refuses(run, trained, options, says):
     status, _, error = run("eval", trained, *options.split())
     assert status == 2 and says in error
+
+
+def test_the_same_length_needs_a_memory(run):
+    status, _, error = run("train", "text.txt", *SMALL, "--same-length", "--eval-memory", "0")
+    assert status == 2 and "eval_memory should be at least 1 with same_length" in error and error.count("\n") == 1
+    status, _, error = run("train", "text.txt", *SMALL, "--same-length", "--out", "same")
+    assert status == 0 and run("eval", "same", "--memory", "1")[0] == 0, error
+    status, _, error = run("eval", "same", "--memory", "0")
+    assert status == 2 and "--memory should be at least 1: with same_length" in error and error.count("\n") == 1
+
+
+def test_a_clamp_of_none_by_transformers_name_for_it(run, trained):
+    """0, which clamps nothing; -1 is ours."""
+    status, _, error = run("export", trained, "hf")
+    assert status == 0, error
+    config = json.loads(Path("hf/config.json").read_text(encoding="utf-8"))
+    Path("hf/config.json").write_text(json.dumps(config | {"clamp_len": 0}), encoding="utf-8")
+    status, said, error = run("eval", "hf", "text.txt")
+    assert status == 0 and said.splitlines()[0].endswith("a memory of 12"), error
+    given = "--preset transformer-xl-char --window 8 --batch-size 2 --steps 2 --warmup 1 --sample-tokens 0 --from hf"
+    status, _, error = run("train", "text.txt", *given.split(), "--out", "on")
+    assert status == 0 and json.loads(Path("on/config.json").read_text(encoding="utf-8"))["model"]["clamp_len"] == -1
 
 
 @pytest.mark.parametrize("option", ["--memory", "--window", "--clamp"])

@@ -202,6 +202,9 @@ def test_what_a_resumed_run_keeps(settings, tmp_path, text):
     ):
         with pytest.raises(UserError, match=says):
             resume(tmp_path / "run", given=given)
+    start(settings(same_length=True), tmp_path / "same").close()
+    with pytest.raises(UserError, match="eval_memory should be at least 1 with same_length"):
+        resume(tmp_path / "same", given={"eval_memory": 0})
     run = resume(tmp_path / "run", given={"eval_memory": 30, "eval_window": 4, "eval_tokens": 20, "recompute": True})
     assert run.model.recompute and run.task.config.eval_memory == 30
     run.close()
@@ -276,6 +279,12 @@ def test_from_a_run_with_its_weights_and_another_memory(settings, tmp_path, repo
     [
         ("transformer-xl-char", {"memory": -1}, "memory should be at least 0, not -1"),
         ("transformer-xl-char", {"clamp": -2}, "clamp should be at least -1, not -2"),
+        ("transformer-xl-char", {"clamp": 0}, "clamp should be -1, or at least 1, not 0"),
+        (
+            "transformer-xl-char",
+            {"same_length": True, "eval_memory": 0},
+            "eval_memory should be at least 1 with same_length",
+        ),
         ("transformer-xl-char", {"eval_memory": -1}, "eval_memory should be at least 0, not -1"),
         ("transformer-xl-char", {"window": 0}, "window should be at least 1, not 0"),
         ("transformer-xl-char", {"same_length": True, "memory": 0}, "memory should be at least 1 with same_length"),

@@ -56,18 +56,23 @@ class Reading:
         clamp: int | None,
         streams: int,
     ) -> "Reading":
-        """Of these tokens: as given, and otherwise as in the evaluations of the model's training."""
+        """Of these tokens: as given, and otherwise as in the evaluations of the model's training. Raises UserError for
+        a memory or a clamp that the model cannot have."""
         task = source.settings.task if source.settings else None
         if window is None:
             window = SEGMENT if task is None else task.eval_window or task.window
         if memory is None:
             memory = source.config.mem_len if task is None or task.eval_memory is None else task.eval_memory
+        if not memory and source.config.same_length:
+            raise UserError("--memory should be at least 1: with same_length every position sees so many")
+        if clamp == 0:
+            raise UserError("--clamp should be -1, or at least 1, not 0")
         clamp = source.config.clamp_len if clamp is None else clamp
         return Reading(window, memory, clamp, streams_in(tokens, streams, window))
 
     def __str__(self) -> str:
         streams = f"{self.streams} streams" if self.streams > 1 else "one stream"
-        clamp = f", distances to {self.clamp}" if self.clamp >= 0 else ""
+        clamp = f", distances to {self.clamp}" if self.clamp > 0 else ""
         return f"{streams}, segments of {self.window}, a memory of {self.memory}{clamp}"
 
     def score(self, model: Any, tokens: np.ndarray, progress: Progress) -> Score:

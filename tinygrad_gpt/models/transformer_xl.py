@@ -85,7 +85,7 @@ class TransformerXLConfig:
     d_head: int | None = _model(None, help="channels of each head; by default d_model / n_head", low=1)
     d_inner: int | None = _model(None, help="channels inside the feed-forward; by default 4 d_model", low=1)
     mem_len: int = _model(64, help="positions before the segment that a block remembers", low=0)
-    clamp_len: int = _model(-1, help="distances beyond this one count as this one; -1: each counts as itself")
+    clamp_len: int = _model(-1, help="distances beyond this one count as this one; below 1: each as itself", low=-1)
     same_length: bool = _model(False, help="whether every position sees mem_len positions, itself among them")
     pre_lnorm: bool = _model(False, help="layer norms before each half of a block, not after it")
     dropout: float = _model(0.1, help="part of the activations that training drops at random", low=0, below=1)

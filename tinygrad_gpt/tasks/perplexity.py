@@ -197,8 +197,8 @@ def streams_in(tokens: np.ndarray, rows: int, window: int) -> int:
 
 @contextmanager
 def remembering(model, memory: int | None = None, clamp: int | None = None) -> Iterator[None]:
-    """Inside this block, a model remembers so many positions, and tells distances beyond `clamp` apart no longer (0:
-    all distances apart); None: as it is."""
+    """Inside this block, a model remembers so many positions, and tells distances beyond `clamp` apart no longer
+    (below 1: all apart); None: as it is."""
     before = model.mem_len, model.clamp_len
     try:
         model.mem_len = before[0] if memory is None else memory

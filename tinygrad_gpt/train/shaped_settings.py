@@ -162,13 +162,17 @@ class ShapedSettings:
         """The settings of a resumed run: these, overridden by given ones that cannot change the outcome, and by more
         steps, which extend it (extension.py).
 
-        Raises UserError, naming the setting and both values, for a given one that would make it another run.
+        Raises UserError, naming the setting and both values, for a given one that would make it another run, or that
+        contradicts the others.
         """
         self.check_names(given, self.preset)
         if self.task.from_:
             given = self._as_window(given)
         values = kept_values(self, preset, given, self.options())
-        return dataclasses.replace(self, task=made_from(self.learns, values), train=made_from(TrainConfig, values))
+        task, train = made_from(self.learns, values), made_from(TrainConfig, values)
+        settings = dataclasses.replace(self, task=task, train=train)
+        settings.check()
+        return settings
 
     @classmethod
     def check_names(cls, given: dict[str, Any], preset: str) -> None:

@@ -9,6 +9,8 @@ from tinygrad_gpt.settings import SettingError, advanced, check_settings
 from tinygrad_gpt.tasks.streams import GROUP, StreamConfig
 from tinygrad_gpt.train.shaped_settings import ShapedSettings, as_a_gpts
 
+_SEES = "every position sees so many"
+
 
 @dataclass(frozen=True)
 class TransformerXLShape:
@@ -37,6 +39,8 @@ class TransformerXLShape:
 
     def __post_init__(self):
         check_settings(self)
+        if not self.clamp:
+            raise SettingError("clamp", "should be -1, or at least 1, not 0")
 
     def in_config(self) -> dict[str, Any]:
         """The fields of TransformerXLConfig that it decides."""
@@ -64,7 +68,7 @@ class TransformerXLShape:
             n_embd=config["d_model"],
             n_inner=config["d_inner"],
             memory=config["mem_len"],
-            clamp=config["clamp_len"],
+            clamp=config["clamp_len"] or -1,  # 0 is transformers' other name for it
             same_length=config["same_length"],
             norm="pre" if config["pre_lnorm"] else "post",
             dropout=config["dropout"],
@@ -99,6 +103,8 @@ class StreamSettings(ShapedSettings):
         if model["d_head"] is None and model["d_model"] % model["n_head"]:
             raise SettingError("n_embd", f"should be a multiple of n_head ({model['n_head']}), not {model['d_model']}")
         if model["same_length"] and not model["mem_len"]:
-            raise SettingError("memory", "should be at least 1 with same_length: every position sees so many")
+            raise SettingError("memory", f"should be at least 1 with same_length: {_SEES}")
+        if model["same_length"] and self.task.eval_memory == 0:
+            raise SettingError("eval_memory", f"should be at least 1 with same_length: {_SEES}")
         self.model_config(vocab_size=1)
         super().check()
