@@ -431,6 +431,12 @@ def memory_of(*shape) -> list[np.ndarray]:
         ),
         (lambda m: m(IDS, memory_of(2, 4, C)[:1]), ValueError, r"of 2 arrays .*, got \(2, 4, 12\): give"),
         (lambda m: m(IDS, []), ValueError, "of 2 arrays .*, got none"),
+        (lambda m: m(IDS, 3), TypeError, "memory: expected a list or tuple of arrays, one for each layer, got 3"),
+        (
+            lambda m: m(IDS, [array.astype(np.int64) for array in memory_of(2, 4, C)]),
+            TypeError,
+            r"TransformerXL: expected a memory of float\d\d, as the model, got int64",
+        ),
         (lambda m: m(IDS, memory_of(4, C)), ValueError, r"got \(4, 12\), \(4, 12\)"),
         (lambda m: m.loss(IDS, IDS[:, :4]), ValueError, r"\(2, 5, 1[27]\) and \(2, 4\)"),  # features, or logits
         (lambda m: m.loss(IDS, IDS + V), IndexError, r"expected targets in 0 \.\. 16"),

@@ -296,7 +296,7 @@ def test_reuse_len_is_how_much_of_a_segment_is_remembered(model):
     for mem_len in (2, None):
         reusing = xlnet(mem_len=mem_len, reuse_len=3).transformer
         for a, b in zip(whole.memory, reusing(IDS).mems, strict=True):
-            np.testing.assert_allclose(b, a[:, :3][:, -2 if mem_len else 0 :].swapaxes(0, 1))
+            np.testing.assert_allclose(b.data, a[:, :3][:, -2 if mem_len else 0 :].swapaxes(0, 1))
 
 
 def test_no_gradient_goes_into_the_memory_and_nothing_changes_it(model):
@@ -308,6 +308,27 @@ def test_no_gradient_goes_into_the_memory_and_nothing_changes_it(model):
     model.read(IDS, memory=first.memory)
     for array, copy in zip(first.memory, copies, strict=True):
         np.testing.assert_array_equal(array, copy)
+
+
+def test_the_call_returns_mems_as_tensors_without_gradients_and_takes_tensors_and_arrays(model):
+    body = model.transformer
+    mems = body(IDS).mems
+    assert all(type(mem) is tg.Tensor and mem.is_leaf and not mem.requires_grad for mem in mems)
+    found = [body(IDS, mems=given).last_hidden_state.data for given in (mems, [mem.data for mem in mems])]
+    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], model.read(IDS, memory=model.read(IDS).memory).content.data)
+
+
+def test_what_is_no_memory_is_refused(model):
+    kept = model.read(IDS).memory
+    with pytest.raises(TypeError, match="memory: expected a list or tuple of arrays, one for each layer, got 3"):
+        model.read(IDS, memory=3)
+    with pytest.raises(TypeError, match="XLNet: expected a memory of float64, as the model, got float32"):
+        model.read(IDS, memory=[array.astype(np.float32) for array in kept])
+    with pytest.raises(TypeError, match="mems: expected a list or tuple of arrays, one for each layer, got 3"):
+        model.transformer(IDS, mems=3)
+    with pytest.raises(ValueError, match=r"mems: expected arrays \(M, B, C\), one for each layer, got one of shape \(5,"):
+        model.transformer(IDS, mems=[np.zeros(5)] * 2)
 
 
 def test_no_memory_is_made_if_it_is_not_asked_for(model):

@@ -188,7 +188,7 @@ def errors_in(head: str, folder, situation: Situation, dtype) -> dict[str, float
         expected = theirs(torch.from_numpy(before)).mems
         for mem, right in zip(given["mems"], expected, strict=True):
             assert mem.shape == tuple(right.shape)
-            np.testing.assert_allclose(mem, right.numpy(), atol=TOLERANCE[dtype])
+            np.testing.assert_allclose(mem.data, right.numpy(), atol=TOLERANCE[dtype])
     output, their_output = ours(**given, **EVERYTHING), theirs(**tensors(given, dtype), **EVERYTHING)
     found, right = outputs_of(output), outputs_of(their_output, given.get("target_mapping"))
     assert set(found) == set(right) and {name: x.shape for name, x in found.items()} == {
@@ -272,6 +272,20 @@ def test_a_call_in_training_returns_no_memory_unless_it_is_told(tmp_path):
         assert model(given).mems is not None and model(given, use_mems=False).mems is None
         model.train()
         assert model(given).mems is None and model(given, use_mems=True).mems is not None
+
+
+@pytest.mark.parametrize("kind", ["bi", "uni"], ids="{}, float32".format)  # the mask that theirs makes is float32
+def test_generate_writes_what_theirs_writes_without_mems(tmp_path, kind):
+    """By default theirs reads only the last two tokens again, beside the mems: other tokens."""
+    their_xlnet("XLNetLMHeadModel", dict(attn_type=kind, mem_len=None)).save_pretrained(tmp_path)
+    ours = XLNetLMHeadModel.from_pretrained(tmp_path, dtype=np.float32)
+    theirs = loaded_xlnet("XLNetLMHeadModel", tmp_path, np.float32)
+    ids = np.random.default_rng(0).integers(3, 41, (1 if kind == "uni" else 3, 5))  # L-7
+    how = dict(max_new_tokens=12, do_sample=False)
+    written = ours.generate(ids, **how)
+    assert written.tolist() == theirs.generate(torch.from_numpy(ids), use_mems=False, **how).tolist()
+    assert len(set(written[0, 5:].tolist())) > 3, "a model that repeats itself would prove nothing"
+    assert kind == "uni" or written.tolist() != theirs.generate(torch.from_numpy(ids), **how).tolist()
 
 
 # --- the classifier ---------------------------------------------------------------------------------------------------

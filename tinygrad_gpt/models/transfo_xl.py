@@ -28,11 +28,11 @@ from tinygrad_gpt.generate.batch import generate_batch
 from tinygrad_gpt.models.causal_lm import next_tokens
 from tinygrad_gpt.models.hf.pretrained import PretrainedModel
 from tinygrad_gpt.models.hf.transfo_xl_layout import transfo_xl_layout
+from tinygrad_gpt.models.memory import turned
 from tinygrad_gpt.models.output import ModelOutput
 from tinygrad_gpt.models.transformer_xl import TransformerXL, TransformerXLConfig, count_parameters
 from tinygrad_gpt.nn.adaptive import AdaptiveSoftmax
 from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
-from tinygrad_gpt.tensor import plain_array
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class TransfoXLLMHeadModel(TransformerXL, PretrainedModel):
         input_ids,
         mems=None,
         labels=None,
-        output_hidden_states: bool = False,
         output_attentions: bool = False,
+        output_hidden_states: bool = False,
     ) -> TransfoXLLMHeadModelOutput:
         """Log-probabilities of the next token, or the losses of labels, and the memory for the next segment; on request
         what is inside.
@@ -96,7 +96,7 @@ class TransfoXLLMHeadModel(TransformerXL, PretrainedModel):
         blocks = [f"blocks.{i}" for i in range(self.config.n_layer)]
         states = ["dropout", *blocks[:-1]] if output_hidden_states else []
         lookers = [f"{block}.attention" for block in blocks] if output_attentions else []
-        memory = None if mems is None else [_turned(array) for array in mems]
+        memory = None if mems is None else turned(mems)
         with self.watching(*states, *lookers) if states or lookers else nullcontext({}) as seen:
             x, memory = self.read(input_ids, memory)
         scores = losses = loss = None
@@ -115,13 +115,8 @@ class TransfoXLLMHeadModel(TransformerXL, PretrainedModel):
         return TransfoXLLMHeadModelOutput(
             losses=losses,
             prediction_scores=scores,
-            mems=tuple([Tensor(_turned(array)) for array in memory]),
+            mems=tuple(map(Tensor, turned(memory))),
             hidden_states=(*[seen[path].output for path in states], x) if output_hidden_states else None,
             attentions=tuple([seen[path].weights for path in lookers]) or None,
             loss=loss,
         )
-
-
-def _turned(array):
-    """(M, B, C) -> (B, M, C), or the other way round."""
-    return plain_array(array, "mems").swapaxes(0, 1)

@@ -270,14 +270,15 @@ class TransformerXL(Module):
 
         memory  what the last `read` returned; None: the texts begin here
 
-        Raises ValueError for ids or a memory of another shape, TypeError for ids that are not integers, IndexError for
-        an id out of range.
+        Raises ValueError for ids or a memory of another shape, TypeError for ids that are not integers and for a memory
+        of another dtype, IndexError for an id out of range.
         """
         x = self._embedded(ids)  # (B, T, C)
         (rows, t), c = x.shape[:2], self.config
-        memory = (
-            self.new_memory(rows) if memory is None else as_memory(memory, c.n_layer, rows, c.d_model, "TransformerXL")
-        )
+        if memory is None:
+            memory = self.new_memory(rows)
+        else:
+            memory = as_memory(memory, c.n_layer, rows, c.d_model, "TransformerXL", self.position_table.data)
         m = memory[0].shape[1]
         r, mask = self.place_dropout(self._places(m + t)), self._band(t, m + t)
         after = []

@@ -93,7 +93,7 @@ class XLNetConfig:
     )
     use_mems_eval: bool = _rare(True, help="whether a call in evaluation returns a memory if it is not told")
     use_mems_train: bool = _rare(False, help="the same of a call in training")
-    clamp_len: int = _rare(-1, help="the longest distance that is told from longer ones; -1: all are told apart")
+    clamp_len: int = _rare(-1, help="distances beyond this one count as this one; -1: each counts as itself")
     same_length: bool = _rare(False, help="uni: whether each token sees as many tokens as the memory holds")
     summary_type: str = _rare("last", help="which token a classifier reads", choices=SUMMARIES)
     summary_use_proj: bool = _rare(True, help="whether a linear layer comes before the classifier's own")
@@ -227,19 +227,20 @@ class XLNet(Module):
         remember  whether there is a new memory: the last mem_len of the old one and of what the layers read
         reuse     how many of the tokens go into it, the first ones; None: all
 
-        Raises ValueError for other shapes and values; TypeError for ids, targets and segments that are not integers;
-        IndexError for an id or a place out of range.
+        Raises ValueError for other shapes and values; TypeError for ids, targets and segments that are not integers,
+        and for a memory of another dtype; IndexError for an id or a place out of range.
         """
         ids = as_ids(ids, "XLNet", "input_ids")
         (b, t), c = ids.shape, self.config
-        before = self.new_memory(b) if memory is None else as_memory(memory, c.n_layer, b, c.d_model, "XLNet")
+        like = self.token_embedding.weight.data
+        before = self.new_memory(b) if memory is None else as_memory(memory, c.n_layer, b, c.d_model, "XLNet", like)
         m = before[0].shape[1]
         if targets is None and not content:
             raise ValueError("XLNet: expected targets, or content=True: there is nothing to compute")
         queries = queries_of(
             (b, t),
             m,
-            self.token_embedding.weight.data,
+            like,
             causal=c.attn_type == "uni",
             same_length=self.same_length,
             mask=mask,

@@ -4,9 +4,15 @@
     output = model(input_ids, perm_mask=perm_mask, target_mapping=target_mapping, labels=labels)
     output.loss.backward()
 
-Names, arguments and meanings are those of transformers, but for three things that have no meaning there: a target's
-attention weights are one row, at its place, and not T rows; a target that may see nothing is told nothing, and not the
-mean of everything; and padding stays masked when text is generated.
+Names, arguments and meanings are those of transformers' classes of these names, but for this:
+
+- `generate` writes what transformers writes with use_mems=False. By default that reads, after the first token, only the
+  last two tokens again beside the mems, which with attn_type "bi" computes something else. And padding stays masked here.
+- A target's attention weights are one row, at its place, and not T rows.
+- A target that may see nothing is told nothing, and not the mean of everything.
+- Refused are masks of other numbers than 0 and 1; labels that are all -100; and padding on the right in a classifier
+  that reads the last token.
+- There is no `inputs_embeds`, nor `return_dict`: the output is an object, always.
 """
 
 from collections.abc import Collection
@@ -24,6 +30,7 @@ from tinygrad_gpt.models.hf.layout import ACTIVATIONS
 from tinygrad_gpt.models.hf.pretrained import PretrainedModel
 from tinygrad_gpt.models.hf.xlnet_layout import class_name, xlnet_layout
 from tinygrad_gpt.models.labels import TextClassifier
+from tinygrad_gpt.models.memory import turned
 from tinygrad_gpt.models.output import ModelOutput
 from tinygrad_gpt.models.xlnet import TwoStreams, XLNet, XLNetConfig, check_config, count_parameters
 from tinygrad_gpt.models.xlnet_writing import XLNetCache, ask_for_next
@@ -50,7 +57,8 @@ class XLNetModelOutput(ModelOutput):
     """What an XLNetModel's call returns.
 
     last_hidden_state  (B, N, C) of the targets; without target_mapping (B, T, C) of the tokens
-    mems               n_layer of (M, B, C), plain arrays, M up to mem_len: for the next call. None if use_mems is off
+    mems               n_layer of (M, B, C), M up to mem_len, without gradients: for the next call. None if use_mems is
+                       off
     hidden_states      n_layer + 1 of (B, T, C): the embeddings, and the output of each layer. With target_mapping, each
                        is followed by that of the targets, (B, N, C)
     attentions         n_layer of (B, H, T, M + T), before dropout and without gradients; computed to be returned. With
@@ -62,7 +70,7 @@ class XLNetModelOutput(ModelOutput):
     """
 
     last_hidden_state: Tensor
-    mems: tuple[Array, ...] | Any = None
+    mems: tuple[Tensor, ...] | Any = None
     hidden_states: tuple[Tensor, ...] | Any = None
     attentions: tuple[Any, ...] | Any = None
 
@@ -103,9 +111,7 @@ class XLNetModel(XLNet, XLNetPreTrainedModel):
         IndexError for an id out of range.
         """
         padding = _padding(attention_mask, input_mask)
-        memory = None
-        if mems is not None:
-            memory = tuple([np.swapaxes(plain_array(array, "mems"), 0, 1) for array in mems])  # (M, B, C) -> (B, M, C)
+        memory = None if mems is None else turned(mems)  # n_layer of (M, B, C) -> (B, M, C)
         mask = None if perm_mask is None else _allowed(perm_mask)
         if use_mems is None:
             use_mems = self.config.use_mems_train if self.training else self.config.use_mems_eval
@@ -132,7 +138,7 @@ class XLNetModel(XLNet, XLNetPreTrainedModel):
         attentions = [seen[path].weights for path in lookers]
         if both:
             attentions = [(weights[:, :, :t], weights[:, :, t:]) for weights in attentions]
-        new = None if streams.memory is None else tuple([np.swapaxes(array, 0, 1) for array in streams.memory])
+        new = None if streams.memory is None else tuple(map(Tensor, turned(streams.memory)))
         x = streams.query if both else streams.content
         return XLNetModelOutput(x, new, tuple(hidden_states) or None, tuple(attentions) or None)
 
@@ -176,7 +182,7 @@ class XLNetOutput(ModelOutput):
 
     logits: Tensor
     loss: Tensor | Any = None
-    mems: tuple[Array, ...] | Any = None
+    mems: tuple[Tensor, ...] | Any = None
     hidden_states: tuple[Tensor, ...] | Any = None
     attentions: tuple[Any, ...] | Any = None
 
@@ -238,7 +244,8 @@ class XLNetLMHeadModel(XLNetWithHead):
         """ids (B, T) -> logits (B, V) of the token after the last one: see xlnet_writing.py.
 
         cache           knows of the tokens before `ids`; then it knows of these too
-        attention_mask  (B, T), those in the cache included: 1 for a token to look at, 0 for padding
+        attention_mask  (B, T), those in the cache included: 1 for a token to look at, 0 for padding. With attn_type
+                        "bi" padding counts where a window ends: more of it changes what comes after mem_len columns
         position_ids    say nothing: distances are the same behind padding
         """
         cache = self.new_cache(len(ids)) if cache is None else cache

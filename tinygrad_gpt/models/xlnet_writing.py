@@ -5,12 +5,14 @@
     g_4       ■ ■ ■       what comes behind it?
 
 A query knows its place by distance alone, and so may ask for a place where no token stands. (transformers puts a dummy
-token there, and hides it from all others: the same numbers, one token more.)
+token there, and hides it from all others: in one call, without mems, the same numbers, one token more.)
 
 With attn_type "uni" no token of the text will ever see the next one. So what was read goes into the memory at once, and
 each new token costs one. With "bi" the text's tokens see each other, as in training, and the new one too: the text has
-to be read again for each token. When it has grown to mem_len tokens, it becomes memory, as the segment before is in
-training, and a new window begins behind it. So a text may become longer than any that the model was trained on.
+to be read again for each token. When it has grown to mem_len tokens, it becomes memory, as the segment before is in the
+paper's training (here, training has the first half in its place), and a new window begins behind it. So a text may
+become longer than any that the model was trained on. Where a window ends is counted in columns, padding included: what
+is written behind a padded prompt depends on how far it is padded, once the text has passed mem_len.
 """
 
 import numpy as np
