@@ -50,6 +50,9 @@ def test_a_cache_begins_with_the_zeros_of_transformers_if_the_model_does():
                 model.next_logits(ids[:, :5], cache),
                 *[model.next_logits(ids[:, [i]], cache) for i in range(5, 20)],
             ]
+            cache.clear()
+            again = model.next_logits(ids[:, :5], cache)
+        np.testing.assert_array_equal(again.data, found[0].data)
         for i, logits in enumerate(found, start=4):
             np.testing.assert_allclose(logits.data, expected[:, i], atol=1e-11)
 

@@ -327,7 +327,7 @@ def test_what_is_no_memory_is_refused(model):
         model.read(IDS, memory=[array.astype(np.float32) for array in kept])
     with pytest.raises(TypeError, match="mems: expected a list or tuple of arrays, one for each layer, got 3"):
         model.transformer(IDS, mems=3)
-    with pytest.raises(ValueError, match=r"mems: expected arrays \(M, B, C\), one for each layer, got one of shape \(5,"):
+    with pytest.raises(ValueError, match=r"mems: expected arrays \(M, B, C\), one for .*, got one of shape \(5,"):
         model.transformer(IDS, mems=[np.zeros(5)] * 2)
 
 
@@ -337,6 +337,11 @@ def test_no_memory_is_made_if_it_is_not_asked_for(model):
     model.train()
     assert model.transformer(IDS).mems is None, "L-9"
     assert model.transformer(IDS, use_mems=True).mems is not None
+
+
+def test_the_table_of_distances_which_all_calls_share_cannot_be_changed(model):
+    with pytest.raises(ValueError, match="read-only"):
+        model.transformer._distances(T, 0).data[0] = 7
 
 
 def test_distances_beyond_clamp_len_are_not_told_apart():

@@ -46,3 +46,23 @@ def test_rows_are_selected_and_all_is_forgotten():
     np.testing.assert_array_equal(layer.extend(new, new)[0].data[:, :, :2], before[[1, 0, 1]])
     cache.clear()
     assert cache.make_room(2, 3) == 2 and cache.length == 0
+
+
+def test_what_it_began_with_is_there_again_after_clear():
+    """After it has grown, moved, forgotten it and taken more rows."""
+    cache = MemoryCache(2, B, H, 4, D, like=np.zeros(1))
+    one_row = tg.Tensor(numbered(-3, 0).data[:1])
+    cache.begin_with((one_row, one_row), (one_row, one_row))
+    for _ in range(2):
+        rows = cache.layers[0].keys.shape[0]
+        assert cache.length == 3 and cache.make_room(2, 3) == 5
+        new = tg.Tensor(np.broadcast_to(numbered(0, 2).data[:1], (rows, H, 2, D)))
+        for layer in cache.layers:
+            for found in layer.extend(new, new):
+                assert found.shape[0] == rows and positions(found) == [-3, -2, -1, 0, 1]
+            layer.places = one_row
+        cache.make_room(20, 0)
+        assert cache.capacity == cache.layers[0].keys.shape[2] >= 20
+        cache.select(np.array([0, 1, 1]))
+        cache.clear()
+        assert all(layer.places is None and layer.first == 0 for layer in cache.layers)

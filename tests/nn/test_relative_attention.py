@@ -72,6 +72,14 @@ CALLS = {
 }
 
 
+def test_first_may_be_a_number_of_numpys():
+    attention, r = layer(), tg.Tensor(array(K + T, C, seed=5))
+    keys, x = attention.read(tg.Tensor(SOURCE), r), tg.Tensor(X)
+    expected = attention(x, keys, T).data
+    for first in (np.int64(T), np.array(T)):
+        np.testing.assert_array_equal(attention(x, keys, first).data, expected)
+
+
 def seen_by(settings: dict) -> np.ndarray:
     """(T, K): where a query may look."""
     may = (

@@ -319,10 +319,10 @@ class TransformerXL(Module):
         like = self.position_table.data
         cache = MemoryCache(c.n_layer, batch_size, c.n_head, room, c.head_size, like=like)
         if self.zero_memory:
-            cache.make_room(self.mem_len, 0)
             with no_grad():
-                for block, layer, zeros in zip(self.blocks, cache.layers, self.new_memory(batch_size), strict=True):
-                    layer.extend(*block.attention.keys_and_values(block.source(Tensor(zeros))))
+                sources = [block.source(Tensor(x)) for block, x in zip(self.blocks, self.new_memory(1), strict=True)]
+                kept = [block.attention.keys_and_values(x) for block, x in zip(self.blocks, sources, strict=True)]
+            cache.begin_with(*kept)
         return cache
 
     def next_logits(self, ids, cache: MemoryCache | None = None, *, attention_mask=None, position_ids=None) -> Tensor:

@@ -286,4 +286,6 @@ def _sinusoids(first: int, rows: int, channels: int, clamp_len: int, dtype: np.d
     distances = np.arange(first, first - rows, -1)
     if clamp_len > 0:
         distances = np.clip(distances, -clamp_len, clamp_len)
-    return sinusoids_at(distances, channels, order="halves", dtype=dtype)
+    table = sinusoids_at(distances, channels, order="halves", dtype=dtype)
+    table.flags.writeable = False  # all calls share it
+    return table

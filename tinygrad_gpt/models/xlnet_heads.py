@@ -7,7 +7,8 @@
 Names, arguments and meanings are those of transformers' classes of these names, but for this:
 
 - `generate` writes what transformers writes with use_mems=False. By default that reads, after the first token, only the
-  last two tokens again beside the mems, which with attn_type "bi" computes something else. And padding stays masked here.
+  last two tokens again beside the mems, which with attn_type "bi" computes something else. And here padding stays
+  masked.
 - A target's attention weights are one row, at its place, and not T rows.
 - A target that may see nothing is told nothing, and not the mean of everything.
 - Refused are masks of other numbers than 0 and 1; labels that are all -100; and padding on the right in a classifier

@@ -76,7 +76,7 @@ class KVCache:
 
     @property
     def length(self) -> int:
-        """How many positions it holds."""
+        """How many positions lie in it."""
         return self.layers[0].length
 
     def clear(self) -> None:

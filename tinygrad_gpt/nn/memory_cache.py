@@ -31,11 +31,32 @@ class MemoryLayerCache(LayerCache):
 
 
 class MemoryCache(KVCache):
-    """One MemoryLayerCache per layer. Call `make_room` before new positions are read."""
+    """One MemoryLayerCache per layer. Call `make_room` before new positions are read. `length` counts all that still lie
+    in it, those that are forgotten too."""
+
+    _beginning: Array | None = None
 
     def __init__(self, n_layer: int, batch_size: int, n_head: int, capacity: int, head_size: int, *, like: Array):
         super().__init__(n_layer, batch_size, n_head, capacity, head_size, like=like)
         self.layers = [MemoryLayerCache(keys, values) for keys, values in self._everything]
+
+    def begin_with(self, *layers: tuple[Tensor, Tensor]) -> None:
+        """Forget all, and hold these positions, as after each `clear` from now on: for each layer its keys and values,
+        (1, H, M, D), the same for all rows."""
+        self._beginning = np.stack([np.stack([k.data, v.data]) for k, v in layers])  # as _everything
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all positions but those that it began with; the memory stays."""
+        super().clear()
+        for layer in self.layers:
+            layer.first, layer.places = 0, None
+        if self._beginning is not None:
+            m = self._beginning.shape[-2]
+            self.make_room(m, 0)
+            self._everything[..., :m, :] = self._beginning
+            for layer in self.layers:
+                layer.length = m
 
     def make_room(self, new: int, memory: int) -> int:
         """Forget all but the last `memory` positions, and make room for `new` ones: how many these will see, themselves
@@ -51,7 +72,7 @@ class MemoryCache(KVCache):
             after[..., :kept, :] = before[..., first : first + kept, :].copy()  # old and new places may overlap
             for layer, (layer.keys, layer.values) in zip(self.layers, after, strict=True):
                 layer.length = kept
-            self._everything, first = after, 0
+            self._everything, self.capacity, first = after, after.shape[-2], 0
         for layer in self.layers:
             layer.first = first
         return kept + new

@@ -59,7 +59,8 @@ class RelativeAttention(Module):
     d_head    channels D of each; None: C / H. (H D need not be C.)
     segments  whether there is the third term, for calls that say which segments differ
     dropout   on the attention weights
-    std       standard deviation of the initial weights; None: that of Linear, and zeros for u, w and s
+    std       standard deviation of the initial weights; None: that of Linear, zeros for u, w and s, and D^-½ for
+              the vectors of segments
     content_bias, position_bias  u and w, (H, D) each, to share another layer's; None: its own
 
     The projections have no biases.
@@ -143,8 +144,8 @@ class RelativeAttention(Module):
         about_content = F.transpose(q + self.content_bias, 1, 2)  # -> (B, H, T, D)
         about_place = F.transpose((q + self.position_bias) * self.scale, 1, 2)
         bias = F.matmul(about_place, F.transpose(p, 1, 2))  # (B, H, T, D) @ (H, D, R) -> (B, H, T, R)
-        if isinstance(first, int):
-            bias = F.rel_shift(bias, first, k.shape[2])  # -> (B, H, T, K)
+        if np.ndim(first) == 0:
+            bias = F.rel_shift(bias, int(first), k.shape[2])  # -> (B, H, T, K)
         else:
             bias = F.shift_rows(bias, first[:, np.newaxis], k.shape[2])  # first (B, T) -> (B, 1, T)
         if different is not None:
