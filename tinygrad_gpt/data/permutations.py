@@ -48,7 +48,7 @@ FUNCTIONAL = 3  # tokens that are no text: <sep>, <sep> and <cls>
 SHORTEST = 2 * (FUNCTIONAL + 2)  # a token each of A and B, in the second half
 LONGEST_SPAN = 5  # words
 CONTEXT = 6  # tokens around a span, for each of its words ("α"; "β" is 1)
-ELSEWHERE = 0.5  # share of the sequences with a line end to part A and B, whose B begins at another line
+ELSEWHERE = 0.5  # share of the sequences, of those with a line end in them, whose B begins at another line
 _CONTEXT_ORDER = -1
 _SPANS = np.cumsum(1 / np.arange(1, LONGEST_SPAN + 1)) / np.sum(1 / np.arange(1, LONGEST_SPAN + 1))
 

@@ -13,7 +13,7 @@ Names, arguments and meanings are those of transformers' classes of these names,
 - A target that may see nothing is told nothing, and not the mean of everything.
 - Refused are masks of other numbers than 0 and 1; labels that are all -100; and padding on the right in a classifier
   that reads the last token.
-- There is no `inputs_embeds`, nor `return_dict`: the output is an object, always.
+- There are these three classes alone, without `inputs_embeds` and `return_dict`: the output is an object, always.
 """
 
 from collections.abc import Collection

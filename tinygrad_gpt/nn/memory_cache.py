@@ -31,8 +31,8 @@ class MemoryLayerCache(LayerCache):
 
 
 class MemoryCache(KVCache):
-    """One MemoryLayerCache per layer. Call `make_room` before new positions are read. `length` counts all that still lie
-    in it, those that are forgotten too."""
+    """One MemoryLayerCache per layer. Call `make_room` before new positions are read. `length` counts those that are
+    forgotten too, as long as they lie in it."""
 
     _beginning: Array | None = None
 
