@@ -128,16 +128,24 @@ ALL_CORES = {"NUMBA_NUM_THREADS": str(len(os.sched_getaffinity(0)))} if hasattr(
 
 
 class Peer:
-    """A peer's process. `ask("time", steps=3)` sends a request and waits for its answer.
+    """A peer's process. `ask("time", steps=3)` sends a request and waits for its answer. `python` is the interpreter that
+    runs it, for a peer whose packages are in an environment of their own.
 
     Raises PeerFailed where the process ends instead: a package that is not installed, a compiler that is missing.
     """
 
-    def __init__(self, name: str, script: Path, *arguments: str, env: dict[str, str] | None = None):
+    def __init__(
+        self,
+        name: str,
+        script: Path,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        python: str = sys.executable,
+    ):
         self.name = name
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, str(script), *arguments],
+            [python, str(script), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
