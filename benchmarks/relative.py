@@ -53,12 +53,16 @@ TOLERANCE = 1e-4
 
 
 def write_random(folder: Path, model: str, shape: dict) -> None:
-    """Write a Hugging Face folder with random weights."""
+    """Write a Hugging Face folder with random weights, large enough that all of them show in the losses."""
     from tinygrad_gpt import models, random_stream
 
     random_stream.manual_seed(0)
-    config = models.TransformerXLConfig if model == XL else partial(models.XLNetConfig, use_mems_train=True)
-    getattr(models, CLASSES[model])(config(**shape)).save_pretrained(folder)
+    std = shape["d_model"] ** -0.5
+    if model == XL:
+        config = models.TransformerXLConfig(**shape, init_std=std)
+    else:
+        config = models.XLNetConfig(**shape, initializer_range=std, use_mems_train=True)
+    getattr(models, CLASSES[model])(config).save_pretrained(folder)
 
 
 def batches(model: str, batch: int, length: int, vocab_size: int) -> list[dict[str, np.ndarray]]:

@@ -17,6 +17,9 @@ look the same. So here a token's vector says nothing of its place, and each atte
 but of what kind a key is: whether it belongs to the segment of the query.
 
                    (q_i + s) · e_{0 or 1}   e_0 for a key of the same segment, e_1 for one of another
+
+Softmax does not see what it adds to all scores of a query. So the code takes (q_i + s) · e_0 off all of them: a key of
+the same segment gets nothing, and one of another (q_i + s) · (e_1 - e_0).
 """
 
 from typing import Any, NamedTuple
@@ -37,7 +40,7 @@ class RelativeKeys(NamedTuple):
     """What attention makes of a source and of the distances in it, once for all that looks at them.
 
     keys, values  (B, H, K, D)
-    places        (H, R, D): p of R distances, the largest first
+    places        (H, R, D): p / √D of R distances, the largest first
     """
 
     keys: Tensor
@@ -118,8 +121,8 @@ class RelativeAttention(Module):
         return keys, values
 
     def places(self, r: Tensor) -> Tensor:
-        """r (R, C) -> p (H, R, D)."""
-        p = F.reshape(self.r(r), (r.shape[0], self.n_head, self.d_head))  # (R, C) -> (R, H, D)
+        """r (R, C) -> p / √D (H, R, D)."""
+        p = F.reshape(self.r(r) * self.scale, (r.shape[0], self.n_head, self.d_head))  # (R, C) -> (R, H, D)
         return F.transpose(p, 0, 1)
 
     def forward(
@@ -142,15 +145,15 @@ class RelativeAttention(Module):
         k, v, p = keys
         q = F.reshape(self.q(x), (b, t, h, d))  # (B, T, C) -> (B, T, H, D)
         about_content = F.transpose(q + self.content_bias, 1, 2)  # -> (B, H, T, D)
-        about_place = F.transpose((q + self.position_bias) * self.scale, 1, 2)
+        about_place = F.transpose(q + self.position_bias, 1, 2)
         bias = F.matmul(about_place, F.transpose(p, 1, 2))  # (B, H, T, D) @ (H, D, R) -> (B, H, T, R)
         if getattr(first, "ndim", 0) == 0:
             bias = F.rel_shift(bias, int(first), k.shape[2])  # -> (B, H, T, K)
         else:
             bias = F.shift_rows(bias, first[:, np.newaxis], k.shape[2])  # first (B, T) -> (B, 1, T)
         if different is not None:
-            bias = bias + self._segment_term(q, different)
-        if mask is not None:
+            bias = bias + self._segment_term(q, different[:, np.newaxis], mask)
+        elif mask is not None:
             bias = F.where(mask, bias, -np.inf)
         if is_watched(self):
             show(self, weights=F.attention_weights(about_content, k, bias, causal=causal, scale=self.scale))
@@ -160,11 +163,14 @@ class RelativeAttention(Module):
         y = F.reshape(F.transpose(y, 1, 2), (b, t, h * d))  # (B, H, T, D) -> (B, T, H D)
         return self.out(y)  # -> (B, T, C)
 
-    def _segment_term(self, q: Tensor, different) -> Tensor:
-        """q (B, T, H, D), different (B, T, K) -> (B, H, T, K)."""
-        about_kind = F.transpose((q + self.segment_bias) * self.scale, 1, 2)  # -> (B, H, T, D)
-        same_or_not = F.matmul(about_kind, F.permute(self.segment_embedding, (1, 2, 0)))  # @ (H, D, 2) -> (B, H, T, 2)
-        return F.where(different[:, np.newaxis], same_or_not[..., 1:], same_or_not[..., :1])
+    def _segment_term(self, q: Tensor, different: Array, mask: Array | None) -> Tensor:
+        """q (B, T, H, D), different (B, 1, T, K) -> (B, H, T, K), -inf where the mask is False."""
+        about_kind = F.transpose(q + self.segment_bias, 1, 2)  # -> (B, H, T, D)
+        same, other = self.segment_embedding  # (H, D) each
+        more = F.matmul(about_kind, ((other - same) * self.scale)[:, :, np.newaxis])  # @ (H, D, 1) -> (B, H, T, 1)
+        if mask is None:
+            return F.where(different, more, 0.0)
+        return F.where(different & mask, more, np.where(mask, 0.0, -np.inf).astype(q.dtype))
 
 
 def _bias(shape: tuple[int, int], std: float | None, given: Parameter | None, name: str) -> Parameter:

@@ -22,9 +22,9 @@ nan.
 
 q, k and v are read by their strides, where they are: views (B, H, T, D) of the (B, T, 3C) that one linear layer made.
 k and v of a head are first copied side by side, D padded with zeros to whole vectors. The gradients are views of one
-new (B, T, 3, H, D), the gradient of that layer's output, and y is a view of (B, T, H, D): splitting and joining heads
-moves nothing. A mask that is added is read where it is as well, and dS goes from each tile into its gradient
-(flash/added_mask.py).
+new (B, T, 3, H, D), the gradient of that layer's output; where keys are not as many as queries, those of k and v are
+views of one new (B, Tk, 2, H, D). And y is a view of (B, T, H, D). So splitting and joining heads moves nothing. A mask
+that is added is read where it is as well, and dS goes from each tile into its gradient (flash/added_mask.py).
 
 With few heads, the queries of a head are dealt out into chunks, so that all threads have work. Each chunk then has a dk
 and dv of its own, added in order at the end. The number of chunks depends on the shapes alone, and so does the result.

@@ -59,7 +59,8 @@ def backward(dy, saved):
     if tq == tk:
         dq, dk, dv = np.empty((b, tq, 3, h, d), q.dtype).transpose(2, 0, 3, 1, 4)  # (B, H, T, D) each
     else:
-        dq, dk, dv = heads_last(q, b, tq, h, d), heads_last(k, b, tk, h, d), heads_last(k, b, tk, h, d)
+        dq = heads_last(q, b, tq, h, d)
+        dk, dv = np.empty((b, tk, 2, h, d), q.dtype).transpose(2, 0, 3, 1, 4)  # (B, H, Tk, D) both
     is_added = mask is not None and mask.dtype != bool
     if y.size == 0 or tk == 0:
         for gradient in (dq, dk, dv):
