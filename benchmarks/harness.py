@@ -128,8 +128,8 @@ ALL_CORES = {"NUMBA_NUM_THREADS": str(len(os.sched_getaffinity(0)))} if hasattr(
 
 
 class Peer:
-    """A peer's process. `ask("time", steps=3)` sends a request and waits for its answer. `python` is the interpreter that
-    runs it, for a peer whose packages are in an environment of their own.
+    """A peer's process. `ask("time", steps=3)` sends a request and waits for its answer. `python` runs it: another
+    one than this for a peer whose packages are in an environment of their own.
 
     Raises PeerFailed where the process ends instead: a package that is not installed, a compiler that is missing.
     """
