@@ -10,6 +10,7 @@ from tests.kernels.test_against_reference import kernel, normal
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.kernels.numba.product import registers
+from tinygrad_gpt.memory import concatenate_views
 from tinygrad_gpt.sparse_rows import dense
 
 ATTENTION = tuple(normal((2, 3, 70, 16), np.float32, i) for i in range(3))
@@ -138,6 +139,18 @@ def test_attention_reads_the_fused_qkv_where_it_is_and_joins_heads_without_movin
     assert y.node.version.name == "numba"
     joined = F.reshape(F.transpose(y, 1, 2), (2, 5, 8))
     assert np.shares_memory(joined.data, y.data)
+
+
+@pytest.mark.parametrize("keys", [5, 9])
+def test_gradients_that_one_linear_layer_gets_lie_side_by_side(keys):
+    """Of q, k and v; where there are more keys, of k and v: to join them moves nothing."""
+    q, k, v = (normal((2, 3, t, 4), np.float32, i) for i, t in enumerate((5, keys, keys)))
+    attention = kernel("attention")
+    y, saved = attention.forward(q, k, v)
+    dq, dk, dv, _ = attention.backward(y, saved)
+    pieces = [dq, dk, dv] if keys == 5 else [dk, dv]
+    joined = concatenate_views(pieces, 1)
+    assert joined.shape[1] == 3 * len(pieces) and np.shares_memory(joined, dk) and np.shares_memory(joined, dv)
 
 
 def allocated(function) -> int:
