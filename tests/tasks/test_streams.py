@@ -164,24 +164,45 @@ def test_its_state_is_the_memory():
     assert task.state() == {}
     losses_of(task, model, range(3))
     other = new_task()
-    other.load_state(arrays_in(task))
+    other.load_state(arrays_in(task), model, 3)
     assert losses_of(other, model, range(3, 16)) == losses_of(task, model, range(3, 16))
-    two_rows = {name: a[:2] for name, a in task.state().items()}
-    for wrong, says in (
-        (two_rows, r"expected a memory \(B, M, C\) of 3 streams in layer 0, got shape \(2, "),
-        ({"memory.1": task.state()["memory.1"]}, "in layer 0, got nothing"),
+
+
+def test_a_state_of_another_model_or_step():
+    """Each wrong in one way: rows, channels, layers, dtype, more than is remembered, and less than was read."""
+    task, model = new_task(), new_model()
+    task.load_state({}, model, 0)
+    losses_of(task, model, range(3))
+    kept = arrays_in(task)
+    more = {name: np.concatenate([a, a], axis=1) for name, a in kept.items()}
+    right = r"expected float32 of shape \(3, 8, 8\) as memory.0 \(B, M, C\) after step 3, got "
+    for wrong, step, says in (
+        ({name: a[:2] for name, a in kept.items()}, 3, right + r"float32 of shape \(2, 8, 8\)"),
+        ({name: a[..., :6] for name, a in kept.items()}, 3, right + r"float32 of shape \(3, 8, 6\)"),
+        ({name: a[0] for name, a in kept.items()}, 3, right + r"float32 of shape \(8, 8\)"),
+        ({name: a.astype(float) for name, a in kept.items()}, 3, right + "float64 of shape"),
+        (more, 3, right + r"float32 of shape \(3, 16, 8\)"),
+        ({name: a[:, 1:] for name, a in kept.items()}, 3, right + r"float32 of shape \(3, 7, 8\)"),
+        (kept, 1, r"expected float32 of shape \(3, 5, 8\) as memory.0 .* after step 1, got .*\(3, 8, 8\)"),
+        (kept, 14, r"expected float32 of shape \(3, 5, 8\) as memory.0 .* after step 14, got"),  # of a new epoch
+        ({"memory.1": kept["memory.1"]}, 3, right + "nothing"),
+        ({}, 3, right + "nothing"),
+        (kept | {"memory.2": kept["memory.1"]}, 3, "expected nothing as memory.2 .* after step 3, got float32"),
+        (kept, 0, "expected nothing as memory.0 .* after step 0, got float32"),
     ):
         with pytest.raises(ValueError, match=says):
-            other.load_state(wrong)
+            new_task().load_state(wrong, model, step)
 
 
 def test_a_text_too_short_for_its_streams():
     with pytest.raises(UserError, match="has 19 tokens: too few for 3 streams of it with a window of 5 each"):
         new_task(tokens=TOKENS[:19])
     new_task(tokens=TOKENS[:20])
-    short = TokenSet(TOKENS, TOKENS[:9], 200, 9)
-    with pytest.raises(UserError, match="the validation text has 9 tokens: too few for 1 stream of it with a window"):
-        Streams(StreamConfig(), short, Letters(), WINDOW, ROWS)
+    says = "the validation text has 5 tokens, but window 5 needs at least 6: .* or a smaller window$"
+    with pytest.raises(UserError, match=says):
+        Streams(StreamConfig(), TokenSet(TOKENS, TOKENS[:5], 200, 5), Letters(), WINDOW, ROWS)
+    enough, model = Streams(StreamConfig(), TokenSet(TOKENS, TOKENS[:6], 200, 6), Letters(), WINDOW, ROWS), new_model()
+    assert enough.evaluate(model)["val_loss"] > 0 and snapshot(model, enough)
 
 
 # --- evaluation ------------------------------------------------------------------------------------------------------
@@ -230,7 +251,7 @@ def test_a_limit_reads_the_beginning_of_each_stream():
 def test_a_short_text_has_fewer_streams():
     model = new_model()
     assert [part.shape for part in segment_losses(model, TOKENS[:9], 3, 5)] == [(1, 5), (1, 3)]
-    with pytest.raises(UserError, match="has 1 tokens"):
+    with pytest.raises(UserError, match=r"^the text has 1 token: nothing follows it: use a longer text$"):
         evaluate_streams(model, TOKENS[:1], 3, 5)
 
 

@@ -84,16 +84,16 @@ def stream_batch(
     return *_windows(tokens, starts, window), segment == 0
 
 
-def stream_segments(tokens: np.ndarray, rows: int, window: int, what: str = "training text") -> int:
-    """How many segments of `window` tokens each of `rows` streams has: the steps of an epoch. `what` names the text.
+def stream_segments(tokens: np.ndarray, rows: int, window: int) -> int:
+    """How many segments of `window` tokens each of `rows` streams has: the steps of an epoch.
 
     Raises UserError for a text too short for one.
     """
     segments = (len(tokens) - window) // (rows * window)  # with up to a window to spare, which moves them
     if segments < 1:
         raise UserError(
-            f"the {what} has {len(tokens)} tokens: too few for {rows} stream{'s' * (rows > 1)} of it with a window of "
-            f"{window} each: take a smaller window, fewer rows (batch_size) or a longer text"
+            f"the training text has {len(tokens)} tokens: too few for {rows} stream{'s' * (rows > 1)} of it with a "
+            f"window of {window} each: take a smaller window, fewer rows (batch_size) or a longer text"
         )
     return segments
 
@@ -119,13 +119,17 @@ def sequential_batches(
     )
 
 
-def check_length(tokens: np.ndarray, block_size: int, what: str = "text") -> None:
-    """Raise UserError unless `tokens` holds at least one window. `what` names the text in the message."""
-    if len(tokens) < block_size + 1:
-        raise UserError(
-            f"the {what} has {len(tokens)} tokens, but block_size {block_size} needs at least {block_size + 1}: "
-            "use a longer text or a smaller block_size"
-        )
+def check_length(tokens: np.ndarray, block_size: int, what: str = "text", setting: str = "block_size") -> None:
+    """Raise UserError unless `tokens` holds at least one window. The message names the text, and the setting that says
+    how long a window is."""
+    if len(tokens) > block_size:
+        return
+    has = f"the {what} has {len(tokens)} token{'s' * (len(tokens) != 1)}"
+    if block_size == 1:
+        raise UserError(f"{has}: nothing follows it: use a longer text")
+    raise UserError(
+        f"{has}, but {setting} {block_size} needs at least {block_size + 1}: use a longer text or a smaller {setting}"
+    )
 
 
 def _windows(tokens: np.ndarray, starts: np.ndarray, block_size: int) -> tuple[np.ndarray, np.ndarray]:

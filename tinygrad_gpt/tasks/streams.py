@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.data.batches import stream_batch, stream_segments
+from tinygrad_gpt.data.batches import check_length, stream_batch, stream_segments
 from tinygrad_gpt.data.tokenizers import CharTokenizer
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.settings import advanced, setting
@@ -64,7 +64,7 @@ class Streams(NextToken):
 
     def check_lengths(self) -> None:
         stream_segments(self.tokens.train, self.rows, self.window)
-        stream_segments(self.tokens.val, 1, self.window, "validation text")
+        check_length(self.tokens.val, self.window, "validation text", "window")
 
     def batch(self, step):
         x, y, fresh = stream_batch(self.tokens.train, self.rows, self.window, self.seed, step)
@@ -88,13 +88,17 @@ class Streams(NextToken):
     def state(self) -> dict[str, Array]:
         return {f"memory.{i}": layer for i, layer in enumerate(self._memory or ())}
 
-    def load_state(self, arrays: dict[str, Array]) -> None:
-        layers = [arrays.get(f"memory.{i}") for i in range(len(arrays))]
-        for i, layer in enumerate(layers):
-            if layer is None or layer.ndim != 3 or len(layer) != self.rows:
-                got = "nothing" if layer is None else f"shape {layer.shape}"
-                raise ValueError(f"expected a memory (B, M, C) of {self.rows} streams in layer {i}, got {got}")
-        self._memory = tuple(layers) or None
+    def load_state(self, arrays: dict[str, Array], model, step: int) -> None:
+        begun = model.new_memory(self.rows) if step > 0 else ()
+        segments = stream_segments(self.tokens.train, self.rows, self.window)
+        m = min(model.mem_len, self.window * ((step - 1) % segments + 1))  # what the epoch so far has left
+        wanted = {f"memory.{i}": ((self.rows, m, a.shape[2]), a.dtype) for i, a in enumerate(begun)}
+        found = {name: (a.shape, a.dtype) for name, a in arrays.items()}
+        for name in sorted(wanted.keys() | found.keys()):
+            if found.get(name) != wanted.get(name):
+                expected, got = (_described(of.get(name)) for of in (wanted, found))
+                raise ValueError(f"expected {expected} as {name} (B, M, C) after step {step}, got {got}")
+        self._memory = tuple(arrays[name] for name in wanted) or None
 
     def evaluate(self, model, last: bool = False, progress: Progress = no_progress) -> dict[str, float]:
         config = self.config
@@ -123,3 +127,7 @@ class Streams(NextToken):
         memory = model.mem_len if config.eval_memory is None else config.eval_memory
         how = {"window": config.eval_window or self.window, "memory": memory, "clamp": model.clamp_len}
         return super().facts(model) | {"evaluated": how}
+
+
+def _described(array: tuple[tuple[int, ...], np.dtype] | None) -> str:
+    return "nothing" if array is None else f"{array[1].name} of shape {tuple(array[0])}"

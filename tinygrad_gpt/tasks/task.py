@@ -75,8 +75,9 @@ class Task(ABC):
         """What the task keeps from step to step: arrays by name, for the checkpoint. By default nothing."""
         return {}
 
-    def load_state(self, arrays: dict[str, Array]) -> None:
-        """Go on from what `state` returned. Raises ValueError for arrays that do not fit the task."""
+    def load_state(self, arrays: dict[str, Array], model, step: int) -> None:
+        """Go on from what `state` returned after so many steps of this model. Raises ValueError for arrays that do not
+        fit them."""
         if arrays:
             raise ValueError(f"the task {self.name} keeps nothing, but it holds {', '.join(sorted(arrays))}")
 

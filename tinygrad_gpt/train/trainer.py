@@ -339,7 +339,8 @@ class Trainer:
                 parts[part][rest] = a
             self.model.load_state_dict(parts["model"])
             self.optimizer.load_state_dict(parts["optimizer"])
-            self.task.load_state({name: self.device.move_here(a) for name, a in parts["task"].items()})
+            kept = {name: self.device.move_here(a) for name, a in parts["task"].items()}
+            self.task.load_state(kept, self.model, state["step"])
             random_stream.set_random_state(state["random_state"])
             self.step, self.elapsed = state["step"], state["elapsed"]
             self._trained = parts["trained"] or None
