@@ -469,6 +469,8 @@ def test_same_length_without_a_memory_is_refused_when_it_is_set_later(model):
             dict(d_head=None, d_model=13),
             r"d_model should be a multiple of n_head \(3\), not 13, where d_head is not given",
         ),
+        (dict(d_model=13), "d_model should be even, not 13: a sine and a cosine of each distance"),
+        (dict(clamp_len=-2), "clamp_len should be at least -1, not -2"),
         (dict(mem_len=-1), "mem_len should be at least 0, not -1"),
         (dict(mem_len=0, same_length=True), "mem_len should be at least 1 with same_length"),
         (dict(vocab_size=0), "vocab_size should be at least 1, not 0"),

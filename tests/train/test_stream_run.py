@@ -104,7 +104,7 @@ def test_the_memory_is_part_of_what_goes_on(settings, tmp_path, reporter):
     assert whole.train(reporter)
     assert not start(settings(), tmp_path / "stopped").train(StopsAt(3))
     again = resume(tmp_path / "stopped")
-    again.task.load_state({})
+    again.task.load_state({}, again.model, 0)
     assert again.train(reporter)
     assert not np.array_equal(arrays_of(whole.folder)["task.memory.1"], arrays_of(again.folder)["task.memory.1"])
 
@@ -161,11 +161,19 @@ def test_a_memory_of_another_run(settings, tmp_path, reporter):
     run = start(settings(), tmp_path / "run")
     run.train(StopsAt(3))
     arrays, state = load_checkpoint(run.folder.checkpoint)
-    save_checkpoint(run.folder.checkpoint, arrays | {"task.memory.0": arrays["task.memory.0"][:2]}, state)
-    with pytest.raises(
-        UserError, match=r"does not fit this run \(expected a memory \(B, M, C\) of 4 streams in layer 0"
+    memory = arrays["task.memory.0"]
+    without = {name: a for name, a in arrays.items() if not name.startswith("task.")}
+    right = r"does not fit this run \(expected float32 of shape \(4, 12, 8\) as memory.0 \(B, M, C\) after step 3, got "
+    for wrong, says in (
+        (arrays | {"task.memory.0": memory[:2]}, right + r"float32 of shape \(2, 12, 8\)\)"),
+        (arrays | {"task.memory.0": memory[..., :4]}, right + r"float32 of shape \(4, 12, 4\)\)"),
+        (arrays | {"task.memory.0": memory.astype(float)}, right + "float64"),
+        (arrays | {"task.memory.2": memory}, r"\(expected nothing as memory.2 "),
+        (without, right + "nothing"),
     ):
-        resume(tmp_path / "run")
+        save_checkpoint(run.folder.checkpoint, wrong, state)
+        with pytest.raises(UserError, match=says):
+            resume(tmp_path / "run")
 
 
 def test_a_memory_that_the_task_does_not_keep(text, tmp_path, reporter):
@@ -185,7 +193,7 @@ def test_a_loss_that_is_not_finite_is_found_with_the_memory_that_the_step_had(se
     run = start(settings(checkpoint_interval=2, grad_clip=0.0), tmp_path / "run")
     run.train(StopsAt(2))
     run = resume(tmp_path / "run")
-    run.task.load_state({name: np.full_like(a, np.inf) for name, a in run.task.state().items()})
+    run.task.load_state({name: np.full_like(a, np.inf) for name, a in run.task.state().items()}, run.model, 2)
     with pytest.raises(UserError, match=r"step 3: the loss is nan .* the checkpoint of step 2 is kept"):
         run.train(reporter)
 
@@ -266,6 +274,8 @@ def test_from_a_run_with_its_weights_and_another_memory(settings, tmp_path, repo
     again = resume(tmp_path / "killed")
     assert again.train(reporter)
     assert_same_arrays(arrays_of(whole.folder), arrays_of(again.folder))
+    with pytest.raises(UserError, match=r"--block-size is not a setting of a Transformer-XL, .*: give --window"):
+        choose_settings("transformer-xl-char", given | {"block_size": 8})
     with pytest.raises(UserError, match="--n-layer cannot be given with --from: the model that it names has n_layer 2"):
         choose_settings("transformer-xl-char", given | {"n_layer": 2})
     with pytest.raises(
@@ -289,6 +299,7 @@ def test_from_a_run_with_its_weights_and_another_memory(settings, tmp_path, repo
         ("transformer-xl-char", {"window": 0}, "window should be at least 1, not 0"),
         ("transformer-xl-char", {"same_length": True, "memory": 0}, "memory should be at least 1 with same_length"),
         ("transformer-xl-char", {"n_embd": 30, "n_head": 4}, r"n_embd should be a multiple of n_head \(4\), not 30"),
+        ("transformer-xl-char", {"n_embd": 9, "n_head": 3}, "n_embd should be even, not 9: a sine and a cosine of"),
         ("transformer-xl-char", {"block_size": 8}, "--block-size is not a setting of a Transformer-XL, as the preset"),
         (
             "transformer-xl-char",

@@ -116,6 +116,8 @@ class TransformerXLConfig:
         if self.d_head is None and self.d_model % self.n_head:
             problem = f"should be a multiple of n_head ({self.n_head}), not {self.d_model}, where d_head is not given"
             raise SettingError("d_model", problem)
+        if self.d_model % 2:
+            raise SettingError("d_model", f"should be even, not {self.d_model}: a sine and a cosine of each distance")
         if self.same_length and not self.mem_len:
             raise SettingError("mem_len", "should be at least 1 with same_length: every position sees mem_len of them")
 

@@ -100,8 +100,11 @@ class StreamSettings(ShapedSettings):
     def check(self) -> None:
         """With the options' names for what the model would refuse under its own."""
         model = self.model
-        if model["d_head"] is None and model["d_model"] % model["n_head"]:
-            raise SettingError("n_embd", f"should be a multiple of n_head ({model['n_head']}), not {model['d_model']}")
+        c, heads = model["d_model"], model["n_head"]
+        if model["d_head"] is None and c % heads:
+            raise SettingError("n_embd", f"should be a multiple of n_head ({heads}), not {c}")
+        if c % 2:
+            raise SettingError("n_embd", f"should be even, not {c}: a sine and a cosine of each distance")
         if model["same_length"] and not model["mem_len"]:
             raise SettingError("memory", f"should be at least 1 with same_length: {_SEES}")
         if model["same_length"] and self.task.eval_memory == 0:
