@@ -10,7 +10,15 @@ from tests.train.runs import arrays_of
 from tinygrad_gpt import functional as F
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.models import GPT, GPTConfig
+from tinygrad_gpt.models import (
+    GPT,
+    GPTConfig,
+    TransformerXL,
+    TransformerXLConfig,
+    XLNetConfig,
+    XLNetLMHeadModel,
+    XLNetModel,
+)
 from tinygrad_gpt.nn import Dropout, Embedding, Linear, Module
 from tinygrad_gpt.tasks import arrays
 from tinygrad_gpt.train import RunFolder, StopTraining, Trainer, fit
@@ -113,6 +121,25 @@ def test_ids_are_learned_in_windows(plain):
         assert history[-1]["accuracy"] == 1.0
         with pytest.raises(TypeError, match="give block_size, the tokens of a window"):
             quiet(Bigram(), ids)
+
+
+def test_ids_need_a_model_of_the_next_token_and_a_window():
+    ids = np.tile(np.arange(6), 20)
+    xl = TransformerXL(TransformerXLConfig(6, d_model=8, n_layer=1, n_head=2))
+    with pytest.raises(TypeError, match=r"^fit: give block_size, the tokens of a window: this model reads any length$"):
+        quiet(xl, ids)
+    assert quiet(xl, ids, block_size=4, steps=2)[-1]["train_loss"] > 0
+    xlnet = XLNetConfig(vocab_size=12, d_model=8, n_layer=1, n_head=2, d_inner=8)
+    for model in (XLNetLMHeadModel(xlnet), XLNetModel(xlnet)):
+        with pytest.raises(TypeError, match=r"^fit: an XLNet learns .* --preset xlnet-small, or give a loss of .*$"):
+            quiet(model, ids, block_size=4)
+
+    class Named(Net):
+        def forward(self, x):
+            return {"logits": super().forward(x)}
+
+    with pytest.raises(TypeError, match=r"^fit: expected a model that returns scores .*, got dict: give a loss func"):
+        quiet(Named(), (X, LABELS))
 
 
 def test_every_row_is_read_once_an_epoch_and_the_seed_decides_the_order():

@@ -62,6 +62,11 @@ class _ArrayTask(Task):
             return _checked(self._given_loss(model(x), y)), None
         if self._cross_entropy:
             scores = logits_of(model, x)
+            if not isinstance(scores, Tensor):
+                raise TypeError(
+                    f"fit: expected a model that returns scores (..., K), a Tensor, for the cross-entropy with y, got "
+                    f"{type(scores).__name__}: give a loss function of (output, y)"
+                )
             if scores.shape in (y.shape, (*y.shape, 1)):
                 raise ValueError(
                     f"fit: integers y ask for the cross-entropy of scores (..., K), and the model gives one number for "

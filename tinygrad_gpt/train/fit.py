@@ -31,6 +31,8 @@ from tinygrad_gpt.arguments import number, shown
 from tinygrad_gpt.array import Array, place
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.errors import UserError
+from tinygrad_gpt.models.xlnet import XLNet
+from tinygrad_gpt.models.xlnet_heads import XLNetPreTrainedModel
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 from tinygrad_gpt.settings import kept_settings, made_from
@@ -78,7 +80,7 @@ def fit(
                 `loss(x, y)` if it has one; for integers y the cross-entropy of the model's scores (..., K) with them;
                 for floats y the mean squared error
     label_smoothing  of a cross-entropy, in training alone: the share of each target that is spread over all choices
-    block_size  tokens of a window, for token ids; None: the model's
+    block_size  tokens of a window, for token ids; None: the model's. A model with a memory reads each window without it
     callbacks   called with the Trainer after each step; one that returns True, or raises StopTraining (of
                 tinygrad_gpt.train), ends the training
     log         called with each row of metrics, a dictionary of numbers
@@ -195,9 +197,16 @@ def _task(model: Module, data, val, loss, block_size: int | None, config: TrainC
     if isinstance(data, tuple | list) and not all(map(_is_number, data)):
         raise TypeError(f"fit: expected (x, y), or one row of token ids, as data, got {len(data)} arrays")
     ids = _ids("data", data)
-    window = block_size or getattr(getattr(model, "config", None), "block_size", None)
+    if loss is None and isinstance(model, XLNet | XLNetPreTrainedModel):
+        raise TypeError(
+            "fit: an XLNet learns tokens in orders that are drawn, not each from those before: train it with "
+            "`tinygrad-gpt train` and --preset xlnet-small, or give a loss of (output, y)"
+        )
+    config = getattr(model, "config", None)
+    window = block_size or getattr(config, "block_size", None)
     if window is None:
-        raise TypeError("fit: give block_size, the tokens of a window: the model has no config with one")
+        why = "this model reads any length" if hasattr(config, "block_size") else "the model has no config with one"
+        raise TypeError(f"fit: give block_size, the tokens of a window: {why}")
     return Windows(ids, None if val is None else _ids("val", val), window, **common)
 
 
