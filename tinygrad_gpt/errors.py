@@ -28,12 +28,14 @@ def in_short(text: Any, most: int = 200) -> str:
 
 def did_you_mean(given: Any, names: Iterable[str]) -> str:
     """What an error says right after a name that is not one of `names`: " (did you mean softmax?)", or "" if none of
-    them is near."""
+    them is near, nor begins with it."""
     if not isinstance(given, str):
         return ""
     known = {name.lower().replace("-", "_"): name for name in names}
     asked = given[:100].lower().replace("-", "_")  # cut: every letter is compared with every other
     near = difflib.get_close_matches(asked, known, n=1, cutoff=0.7)
+    if not near and len(asked) >= 3:
+        near = sorted([name for name in known if name.startswith(asked)], key=len)
     return f" (did you mean {known[near[0]]}?)" if near else ""
 
 

@@ -97,7 +97,8 @@ class TrainedModel(ABC):
 
     def is_not(self, *kinds: str) -> UserError:
         """The error for a caller that can use models of these kinds only."""
-        needed = " or ".join(dict.fromkeys(map(called, kinds)))
+        *most, last = dict.fromkeys(map(called, kinds))
+        needed = f"{', '.join(most)} or {last}" if most else last
         if {"bert", "transformer"} & {*kinds}:  # it is not text that is to be written
             return UserError(f"{self.name} holds {called(self.kind)}, and this needs {needed}")
         what = _NOT_FOR[self.kind].format(name=command(Path(self.name)), needed=needed)

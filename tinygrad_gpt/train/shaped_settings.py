@@ -180,7 +180,7 @@ class ShapedSettings:
         options = cls.options()
         for name in given:
             if name not in options:
-                raise UserError(
-                    f"{option_name(name)} is not a setting of {cls.name}, as the preset {preset} makes one"
-                    f"{did_you_mean(name, options)}: leave it out"
-                )
+                what = f"{option_name(name)} is not a setting of {cls.name}, as the preset {preset} makes one"
+                if name == "block_size" and "window" in options:
+                    raise UserError(f"{what}: give --window, the tokens that it reads at once")
+                raise UserError(f"{what}{did_you_mean(name, options)}: leave it out")
