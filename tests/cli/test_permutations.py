@@ -1,6 +1,7 @@
 """The command with an XLNet: from pre-training to a classified text, and what is refused."""
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -60,6 +61,8 @@ def test_an_evaluation_is_that_of_training(run, trained):
     figures = json.loads(run("eval", trained, "--json")[1])
     rows = [json.loads(line) for line in Path(trained, "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert figures["loss"] == pytest.approx(rows[-1]["val_loss"], rel=1e-5)
+    assert f"perplexity  {figures['perplexity']:.3f}\n" in said
+    assert figures["perplexity"] == pytest.approx(math.exp(figures["loss"]))
     assert figures["accuracy"] == rows[-1]["accuracy"] and figures["targets"] == 3 * figures["sequences"]
     assert f"{figures['loss']:.4f} nats per token (by counting tokens: {figures['guesses']['val_loss']:.4f})" in said
     longer = json.loads(run("eval", trained, "--json", "--block-size", "24")[1])

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tinygrad_gpt as tg
 from tests.helpers import process_settings
 from tinygrad_gpt.cli import main
+from tinygrad_gpt.tasks.perplexity import evaluate_streams, remembering
 
 OPTIONS = "--preset transformer-xl-char --n-layer 1 --n-head 2 --n-embd 8 --window 8 --memory 12 --batch-size 2"
 SMALL = f"{OPTIONS} --warmup 2 --eval-tokens 64 --steps 4 --sample-tokens 20 --log-interval 2 --eval-interval 2".split()
@@ -68,11 +70,29 @@ def test_an_evaluation_says_how_it_read(run, trained):
     given = ("--window", "4", "--memory", "30", "--clamp", "-1", "--batch-size", "1")
     status, said, error = run("eval", trained, *given)
     assert status == 0 and "87 of 88 tokens in one stream, segments of 4, a memory of 30\n" in said, error
-    other = json.loads(run("eval", trained, *given, "--json")[1])
-    assert (other["window"], other["memory"], other["clamp"], other["streams"]) == (4, 30, -1, 1)
-    assert other["loss"] != figures["loss"]
-    none = json.loads(run("eval", trained, "--memory", "0", "--json")[1])
-    assert none["loss"] not in (figures["loss"], other["loss"])
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "name", "reads"),
+    [
+        ("--window", 5, "window", "in 2 streams, segments of 5, a memory of 12, distances to 128"),
+        ("--memory", 0, "memory", "in 2 streams, segments of 8, a memory of 0, distances to 128"),
+        ("--memory", 30, "memory", "in 2 streams, segments of 8, a memory of 30, distances to 128"),
+        ("--clamp", 2, "clamp", "in 2 streams, segments of 8, a memory of 12, distances to 2"),
+        ("--batch-size", 1, "streams", "in one stream, segments of 8, a memory of 12, distances to 128"),
+    ],
+)
+def test_each_option_of_an_evaluation_decides(run, trained, option, value, name, reads):
+    """Alone: what is read is what the function that measures is told, and another loss than without it."""
+    figures, other = (json.loads(run("eval", trained, *given, "--json")[1]) for given in ((), (option, str(value))))
+    how = {name: figures[name] for name in ("window", "memory", "clamp", "streams")} | {name: value}
+    assert {name: other[name] for name in how} == how and other["loss"] != figures["loss"]
+    model, tokenizer = tg.load(trained)
+    tokens = tokenizer.encode(TEXT[-88:])
+    with remembering(model, how["memory"], how["clamp"]):
+        expected = evaluate_streams(model, np.array(tokens), how["streams"], how["window"])
+    assert other["loss"] == pytest.approx(expected.loss, rel=1e-6) and other["tokens"] == expected.tokens
+    assert f" tokens {reads}\n" in run("eval", trained, option, str(value))[1]
 
 
 def test_as_a_hugging_face_folder(run, trained):
@@ -145,7 +165,11 @@ def test_a_gpt_remembers_nothing(run, small_run, option):
     [
         ("--window 900", "too few for 2 streams of it with a window of 900 each"),
         ("--memory -1", "memory should be at least 0, not -1"),
-        ("--block-size 8", "--block-size is not a setting of a Transformer-XL"),
+        (
+            "--block-size 8",
+            "a setting of a Transformer-XL, as the preset transformer-xl-char makes one: give --window, the tokens",
+        ),
+        ("--preset xlnet", "there is no preset 'xlnet' (did you mean xlnet-"),
         ("--batches epochs", "--batches is not a setting of a Transformer-XL"),
         ("--model own.py", "own.py"),
     ],

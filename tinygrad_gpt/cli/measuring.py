@@ -92,14 +92,16 @@ def evaluate_orders(
     seconds, sequences = time.perf_counter() - began, task.held_out_sequences
     targets = sequences * task.targets
     loss, accuracy = scores["val_loss"], scores["accuracy"]
+    perplexity = Score(loss, targets).perplexity
     if as_json:
         what = {"model": source.name, "corpus": corpus.name, "targets": targets, "sequences": sequences}
-        figures = {"block_size": length, "loss": _finite(loss), "accuracy": accuracy, "guesses": guesses}
+        figures = {"block_size": length, "loss": _finite(loss), "perplexity": _finite(perplexity)}
+        figures |= {"accuracy": accuracy, "guesses": guesses}
         print(json.dumps(what | figures | {"seconds": round(seconds, 3)}))
         return
     print(f"{corpus.name}, validation part: {targets:,} tokens in {sequences:,} sequences of {length}, in drawn orders")
     print(f"loss        {loss:.4f} nats per token (by counting tokens: {guesses['val_loss']:.4f})")
-    print(f"perplexity  {math.exp(min(loss, 700)):.3f}")
+    print(f"perplexity  {perplexity:.3f}")
     print(f"accuracy    {accuracy:.4f} (of the commonest token: {guesses['accuracy']:.4f})")
     print(f"speed       {sequences * length / seconds:,.0f} tokens/s")
 
