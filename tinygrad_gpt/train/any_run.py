@@ -54,7 +54,7 @@ def resolve(preset: str | None = None, given: dict[str, Any] | None = None, sour
     that are not allowed.
     """
     family = PRESETS[preset].kind if preset in PRESETS else "gpt"
-    if family == "gpt":
+    if family == "gpt" and preset in (None, *PRESETS):  # of a preset that is none, the name is what is wrong
         _check_names(given or {})
     return _SETTINGS[family].resolve(preset, with_scale_of_noam(given or {}), source)
 
