@@ -400,7 +400,7 @@ def test_a_gpt_does_not_translate_and_a_translator_does_not_sample(run, small_ru
     [
         ("similar RUN one two", "RUN holds a translator, and this needs a BERT"),
         ("predict RUN [MASK]", "RUN holds a translator, and this needs a BERT"),
-        ("finetune own.tsv --from RUN", "RUN holds a translator, and this needs a GPT or a BERT"),
+        ("finetune own.tsv --from RUN", "RUN holds a translator, and this needs a GPT, a BERT or an XLNet"),
         ("classify RUN one", "RUN is a run that learns the task translation, not a fine-tuned model: `tinygrad-gpt tr"),
         ("train text.txt --from RUN", "RUN holds a Transformer: name a preset that trains one, such as"),
     ],
