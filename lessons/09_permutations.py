@@ -151,13 +151,13 @@ def learn(model, batch_of, steps):
         optimizer.step()
 
 
-def throws(rng, also=False):
+def throws(rng, also: np.ndarray | bool = False):
     orders = rng.permuted(np.tile(np.arange(T), (64, 1)), axis=1)
     return rng.integers(V, size=(64, T)), mask_of(orders) | also
 
 
 @tg.no_grad()
-def log_p(model, also=False) -> np.ndarray:
+def log_p(model, also: np.ndarray | bool = False) -> np.ndarray:
     """log p of all texts in all orders: (24, 81)."""
     masks = mask_of(ALL_ORDERS) | also
     return np.array([-nats(model, ALL_TEXTS, mask).numpy().sum(-1) for mask in masks])

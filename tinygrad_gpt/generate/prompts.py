@@ -30,7 +30,8 @@ def pad_left(prompts, pad_id: int) -> tuple[np.ndarray, np.ndarray]:
         )
     if not prompts or min(map(len, prompts)) == 0:
         raise ValueError("pad_left: expected one prompt or more, each of one token or more")
-    return tuple(padding.pad_left(prompts, pad_id))
+    ids, mask = padding.pad_left(prompts, pad_id)
+    return ids, mask
 
 
 def without_shared_padding(input_ids: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -350,9 +350,10 @@ class TransformerXL(Module):
         k = cache.make_room(t, self.mem_len)
         mask = self._band(t, k)
         for block, layer in zip(self.blocks, cache.layers, strict=True):
-            if layer.places is None or layer.places.shape[1] < k:  # once, for all distances that will come
-                layer.places = block.attention.places(self._places(max(k, self.mem_len + 1)))
-            x = block(x, None, layer.places[:, -k:], mask, cache=layer)
+            places = layer.places
+            if places is None or places.shape[1] < k:  # once, for all distances that will come
+                layer.places = places = block.attention.places(self._places(max(k, self.mem_len + 1)))
+            x = block(x, None, places[:, -k:], mask, cache=layer)
         return x
 
     # --- parts ---

@@ -29,11 +29,11 @@ from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.generate.batch import generate_batch
 from tinygrad_gpt.models.hf.layout import ACTIVATIONS
 from tinygrad_gpt.models.hf.pretrained import PretrainedModel
-from tinygrad_gpt.models.hf.xlnet_layout import class_name, xlnet_layout
+from tinygrad_gpt.models.hf.xlnet_layout import XLNetLayout, class_name, xlnet_layout
 from tinygrad_gpt.models.labels import TextClassifier
 from tinygrad_gpt.models.memory import turned
 from tinygrad_gpt.models.output import ModelOutput
-from tinygrad_gpt.models.xlnet import TwoStreams, XLNet, XLNetConfig, check_config, count_parameters
+from tinygrad_gpt.models.xlnet import TwoStreams, XLNet, XLNetConfig, XLNetLayer, check_config, count_parameters
 from tinygrad_gpt.models.xlnet_writing import XLNetCache, ask_for_next
 from tinygrad_gpt.nn import Dropout, Linear, Module
 from tinygrad_gpt.nn.feed_forward import ACTIVATIONS as FUNCTIONS
@@ -44,7 +44,7 @@ class XLNetPreTrainedModel(PretrainedModel):
     """What all XLNets have in common: from_pretrained and save_pretrained (hf/pretrained.py)."""
 
     config: XLNetConfig
-    layout = xlnet_layout(XLNetConfig, count_parameters)
+    layout: XLNetLayout = xlnet_layout(XLNetConfig, count_parameters)
     classes: ClassVar[tuple[type[Module], ...]]  # all that a folder may hold
 
     @classmethod
@@ -112,7 +112,7 @@ class XLNetModel(XLNet, XLNetPreTrainedModel):
         IndexError for an id out of range.
         """
         padding = _padding(attention_mask, input_mask)
-        memory = None if mems is None else turned(mems)  # n_layer of (M, B, C) -> (B, M, C)
+        memory = None if mems is None else tuple(turned(mems))  # n_layer of (M, B, C) -> (B, M, C)
         mask = None if perm_mask is None else _allowed(perm_mask)
         if use_mems is None:
             use_mems = self.config.use_mems_train if self.training else self.config.use_mems_eval
@@ -159,7 +159,7 @@ class XLNetWithHead(XLNetPreTrainedModel):
         return self.transformer.config
 
     @property
-    def blocks(self) -> list[Module]:
+    def blocks(self) -> list[XLNetLayer]:
         """The body's layers, under the name by which the health check finds them."""
         return self.transformer.layers
 

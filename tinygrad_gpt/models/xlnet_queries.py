@@ -29,10 +29,11 @@ class Queries(NamedTuple):
 
     def of_targets(self) -> "Queries":
         """The targets alone."""
-        t, mask, different = self.tokens, self.mask, self.different
+        t, first, mask, different = self.tokens, self.first, self.mask, self.different
+        assert not isinstance(first, int), "where there are targets, each query has a row of its own"
         return self._replace(
             tokens=0,
-            first=self.first[:, t:],
+            first=first[:, t:],
             mask=None if mask is None else mask[:, :, t:],
             different=None if different is None else different[:, t:],
         )

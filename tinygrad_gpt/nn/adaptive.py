@@ -117,7 +117,8 @@ class AdaptiveSoftmax(Module):
         self.projections: list[Parameter | None] = [None] * (n + 1)
         for i in range(n + 1 if theirs else 0):
             of_embedding = theirs[min(i, len(theirs) - 1)]
-            self.projections[i] = of_embedding if share and i else _projection(*of_embedding.shape, proj_std)
+            rows, columns = of_embedding.shape
+            self.projections[i] = of_embedding if share and i else _projection(rows, columns, proj_std)
         self.cluster_weight = Parameter(normal((n, width), scale=std)) if n else None
         self.cluster_bias = Parameter(np.zeros(n, dtype)) if n else None
 
@@ -178,7 +179,7 @@ class AdaptiveSoftmax(Module):
             weight, bias = tables[0].weight[words], self.biases[0][words]
         else:
             weight, bias = tables[i].weight, self.biases[i]
-        if i == 0 and self.cluster_weight is not None:
+        if i == 0 and self.cluster_weight is not None and self.cluster_bias is not None:
             weight = F.concatenate([weight, self.cluster_weight])  # (V0 + n, d)
             bias = F.concatenate([bias, self.cluster_bias])
         x = x if projection is None else F.matmul(x, projection)  # (..., C) -> (..., d)

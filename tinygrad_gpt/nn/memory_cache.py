@@ -20,6 +20,7 @@ class MemoryLayerCache(LayerCache):
     """
 
     __slots__ = ("first", "places")
+    places: Tensor | None
 
     def __init__(self, keys: Array, values: Array):
         super().__init__(keys, values)

@@ -147,7 +147,7 @@ class RelativeAttention(Module):
         about_content = F.transpose(q + self.content_bias, 1, 2)  # -> (B, H, T, D)
         about_place = F.transpose(q + self.position_bias, 1, 2)
         bias = F.matmul(about_place, F.transpose(p, 1, 2))  # (B, H, T, D) @ (H, D, R) -> (B, H, T, R)
-        if getattr(first, "ndim", 0) == 0:
+        if isinstance(first, int) or first.ndim == 0:
             bias = F.rel_shift(bias, int(first), k.shape[2])  # -> (B, H, T, K)
         else:
             bias = F.shift_rows(bias, first[:, np.newaxis], k.shape[2])  # first (B, T) -> (B, 1, T)

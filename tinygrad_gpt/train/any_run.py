@@ -122,7 +122,7 @@ def start(
     kind, say = _kind_of(settings), say or (lambda line: None)
     if out is not None:
         run_folder.check_is_new(out)
-    if own_model is not None and kind is not _TEXT:
+    if own_model is not None and isinstance(settings, ShapedSettings):
         made = f"the preset {settings.preset} makes {settings.name}"
         raise UserError(f"--model is in place of a GPT, and {made}: leave out one")
     source = find_model(settings.task.from_, (kind.run.kind,)) if settings.task.from_ else None

@@ -202,10 +202,10 @@ def _task(model: Module, data, val, loss, block_size: int | None, config: TrainC
             "fit: an XLNet learns tokens in orders that are drawn, not each from those before: train it with "
             "`tinygrad-gpt train` and --preset xlnet-small, or give a loss of (output, y)"
         )
-    config = getattr(model, "config", None)
-    window = block_size or getattr(config, "block_size", None)
+    shape = getattr(model, "config", None)
+    window = block_size or getattr(shape, "block_size", None)
     if window is None:
-        why = "this model reads any length" if hasattr(config, "block_size") else "the model has no config with one"
+        why = "this model reads any length" if hasattr(shape, "block_size") else "the model has no config with one"
         raise TypeError(f"fit: give block_size, the tokens of a window: {why}")
     return Windows(ids, None if val is None else _ids("val", val), window, **common)
 

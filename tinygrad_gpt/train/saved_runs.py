@@ -134,10 +134,11 @@ class PretrainedXLNet(TrainedRun):
     task, of, called = PermutationLM.name, PermutationSettings, "an XLNet"
 
     def encoder(self) -> XLNetModel:
-        return self.load().transformer
+        return self.for_pretraining().transformer
 
     def for_pretraining(self) -> XLNetLMHeadModel:
-        return self.load()
+        model: Any = self.load()
+        return model
 
 
 class PretrainedBert(SavedRun):
