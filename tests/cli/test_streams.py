@@ -99,6 +99,7 @@ def test_as_a_hugging_face_folder(run, trained):
     """It is measured and written with as the run is; how it read in training, no such folder says."""
     status, said, error = run("export", trained, "out")
     assert status == 0 and "transformers.TransfoXLLMHeadModel.from_pretrained('out')" in said, error
+    assert "transformers (up to 4.35) begins a text with a memory of zeros, this model with none" in said
     status, _, error = run("eval", "out")
     assert status == 2 and "out does not say which text it was trained on" in error
     given = ("--window", "8", "--batch-size", "2", "--json")

@@ -218,6 +218,8 @@ def export(
     save_pretrained(trained, folder, tokenizer)
     classes = {"gpt": "AutoModelForCausalLM", "transformer-xl": "TransfoXLLMHeadModel", "transformer": "MarianMTModel"}
     _say_how_to_load(folder, classes.get(source.kind, type(trained).__name__))
+    if source.kind == "transformer-xl":
+        print(f"{folder}: transformers (up to 4.35) begins a text with a memory of zeros, this model with none")
     if isinstance(tokenizer, CharTokenizer):
         known = f"the {tokenizer.vocab_size} characters of its training text"
         print(f"{folder}: it reads {known}; any other is an error, since the model has no token for it")
