@@ -346,9 +346,8 @@ class TransformerXL(Module):
     def _continued(self, ids, cache: MemoryCache) -> Tensor:
         """The features (B, T, C) of the positions after those in the cache."""
         x = self._embedded(ids)
-        t = x.shape[1]
-        k = cache.make_room(t, self.mem_len)
-        mask = self._band(t, k)
+        k = cache.make_room(x.shape[1], self.mem_len)
+        mask = self._band(x.shape[1], k)
         for block, layer in zip(self.blocks, cache.layers, strict=True):
             places = layer.places
             if places is None or places.shape[1] < k:  # once, for all distances that will come
