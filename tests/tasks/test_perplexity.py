@@ -128,7 +128,7 @@ def test_a_stride_that_cannot_be(small_gpt, stride):
 
 
 def test_sliding_windows_of_a_text_that_is_too_short(small_gpt):
-    with pytest.raises(UserError, match="1 tokens"):
+    with pytest.raises(UserError, match="1 token: nothing follows it"):
         evaluate_sliding(small_gpt, np.zeros(1, int), 8, 4)
 
 
