@@ -51,6 +51,21 @@ def held_elsewhere(path):
         holder.communicate()
 
 
+SITTING = """
+import os, sys
+from pathlib import Path
+from tinygrad_gpt.train.any_run import resume
+run = resume(Path(sys.argv[1]))
+run.train(callbacks=lambda trainer: os._exit(9) if trainer.step == int(sys.argv[2]) else None)
+"""
+
+
+def kill_at(step, path):
+    """Resume the run in the folder `path` in another process, which dies after that step without a word."""
+    died = subprocess.run([sys.executable, "-c", SITTING, str(path), str(step)], capture_output=True, text=True)
+    assert died.returncode == 9, died.stderr
+
+
 def arrays_of(folder):
     """Those of a run's checkpoint, by name."""
     return load_checkpoint(folder.checkpoint)[0]

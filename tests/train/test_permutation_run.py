@@ -1,14 +1,12 @@
 """Pre-training of an XLNet: started, stopped, resumed and extended like any other run."""
 
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 import tinygrad_gpt as tg
-from tests.train.runs import StopsAt, arrays_of, assert_same_arrays, rows_of
+from tests.train.runs import StopsAt, arrays_of, assert_same_arrays, kill_at, rows_of
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.data import CharTokenizer, load_tokenizer
 from tinygrad_gpt.data.xlnet_tokenizer import XLNetTokenizer
@@ -93,14 +91,8 @@ def test_killed_before_and_after_its_first_checkpoint(settings, tmp_path, report
     whole = start(settings(), tmp_path / "whole")
     assert whole.train(reporter)
     start(settings(), tmp_path / "killed").close()  # at step 0
-    sitting = (
-        "import os, sys; from pathlib import Path; from tinygrad_gpt.train.any_run import resume\n"
-        "run = resume(Path(sys.argv[1]))\n"
-        "run.train(callbacks=lambda trainer: os._exit(9) if trainer.step == int(sys.argv[2]) else None)"
-    )
-    for at in (1, 5):
-        done = subprocess.run([sys.executable, "-c", sitting, "killed", str(at)], capture_output=True, text=True)
-        assert done.returncode == 9, done.stderr
+    for step in (1, 5):
+        kill_at(step, tmp_path / "killed")
     again = resume(tmp_path / "killed")
     assert again.trainer.step == 4 and again.train(reporter)
     assert_same_arrays(arrays_of(whole.folder), arrays_of(again.folder))

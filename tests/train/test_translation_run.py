@@ -3,14 +3,12 @@
 import dataclasses
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from tests.small_translation import write_corpus
-from tests.train.runs import StopsAt, arrays_of, assert_same_arrays, rows_of
+from tests.train.runs import StopsAt, arrays_of, assert_same_arrays, kill_at, rows_of
 from tinygrad_gpt.cli import main
 from tinygrad_gpt.data import load_tokenizer
 from tinygrad_gpt.errors import UserError
@@ -90,14 +88,8 @@ def test_killed_before_and_after_its_first_checkpoint(settings, tmp_path, report
     whole = start(settings(average=2, average_interval=1), tmp_path / "whole")
     assert whole.train(reporter)
     start(settings(average=2, average_interval=1), tmp_path / "killed").close()  # at step 0
-    sitting = (
-        "import os, sys; from pathlib import Path; from tinygrad_gpt.train.any_run import resume\n"
-        "run = resume(Path(sys.argv[1]))\n"
-        "run.train(callbacks=lambda trainer: os._exit(9) if trainer.step == int(sys.argv[2]) else None)"
-    )
-    for at in (1, 5):
-        done = subprocess.run([sys.executable, "-c", sitting, "killed", str(at)], capture_output=True, text=True)
-        assert done.returncode == 9, done.stderr
+    for step in (1, 5):
+        kill_at(step, tmp_path / "killed")
     again = resume(tmp_path / "killed")
     assert again.trainer.step == 4 and again.train(reporter)
     assert_same_arrays(arrays_of(whole.folder), arrays_of(again.folder))

@@ -138,7 +138,8 @@ PRESETS = {
             "a translator, after the published recipe for Multi30k, half an hour on two cores",
             # (Wu et al., "Good for misconceived reasons", 2021: of three sizes, the smallest was the best.) The shape
             # and the mean of ten are theirs; the rest is what an hour of one core learns most with. With their learning
-            # rate, 5e-3, three quarters of the encoder's relu units died within 1,000 steps, and BLEU stayed at 12.
+            # rate, 5e-3, four fifths of the relu units in three of the encoder's blocks were dead after 2,000 steps,
+            # and BLEU was 12 instead of 31.
             _shape(4, 4, 128, 128, n_inner=256, dropout=0.2),
             _TRANSFORMER
             | dict(tokenizer="unigram", vocab=4000, steps=4500, batch_tokens=4096, lr=2e-3, warmup=800)
