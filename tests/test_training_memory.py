@@ -80,20 +80,20 @@ def growth_of_the_peak() -> int:
     gc.disable()
     tracemalloc.start()
     peaks = []
-    for _ in range(200):
+    for _ in range(120):
         gc.collect()  # empties Python's lists of free tuples, which would fill up to their limits meanwhile
         tracemalloc.reset_peak()
         step()
         peaks.append(tracemalloc.get_traced_memory()[1])
     # The least of many: now and then a step takes 64 kB more for a moment, and what is forgotten is there in each.
-    return min(peaks[150:]) - min(peaks[10:60])
+    return min(peaks[80:]) - min(peaks[10:40])
 
 
 def test_the_peak_of_memory_does_not_grow():
     """In a process of its own: in one that has run a thousand tests, the interpreter's own tables grow meanwhile."""
     run = subprocess.run([sys.executable, __file__], capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
-    # One forgotten array of activations (1.5 kB) per step would be 150 kB; the interpreter's own objects vary by 10 kB.
+    # One forgotten array of activations (1.5 kB) per step would be 100 kB; the interpreter's own objects vary by 10 kB.
     assert int(run.stdout) <= 32_000, f"the peak grew by {run.stdout} bytes"
 
 

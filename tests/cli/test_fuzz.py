@@ -298,9 +298,10 @@ def fuzz(draw, numbers, fresh, capsys) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.parametrize("cases", [20, pytest.param(100, marks=pytest.mark.long)])
 @pytest.mark.parametrize("draw", [damaged, senseless])
-def test_some_cases(draw, place, capsys):
-    fuzz(draw, range(100), place, capsys)
+def test_some_cases(draw, cases, place, capsys):
+    fuzz(draw, range(cases), place, capsys)
 
 
 @pytest.mark.slow

@@ -196,6 +196,7 @@ def test_a_healthy_run(train, capsys):
     assert "healthy: no problems found" in said and "of which masked" in said and "masked accuracy" in said
 
 
+@pytest.mark.long
 def test_masked_accuracy_that_does_not_move(train, capsys):
     """Every word is read as the same one: what is left to learn is how often each occurs."""
 
@@ -213,6 +214,7 @@ def test_masked_accuracy_that_does_not_move(train, capsys):
     assert "\nstuck-accuracy, found at step " in said and "lessons/06_bert.py" in said
 
 
+@pytest.mark.long
 def test_pairs_whose_labels_are_shuffled(train):
     trained = train(Gaps(shuffled=True), steps=530)
     assert trained.kinds == {"next-sentence"}
@@ -221,6 +223,7 @@ def test_pairs_whose_labels_are_shuffled(train):
     assert "labels that do not belong to their pairs" in line
 
 
+@pytest.mark.long
 def test_a_label_that_does_not_count(train):
     """The padding's id, 0, as ignore_index of the pairs' loss: "always 1" is then the answer to all that is asked."""
 
@@ -462,11 +465,13 @@ def test_scores_are_those_that_the_task_names_in_its_order():
 # --- the real task ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("preset", ["bert-small", "bert-tiny"])
 def test_presets(pretrain, preset):
     assert pretrain(preset).said == []
 
 
+@pytest.mark.long
 def test_a_text_without_order(pretrain, tmp_path):
     """Letters drawn at random: nothing tells a gap, nor what follows. Those that masking leaves in their place can be
     copied; the model learns that, and is ill all the same."""

@@ -14,11 +14,19 @@ def recipe(name):
     return settings.model | settings.train | REDUCED
 
 
-@pytest.mark.parametrize("name", [name for name, preset in PRESETS.items() if preset.model and preset.kind == "gpt"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name == "tiny" else pytest.mark.long)
+        for name, preset in PRESETS.items()
+        if preset.model and preset.kind == "gpt"
+    ],
+)
 def test_presets(train, name):
     assert train(preset=name, **recipe(name)).said == []
 
 
+@pytest.mark.long
 def test_going_on_from_a_trained_model(train):
     trained = train()
     assert trained.said == []
@@ -26,12 +34,14 @@ def test_going_on_from_a_trained_model(train):
     assert train(preset="finetune", shape={}, **finetune).said == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [2, 3])
 @pytest.mark.parametrize("name", ["quick", "tiny"])
 def test_more_seeds(train, name, seed):
     assert train(preset=name, **recipe(name) | {"seed": seed}).said == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "others",
     [

@@ -32,6 +32,7 @@ def train(english, tmp_path):
     return train
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_presets(train, name):
     trained = train(preset=name)

@@ -62,6 +62,7 @@ def verse(tmp_path):
     return str(path)
 
 
+@pytest.mark.long
 def test_softmax_twice(train):
     trained = train(softmax_twice, lr=1e-2)
     assert trained.kinds == {"double-softmax", "collapse"}
@@ -83,6 +84,7 @@ def test_a_head_that_returns_probabilities(train):
     assert "double-softmax" in train(change, steps=20).kinds
 
 
+@pytest.mark.long
 def test_stuck_at_the_unigram_entropy(train):
     """Every token is read as token 0: what is left to learn is how often each comes."""
 
@@ -102,6 +104,7 @@ def drowned(model):
     model.blocks[1].feed_forward.down.bias.data[::2] = 1e5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("change", "settings", "remedy"),
     [
@@ -117,12 +120,14 @@ def test_vanishing(train, change, settings, remedy):
     assert "fades on its way to the input" in line and remedy in line
 
 
+@pytest.mark.long
 def test_a_learning_rate_that_is_too_low(train):
     trained = train(lr=1e-7, min_lr=0.0)
     assert trained.kinds == {"untrained"}
     assert "log V = 4.4" in line_of(trained, "untrained") and "raise --lr" in trained.said[0]
 
 
+@pytest.mark.long
 def test_exploding_as_a_whole(train):
     trained = train(scaled("final_norm.weight", 1000), lr=1e-6, min_lr=0.0, grad_clip=0.0)
     assert "exploding" in trained.kinds
@@ -135,6 +140,7 @@ def test_exploding_by_layer(train):
     assert "grows on its way to the input" in line_of(trained, "exploding")
 
 
+@pytest.mark.long
 def test_dead_units(train):
     """Three quarters of a block's units, as an update that went much too far leaves them."""
 
@@ -148,18 +154,21 @@ def test_dead_units(train):
     assert "of the feed-forward units of block 2 are dead (relu never active)" in line and "or with gelu" in line
 
 
+@pytest.mark.long
 def test_saturated_units(train):
     trained = train(scaled("up.weight", 1000), activation="tanh", steps=100)
     assert trained.kinds == {"saturated-units"}
     assert "are saturated (tanh near -1 or 1)" in line_of(trained, "saturated-units")
 
 
+@pytest.mark.long
 def test_saturated_attention(train):
     trained = train(scaled("qkv.weight", 500), steps=100)
     assert trained.kinds == {"saturated-attention"}
     assert "attention in block 1 is saturated" in line_of(trained, "saturated-attention")
 
 
+@pytest.mark.long
 def test_a_learning_rate_that_makes_the_loss_rise(train, verse):
     """The warm-up goes on until it has gone too far."""
     trained = train(corpus=verse, lr=0.5, min_lr=0.5, warmup=200, steps=250)
@@ -168,6 +177,7 @@ def test_a_learning_rate_that_makes_the_loss_rise(train, verse):
     assert "the learning rate 0.5 is too high. Remedy: --lr 0.01" in line
 
 
+@pytest.mark.long
 def test_a_loss_that_jumps(train):
     """From the 50th step on, ten steps in fifty stand 3 nats above the others."""
     trained = train(raised(lambda step: 3.0 * (step >= 50 and step % 50 >= 40)))
@@ -175,6 +185,7 @@ def test_a_loss_that_jumps(train):
     assert "the loss has jumped up 3 times" in line_of(trained, "lr-too-high")
 
 
+@pytest.mark.long
 def test_clipping_that_does_not_help(train):
     """Nothing is learned, and from the 50th step on the loss rises by half a nat: slowly, for the rules on leaps."""
     change = raised(lambda step: 0.003 * max(0, step - 50))
@@ -182,12 +193,14 @@ def test_clipping_that_does_not_help(train):
     assert "the gradient was clipped to 0.05 at 100% of the last 150 steps, and the loss rose from 4." in line
 
 
+@pytest.mark.long
 def test_no_warmup(train):
     trained = train(lr=0.1, n_layer=1, n_embd=64, warmup=0, steps=100)
     line = line_of(trained, "no-warmup")
     assert "the loss jumped from 4." in line and line.endswith("Remedy: --warmup 20, --lr 0.01")
 
 
+@pytest.mark.long
 def test_overfitting(train, tmp_path):
     """Letters drawn at random: they can be learned by heart, and nothing else."""
     letters = "".join(np.random.default_rng(0).choice(list("abcdefghijklmnopqrstuvwxyz"), 600))

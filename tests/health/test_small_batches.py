@@ -37,11 +37,13 @@ def kinds(losses, every=1) -> set[str]:
     return {finding.kind for finding in diagnose(PLAN, rows_of(losses, every)).findings}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(5))
 def test_odd_batches_are_no_jumps(seed):
     assert kinds(restless(600, seed)) == set()
 
 
+@pytest.mark.long
 def test_jumps_that_last_are_found():
     losses = restless(600)
     for at in (200, 300, 400):

@@ -16,6 +16,7 @@ def recipe(name):
     return PRESETS[name].model | PRESETS[name].train | SHAPE
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_presets(train, name):
     trained = train(preset=name, shape=recipe(name))
@@ -23,6 +24,7 @@ def test_presets(train, name):
     assert [row["health"]["sees_future"] for row in trained.rows if "sees_future" in row["health"]] == [False] * 6
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "given", [dict(seed=2), dict(norm="pre"), dict(memory=0), dict(dropout=0.1, accumulate=2)], ids=str
 )
@@ -30,6 +32,7 @@ def test_other_settings(train, given):
     assert train(preset=NAMES[0], shape=recipe(NAMES[0]), **given).said == []
 
 
+@pytest.mark.long
 def test_a_future_that_leaks(train):
     def change(model):
         for block in model.blocks:

@@ -69,6 +69,7 @@ def test_a_healthy_run(train, capsys):
     assert "healthy: no problems found" in said and "bleu " in said and "token accuracy 0." in said
 
 
+@pytest.mark.long
 def test_the_future_leaks(train, capsys):
     """T-1: the decoder looks at the words after each place. It is seen at the first snapshot, whatever the scores."""
 
@@ -85,6 +86,7 @@ def test_the_future_leaks(train, capsys):
     assert "near 1 comes within an epoch" in doctor(trained.folder, capsys)
 
 
+@pytest.mark.long
 def test_labels_that_are_not_shifted(train, make_batches):
     """T-1: the decoder reads the token that it is asked for. No later one leaks, and yet nothing is learned."""
     make = token_batches.make_batch
@@ -103,6 +105,7 @@ def test_labels_that_are_not_shifted(train, make_batches):
     )
 
 
+@pytest.mark.long
 def test_translations_in_the_ids_of_another_vocabulary(train, monkeypatch, capsys):
     """T-2: the loss falls, and BLEU is about 0."""
 
@@ -116,6 +119,7 @@ def test_translations_in_the_ids_of_another_vocabulary(train, monkeypatch, capsy
     assert "its loss does not show a mistake in what it reads when it writes" in doctor(trained.folder, capsys)
 
 
+@pytest.mark.long
 def test_targets_without_an_end(train, make_batches):
     """The model never learns to stop, and says the same again and again."""
     make = token_batches.make_batch
@@ -130,6 +134,7 @@ def test_targets_without_an_end(train, make_batches):
     assert "of their runs of three words stood there before" in line_of(trained, "repeats")
 
 
+@pytest.mark.long
 def test_a_learning_rate_that_is_far_too_low(train, capsys):
     """As with the paper's schedule and the learning rate of another one for its scale."""
     trained = train(schedule="noam", lr=1e-3, steps=100)

@@ -67,6 +67,7 @@ def test_what_a_snapshot_holds(settings, reporter, tmp_path):
     assert after["saturated_attention"][1] > 0.9 > 0.5 > seen["saturated_attention"][1]
 
 
+@pytest.mark.long
 def test_snapshots_come_every_fifty_steps_and_at_the_end(settings, reporter, tmp_path):
     run = start(settings(steps=130, log_interval=20, n_embd=4), tmp_path / "run")
     run.train(reporter)

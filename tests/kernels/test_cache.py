@@ -36,6 +36,7 @@ def in_new_process(folder, code=USE_KERNELS):
     return int(made), int(misses), bits
 
 
+@pytest.mark.long  # compiles every kernel
 def test_all_kernels_are_made_once_and_every_process_computes_the_same_bits(tmp_path):
     made, misses, bits = in_new_process(tmp_path)
     assert (made, misses) == (1, 0)  # made in processes apart, all of them; this one only loaded what it uses
@@ -61,12 +62,17 @@ def test_a_kernel_that_fails_does_not_keep_the_others_from_being_made(monkeypatc
 
 
 def test_changed_sources_are_compiled_anew(tmp_path):
+    """A process compiles what it uses itself, where no processes apart do; the next one loads that, unless the sources
+    have changed."""
+    alone = USE_KERNELS.replace("made.append(make_all(dtype))", "made.append(dtype)")
     before = "from tinygrad_gpt.kernels.numba import layer_norm"
     other_sources = (
         f"from tinygrad_gpt.kernels.numba.machine import compile\ncompile._content_of_all_sources = str\n{before}"
     )
-    made, misses, _ = in_new_process(tmp_path, USE_KERNELS.replace(before, other_sources))
-    assert made > 0 and misses > 0  # the processes apart made kernels of the sources as they are, not of these
+    made, misses, bits = in_new_process(tmp_path, alone)
+    assert made > 0 and misses > 0
+    assert in_new_process(tmp_path, alone) == (0, 0, bits)
+    assert in_new_process(tmp_path, alone.replace(before, other_sources)) == (made, misses, bits)
 
 
 def test_stamp_changes_with_any_file(tmp_path, monkeypatch):

@@ -13,13 +13,17 @@ from tinygrad_gpt.kernels import registry
 
 LESSONS = all_lessons()
 WIDTH, MOST_LINES = 88, 330  # a notebook's cell is no wider
+BRIEF = ("01_scalar_graph", "02_the_tape", "03_layer_norm")  # the others train longer
 
 
 def test_there_are_lessons():
     assert len(LESSONS) >= 4
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, id=path.stem, marks=() if path.stem in BRIEF else pytest.mark.long) for path in LESSONS],
+)
 def test_lesson_runs(path, capsys):
     random_state, registered = random_stream.random_state(), {op: list(vs) for op, vs in registry._registered.items()}
     notebook = json.loads(notebook_of(path))

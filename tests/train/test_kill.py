@@ -92,6 +92,7 @@ def whole(text, tmp_path):
     return tmp_path / "whole"
 
 
+@pytest.mark.long
 def test_killed_at_the_worst_moments(whole, text, tmp_path):
     moments = [
         ("halfway through a checkpoint", 1),  # before there is any
@@ -116,6 +117,7 @@ def test_killed_at_the_worst_moments(whole, text, tmp_path):
     assert not list((tmp_path / "run").glob("*.tmp"))
 
 
+@pytest.mark.long
 def test_killed_from_outside_whenever(whole, text, tmp_path):
     arguments = [str(text), "--out", "run", *OPTIONS.split()]
     process = subprocess.Popen(
@@ -133,6 +135,7 @@ def test_killed_from_outside_whenever(whole, text, tmp_path):
     check_same(whole, tmp_path / "run")
 
 
+@pytest.mark.long
 def test_a_memory_survives(text, tmp_path):
     """That of a Transformer-XL, which is no weight: killed in the middle of an epoch, and after one."""
     options = OPTIONS.replace("--preset tiny", "--preset transformer-xl-char").replace("--block-size", "--window")

@@ -66,6 +66,7 @@ def test_a_run_is_an_xlnet_with_its_tokenizer(settings, tmp_path, reporter):
     assert tg.load(tmp_path / "run").sample("the", 5, seed=1).startswith("the")
 
 
+@pytest.mark.long
 def test_it_learns(settings, tmp_path, reporter):
     """A text of few sentences, below what counting its tokens gives."""
     given = dict(steps=150, lr=1e-2, dropout=0.0, n_layer=2, n_embd=16, eval_interval=0, target_share=0.2)
@@ -87,6 +88,7 @@ def test_a_stopped_run_ends_as_one_that_was_never_stopped(settings, tmp_path, re
     assert rows_of(whole.folder) == rows_of(again.folder)
 
 
+@pytest.mark.long
 def test_killed_before_and_after_its_first_checkpoint(settings, tmp_path, reporter):
     whole = start(settings(), tmp_path / "whole")
     assert whole.train(reporter)

@@ -78,6 +78,7 @@ def test_a_stopped_run_ends_as_one_that_was_never_stopped(settings, tmp_path, re
     assert rows_of(whole.folder) == rows_of(again.folder)
 
 
+@pytest.mark.long
 def test_killed_before_and_after_its_first_checkpoint(settings, tmp_path, reporter):
     whole = start(settings(steps=7), tmp_path / "whole")
     assert whole.train(reporter)

@@ -84,6 +84,7 @@ def test_a_stopped_run_ends_as_one_that_was_never_stopped(settings, tmp_path, re
     assert_same_arrays(arrays_of(whole.folder), arrays_of(again.folder))
 
 
+@pytest.mark.long
 def test_killed_before_and_after_its_first_checkpoint(settings, tmp_path, reporter):
     whole = start(settings(average=2, average_interval=1), tmp_path / "whole")
     assert whole.train(reporter)

@@ -168,6 +168,7 @@ SITTING = textwrap.dedent("""
 """)
 
 
+@pytest.mark.long
 def test_killed_and_resumed_by_the_command(data, source, begin, reporter, capsys):  # noqa: F811
     """kill -9 in the first epoch of the first run, and in the second run; the doctor reads what came of it."""
     from tinygrad_gpt.cli import main

@@ -178,6 +178,7 @@ def test_ctrl_c_saves_and_the_rest_comes_out_the_same(begin, reporter, kind):
     assert_same(whole, stopped)
 
 
+@pytest.mark.long
 def test_killed_and_resumed_by_the_command(begin, source, reporter, capsys):
     from tinygrad_gpt.cli import main
 
