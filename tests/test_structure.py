@@ -22,6 +22,27 @@ SOURCES = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8"
 NAMES = list(SOURCES)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
+
+def for_each(names):
+    """A decorator: one test that looks at all of these files, and fails with a line for each that is wrong. A test for
+    each of them would make thousands, whose setting up takes longer than the looking."""
+
+    def made(check):
+        def test():
+            wrong = []
+            for name in names:
+                try:
+                    check(name)
+                except AssertionError as error:
+                    wrong.append(f"{name}: {error}")
+            assert not wrong, "\n".join(wrong)
+
+        test.__name__, test.__doc__ = check.__name__, check.__doc__
+        return test
+
+    return made
+
+
 # From the ground up: a file may import from its own layer and from those before it.
 LAYERS = (
     ("errors", "progress", "arguments", "habits"),
@@ -94,7 +115,8 @@ def file_of(module: str, sources: dict[str, str]) -> str | None:
     return next((name for name in candidates if name in sources), None)
 
 
-def imported_modules(source: str) -> set[str]:
+@lru_cache(maxsize=2000)
+def imported_modules(source: str) -> frozenset[str]:
     """Dotted names of everything that a file imports: at its top, inside functions, and for type checkers alone."""
     names = set()
     for node in ast.walk(tree(source)):
@@ -103,7 +125,7 @@ def imported_modules(source: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: imports are absolute in this package"
             names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
-    return names
+    return frozenset(names)
 
 
 def blocks_for_checkers(source: str) -> list[ast.stmt]:
@@ -183,7 +205,7 @@ def test_a_planted_circle_is_seen(where, planted):
     assert where in found and found[0] == found[-1] and len(found) > 2
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in IMPORT_BY_NAME])
+@for_each([n for n in NAMES if n not in IMPORT_BY_NAME])
 def test_nobody_else_imports_by_a_name_made_at_run_time(name):
     """Such an import is in no one's sight: the circle that it closes would not be seen."""
     words = {getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(tree(SOURCES[name]))}
@@ -214,7 +236,7 @@ def imports_from_above(name: str, sources: dict[str, str]) -> set[str]:
     return parts - allowed(layer_of(name))
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n != "__init__.py"])  # the front door may import anything
+@for_each([n for n in NAMES if n != "__init__.py"])  # the front door may import anything
 def test_imports_go_one_way(name):
     wrong = imports_from_above(name, SOURCES)
     assert not wrong, f"{name} imports {sorted(wrong)}, which lie above it"
@@ -237,7 +259,7 @@ def test_a_planted_import_from_above_is_seen(where, planted, above):
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_each(NAMES)
 def test_files_stay_small(name):
     lines = SOURCES[name].count("\n")
     assert lines <= MOST_LINES, f"{name} has {lines} lines: it is two ideas"
@@ -251,7 +273,7 @@ def test_kernels_are_filed_under_the_names_of_ops(folder):
     assert names and names <= ops, f"kernels/{folder}: {sorted(names - ops)}"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_each(NAMES)
 def test_every_file_says_what_it_is(name):
     assert not SOURCES[name].strip() or ast.get_docstring(tree(SOURCES[name])), f"{name} has no docstring"
 
@@ -323,7 +345,7 @@ def files_that_are_not_there(text: str) -> list[str]:
     return sorted(n for n in files_named(text) if not any(f"/{path}".endswith(f"/{n}") for path in EVERYWHERE))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_each(NAMES)
 def test_files_that_a_text_names_are_there(name):
     """In docstrings, comments and messages alike: who moves a file finds what is said of it."""
     assert not files_that_are_not_there(SOURCES[name])
@@ -349,7 +371,7 @@ def names_that_are_not_there(text: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_each(NAMES)
 def test_what_a_text_names_in_a_module_is_there(name):
     assert not [n for text in comments_and_docstrings(SOURCES[name]) for n in names_that_are_not_there(text)]
 
@@ -379,7 +401,7 @@ def test_a_planted_name_of_nothing_is_seen():
 # --- the GPU ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n != "devices.py" and not n.startswith("kernels/cuda")])
+@for_each([n for n in NAMES if n != "devices.py" and not n.startswith("kernels/cuda")])
 def test_only_devices_and_the_kernels_of_the_gpu_import_cupy(name):
     assert not {m for m in imported_modules(SOURCES[name]) if m.split(".")[0] == "cupy"}
 
@@ -419,7 +441,7 @@ def _is_about_a_place(part: ast.AST) -> bool:
     return isinstance(text, str) and (text == "cpu" or not PLACES.isdisjoint(text.lower().split("_")))
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if not n.startswith(MAY_ASK_WHERE)])
+@for_each([n for n in NAMES if not n.startswith(MAY_ASK_WHERE)])
 def test_nobody_else_decides_by_the_device(name):
     lines = branches_on_devices(SOURCES[name])
     assert not lines, f"{name}, lines {lines}: the array and the registry decide that"
@@ -449,13 +471,13 @@ def test_a_planted_branch_is_seen(planted):
 # --- what files may not do -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith(("ops/", "kernels/"))])
+@for_each([n for n in NAMES if n.startswith(("ops/", "kernels/"))])
 def test_ops_and_kernels_know_no_tensor(name):
     words = {node.id for node in ast.walk(tree(SOURCES[name])) if isinstance(node, ast.Name)}
     assert "Tensor" not in words
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_each(NAMES)
 def test_text_files_are_opened_as_utf_8(name):
     """The default encoding differs between systems."""
     for node in ast.walk(tree(SOURCES[name])):
@@ -469,7 +491,7 @@ def test_text_files_are_opened_as_utf_8(name):
             assert "b" in mode or "encoding" in keywords, f"{name}, line {node.lineno}: encoding is missing"
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n != "files/json_files.py"])
+@for_each([n for n in NAMES if n != "files/json_files.py"])
 def test_json_is_read_in_one_place(name):
     """Whatever reads JSON goes through json_files.py, with its limits and its one error."""
     for node in ast.walk(tree(SOURCES[name])):
