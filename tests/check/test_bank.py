@@ -24,8 +24,8 @@ RIGHT = "the right pair"
 CLOSE = 1e-5  # of the largest element: gradients nearer than this are taken to be equal
 
 
-def wheats():
-    """The right versions of all files that there are."""
+def wheats() -> list[tuple]:
+    """(op, name, pair) of the right versions in both files, or in one where there is but one."""
     names = [f"tests.check.{name}" for name in ("wheats", "wheats_layers")]
     return [wheat for name in names if importlib.util.find_spec(name) for wheat in importlib.import_module(name).WHEATS]
 
@@ -97,7 +97,7 @@ def test_every_op_has_a_list_that_can_be_read():
 
 @pytest.mark.parametrize("mistake", BANK, ids=lambda mistake: mistake.id)
 def test_texts_are_one_line_each(mistake):
-    for name, (least, most) in {"sentence": (10, 100), "why": (30, 200), "look": (15, 130), "source": (0, 130)}.items():
+    for name, (least, most) in {"sentence": (5, 100), "why": (30, 200), "look": (15, 130), "source": (0, 130)}.items():
         text = getattr(mistake, name)
         assert least <= len(text) <= most, f"{name} has {len(text)} characters"
         assert " ".join(text.split()) == text, name
@@ -134,7 +134,9 @@ def test_a_mistake_is_wrong_in_what_it_says_alone(mistake):
         assert {a.dtype for a in map(np.asarray, made) if is_float(a)} == {np.dtype(np.float32)}, case.name
 
 
-@pytest.mark.parametrize("wheat", wheats(), ids=lambda wheat: f"{wheat.op}-{wheat.name}")
-def test_a_right_version_written_otherwise_passes(wheat):
-    report = check_op(wheat.op, wheat, small_cases(wheat.op))
+@pytest.mark.parametrize("op, pair", [pytest.param(op, pair, id=f"{op}: {name}") for op, name, pair in wheats()])
+def test_a_right_version_written_otherwise_passes(op, pair):
+    some = [case for case in small_cases(op) if not case.name.startswith("long")]  # which take most of the time
+    report = check_op(op, pair, some)
     assert report.ok, str(report)
+    assert not any(finding.hint for finding in report.findings)

@@ -14,16 +14,16 @@ from tinygrad_gpt.ops import gelu as gelu_op
 from tinygrad_gpt.ops import linear as linear_op
 from tinygrad_gpt.ops._shapes import count, kept_shape, normalize_axes, sum_to_shape
 
-WHEATS = []  # pairs with .op, .name, .forward, .backward
+WHEATS = []  # (op, what is different about it, pair)
 
 
-def right(op):
+def wheat(op, name):
     """Add what is written here, a pair or a backward, to WHEATS."""
 
     def added(written):
-        forward = getattr(written, "forward", registry.reference(op).forward)
-        backward = getattr(written, "backward", written)
-        WHEATS.append(SimpleNamespace(op=op, name=written.__name__, forward=forward, backward=backward))
+        alone = not hasattr(written, "backward")
+        pair = SimpleNamespace(forward=registry.reference(op).forward, backward=written) if alone else written
+        WHEATS.append((op, name, pair))
         return written
 
     return added
@@ -36,7 +36,7 @@ def sigmoid(x):
 # --- elementwise -------------------------------------------------------------------------------------------------
 
 
-@right("mul")
+@wheat("mul", "by einsum")
 def mul_by_einsum(dy, saved):
     a, b = saved
     return (
@@ -45,7 +45,7 @@ def mul_by_einsum(dy, saved):
     )
 
 
-@right("div")
+@wheat("div", "by the quotient rule, with a saved")
 class DivByTheQuotientRule:
     @staticmethod
     def forward(a, b):
@@ -57,7 +57,7 @@ class DivByTheQuotientRule:
         return sum_to_shape(dy / b, a.shape), sum_to_shape(-(dy * a) / (b * b), b.shape)
 
 
-@right("pow")
+@wheat("pow", "in place on its own buffer")
 def pow_in_place(dy, saved):
     x, n = saved
     dx = np.ones_like(x) if n in (0, 1) else np.asarray(x ** (n - 1))
@@ -66,27 +66,25 @@ def pow_in_place(dy, saved):
     return (dx,)
 
 
-@right("exp")
+@wheat("exp", "in place on its own buffer")
 def exp_in_place(dy, saved):
     dx = dy.copy()
     dx *= saved.y
     return (dx,)
 
 
-@right("log")
+@wheat("log", "times the reciprocal")
 def log_by_the_reciprocal(dy, saved):
     return (dy * (1 / saved.x),)
 
 
-@right("sqrt")
+@wheat("sqrt", "as a power of -1/2")
 def sqrt_as_a_power(dy, saved):
     return (0.5 * dy * (saved.y * saved.y) ** -0.5,)
 
 
-@right("sigmoid")
+@wheat("sigmoid", "x saved, the slope as σ(x) σ(-x)")
 class SigmoidFromX:
-    """The slope as σ(x) σ(-x), symmetric."""
-
     @staticmethod
     def forward(x):
         return sigmoid(x), x
@@ -96,7 +94,7 @@ class SigmoidFromX:
         return (dy * sigmoid(x) * sigmoid(-x),)
 
 
-@right("tanh")
+@wheat("tanh", "x saved, the slope as 1 / cosh²")
 class TanhByCosh:
     @staticmethod
     def forward(x):
@@ -107,10 +105,8 @@ class TanhByCosh:
         return (dy / np.cosh(x) ** 2,)
 
 
-@right("silu")
+@wheat("silu", "y and σ saved, the slope as y + σ (1 - y)")
 class SiluFromTheOutput:
-    """The slope as y + σ (1 - y)."""
-
     @staticmethod
     def forward(x):
         s = sigmoid(x)
@@ -122,10 +118,8 @@ class SiluFromTheOutput:
         return (dy * (y + s * (1 - y)),)
 
 
-@right("softplus")
+@wheat("softplus", "x and y saved, the slope as e^(x - y)")
 class SoftplusByItsOutput:
-    """The slope as e^(x - y), which is e^x / (1 + e^x)."""
-
     @staticmethod
     def forward(x):
         y = np.logaddexp(x, 0)
@@ -137,7 +131,7 @@ class SoftplusByItsOutput:
         return (dy * np.exp(x - y),)
 
 
-@right("relu")
+@wheat("relu", "a mask saved, and multiplied")
 class ReluByAMask:
     @staticmethod
     def forward(x):
@@ -148,10 +142,8 @@ class ReluByAMask:
         return (dy * mask,)
 
 
-@right("gelu")
+@wheat("gelu", "the slope saved, the product rule term by term")
 class GeluTermByTerm:
-    """erf of the standard library; the tanh form as tanh."""
-
     @staticmethod
     def forward(x, *, approximate="none"):
         if approximate == "none":
@@ -168,10 +160,8 @@ class GeluTermByTerm:
         return (0.5 * dy * (1 + t) + 0.5 * dy * x * slope,)
 
 
-@right("clamp")
+@wheat("clamp", "dy passes where clamping changed nothing")
 class ClampByItsOutput:
-    """dy passes where clamping changed nothing."""
-
     @staticmethod
     def forward(x, *, min=None, max=None):
         y = x if min is None else np.maximum(x, min)
@@ -183,14 +173,14 @@ class ClampByItsOutput:
         return (dy * unchanged,)
 
 
-@right("where")
+@wheat("where", "the condition multiplied")
 def where_by_multiplying(dy, saved):
     condition, a_shape, b_shape = saved
     da = dy * condition
     return None, sum_to_shape(da, a_shape), sum_to_shape(dy - da, b_shape)
 
 
-@right("maximum")
+@wheat("maximum", "shares of 1, 1/2 and 0")
 def maximum_by_signs(dy, saved):
     a, b = saved
     share = 0.5 * ((a >= b).astype(dy.dtype) + (a > b))
@@ -200,14 +190,14 @@ def maximum_by_signs(dy, saved):
 # --- reductions --------------------------------------------------------------------------------------------------
 
 
-@right("sum")
+@wheat("sum", "added to zeros")
 def sum_by_adding_to_zeros(dy, saved):
     dx = np.zeros(saved.shape, dy.dtype)
     dx += dy.reshape(kept_shape(saved.shape, saved.axes))
     return (dx,)
 
 
-@right("mean")
+@wheat("mean", "a weighted sum, the weights saved")
 class MeanBySum:
     @staticmethod
     def forward(x, *, axis=None, keepdims=False):
@@ -221,7 +211,7 @@ class MeanBySum:
         return (dy.reshape(kept_shape(ones.shape, axes)) * ones,)
 
 
-@right("max")
+@wheat("max", "x saved, shares formed in backward")
 class MaxByComparing:
     @staticmethod
     def forward(x, *, axis=None, keepdims=False):
@@ -236,15 +226,14 @@ class MaxByComparing:
         return (dy.reshape(kept_shape(x.shape, axes)) * shares,)
 
 
-@right("var")
+@wheat("var", "through the mean too, though nothing comes that way")
 def var_with_the_mean_s_path(dy, saved):
-    """Through the mean too, though nothing comes that way."""
     x, mean, rest, axes, divisor = saved
     dx = dy.reshape(kept_shape(x.shape, axes)) * 2 / divisor * (x - mean - rest)
     return (dx - np.mean(dx, axis=axes, keepdims=True),)
 
 
-@right("prod")
+@wheat("prod", "the product of all that is not 0, and how many are")
 def prod_by_counting_zeros(dy, saved):
     x, axes = saved
     is_zero = x == 0
@@ -254,7 +243,7 @@ def prod_by_counting_zeros(dy, saved):
     return (np.where(zeros - is_zero == 0, dy * others, 0),)
 
 
-@right("cumsum")
+@wheat("cumsum", "the whole sum less the running one")
 def cumsum_by_the_whole_sum(dy, saved):
     return (np.sum(dy, axis=saved.axis, keepdims=True) - np.cumsum(dy, axis=saved.axis) + dy,)
 
@@ -262,7 +251,7 @@ def cumsum_by_the_whole_sum(dy, saved):
 # --- products, and what rearranges -------------------------------------------------------------------------------
 
 
-@right("linear")
+@wheat("linear", "by einsum, saved in a dict")
 class LinearByEinsum:
     @staticmethod
     def forward(x, weight, bias=None):
@@ -278,9 +267,8 @@ class LinearByEinsum:
         return dx, np.einsum("ro,ri->oi", dy, x), np.einsum("ro->o", dy) if saved["biased"] else None
 
 
-@right("matmul")
+@wheat("matmul", "the transposes of the transposed products")
 def matmul_the_other_way_round(dy, saved):
-    """da = (b dyᵀ)ᵀ, db = (dyᵀ a)ᵀ."""
     a, b = np.atleast_2d(saved.a), saved.b if saved.b.ndim > 1 else saved.b[:, None]
     dy = dy if saved.b.ndim > 1 else dy[..., None]
     dy = dy if saved.a.ndim > 1 else dy[..., None, :]
@@ -289,10 +277,8 @@ def matmul_the_other_way_round(dy, saved):
     return sum_to_shape(da, a.shape).reshape(saved.a.shape), sum_to_shape(db, b.shape).reshape(saved.b.shape)
 
 
-@right("gelu_linear")
+@wheat("gelu_linear", "gelu(x) saved, not computed again")
 class GeluLinearThatKeepsMore:
-    """h is saved, not computed again."""
-
     @staticmethod
     def forward(x, weight, bias=None, *, approximate):
         h, by_gelu = gelu_op.forward(x, approximate=approximate)
@@ -306,12 +292,12 @@ class GeluLinearThatKeepsMore:
         return *gelu_op.backward(dh, by_gelu), dweight, dbias
 
 
-@right("permute")
+@wheat("permute", "the inverse by argsort")
 def permute_by_argsort(dy, saved):
     return (np.transpose(dy, np.argsort(saved.axes)),)
 
 
-@right("getitem")
+@wheat("getitem", "by np.add.at")
 def getitem_by_add_at(dy, saved):
     dx = np.zeros(saved.shape, dy.dtype)
     np.add.at(dx, saved.index, dy)

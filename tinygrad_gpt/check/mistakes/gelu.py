@@ -13,7 +13,7 @@ from tinygrad_gpt.ops import gelu
 from tinygrad_gpt.ops._erf import density_and_tail
 from tinygrad_gpt.ops.gelu import CUBIC, SQRT_2_OVER_PI
 
-FORMS_SEEN_AT = "TinyTorch #1399; tt-metal #35971"
+FORMS_SEEN_AT = "seen in TinyTorch #1399, tt-metal #35971"
 
 
 def _exact(x):

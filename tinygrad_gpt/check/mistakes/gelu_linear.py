@@ -52,7 +52,7 @@ def slope_at_h(dy, saved):
     "the slope of the exact GELU, whatever `approximate` says",
     why="the exact form and the tanh form are two functions, a little apart: each has the slope of its own",
     look="which GELU did forward compute, and which one does backward differentiate?",
-    source="TinyTorch #1399; tt-metal #35971",
+    source="seen in TinyTorch #1399, tt-metal #35971",
 )
 def always_the_exact_form(dy, saved):
     _, (dh, dweight, dbias) = _through_linear(dy, saved)

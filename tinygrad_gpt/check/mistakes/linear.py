@@ -57,7 +57,7 @@ def dbias_a_mean(dy, saved):
     "dbias is one number for all outputs: dy summed over them too",
     why="each output has a bias of its own, which the dy of the other outputs do not concern",
     look="over which axes was the bias repeated in forward?",
-    source="rasbt's stat453, issue 5: all biases equal",
+    source="seen in rasbt/stat453 #5, where all biases were equal",
 )
 def dbias_summed_over_all(dy, saved):
     dx, dweight, dbias = linear.backward(dy, saved)

@@ -68,7 +68,7 @@ def all_axes_reversed(dy, saved):
     "reshape for a transpose: b and a have the turned shape, and their elements stand in wrong places",
     why="reshape leaves the elements in their order and cuts it anew; a transpose exchanges rows and columns",
     look="is x.reshape(3, 2) the same as x.T, for x = [[1, 2, 3], [4, 5, 6]]?",
-    source="annotated-transformer #17",
+    source="seen in annotated-transformer #17",
 )
 def reshaped(dy, saved):
     a, b, dy = _as_matrices(dy, saved)

@@ -25,7 +25,7 @@ def all_get_dy(dy, saved):
     why="the shares of one maximum then add up to more than dy: moved together, k tied elements move the maximum once, "
     "not k times",
     look="in (5, 5) both grow by 0.1: by how much does the maximum grow, and by how much do your gradients say?",
-    source="HIPS autograd; TensorFlow",
+    source="seen in HIPS autograd, TensorFlow",
 )
 def ties_counted_each(dy, saved):
     is_largest, axes = saved

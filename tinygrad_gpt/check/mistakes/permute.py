@@ -20,7 +20,7 @@ def same_axes_once_more(dy, saved):
     why="reshape leaves the elements in their order and cuts it anew: the shape is right, and the elements stand in "
     "wrong places",
     look="is x.reshape(3, 2) the same as x.T, for x = [[1, 2, 3], [4, 5, 6]]?",
-    source="annotated-transformer #17",
+    source="seen in annotated-transformer #17",
 )
 def reshaped(dy, saved):
     shape = [0] * dy.ndim

@@ -17,7 +17,7 @@ def _parts(dy, saved):
     "divided by n, whatever `correction` says",
     why="forward divided by n - correction, and a factor of forward is a factor of its derivative",
     look="by which number did forward divide the sum of squares?",
-    source="annotated-transformer #119",
+    source="seen in annotated-transformer #119",
 )
 def divided_by_n(dy, saved):
     dy, deviation, n = _parts(dy, saved)
@@ -29,7 +29,7 @@ def divided_by_n(dy, saved):
     "divided by n - 1, whatever `correction` says",
     why="forward divided by n - correction, and a factor of forward is a factor of its derivative",
     look="by which number did forward divide the sum of squares?",
-    source="annotated-transformer #119",
+    source="seen in annotated-transformer #119",
 )
 def divided_by_n_minus_1(dy, saved):
     dy, deviation, n = _parts(dy, saved)
