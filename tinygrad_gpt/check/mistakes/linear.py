@@ -67,7 +67,7 @@ def dbias_summed_over_all(dy, saved):
 @wrong_backward(
     "L05",
     "dbias is summed over axis 0 alone, where x has other leading axes",
-    why="every leading axis is a list of rows to which the bias was added, not just the first",
+    why="the bias was added to the rows along every leading axis, not just along the first",
     look="x is (B, T, C_in): how often is each bias added?",
 )
 def dbias_summed_over_axis_0(dy, saved):

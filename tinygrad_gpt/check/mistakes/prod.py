@@ -26,8 +26,8 @@ def divided_by_zero(dy, saved):
 @wrong_backward(
     "E67",
     "where x_j is 0 the gradient is set to 0",
-    why="an element that is 0 moves the product more than any other: its slope is the product of all the others, which "
-    "is not 0 if it is the only zero",
+    why="an element that is the only zero is the only one that moves the product: its slope is the product of all the "
+    "others, which is not 0",
     look="0 · 7 is 0: and 0.1 · 7?",
 )
 def zero_at_zero(dy, saved):

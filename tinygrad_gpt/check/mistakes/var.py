@@ -63,7 +63,7 @@ def mean_not_subtracted(dy, saved):
     "E63",
     "not divided: dy 2 (x - μ)",
     why="forward divided the sum of squares by n - correction, and a factor of forward is a factor of its derivative",
-    look="one of a million numbers moves: does their variance notice it as much as that of three?",
+    look="one number moves: does the variance of a million notice it as much as the variance of three?",
 )
 def not_divided(dy, saved):
     dy, deviation, _ = _parts(dy, saved)
