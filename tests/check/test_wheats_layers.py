@@ -3,16 +3,18 @@
 import pytest
 
 from tests.check.wheats_layers import WHEATS
-from tinygrad_gpt.cases import cases
+from tinygrad_gpt.cases import cases, layers
 from tinygrad_gpt.check import check_op
 
 
 @pytest.mark.parametrize("op, pair", [pytest.param(op, pair, id=f"{op}: {name}") for op, name, pair in WHEATS])
 def test_a_right_pair_passes(op, pair):
-    report = check_op(op, pair, cases(op, large=False))
+    some = [case for case in cases(op, large=False) if not case.name.startswith("long")]  # the others take most time
+    report = check_op(op, pair, some)
     assert report.ok, str(report)
-    assert not any(f.hint for f in report.findings)
+    assert not any(finding.hint for finding in report.findings)
 
 
-def test_every_op_of_layers_has_one():
-    assert len(WHEATS) >= 12
+def test_the_ops_that_have_one():
+    products = {"matmul", "linear", "gelu_linear"}
+    assert {op for op, _, _ in WHEATS} >= layers.MAKERS.keys() - products | {"logsumexp", "dropout", "rel_shift"}

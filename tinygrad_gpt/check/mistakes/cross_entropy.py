@@ -71,12 +71,12 @@ def divided_by_all_rows(dy, saved):
 
 @wrong_backward(
     "C03",
-    "p alone: the target is not subtracted",
+    "p alone: nothing is subtracted at the target",
     why="the loss is log Σ e^z - z_t. p comes from its first term; the second gives -1 at the target",
     look="which way should the target's own logit be pushed, and what sign has p?",
 )
 def target_not_subtracted(dy, saved):
-    return _gradients(_p(saved), dy, saved)
+    return _gradients(_p(saved) - saved.label_smoothing / saved.logits.shape[-1], dy, saved)
 
 
 @wrong_backward(

@@ -70,7 +70,7 @@ def moved_on(dy, saved):
     why="in memory the next row follows at once, so that what should be 0 is a number of another query. A causal mask "
     "may hide it, and nothing else does",
     look="what lies in memory behind the last column of row 0?",
-    source="so made on purpose, and masked, in Transformer-XL (Dai et al., 2019, appendix B)",
+    source="so it is in kimiyoung/transformer-xl, _rel_shift with zero_triu=False, where the mask hides it",
 )
 def reads_on(x, *, first, keys):
     t, r = x.shape[-2:]

@@ -46,3 +46,13 @@ def as_the_first_row(dy, saved):
 )
 def one_to_the_right(dy, saved):
     return shift_rows.forward(dy, -saved.first - 1, keys=saved.columns)[0], None
+
+
+@wrong_backward(
+    "M20",
+    "every gradient one column too far to the left",
+    why="row i reads column first[i] for key 0, so that its dy[i, 0] goes back to column first[i]",
+    look="which element of x is y[i, 0]?",
+)
+def one_to_the_left(dy, saved):
+    return shift_rows.forward(dy, 1 - saved.first, keys=saved.columns)[0], None
