@@ -196,3 +196,15 @@ def not_spread(dy, saved):
 )
 def nothing_taken_from_the_target(dy, saved):
     return _gradients(_p(saved) - _onehot(saved) - saved.label_smoothing / saved.logits.shape[-1], dy, saved)
+
+
+@wrong_backward(
+    "C15",
+    "divided by the number of rows, whatever `reduction` says",
+    why="only a mean shares dy out among its rows. A sum hands each of them all of dy, and without a reduction each row "
+    "has its own",
+    look="which line of forward divides, and for which reduction?",
+)
+def always_divided(dy, saved):
+    number = np.sum(saved.counts, dtype=dy.dtype)
+    return _gradients((_p(saved) - _q(saved)) / number, dy, saved._replace(reduction="sum"))

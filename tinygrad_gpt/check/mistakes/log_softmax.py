@@ -106,3 +106,36 @@ def logarithm_of_softmax(x, *, axis=-1):
     e = np.exp(x - np.max(x, axis=axis, keepdims=True))
     y = np.log(e / np.sum(e, axis=axis, keepdims=True))
     return y, Saved(y, axis)
+
+
+@wrong_backward(
+    "S29",
+    "the sum over all elements, not along `axis`",
+    why="each row has a log Σ e^x of its own: what happens in one row does not reach another",
+    look="which outputs share the log Σ e^x that x_j is in?",
+)
+def sum_over_all_elements(dy, saved):
+    y, _ = saved
+    return (dy - np.exp(y) * np.sum(dy),)
+
+
+@wrong_backward(
+    "S30",
+    "p is left out: dy - Σ dy",
+    why="a larger x_j raises log Σ e^x by its probability only, not by as much as it grows itself",
+    look="what is the derivative of log Σ e^x with respect to x_j?",
+)
+def without_p(dy, saved):
+    _, axis = saved
+    return (dy - np.sum(dy, axis=axis, keepdims=True),)
+
+
+@wrong_backward(
+    "S31",
+    "the term of the sum is added, not subtracted",
+    why="log Σ e^x is subtracted in y = x - log Σ e^x, and so is what comes of it",
+    look="if all x of a row grow by the same amount, y stays: what should the gradients of a row add up to?",
+)
+def term_added(dy, saved):
+    y, axis = saved
+    return (dy + np.exp(y) * np.sum(dy, axis=axis, keepdims=True),)

@@ -63,3 +63,14 @@ def nothing_taken_out_first(x, *, axis=None, keepdims=False):
     log_sum = np.log(np.sum(np.exp(x), axis=axes, keepdims=True))
     y = log_sum if keepdims else log_sum.reshape(tuple(n for i, n in enumerate(x.shape) if i not in axes))
     return y, Saved(x, np.zeros_like(log_sum), log_sum, axes)
+
+
+@wrong_backward(
+    "S32",
+    "x - y, the softmax's logarithm, where the softmax belongs",
+    why="the shares of dy are e^(x - y), which are positive and add up to 1. Their logarithms are neither",
+    look="what should dx add up to along the axes that were summed, and what sign should it have?",
+)
+def logarithm_of_the_share(dy, saved):
+    x, largest, log_sum, axes = saved
+    return (dy.reshape(kept_shape(x.shape, axes)) * ((x - largest) - log_sum),)

@@ -154,3 +154,14 @@ def one_sum_for_all(x, *, axis=-1):
     e = np.exp(x - np.max(x, axis=axis, keepdims=True))
     y = e / np.sum(e)
     return y, Saved(y, axis)
+
+
+@wrong_backward(
+    "S28",
+    "the mean of dy where the sum of dy y belongs",
+    why="what is taken out is a mean of dy weighted with y: a row does not share its probability out evenly",
+    look="which factor does ∂y_i/∂x_j = -y_i y_j put before dy_i?",
+)
+def plain_mean(dy, saved):
+    y, axis = saved
+    return (y * (dy - np.mean(dy, axis=axis, keepdims=True)),)
