@@ -96,7 +96,7 @@ def both_through_the_norm(dys, saved):
     "mean and variance taken for constants in the norm: ds + r dy weight",
     why="both are made of the row's s, so that each s moves every x̂ of its row in three ways, not in one",
     look="which of s, μ and r in (s - μ) r change when s does?",
-    source="seen in the norm alone in CrypTen #143, Knet #288",
+    source="seen, of batch norm, in CrypTen #143, Knet #288",
 )
 def norm_of_constants(dys, saved):
     ds, dy = dys
@@ -110,7 +110,7 @@ def norm_of_constants(dys, saved):
     "the norm's path through the mean is lost: - mean(dx̂)",
     why="every s of a row moves the row's mean, and with it every x̂",
     look="if all s of a row grow by the same amount, y stays: what should come back through the norm add up to?",
-    source="seen in the norm alone in CrypTen #143, Knet #288",
+    source="seen, of batch norm, in CrypTen #143, Knet #288",
 )
 def norm_without_the_mean(dys, saved):
     ds, dy = dys
@@ -125,7 +125,7 @@ def norm_without_the_mean(dys, saved):
     "the norm's path through the variance is lost: - x̂ mean(dx̂ x̂)",
     why="every s of a row moves the row's variance, and with it the scale of every x̂",
     look="if the distances of all s from their mean double, y stays: what does dx - ds, times x̂, add up to?",
-    source="seen in the norm alone in CrypTen #143, Knet #288",
+    source="seen, of batch norm, in CrypTen #143, Knet #288",
 )
 def norm_without_the_variance(dys, saved):
     ds, dy = dys

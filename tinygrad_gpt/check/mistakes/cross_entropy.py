@@ -201,7 +201,7 @@ def nothing_taken_from_the_target(dy, saved):
 @wrong_backward(
     "C15",
     "divided by the number of rows, whatever `reduction` says",
-    why="only a mean shares dy out among its rows. A sum hands each of them all of dy, and without a reduction each row "
+    why="only a mean shares dy out among its rows. A sum hands each row all of dy, and without a reduction each row "
     "has its own",
     look="which line of forward divides, and for which reduction?",
 )

@@ -28,7 +28,7 @@ def _dx(dy, saved):
     "the path through the mean is lost: - mean(dx̂)",
     why="every x of a row moves the row's mean, and with it every x̂",
     look="if all x of a row grow by the same amount, y stays: what should dx add up to?",
-    source="seen in CrypTen #143, Knet #288",
+    source="seen, of batch norm, in CrypTen #143, Knet #288",
 )
 def without_the_mean(dy, saved):
     d = dy * saved.weight
@@ -40,7 +40,7 @@ def without_the_mean(dy, saved):
     "the path through the variance is lost: - x̂ mean(dx̂ x̂)",
     why="every x of a row moves the row's variance, and with it the scale of every x̂",
     look="if the distances of all x from their mean double, y stays: what should the sum of dx x̂ be, but for ε?",
-    source="seen in CrypTen #143, Knet #288",
+    source="seen, of batch norm, in CrypTen #143, Knet #288",
 )
 def without_the_variance(dy, saved):
     d = dy * saved.weight
@@ -52,7 +52,7 @@ def without_the_variance(dy, saved):
     "mean and variance taken for constants: dx = r dx̂",
     why="both are made of the row's x, so that each x moves every x̂ of its row in three ways, not in one",
     look="which of x, μ and r in (x - μ) r change when x does?",
-    source="seen in CrypTen #143, Knet #288",
+    source="seen, of batch norm, in CrypTen #143, Knet #288",
 )
 def statistics_as_constants(dy, saved):
     return saved.rstd * dy * saved.weight, *_of_parameters(dy, saved)
