@@ -112,7 +112,7 @@ def softmax_as_log_softmax(dy, saved):
     return (dy - p * dy.sum(axis=axis, keepdims=True),)
 
 
-@wrong("softmax", "S", "a multiple of the output", forward=softmax)
+@wrong("softmax", "S*", "a multiple of the output", forward=softmax)
 def softmax_plus(dy, saved):
     p, axis = saved["p"], saved["axis"]
     return (p * (dy + (p * dy).sum(axis=axis, keepdims=True)),)
@@ -129,7 +129,7 @@ def log_softmax_y(dy, saved):
     return (dy - y * dy.sum(axis=axis, keepdims=True),)
 
 
-@wrong("log_softmax", "S", "a multiple of exp(the output)", forward=log_softmax)
+@wrong("log_softmax", "S*", "a multiple of exp(the output)", forward=log_softmax)
 def log_softmax_mean(dy, saved):
     y, axis = saved["y"], saved["axis"]
     return (dy - np.exp(y) * dy.mean(axis=axis, keepdims=True),)
@@ -141,7 +141,7 @@ def log_softmax_as_softmax(dy, saved):
     return (p * (dy - (p * dy).sum(axis=axis, keepdims=True)),)
 
 
-@wrong("log_softmax", "S", "along the op's axis the error is the same", "(1 - exp(the output))", forward=log_softmax)
+@wrong("log_softmax", "S*", "along the op's axis the error is the same", "(1 - exp(the output))", forward=log_softmax)
 def log_softmax_elementwise(dy, saved):
     return (dy * (1 - np.exp(saved["y"])),)
 
@@ -252,7 +252,7 @@ _of_layer_norm(
     "a constant and a multiple of x_hat",
     dx=lambda g, n, inv, dy: inv * (g - g.sum(-1, keepdims=True) - n * (g * n).sum(-1, keepdims=True)),
 )
-_of_layer_norm("db_mean", "N", "L03", "G08", db=lambda dy, rows: dy.mean(rows))
+_of_layer_norm("db_mean", "N*", "L03", "G08", db=lambda dy, rows: dy.mean(rows))
 _of_layer_norm("db_all", "G09", "L04", "summed over all", db=lambda dy, rows: np.full(dy.shape[-1], dy.sum()))
 _of_layer_norm(
     "n_minus_one",
@@ -305,16 +305,16 @@ _of_attention("ds_is_dp", "A05", change=lambda m: {"ds": m["dp"]})
 _of_attention(
     "over_queries", "A08", change=lambda m: {"ds": m["p"] * (m["dp"] - (m["p"] * m["dp"]).sum(-2, keepdims=True))}
 )
-_of_attention("diagonal", "A", change=lambda m: {"ds": m["dp"] * m["p"] * (1 - m["p"])})
+_of_attention("diagonal", "A*", change=lambda m: {"ds": m["dp"] * m["p"] * (1 - m["p"])})
 _of_attention(
     "no_dropout_in_dp",
     "A09",
     "dropout",
     change=lambda m: {"ds": m["p"] * (m["dz"] - (m["p"] * m["dz"]).sum(-1, keepdims=True))},
 )
-_of_attention("sum_of_dp", "A", change=lambda m: {"ds": m["p"] * (m["dp"] - m["dp"].sum(-1, keepdims=True))})
+_of_attention("sum_of_dp", "A*", change=lambda m: {"ds": m["p"] * (m["dp"] - m["dp"].sum(-1, keepdims=True))})
 _of_attention("swapped", "A04", "G05", change=lambda m: {"swap": lambda q, k, v: (k, q, v)})
-_of_attention("scaled_dv", "A", "scale", change=lambda m: {"dv": m["dv"] * m["scale"]})
+_of_attention("scaled_dv", "A*", "scale", change=lambda m: {"dv": m["dv"] * m["scale"]})
 
 
 @wrong("attention", "A09", "dropout")
@@ -390,12 +390,12 @@ def dropout_inverted(dy, saved):
     return (np.where(m, 0, dy / (1 - p)),)
 
 
-@wrong("dropout", "G02", "D", "p=", forward=dropout)
+@wrong("dropout", "G02", "D*", "p=", forward=dropout)
 def dropout_none(dy, saved):
     return (dy.copy(),)
 
 
-@wrong("dropout", "D", "1/p", "p", forward=dropout)
+@wrong("dropout", "D*", "(1-p)/p", forward=dropout)
 def dropout_divided_by_p(dy, saved):
     m, p, _ = saved
     return (np.where(m, dy / p if p else dy, 0),)
@@ -451,7 +451,7 @@ def _slope(x, approximate):
 
 _elementwise("gelu", "no_second_term", "E12", "Φ", d=lambda x, y, dy, approximate="none": dy * _cdf(x, approximate))
 _elementwise(
-    "gelu", "no_x", "E", d=lambda x, y, dy, approximate="none": dy * (_cdf(x, approximate) + _slope(x, approximate))
+    "gelu", "no_x", "E*", d=lambda x, y, dy, approximate="none": dy * (_cdf(x, approximate) + _slope(x, approximate))
 )
 _elementwise("gelu", "as_relu", "E16", "gradient of relu", d=lambda x, y, dy, approximate="none": dy * (x > 0))
 _elementwise(
@@ -468,16 +468,16 @@ _elementwise(
     d=lambda x, y, dy, approximate="none": dy * _sigmoid(1.702 * x) * (1 + 1.702 * x * (1 - _sigmoid(1.702 * x))),
 )
 _elementwise("sigmoid", "no_rest", "E09", "(1 - the output)", d=lambda x, y, dy: dy * y)
-_elementwise("sigmoid", "at_y", "E", "G06", d=lambda x, y, dy: dy * _sigmoid(y) * (1 - _sigmoid(y)))
-_elementwise("sigmoid", "plus", "E", "(1 + the output)", "dy times", d=lambda x, y, dy: dy * y * (1 + y))
-_elementwise("sigmoid", "of_x", "E", "it is dy · x (1 - x)", d=lambda x, y, dy: dy * x * (1 - x))
+_elementwise("sigmoid", "at_y", "E*", "G06", d=lambda x, y, dy: dy * _sigmoid(y) * (1 - _sigmoid(y)))
+_elementwise("sigmoid", "plus", "E*", "(1 + the output)", "dy times", d=lambda x, y, dy: dy * y * (1 + y))
+_elementwise("sigmoid", "of_x", "E*", "it is dy · x (1 - x)", d=lambda x, y, dy: dy * x * (1 - x))
 _elementwise("tanh", "one_minus_y", "E10", "(1 + the output)", d=lambda x, y, dy: dy * (1 - y))
-_elementwise("tanh", "at_y", "E", "G06", d=lambda x, y, dy: dy * (1 - np.tanh(y) ** 2))
-_elementwise("tanh", "y_squared", "E", "the output squared", d=lambda x, y, dy: dy * y**2)
+_elementwise("tanh", "at_y", "E*", "G06", d=lambda x, y, dy: dy * (1 - np.tanh(y) ** 2))
+_elementwise("tanh", "y_squared", "E*", "the output squared", d=lambda x, y, dy: dy * y**2)
 _elementwise("relu", "by_dy", "E11", "where dy < 0", d=lambda x, y, dy: np.where((x > 0) & (dy > 0), dy, 0))
 _elementwise("relu", "inverted", "E11", "inverted", d=lambda x, y, dy: np.where(x < 0, dy, 0))
 _elementwise("relu", "passes_all", "G02", "it is dy itself", d=lambda x, y, dy: dy)
-_elementwise("relu", "times_x", "E", "the output", "x", d=lambda x, y, dy: dy * y)
+_elementwise("relu", "times_x", "E*", "the output", d=lambda x, y, dy: dy * y)
 _elementwise("relu", "leaky", "where x < 0", d=lambda x, y, dy: np.where(x > 0, dy, np.where(x < 0, 0.01 * dy, 0)))
 _elementwise("pow", "not_lowered", "E04", "divided by x", d=lambda x, y, dy, exponent: dy * exponent * x**exponent)
 _elementwise(
@@ -488,7 +488,7 @@ _elementwise(
     d=lambda x, y, dy, exponent: dy * x ** (exponent - 1) if exponent else 0 * dy,
 )
 _elementwise(
-    "pow", "minus", "E", "exponent", d=lambda x, y, dy, exponent: dy * (exponent - 1) * x ** (exponent - 1)
+    "pow", "minus", "E*", "exponent", d=lambda x, y, dy, exponent: dy * (exponent - 1) * x ** (exponent - 1)
 )
 _elementwise("exp", "y", "E06", "G01", d=lambda x, y, dy: y)
 _elementwise("log", "times", "E07", d=lambda x, y, dy: dy * x)
@@ -524,13 +524,13 @@ def mul_not_summed(dy, saved):
     return dy * b, dy * a
 
 
-@wrong("mul", "G02", "E", forward=two(np.multiply))
+@wrong("mul", "G02", "E*", forward=two(np.multiply))
 def mul_dy(dy, saved):
     a, b = saved
     return unbroadcast(dy, a.shape), unbroadcast(dy, b.shape)
 
 
-@wrong("mul", "G08", "E", "how often", forward=two(np.multiply))
+@wrong("mul", "G08", "E*", "how often", forward=two(np.multiply))
 def mul_averaged(dy, saved):
     a, b = saved
     da, db = unbroadcast(dy * b, a.shape), unbroadcast(dy * a, b.shape)
@@ -549,7 +549,7 @@ def div_not_squared(dy, saved):
     return unbroadcast(dy / b, a.shape), unbroadcast(-dy * a / b, b.shape)
 
 
-@wrong("div", "E", "b", forward=two(np.divide))
+@wrong("div", "E*", "dy · b", forward=two(np.divide))
 def div_times(dy, saved):
     a, b = saved
     return unbroadcast(dy * b, a.shape), unbroadcast(-dy * a / b**2, b.shape)
@@ -614,7 +614,7 @@ def matmul_batch_not_summed(dy, saved):
     return right
 
 
-@wrong("matmul", "G10", "L")
+@wrong("matmul", "G10", "L*")
 def matmul_transposed(dy, saved):
     a, b = saved
     da, db = registry.reference("matmul").backward(dy, saved)
@@ -642,12 +642,12 @@ def _reduction(op, name, *says, d):
 
 _reduction("mean", "not_divided", "E19", "the number of elements", d=lambda x, y, dy: dy + 0 * x)
 _reduction("mean", "by_last", "E20", d=lambda x, y, dy: (dy + 0 * x) / x.shape[-1])
-_reduction("mean", "by_all", "E20", "E", "n", d=lambda x, y, dy: (dy + 0 * x) / max(1, x.size))
+_reduction("mean", "by_all", "E20", "E*", "the size of dy", d=lambda x, y, dy: (dy + 0 * x) / max(1, x.size))
 _reduction("sum", "not_stretched", "E21", "G02", "dy as it came", d=lambda x, y, dy: dy)
-_reduction("sum", "as_mean", "the number of elements", "E", d=lambda x, y, dy: (dy + 0 * x) * (dy.size / max(1, x.size)))
+_reduction("sum", "as_mean", "the number of elements", "E*", d=lambda x, y, dy: (dy + 0 * x) * (dy.size / max(1, x.size)))
 _reduction("max", "to_all", "E17", d=lambda x, y, dy: dy + 0 * x)
-_reduction("max", "times_x", "E", "x", d=lambda x, y, dy: dy * (x == y) * x)
-_reduction("max", "to_the_others", "E", "inverted", d=lambda x, y, dy: dy * (x != y))
+_reduction("max", "times_x", "E*", "divided by", d=lambda x, y, dy: dy * (x == y) * x)
+_reduction("max", "to_the_others", "E*", "inverted", d=lambda x, y, dy: dy * (x != y))
 _reduction(
     "var", "correction", "E22", "correction", d=lambda x, y, dy, correction=1: 2 * dy * (x - _over(x, dy)) / (x.size / max(1, dy.size))
 )
@@ -659,10 +659,10 @@ _reduction(
     d=lambda x, y, dy, correction=1: dy * (x - _over(x, dy)) / (x.size / max(1, dy.size) - correction),
 )
 _reduction(
-    "var", "no_mean", "E", "along", d=lambda x, y, dy, correction=1: 2 * dy * x / (x.size / max(1, dy.size) - correction)
+    "var", "no_mean", "E*", "along", d=lambda x, y, dy, correction=1: 2 * dy * x / (x.size / max(1, dy.size) - correction)
 )
 _reduction(
-    "var", "not_divided", "E", "divisor", d=lambda x, y, dy, correction=1: 2 * dy * (x - _over(x, dy))
+    "var", "not_divided", "E*", "divisor", d=lambda x, y, dy, correction=1: 2 * dy * (x - _over(x, dy))
 )
 
 

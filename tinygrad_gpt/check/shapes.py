@@ -91,7 +91,7 @@ def _would_be_transposed(e: Evidence) -> bool:
 
 
 def _transposed_words(e: Evidence) -> str:
-    return "it is transposed" if e.got.ndim == 2 else "it is transposed: swap its last two axes"
+    return "it is transposed" + ": swap its last two axes" * (e.got.shape == e.right.shape)
 
 
 def _is_reshaped(e: Evidence) -> bool | None:

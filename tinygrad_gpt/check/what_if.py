@@ -79,8 +79,6 @@ _SIBLINGS = {  # ops that are easily taken for each other
     "softplus": ("relu",),
     "sin": ("cos",),
     "cos": ("sin",),
-    "sum": ("mean",),
-    "mean": ("sum",),
     "max": ("sum", "mean"),
     "logsumexp": ("max", "sum"),
     "mul": ("div", "add"),
