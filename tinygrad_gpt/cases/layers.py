@@ -20,6 +20,7 @@ def _matmul(draw):
         ("row by batch", (3,), (4, 3, 5)),
         ("batch by column", (4, 2, 3), (3,)),
         ("row by column", (3,), (3,)),
+        ("square", (5, 5), (5, 5)),  # where a wrong transpose fits
         ("sizes one", (1, 1), (1, 1)),
         ("nothing to sum", (2, 0), (0, 3)),
         ("no rows", (0, 2), (2, 3)),
@@ -36,6 +37,7 @@ def _linear(draw):
         ("one row", (5,), 3),
         ("one in, one out", (3, 1), 1),
         ("no rows", (0, 5), 3),
+        ("square", (7, 5), 5),  # where a wrong transpose fits
         ("larger", (33, 65), 17),
     ]:
         c_in = x[-1]
