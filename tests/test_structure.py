@@ -84,6 +84,7 @@ IMPORT_BY_NAME = {
     "kernels/catalogue.py": ("ops/",),
     "kernels/registry.py": ("ops/", "kernels/numba/", "kernels/cuda/"),
     "kernels/numba/machine/make_kernels.py": ("kernels/numba/",),
+    "check/mistakes/__init__.py": ("check/mistakes/",),
 }
 
 # The one import that goes up, and for type checkers alone: what a Tensor can compute is written above it.
@@ -281,7 +282,7 @@ def test_every_file_says_what_it_is(name):
 # --- maps: the README's table for what lies at the top, a package's docstring for what lies in it --------------------
 
 
-LIKE_OPS = ("kernels/numba", "kernels/cuda")  # files named like an op are found by that name
+LIKE_OPS = ("kernels/numba", "kernels/cuda", "check/mistakes")  # files named like an op are found by that name
 
 
 def map_entry(name: str) -> tuple[str, str]:
