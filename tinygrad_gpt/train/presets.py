@@ -117,7 +117,7 @@ PRESETS = {
         ),
         Preset(
             "xlnet-small",
-            "a small XLNet, some 15 minutes on two cores: to fill gaps in any order, and to fine-tune afterwards",
+            "a small XLNet, 12 minutes on one core: to fill gaps in any order, and to fine-tune afterwards",
             dict(n_layer=2, n_head=2, n_embd=64, dropout=0.0, initializer_range=0.1),
             _BERT
             | dict(block_size=64, vocab=4000, weight_decay=0.1)
