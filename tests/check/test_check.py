@@ -504,4 +504,4 @@ def test_a_setting_that_is_ignored_is_named():
         return softmax.forward(x)
 
     said = text("softmax", SimpleNamespace(forward=forward, backward=softmax.backward))
-    assert "hint: it is right for axis=-1 only: does the pair use axis?" in said
+    assert "hint: it is right for axis=-1 only: what does the pair do for another axis?" in said

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from tinygrad_gpt import array, sparse_rows
-from tinygrad_gpt.check.ingredients import ingredients
+from tinygrad_gpt.check.ingredients import ingredients, upstream
 from tinygrad_gpt.check.measure import as_tuple
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.kernels.contract import inputs as inputs_of
@@ -65,6 +65,14 @@ class Evidence:
     def dy(self) -> np.ndarray | None:
         """The upstream gradient; None where there are several."""
         return None if self.i is None or self.call.many else self.call.dys[0]
+
+    @property
+    def upstream(self) -> np.ndarray | None:
+        """dy as it meets an op element by element, or None where it does not: as it is; of an op that reduces axes, with
+        those as 1; of cross-entropy, for each row (ingredients.py)."""
+        if self.dy is None or self.right is None:
+            return None
+        return upstream(self)
 
     @property
     def x(self) -> np.ndarray | None:
@@ -145,7 +153,7 @@ class Evidence:
     def right_at(self, i: int, change) -> np.ndarray | None:
         """The right gradient where input i is `change` of it (None: where it is left out), or None."""
         arrays = list(self.call.arrays)
-        if not array.is_float(arrays[i]):
+        if i >= len(arrays) or not array.is_float(arrays[i]):
             return None
         arrays[i] = None if change is None else change(arrays[i])
         if change is not None and arrays[i] is None:
@@ -200,11 +208,11 @@ class Evidence:
 
     @cached_property
     def comparable(self) -> bool:
-        """Whether there are numbers on both sides, finite ones, of the same shape."""
+        """Whether there are numbers on both sides, finite ones, of the same shape; and a derivative."""
         got, right = self.got, self.right
         return (
-            got is not None
-            and right is not None
+            not self.silent
+            and got is not None
             and got.shape == right.shape
             and got.size > 0
             and bool(np.isfinite(right).all())

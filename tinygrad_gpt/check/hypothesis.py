@@ -137,5 +137,5 @@ def right_only_for(cases: Cases) -> str:
     ours, theirs = [_features(e) for e in cases.failed], [_features(e) for e in right]
     for name, value in theirs[0].items():
         if all(f.get(name) == value for f in theirs) and all(f.get(name) != value for f in ours):
-            return f"it is right for {name}={value} only: does the pair use {name}?"
+            return f"it is right for {name}={value} only: what does the pair do for another {name}?"
     return ""

@@ -11,7 +11,9 @@ import numpy as np
 from tinygrad_gpt.check.evidence import CLOSE, Evidence, largest
 from tinygrad_gpt.check.hypothesis import Cases, Hypothesis
 
-Place = Callable[[Evidence], object]  # booleans of the array's shape, or that broadcast to it; None where there are none
+Place = Callable[
+    [Evidence], object
+]  # booleans of the array's shape, or that broadcast to it; None where there are none
 
 
 def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
@@ -140,9 +142,9 @@ def _targets(e: Evidence):
 
 
 def _ignored(e: Evidence):
-    return np.broadcast_to(~e.saved["counts"].reshape(-1, 1), (e.right.size // e.right.shape[-1], e.right.shape[-1])).reshape(
-        e.right.shape
-    )
+    return np.broadcast_to(
+        ~e.saved["counts"].reshape(-1, 1), (e.right.size // e.right.shape[-1], e.right.shape[-1])
+    ).reshape(e.right.shape)
 
 
 def _largest(e: Evidence):
