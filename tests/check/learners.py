@@ -612,9 +612,8 @@ def matmul_batch_not_summed(dy, saved):
 
 @wrong("matmul", "G10", "L*")
 def matmul_transposed(dy, saved):
-    a, b = saved
     da, db = registry.reference("matmul").backward(dy, saved)
-    return da, (np.swapaxes(db, -1, -2).copy() if b.ndim > 1 else db)
+    return da, (np.swapaxes(db, -1, -2).copy() if saved.b.ndim > 1 else db)
 
 
 # --- reductions --------------------------------------------------------------------------------------------------

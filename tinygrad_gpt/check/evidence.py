@@ -1,7 +1,7 @@
 """What one case tells of one array: what came, what is right, and all that a diagnosis may compare them with.
 
 The checks collect an Evidence for each output and for each input's gradient of each case, of the right ones too; after
-all cases have run, diagnosis.py reads them side by side. What costs a computation is computed when it is first asked for.
+all cases have run, diagnosis.py reads them side by side. What costs a computation waits until it is asked for.
 
     same(a, b)       equal shapes, and equal numbers but for rounding: of finite differences, or of another formula
     enough(a)        whether so many elements are not zero that a pattern in them is no accident
@@ -68,8 +68,7 @@ class Evidence:
 
     @property
     def upstream(self) -> np.ndarray | None:
-        """dy as it meets an op element by element, or None where it does not: as it is; of an op that reduces axes, with
-        those as 1; of cross-entropy, for each row (ingredients.py)."""
+        """dy as it meets an op element by element; None where it does not (ingredients.py)."""
         if self.dy is None or self.right is None:
             return None
         return upstream(self)
@@ -198,8 +197,8 @@ class Evidence:
 
     @cached_property
     def degenerate(self) -> bool:
-        """Whether patterns meet by accident here: at a kink, in one row, with a last axis of 1, in few elements, or where
-        a setting leaves nothing to do (a dropout of p = 0)."""
+        """Whether patterns meet by accident here: at a kink, in one row, with a last axis of 1, in few elements, or
+        where a setting leaves nothing to do (a dropout of p = 0)."""
         floats = list(self.inputs.values())
         if self.kink or self.settings.get("p") == 0 or not floats or self.x is None or self.x.size <= ENOUGH:
             return True

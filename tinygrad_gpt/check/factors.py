@@ -1,8 +1,8 @@
 """A constant factor: what came is c times what is right, in every case, and one explanation of c fits all of them.
 
-An explanation gives for each case the factor that it would make: -1; n, 1/n, √n or 1/√n, where n is the size of an axis,
-the number of rows, of all elements, or of elements per output; a float setting s, 1/s, s², 1-s, 1/(1-s); 2, 1/2,
-n/(n-1). In a single case many of them fit by chance (an axis of 2, and a lost 2); over cases of odd sizes one is left.
+An explanation gives for each case the factor that it would make: -1; n, 1/n, √n, 1/√n or n/(n-1), where n is the size
+of an axis, the number of rows, of all elements, or of elements per output; a float setting s, 1/s, s², 1-s, 1/(1-s). In
+a single case many of them fit by chance (an axis of 2, and a lost 2); over cases of odd sizes one is left.
 """
 
 import math
@@ -54,7 +54,8 @@ def hypotheses(cases: Cases, sized: bool, base: Callable = _right) -> Iterator[H
             yield explained(id, lambda e, words=words: words(e) + "; and the sign is flipped besides", _negative(value))
     everywhere = ", in every case" if len(factors) > 1 else ""
     if (constant or len(factors) == 1) and factors[0]:
-        said = f"multiplied by {1 / factors[0]:.4g}, it would be right{everywhere}: is a constant missing, or one too many?"
+        said = f"multiplied by {1 / factors[0]:.4g}, it would be right{everywhere}"
+        said += ": is a constant missing, or one too many?"
         yield explained("", lambda e: said, lambda e: factors[0])
 
 
@@ -159,8 +160,8 @@ def _words_of_size(form: str, what: str, n, value):
 
 def _words_of_setting(form: str, value):
     return lambda e: (
-        f"it is {form} = {value(e):.4g} times the right one, in every case: is that factor one too many, or its inverse "
-        "missing?"
+        f"it is {form} = {value(e):.4g} times the right one, in every case: "
+        "is that factor one too many, or its inverse missing?"
     )
 
 

@@ -33,7 +33,8 @@ def ingredients(e) -> dict[str, np.ndarray]:
 
 
 def upstream(e) -> np.ndarray | None:
-    """dy as it meets an op element by element; None where it does not."""
+    """dy as it meets an op element by element: as it is; of an op that reduces axes, stretched along those; of
+    cross-entropy, the share of each row. None where dy meets no elements."""
     if e.check.op == "cross_entropy" and e.saved:
         counts = e.saved["counts"]
         each = e.dy / np.sum(counts) if e.saved["reduction"] == "mean" else e.dy

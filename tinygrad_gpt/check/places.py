@@ -1,4 +1,4 @@
-"""Where the wrong numbers stand, in words: "in the rows whose id occurs twice or more", "at the targets", "where x < 0".
+"""Where the wrong numbers stand: "in the rows whose id occurs twice or more", "at the targets", "where x < 0".
 
 A place is a named set of elements, which a case's arrays and settings tell. It is said only if in every case the wrong
 elements are exactly those of the set, but for such as are 0 and should be.
@@ -142,9 +142,7 @@ def _targets(e: Evidence):
 
 
 def _ignored(e: Evidence):
-    return np.broadcast_to(
-        ~e.saved["counts"].reshape(-1, 1), (e.right.size // e.right.shape[-1], e.right.shape[-1])
-    ).reshape(e.right.shape)
+    return ~e.saved["counts"].reshape(*e.right.shape[:-1], 1)
 
 
 def _largest(e: Evidence):

@@ -116,4 +116,4 @@ def _is_elsewhere(e: Evidence) -> bool | None:
 
 
 def _elsewhere_words(e: Evidence) -> str:
-    return "the numbers are the right ones, in other places: is it reshaped where it should be transposed, or turned round?"
+    return "the right numbers in other places: is it reshaped where it should be transposed, or turned round?"

@@ -44,8 +44,8 @@ def of_sums(cases: Cases) -> Iterator[Hypothesis]:
                 continue
             for form, less_mean in ((name, False), (f"({name} less its mean)", True)):
                 said = (
-                    f"along {where} the error is a multiple of {form}: a term like {form} times a sum or mean over that "
-                    "axis is missing or wrong"
+                    f"along {where} the error is a multiple of {form}: "
+                    f"a term like {form} times a sum or mean over that axis is missing or wrong"
                 )
                 yield Hypothesis(
                     "", lambda e, said=said: said, lambda e, a=axis, z=z, m=less_mean: _along(e, a(e), (z(e),), m)
@@ -53,8 +53,8 @@ def of_sums(cases: Cases) -> Iterator[Hypothesis]:
     for where, axis in _axes(cases):
         for name, z in _parts(cases):
             said = (
-                f"along {where} the error is a constant and a multiple of {name}: two terms with a sum or mean over that "
-                f"axis, one of them times {name}, are missing or wrong"
+                f"along {where} the error is a constant and a multiple of {name}: "
+                f"two terms with a sum or mean over that axis, one of them times {name}, are missing or wrong"
             )
             yield Hypothesis("", lambda e, said=said: said, lambda e, a=axis, z=z: _along(e, a(e), (1.0, z(e))))
     yield from _of_dy(cases)
@@ -122,8 +122,8 @@ def _along(e: Evidence, axis: int, spans: tuple, less_mean: bool = False) -> boo
 
 
 def _of_dy(cases: Cases) -> Iterator[Hypothesis]:
-    """came - right = c · dy · z, or came = c · dy · z, with one number c and z one of the parts: element by element, and
-    summed to the input's shape where forward broadcast it."""
+    """came - right = c · dy · z, or came = c · dy · z, with one number c and z one of the parts: element by element,
+    and summed to the input's shape where forward broadcast it."""
     first = cases.failed[0]
     if first.dy is None or any(e.upstream is None for e in cases.failed):
         return

@@ -15,9 +15,7 @@ import numpy as np
 
 from tinygrad_gpt.check.evidence import Evidence, largest
 from tinygrad_gpt.check.hypothesis import Cases, Hypothesis, predicting
-from tinygrad_gpt.check.terms import summed as _summed
-
-_FIRST, _LAST = "the first", "the last"
+from tinygrad_gpt.check.terms import summed
 
 
 def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
@@ -34,9 +32,7 @@ def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
     yield predicting("G01", said, lambda e: e.for_ones)
     for sign, dy in ((1, "dy"), (-1, "minus dy")):
         said = f"it is {dy}, no more: the op's own derivative is missing"
-        yield predicting(
-            "G02", said, lambda e, sign=sign: None if e.dy is None else _summed(sign * e.dy, e.right.shape)
-        )
+        yield predicting("G02", said, lambda e, sign=sign: None if e.dy is None else summed(sign * e.dy, e.right.shape))
     yield from _of_a_sibling(cases)
     yield from _other_settings(cases)
     yield from _other_inputs(cases)
@@ -133,18 +129,18 @@ def _other_inputs(cases: Cases) -> Iterator[Hypothesis]:
 
 
 def _parts_of_dy(cases: Cases) -> Iterator[Hypothesis]:
-    """What would be right if dy were 0 but for its first row, or in its last one: a loop, or a sum, that is too short."""
+    """What would be right if dy were 0 but for its first row, or in its last one: a loop or a sum that is too short."""
     for which, said in (
-        (_FIRST, "it is what the first row of dy gives, alone: are the rows summed, all of them?"),
-        (_LAST, "it is what the last row of dy gives, alone: are the rows summed, all of them?"),
-        ("all but the last", "it lacks what the last row of dy gives: does a loop end one too early?"),
-        ("all but the first", "it lacks what the first row of dy gives: does a loop begin one too late?"),
+        (slice(0, 1), "it is what the first row of dy gives, alone: are the rows summed, all of them?"),
+        (slice(-1, None), "it is what the last row of dy gives, alone: are the rows summed, all of them?"),
+        (slice(0, -1), "it lacks what the last row of dy gives: does a loop end one too early?"),
+        (slice(1, None), "it lacks what the first row of dy gives: does a loop begin one too late?"),
     ):
         for flat in (False, True):
             yield predicting("G21", said, lambda e, which=which, flat=flat: e.right_for(_part(e, which, flat)))
 
 
-def _part(e: Evidence, which: str, flat: bool) -> tuple:
+def _part(e: Evidence, which: slice, flat: bool) -> tuple:
     """The upstream gradients with only so many of their rows; rows along the first axis, or `flat`, along all but the
     last one."""
     parts = []
@@ -154,8 +150,6 @@ def _part(e: Evidence, which: str, flat: bool) -> tuple:
             continue
         rows = dy.reshape(-1, dy.shape[-1] if dy.ndim else 1) if flat else dy.reshape(dy.shape or (1,))
         keep = np.zeros(rows.shape[0], bool)
-        keep[
-            {_FIRST: slice(0, 1), _LAST: slice(-1, None), "all but the last": slice(0, -1)}.get(which, slice(1, None))
-        ] = True
+        keep[which] = True
         parts.append((rows * keep.reshape(-1, *[1] * (rows.ndim - 1))).reshape(dy.shape))
     return tuple(parts)
