@@ -191,7 +191,7 @@ _of_cross_entropy("sign", "C04", "G04", sign=-1)
 _of_cross_entropy("logits_for_p", "C05", probabilities=lambda z, p: z)
 _of_cross_entropy("ignored_too", "C07", "in the ignored rows", ignore=False)
 _of_cross_entropy("no_smoothing", "C08", "label_smoothing=0.0", smooth=False)
-_of_cross_entropy("softmax_again", "C06", "dy · p (1 - p)", probabilities=lambda z, p: p * (1 - p))
+_of_cross_entropy("softmax_again", "C06", "dy · p squared", probabilities=lambda z, p: p * (1 - p))
 
 
 # --- layer norm --------------------------------------------------------------------------------------------------

@@ -49,9 +49,11 @@ def hypotheses(cases: Cases, sized: bool, base: Callable = _right) -> Iterator[H
     factors = [c for _, c in showing]
     constant = len(factors) > 1 and max(factors) - min(factors) <= CLOSE * abs(factors[0])
     if sized and not constant:
-        for words, value, id in _explanations(cases, alone=len(showing) == 1):
+        explanations = list(_explanations(cases, alone=len(showing) == 1))
+        for words, value, id in explanations:
             yield explained(id, words, value)
-            yield explained(id, lambda e, words=words: words(e) + "; and the sign is flipped besides", _negative(value))
+        for words, value, id in explanations:
+            yield explained(id, lambda e, w=words: w(e) + "; and the sign is flipped besides", _negative(value))
     everywhere = ", in every case" if len(factors) > 1 else ""
     if (constant or len(factors) == 1) and factors[0]:
         said = f"multiplied by {1 / factors[0]:.4g}, it would be right{everywhere}"

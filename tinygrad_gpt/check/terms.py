@@ -30,6 +30,7 @@ def of_factors(cases: Cases) -> Iterator[Hypothesis]:
 
 def of_sums(cases: Cases) -> Iterator[Hypothesis]:
     """Hypotheses of a term, the simpler ones first."""
+    yield from _of_dy(cases)
     for where, axis in _axes(cases):
         yield Hypothesis(
             "",
@@ -57,7 +58,6 @@ def of_sums(cases: Cases) -> Iterator[Hypothesis]:
                 f"two terms with a sum or mean over that axis, one of them times {name}, are missing or wrong"
             )
             yield Hypothesis("", lambda e, said=said: said, lambda e, a=axis, z=z: _along(e, a(e), (1.0, z(e))))
-    yield from _of_dy(cases)
 
 
 def _product(said: str, z, missing: bool) -> Hypothesis:
