@@ -1,4 +1,4 @@
-"""A diagnosis is said only if all cases agree, and is true; where the bank does not know a mistake, and where it does."""
+"""A diagnosis is said only if all cases agree: of mistakes that the bank does not know, and of those it does."""
 
 from types import SimpleNamespace
 
