@@ -152,12 +152,13 @@ def _is_it(products, first: Evidence) -> Iterator[Hypothesis]:
 def _is_missing(products, first: Evidence) -> Iterator[Hypothesis]:
     for name, product in products:
         if c := _multiple(first, lambda e: e.got - e.right, product):
-            said = f"the term {_times(abs(c))}dy · {name} is {'missing' if c < 0 else 'one too many'}"
+            said = f"the term {_times(-c)}dy · {name} is missing"
+            said += f", or {_times(c)}dy · {name} is one too many" * (c > 0)
             yield predicting("", said, lambda e, c=c, f=product: None if (a := f(e)) is None else e.right + c * a)
 
 
 def _times(c: float) -> str:
-    return "" if abs(c - 1) < 1e-6 else "- " if abs(c + 1) < 1e-6 else f"{c:.4g} · "
+    return "" if abs(c - 1) < 1e-6 else "-" if abs(c + 1) < 1e-6 else f"{c:.4g} · "
 
 
 def _multiple(e: Evidence, of, product) -> float | None:
