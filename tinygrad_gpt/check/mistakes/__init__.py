@@ -20,6 +20,7 @@ assignments and texts hang on them. The letter says of what the mistake is one:
 
 import importlib
 import pkgutil
+from functools import cache
 
 from tinygrad_gpt.check.mistakes import general
 from tinygrad_gpt.check.mistakes.entry import Mistake
@@ -29,6 +30,7 @@ __all__ = ["Mistake", "all_mistakes", "by_id", "of"]
 _MACHINERY = ("entry", "general")
 
 
+@cache
 def of(op: str) -> tuple[Mistake, ...]:
     """The mistakes that are known in the pair of `op`, in the order of its file; () where it has none."""
     if op not in _files():
@@ -51,5 +53,6 @@ def by_id(id: str) -> Mistake:
     return known[id]
 
 
+@cache
 def _files() -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _MACHINERY)
