@@ -6,10 +6,10 @@
     mistakes.by_id("S01").sentence        # "only the diagonal of the Jacobian: y (1 - y)"
     mistakes.by_id("S01").pair()          # the mistake as a pair: check it, train it, see what it costs
 
-One file per op, named as the op, holds its mistakes; a mistake is a backward of a few lines, on what the op's reference
-forward saves (or a forward, see `entry.py`). `check_op` compares a wrong gradient with those of all entries of the op: one
-that is equal in every case is named, and what equals none stays unnamed. Ids are stable: progress, assignments and texts
-hang on them. The letter says of what the mistake is one:
+One file per op, named as the op, holds its mistakes; a mistake is a backward of a few lines, on what the op's
+reference forward saves (or a forward, see `entry.py`). `check_op` compares a wrong gradient with those of all entries
+of the op: one that is equal in every case is named, and what equals none stays unnamed. Ids are stable: progress,
+assignments and texts hang on them. The letter says of what the mistake is one:
 
     G any op    E elementwise and reductions    L linear, matmul    S softmax    C cross-entropy    N norms
     A attention    M embedding, positions    D dropout    (T labels, loss, optimiser, loop: see check/probes)
@@ -20,6 +20,7 @@ hang on them. The letter says of what the mistake is one:
 
 import importlib
 import pkgutil
+from functools import cache
 
 from tinygrad_gpt.check.mistakes import general
 from tinygrad_gpt.check.mistakes.entry import Mistake
@@ -29,6 +30,7 @@ __all__ = ["Mistake", "all_mistakes", "by_id", "of"]
 _MACHINERY = ("entry", "general")
 
 
+@cache
 def of(op: str) -> tuple[Mistake, ...]:
     """The mistakes that are known in the pair of `op`, in the order of its file; () where it has none."""
     if op not in _files():
@@ -43,12 +45,14 @@ def all_mistakes() -> tuple[Mistake, ...]:
 
 
 def by_id(id: str) -> Mistake:
-    """The mistake of this id, one op's or any op's. Raises KeyError, which tells of the ids there are, for one that is not known."""
+    """The mistake of this id, one op's or any op's. Raises KeyError, which tells of the ids there are, for one that is
+    not known."""
     known = {mistake.id: mistake for mistake in (*general.MISTAKES, *all_mistakes())}
     if id not in known:
         raise KeyError(f"no mistake is called {id}: expected one of {', '.join(known)}")
     return known[id]
 
 
+@cache
 def _files() -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _MACHINERY)
