@@ -53,7 +53,7 @@ from tinygrad_gpt.check.probes.rows import rows
 from tinygrad_gpt.check.probes.schedule import schedule
 from tinygrad_gpt.check.probes.start import QUESTION as START
 from tinygrad_gpt.check.probes.start import start
-from tinygrad_gpt.check.probes.subject import Subject, leaving_no_trace
+from tinygrad_gpt.check.probes.subject import SMALL, Subject, leaving_no_trace
 from tinygrad_gpt.optim import AdamW, clip_grad_norm
 
 __all__ = [
@@ -72,7 +72,7 @@ __all__ = [
 
 STEPS, WORK = 150, 2e9  # of P5 at most: steps; and steps · parameters, so that a large model is not trained for long
 FEWEST = 30  # steps that say something
-OVERFIT_LR = 1e-2
+QUICK, CAREFUL = 5e-3, 1e-3  # learning rates of P5: of a small model, of a large one
 _TRAINED = "the model is trained: this is about new weights"
 
 
@@ -110,7 +110,7 @@ def probe(
             future(subject),
             rows(subject),
             order(subject, subject_of),
-            overfit(subject, partial(made, lr=OVERFIT_LR), subject_of, few),
+            overfit(subject, partial(made, lr=QUICK if model.num_parameters() <= SMALL else CAREFUL), subject_of, few),
             evaluation(subject),
             padding(subject),
             cache(subject),

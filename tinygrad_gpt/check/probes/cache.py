@@ -3,7 +3,7 @@
 from tinygrad_gpt.check.probes.probed import Probed, Question
 from tinygrad_gpt.check.probes.subject import SAME, Subject, difference
 
-QUESTION = Question("P9", "what differs between reading with a cache and without")
+QUESTION = Question("P9", "what a cache changes")
 PIECES = (3, 1, 1, 1)  # tokens at a time: a prompt, and then one by one
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.check.probes.probed import Probed, Question
 
-QUESTION = Question("P13", "the angle by which clipping turns the gradient, in degrees")
+QUESTION = Question("P13", "degrees by which clipping turns the gradient")
 MOST, LIMIT = 0.1, 1.0
 
 

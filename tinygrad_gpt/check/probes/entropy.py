@@ -7,7 +7,7 @@ from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.check.probes.probed import Probed, Question
 from tinygrad_gpt.check.probes.subject import Subject
 
-QUESTION = Question("P12", "the entropy of attention before the first step, as a share of ln(keys)")
+QUESTION = Question("P12", "the entropy of attention at first, of ln(keys)")
 LEAST = 0.6
 
 

@@ -3,7 +3,7 @@
 from tinygrad_gpt.check.probes.probed import Probed, Question
 from tinygrad_gpt.check.probes.subject import SAME, Subject, difference
 
-QUESTION = Question("P6", "what differs between two evaluations of the same tokens")
+QUESTION = Question("P6", "what differs between two evaluations")
 
 
 def evaluation(subject: Subject) -> Probed:

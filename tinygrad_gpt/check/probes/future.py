@@ -6,12 +6,12 @@ from tinygrad_gpt.check.probes.dependence import dependence
 from tinygrad_gpt.check.probes.probed import Probed, Question
 from tinygrad_gpt.check.probes.subject import Subject
 
-QUESTION = Question("P2", "the gradient of a place's scores by tokens that it may not see")
+QUESTION = Question("P2", "the gradient by tokens that may not be seen")
 NONE = 1e-6  # share of the largest gradient
 
 
 def future(subject: Subject) -> Probed:
-    """∂ scores_n / ∂ x_s, for each place n and token s of a row, is 0 where n may not see s, and not everywhere else."""
+    """∂ scores_n / ∂ x_s, for each place n and token s of a row, is 0 where n may not see s, and not everywhere."""
     if subject.may_see is None or subject.may_see.all():
         return QUESTION.not_asked("each place may see all tokens")
     size = dependence(subject)[:, 0]  # (N, S)
@@ -28,17 +28,18 @@ def future(subject: Subject) -> Probed:
 
 
 def _mistakes(leaks: np.ndarray, subject: Subject) -> tuple[str, ...]:
-    """The next token alone: the mask is off by one. All of them: there is none. Some: places were mixed otherwise."""
-    if not subject.in_order:
-        return ("A14", "A16")
+    """The next tokens, one for each block: the mask is off by one. All of them: there is none. Else places are mixed."""
     own = leaks[:, subject.sources :]
-    if own.shape[0] == own.shape[1]:
-        n, s = np.nonzero(own)
-        if (s == n + 1).all() or (own.sum(axis=1) == np.minimum(1, len(own) - 1 - np.arange(len(own)))).all():
-            return ("A13",)
-        if (own == np.triu(np.ones_like(own), 1)).all():
-            return ("A14", "A16", "A19") if subject.sources else ("A14", "A16", "A12")
-    return ("A12", "A13", "A10")
+    t = len(own)
+    if not subject.in_order or own.shape != (t, t):
+        return ("A14", "A16", "A12")
+    ahead = np.arange(t) - np.arange(t)[:, np.newaxis]  # (T, T): s - n
+    farthest = ahead[own].max()
+    if not (own == ((ahead > 0) & (ahead <= farthest))).all():
+        return ("A12", "A13", "A10")
+    if farthest < t - 1:
+        return ("A13",)
+    return ("A14", "A16", "A19" if subject.sources else "A10", "A13")
 
 
 def _picture(size: np.ndarray, subject: Subject) -> str:

@@ -1,10 +1,10 @@
 """What kind of model is it? It says so itself: by its methods, and by what its forward takes.
 
-    encode and decode            an encoder and a decoder: `translator`
-    read(ids, targets=...)       tokens in any order, in two streams: `two_streams`
-    forward(ids, last)           a text, read at its end: `read_at_the_end`
-    forward(..., token_type_ids) a text, read as a whole: `reader_of_texts`
-    forward(ids)                 a language model, from left to right: `left_to_right`
+encode and decode            an encoder and a decoder: `translator`
+read(ids, targets=...)       tokens in any order, in two streams: `two_streams` (or with a perm_mask in forward)
+forward(ids, last)           a text, read at its end: `read_at_the_end`
+forward(..., token_type_ids) a text, read as a whole: `reader_of_texts`
+forward(ids)                 a language model, from left to right: `left_to_right`
 """
 
 import inspect
@@ -33,9 +33,9 @@ def subject_of(model) -> Subject:
         )
     if hasattr(model, "encode") and hasattr(model, "decode"):
         return translator(model)
-    if "targets" in _takes(getattr(model, "read", None)):
-        return two_streams(model)
     takes = _takes(model.forward)
+    if hasattr(model, "read") and ("targets" in _takes(model.read) or "perm_mask" in takes):
+        return two_streams(model)
     if "last" in takes:
         return read_at_the_end(model)
     return reader_of_texts(model) if "token_type_ids" in takes else left_to_right(model)
@@ -59,8 +59,9 @@ def left_to_right(model) -> Subject:
         return list(to_numpy(logits.data))  # (R, V)
 
     has_cache, memory = hasattr(model, "new_cache"), getattr(model, "mem_len", t)
-    no_reader = "its cache begins with vectors of zeros, which it then forgets" if getattr(model, "zero_memory", 0) else ""
-    no_reader = no_reader or (f"its memory is shorter than {t} tokens" if memory < t else "")
+    no_reader = f"its memory is shorter than {t} tokens" if memory < t else ""
+    if getattr(model, "zero_memory", False):
+        no_reader = "its memory begins with vectors of zeros, which a cache forgets one by one"
     return Subject(
         model,
         tokens[:, :-1],
@@ -250,7 +251,7 @@ def reader_of_texts(model) -> Subject:
 
 def _outputs(out) -> Tensor:
     """All that a call returned, as one Tensor (R, N, K): what is said of the text as a whole stands at each place."""
-    named = {name: out[name] for name in out.keys() if isinstance(out[name], Tensor)}
+    named = {name: out[name] for name in out if isinstance(out[name], Tensor)}
     if "start_logits" in named:
         return F.concatenate([x[:, :, np.newaxis] for x in named.values()], axis=2)
     n = max(x.shape[1] if x.ndim == 3 else 1 for x in named.values())

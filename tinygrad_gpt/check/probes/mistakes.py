@@ -1,7 +1,7 @@
 """The mistakes that a probe points at: no wrong backward, but a wrong model, optimiser or loop.
 
-Ids are stable, and of one list with those of check/mistakes, whose letters they share; T is for the loop. (Each was seen
-in published code or in its issues.)
+Ids are stable, and of one list with those of check/mistakes, whose letters they share; T is for the loop. Each was seen
+in published code, or in the issues about it.
 """
 
 from typing import NamedTuple

@@ -1,8 +1,8 @@
 """P10: do Adam's first steps have the lengths that its equations give?
 
 They are asked of four parameters: two with a constant gradient, one with a gradient of 0, one with a tiny one. With a
-constant gradient g the means are m̂ = g and v̂ = g², whatever the betas, so each step is one learning rate long. That is
-Adam's only feature which one can see at once, and most mistakes in it show in the first step:
+constant gradient g the means are m̂ = g and v̂ = g², whatever the betas, so each step is one learning rate long. Most
+mistakes show in the first step:
 
     no bias correction     (1 - β1) / √(1 - β2) learning rates, in place of one
     steps counted from 0   0 / 0
@@ -15,7 +15,7 @@ import numpy as np
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.check.probes.probed import Probed, Question
 
-QUESTION = Question("P10", "how far Adam's first steps are off, in learning rates")
+QUESTION = Question("P10", "Adam's first steps, how far off in rates")
 STEPS, LR, DECAY = 3, 1e-3, 0.1
 BETAS, EPS = (0.9, 0.999), 1e-8
 GRADIENTS = (0.5, -2.0, 0.0, EPS)
@@ -62,7 +62,7 @@ def _moved(make, gradients) -> np.ndarray:
 def _expected(
     *, decoupled: bool = True, corrected: bool = True, eps_inside: bool = False, first: int = 1, scale: float = 1.0
 ) -> np.ndarray:
-    """The same by Kingma and Ba (2015), algorithm 1, and Loshchilov and Hutter (2019), algorithm 2; or with a mistake."""
+    """The same by the papers (Kingma and Ba, 2015; Loshchilov and Hutter, 2019), or with a mistake."""
     θ, m, v = np.ones(4), np.zeros(4), np.zeros(4)
     (b1, b2), moved = BETAS, []
     for t in range(first, first + STEPS):

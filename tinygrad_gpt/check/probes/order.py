@@ -13,7 +13,7 @@ from tinygrad_gpt.autograd import Tensor, no_grad
 from tinygrad_gpt.check.probes.probed import Probed, Question
 from tinygrad_gpt.check.probes.subject import Subject, in_float64
 
-QUESTION = Question("P4", "what exchanging two tokens changes, as a share of what another token does")
+QUESTION = Question("P4", "what exchanging two tokens changes")
 MORE_THAN_ROUNDING = {np.dtype(np.float32): 3e-6, np.dtype(np.float64): 1e-11}
 
 
@@ -66,7 +66,8 @@ def _share(before: np.ndarray, swapped: np.ndarray, other: np.ndarray) -> float:
 
 def _of_first_attention(subject: Subject, a: int, b: int) -> float:
     """_share of the first Module whose output for the last place depends on the token at a."""
-    seen, swapped, other = (_outputs(subject, ids) for ids in (subject.ids, _swapped(subject, a, b), _other(subject, a)))
+    texts = subject.ids, _swapped(subject, a, b), _other(subject, a)
+    seen, swapped, other = (_outputs(subject, ids) for ids in texts)
     for path, before in seen.items():
         if path in swapped and path in other and before.shape == swapped[path].shape == other[path].shape:
             share = _share(before, swapped[path], other[path])

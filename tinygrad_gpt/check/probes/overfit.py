@@ -6,7 +6,7 @@ from tinygrad_gpt.check.probes.probed import Probed, Question
 from tinygrad_gpt.check.probes.subject import Subject
 from tinygrad_gpt.optim import clip_grad_norm
 
-QUESTION = Question("P5", "the loss on one batch after training on it, as a share of that at first")
+QUESTION = Question("P5", "what training on one batch leaves of its loss")
 MOST = 0.3
 
 
@@ -36,5 +36,5 @@ def overfit(subject: Subject, optimizer, remade, steps: int) -> Probed:
     share, expected = losses[-1] / losses[0], f"at most {MOST:g} within {steps} steps"
     if share <= MOST:
         return QUESTION.right(share, expected)
-    why = f"the loss on one batch goes from {losses[0]:.4g} to {losses[-1]:.4g} in {len(losses) - 1} steps, and no lower"
+    why = f"{len(losses) - 1} steps on one batch bring the loss from {losses[0]:.4g} to {losses[-1]:.4g}, and no lower"
     return QUESTION.wrong(share, expected, why, "C09", "G20", "T19")

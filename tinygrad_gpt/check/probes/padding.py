@@ -3,7 +3,7 @@
 from tinygrad_gpt.check.probes.probed import Probed, Question
 from tinygrad_gpt.check.probes.subject import SAME, Subject, difference
 
-QUESTION = Question("P7", "what padding changes in the scores of a text")
+QUESTION = Question("P7", "what padding changes")
 
 
 def padding(subject: Subject) -> Probed:

@@ -10,7 +10,7 @@ from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.check.probes.probed import Probed, Question
 from tinygrad_gpt.check.probes.subject import Subject, in_float64
 
-QUESTION = Question("P11", "parameters that get no gradient, a wrong one, or do not move")
+QUESTION = Question("P11", "parameters that are not trained rightly")
 LR = 1e-3
 NEAR = 1e-2  # share of the slope; less is the doing of a relu that bends in between
 
@@ -61,8 +61,8 @@ def loss_of(subject: Subject):
 
 
 def _wrong_slopes(subject: Subject) -> list[str]:
-    """Names of parameters whose gradient is not the slope that is measured, in float64, along a random direction: of all
-    at once; one by one only if that is wrong."""
+    """Names of parameters whose gradient is not the slope that is measured, in float64, along a random direction: of
+    all at once; one by one only if that is wrong."""
     model, rng = subject.model, np.random.default_rng(0)
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     along = {name: rng.standard_normal(p.shape) for name, p in named.items()}

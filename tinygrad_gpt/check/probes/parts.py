@@ -7,7 +7,7 @@ import numpy as np
 from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.check.probes.probed import Probed, Question
 
-QUESTION = Question("P8", "what differs between the gradient of a batch and that of its parts")
+QUESTION = Question("P8", "how far parts of a batch are from the whole")
 SAME = 1e-4  # float32 adds up in another order
 Batch = tuple[np.ndarray, ...]
 

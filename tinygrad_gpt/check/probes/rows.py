@@ -7,11 +7,11 @@ from tinygrad_gpt.check.probes.future import NONE
 from tinygrad_gpt.check.probes.probed import Probed, Question
 from tinygrad_gpt.check.probes.subject import SAME, Subject, difference
 
-QUESTION = Question("P3", "the gradient of a row's scores by the tokens of other rows")
+QUESTION = Question("P3", "the gradient by tokens of other rows")
 
 
 def rows(subject: Subject) -> Probed:
-    """∂ scores of row i / ∂ x of row j is 0, and a row's scores are the same in whatever place of a batch it stands."""
+    """∂ scores of row i / ∂ x of row j is 0, and a row has the same scores wherever it stands in a batch."""
     size = dependence(subject, row=0)  # (N, R, S)
     leak = size[:, 1:].max()
     if leak > NONE:

@@ -34,7 +34,7 @@ class Subject:
     loss      (ids, *targets) -> Tensor (), the mean over what is asked for; None: it has none
     blind     the loss of a model that finds all answers equally likely; None: there is no such thing
     next_scores  ids (R, S) -> (R, V): scores for the token after the last one, without a cache
-    reader    ids (R, sources) -> an object whose read(ids) gives the same piece by piece, with a cache (generate/session.py)
+    reader    ids (R, sources) -> what reads the rest piece by piece, with a cache: a session (generate/session.py)
     padded    (rows, width) -> for each of the rows (L,), padded to `width`, what the model says of it: arrays
     no_reader, no_padding  why the last two are None
     """
