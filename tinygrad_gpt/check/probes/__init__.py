@@ -34,26 +34,27 @@ from functools import partial
 
 import numpy as np
 
-from tinygrad_gpt.check.probes.cache import cache
+from tinygrad_gpt.check.probes import (
+    cache,
+    entropy,
+    evaluation,
+    future,
+    order,
+    overfit,
+    padding,
+    parameters,
+    rows,
+    start,
+)
 from tinygrad_gpt.check.probes.clipping import clipping
-from tinygrad_gpt.check.probes.entropy import QUESTION as ENTROPY
-from tinygrad_gpt.check.probes.entropy import entropy
-from tinygrad_gpt.check.probes.evaluation import evaluation
-from tinygrad_gpt.check.probes.future import future
 from tinygrad_gpt.check.probes.kinds import subject_of
 from tinygrad_gpt.check.probes.mistakes import MISTAKES, ModelMistake
 from tinygrad_gpt.check.probes.optimizer import first_steps
-from tinygrad_gpt.check.probes.order import order
-from tinygrad_gpt.check.probes.overfit import overfit
-from tinygrad_gpt.check.probes.padding import padding
-from tinygrad_gpt.check.probes.parameters import LR, parameters
+from tinygrad_gpt.check.probes.parameters import LR
 from tinygrad_gpt.check.probes.parts import parts
-from tinygrad_gpt.check.probes.probed import Probed, Report
-from tinygrad_gpt.check.probes.rows import rows
+from tinygrad_gpt.check.probes.probed import Probed, Question, Report
 from tinygrad_gpt.check.probes.schedule import schedule
-from tinygrad_gpt.check.probes.start import QUESTION as START
-from tinygrad_gpt.check.probes.start import start
-from tinygrad_gpt.check.probes.subject import SMALL, Subject, leaving_no_trace
+from tinygrad_gpt.check.probes.subject import Subject, is_small, leaving_no_trace
 from tinygrad_gpt.optim import AdamW, clip_grad_norm
 
 __all__ = [
@@ -73,7 +74,6 @@ __all__ = [
 STEPS, WORK = 150, 2e9  # of P5 at most: steps; and steps · parameters, so that a large model is not trained for long
 FEWEST = 30  # steps that say something
 QUICK, CAREFUL = 5e-3, 1e-3  # learning rates of P5: of a small model, of a large one
-_TRAINED = "the model is trained: this is about new weights"
 
 
 def probe(
@@ -103,20 +103,28 @@ def probe(
     def made(params, lr=LR):
         return optimizer(params, lr=lr, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0)
 
+    def of_new(question: Question, ask: Callable[[], Probed]) -> Probed:
+        return question.not_asked("the model is trained, and this is about new weights") if trained else ask()
+
     with leaving_no_trace(model), np.errstate(all="ignore"):
         subject = subject_of(model)
+        same_twice = evaluation.evaluation(subject)
+
+        def of_steady(question: Question, ask: Callable[[], Probed]) -> Probed:
+            return question.not_asked("two evaluations differ anyway, see P6") if same_twice.ok is False else ask()
+
         verdicts = [
-            START.not_asked(_TRAINED) if trained else start(subject),
-            future(subject),
-            rows(subject),
-            order(subject, subject_of),
-            overfit(subject, partial(made, lr=QUICK if model.num_parameters() <= SMALL else CAREFUL), subject_of, few),
-            evaluation(subject),
-            padding(subject),
-            cache(subject),
+            of_new(start.QUESTION, lambda: start.start(subject)),
+            future.future(subject),
+            of_steady(rows.QUESTION, lambda: rows.rows(subject)),
+            of_steady(order.QUESTION, lambda: order.order(subject, subject_of)),
+            overfit.overfit(subject, partial(made, lr=QUICK if is_small(model) else CAREFUL), subject_of, few),
+            same_twice,
+            of_steady(padding.QUESTION, lambda: padding.padding(subject)),
+            of_steady(cache.QUESTION, lambda: cache.cache(subject)),
             first_steps(optimizer),
-            parameters(subject, made, subject_of),
-            ENTROPY.not_asked(_TRAINED) if trained else entropy(subject),
+            of_steady(parameters.QUESTION, lambda: parameters.parameters(subject, made, subject_of)),
+            of_new(entropy.QUESTION, lambda: entropy.entropy(subject)),
             clipping(clip),
         ]
     return Report(tuple(sorted([*verdicts, *more], key=lambda one: int(one.id[1:]))))

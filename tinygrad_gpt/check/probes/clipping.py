@@ -22,7 +22,7 @@ def clipping(clip) -> Probed:
     short, kept = _clipped(clip, [0.3, 0.1, 0.2])
     if np.abs(short - kept).max() > 1e-6:
         why = f"a gradient of norm {np.linalg.norm(short):.3g}, below the limit of {LIMIT:g}, is changed all the same"
-        return QUESTION.wrong(turned, "0, and short gradients as they were", why, "T15")
+        return QUESTION.wrong(turned, "0, and short gradients as they were", why)
     return QUESTION.right(turned, "0")
 
 

@@ -28,7 +28,7 @@ def future(subject: Subject) -> Probed:
 
 
 def _mistakes(leaks: np.ndarray, subject: Subject) -> tuple[str, ...]:
-    """The next tokens, one for each block: the mask is off by one. All of them: there is none. Else places are mixed."""
+    """The next tokens, one for each block: a mask off by one. All of them: there is none. Else places are mixed."""
     own = leaks[:, subject.sources :]
     t = len(own)
     if not subject.in_order or own.shape != (t, t):

@@ -7,6 +7,7 @@ forward(..., token_type_ids) a text, read as a whole: `reader_of_texts`
 forward(ids)                 a language model, from left to right: `left_to_right`
 """
 
+import dataclasses
 import inspect
 import math
 from collections.abc import Callable
@@ -106,7 +107,7 @@ def translator(model) -> Subject:
         answers,
         sources=t,
         may_see=np.concatenate([np.ones((t, t), bool), np.tri(t, dtype=bool)], axis=1),
-        swaps=((0, 1, t - 1),),
+        swaps=((0, 1, t - 1),) if t >= 3 else (),
         in_order=True,
         targets=(labels,),
         loss=loss,
@@ -151,28 +152,29 @@ def two_streams(model) -> Subject:
             return [x[width - len(row) :] for x, row in zip(content, rows, strict=True)]
         return list(to_numpy(model.next_logits(ids, attention_mask=real).data))
 
-    common = dict(swaps=((0, 1, -1),))
-    is_long = model.transformer.mem_len if head is not None else model.mem_len
-    if is_long is not None and is_long < LENGTH + 2:
-        short = f"its memory is shorter than {LENGTH + 2} tokens"
-        common |= dict(no_reader=short, no_padding=short)
-    else:
-        common |= dict(padded=padded)
-    if head is None:
-        both = np.concatenate([seen | np.eye(LENGTH, dtype=bool), seen[places]])
-        return Subject(model, ids, answers, may_see=both, **common)
-    if "padded" in common:
-        common |= dict(reader=lambda ids: DecodingSession(model, len(ids)))
-    return Subject(
+    memory = getattr(model, "transformer", model).mem_len  # the body's
+    is_long = memory is None or memory >= LENGTH + 2
+    short = f"its memory is shorter than {LENGTH + 2} tokens"
+    subject = Subject(
         model,
         ids,
         answers,
+        may_see=np.concatenate([seen | np.eye(LENGTH, dtype=bool), seen[places]]),
+        swaps=((0, 1, -1),),
+        padded=padded if is_long else None,
+        no_padding=short,
+        no_reader=Subject.no_reader if head is None else short,
+    )
+    if head is None:
+        return subject
+    return dataclasses.replace(
+        subject,
         may_see=seen[places],
         targets=(ids[:, places],),
         loss=lambda ids, labels: F.cross_entropy(answers(ids), labels),
         blind=math.log(c.vocab_size),
         next_scores=lambda ids: to_numpy(model.next_logits(ids).data),
-        **common,
+        reader=(lambda ids: DecodingSession(model, len(ids))) if is_long else None,
     )
 
 
@@ -239,7 +241,7 @@ def reader_of_texts(model) -> Subject:
         model,
         ids,
         lambda ids: _outputs(call(ids)),
-        swaps=((0, 1, 0) if is_at_the_left else (1, 2, 0),),
+        swaps=((0, 1, 0) if is_at_the_left else (1, 2, 0),) if t >= 3 else (),
         targets=tuple(targets.values()),
         loss=(lambda ids, *given: call(ids, **dict(zip(targets, given, strict=True))).loss) if targets else None,
         blind=blind,

@@ -4,13 +4,14 @@ from tinygrad_gpt.check.probes.probed import Probed, Question
 from tinygrad_gpt.check.probes.subject import SAME, Subject, difference
 
 QUESTION = Question("P7", "what padding changes")
+LONGEST = 6
 
 
 def padding(subject: Subject) -> Probed:
     """A row has the same scores alone, padded, and beside rows with more or less padding."""
     if subject.padded is None:
         return QUESTION.not_asked(subject.no_padding)
-    t = subject.ids.shape[1] - subject.sources if not subject.sources else subject.sources
+    t = min(subject.sources or subject.ids.shape[1], LONGEST)
     texts = [row[: max(1, t - 2 * r)] for r, row in enumerate(subject.ids[:, :t])]  # T, T - 2, T - 4 tokens
     try:
         together = subject.padded(texts, t + 1)

@@ -1,6 +1,5 @@
 """What a probe says: a verdict, what was measured and expected, and where to look if it is wrong."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tinygrad_gpt.check.probes.mistakes import MISTAKES
@@ -86,7 +85,3 @@ class Report:
 
     def __str__(self) -> str:
         return "\n".join([*map(str, self.verdicts), *(f"\n{one.explanation()}" for one in self.failures)])
-
-
-def report(verdicts: Iterable[Probed]) -> Report:
-    return Report(tuple(verdicts))

@@ -72,12 +72,16 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a - b).max(initial=0.0) / max(np.abs(b).max(initial=0.0), 1e-6))
 
 
+def is_small(model) -> bool:
+    return model.num_parameters() <= SMALL
+
+
 def in_float64(subject: Subject, remade: Callable[[Any], Subject]) -> Subject | None:
     """The same of a copy of the model in float64; None for a large one, and for one that has float32 written into it.
 
     remade  model -> the same Subject of it
     """
-    if subject.model.num_parameters() > SMALL:
+    if not is_small(subject.model):
         return None
     with suppress(TypeError, ValueError):
         wide = remade(copy.deepcopy(subject.model).to(np.float64))
