@@ -248,6 +248,7 @@ def reader_of_texts(model) -> Subject:
         padded=padded if summary in ("last", "cls_index") else None,
         no_reader="it does not write",
         no_padding=f"summary_type {summary!r} reads padding too",
+        not_used=("transformer.mask_embedding",) if is_at_the_left else (),  # of the stream that tells tokens
     )
 
 

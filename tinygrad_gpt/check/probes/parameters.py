@@ -23,7 +23,7 @@ def parameters(subject: Subject, optimizer, remade) -> Probed:
     remade     model -> the same Subject of it
     """
     own = remade(copy.deepcopy(subject.model))
-    named = {name: p for name, p in own.model.named_parameters() if p.requires_grad}
+    named = {name: p for name, p in own.model.named_parameters() if p.requires_grad and name not in own.not_used}
     if not named:
         return QUESTION.not_asked("all its parameters are frozen")
     own.model.zero_grad()

@@ -15,7 +15,7 @@ from tinygrad_gpt import random_stream
 from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.autograd import Tensor, no_grad
 
-SAME = 2e-5  # scores that differ by less than this share of the largest are the same
+SAME = 1e-5  # scores that differ by less than this share of the largest are the same
 SMALL = 2_000_000  # parameters, up to which a model is copied into float64
 
 
@@ -37,6 +37,7 @@ class Subject:
     reader    ids (R, sources) -> what reads the rest piece by piece, with a cache: a session (generate/session.py)
     padded    (rows, width) -> for each of the rows (L,), padded to `width`, what the model says of it: arrays
     no_reader, no_padding  why the last two are None
+    not_used  names of parameters that serve another use of the model
     """
 
     model: Any
@@ -54,6 +55,7 @@ class Subject:
     padded: Callable[[list[np.ndarray], int], list[np.ndarray]] | None = None
     no_reader: str = "it keeps no cache"
     no_padding: str = "it takes no mask for padding"
+    not_used: tuple[str, ...] = ()
 
     def said(self, ids: np.ndarray) -> np.ndarray:
         """The answers to ids (R, S) as an array (R, N, K)."""
