@@ -48,9 +48,8 @@ def probe_and_show(place: str | None, preset: str | None, own_file: Path | None,
         what, train = f"a new model of {own_file or f'the preset {preset}'}", settings.train
     else:
         model, train, what = *_trained(place), place
-    report = probe(
-        model, trained=place is not None, more=(_asked_of_steps(model, train), _asked_of_rates(model, train))
-    )
+    more = _asked_of_steps(model, train), _asked_of_rates(model, train)
+    report = probe(model, trained=place is not None, more=more)
     _show(what, model, report)
     return 0 if report.ok else 1
 
@@ -118,9 +117,8 @@ def _show(what: str, model: Module, report: Report) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
-    table = Table(
-        "", "asked", "measured", "expected", "verdict", title=f"{what}: {model.num_parameters():,} parameters"
-    )
+    title = escape(f"{what}: {model.num_parameters():,} parameters")
+    table = Table("", "asked", "measured", "expected", "verdict", title=title)
     table.columns[0].no_wrap = table.columns[4].no_wrap = True
     for one in report.verdicts:
         if one.ok is not None:

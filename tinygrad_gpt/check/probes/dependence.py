@@ -18,7 +18,7 @@ from tinygrad_gpt.nn import Embedding, Module
 
 def dependence(subject: Subject, row: int = 0) -> np.ndarray:
     """(N, R, S): how much each answer about a row depends on each token of all rows, as shares of the largest."""
-    size = np.array([one for one in _by_gradient(subject, row)] or _by_exchange(subject, row))
+    size = np.array(list(_by_gradient(subject, row)) or _by_exchange(subject, row))
     if not np.isfinite(size).all():
         return np.where(np.isfinite(size), 0.0, np.inf)
     return size / max(size.max(), np.finfo(float).tiny)
@@ -29,18 +29,15 @@ def _by_gradient(subject: Subject, row: int) -> Iterator[np.ndarray]:
     table = _table(subject.model)
     if table is None:
         return
-    u = None
-    n = 0
-    while u is None or n < u.shape[0]:
+    places, k = subject.said(subject.ids).shape[1:]
+    u = np.random.default_rng(0).standard_normal((places, k))  # a random direction: no answer's scores cancel
+    for n in range(places):
         with _only_trained(subject.model, table), recorded(table) as vectors:
             answers = subject.answers(subject.ids)  # (R, N, K)
-            if u is None:  # a random direction, in which no answer's scores cancel
-                u = np.random.default_rng(0).standard_normal(answers.shape[1:]).astype(answers.dtype)
             if sum(x.shape[1] for x in vectors if x.ndim == 3) != subject.ids.shape[1]:
                 return
-            F.sum(answers[row, n] * np.asarray(u[n], like=answers.data)).backward()
+            F.sum(answers[row, n] * np.asarray(u[n], answers.dtype, like=answers.data)).backward()
         yield np.concatenate([_norms(x) for x in vectors], axis=1)
-        n += 1
 
 
 def _norms(x: Tensor) -> np.ndarray:

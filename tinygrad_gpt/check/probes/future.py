@@ -17,7 +17,7 @@ def future(subject: Subject) -> Probed:
     size = dependence(subject)[:, 0]  # (N, S)
     leaks = (size > NONE) & ~subject.may_see
     if leaks.any():
-        n, s = np.unravel_index(np.argmax(size * ~subject.may_see), size.shape)
+        n, s = np.unravel_index(np.argmax(np.where(leaks, size, 0)), size.shape)
         why = f"place {n} sees token {s}, which it should not: {_picture(size, subject)}"
         return QUESTION.wrong(size[leaks].max(), "0", why, *_mistakes(leaks, subject))
     blind = [n for n, seen in enumerate(subject.may_see) if seen.any() and not (size[n] > NONE).any()]

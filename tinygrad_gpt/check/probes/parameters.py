@@ -52,7 +52,7 @@ def parameters(subject: Subject, optimizer, remade) -> Probed:
 
 
 def loss_of(subject: Subject):
-    """The loss; of a model without one, the sum of its answers with random weights."""
+    """The loss; of a model without one, the mean of its answers with random weights."""
     if subject.loss is not None:
         return subject.loss(subject.ids, *subject.targets)
     answers = subject.answers(subject.ids)
