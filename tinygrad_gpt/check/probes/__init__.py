@@ -47,6 +47,7 @@ from tinygrad_gpt.check.probes import (
     start,
 )
 from tinygrad_gpt.check.probes.clipping import clipping
+from tinygrad_gpt.check.probes.dependence import dependence
 from tinygrad_gpt.check.probes.kinds import subject_of
 from tinygrad_gpt.check.probes.mistakes import MISTAKES, ModelMistake
 from tinygrad_gpt.check.probes.optimizer import first_steps
@@ -108,6 +109,7 @@ def probe(
 
     with leaving_no_trace(model), np.errstate(all="ignore"):
         subject = subject_of(model)
+        sizes = dependence(subject)
         same_twice = evaluation.evaluation(subject)
 
         def of_steady(question: Question, ask: Callable[[], Probed]) -> Probed:
@@ -115,8 +117,8 @@ def probe(
 
         verdicts = [
             of_new(start.QUESTION, lambda: start.start(subject)),
-            future.future(subject),
-            of_steady(rows.QUESTION, lambda: rows.rows(subject)),
+            future.future(subject, sizes),
+            of_steady(rows.QUESTION, lambda: rows.rows(subject, sizes)),
             of_steady(order.QUESTION, lambda: order.order(subject, subject_of)),
             overfit.overfit(subject, partial(made, lr=QUICK if is_small(model) else CAREFUL), subject_of, few),
             same_twice,

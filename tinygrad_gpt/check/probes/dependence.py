@@ -16,15 +16,15 @@ from tinygrad_gpt.check.probes.subject import Subject
 from tinygrad_gpt.nn import Embedding, Module
 
 
-def dependence(subject: Subject, row: int = 0) -> np.ndarray:
-    """(N, R, S): how much each answer about a row depends on each token of all rows, as shares of the largest."""
-    size = np.array(list(_by_gradient(subject, row)) or _by_exchange(subject, row))
+def dependence(subject: Subject) -> np.ndarray:
+    """(N, R, S): how much each answer about row 0 depends on each token of all rows, as shares of the largest."""
+    size = np.array(list(_by_gradient(subject)) or _by_exchange(subject))
     if not np.isfinite(size).all():
         return np.where(np.isfinite(size), 0.0, np.inf)
     return size / max(size.max(), np.finfo(float).tiny)
 
 
-def _by_gradient(subject: Subject, row: int) -> Iterator[np.ndarray]:
+def _by_gradient(subject: Subject) -> Iterator[np.ndarray]:
     """(R, S) for each answer; nothing for a model without an embedding of V rows that is called with the tokens."""
     table = _table(subject.model)
     if table is None:
@@ -36,7 +36,7 @@ def _by_gradient(subject: Subject, row: int) -> Iterator[np.ndarray]:
             answers = subject.answers(subject.ids)  # (R, N, K)
             if sum(x.shape[1] for x in vectors if x.ndim == 3) != subject.ids.shape[1]:
                 return
-            F.sum(answers[row, n] * np.asarray(u[n], answers.dtype, like=answers.data)).backward()
+            F.sum(answers[0, n] * np.asarray(u[n], answers.dtype, like=answers.data)).backward()
         yield np.concatenate([_norms(x) for x in vectors], axis=1)
 
 
@@ -45,14 +45,14 @@ def _norms(x: Tensor) -> np.ndarray:
     return np.zeros(x.shape[:2]) if x.grad is None else np.linalg.norm(to_numpy(x.grad).astype(float), axis=2)
 
 
-def _by_exchange(subject: Subject, row: int) -> list[np.ndarray]:
+def _by_exchange(subject: Subject) -> list[np.ndarray]:
     ids, other = subject.ids, subject.other_tokens(subject.ids)
-    before = subject.said(ids)[row]  # (N, K)
+    before = subject.said(ids)[0]  # (N, K)
     changed = np.zeros((len(before), *ids.shape))
     for r, s in np.ndindex(ids.shape):
         exchanged = ids.copy()
         exchanged[r, s] = other[r, s]
-        after = subject.said(exchanged)[row]
+        after = subject.said(exchanged)[0]
         size = np.abs(after - before).max(axis=1)
         changed[:, r, s] = np.where(size > 2e-6 * np.abs(before).max(), size, 0.0)  # else it is rounding
     return list(changed)

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from tinygrad_gpt.check.probes.dependence import dependence
 from tinygrad_gpt.check.probes.probed import Probed, Question
 from tinygrad_gpt.check.probes.subject import Subject
 
@@ -10,11 +9,14 @@ QUESTION = Question("P2", "the gradient by tokens that may not be seen")
 NONE = 1e-6  # share of the largest gradient
 
 
-def future(subject: Subject) -> Probed:
-    """∂ scores_n / ∂ x_s, for each place n and token s of a row, is 0 where n may not see s, and not everywhere."""
+def future(subject: Subject, sizes: np.ndarray) -> Probed:
+    """∂ scores_n / ∂ x_s, for each place n and token s of a row, is 0 where n may not see s, and not everywhere.
+
+    sizes  (N, R, S), of `dependence`
+    """
     if subject.may_see is None or subject.may_see.all():
         return QUESTION.not_asked("each place may see all tokens")
-    size = dependence(subject)[:, 0]  # (N, S)
+    size = sizes[:, 0]  # (N, S), of row 0
     leaks = (size > NONE) & ~subject.may_see
     if leaks.any():
         n, s = np.unravel_index(np.argmax(np.where(leaks, size, 0)), size.shape)
