@@ -26,10 +26,10 @@
     shared.py      what several commands do: check --with files, report downloads
 
 Exit status: 0 done; 1 a gradient check failed, an exercise is not right, or `translate` left out sentences that are too
-long; 2 something the user can put right, in one line on standard error; 130 ended by Ctrl-C; 141 whoever read the output
-has gone, as in `tinygrad-gpt sample DIR | head`. Anything else that goes wrong is a bug and keeps its traceback, but for
-errors of files of the user's: one line names theirs, and the environment variable TINYGRAD_GPT_TRACEBACK=1 shows the
-whole.
+long; 2 something the user can put right, in one line on standard error; 130 ended by Ctrl-C; 141 whoever read the
+output has gone, as in `tinygrad-gpt sample DIR | head`. Anything else that goes wrong is a bug and keeps its traceback,
+but for errors of files of the user's: one line names theirs, and the environment variable TINYGRAD_GPT_TRACEBACK=1
+shows the whole.
 """
 
 import difflib

@@ -30,7 +30,7 @@ from tinygrad_gpt.exercises.writing import Case, Wrong
 TOLERANCE = 1e-7  # of a number, relative to the largest of its array; checks.py may set another
 ANSWERS = "ANSWERS"  # the dictionary in a learner's file for the kinds predict and diagnose
 _DIGITS = 2  # of a number that was predicted, less one in the last of them
-_OF_ANSWERS, _OF_OBJECTIONS = ("predict", "diagnose"), ("tests", "probe")
+OF_ANSWERS, _OF_OBJECTIONS = ("predict", "diagnose"), ("tests", "probe")
 
 
 class Raised(NamedTuple):
@@ -77,7 +77,7 @@ def once(exercise: Exercise, module: ModuleType) -> Callable[[], Any]:
 
 def outcomes(exercise: Exercise, module) -> dict[str, Any]:
     """What comes of each case, by its name."""
-    if exercise.kind in _OF_ANSWERS:
+    if exercise.kind in OF_ANSWERS:
         given = getattr(module, ANSWERS, {})
         answers = {name: given.get(name, ...) if isinstance(given, dict) else ... for name in exercise.answers}
         return {name: Missing(name) if x is ... else x for name, x in answers.items()}
@@ -96,7 +96,7 @@ def outcomes(exercise: Exercise, module) -> dict[str, Any]:
 
 
 def _right(exercise: Exercise) -> dict[str, Any]:
-    if exercise.kind in _OF_ANSWERS:
+    if exercise.kind in OF_ANSWERS:
         return dict(exercise.answers)  # their hashes
     return {case.name: case.right for case in exercise.checks.cases()}
 
@@ -122,7 +122,7 @@ def _up_to_the_first_wrong(result: Any, right: dict, tolerance: float) -> Any:
 
 
 def _is_right(exercise: Exercise, name: str, got: Any, right: Any) -> bool:
-    if exercise.kind in _OF_ANSWERS:
+    if exercise.kind in OF_ANSWERS:
         return any(hash_of(exercise.id, name, answer) == right for answer in _near(got))
     return same(got, right, _tolerance(exercise))
 
@@ -200,13 +200,15 @@ def _explain(exercise: Exercise, wrong: list[str], got: dict, right: dict) -> tu
 
 
 def _tolerance_or(exercise: Exercise) -> float:
-    return TOLERANCE if exercise.kind in _OF_ANSWERS else _tolerance(exercise)
+    return TOLERANCE if exercise.kind in OF_ANSWERS else _tolerance(exercise)
 
 
 def _module_with(exercise: Exercise, mistake: Wrong) -> SimpleNamespace:
-    name = mistake.replaces or (ANSWERS if exercise.kind in _OF_ANSWERS else exercise.function)
-    version = mistake.version() if exercise.kind in _OF_ANSWERS else mistake.version
-    return SimpleNamespace(**vars(exercise.solution) | {name: version})
+    """The solution with this mistake in it."""
+    right = vars(exercise.solution)
+    if exercise.kind in OF_ANSWERS:
+        return SimpleNamespace(**right | {ANSWERS: right[ANSWERS] | mistake.version()})
+    return SimpleNamespace(**right | {mistake.replaces or exercise.function: mistake.version})
 
 
 def _judged(exercise: Exercise, right: dict, got: dict, instead: str = "") -> tuple[tuple[str, str, bool], ...]:
@@ -239,7 +241,7 @@ def _difference(exercise: Exercise, got: Any, right: Any) -> str:
     """What is wrong with an outcome, in a line."""
     if isinstance(got, Raised):
         return str(got)
-    if exercise.kind in _OF_ANSWERS:
+    if exercise.kind in OF_ANSWERS:
         return f"{got!r} is not the answer"
     if exercise.kind in _OF_OBJECTIONS:
         return "it objects, and should not" if got else "it does not object, and should"
@@ -275,7 +277,7 @@ def _of_values(got: Any, right: Any) -> str:
 def _example(exercise: Exercise, name: str, got: Any, right: Any) -> dict[str, Any]:
     """The first wrong case for the hints: the arguments by the function's own names, got, right."""
     example = {"case": name, "got": got}
-    if exercise.kind in _OF_ANSWERS:
+    if exercise.kind in OF_ANSWERS:
         return example
     case = next(case for case in exercise.checks.cases() if case.name == name)
     parameters = list(inspect.signature(getattr(exercise.solution, exercise.function)).parameters)
