@@ -173,7 +173,6 @@ def train(
     from tinygrad_gpt.files.plots import check_is_picture
     from tinygrad_gpt.files.plots import plot as draw
     from tinygrad_gpt.train.reporter import make_reporter
-    from tinygrad_gpt.train.user_ops import load_pair
 
     if plot:
         check_is_picture("--plot", plot)
@@ -185,10 +184,11 @@ def train(
         known = pairs.wrong_versions(of)
         if wrong not in known:
             raise UserError(f"{of.id} has no mistake {wrong}: it has {', '.join(known)}")
-        mine, name = training.pair_of(of, *known[wrong]), wrong
+        mine, name = training.pair_of_mistake(of, *known[wrong]), wrong
         print(f"{wrong}: {known[wrong][0].sentence}")
     else:
-        mine, name = load_pair(file_to_check(file, Progress())), "yours"
+        path = file_to_check(file, Progress())
+        mine, name = training.pair_of(of, path, learner.load(path), path.read_bytes()), "yours"
     reporter = make_reporter()
     curves = []
     for who, chosen in (("ours", []), (name, [mine])):
