@@ -117,9 +117,7 @@ def _has_nan(e: Evidence) -> bool:
 
 def _nan_words(e: Evidence) -> str:
     bad, all = int(np.sum(~np.isfinite(e.got))), e.got.size
-    return (
-        f"{bad} of {all} elements are nan or inf: a division by zero, or inf - inf, as in a row that is -inf all along?"
-    )
+    return f"{bad} of {all} elements are nan or inf: a division by zero, or inf - inf, as in a row that is -inf all along?"
 
 
 def _besides(cases: Cases, bank: Bank) -> Iterator[Hypothesis]:

@@ -187,3 +187,4 @@ def _of(a, size) -> float | None:
 def _counted(e: Evidence) -> float | None:
     counts = e.saved.get("counts")
     return None if counts is None else float(np.sum(counts))
+

@@ -48,9 +48,7 @@ def _layer_norm(e) -> dict:
 
 def _cross_entropy(e) -> dict:
     logits = e.saved["logits"]
-    p = np.exp(logits - e.saved["peak"].reshape(*logits.shape[:-1], 1)) / e.saved["total"].reshape(
-        *logits.shape[:-1], 1
-    )
+    p = np.exp(logits - e.saved["peak"].reshape(*logits.shape[:-1], 1)) / e.saved["total"].reshape(*logits.shape[:-1], 1)
     one_hot = np.zeros_like(p).reshape(-1, p.shape[-1])
     one_hot[np.arange(len(one_hot)), e.saved["targets"]] = 1
     return {"the probabilities": p, "the one-hot targets": one_hot.reshape(p.shape)}

@@ -11,18 +11,14 @@ import numpy as np
 from tinygrad_gpt.check.evidence import CLOSE, Evidence, largest
 from tinygrad_gpt.check.hypothesis import Cases, Hypothesis
 
-Place = Callable[
-    [Evidence], object
-]  # booleans of the array's shape, or that broadcast to it; None where there are none
+Place = Callable[[Evidence], object]  # booleans of the array's shape, or that broadcast to it; None where there are none
 
 
 def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
     """Hypotheses of a place, those that the op knows first."""
     op = cases.failed[0].check.op
     for words, place in [*PLACES.get(op, {}).items(), *_of_any_op(cases)]:
-        yield Hypothesis(
-            _IDS.get(words, ""), lambda e, w=words, p=place: _words(e, w, p), lambda e, p=place: _is_wrong(e, p)
-        )
+        yield Hypothesis(_IDS.get(words, ""), lambda e, w=words, p=place: _words(e, w, p), lambda e, p=place: _is_wrong(e, p))
 
 
 def _is_wrong(e: Evidence, place: Place) -> bool | None:
@@ -136,9 +132,9 @@ def _targets(e: Evidence):
 
 
 def _ignored(e: Evidence):
-    return np.broadcast_to(
-        ~e.saved["counts"].reshape(-1, 1), (e.right.size // e.right.shape[-1], e.right.shape[-1])
-    ).reshape(e.right.shape)
+    return np.broadcast_to(~e.saved["counts"].reshape(-1, 1), (e.right.size // e.right.shape[-1], e.right.shape[-1])).reshape(
+        e.right.shape
+    )
 
 
 def _largest(e: Evidence):

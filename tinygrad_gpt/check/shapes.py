@@ -1,10 +1,10 @@
 """A gradient of another shape than its input's, or with the right numbers in other places.
 
-forward broadcast the input      backward must sum over the axes that were stretched   (G07)
-transposed                       (G10)
-the right numbers, reshaped      such as with an axis of 1 that should not be there
-the right numbers, elsewhere     reshaped where it should be transposed                (G11)
-all alike                        summed over all axes, or over a wrong one             (G09)
+    forward broadcast the input      backward must sum over the axes that were stretched   (G07)
+    transposed                       (G10)
+    the right numbers, reshaped      such as with an axis of 1 that should not be there
+    the right numbers, elsewhere     reshaped where it should be transposed                (G11)
+    all alike                        summed over all axes, or over a wrong one             (G09)
 """
 
 from collections.abc import Iterator
@@ -45,9 +45,7 @@ def _stretched(e: Evidence) -> tuple[int, ...]:
     added = tuple(range(got.ndim - len(shape)))
     axes = added + tuple(len(added) + i for i, n in enumerate(shape) if n == 1 and got.shape[len(added) + i] != 1)
     summed = tuple(n for i, n in enumerate(got.shape) if i not in added)
-    fits = all(
-        m in (n, got.shape[len(added) + i]) for i, (m, n) in enumerate(zip(shape, summed, strict=True)) if m != 1
-    )
+    fits = all(m in (n, got.shape[len(added) + i]) for i, (m, n) in enumerate(zip(shape, summed, strict=True)) if m != 1)
     return axes if axes and fits and got.size > e.right.size else ()
 
 

@@ -28,9 +28,7 @@ def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
     for where, axis in _axes(cases):
         yield Hypothesis(
             "",
-            lambda e, where=where: (
-                f"the error is the same all along {where}: a sum or mean over it is missing or wrong"
-            ),
+            lambda e, where=where: f"the error is the same all along {where}: a sum or mean over it is missing or wrong",
             lambda e, axis=axis: _along(e, axis(e), ()),
         )
     for where, axis in _axes(cases):
@@ -69,9 +67,7 @@ def _product(said: str, z, missing: bool) -> Hypothesis:
 
     def denies(e: Evidence) -> bool:
         factor = z(e)
-        return (
-            factor is not None and spread(factor, e.right.shape) is not None and not e.same(e.right * factor, e.right)
-        )
+        return factor is not None and spread(factor, e.right.shape) is not None and not e.same(e.right * factor, e.right)
 
     return Hypothesis("", lambda e: said, test, denies)
 

@@ -28,9 +28,7 @@ def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
     yield predicting("G02", _dy_itself, lambda e: e.dy)
     said = "it equals the gradient for an upstream gradient of ones: is dy ignored?"
     yield predicting("G01", said, lambda e: e.for_ones)
-    yield predicting(
-        "G02", "it is minus dy: the op's own derivative is missing", lambda e: None if e.dy is None else -e.dy
-    )
+    yield predicting("G02", "it is minus dy: the op's own derivative is missing", lambda e: None if e.dy is None else -e.dy)
     yield from _other_settings(cases)
     yield from _other_inputs(cases)
     yield from _parts_of_dy(cases)
@@ -81,9 +79,7 @@ def _other_inputs(cases: Cases) -> Iterator[Hypothesis]:
         yield predicting("", said, lambda e, i=i: e.right_at(i, np.ones_like))
         if i == cases.failed[0].i:
             said = f"it is the derivative at the output instead of at {name}"
-            yield predicting(
-                "G06", said, lambda e, i=i: e.right_at(i, lambda x, e=e: e.y if e.y.shape == x.shape else None)
-            )
+            yield predicting("G06", said, lambda e, i=i: e.right_at(i, lambda x, e=e: e.y if e.y.shape == x.shape else None))
 
 
 def _parts_of_dy(cases: Cases) -> Iterator[Hypothesis]:
@@ -105,8 +101,6 @@ def _part(e: Evidence, which: str, flat: bool) -> tuple:
     for dy in e.call.dys:
         rows = dy.reshape(-1, dy.shape[-1]) if flat and dy.ndim > 1 else dy.reshape(dy.shape or (1,))
         keep = np.zeros(rows.shape[0], bool)
-        keep[
-            {_FIRST: slice(0, 1), _LAST: slice(-1, None), "all but the last": slice(0, -1)}.get(which, slice(1, None))
-        ] = True
+        keep[{_FIRST: slice(0, 1), _LAST: slice(-1, None), "all but the last": slice(0, -1)}.get(which, slice(1, None))] = True
         parts.append((rows * keep.reshape(-1, *[1] * (rows.ndim - 1))).reshape(dy.shape))
     return tuple(parts)
