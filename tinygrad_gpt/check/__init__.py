@@ -23,6 +23,7 @@
     factors.py      a constant factor
     terms.py        a factor or a term that is missing
     ingredients.py  the arrays that such a term is made of
+    masks.py        zeros in the wrong places
     places.py       where the wrong numbers stand
     mistakes/       the bank: wrong pairs as learners write them
 

@@ -5,6 +5,7 @@
     shapes.py       another shape, or the right numbers in other places
     factors.py      a constant factor
     terms.py        a factor or a term that is missing, or one too many
+    masks.py        zeros in the wrong places
     places.py       where the wrong numbers stand
 
 In that order; the first that all cases agree on is said (hypothesis.py says what agreeing is). If nothing explains the
@@ -16,11 +17,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinygrad_gpt.check import factors, places, shapes, terms, what_if
+from tinygrad_gpt.check import factors, masks, places, shapes, terms, what_if
 from tinygrad_gpt.check.bank import Bank
 from tinygrad_gpt.check.evidence import Evidence, largest
 from tinygrad_gpt.check.hypothesis import Cases, Hypothesis, right_only_for
-from tinygrad_gpt.check.report import INEXACT, Finding
+from tinygrad_gpt.check.report import INEXACT, WRONG, Finding
 
 
 def explain(op: str, findings: list[Finding], evidence: list[Evidence], alone: bool = False) -> list[Finding]:
@@ -49,14 +50,20 @@ def explain(op: str, findings: list[Finding], evidence: list[Evidence], alone: b
                 }
         else:
             said |= {(case, subject): told for case, told in _unnamed(cases, bank, alone).items()}
-    return [_told(f, said) for f in findings]
+    wrong = {subject for subject, cases in subjects.items() if any(not e.kink for e in cases.failed)}
+    return [_told(f, said, f.subject in wrong) for f in findings]
 
 
-def _told(f: Finding, said: dict) -> Finding:
-    told = said.get((f.case, f.subject))
-    if f.ok or told is None or f.problem == INEXACT:
+def _told(f: Finding, said: dict, wrong: bool) -> Finding:
+    """The finding with what is to be said of it. Where a subject is `wrong` beyond kinks, last digits and second calls,
+    what those alone would mean is no explanation."""
+    if f.ok:
         return f
-    return replace(f, **told)
+    if f.problem == INEXACT:
+        return replace(f, problem=WRONG, hint="") if wrong else f
+    if told := said.get((f.case, f.subject)):
+        return replace(f, **told)
+    return replace(f, hint="") if wrong and f.problem.startswith(WRONG) else f
 
 
 def _by_subject(findings: list[Finding], evidence: list[Evidence]) -> dict[str, Cases]:
@@ -82,9 +89,7 @@ def _unnamed(cases: Cases, bank: Bank, alone: bool) -> dict[str, dict]:
     if not cases.failed:
         return said
     found = cases.first(_hypotheses(cases, bank, alone))
-    if found is None and (hint := right_only_for(cases) or factors.located(cases)):
-        return said | {e.case: {"hint": hint} for e in cases.failed if not e.kink}
-    if found := found or cases.first(places.hypotheses(cases)):
+    if found:
         shown = [e for e in cases.failed if e.case in found.shows]
         said |= {e.case: {"hint": found.words(e), "mistake": found.hypothesis.id} for e in shown}
     return said
@@ -95,12 +100,18 @@ def _hypotheses(cases: Cases, bank: Bank, alone: bool) -> Iterator[Hypothesis]:
     if of_gradient:
         yield Hypothesis("G15", lambda e: STATE, lambda e: None if e.silent else e.right_alone)
     if of_gradient:
+        yield shapes.not_summed()
         yield from what_if.hypotheses(cases)
-        yield from shapes.hypotheses(cases)
+        yield from shapes.hypotheses()
     yield from factors.hypotheses(cases, sized=not alone)
-    if of_gradient and not alone:
+    if of_gradient:
         yield from _besides(cases, bank)
-    yield from terms.hypotheses(cases)
+        yield from masks.hypotheses()
+    if hint := right_only_for(cases) or factors.located(cases):
+        yield Hypothesis("", lambda e: hint, lambda e: None if e.silent else True)
+    yield from terms.of_factors(cases)
+    yield from places.hypotheses(cases)
+    yield from terms.of_sums(cases)
 
 
 STATE = (

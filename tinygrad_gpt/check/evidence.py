@@ -15,6 +15,7 @@ import numpy as np
 from tinygrad_gpt import array, sparse_rows
 from tinygrad_gpt.check.ingredients import ingredients
 from tinygrad_gpt.check.measure import as_tuple
+from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.kernels.contract import inputs as inputs_of
 
 CLOSE = 1e-5  # of the largest value: far above the noise of finite differences, far below any mistake of interest
@@ -80,11 +81,13 @@ class Evidence:
         """The arrays that an explanation may speak of: dy, the inputs, the output, and what the reference saves."""
         if self.i is None:
             return dict(self.inputs)
-        named = {} if self.dy is None else {"dy": self.dy, **self.inputs, "the output": self.y}
-        named = named or dict(self.inputs)
+        named = {} if self.dy is None else {"dy": self.dy}
+        others = self.inputs if self.dy is None else {**self.inputs, "the output": self.y}
         for name, a in self.saved.items():
-            if array.is_float(a) and not any(a is b or np.array_equal(a, b) for b in named.values()):
-                named.setdefault(name, a)
+            if array.is_float(a) and a.ndim and not any(np.array_equal(a, b) for b in others.values()):
+                named[name] = a
+        for name, a in others.items():
+            named.setdefault(name, a)
         return named
 
     @cached_property
@@ -97,7 +100,7 @@ class Evidence:
     @cached_property
     def numbers(self) -> dict[str, float]:
         """The float settings of the case, those left at their default among them, and the numbers that are saved."""
-        found = {**self.used, **{n: v for n, v in self.saved.items() if n not in self.used}}
+        found = {**self.saved, **{n: v for n, v in self.used.items() if v is not None}}
         return {n: float(v) for n, v in found.items() if isinstance(v, int | float) and not isinstance(v, bool)}
 
     @cached_property
@@ -149,11 +152,17 @@ class Evidence:
             return None
         return self._reference(tuple(arrays), self.settings)
 
-    def _reference(self, arrays: tuple, settings: dict) -> np.ndarray | None:
+    def right_of(self, op: str) -> np.ndarray | None:
+        """The right gradient of another op, for the same arrays and such settings as it takes; or None."""
+        takes = inputs_of(registry.reference(op).forward).settings
+        settings = {name: value for name, value in self.settings.items() if name in takes}
+        return self._reference(self.call.arrays, settings, registry.reference(op))
+
+    def _reference(self, arrays: tuple, settings: dict, reference=None) -> np.ndarray | None:
         """The reference's gradient for other arrays and settings; None where they do not fit the case."""
         if not self.check.agrees:
             return None
-        dys, reference = self.call.dys, self.check.reference
+        dys, reference = self.call.dys, reference or self.check.reference
         try:
             y, saved = reference.forward(*arrays, **settings)
             if [part.shape for part in as_tuple(y)] != [part.shape for part in self.call.ys]:
@@ -164,12 +173,13 @@ class Evidence:
         return g if isinstance(g, np.ndarray) and np.isfinite(g).all() else None
 
     def right_for(self, dys: tuple) -> np.ndarray | None:
-        """The right gradient for other upstream gradients."""
-        return self.check.right_gradient(self.call, self.i, dys)
+        """The right gradient for other upstream gradients; None where it would have to be measured."""
+        return None if not self.check.agrees else self.check.right_gradient(self.call, self.i, dys)
 
     @cached_property
     def for_ones(self) -> np.ndarray | None:
-        return self.right_for(tuple(np.ones_like(dy) for dy in self.call.dys))
+        """The right gradient for an upstream gradient of ones."""
+        return self.check.right_gradient(self.call, self.i, tuple(np.ones_like(dy) for dy in self.call.dys))
 
     @property
     def axis(self) -> int:
@@ -242,3 +252,8 @@ def spread(a, shape: tuple) -> np.ndarray | None:
         return np.broadcast_to(a, shape)
     except ValueError:
         return None
+
+
+def is_alike(a, axis=None) -> bool:
+    """Whether the elements of an array are alike, along an axis or all of them."""
+    return a.size == 0 or bool(np.all(np.ptp(a, axis=axis) <= CLOSE * largest(a)))

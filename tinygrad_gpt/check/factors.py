@@ -94,9 +94,11 @@ def _explanations(cases: Cases, alone: bool) -> Iterator[tuple]:
             yield _words_of_size(form, what, n, value), value, id
     if alone:
         return
+    said = "it is divided by the number of all rows, where only those that count (are not ignored) should be"
+    yield lambda e: said, _share_that_counts, ""
     for name in dict.fromkeys(name for e in cases.failed for name in e.numbers):
         s = lambda e, name=name: e.numbers.get(name)  # noqa: E731
-        for form, value in _forms(s, ("n", "1/n", "n²", "1/n²", "1-n", "1/(1-n)")):
+        for form, value in _forms(s, ("n", "1/n", "n²", "1/n²", "1-n", "1/(1-n)", "(1-n)/n", "n/(1-n)", "n-1", "n+1", "(n-1)/n")):
             yield _words_of_setting(form.replace("n", name), value), value, ""
 
 
@@ -111,6 +113,10 @@ _FORMS: dict[str, Callable[[float], float]] = {
     "1/n²": lambda n: 1 / (n * n),
     "1-n": lambda n: 1 - n,
     "1/(1-n)": lambda n: 1 / (1 - n),
+    "(1-n)/n": lambda n: (1 - n) / n,
+    "n/(1-n)": lambda n: n / (1 - n),
+    "n-1": lambda n: n - 1,
+    "n+1": lambda n: n + 1,
 }
 _ASKS = {
     "n": "a sum where a mean is meant?",
@@ -182,6 +188,11 @@ def _of(a, size) -> float | None:
         return None if a is None else float(size(a))
     except (IndexError, ZeroDivisionError):
         return None
+
+
+def _share_that_counts(e: Evidence) -> float | None:
+    counts = e.saved.get("counts")
+    return None if counts is None or not counts.size else float(np.mean(counts))
 
 
 def _counted(e: Evidence) -> float | None:

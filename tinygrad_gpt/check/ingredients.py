@@ -16,16 +16,17 @@ def ingredients(e) -> dict[str, np.ndarray]:
     if e.i is None:
         return found
     if len(e.inputs) == 1 and not e.call.many and e.x is not None and e.y.shape == e.x.shape:
-        y = e.y
-        found |= {
-            "(1 - the output)": 1 - y,
-            "(1 + the output)": 1 + y,
-            "the output squared": y * y,
-            "(1 - the output squared)": 1 - y * y,
-            "the output times (1 - the output)": y * (1 - y),
-        }
+        for name, z in (("the output", e.y), (e.name, e.x)):
+            found |= {
+                f"(1 - {name})": 1 - z,
+                f"(1 + {name})": 1 + z,
+                f"{name} squared": z * z,
+                f"(1 - {name} squared)": 1 - z * z,
+                f"{name} (1 - {name})": z * (1 - z),
+                f"{name} (1 + {name})": z * (1 + z),
+            }
         if e.check.op in ("log_softmax", "log"):
-            found["exp(the output)"] = np.exp(y)
+            found |= {"exp(the output)": np.exp(e.y), "(1 - exp(the output))": 1 - np.exp(e.y)}
     if e.check.op in _OF_OPS and e.saved:
         found |= _OF_OPS[e.check.op](e)
     return {name: a for name, a in found.items() if a.size}
@@ -37,8 +38,7 @@ def _gelu(e) -> dict:
     if not isinstance(e.saved.get("approximate"), str):
         return {}
     cdf, slope = gelu._cdf_and_slope(e.x, e.saved["approximate"])
-    names = ("Φ(x)", "Φ'(x)") if e.saved["approximate"] == "none" else ("½(1 + tanh u)", "the slope of ½(1 + tanh u)")
-    return {names[0]: cdf, names[1]: slope, f"x times {names[1]}": e.x * slope}
+    return {"Φ(x)": cdf, "Φ'(x)": slope, "x Φ'(x)": e.x * slope}  # or what stands for Φ
 
 
 def _layer_norm(e) -> dict:
@@ -50,8 +50,9 @@ def _cross_entropy(e) -> dict:
     logits = e.saved["logits"]
     p = np.exp(logits - e.saved["peak"].reshape(*logits.shape[:-1], 1)) / e.saved["total"].reshape(*logits.shape[:-1], 1)
     one_hot = np.zeros_like(p).reshape(-1, p.shape[-1])
-    one_hot[np.arange(len(one_hot)), e.saved["targets"]] = 1
-    return {"the probabilities": p, "the one-hot targets": one_hot.reshape(p.shape)}
+    one_hot[np.arange(len(one_hot)), e.saved["targets"]] = 1 - e.saved["label_smoothing"]
+    one_hot += e.saved["label_smoothing"] / p.shape[-1]
+    return {"the probabilities": p, "the targets (one-hot, smoothed)": one_hot.reshape(p.shape)}
 
 
 def _embedding(e) -> dict:

@@ -16,9 +16,17 @@ Place = Callable[[Evidence], object]  # booleans of the array's shape, or that b
 
 def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
     """Hypotheses of a place, those that the op knows first."""
-    op = cases.failed[0].check.op
-    for words, place in [*PLACES.get(op, {}).items(), *_of_any_op(cases)]:
-        yield Hypothesis(_IDS.get(words, ""), lambda e, w=words, p=place: _words(e, w, p), lambda e, p=place: _is_wrong(e, p))
+    first = cases.failed[0]
+    known = PLACES.get(first.check.op, {}) if first.i is not None and all(e.saved for e in cases.failed) else {}
+    for words, place in [*known.items(), *_of_any_op(cases)]:
+        yield Hypothesis("", lambda e, w=words, p=place: _words(e, w, p), lambda e, p=place: _is_wrong(e, p))
+    yield Hypothesis("", lambda e: "all its other elements are right", _is_one_element)
+
+
+def _is_one_element(e: Evidence) -> bool | None:
+    if not e.comparable or e.got.size < 6:
+        return None if e.silent or e.comparable else False
+    return int(np.sum(wrong_places(e))) == 1
 
 
 def _is_wrong(e: Evidence, place: Place) -> bool | None:
@@ -162,8 +170,6 @@ def _unseen(e: Evidence):
 def _may_not_attend(e: Evidence):
     return None if e.name != "mask" or e.right.shape != e.saved["p"].shape else e.saved["p"] == 0
 
-
-_IDS = {"in the rows whose id occurs twice or more": "M01", "in the ignored rows": "C07"}  # where no entry equals it
 
 PLACES: dict[str, dict[str, Place]] = {
     "embedding": {

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 TOLERANCE = 1e-6  # error over scale that is allowed to a gradient in float64, compared with a measured one
 EXACT = 1e-10  # to anything in float64, compared with the reference's: far above its rounding, far below float32's
 TOLERANCE_32 = 1e-4  # to anything in float32, compared with float64
+WRONG = "wrong numbers"
 INEXACT = "as exact as float32 only"  # the problem of a number that is right to about 7 digits
 
 

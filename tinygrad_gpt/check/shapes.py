@@ -11,20 +11,24 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinygrad_gpt.check.evidence import Evidence, largest, same
+from tinygrad_gpt.check.evidence import Evidence, is_alike, largest, same
 from tinygrad_gpt.check.hypothesis import Cases, Hypothesis, predicting
 
 
-def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
+def not_summed() -> Hypothesis:
+    """That what forward broadcast is not summed; which explains more than that it is dy, or another's gradient."""
+    return Hypothesis("G07", _broadcast_words, _is_not_summed)
+
+
+def hypotheses() -> Iterator[Hypothesis]:
     """Hypotheses about where the numbers stand, the likeliest first."""
-    yield Hypothesis("G07", _broadcast_words, _is_not_summed)
     yield Hypothesis("G10", _transposed_words, _is_transposed, _would_be_transposed)
     yield Hypothesis("", lambda e: f"the numbers are right: reshape it to {e.right.shape}", _is_reshaped)
     yield Hypothesis("G11", _elsewhere_words, _is_elsewhere)
     said = "all of its elements are alike: it is summed over all axes, those of this input too"
-    yield predicting("G09", said, lambda e: np.full_like(e.right, np.sum(e.right)) if e.right.size > 1 else None)
+    yield predicting("G09", said, lambda e: None if is_alike(e.right) else np.full_like(e.right, np.sum(e.right)))
     said = "all of its elements are alike: it is the mean of the right one, over axes that should stay"
-    yield predicting("G09", said, lambda e: np.full_like(e.right, np.mean(e.right)) if e.right.size > 1 else None)
+    yield predicting("G09", said, lambda e: None if is_alike(e.right) else np.full_like(e.right, np.mean(e.right)))
     for axis in (-1, -2, -3):
         said = f"along axis {axis} its elements are alike: it is summed over that axis too, which should stay"
         yield predicting("G09", said, lambda e, axis=axis: _alike(e, axis))
@@ -32,7 +36,7 @@ def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
 
 
 def _alike(e: Evidence, axis: int):
-    if e.right.ndim < -axis:
+    if e.right.ndim < -axis or is_alike(e.right, axis):
         return None
     return np.broadcast_to(np.sum(e.right, axis=axis, keepdims=True), e.right.shape)
 
@@ -50,7 +54,7 @@ def _stretched(e: Evidence) -> tuple[int, ...]:
 
 
 def _is_not_summed(e: Evidence) -> bool | None:
-    if e.silent:
+    if e.silent or (e.got is not None and e.got.size == 0):
         return None
     if not (axes := _stretched(e)):
         return False
@@ -58,7 +62,7 @@ def _is_not_summed(e: Evidence) -> bool | None:
 
 
 def _is_of_the_outputs_shape(e: Evidence) -> bool | None:
-    if e.silent or e.got is None or e.got.shape == e.right.shape:
+    if e.silent or e.got is None or e.got.shape == e.right.shape or e.got.size == 0:
         return None
     return bool(_stretched(e)) and e.got.shape == e.y.shape
 

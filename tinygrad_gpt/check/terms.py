@@ -9,22 +9,27 @@ An axis is told from the op's own `axis`, so that one mistake is one hypothesis 
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from tinygrad_gpt.check.evidence import ENOUGH, Evidence, enough, largest, spread
+from tinygrad_gpt.check.evidence import Evidence, enough, is_alike, largest, spread
 from tinygrad_gpt.check.hypothesis import Cases, Hypothesis, predicting
 
 Part = tuple[str, Callable[[Evidence], object]]  # an array that plays a part: its name, and how a case gives it
 
 
-def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
-    """Hypotheses about an array of the right shape, the likeliest first."""
+def of_factors(cases: Cases) -> Iterator[Hypothesis]:
+    """Hypotheses of an array that is multiplied in, or not."""
     for name, z in _parts(cases):
         yield _product(f"multiplied by {name}, it would be right: is that factor missing?", z, missing=True)
     for name, z in _parts(cases):
         said = f"divided by {name}, it would be right: is that one factor too many?"
         yield _product(said, z, missing=False)
+
+
+def of_sums(cases: Cases) -> Iterator[Hypothesis]:
+    """Hypotheses of a term, the simpler ones first."""
     for where, axis in _axes(cases):
         yield Hypothesis(
             "",
@@ -78,7 +83,7 @@ def _axes(cases: Cases) -> Iterator[tuple[str, Callable[[Evidence], int]]]:
         yield "the op's axis", lambda e: e.axis
     for axis in (-1, -2, -3, -4):
         yield f"axis {axis}", lambda e, axis=axis: axis
-    yield "the first axis", lambda e: -e.right.ndim
+    yield "the first axis", lambda e: -e.got.ndim if e.got is not None else -1
 
 
 def _along(e: Evidence, axis: int, spans: tuple, less_mean: bool = False) -> bool | None:
@@ -87,14 +92,16 @@ def _along(e: Evidence, axis: int, spans: tuple, less_mean: bool = False) -> boo
     if not e.comparable:
         return None if e.silent else False
     unknowns = max(1, len(spans))
-    if -axis > e.got.ndim:
+    if not 1 <= -axis <= e.got.ndim:
         return False
     if e.got.shape[axis] < unknowns + 2:
         return None
     error = e.got - e.right
     vectors = []
     for z in spans or (1.0,):
-        if z is None or np.ndim(z) and (z.shape != e.got.shape or not np.isfinite(z).all()):
+        if z is None:
+            return False
+        if np.ndim(z) and (z.shape != e.got.shape or not np.isfinite(z).all()):
             return False
         z = np.broadcast_to(z, e.got.shape)
         vectors.append(z - np.mean(z, axis=axis, keepdims=True) if less_mean else z)
@@ -103,29 +110,76 @@ def _along(e: Evidence, axis: int, spans: tuple, less_mean: bool = False) -> boo
     fitted = np.einsum("rnk,rk->rn", basis, np.einsum("rkn,rn->rk", np.linalg.pinv(basis), rows[0]))
     if not e.same(fitted, rows[0]):
         return False
+    if is_alike(e.got, axis) and is_alike(e.right, axis):  # and so would any error be
+        return False
+    if len(spans) > 1 and any(_along(e, axis, (z,)) for z in spans):  # here, one of the two is enough
+        return None
     return True if enough(error) else None
 
 
 def _of_dy(cases: Cases) -> Iterator[Hypothesis]:
-    """came = dy · z, and came - right = c · dy · z, z one of the parts or a product of two: for ops of one input, element
-    by element."""
+    """came - right = c · dy · z, or came = c · dy · z, with one number c and z one of the parts: element by element, and
+    summed to the input's shape where forward broadcast it."""
     first = cases.failed[0]
-    if first.dy is None or any(not _elementwise(e) for e in cases.failed):
+    if first.dy is None or first.right is None or any(not _elementwise(e) for e in cases.failed):
         return
-    parts = [(name, z) for name, z in _parts(cases) if name != "dy"]
-    for name, z in parts:
-        said = f"it is dy times {name}"
-        yield predicting("", said, lambda e, z=z: e.dy * a if (a := z(e)) is not None else None)
-    for name, z in parts:
-        for sign, what in ((-1, "missing"), (1, "one too many")):
-            said = f"the term dy · {name} is {what}"
-            yield predicting(
-                "", said, lambda e, z=z, sign=sign: e.right + sign * e.dy * a if (a := z(e)) is not None else None
-            )
+    products = [
+        (name, lambda e, z=z: summed(e.dy * a, e.right.shape) if (a := z(e)) is not None else None)
+        for name, z in _parts(cases)
+        if name != "dy"
+    ]
+    is_it = cases.first(_is_it(products, first))
+    missing = cases.first(_is_missing(products, first))
+    if is_it and missing:
+        said = f"{is_it.words(first)}: {missing.words(first)}"
+        yield replace(is_it.hypothesis, words=lambda e: said)
+    yield from (found.hypothesis for found in (is_it, missing) if found)
+
+
+def _is_it(products, first: Evidence) -> Iterator[Hypothesis]:
+    for name, product in products:
+        if c := _multiple(first, lambda e: e.got, product):
+            said = f"it is {_times(c)}dy · {name}"
+            yield predicting("", said, lambda e, c=c, f=product: None if (a := f(e)) is None else c * a)
+
+
+def _is_missing(products, first: Evidence) -> Iterator[Hypothesis]:
+    for name, product in products:
+        if c := _multiple(first, lambda e: e.got - e.right, product):
+            said = f"the term {_times(abs(c))}dy · {name} is {'missing' if c < 0 else 'one too many'}"
+            yield predicting("", said, lambda e, c=c, f=product: None if (a := f(e)) is None else e.right + c * a)
+
+
+def _times(c: float) -> str:
+    return "" if abs(c - 1) < 1e-6 else "- " if abs(c + 1) < 1e-6 else f"{c:.4g} · "
+
+
+def _multiple(e: Evidence, of, product) -> float | None:
+    """c, where an array is c times `product`, in this case; None where it is no multiple."""
+    if not e.comparable or (z := product(e)) is None or z.shape != e.got.shape or not np.isfinite(z).all():
+        return None
+    a = of(e)
+    squares = float(np.sum(z * z))
+    c = float(np.sum(a * z)) / squares if squares else 0.0
+    return c if c and e.same(a, c * z) and enough(a) else None
 
 
 def _elementwise(e: Evidence) -> bool:
-    return len(e.call.arrays) == 1 and e.right is not None and e.right.shape == e.dy.shape
+    """Whether forward works element by element, as far as shapes tell."""
+    try:
+        return e.dy.shape == np.broadcast_shapes(*(a.shape for a in e.inputs.values()))
+    except ValueError:
+        return False
+
+
+def summed(a, shape: tuple) -> np.ndarray | None:
+    """Summed over the axes that `shape` lacks, or has as 1."""
+    extra = a.ndim - len(shape)
+    if extra < 0:
+        return None
+    axes = tuple(range(extra)) + tuple(extra + i for i, n in enumerate(shape) if n == 1 and a.shape[extra + i] != 1)
+    summed = np.sum(a, axis=axes, keepdims=True)
+    return summed.reshape(shape) if summed.shape[extra:] == shape else None
 
 
 def _parts(cases: Cases) -> list[Part]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinygrad_gpt.check.evidence import Evidence, largest
 from tinygrad_gpt.check.hypothesis import Cases, Hypothesis, predicting
+from tinygrad_gpt.check.terms import summed as _summed
 
 _FIRST, _LAST = "the first", "the last"
 
@@ -23,12 +24,18 @@ def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
     """Hypotheses about a gradient, the likeliest first."""
     yield Hypothesis("G03", _nothing, _is_nothing, lambda e: not e.is_zero)
     for name in dict.fromkeys(name for e in cases.failed for name in e.inputs):
+        other = lambda e, name=name: e.others.get(name)  # noqa: E731
         said = f"it is the gradient of {name}: are the gradients returned in the order of forward's inputs?"
-        yield predicting("G05", said, lambda e, name=name: e.others.get(name))
-    yield predicting("G02", _dy_itself, lambda e: e.dy)
+        yield predicting("G05", said, lambda e, o=other, n=name: None if _is_right(e, n) else o(e))
+        said = f"it is the gradient of {name}, which is right: what tells the two apart is missing here"
+        yield predicting("", said, other)
+    yield predicting("G02", _dy_itself, _dy_in_any_shape)
     said = "it equals the gradient for an upstream gradient of ones: is dy ignored?"
     yield predicting("G01", said, lambda e: e.for_ones)
-    yield predicting("G02", "it is minus dy: the op's own derivative is missing", lambda e: None if e.dy is None else -e.dy)
+    for sign, dy in ((1, "dy"), (-1, "minus dy")):
+        said = f"it is {dy}, no more: the op's own derivative is missing"
+        yield predicting("G02", said, lambda e, sign=sign: None if e.dy is None else _summed(sign * e.dy, e.right.shape))
+    yield from _of_a_sibling(cases)
     yield from _other_settings(cases)
     yield from _other_inputs(cases)
     yield from _parts_of_dy(cases)
@@ -47,6 +54,45 @@ def _is_nothing(e: Evidence) -> bool | None:
     if e.is_zero:
         return False if largest(e.got) > e.least else None
     return e.got is None or (e.got.size > 0 and e.same(e.got, np.zeros_like(e.got)))
+
+
+def _is_right(e: Evidence, name: str) -> bool:
+    """Whether the gradient that came for another input is right."""
+    g = e.call.grads[e.check.names.index(name)]
+    return g is not None and name in e.others and e.same(g, e.others[name])
+
+
+def _dy_in_any_shape(e: Evidence):
+    """dy, reshaped if that is how it came."""
+    if e.dy is None or e.got is None or e.got.shape == e.dy.shape or e.got.size != e.dy.size or e.got.ndim < e.dy.ndim:
+        return e.dy
+    return e.dy.reshape(e.got.shape) if e.got.shape != e.right.shape else e.dy
+
+
+_SIBLINGS = {  # ops that are easily taken for each other
+    "softmax": ("log_softmax",),
+    "log_softmax": ("softmax",),
+    "gelu": ("silu", "relu"),
+    "silu": ("gelu", "relu"),
+    "sigmoid": ("tanh",),
+    "tanh": ("sigmoid",),
+    "softplus": ("relu",),
+    "sin": ("cos",),
+    "cos": ("sin",),
+    "sum": ("mean",),
+    "mean": ("sum",),
+    "max": ("sum", "mean"),
+    "logsumexp": ("max", "sum"),
+    "mul": ("div", "add"),
+    "div": ("mul", "sub"),
+    "add": ("sub", "mul"),
+    "sub": ("add",),
+}
+
+
+def _of_a_sibling(cases: Cases) -> Iterator[Hypothesis]:
+    for op in _SIBLINGS.get(cases.failed[0].check.op, ()):
+        yield predicting("", f"it is the gradient of {op}, another op", lambda e, op=op: e.right_of(op))
 
 
 def _dy_itself(e: Evidence) -> str:
@@ -99,7 +145,7 @@ def _part(e: Evidence, which: str, flat: bool) -> tuple:
     last one."""
     parts = []
     for dy in e.call.dys:
-        rows = dy.reshape(-1, dy.shape[-1]) if flat and dy.ndim > 1 else dy.reshape(dy.shape or (1,))
+        rows = dy.reshape(-1, dy.shape[-1] if dy.ndim else 1) if flat else dy.reshape(dy.shape or (1,))
         keep = np.zeros(rows.shape[0], bool)
         keep[{_FIRST: slice(0, 1), _LAST: slice(-1, None), "all but the last": slice(0, -1)}.get(which, slice(1, None))] = True
         parts.append((rows * keep.reshape(-1, *[1] * (rows.ndim - 1))).reshape(dy.shape))
