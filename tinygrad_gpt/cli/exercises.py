@@ -166,8 +166,9 @@ def train(
 
     With --wrong S01 the mistake of this id is trained: which mistakes learn nonetheless?
     """
+    from tinygrad_gpt.check import mistakes
     from tinygrad_gpt.cli.reporting import file_to_check
-    from tinygrad_gpt.exercises import learner, pairs, training
+    from tinygrad_gpt.exercises import learner, training
     from tinygrad_gpt.exercises.exercise import find, read_bank
     from tinygrad_gpt.exercises.progress import Progress
     from tinygrad_gpt.files.plots import check_is_picture
@@ -181,11 +182,11 @@ def train(
     if of.kind != "pair":
         raise UserError(f"{of.id} is no op: a GPT trains on exercises of kind pair; `exercise list` shows the kinds")
     if wrong:
-        known = pairs.wrong_versions(of)
+        known = {mistake.id: mistake for mistake in mistakes.of(of.op)}
         if wrong not in known:
-            raise UserError(f"{of.id} has no mistake {wrong}: it has {', '.join(known)}")
-        mine, name = training.pair_of_mistake(of, *known[wrong]), wrong
-        print(f"{wrong}: {known[wrong][0].sentence}")
+            raise UserError(f"{of.op} has no mistake {wrong}: it has {', '.join(known)}")
+        mine, name = training.pair_of_mistake(of, known[wrong]), wrong
+        print(f"{wrong}: {known[wrong].sentence}")
     else:
         path = file_to_check(file, Progress())
         mine, name = training.pair_of(of, path, learner.load(path), path.read_bytes()), "yours"

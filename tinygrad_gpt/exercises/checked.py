@@ -65,10 +65,14 @@ def check(exercise: Exercise, module: ModuleType) -> Verdict:
     return Verdict(exercise.id, WRONG, _judged(exercise, right, got), named, places, example)
 
 
-def wrong_versions(exercise: Exercise) -> dict[str, tuple[Wrong, Any]]:
-    """By id: the mistake, with its texts, and a module that makes it. Raises KeyError for an id that is not known."""
-    known = {value.id: value for value in vars(exercise.checks).values() if isinstance(value, Wrong)}
-    return {id: (known[id], _module_with(exercise, known[id])) for id in exercise.mistakes}
+def mistake(exercise: Exercise, id: str) -> Wrong:
+    """The texts of a mistake that a verdict names, and its code. Raises KeyError for an id that is not known."""
+    return {value.id: value for value in vars(exercise.checks).values() if isinstance(value, Wrong)}[id]
+
+
+def wrong_versions(exercise: Exercise) -> dict[str, Any]:
+    """By id: a module that makes the mistake. Raises KeyError for an id that is not known."""
+    return {id: _module_with(exercise, mistake(exercise, id)) for id in exercise.mistakes}
 
 
 def once(exercise: Exercise, module: ModuleType) -> Callable[[], Any]:
@@ -190,18 +194,17 @@ def _explain(exercise: Exercise, wrong: list[str], got: dict, right: dict) -> tu
     """The mistakes that together explain every wrong case; () where something is left over. The one that explains most
     comes first."""
     explains = {}
-    for mistake, module in wrong_versions(exercise).values():
+    for id, module in wrong_versions(exercise).items():
         theirs = outcomes(exercise, module)
-        shows = [name for name in right if name in theirs and not _is_right(exercise, name, theirs[name], right[name])]
+        shows = {name for name in right if name in theirs and not _is_right(exercise, name, theirs[name], right[name])}
         if shows and all(_alike(exercise, got[name], theirs[name]) for name in shows):
-            explains[mistake] = set(shows)
+            explains[id] = shows
     named, left = [], set(wrong)
-    for mistake, shows in sorted(explains.items(), key=lambda item: -len(item[1])):
+    for id, shows in sorted(explains.items(), key=lambda item: -len(item[1])):
         if shows & left:
             left -= shows
-            count = f"{len(shows)} of {len(wrong)} wrong cases" if len(shows) > 1 else f"in {next(iter(shows))!r}"
-            where = f"equal in all {len(shows)} cases that show it" if len(shows) == len(wrong) > 1 else count
-            named.append(Named(mistake.id, mistake.sentence, where))
+            where = f"all {len(shows)} cases that show it" if len(shows) > 1 else f'"{min(shows)}"'
+            named.append(Named(id, mistake(exercise, id).sentence, f"equal in {where}"))
     return () if left else tuple(named)
 
 
@@ -212,12 +215,12 @@ def _alike(exercise: Exercise, got: Any, theirs: Any) -> bool:
     return same(got, theirs, _tolerance(exercise))
 
 
-def _module_with(exercise: Exercise, mistake: Wrong) -> SimpleNamespace:
+def _module_with(exercise: Exercise, wrong: Wrong) -> SimpleNamespace:
     """The solution with this mistake in it."""
     right = vars(exercise.solution)
     if exercise.kind in OF_ANSWERS:
-        return SimpleNamespace(**right | {ANSWERS: right[ANSWERS] | mistake.version()})
-    return SimpleNamespace(**right | {mistake.replaces or exercise.function: mistake.version})
+        return SimpleNamespace(**right | {ANSWERS: right[ANSWERS] | wrong.version()})
+    return SimpleNamespace(**right | {wrong.replaces or exercise.function: wrong.version})
 
 
 def _judged(exercise: Exercise, right: dict, got: dict, instead: str = "") -> tuple[tuple[str, str, bool], ...]:

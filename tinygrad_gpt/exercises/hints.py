@@ -29,8 +29,7 @@ def ladder(exercise: Exercise, verdict: Verdict | None, names: bool = True) -> l
     them if `check` does not tell names."""
     named = verdict.named if verdict else ()
     example = verdict.example if verdict else {}
-    known = kind_of(exercise).wrong_versions(exercise)
-    mistake = next((known[each.id][0] for each in named if each.id in known), None)
+    mistake = kind_of(exercise).mistake(exercise, named[0].id) if named else None
     steps = [] if names or not named else [Step("the mistake", "; ".join(f"{m.id}: {m.sentence}" for m in named))]
     for name in STEPS:
         text = exercise.hints[name]

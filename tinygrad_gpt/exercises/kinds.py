@@ -1,8 +1,9 @@
-"""The one protocol of all kinds of exercises: two modules with the same three functions.
+"""The one protocol of all kinds of exercises: two modules with the same four functions.
 
-    check(exercise, module) -> Verdict                what is to be said of a learner's file
-    wrong_versions(exercise) -> {id: (mistake, module)}   the mistakes that the exercise names, as texts and as code
-    once(exercise, module) -> a call                  the exercise's work, to be timed
+    check(exercise, module) -> Verdict          what is to be said of a learner's file
+    mistake(exercise, id) -> texts              of a mistake that a verdict names
+    wrong_versions(exercise) -> {id: module}    the mistakes that the exercise lists, as code
+    once(exercise, module) -> a call            the exercise's work, to be timed
 
 A mistake has an id, a sentence, a why and a look, wherever it stands: in check/mistakes, or in an exercise's checks.py.
 """
@@ -16,7 +17,7 @@ from tinygrad_gpt.exercises.verdict import Verdict
 
 
 def kind_of(exercise: Exercise) -> ModuleType:
-    """The module with the three functions for this exercise."""
+    """The module with these functions for this exercise."""
     return pairs if exercise.kind == "pair" else checked
 
 

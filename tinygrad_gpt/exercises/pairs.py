@@ -38,10 +38,14 @@ def check(exercise: Exercise, module: ModuleType, cases: Iterable | None = None)
     return Verdict(exercise.id, WRONG, judged, named, tuple(places), _example(exercise, pair, worst[0], cases))
 
 
-def wrong_versions(exercise: Exercise) -> dict[str, tuple[Any, Any]]:
-    """By id: the mistake, with its texts, and the pair that makes it. Raises KeyError for an id that is not known."""
-    found = [mistakes.by_id(id) for id in exercise.mistakes]
-    return {mistake.id: (mistake, mistake.pair()) for mistake in found}
+def mistake(exercise: Exercise, id: str) -> mistakes.Mistake:
+    """The texts of a mistake that a verdict names. Raises KeyError for an id that is not known."""
+    return mistakes.by_id(id)
+
+
+def wrong_versions(exercise: Exercise) -> dict[str, Any]:
+    """By id: the pair that makes the mistake. Raises KeyError for an id that is not known."""
+    return {id: mistakes.by_id(id).pair() for id in exercise.mistakes}
 
 
 def once(exercise: Exercise, module: ModuleType) -> Callable[[], Any]:
@@ -74,11 +78,11 @@ def _judged(part: str, report: Report) -> tuple[str, str, bool]:
 
 
 def _named(id: str, fails: Iterable[Finding]) -> Named:
-    """A mistake by its id, with its sentence from the bank, or of one that any op knows from the finding."""
+    """A mistake as the diagnosis words it, and where it shows. Those of any op have no pair to be equal to."""
     mine = [f for f in fails if f.mistake == id]
     count = len({f.case for f in mine})
-    sentence = next((m.sentence for m in mistakes.all_mistakes() if m.id == id), mine[0].hint)
-    return Named(id, sentence, f"equal in {'all ' * (count > 1)}{count} case{'s' * (count != 1)} that show it")
+    cases = f"{'all ' * (count > 1)}{count} case{'s' * (count != 1)} that show it"
+    return Named(id, mine[0].hint, f"equal in {cases}" if mistakes.by_id(id).op else f"in {cases}")
 
 
 def _most_telling(fails: list[Finding]) -> Finding:

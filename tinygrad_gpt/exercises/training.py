@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_gpt.check.mistakes import Mistake
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.exercises.exercise import Exercise
 from tinygrad_gpt.kernels import registry
@@ -59,13 +60,14 @@ def letters() -> str:
 
 
 def pair_of(exercise: Exercise, file: Path, module: Any, source: bytes) -> UserPair:
-    """A learner's file, or a mistake, as a pair that trains in the place of the exercise's op."""
+    """A learner's file as a pair that trains in the place of the exercise's op."""
     return UserPair(exercise.op, file, source, "", module.forward, module.backward, None)
 
 
-def pair_of_mistake(exercise: Exercise, mistake: Any, module: Any) -> UserPair:
+def pair_of_mistake(exercise: Exercise, mistake: Mistake) -> UserPair:
+    """A mistake of the bank, as the file that a learner might have written."""
     source = inspect.getsource(mistake.backward or mistake.forward).encode()
-    return pair_of(exercise, Path(f"{mistake.id}.py"), module, source)
+    return pair_of(exercise, Path(f"{mistake.id}.py"), mistake.pair(), source)
 
 
 def train(name: str, settings: dict[str, Any], pairs: list[UserPair], reporter) -> Curve:

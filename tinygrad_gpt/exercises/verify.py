@@ -83,7 +83,7 @@ def _of_wheats(exercise: Exercise, bank: dict[str, Exercise]) -> list[str]:
 
 def _of_mistakes(exercise: Exercise, bank: dict[str, Exercise]) -> list[str]:
     found = []
-    for id, (_, module) in kind_of(exercise).wrong_versions(exercise).items():
+    for id, module in kind_of(exercise).wrong_versions(exercise).items():
         named = [mistake.id for mistake in _quickly(exercise, module).named]
         if named != [id]:
             found.append(f"{id} should be named as itself, not as {', '.join(named) or 'nothing'}")
