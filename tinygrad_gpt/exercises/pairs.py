@@ -32,9 +32,10 @@ def check(exercise: Exercise, module: ModuleType, cases: Iterable | None = None)
     if unwritten:
         judged = tuple((what, verdict if right else "not written yet", right) for what, verdict, right in judged)
         return Verdict(exercise.id, UNWRITTEN, judged)
-    worst = [_most_telling([f for f in fails if f.subject == subject]) for subject in _in_order(fails, "subject")]
+    subjects = dict.fromkeys(f.subject for f in fails)
+    worst = [_most_telling([f for f in fails if f.subject == subject]) for subject in subjects]
     places = [line for f in worst for line in _place(f)]
-    named = tuple(_named(id, fails) for id in _in_order(fails, "mistake") if id)
+    named = tuple(Named(id, _first(fails, id).hint) for id in report.mistakes)
     return Verdict(exercise.id, WRONG, judged, named, tuple(places), _example(exercise, pair, worst[0], cases))
 
 
@@ -56,8 +57,8 @@ def once(exercise: Exercise, module: ModuleType) -> Callable[[], Any]:
     return lambda: module.backward(dy, module.forward(*case.arrays, **case.settings)[1])
 
 
-def _in_order(findings: Iterable[Finding], name: str) -> list[str]:
-    return list(dict.fromkeys(getattr(f, name) for f in findings))
+def _first(findings: Iterable[Finding], mistake: str) -> Finding:
+    return next(f for f in findings if f.mistake == mistake)
 
 
 def _right_in(report: Report) -> str:
@@ -75,14 +76,6 @@ def _judged(part: str, report: Report) -> tuple[str, str, bool]:
         return part, f"WRONG in {len(wrong)} of {len(cases)}", False
     right = f"right in {len(cases)} case{'s' * (len(cases) != 1)}"
     return part, right if cases else "not checked: forward comes first", bool(cases)
-
-
-def _named(id: str, fails: Iterable[Finding]) -> Named:
-    """A mistake as the diagnosis words it, and where it shows. Those of any op have no pair to be equal to."""
-    mine = [f for f in fails if f.mistake == id]
-    count = len({f.case for f in mine})
-    cases = f"{'all ' * (count > 1)}{count} case{'s' * (count != 1)} that show it"
-    return Named(id, mine[0].hint, f"equal in {cases}" if mistakes.by_id(id).op else f"in {cases}")
 
 
 def _most_telling(fails: list[Finding]) -> Finding:
