@@ -17,6 +17,7 @@ import hashlib
 import inspect
 import traceback
 from collections.abc import Callable
+from functools import lru_cache
 from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -194,8 +195,7 @@ def _explain(exercise: Exercise, wrong: list[str], got: dict, right: dict) -> tu
     """The mistakes that together explain every wrong case; () where something is left over. The one that explains most
     comes first."""
     explains = {}
-    for id, module in wrong_versions(exercise).items():
-        theirs = outcomes(exercise, module)
+    for id, theirs in _outcomes_of_mistakes(exercise).items():
         shows = {name for name in right if name in theirs and not _is_right(exercise, name, theirs[name], right[name])}
         if shows and all(_alike(exercise, got[name], theirs[name]) for name in shows):
             explains[id] = shows
@@ -206,6 +206,11 @@ def _explain(exercise: Exercise, wrong: list[str], got: dict, right: dict) -> tu
             where = f"all {len(shows)} cases that show it" if len(shows) > 1 else f'"{min(shows)}"'
             named.append(Named(id, mistake(exercise, id).sentence, f"equal in {where}"))
     return () if left else tuple(named)
+
+
+@lru_cache
+def _outcomes_of_mistakes(exercise: Exercise) -> dict[str, dict[str, Any]]:
+    return {id: outcomes(exercise, module) for id, module in wrong_versions(exercise).items()}
 
 
 def _alike(exercise: Exercise, got: Any, theirs: Any) -> bool:

@@ -23,7 +23,7 @@ _SCHEMA = {"id": str, "title": str, "kind": str, "lesson": int, "minutes": int, 
 _SCHEMA |= {"op?": str, "function?": str, "needs?": [str], "mistakes?": [str], "train?": dict, "answers?": {...: str}}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Exercise:
     """What exercise.toml says; the fields stand in the docstring of the package. `folder` is where it lies."""
 

@@ -46,7 +46,8 @@ def mistake(exercise: Exercise, id: str) -> mistakes.Mistake:
 
 def wrong_versions(exercise: Exercise) -> dict[str, Any]:
     """By id: the pair that makes the mistake. Raises KeyError for an id that is not known."""
-    return {id: mistakes.by_id(id).pair() for id in exercise.mistakes}
+    known = {mistake.id: mistake for mistake in mistakes.of(exercise.op)}
+    return {id: known[id].pair() for id in exercise.mistakes}
 
 
 def once(exercise: Exercise, module: ModuleType) -> Callable[[], Any]:

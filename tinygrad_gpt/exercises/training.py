@@ -22,6 +22,7 @@ from tinygrad_gpt.train.metrics import read_metrics
 from tinygrad_gpt.train.user_ops import UserPair
 
 STEPS = 300
+LINES = 3000  # of the text
 SETTINGS = dict(steps=STEPS, log_interval=10, eval_interval=100, checkpoint_interval=STEPS, batch_size=16, lr=3e-3)
 _WORDS = (
     "the",
@@ -55,7 +56,7 @@ class Curve:
 def letters() -> str:
     """A text to train on without any download: words in random order, always the same."""
     rng = np.random.default_rng(0)
-    lines = [" ".join(rng.choice(_WORDS, size=rng.integers(4, 9))) for _ in range(3000)]
+    lines = [" ".join(rng.choice(_WORDS, size=rng.integers(4, 9))) for _ in range(LINES)]
     return ".\n".join(lines) + ".\n"
 
 

@@ -55,6 +55,6 @@ def wrong(id: str, sentence: str, *, why: str, look: str, replaces: str = "") ->
 def pairs_of(op: str, mutants: tuple[str, ...] = ()) -> Iterator[tuple[str, Any, bool]]:
     """(name, pair, whether tests should object) of the reference's pair of `op`, and of mistakes of the bank."""
     yield f"the right {op}", registry.reference(op), False
+    known = {mistake.id: mistake for mistake in mistakes.of(op)}
     for id in mutants:
-        mistake = mistakes.by_id(id)
-        yield f"{id}, {mistake.sentence}", mistake.pair(), True
+        yield f"{id}, {known[id].sentence}", known[id].pair(), True
