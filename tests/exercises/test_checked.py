@@ -66,9 +66,15 @@ def test_a_number_is_right_to_two_digits(answer, right):
     assert exercises.check(SimpleNamespace(ANSWERS=answers), "before_running").ok is right
 
 
-@pytest.mark.parametrize("given", [{}, None, {"loss_at_start": 4.17}])
+@pytest.mark.parametrize("given", [{}, None, {"loss_at_start": ...}])
 def test_answers_that_are_missing(given):
     assert exercises.check(SimpleNamespace(ANSWERS=given), "before_running").state == UNWRITTEN
+
+
+def test_some_answers_are_judged_before_the_others_are_given():
+    verdict = exercises.check(SimpleNamespace(ANSWERS={"loss_at_start": 4.17, "first_step": 1.0}), "before_running")
+    assert verdict.judged == (("answers", "WRONG in 4 of 5", False),) and [m.id for m in verdict.named] == ["BR02"]
+    assert "loss_of_zeros (and 2 more): no answer yet" in verdict.places
 
 
 def test_no_answer_stands_in_the_files():

@@ -55,12 +55,13 @@ class Missing(NamedTuple):
 def check(exercise: Exercise, module: ModuleType) -> Verdict:
     """Try a learner's file on the cases of the exercise."""
     right, got = _right(exercise), outcomes(exercise, module)
-    if any(isinstance(x, Missing) or (isinstance(x, Raised) and x.kind == "NotImplementedError") for x in got.values()):
+    missing = {name for name, x in got.items() if isinstance(x, Missing)}
+    if missing == got.keys() or any(isinstance(x, Raised) and x.kind == "NotImplementedError" for x in got.values()):
         return Verdict(exercise.id, UNWRITTEN, _judged(exercise, right, got, "not written yet"))
     wrong = [name for name in right if not _is_right(exercise, name, got[name], right[name])]
     if not wrong:
         return Verdict(exercise.id, RIGHT, _judged(exercise, right, got))
-    named = _explain(exercise, wrong, got, right)
+    named = _explain(exercise, [name for name in wrong if name not in missing], got, right)
     places = _places({name: _difference(exercise, got[name], right[name]) for name in wrong})
     example = _example(exercise, wrong[0], got[wrong[0]], right[wrong[0]])
     return Verdict(exercise.id, WRONG, _judged(exercise, right, got), named, places, example)
@@ -259,7 +260,7 @@ def _difference(exercise: Exercise, got: Any, right: Any) -> str:
     if isinstance(got, Raised):
         return str(got)
     if exercise.kind in OF_ANSWERS:
-        return f"{got!r} is not the answer"
+        return "no answer yet" if isinstance(got, Missing) else f"{got!r} is not the answer"
     if exercise.kind in _OF_OBJECTIONS:
         return "it objects, and should not" if got else "it does not object, and should"
     if exercise.kind == "intermediates" and isinstance(got, dict):
