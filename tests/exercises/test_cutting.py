@@ -44,6 +44,7 @@ def test_the_stub_and_the_solution():
     assert "        hint = 5\n" in found.solution and "hint" not in found.stub
     assert [line.strip() for line in found.hidden] == ["return y * 2", "return 3", "hint = 5"]
     assert found.blanks == ("first", "Second")
+    assert cut("# BEGIN SOLUTION\n# STUB: X = ...\nX = 3\n# END SOLUTION\n").blanks == ("X",)
 
 
 def test_both_run_and_the_stub_refuses():

@@ -130,7 +130,7 @@ def solution(
     """Show the solution, beside yours once that is right."""
     from tinygrad_gpt.cli.reporting import exercise, side_by_side
     from tinygrad_gpt.exercises.exercise import find
-    from tinygrad_gpt.exercises.learner import functions_of
+    from tinygrad_gpt.exercises.learner import parts_of
     from tinygrad_gpt.exercises.progress import DONE, GAVE_UP, Progress
 
     of, progress = find(id), Progress()
@@ -147,7 +147,7 @@ def solution(
 
         side_by_side(of, path.read_text(encoding="utf-8-sig"), learner.load(path))
         return
-    print(functions_of(of.cut.solution, of.cut.blanks))
+    print(parts_of(of.cut.solution, of.cut.blanks))
     if record.state != DONE:
         progress.note(of.id, state=GAVE_UP)
 

@@ -110,8 +110,8 @@ def _praise(of: Exercise, path: Path, module: Any) -> None:
 
 def side_by_side(of: Exercise, text: str, module: Any) -> None:
     """A learner's version and the exercise's, each with its time, and how many other ways there are."""
-    parts = {"yours": learner.functions_of(text, of.cut.blanks)}
-    parts["ours"] = learner.functions_of(of.cut.solution, of.cut.blanks)
+    parts = {"yours": learner.parts_of(text, of.cut.blanks)}
+    parts["ours"] = learner.parts_of(of.cut.solution, of.cut.blanks)
     times = {"yours": _milliseconds(of, module), "ours": _milliseconds(of, of.solution)}
     heads = {who: f"{who}, {times[who]}" if times[who] else who for who in parts}
     _columns({heads[who]: code for who, code in parts.items()})

@@ -9,7 +9,8 @@ What counts as the outcome of a case is the only difference between the kinds:
     diagnose       the same; the answer is the id of a mistake
 
 A wrong version has a name. It explains a learner's if both come to the same in every case that it gets wrong. Mistakes
-are named if together they explain every case that the learner gets wrong; of what is left over nothing is said.
+are named if together they explain every case that the learner gets wrong; of what is left over nothing is said. Where
+an outcome is a yes or no, and equal by chance, one mistake has to explain all.
 """
 
 import copy
@@ -198,7 +199,8 @@ def _explain(exercise: Exercise, wrong: list[str], got: dict, right: dict) -> tu
     explains = {}
     for id, theirs in _outcomes_of_mistakes(exercise).items():
         shows = {name for name in right if name in theirs and not _is_right(exercise, name, theirs[name], right[name])}
-        if shows and all(_alike(exercise, got[name], theirs[name]) for name in shows):
+        whole = exercise.kind not in _OF_OBJECTIONS or shows == set(wrong)
+        if shows and whole and all(_alike(exercise, got[name], theirs[name]) for name in shows):
             explains[id] = shows
     named, left = [], set(wrong)
     for id, shows in sorted(explains.items(), key=lambda item: -len(item[1])):

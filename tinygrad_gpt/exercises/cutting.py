@@ -28,7 +28,7 @@ class Cut:
 
     stub, solution  the two files
     hidden          the lines of the solution that are not in the stub, as they are indented
-    blanks          the functions and classes at the top level that hold such lines
+    blanks          the names that such lines define, or whose functions and classes hold them
     """
 
     stub: str
@@ -60,12 +60,23 @@ def cut(source: str) -> Cut:
             kept = line if begun else line[: line.rindex(LINE)].rstrip()
             solution.append(kept)
             hidden.append(kept)
-            blanks |= dict.fromkeys(_names_around(tree, number)[:1])
+            blanks |= dict.fromkeys(name for name, node in top_level(tree).items() if _within(number, node))
         else:
             stub.append(line)
             solution.append(line)
     _expect(not begun, begun, f"{BEGIN} without {END}")
     return Cut(_text(stub), _text(solution), tuple(hidden), tuple(blanks))
+
+
+def top_level(tree: ast.Module) -> dict[str, ast.stmt]:
+    """What a module defines: functions, classes and variables, by name."""
+    defined = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    assigned = [node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)]
+    return defined | {node.targets[0].id: node for node in assigned}
+
+
+def _within(number: int, node: ast.stmt) -> bool:
+    return node.lineno <= number <= node.end_lineno
 
 
 def _comments(source: str) -> dict[int, str]:

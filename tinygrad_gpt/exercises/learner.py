@@ -5,6 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tinygrad_gpt.errors import UserError, did_you_mean
+from tinygrad_gpt.exercises.cutting import top_level
 from tinygrad_gpt.exercises.exercise import Exercise
 from tinygrad_gpt.files.storage import read_file
 from tinygrad_gpt.train.user_files import run_file
@@ -54,8 +55,8 @@ def load(path: Path) -> ModuleType:
         raise UserError(f"{path} ends the program when it is read: take the call of exit() out of it") from None
 
 
-def functions_of(text: str, names: tuple[str, ...]) -> str:
-    """The functions and classes of these names, as they are written at the top level of a text."""
-    found = {n.name: n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+def parts_of(text: str, names: tuple[str, ...]) -> str:
+    """What a text defines by these names, as it is written; the whole text if it defines none of them."""
+    found = top_level(ast.parse(text))
     parts = [ast.get_source_segment(text, found[name]) for name in names if name in found]
     return "\n\n\n".join(parts) or text.strip()
