@@ -63,6 +63,7 @@ NARROWER = {  # what a layer may import at most, where that is less than all bel
 IMPORT_BY_NAME = {
     "__init__.py": (),  # the front door: what it opens when asked stands in its list
     "kernels/catalogue.py": ("ops/",),
+    "check/mistakes/__init__.py": ("check/mistakes/",),
     "kernels/registry.py": ("ops/", "kernels/numba/", "kernels/cuda/"),
     "kernels/numba/machine/make_kernels.py": ("kernels/numba/",),
 }
@@ -261,7 +262,7 @@ def test_every_file_says_what_it_is(name):
 # --- maps: the README's table for what lies at the top, a package's docstring for what lies in it --------------------
 
 
-LIKE_OPS = ("kernels/numba", "kernels/cuda")  # files named like an op are found by that name
+LIKE_OPS = ("kernels/numba", "kernels/cuda", "check/mistakes")  # files named like an op are found by that name
 
 
 def map_entry(name: str) -> tuple[str, str]:

@@ -28,9 +28,7 @@ LEARNERS: list[Learner] = []
 
 def wrong(op: str, *says: str, forward: Callable | None = None):
     def made(backward):
-        LEARNERS.append(
-            Learner(backward.__name__, op, forward or registry.reference(op).forward, backward, says)
-        )
+        LEARNERS.append(Learner(backward.__name__, op, forward or registry.reference(op).forward, backward, says))
         return backward
 
     return made
@@ -100,7 +98,7 @@ def softmax_without_y_outside(dy, saved):
     return (dy - (p * dy).sum(axis=axis, keepdims=True),)
 
 
-@wrong("softmax", "G04", "the sign is flipped", forward=softmax)
+@wrong("softmax", "G04", "S*", "the sign is flipped", forward=softmax)
 def softmax_sign(dy, saved):
     p, axis = saved["p"], saved["axis"]
     return (p * ((p * dy).sum(axis=axis, keepdims=True) - dy),)
@@ -112,7 +110,7 @@ def softmax_as_log_softmax(dy, saved):
     return (dy - p * dy.sum(axis=axis, keepdims=True),)
 
 
-@wrong("softmax", "S", "a multiple of the output", forward=softmax)
+@wrong("softmax", "S*", "a multiple of the output", forward=softmax)
 def softmax_plus(dy, saved):
     p, axis = saved["p"], saved["axis"]
     return (p * (dy + (p * dy).sum(axis=axis, keepdims=True)),)
@@ -129,7 +127,7 @@ def log_softmax_y(dy, saved):
     return (dy - y * dy.sum(axis=axis, keepdims=True),)
 
 
-@wrong("log_softmax", "S", "a multiple of exp(the output)", forward=log_softmax)
+@wrong("log_softmax", "S*", "a multiple of exp(the output)", forward=log_softmax)
 def log_softmax_mean(dy, saved):
     y, axis = saved["y"], saved["axis"]
     return (dy - np.exp(y) * dy.mean(axis=axis, keepdims=True),)
@@ -141,7 +139,7 @@ def log_softmax_as_softmax(dy, saved):
     return (p * (dy - (p * dy).sum(axis=axis, keepdims=True)),)
 
 
-@wrong("log_softmax", "S", "along the op's axis the error is the same", "(1 - exp(the output))", forward=log_softmax)
+@wrong("log_softmax", "S*", "along the op's axis the error is the same", "(1 - exp(the output))", forward=log_softmax)
 def log_softmax_elementwise(dy, saved):
     return (dy * (1 - np.exp(saved["y"])),)
 
@@ -159,7 +157,9 @@ def cross_entropy(logits, targets, *, ignore_index=-100, label_smoothing=0.0, re
     return y, (z, p, s.targets, s.counts, label_smoothing, reduction, logits.shape)
 
 
-def _cross_entropy(dy, saved, one_hot=True, count=True, ignore=True, smooth=True, sign=1, probabilities=None, all_rows=False):
+def _cross_entropy(
+    dy, saved, one_hot=True, count=True, ignore=True, smooth=True, sign=1, probabilities=None, all_rows=False
+):
     z, p, t, counts, eps, reduction, shape = saved
     wanted = np.zeros_like(p)
     wanted[np.arange(len(t)), t] = 1
@@ -191,7 +191,7 @@ _of_cross_entropy("sign", "C04", "G04", sign=-1)
 _of_cross_entropy("logits_for_p", "C05", probabilities=lambda z, p: z)
 _of_cross_entropy("ignored_too", "C07", "in the ignored rows", ignore=False)
 _of_cross_entropy("no_smoothing", "C08", "label_smoothing=0.0", smooth=False)
-_of_cross_entropy("softmax_again", "C06", probabilities=lambda z, p: p * (1 - p))
+_of_cross_entropy("softmax_again", "C06", "dy · p squared", probabilities=lambda z, p: p * (1 - p))
 
 
 # --- layer norm --------------------------------------------------------------------------------------------------
@@ -230,14 +230,12 @@ def _mean(a):
 _of_layer_norm("no_mean", "N01", "the error is the same", dx=lambda g, n, inv, dy: inv * (g - n * _mean(g * n)))
 _of_layer_norm("no_variance", "N02", "a multiple of x_hat", dx=lambda g, n, inv, dy: inv * (g - _mean(g)))
 _of_layer_norm("constants", "N03", "a constant and a multiple of x_hat", dx=lambda g, n, inv, dy: inv * g)
+_of_layer_norm("no_rstd", "N04", "multiplied by rstd", dx=lambda g, n, inv, dy: g - _mean(g) - n * _mean(g * n))
 _of_layer_norm(
-    "no_rstd", "N04", "multiplied by rstd", dx=lambda g, n, inv, dy: g - _mean(g) - n * _mean(g * n)
+    "rstd_squared", "N*", "divided by rstd", dx=lambda g, n, inv, dy: inv**2 * (g - _mean(g) - n * _mean(g * n))
 )
 _of_layer_norm(
-    "rstd_squared", "N04", "divided by rstd", dx=lambda g, n, inv, dy: inv**2 * (g - _mean(g) - n * _mean(g * n))
-)
-_of_layer_norm(
-    "rstd_cubed", "N04", "divided by rstd squared", dx=lambda g, n, inv, dy: inv**3 * (g - _mean(g) - n * _mean(g * n))
+    "rstd_cubed", "N*", "divided by rstd squared", dx=lambda g, n, inv, dy: inv**3 * (g - _mean(g) - n * _mean(g * n))
 )
 _of_layer_norm(
     "no_weight", "N05", "weight of ones", dx=lambda g, n, inv, dy: inv * (dy - _mean(dy) - n * _mean(dy * n))
@@ -252,7 +250,7 @@ _of_layer_norm(
     "a constant and a multiple of x_hat",
     dx=lambda g, n, inv, dy: inv * (g - g.sum(-1, keepdims=True) - n * (g * n).sum(-1, keepdims=True)),
 )
-_of_layer_norm("db_mean", "N", "L03", "G08", db=lambda dy, rows: dy.mean(rows))
+_of_layer_norm("db_mean", "N*", "L03", "G08", db=lambda dy, rows: dy.mean(rows))
 _of_layer_norm("db_all", "G09", "L04", "summed over all", db=lambda dy, rows: np.full(dy.shape[-1], dy.sum()))
 _of_layer_norm(
     "n_minus_one",
@@ -297,24 +295,24 @@ def _of_attention(name, *says, change):
 
 
 _of_attention("no_sum", "A01", change=lambda m: {"ds": m["p"] * m["dp"]})
-_of_attention("no_scale_q", "A02", "√n", "1/scale", change=lambda m: {"sq": 1})
-_of_attention("no_scale_k", "A02", "√n", "1/scale", change=lambda m: {"sk": 1})
-_of_attention("no_scale", "A02", "√n", "1/scale", change=lambda m: {"sq": 1, "sk": 1})
+_of_attention("no_scale_q", "A*", "√n", "1/scale", change=lambda m: {"sq": 1})
+_of_attention("no_scale_k", "A*", "√n", "1/scale", change=lambda m: {"sk": 1})
+_of_attention("no_scale", "A*", "√n", "1/scale", change=lambda m: {"sq": 1, "sk": 1})
 _of_attention("scale_twice", "A03", "scale", change=lambda m: {"sq": m["scale"] ** 2, "sk": m["scale"] ** 2})
 _of_attention("ds_is_dp", "A05", change=lambda m: {"ds": m["dp"]})
 _of_attention(
     "over_queries", "A08", change=lambda m: {"ds": m["p"] * (m["dp"] - (m["p"] * m["dp"]).sum(-2, keepdims=True))}
 )
-_of_attention("diagonal", "A", change=lambda m: {"ds": m["dp"] * m["p"] * (1 - m["p"])})
+_of_attention("diagonal", "A*", change=lambda m: {"ds": m["dp"] * m["p"] * (1 - m["p"])})
 _of_attention(
     "no_dropout_in_dp",
     "A09",
     "dropout",
     change=lambda m: {"ds": m["p"] * (m["dz"] - (m["p"] * m["dz"]).sum(-1, keepdims=True))},
 )
-_of_attention("sum_of_dp", "A", change=lambda m: {"ds": m["p"] * (m["dp"] - m["dp"].sum(-1, keepdims=True))})
+_of_attention("sum_of_dp", "A*", change=lambda m: {"ds": m["p"] * (m["dp"] - m["dp"].sum(-1, keepdims=True))})
 _of_attention("swapped", "A04", "G05", change=lambda m: {"swap": lambda q, k, v: (k, q, v)})
-_of_attention("scaled_dv", "A", "scale", change=lambda m: {"dv": m["dv"] * m["scale"]})
+_of_attention("scaled_dv", "A*", "scale", change=lambda m: {"dv": m["dv"] * m["scale"]})
 
 
 @wrong("attention", "A09", "dropout")
@@ -390,12 +388,12 @@ def dropout_inverted(dy, saved):
     return (np.where(m, 0, dy / (1 - p)),)
 
 
-@wrong("dropout", "G02", "D", "p=", forward=dropout)
+@wrong("dropout", "G02", "D*", "p=", forward=dropout)
 def dropout_none(dy, saved):
     return (dy.copy(),)
 
 
-@wrong("dropout", "D", "1/p", "p", forward=dropout)
+@wrong("dropout", "D*", "(1-p)/p", forward=dropout)
 def dropout_divided_by_p(dy, saved):
     m, p, _ = saved
     return (np.where(m, dy / p if p else dy, 0),)
@@ -451,33 +449,33 @@ def _slope(x, approximate):
 
 _elementwise("gelu", "no_second_term", "E12", "Φ", d=lambda x, y, dy, approximate="none": dy * _cdf(x, approximate))
 _elementwise(
-    "gelu", "no_x", "E", d=lambda x, y, dy, approximate="none": dy * (_cdf(x, approximate) + _slope(x, approximate))
+    "gelu", "no_x", "E*", d=lambda x, y, dy, approximate="none": dy * (_cdf(x, approximate) + _slope(x, approximate))
 )
 _elementwise("gelu", "as_relu", "E16", "gradient of relu", d=lambda x, y, dy, approximate="none": dy * (x > 0))
 _elementwise(
     "gelu",
     "always_tanh",
-    "E13",
+    "E*",
     "approximate",
     d=lambda x, y, dy, approximate="none": dy * (_cdf(x, "tanh") + x * _slope(x, "tanh")),
 )
 _elementwise(
     "gelu",
     "as_silu",
-    "E13",
+    "E*",
     d=lambda x, y, dy, approximate="none": dy * _sigmoid(1.702 * x) * (1 + 1.702 * x * (1 - _sigmoid(1.702 * x))),
 )
 _elementwise("sigmoid", "no_rest", "E09", "(1 - the output)", d=lambda x, y, dy: dy * y)
-_elementwise("sigmoid", "at_y", "E", "G06", d=lambda x, y, dy: dy * _sigmoid(y) * (1 - _sigmoid(y)))
-_elementwise("sigmoid", "plus", "E", "(1 + the output)", "dy times", d=lambda x, y, dy: dy * y * (1 + y))
-_elementwise("sigmoid", "of_x", "E", "it is dy · x (1 - x)", d=lambda x, y, dy: dy * x * (1 - x))
+_elementwise("sigmoid", "at_y", "E*", "G06", d=lambda x, y, dy: dy * _sigmoid(y) * (1 - _sigmoid(y)))
+_elementwise("sigmoid", "plus", "E*", "(1 + the output)", "dy times", d=lambda x, y, dy: dy * y * (1 + y))
+_elementwise("sigmoid", "of_x", "E*", "it is dy · x (1 - x)", d=lambda x, y, dy: dy * x * (1 - x))
 _elementwise("tanh", "one_minus_y", "E10", "(1 + the output)", d=lambda x, y, dy: dy * (1 - y))
-_elementwise("tanh", "at_y", "E", "G06", d=lambda x, y, dy: dy * (1 - np.tanh(y) ** 2))
-_elementwise("tanh", "y_squared", "E", "the output squared", d=lambda x, y, dy: dy * y**2)
+_elementwise("tanh", "at_y", "E*", "G06", d=lambda x, y, dy: dy * (1 - np.tanh(y) ** 2))
+_elementwise("tanh", "y_squared", "E*", "the output squared", d=lambda x, y, dy: dy * y**2)
 _elementwise("relu", "by_dy", "E11", "where dy < 0", d=lambda x, y, dy: np.where((x > 0) & (dy > 0), dy, 0))
 _elementwise("relu", "inverted", "E11", "inverted", d=lambda x, y, dy: np.where(x < 0, dy, 0))
 _elementwise("relu", "passes_all", "G02", "it is dy itself", d=lambda x, y, dy: dy)
-_elementwise("relu", "times_x", "E", "the output", "x", d=lambda x, y, dy: dy * y)
+_elementwise("relu", "times_x", "E*", "the output", d=lambda x, y, dy: dy * y)
 _elementwise("relu", "leaky", "where x < 0", d=lambda x, y, dy: np.where(x > 0, dy, np.where(x < 0, 0.01 * dy, 0)))
 _elementwise("pow", "not_lowered", "E04", "divided by x", d=lambda x, y, dy, exponent: dy * exponent * x**exponent)
 _elementwise(
@@ -487,12 +485,10 @@ _elementwise(
     "1/exponent",
     d=lambda x, y, dy, exponent: dy * x ** (exponent - 1) if exponent else 0 * dy,
 )
-_elementwise(
-    "pow", "minus", "E", "exponent", d=lambda x, y, dy, exponent: dy * (exponent - 1) * x ** (exponent - 1)
-)
+_elementwise("pow", "minus", "E*", "exponent", d=lambda x, y, dy, exponent: dy * (exponent - 1) * x ** (exponent - 1))
 _elementwise("exp", "y", "E06", "G01", d=lambda x, y, dy: y)
 _elementwise("log", "times", "E07", d=lambda x, y, dy: dy * x)
-_elementwise("sqrt", "no_two", "E23", "multiplied by 0.5", d=lambda x, y, dy: dy / y)
+_elementwise("sqrt", "no_two", "E*", "multiplied by 0.5", d=lambda x, y, dy: dy / y)
 _elementwise("sqrt", "times", "E08", d=lambda x, y, dy: dy * 2 * y)
 
 
@@ -524,13 +520,13 @@ def mul_not_summed(dy, saved):
     return dy * b, dy * a
 
 
-@wrong("mul", "G02", "E", forward=two(np.multiply))
+@wrong("mul", "G02", "E*", forward=two(np.multiply))
 def mul_dy(dy, saved):
     a, b = saved
     return unbroadcast(dy, a.shape), unbroadcast(dy, b.shape)
 
 
-@wrong("mul", "G08", "E", "how often", forward=two(np.multiply))
+@wrong("mul", "G08", "E*", "how often", forward=two(np.multiply))
 def mul_averaged(dy, saved):
     a, b = saved
     da, db = unbroadcast(dy * b, a.shape), unbroadcast(dy * a, b.shape)
@@ -543,13 +539,13 @@ def div_sign(dy, saved):
     return unbroadcast(dy / b, a.shape), unbroadcast(dy * a / b**2, b.shape)
 
 
-@wrong("div", "E03", "divided by b", forward=two(np.divide))
+@wrong("div", "E*", "divided by b", forward=two(np.divide))
 def div_not_squared(dy, saved):
     a, b = saved
     return unbroadcast(dy / b, a.shape), unbroadcast(-dy * a / b, b.shape)
 
 
-@wrong("div", "E", "b", forward=two(np.divide))
+@wrong("div", "E*", "dy · b", forward=two(np.divide))
 def div_times(dy, saved):
     a, b = saved
     return unbroadcast(dy * b, a.shape), unbroadcast(-dy * a / b**2, b.shape)
@@ -614,11 +610,10 @@ def matmul_batch_not_summed(dy, saved):
     return right
 
 
-@wrong("matmul", "G10", "L")
+@wrong("matmul", "G10", "L*")
 def matmul_transposed(dy, saved):
-    a, b = saved
     da, db = registry.reference("matmul").backward(dy, saved)
-    return da, (np.swapaxes(db, -1, -2).copy() if b.ndim > 1 else db)
+    return da, (np.swapaxes(db, -1, -2).copy() if saved.b.ndim > 1 else db)
 
 
 # --- reductions --------------------------------------------------------------------------------------------------
@@ -642,28 +637,36 @@ def _reduction(op, name, *says, d):
 
 _reduction("mean", "not_divided", "E19", "the number of elements", d=lambda x, y, dy: dy + 0 * x)
 _reduction("mean", "by_last", "E20", d=lambda x, y, dy: (dy + 0 * x) / x.shape[-1])
-_reduction("mean", "by_all", "E20", "E", "n", d=lambda x, y, dy: (dy + 0 * x) / max(1, x.size))
+_reduction("mean", "by_all", "E20", "E*", "the size of dy", d=lambda x, y, dy: (dy + 0 * x) / max(1, x.size))
 _reduction("sum", "not_stretched", "E21", "G02", "dy as it came", d=lambda x, y, dy: dy)
-_reduction("sum", "as_mean", "the number of elements", "E", d=lambda x, y, dy: (dy + 0 * x) * (dy.size / max(1, x.size)))
-_reduction("max", "to_all", "E17", d=lambda x, y, dy: dy + 0 * x)
-_reduction("max", "times_x", "E", "x", d=lambda x, y, dy: dy * (x == y) * x)
-_reduction("max", "to_the_others", "E", "inverted", d=lambda x, y, dy: dy * (x != y))
 _reduction(
-    "var", "correction", "E22", "correction", d=lambda x, y, dy, correction=1: 2 * dy * (x - _over(x, dy)) / (x.size / max(1, dy.size))
+    "sum", "as_mean", "the number of elements", "E*", d=lambda x, y, dy: (dy + 0 * x) * (dy.size / max(1, x.size))
+)
+_reduction("max", "to_all", "E17", "gradient of sum", d=lambda x, y, dy: dy + 0 * x)
+_reduction("max", "times_x", "E*", "divided by", d=lambda x, y, dy: dy * (x == y) * x)
+_reduction("max", "to_the_others", "E*", "inverted", d=lambda x, y, dy: dy * (x != y))
+_reduction(
+    "var",
+    "correction",
+    "E22",
+    "correction",
+    d=lambda x, y, dy, correction=1: 2 * dy * (x - _over(x, dy)) / (x.size / max(1, dy.size)),
 )
 _reduction(
     "var",
     "no_two",
-    "E23",
+    "E*",
     "multiplied by 2",
     d=lambda x, y, dy, correction=1: dy * (x - _over(x, dy)) / (x.size / max(1, dy.size) - correction),
 )
 _reduction(
-    "var", "no_mean", "E", "along", d=lambda x, y, dy, correction=1: 2 * dy * x / (x.size / max(1, dy.size) - correction)
+    "var",
+    "no_mean",
+    "E*",
+    "along",
+    d=lambda x, y, dy, correction=1: 2 * dy * x / (x.size / max(1, dy.size) - correction),
 )
-_reduction(
-    "var", "not_divided", "E", "divisor", d=lambda x, y, dy, correction=1: 2 * dy * (x - _over(x, dy))
-)
+_reduction("var", "not_divided", "E*", "divisor", d=lambda x, y, dy, correction=1: 2 * dy * (x - _over(x, dy)))
 
 
 def _over(x, kept):

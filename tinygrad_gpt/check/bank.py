@@ -1,9 +1,9 @@
 """The mistakes of the bank, made for the very arrays, settings and upstream gradients of the cases, and compared.
 
 An entry is named for an input where what came equals what the entry gives in all cases, the right ones among them, and
-where the entry's is not the right gradient in an ordinary case. Where an entry raises an error, what was checked must
-have raised one too. Of entries that explain the same inputs the first in the op's file is named; one that explains more
-inputs comes before one that explains fewer. A wrong forward is named for an output in the same way.
+where the entry's is not the right gradient in an ordinary case, or at a kink. Where an entry raises an error, what was
+checked must have raised one too. Of entries that explain the same inputs the first in the op's file is named; one that
+explains more inputs comes before one that explains fewer. A wrong forward is named for an output in the same way.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_gpt import sparse_rows
 from tinygrad_gpt.check import mistakes
-from tinygrad_gpt.check.evidence import Evidence, largest
+from tinygrad_gpt.check.evidence import ENOUGH, Evidence, largest
 from tinygrad_gpt.check.hypothesis import Cases
 from tinygrad_gpt.check.measure import as_tuple
 from tinygrad_gpt.check.mistakes import Mistake
@@ -60,7 +60,7 @@ class Bank:
                 return False
             if equal and not e.ok and e.raised is None:
                 shows.append(e)
-        return cases.speak(shows)
+        return cases.speak(shows) or any(e.kink and e.x.size > ENOUGH for e in shows)
 
     def _spoils(self, m: Mistake, cases: Cases) -> bool:
         ordinary = [e for e in (*cases.failed, *cases.right) if not e.degenerate and e.right is not None][:3]
@@ -76,7 +76,7 @@ class Bank:
             return None if e.i is not None or e.ok else False
         made = self._make(m, e)
         if isinstance(made, type) or e.raised is not None:
-            return made is e.raised if e.raised is not None else False
+            return made is e.raised
         if e.i is not None and m.forward is not None and not _alike(self._output(m, e), e.y, e):
             return False
         return _alike(made, e.got, e)

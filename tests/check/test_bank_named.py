@@ -1,0 +1,34 @@
+"""Every mistake of the bank is named as itself, and no report ever names another."""
+
+import pytest
+
+from tinygrad_gpt.cases import cases
+from tinygrad_gpt.check import case, check_op, mistakes
+
+
+@pytest.fixture(autouse=True)
+def measured_along_directions_only(monkeypatch):
+    """Which is faster; the diagnosis reads the reference's gradients."""
+    monkeypatch.setattr(case, "ELEMENTS", 0)
+    monkeypatch.setattr(case, "DIRECTIONS", 1)
+
+
+@pytest.mark.parametrize("mistake", mistakes.all_mistakes(), ids=lambda m: m.id)
+def test_an_entry_is_named_as_itself_and_as_nothing_else(mistake):
+    report = check_op(mistake.op, mistake.pair(), cases(mistake.op, large=False))
+    assert not report.ok, "it passes"
+    message = str(report)
+    assert f"  {mistake.id}: {mistake.sentence}" in message and mistake.why in message
+    assert {id for id in report.mistakes if not id.startswith("G")} == {mistake.id}, message
+
+
+@pytest.mark.parametrize("op", sorted({m.op for m in mistakes.all_mistakes()}))
+def test_the_right_pair_has_no_mistake(op):
+    report = check_op(op, None, cases(op, large=False))
+    assert report.ok and report.mistakes == ()
+
+
+def test_ids_are_known_once():
+    ids = [m.id for m in (*mistakes.general.MISTAKES, *mistakes.all_mistakes())]
+    assert len(set(ids)) == len(ids)
+    assert all(mistakes.by_id(id).id == id for id in ids)
