@@ -76,7 +76,7 @@ class Bank:
             return None if e.i is not None or e.ok else False
         made = self._make(m, e)
         if isinstance(made, type) or e.raised is not None:
-            return made == e.raised if e.raised is not None else False
+            return made is e.raised
         if e.i is not None and m.forward is not None and not _alike(self._output(m, e), e.y, e):
             return False
         return _alike(made, e.got, e)
