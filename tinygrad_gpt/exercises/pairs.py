@@ -84,7 +84,7 @@ def _named(id: str, fails: Iterable[Finding]) -> Named:
 def _most_telling(fails: list[Finding]) -> Finding:
     """Of one subject: with a place rather than without, and a small case rather than a large one, but no single
     number."""
-    return max(fails, key=lambda f: (bool(f.hint), f.index is not None, f.size > 3, -f.size))
+    return max(fails, key=lambda f: (bool(f.hint), f.index is not None, f.size > 7, -f.size))
 
 
 def _place(f: Finding) -> list[str]:

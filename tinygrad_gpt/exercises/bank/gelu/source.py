@@ -31,12 +31,12 @@ def forward(x, *, approximate="none"):
 def backward(dy, saved):
     x, phi, approximate = saved
     # BEGIN SOLUTION
-    if approximate == "tanh":
+    if approximate == "none":
+        slope = np.exp(-0.5 * x**2) / math.sqrt(2 * math.pi)
+    else:
         t = 2 * phi - 1  # tanh u
         du = SQRT_2_OVER_PI * (1 + 3 * 0.044715 * x**2)
         slope = 0.5 * (1 - t * t) * du
-    else:
-        slope = np.exp(-0.5 * x**2) / math.sqrt(2 * math.pi)
     # y = x Φ(x) is a product, and both factors move
     return (dy * (phi + x * slope),)
     # END SOLUTION

@@ -2,7 +2,7 @@
 
     y = Σ x                         over the axes `axis`: one, several, or all of them (None)
 
-With `keepdims` a summed axis stays, with size 1; without it is gone. Given dy = ∂L/∂y, an array shaped like y, return
+With `keepdims` a summed axis stays, with size 1; without, it is gone. Given dy = ∂L/∂y, an array shaped like y, return
 ∂L/∂x, an array shaped like x.
 
 `forward` saves two shapes: x's, and the one that x has with size 1 for every summed axis, `kept`. You may save other
