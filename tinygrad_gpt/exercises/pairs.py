@@ -32,7 +32,8 @@ def check(exercise: Exercise, module: ModuleType, cases: Iterable | None = None)
     if unwritten:
         judged = tuple((what, verdict if right else "not written yet", right) for what, verdict, right in judged)
         return Verdict(exercise.id, UNWRITTEN, judged)
-    worst = [_most_telling([f for f in fails if f.subject == subject]) for subject in _in_order(fails, "subject")]
+    odd = {c.name for c in cases or cases_of(exercise.op) if c.kink or any(np.size(a) == 0 for a in c.arrays)}
+    worst = [_most_telling([f for f in fails if f.subject == subject], odd) for subject in _in_order(fails, "subject")]
     places = [line for f in worst for line in _place(f)]
     named = tuple(_named(id, fails) for id in _in_order(fails, "mistake") if id)
     return Verdict(exercise.id, WRONG, judged, named, tuple(places), _example(exercise, pair, worst[0], cases))
@@ -81,10 +82,10 @@ def _named(id: str, fails: Iterable[Finding]) -> Named:
     return Named(id, sentence, f"equal in {'all ' * (count > 1)}{count} case{'s' * (count != 1)} that show it")
 
 
-def _most_telling(fails: list[Finding]) -> Finding:
-    """Of one subject: with a place rather than without, and a small case rather than a large one, but no single
-    number."""
-    return max(fails, key=lambda f: (bool(f.hint), f.index is not None, f.size > 7, -f.size))
+def _most_telling(fails: list[Finding], odd: set[str]) -> Finding:
+    """Of one subject: not of an odd case, at a kink or without elements, if there are others; with a place rather than
+    without; of a small case rather than a large one, but of several numbers."""
+    return max(fails, key=lambda f: (f.case not in odd, bool(f.hint), f.index is not None, f.size > 7, -f.size))
 
 
 def _place(f: Finding) -> list[str]:

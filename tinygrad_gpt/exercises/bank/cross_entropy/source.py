@@ -27,9 +27,12 @@ def forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reductio
     q = np.full_like(z, label_smoothing / v)
     q[counts, t[counts]] += 1 - label_smoothing
     loss = np.where(counts, -np.sum(q * log_p, axis=-1), 0.0)
-    y = loss.reshape(targets.shape) if reduction == "none" else np.sum(loss)
-    if reduction == "mean":
-        y = y / np.count_nonzero(counts)
+    if reduction == "none":
+        y = loss.reshape(targets.shape)
+    elif reduction == "sum":
+        y = np.sum(loss)
+    else:
+        y = np.sum(loss) / np.count_nonzero(counts)
     return y, (np.exp(log_p), q, counts, logits.shape, reduction)
 
 
