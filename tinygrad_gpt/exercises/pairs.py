@@ -85,7 +85,7 @@ def _named(id: str, fails: Iterable[Finding]) -> Named:
 def _most_telling(fails: list[Finding], odd: set[str]) -> Finding:
     """Of one subject: not of an odd case, at a kink or without elements, if there are others; with a place rather than
     without; of a small case rather than a large one, but of several numbers."""
-    return max(fails, key=lambda f: (f.case not in odd, bool(f.hint), f.index is not None, f.size > 7, -f.size))
+    return max(fails, key=lambda f: (f.case not in odd, bool(f.hint), f.index is not None, f.size > 15, -f.size))
 
 
 def _place(f: Finding) -> list[str]:

@@ -12,7 +12,7 @@
 
 Given dy = ∂L/∂y, return ∂L/∂q, ∂L/∂k, ∂L/∂v, and ∂L/∂mask, which is done for you: it is the gradient of the scores.
 
-Go through forward from the last line to the first. You have met each of them: two matrix products, a softmax, a dropout.
+Go through forward from the last line to the first. You have met each: two matrix products, a softmax, a dropout.
 
 `forward` saves, besides its inputs, P and what it is multiplied with to make Z, `factor`. You may save other things.
 """
