@@ -33,7 +33,8 @@ def check(exercise: Exercise, module: ModuleType, cases: Iterable | None = None)
         judged = tuple((what, verdict if right else "not written yet", right) for what, verdict, right in judged)
         return Verdict(exercise.id, UNWRITTEN, judged)
     subjects = dict.fromkeys(f.subject for f in fails)
-    worst = [_most_telling([f for f in fails if f.subject == subject]) for subject in subjects]
+    odd = {c.name for c in cases or cases_of(exercise.op) if c.kink or any(np.size(a) == 0 for a in c.arrays)}
+    worst = [_most_telling([f for f in fails if f.subject == subject], odd) for subject in subjects]
     places = [line for f in worst for line in _place(f)]
     named = tuple(Named(id, _first(fails, id).hint) for id in report.mistakes)
     return Verdict(exercise.id, WRONG, judged, named, tuple(places), _example(exercise, pair, worst[0], cases))
@@ -79,10 +80,10 @@ def _judged(part: str, report: Report) -> tuple[str, str, bool]:
     return part, right if cases else "not checked: forward comes first", bool(cases)
 
 
-def _most_telling(fails: list[Finding]) -> Finding:
-    """Of one subject: with a place rather than without, and a small case rather than a large one, but no single
-    number."""
-    return max(fails, key=lambda f: (bool(f.hint), f.index is not None, f.size > 3, -f.size))
+def _most_telling(fails: list[Finding], odd: set[str]) -> Finding:
+    """Of one subject: not of an odd case, at a kink or without elements, if there are others; with a place rather than
+    without; of a small case rather than a large one, but of several numbers."""
+    return max(fails, key=lambda f: (f.case not in odd, bool(f.hint), f.index is not None, f.size > 15, -f.size))
 
 
 def _place(f: Finding) -> list[str]:
