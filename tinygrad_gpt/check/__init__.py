@@ -14,6 +14,8 @@
     diagnose.py   which mistake explains the wrong numbers
     report.py     findings, and the report that holds them
     on_device.py  a pair that computes on another device, checked from the CPU
+    mistakes/     the bank: wrong pairs as learners write them
+    probes/       whole models, optimisers and loops: what their parts do not tell
 
 The derivative is defined as a limit, so it can be measured. With a random upstream gradient dy, the loss is
 L(x) = Σ dy · forward(x), a single number, and along any direction d
