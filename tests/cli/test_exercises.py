@@ -15,8 +15,8 @@ ADAMW = find("adamw_step")
 
 @pytest.fixture(autouse=True)
 def own_progress(tmp_path, monkeypatch):
-    monkeypatch.setenv("TINYGRAD_GPT_PROGRESS", str(tmp_path / "data" / "progress.json"))
-    return tmp_path / "data" / "progress.json"
+    monkeypatch.setenv("TINYGRAD_GPT_PROGRESS", str(tmp_path / "data" / "exercises.json"))
+    return tmp_path / "data" / "exercises.json"
 
 
 def write(text: str, name: str = "adamw_step.py") -> None:
@@ -137,7 +137,7 @@ def test_errors(run, own_progress):
     assert_one_line_error(run("exercise", "check", "adamw_step.py"), "adamw_step.py, line 2, `y = x.no_such`")
     own_progress.parent.mkdir(exist_ok=True)
     own_progress.write_text("{", encoding="utf-8")
-    assert_one_line_error(run("exercise", "list"), "progress.json is damaged", "delete it")
+    assert_one_line_error(run("exercise", "list"), "exercises.json is damaged", "delete it")
 
 
 def test_a_file_that_does_not_parse(run):

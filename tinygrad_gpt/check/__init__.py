@@ -11,11 +11,22 @@
     call.py       one call of a pair, watched
     fitted.py     a pair whose signature is not the op's, called as far as it goes
     layouts.py    copies of arrays that lie in memory in other ways
-    diagnose.py   which mistake explains the wrong numbers
     report.py     findings, and the report that holds them
     on_device.py  a pair that computes on another device, checked from the CPU
     mistakes/     the bank: wrong pairs as learners write them
     probes/       whole models, optimisers and loops: what their parts do not tell
+
+    diagnosis.py    which mistake explains the wrong numbers, in all cases
+    evidence.py     what one case tells
+    hypothesis.py   one mistake as a question to a case, and the consensus of all
+    bank.py         the known mistakes, compared
+    what_if.py      the right gradient of something else
+    shapes.py       another shape, or the right numbers in other places
+    factors.py      a constant factor
+    terms.py        a factor or a term that is missing
+    ingredients.py  the arrays that such a term is made of
+    places.py       where the wrong numbers stand
+    mistakes/       the bank: wrong pairs as learners write them
 
 The derivative is defined as a limit, so it can be measured. With a random upstream gradient dy, the loss is
 L(x) = Σ dy · forward(x), a single number, and along any direction d
@@ -55,6 +66,8 @@ from tinygrad_gpt.cases import cases as cases_of
 from tinygrad_gpt.cases.given import given_cases
 from tinygrad_gpt.check.call import changing_dy
 from tinygrad_gpt.check.case import CaseCheck
+from tinygrad_gpt.check.diagnosis import explain
+from tinygrad_gpt.check.evidence import Evidence
 from tinygrad_gpt.check.fitted import Fitted
 from tinygrad_gpt.check.layouts import as_float
 from tinygrad_gpt.check.measure import as_tuple
@@ -62,7 +75,6 @@ from tinygrad_gpt.check.on_device import OnDevice
 from tinygrad_gpt.check.report import Finding, GradcheckError, Report
 from tinygrad_gpt.kernels import catalogue, registry
 from tinygrad_gpt.kernels.contract import disagreements, where_it_stands
-from tinygrad_gpt.kernels.contract import inputs as inputs_of
 
 __all__ = ["Finding", "GradcheckError", "OnDevice", "Report", "check_op", "gradcheck"]
 
@@ -90,7 +102,8 @@ def check_op(op: str, pair=None, cases: Iterable | None = None, *, seed: int = 0
     known = reference or inner
     if own := catalogue.own_op(op):
         reference = None if inner.forward is own.forward else own  # None: there is nothing beside it
-    contract, findings, skipped, settings = where_it_stands(op, known), [], [], {}
+    contract, findings, skipped = where_it_stands(op, known), [], []
+    evidence: list[Evidence] = []
     why_not = getattr(pair, "why_not", None) or (lambda *arrays, **settings: None)
     if problems := disagreements(known, inner):
         findings.append(Finding("", "the signature", False, "; ".join(problems), hint=contract))
@@ -104,40 +117,16 @@ def check_op(op: str, pair=None, cases: Iterable | None = None, *, seed: int = 0
             continue
         names = _input_names(known.forward, len(arrays))
         kink = getattr(case, "kink", "")
-        check = CaseCheck(case.name, pair, reference, names, arrays, case.settings, seed, kink, contract)
+        check = CaseCheck(case.name, pair, reference, names, arrays, case.settings, seed, kink, contract, op)
         with np.errstate(all="ignore"):  # at the edge of a domain one divides by zero; a wrong pair may anywhere
             found = check.run()
             if why_not(*(as_float(a, np.float32) for a in arrays), **case.settings) is None:
                 found += check.run_float32()
-        if any(a.size > 1 for a in arrays if a is not None):
-            settings[case.name] = _as_used(known.forward, case)
+        evidence += check.evidence
         findings += [f for f in found if not (fitted and not fitted.has_backward and f.subject == "backward")]
-    if hint := _only_right_for(findings, settings):
-        findings = [f if f.ok else replace(f, hint=hint) for f in findings]
+    with np.errstate(all="ignore"):
+        findings = explain(op, findings, evidence)
     return Report(op, getattr(pair, "name", "yours"), tuple(findings), tuple(skipped))
-
-
-def _as_used(forward: Callable, case) -> dict[str, str]:
-    """The settings of a case as text, those that it leaves out among them. An axis counts from the last one."""
-    used = inputs_of(forward)
-    settings = (used.settings if used else {}) | case.settings
-    ndim = max(a.ndim for a in case.arrays if a is not None)
-    if isinstance(axis := settings.get("axis"), int) and axis >= 0:
-        settings = settings | {"axis": axis - ndim}
-    return {name: repr(value) for name, value in settings.items()}
-
-
-def _only_right_for(findings: list[Finding], settings: dict[str, dict[str, str]]) -> str:
-    """A hint about a setting with one value in all cases that are right, and others in all that are wrong, or ""."""
-    wrong = {f.case for f in findings if not f.ok}
-    right = [used for case, used in settings.items() if case not in wrong]
-    failed = [used for case, used in settings.items() if case in wrong]
-    if len(right) < 2 or len(failed) < 2:
-        return ""
-    for name, value in right[0].items():
-        if all(used[name] == value for used in right) and all(used[name] != value for used in failed):
-            return f"it is right for {name}={value} only: does the pair use {name}?"
-    return ""
 
 
 def gradcheck(fn: Callable, *inputs, seed: int = 0) -> Report:
@@ -174,8 +163,8 @@ def gradcheck(fn: Callable, *inputs, seed: int = 0) -> Report:
 
     try:
         pair = SimpleNamespace(forward=forward, backward=backward)
-        check = CaseCheck("given inputs", pair, None, _input_names(fn, len(arrays)), arrays, {}, seed, alone=True)
-        findings = check.run()
+        check = CaseCheck("given inputs", pair, None, _input_names(fn, len(arrays)), arrays, {}, seed)
+        findings = explain("", check.run(), check.evidence, alone=True)
         if changing:  # which explains what else is wrong
             findings = [f if f.ok else replace(f, hint="") for f in findings]
             problem = f"backward of {' and '.join(changing)} changes dy in place"

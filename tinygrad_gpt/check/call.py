@@ -37,10 +37,18 @@ def describe(x) -> str:
     return f"a tuple of {len(x)}" if isinstance(x, tuple) else f"{type(x).__name__}"
 
 
-def gradient_of_another(shape: tuple, name: str, inputs: dict) -> str:
-    """A hint about a gradient of the wrong shape which is that of another of these inputs, or ""."""
-    other = next((other for other, a in inputs.items() if other != name and a.shape == shape), None)
-    return f"it has the shape of {other}: are the gradients in the order of forward's inputs?" if other else ""
+def dtype_hint(dtype) -> str:
+    """A hint about an array of this dtype, where the inputs have another."""
+    if dtype == np.float64:
+        return (
+            "numbers that NumPy makes are float64 and turn float32 arrays into float64: np.sqrt(64) of a Python "
+            "number, np.float64(...), np.arange(n) / n. Use math.sqrt(64), float(...), or dtype=x.dtype"
+        )
+    return (
+        "is a dtype written down somewhere? Results have the dtype of the inputs, x.dtype"
+        if dtype == np.float32
+        else ""
+    )
 
 
 def changing_dy(root: Tensor, dy: np.ndarray) -> dict[str, None]:

@@ -5,14 +5,15 @@ from contextlib import suppress
 import numpy as np
 
 from tinygrad_gpt import array, sparse_rows
-from tinygrad_gpt.check import diagnose
-from tinygrad_gpt.check.call import Call, describe, gradient_of_another, where_raised
+from tinygrad_gpt.check.call import Call, describe, dtype_hint, where_raised
+from tinygrad_gpt.check.evidence import Evidence
 from tinygrad_gpt.check.layouts import as_float, copy, other_layout, turned, with_layout_of
 from tinygrad_gpt.check.measure import Loss, as_tuple, largest
-from tinygrad_gpt.check.report import EXACT, TOLERANCE, TOLERANCE_32, Finding
+from tinygrad_gpt.check.report import EXACT, INEXACT, TOLERANCE, TOLERANCE_32, Finding
 from tinygrad_gpt.read_only import arrays_in
 
 ELEMENTS = 128  # inputs up to this size are measured element by element
+FLOAT32_INSIDE = "float64 has 15 digits, and about 7 of them are right: is something computed in float32 inside?"
 DIRECTIONS = 2  # and all inputs along so many random directions, in each call
 
 
@@ -23,10 +24,12 @@ class _Stop(Exception):  # noqa: N818 - not an error: the case cannot go on afte
 class CaseCheck:
     """All checks of one pair on one case.
 
+    op         whose pair it is; "" for a function that is no op
     reference  the pair that is right; None: there is none
     kink       where there is no derivative to measure, the contract's words for the gradient; else ""
     contract   what the hint says about a pair that does not keep the contract
-    alone      whether this is the only case
+
+    What the case tells of each output and gradient is collected in `evidence`, for the diagnosis over all cases.
     """
 
     def __init__(
@@ -40,13 +43,15 @@ class CaseCheck:
         seed: int,
         kink="",
         contract="",
-        alone=False,
+        op="",
     ):
-        self.case, self.pair, self.reference, self.names = case, pair, reference, names
-        self.arrays, self.settings, self.kink, self.contract, self.alone = arrays, settings, kink, contract, alone
+        self.case, self.pair, self.reference, self.names, self.op = case, pair, reference, names, op
+        self.arrays, self.settings, self.kink, self.contract = arrays, settings, kink, contract
+        self.known = reference or pair  # whose signature tells the settings
         self.agrees = False  # whether forward is the reference's: else backward is held against its own forward
         self.rng = np.random.default_rng([seed, *case.encode()])
         self.findings: list[Finding] = []
+        self.evidence: list[Evidence] = []
 
     def run(self) -> list[Finding]:
         """The float64 checks: two calls, interleaved, then everything about each of them."""
@@ -54,9 +59,10 @@ class CaseCheck:
         with suppress(_Stop):
             first = self.forward(self.arrays)
             second = self.forward(self.fresh())
+            self.collect_outputs(first)
             agrees = self.check_outputs(first) & self.check_outputs(second)
             self.agrees = agrees and self.reference is not None
-            self.backward(first, [self.random_dy(y) for y in first.ys])
+            self.collect_gradients(first, [self.random_dy(y) for y in first.ys])
             after_one = [None if g is None else g.copy() for g in first.grads]
             self.backward(second, [other_layout(self.random_dy(y)) for y in second.ys])
             self.check_left_alone(first, after_one)
@@ -135,9 +141,44 @@ class CaseCheck:
         try:
             return getattr(self.pair, function)(*args, **settings)
         except Exception as error:  # whatever a learner's code may raise is a finding
+            self.raised = type(error)
             self.stop(function, f"raised {type(error).__name__}: {error}", where_raised(error) or self.contract)
 
+    # Evidence
+
+    def collect_outputs(self, call: Call) -> None:
+        """What the case tells of each output."""
+        if self.reference is not None:
+            for k in range(len(call.ys)):
+                subject = "the output" + (f" {k}" if call.many else "")
+                self.evidence.append(Evidence(self, call, subject, k=k))
+
+    def collect_gradients(self, call: Call, dys: list) -> None:
+        """Run backward; what the case tells of the gradient of each float input, an error among it."""
+        self.raised = None
+        try:
+            self.backward(call, dys)
+        finally:
+            if call.grads is not None or self.raised:
+                for i, x in enumerate(self.arrays):
+                    if array.is_float(x):
+                        subject = f"the gradient of {self.names[i]}"
+                        self.evidence.append(Evidence(self, call, subject, i, raised=self.raised))
+
+    def called_alone(self, call: Call) -> tuple | None:
+        """The gradients of the same call, where no other comes between its forward and its backward."""
+        with suppress(_Stop):
+            alone = self.forward(call.arrays)
+            self.backward(alone, [dy.copy() for dy in call.dys])
+            return alone.grads
+        return None
+
     # What is right
+
+    def right_outputs(self, call: Call) -> tuple:
+        """The reference's outputs."""
+        arrays = tuple(as_float(a, np.float64) for a in call.arrays)
+        return as_tuple(self.reference.forward(*arrays, **self.settings)[0])
 
     def loss(self, call: Call, dys: tuple | None = None) -> Loss:
         """What the gradients of `call` are the gradient of."""
@@ -177,8 +218,7 @@ class CaseCheck:
         if right is None and self.reference is None:
             return True
         if right is None:
-            arrays = tuple(as_float(a, np.float64) for a in call.arrays)
-            right = as_tuple(self.reference.forward(*arrays, **self.settings)[0])
+            right = self.right_outputs(call)
         floats = [a for a in call.arrays if array.is_float(a)]
         if len(call.ys) != len(right):
             self.stop("forward", f"returned {len(call.ys)} outputs instead of {len(right)}")
@@ -189,11 +229,10 @@ class CaseCheck:
             if y.shape != r.shape:
                 ok = self.add(subject, False, f"has shape {y.shape} instead of {r.shape}")
             elif floats and y.dtype != floats[0].dtype:
-                hint = diagnose.dtype_hint(y.dtype)
-                ok = self.add(subject, False, f"is {y.dtype} instead of {floats[0].dtype}", hint=hint)
+                problem = f"is {y.dtype} instead of {floats[0].dtype}"
+                ok = self.add(subject, False, problem, hint=dtype_hint(y.dtype), mistake="G18")
             else:
-                hint = lambda y=y, r=r: diagnose.difference_hint(y, np.asarray(r), self.float_inputs(call))  # noqa: E731
-                same = self.compare(subject, y, r, tolerance, noise=noise, hint=hint)
+                same = self.compare(subject, y, r, tolerance, noise=noise)
                 ok &= same or self.findings[-1].error <= TOLERANCE
         return ok
 
@@ -222,17 +261,12 @@ class CaseCheck:
         if name in call.missing:
             return False
         if g is None:
-            returned = "did backward return anything?" if all(g is None for g in call.grads) else ""
-            return self.add(subject, False, "is None, and a float input needs one", hint=returned)
+            return self.add(subject, False, "is None, and a float input needs one")
         if g.shape != x.shape:
-            right = self.right_gradient(call, i) if x.dtype == np.float64 else None
-            hint = "" if right is None else diagnose.shape_hint(g, right)
-            if not hint or hint.endswith("besides)"):
-                hint = gradient_of_another(g.shape, name, self.float_inputs(call)) or hint
-            return self.add(subject, False, f"has shape {g.shape} instead of {x.shape}", hint=hint)
+            return self.add(subject, False, f"has shape {g.shape} instead of {x.shape}")
         if g.dtype != x.dtype:
-            hint = diagnose.dtype_hint(g.dtype)
-            return self.add(subject, False, f"is {g.dtype} instead of {x.dtype}", hint=hint)
+            problem = f"is {g.dtype} instead of {x.dtype}"
+            return self.add(subject, False, problem, hint=dtype_hint(g.dtype), mistake="G18")
         return True
 
     def can_measure(self, call: Call, i: int) -> bool:
@@ -250,7 +284,7 @@ class CaseCheck:
             return self.add(subject, True)
         if x.size <= ELEMENTS:
             right = loss.gradient(i)
-            return self.compare(subject, g, right, noise=loss.noise(call.ys), hint=lambda: self.hint(call, i, right))
+            return self.compare(subject, g, right, noise=loss.noise(call.ys), hint=self.at_a_kink)
         ok = True
         if not self.agrees:
             places = np.sort(self.rng.choice(x.size, ELEMENTS, replace=False))
@@ -286,9 +320,7 @@ class CaseCheck:
         """
         got, right = call.grads[i], self.right_gradient(call, i)
         noise = 0.01 * largest(call.dys)  # a gradient that is 0 because terms of dy's size cancel
-        self.compare(
-            f"the gradient of {self.names[i]}", got, right, EXACT, noise=noise, hint=lambda: self.hint(call, i, right)
-        )
+        self.compare(f"the gradient of {self.names[i]}", got, right, EXACT, noise=noise, hint=self.at_a_kink)
 
     def check_layouts_of_dy(self, first: Call) -> None:
         """dy may lie in memory in any order, and may be a broadcast view (as sum's backward returns): read-only, one
@@ -336,14 +368,14 @@ class CaseCheck:
         return self.add(
             subject,
             ok,
-            "as exact as float32 only" if inexact else "wrong numbers at a kink" if self.kink else "wrong numbers",
+            INEXACT if inexact else "wrong numbers at a kink" if self.kink else "wrong numbers",
             error=error,
             tolerance=tolerance,
             scale=scale,
             index=index,
             got=float(got[worst]),
             right=float(right[worst]),
-            hint="" if ok else diagnose.INEXACT if inexact else hint(),
+            hint="" if ok else FLOAT32_INSIDE if inexact else hint(),
         )
 
     def random_dy(self, y) -> np.ndarray:
@@ -365,31 +397,8 @@ class CaseCheck:
 
     # Hints
 
-    def named(self, call: Call) -> dict:
-        """The arrays that a hint may speak of."""
-        inputs = self.float_inputs(call)
-        return inputs if call.many else {"dy": call.dys[0]} | inputs | {"the output": call.ys[0]}
-
-    def float_inputs(self, call: Call) -> dict:
-        return {n: a for n, a in zip(self.names, call.arrays, strict=True) if array.is_float(a)}
-
-    def hint(self, call: Call, i: int, right) -> str:
-        if self.kink:
-            return f"there is no derivative to measure here, so the contract decides: {self.kink}"
-        alone = self.forward(call.arrays)
-        self.backward(alone, [dy.copy() for dy in call.dys])
-        if alone.grads[i] is not None and diagnose.same(alone.grads[i], right):
-            return (
-                "it is right when backward follows its own forward at once, and wrong when another forward runs "
-                "between them: is something kept in a global or an attribute instead of in saved?"
-            )
-        ones = tuple(np.ones_like(dy) for dy in call.dys)
-        inputs = {n: k for k, n in enumerate(self.names) if k != i and array.is_float(call.arrays[k])}
-        others = {n: self.right_gradient(call, k) for n, k in inputs.items()}
-        others = {n: g for n, g in others.items() if g is not None}
-        return diagnose.gradient_hint(
-            call.grads[i], right, lambda: self.right_gradient(call, i, ones), self.named(call), others, not self.alone
-        )
+    def at_a_kink(self) -> str:
+        return f"there is no derivative to measure here, so the contract decides: {self.kink}" if self.kink else ""
 
     def second_call_hint(self, call: Call, i: int) -> str:
         subject = f"the gradient of {self.names[i]}"

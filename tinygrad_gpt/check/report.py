@@ -1,13 +1,13 @@
 """What a check says: findings, and the report that holds them."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass, replace
-
-from tinygrad_gpt.check import diagnose
 
 TOLERANCE = 1e-6  # error over scale that is allowed to a gradient in float64, compared with a measured one
 EXACT = 1e-10  # to anything in float64, compared with the reference's: far above its rounding, far below float32's
 TOLERANCE_32 = 1e-4  # to anything in float32, compared with float64
+INEXACT = "as exact as float32 only"  # the problem of a number that is right to about 7 digits
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,9 @@ class Finding:
     scale          what the error is relative to: the largest element, but no less than the noise of the measurement
     index          where the error is largest; None when only directions were measured
     got, right     the two numbers at that place (or the two slopes along the direction)
-    hint           a diagnosis, where the mistake has a signature that can be recognised
+    hint           a diagnosis that fits all cases, where there is one
+    mistake        the id of the mistake that it is about, "S01" (see check/mistakes); "" where it has none
+    why            why that is wrong, where the mistake is of the bank
     size           elements of the case's inputs
     """
 
@@ -37,6 +39,8 @@ class Finding:
     got: float | None = None
     right: float | None = None
     hint: str = ""
+    mistake: str = ""
+    why: str = ""
     size: int = 0
 
     def __str__(self) -> str:
@@ -46,13 +50,18 @@ class Finding:
             return f"{what}: right{measured}"
         lines = [f"{what}: {self.problem}"]
         if self.error is not None:
-            where = "along a random direction" if self.index is None else f"at {diagnose.place(self.index)}"
-            got, right = diagnose.readable(self.got), diagnose.readable(self.right)
+            where = "along a random direction" if self.index is None else f"at {place(self.index)}"
+            got, right = readable(self.got), readable(self.right)
             lines.append(f"  worst {where}: it is {got} and should be {right}")
             lines.append(f"  error {self.error:.2g} of the scale {self.scale:.3g} ({self.tolerance:.0e} is allowed)")
-        if self.hint:
-            lines.append(f"  hint: {self.hint}")
-        return "\n".join(lines)
+        return "\n".join(lines + self.reason())
+
+    def reason(self) -> list[str]:
+        """The diagnosis, line by line: the mistake's id and sentence, and why it is one; or a hint without a name."""
+        if not self.hint:
+            return []
+        why = [f"  why: {self.why}"] if self.why else []
+        return [f"  {self.mistake}: {self.hint}" if self.mistake else f"  hint: {self.hint}", *why]
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,11 @@ class Report:
     @property
     def failures(self) -> tuple[Finding, ...]:
         return tuple(f for f in self.findings if not f.ok)
+
+    @property
+    def mistakes(self) -> tuple[str, ...]:
+        """The ids of the mistakes that are named, in the order of the findings."""
+        return tuple(dict.fromkeys(f.mistake for f in self.failures if f.mistake))
 
     @property
     def ok(self) -> bool:
@@ -103,17 +117,11 @@ class Report:
             return f"{name}: nothing was checked ({reasons})"
         where = f" in {self.cases} case{'s' * (self.cases != 1)}" if self.cases else ""
         lines = [f"{name}: WRONG ({len(self.failures)} of {len(self.findings)} checks{where} failed)"]
-        by_subject: dict[str, list[Finding]] = {}
-        for failure in self.failures:
-            by_subject.setdefault(failure.subject, []).append(failure)
-        hints: set[str] = set()
-        for failures in by_subject.values():  # the failure that tells most stands for all of its subject
-            often = Counter(f.hint for f in failures)
-            by_chance = any(f.hint and diagnose.A_SIZE not in f.hint for f in failures)
-            told = [f for f in failures if not (by_chance and diagnose.A_SIZE in f.hint)]
-            shown = max(told, key=lambda f: (bool(f.hint), often[f.hint], f.index is not None, f.size > 1, -f.size))
-            lines.append(f"\n{replace(shown, hint='the same') if shown.hint in hints else shown}")
-            hints |= {shown.hint} - {""}
+        said: set[str] = set()
+        for failures in _by_subject(self.failures):  # the failure that tells most stands for all of its subject
+            shown = max(failures, key=lambda f: (bool(f.hint), f.index is not None, f.size > 1, -f.size))
+            lines.append(f"\n{replace(shown, hint='the same', why='') if shown.hint in said else shown}")
+            said |= {shown.hint} - {""}
             cases = len({f.case for f in failures})
             if cases > 1:
                 lines.append(f"  and in {cases - 1} more case{'s' * (cases > 2)}")
@@ -122,6 +130,32 @@ class Report:
         for reason, count in Counter(reason for _, reason in self.skipped).items():
             lines.append(f"  {count} case{'s' * (count > 1)}: {reason}")
         return "\n".join(lines)
+
+
+def _by_subject(failures: tuple[Finding, ...]) -> list[list[Finding]]:
+    """The failures on each subject; without numbers that are wrong in float32 or in another layout too, where they are
+    in float64 and that says all."""
+    by_subject: dict[str, list[Finding]] = {}
+    for failure in failures:
+        by_subject.setdefault(failure.subject, []).append(failure)
+
+    def is_said(subject: str) -> bool:
+        told = [s for s in by_subject if subject.startswith(f"{s} ")]
+        return any(f.problem != INEXACT for s in told for f in by_subject[s]) and not any(
+            f.hint for f in by_subject[subject]
+        )
+
+    return [found for subject, found in by_subject.items() if not is_said(subject)]
+
+
+def place(index: tuple) -> str:
+    """An index as one writes it: [1, 3]."""
+    return "[" + ", ".join(str(int(i)) for i in index) + "]"
+
+
+def readable(x: float) -> str:
+    """A number with enough digits to compare by eye."""
+    return f"{x:.6g}" if math.isfinite(x) else str(x)
 
 
 class GradcheckError(AssertionError):

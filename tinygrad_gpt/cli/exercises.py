@@ -103,7 +103,7 @@ def watch(file: File = None, no_names: NoNames = False) -> int:
 @app.command(cls=Command)
 def hint(id: Id) -> None:
     """One step further: a question, then why with your own numbers, then a line of the derivation."""
-    from tinygrad_gpt.cli.reporting import exercise, mistake_of, next_step
+    from tinygrad_gpt.cli.reporting import exercise, mistake_of, next_step, one_further
     from tinygrad_gpt.exercises.exercise import find
     from tinygrad_gpt.exercises.progress import Progress
 
@@ -115,10 +115,9 @@ def hint(id: Id) -> None:
     steps, taken, more = next_step(of, verdict, record)
     for step in steps[:taken]:
         print(f"{step.name}\n{_inset(step.text)}\n")
-    progress.note(of.id, hints=record.hints + more, step=taken, mistake=mistake_of(verdict))
-    left = len(steps) - taken
-    if left:
-        print(f"  {exercise('hint', of.id)}   one step further ({taken} of {len(steps)} taken)")
+    record = progress.note(of.id, hints=record.hints + more, step=taken, mistake=mistake_of(verdict))
+    if taken < len(steps):
+        print(one_further(of, verdict, record))
     else:
         print(f"  that was all; {exercise('solution', of.id, '--give-up')}   shows the solution")
 
@@ -174,7 +173,6 @@ def train(
     from tinygrad_gpt.files.plots import check_is_picture
     from tinygrad_gpt.files.plots import plot as draw
     from tinygrad_gpt.train.reporter import make_reporter
-    from tinygrad_gpt.train.user_ops import load_pair
 
     if plot:
         check_is_picture("--plot", plot)
@@ -186,10 +184,11 @@ def train(
         known = pairs.wrong_versions(of)
         if wrong not in known:
             raise UserError(f"{of.id} has no mistake {wrong}: it has {', '.join(known)}")
-        mine, name = training.pair_of(of, *known[wrong]), wrong
+        mine, name = training.pair_of_mistake(of, *known[wrong]), wrong
         print(f"{wrong}: {known[wrong][0].sentence}")
     else:
-        mine, name = load_pair(file_to_check(file, Progress())), "yours"
+        path = file_to_check(file, Progress())
+        mine, name = training.pair_of(of, path, learner.load(path), path.read_bytes()), "yours"
     reporter = make_reporter()
     curves = []
     for who, chosen in (("ours", []), (name, [mine])):

@@ -79,14 +79,20 @@ def check_file(path: Path, progress: Progress, names: bool = True) -> Verdict:
     elif verdict.state == UNWRITTEN:
         print(f"  write what {path} leaves open, and check again   ({exercise('hint', of.id)})")
     else:
-        steps, told = ladder(of, verdict, names), bool(verdict.named) and names
-        print(f"  {exercise('hint', of.id)}   one step further ({record.step + told} of {len(steps) + told} taken)")
+        print(one_further(of, verdict, record))
     return verdict
 
 
 def mistake_of(verdict: Verdict | None) -> str:
     """What the ladder stands on: the mistakes that were named."""
     return " ".join(mistake.id for mistake in verdict.named) if verdict else ""
+
+
+def one_further(of: Exercise, verdict: Verdict | None, record: Record) -> str:
+    """The command for the next hint, and how far the learner is: a name that `check` told counts as one step."""
+    told = bool(verdict and verdict.named and record.names)
+    count = f"{record.step + told} of {len(ladder(of, verdict, record.names)) + told}"
+    return f"  {exercise('hint', of.id)}   one step further ({count} taken)"
 
 
 def next_step(of: Exercise, verdict: Verdict | None, record: Record) -> tuple[list[Step], int, bool]:
@@ -110,8 +116,7 @@ def side_by_side(of: Exercise, text: str, module: Any) -> None:
     heads = {who: f"{who}, {times[who]}" if times[who] else who for who in parts}
     _columns({heads[who]: code for who, code in parts.items()})
     if count := len(of.wheats):
-        ways = "; ".join(of.wheats)
-        print(f"\n  {count} other right way{'s' * (count > 1)}: {ways}")
+        print("\n    ".join([f"\n  {count} other right way{'s' * (count > 1)}", *of.wheats]))
 
 
 def _columns(parts: dict[str, str]) -> None:

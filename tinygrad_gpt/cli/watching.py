@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from tinygrad_gpt.cli.keys import keys
@@ -13,6 +15,7 @@ from tinygrad_gpt.exercises.progress import Progress
 from tinygrad_gpt.train.user_files import blamed
 
 _EVERY = 0.25  # seconds between two looks at the file
+_OF_ONE = ("h", "s")  # keys whose action is about this exercise
 _HELP = "n next   h hint   s solution   l list   q quit"
 
 
@@ -25,11 +28,10 @@ def watch_file(path: Path, names: bool, actions: dict[str, Callable], most: int 
     Returns 0 if the last check was right, else 1.
     """
     seen, right, looks = None, False, 0
-    with keys() as (pressed, has_keys):
+    with suppress(KeyboardInterrupt), keys() as (pressed, has_keys):
         while most is None or looks < most:
             looks += 1
-            stamp = _stamp(path)
-            if stamp != seen:
+            if (stamp := _stamp(path)) != seen:
                 seen = stamp
                 _clear()
                 right = _checked(path, names)
@@ -39,7 +41,7 @@ def watch_file(path: Path, names: bool, actions: dict[str, Callable], most: int 
                 break
             if key in actions:
                 _clear()
-                _say(lambda key=key: actions[key](*[exercise_of(path, read_bank()).id] * (key in "hs")))
+                _say(partial(actions[key], *[exercise_of(path, read_bank()).id] * (key in _OF_ONE)))
                 print(f"\n{_HELP}", flush=True)
     return 0 if right else 1
 

@@ -46,7 +46,7 @@ exercise.toml:
     mistakes = ["S01"]     # that verify proves to be named: of check/mistakes, or for other kinds of checks.py
     [train]                # kind pair: settings of the small GPT that `exercise train` trains, where it needs some
     activation = "tanh"
-    [answers]              # kinds predict, diagnose: question -> hash_of(id, question, answer), see checked.py
+    [answers]              # kinds predict, diagnose: question -> the hash of its answer, which verify tells
     loss_at_start = "5e9c..."
 
 source.py begins with a docstring: the title, what is given, what is to be returned, the forward equation; not how. It

@@ -29,8 +29,9 @@ from tinygrad_gpt.exercises.writing import Case, Wrong
 
 TOLERANCE = 1e-7  # of a number, relative to the largest of its array; checks.py may set another
 ANSWERS = "ANSWERS"  # the dictionary in a learner's file for the kinds predict and diagnose
+_NUMBERS = (np.ndarray, np.generic, float)  # what is compared but for rounding
 _DIGITS = 2  # of a number that was predicted, less one in the last of them
-_OF_ANSWERS, _OF_OBJECTIONS = ("predict", "diagnose"), ("tests", "probe")
+OF_ANSWERS, _OF_OBJECTIONS = ("predict", "diagnose"), ("tests", "probe")
 
 
 class Raised(NamedTuple):
@@ -77,7 +78,7 @@ def once(exercise: Exercise, module: ModuleType) -> Callable[[], Any]:
 
 def outcomes(exercise: Exercise, module) -> dict[str, Any]:
     """What comes of each case, by its name."""
-    if exercise.kind in _OF_ANSWERS:
+    if exercise.kind in OF_ANSWERS:
         given = getattr(module, ANSWERS, {})
         answers = {name: given.get(name, ...) if isinstance(given, dict) else ... for name in exercise.answers}
         return {name: Missing(name) if x is ... else x for name, x in answers.items()}
@@ -87,7 +88,8 @@ def outcomes(exercise: Exercise, module) -> dict[str, Any]:
     for case in exercise.checks.cases():
         try:
             with np.errstate(all="ignore"):
-                result = run(module, *case.arguments) if run else function(*case.arguments)
+                given = tuple(map(_copied, case.arguments))
+                result = run(module, *given) if run else function(*given)
                 found[case.name] = _outcome(exercise, result, case)
         except Exception as error:
             objects = exercise.kind in _OF_OBJECTIONS and isinstance(error, AssertionError)
@@ -95,8 +97,13 @@ def outcomes(exercise: Exercise, module) -> dict[str, Any]:
     return found
 
 
+def _copied(x: Any) -> Any:
+    """An array of the learner's own, unless it may not be changed anyway."""
+    return x.copy() if isinstance(x, np.ndarray) and x.flags.writeable else x
+
+
 def _right(exercise: Exercise) -> dict[str, Any]:
-    if exercise.kind in _OF_ANSWERS:
+    if exercise.kind in OF_ANSWERS:
         return dict(exercise.answers)  # their hashes
     return {case.name: case.right for case in exercise.checks.cases()}
 
@@ -122,7 +129,7 @@ def _up_to_the_first_wrong(result: Any, right: dict, tolerance: float) -> Any:
 
 
 def _is_right(exercise: Exercise, name: str, got: Any, right: Any) -> bool:
-    if exercise.kind in _OF_ANSWERS:
+    if exercise.kind in OF_ANSWERS:
         return any(hash_of(exercise.id, name, answer) == right for answer in _near(got))
     return same(got, right, _tolerance(exercise))
 
@@ -153,20 +160,19 @@ def _near(answer: Any) -> list[Any]:
 
 def same(got: Any, right: Any, tolerance: float = TOLERANCE) -> bool:
     """Whether two outcomes are equal, numbers but for rounding; nan equals nan."""
-    if isinstance(right, np.ndarray | np.generic | float) and isinstance(got, np.ndarray | np.generic | float | int):
-        return np.shape(got) == np.shape(right) and np.all(_errors(got, right) <= tolerance)
-    if isinstance(right, dict):
-        return (
-            isinstance(got, dict)
-            and got.keys() == right.keys()
-            and all(same(got[k], right[k], tolerance) for k in right)
-        )
-    if isinstance(right, list | tuple) and not isinstance(right, Raised | Missing):
-        alike = isinstance(got, list | tuple) and len(got) == len(right)
-        return alike and all(same(g, r, tolerance) for g, r in zip(got, right, strict=True))
     if isinstance(right, Raised):
         return isinstance(got, Raised) and got.kind == right.kind
-    return (type(got) is type(right) and bool(got == right)) or (isinstance(got, np.integer | int) and got == right)
+    if isinstance(right, _NUMBERS):
+        alike = isinstance(got, (*_NUMBERS, int)) and np.shape(got) == np.shape(right)
+        return alike and bool(np.all(_errors(got, right) <= tolerance))
+    if isinstance(right, dict):
+        alike = isinstance(got, dict) and got.keys() == right.keys()
+        return alike and all(same(got[name], right[name], tolerance) for name in right)
+    if isinstance(right, list | tuple):
+        alike = isinstance(got, list | tuple) and len(got) == len(right)
+        return alike and all(same(g, r, tolerance) for g, r in zip(got, right, strict=True))
+    kinds = (int, np.integer) if isinstance(right, int) and not isinstance(right, bool) else type(right)
+    return isinstance(got, kinds) and isinstance(got, bool) == isinstance(right, bool) and bool(got == right)
 
 
 def _errors(got: Any, right: Any) -> np.ndarray:
@@ -187,7 +193,7 @@ def _explain(exercise: Exercise, wrong: list[str], got: dict, right: dict) -> tu
     for mistake, module in wrong_versions(exercise).values():
         theirs = outcomes(exercise, module)
         shows = [name for name in right if name in theirs and not _is_right(exercise, name, theirs[name], right[name])]
-        if shows and all(same(got[name], theirs[name], _tolerance_or(exercise)) for name in shows):
+        if shows and all(_alike(exercise, got[name], theirs[name]) for name in shows):
             explains[mistake] = set(shows)
     named, left = [], set(wrong)
     for mistake, shows in sorted(explains.items(), key=lambda item: -len(item[1])):
@@ -199,14 +205,19 @@ def _explain(exercise: Exercise, wrong: list[str], got: dict, right: dict) -> tu
     return () if left else tuple(named)
 
 
-def _tolerance_or(exercise: Exercise) -> float:
-    return TOLERANCE if exercise.kind in _OF_ANSWERS else _tolerance(exercise)
+def _alike(exercise: Exercise, got: Any, theirs: Any) -> bool:
+    """Whether a learner and a wrong version have come to the same."""
+    if exercise.kind in OF_ANSWERS:
+        return _normal(got) == _normal(theirs)
+    return same(got, theirs, _tolerance(exercise))
 
 
 def _module_with(exercise: Exercise, mistake: Wrong) -> SimpleNamespace:
-    name = mistake.replaces or (ANSWERS if exercise.kind in _OF_ANSWERS else exercise.function)
-    version = mistake.version() if exercise.kind in _OF_ANSWERS else mistake.version
-    return SimpleNamespace(**vars(exercise.solution) | {name: version})
+    """The solution with this mistake in it."""
+    right = vars(exercise.solution)
+    if exercise.kind in OF_ANSWERS:
+        return SimpleNamespace(**right | {ANSWERS: right[ANSWERS] | mistake.version()})
+    return SimpleNamespace(**right | {mistake.replaces or exercise.function: mistake.version})
 
 
 def _judged(exercise: Exercise, right: dict, got: dict, instead: str = "") -> tuple[tuple[str, str, bool], ...]:
@@ -239,7 +250,7 @@ def _difference(exercise: Exercise, got: Any, right: Any) -> str:
     """What is wrong with an outcome, in a line."""
     if isinstance(got, Raised):
         return str(got)
-    if exercise.kind in _OF_ANSWERS:
+    if exercise.kind in OF_ANSWERS:
         return f"{got!r} is not the answer"
     if exercise.kind in _OF_OBJECTIONS:
         return "it objects, and should not" if got else "it does not object, and should"
@@ -253,7 +264,7 @@ def _difference(exercise: Exercise, got: Any, right: Any) -> str:
 
 
 def _of_values(got: Any, right: Any) -> str:
-    if isinstance(right, np.ndarray | np.generic | float) and isinstance(got, np.ndarray | np.generic | float | int):
+    if isinstance(right, _NUMBERS) and isinstance(got, (*_NUMBERS, int)):
         if np.shape(got) != np.shape(right):
             return f"it has shape {np.shape(got)} and should have {np.shape(right)}"
         if np.ndim(right):
@@ -275,7 +286,7 @@ def _of_values(got: Any, right: Any) -> str:
 def _example(exercise: Exercise, name: str, got: Any, right: Any) -> dict[str, Any]:
     """The first wrong case for the hints: the arguments by the function's own names, got, right."""
     example = {"case": name, "got": got}
-    if exercise.kind in _OF_ANSWERS:
+    if exercise.kind in OF_ANSWERS:
         return example
     case = next(case for case in exercise.checks.cases() if case.name == name)
     parameters = list(inspect.signature(getattr(exercise.solution, exercise.function)).parameters)

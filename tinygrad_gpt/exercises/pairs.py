@@ -53,7 +53,7 @@ def once(exercise: Exercise, module: ModuleType) -> Callable[[], Any]:
 
 
 def _in_order(findings: Iterable[Finding], name: str) -> list[str]:
-    return list(dict.fromkeys(getattr(f, name, "") for f in findings))
+    return list(dict.fromkeys(getattr(f, name) for f in findings))
 
 
 def _right_in(report: Report) -> str:
@@ -75,7 +75,7 @@ def _judged(part: str, report: Report) -> tuple[str, str, bool]:
 
 def _named(id: str, fails: Iterable[Finding]) -> Named:
     """A mistake by its id, with its sentence from the bank, or of one that any op knows from the finding."""
-    mine = [f for f in fails if getattr(f, "mistake", "") == id]
+    mine = [f for f in fails if f.mistake == id]
     count = len({f.case for f in mine})
     sentence = next((m.sentence for m in mistakes.all_mistakes() if m.id == id), mine[0].hint)
     return Named(id, sentence, f"equal in {'all ' * (count > 1)}{count} case{'s' * (count != 1)} that show it")
@@ -95,7 +95,7 @@ def _place(f: Finding) -> list[str]:
     else:
         index = f"[{', '.join(map(str, f.index))}]"
         lines = [f"{f.subject} at {index}{where}: it is {f.got:.4g} and should be {f.right:.4g}"]
-    return lines + [f"  {f.hint}"] * bool(f.hint and not getattr(f, "mistake", ""))
+    return lines + [f"  {f.hint}"] * bool(f.hint and not f.mistake)
 
 
 def _example(exercise: Exercise, pair, worst: Finding, cases: Iterable | None) -> dict[str, Any]:

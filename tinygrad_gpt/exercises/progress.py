@@ -71,7 +71,7 @@ class Progress:
 
 
 def progress_file() -> Path:
-    """TINYGRAD_GPT_PROGRESS, or progress.json in the user's folder for data: on Linux and others $XDG_DATA_HOME or
+    """TINYGRAD_GPT_PROGRESS, or exercises.json in the user's folder for data: on Linux and others $XDG_DATA_HOME or
     ~/.local/share; on macOS ~/Library/Application Support; on Windows %APPDATA%; each with /tinygrad_gpt."""
     if value := os.environ.get(VARIABLE):
         return user_path(value)
@@ -84,4 +84,4 @@ def progress_file() -> Path:
         place = home / "Library" / "Application Support"
     else:
         place = os.environ.get("XDG_DATA_HOME") or home / ".local" / "share"
-    return Path(place) / "tinygrad_gpt" / "progress.json"
+    return Path(place) / "tinygrad_gpt" / "exercises.json"

@@ -58,10 +58,14 @@ def letters() -> str:
     return ".\n".join(lines) + ".\n"
 
 
-def pair_of(exercise: Exercise, mistake: Any, module: Any) -> UserPair:
-    """A mistake as a pair that trains."""
+def pair_of(exercise: Exercise, file: Path, module: Any, source: bytes) -> UserPair:
+    """A learner's file, or a mistake, as a pair that trains in the place of the exercise's op."""
+    return UserPair(exercise.op, file, source, "", module.forward, module.backward, None)
+
+
+def pair_of_mistake(exercise: Exercise, mistake: Any, module: Any) -> UserPair:
     source = inspect.getsource(mistake.backward or mistake.forward).encode()
-    return UserPair(exercise.op, Path(f"{mistake.id}.py"), source, "", module.forward, module.backward, None)
+    return pair_of(exercise, Path(f"{mistake.id}.py"), module, source)
 
 
 def train(name: str, settings: dict[str, Any], pairs: list[UserPair], reporter) -> Curve:

@@ -110,5 +110,7 @@ def _shown(value: Any) -> str:
         value = np.asarray(value)
         if value.dtype.kind == "f":
             value = np.round(value, 3) + 0.0  # no -0
+        if value.ndim == 0:
+            return f"{value:.4g}" if value.dtype.kind == "f" else str(value)
         return np.array2string(value, separator=", ", threshold=24, max_line_width=100)
     return str(value)

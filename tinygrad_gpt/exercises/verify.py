@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 from tinygrad_gpt.cases import cases
 from tinygrad_gpt.exercises import pairs
+from tinygrad_gpt.exercises.checked import ANSWERS, OF_ANSWERS, hash_of
 from tinygrad_gpt.exercises.exercise import KINDS, STEPS, Exercise, module_of
 from tinygrad_gpt.exercises.kinds import check, kind_of
 from tinygrad_gpt.exercises.verdict import UNWRITTEN, Verdict
@@ -42,8 +43,8 @@ def _of_description(exercise: Exercise, bank: dict[str, Exercise]) -> list[str]:
         found.append("difficulty should be 1 .. 5, minutes at least 1")
     if exercise.kind == KINDS[0] and exercise.op not in registry.op_names():
         found.append(f"op: there is no op {exercise.op!r}")
-    if exercise.kind != KINDS[0] and not (exercise.function or exercise.answers):
-        found.append("function: the name of what the learner writes is missing, or [answers]")
+    if exercise.kind not in (KINDS[0], *OF_ANSWERS) and not exercise.function:
+        found.append("function: the name of what the learner writes is missing")
     found += [f"hints.md has no section {step}" for step in STEPS if not exercise.hints.get(step)]
     known = {*STEPS, *(f"{step} {id}" for step in STEPS[:2] for id in exercise.mistakes)}
     found += [f"hints.md has a section {head!r} that is never shown" for head in exercise.hints if head not in known]
@@ -61,6 +62,13 @@ def _of_stub(exercise: Exercise, bank: dict[str, Exercise]) -> list[str]:
 
 def _of_solution(exercise: Exercise, bank: dict[str, Exercise]) -> list[str]:
     verdict = check(exercise, exercise.solution)
+    found = [
+        f'answers: expected {question} = "{hash_of(exercise.id, question, answer)}"'
+        for question, answer in (getattr(exercise.solution, ANSWERS, {}) if exercise.kind in OF_ANSWERS else {}).items()
+        if exercise.answers.get(question) != hash_of(exercise.id, question, answer)
+    ]
+    if found:
+        return found
     return [] if verdict.ok else [f"the solution should pass: {verdict}"]
 
 

@@ -21,6 +21,7 @@ hang on them. The letter says of what the mistake is one:
 import importlib
 import pkgutil
 
+from tinygrad_gpt.check.mistakes import general
 from tinygrad_gpt.check.mistakes.entry import Mistake
 
 __all__ = ["Mistake", "all_mistakes", "by_id", "of"]
@@ -37,13 +38,13 @@ def of(op: str) -> tuple[Mistake, ...]:
 
 
 def all_mistakes() -> tuple[Mistake, ...]:
-    """Every mistake of the bank, op by op."""
+    """Every mistake of the bank, op by op; without those of any op (general.py), which are no pairs."""
     return tuple(mistake for op in _files() for mistake in of(op))
 
 
 def by_id(id: str) -> Mistake:
-    """The mistake of this id. Raises KeyError, which tells of the ids there are, for one that is not known."""
-    known = {mistake.id: mistake for mistake in all_mistakes()}
+    """The mistake of this id, one op's or any op's. Raises KeyError, which tells of the ids there are, for one that is not known."""
+    known = {mistake.id: mistake for mistake in (*general.MISTAKES, *all_mistakes())}
     if id not in known:
         raise KeyError(f"no mistake is called {id}: expected one of {', '.join(known)}")
     return known[id]

@@ -13,7 +13,7 @@ class Mistake:
     """A wrong pair with a name.
 
     id        stable: "S01"
-    op        whose pair it is
+    op        whose pair it is; "" for a mistake of any op, which has no pair of its own (general.py)
     sentence  what was done, in the voice of a report: "only the diagonal of the Jacobian: y (1 - y)"
     why       why that is wrong: one or two sentences
     look      a question whose answer shows it
@@ -32,7 +32,10 @@ class Mistake:
     forward: Callable | None = None
 
     def pair(self) -> SimpleNamespace:
-        """The mistake as a pair, `.forward` and `.backward`: the reference's, but for what is wrong."""
+        """The mistake as a pair, `.forward` and `.backward`: the reference's, but for what is wrong. Raises ValueError for
+        a mistake of any op."""
+        if not self.op:
+            raise ValueError(f"{self.id} can be made in any op: expected a mistake of one op, such as S01, to have a pair")
         reference = registry.reference(self.op)
         return SimpleNamespace(
             forward=self.forward or reference.forward, backward=self.backward or reference.backward, name=self.id

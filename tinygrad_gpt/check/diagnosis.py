@@ -1,0 +1,128 @@
+"""One diagnosis per subject, over all cases: which mistake explains the wrong numbers?
+
+    bank.py         a mistake that is known by name: equal in all cases
+    what_if.py      the right gradient of something else: another dy, setting or input
+    shapes.py       another shape, or the right numbers in other places
+    factors.py      a constant factor
+    terms.py        a factor or a term that is missing, or one too many
+    places.py       where the wrong numbers stand
+
+In that order; the first that all cases agree on is said (hypothesis.py says what agreeing is). If nothing explains the
+numbers, nothing is said: no hint is better than a wrong one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from tinygrad_gpt.check import factors, places, shapes, terms, what_if
+from tinygrad_gpt.check.bank import Bank
+from tinygrad_gpt.check.evidence import Evidence, largest
+from tinygrad_gpt.check.hypothesis import Cases, Hypothesis, right_only_for
+from tinygrad_gpt.check.report import INEXACT, Finding
+
+
+def explain(op: str, findings: list[Finding], evidence: list[Evidence], alone: bool = False) -> list[Finding]:
+    """The findings, those of wrong numbers and shapes with a hint where one explanation fits all cases.
+
+    op     whose bank of mistakes may be asked; "" for a function that is no op
+    alone  whether there is only one case, in which much fits by chance
+    """
+    subjects = _by_subject(findings, evidence)
+    if not any(cases.failed for cases in subjects.values()):
+        return findings
+    bank = Bank(op)
+    named = {} if alone else bank.named(subjects)
+    said: dict[tuple[str, str], dict] = {}  # (case, subject) -> what to put into its finding
+    for subject, cases in subjects.items():
+        if not cases.failed:
+            continue
+        if mistake := named.get(subject):
+            compared = len({e.case for e in (*cases.failed, *cases.right)})
+            hint = f"{mistake.sentence} (equal in all {compared} cases)" if compared > 1 else mistake.sentence
+            for e in cases.failed:
+                said[e.case, "backward" if e.raised else subject] = {
+                    "hint": hint,
+                    "mistake": mistake.id,
+                    "why": mistake.why,
+                }
+        else:
+            said |= {(case, subject): told for case, told in _unnamed(cases, bank, alone).items()}
+    return [_told(f, said) for f in findings]
+
+
+def _told(f: Finding, said: dict) -> Finding:
+    told = said.get((f.case, f.subject))
+    if f.ok or told is None or f.problem == INEXACT:
+        return f
+    return replace(f, **told)
+
+
+def _by_subject(findings: list[Finding], evidence: list[Evidence]) -> dict[str, Cases]:
+    """The evidence on each subject. Where a first call is right and only a second one wrong, and where numbers are
+    inexact, that is said already."""
+    wrong = {(f.case, f.subject) for f in findings if not f.ok and f.problem != INEXACT}
+    by_subject: dict[str, list[Evidence]] = {}
+    for e in evidence:
+        e.ok = (e.case, e.subject) not in wrong and e.raised is None
+        if e.ok or not _second_call_only(e):
+            by_subject.setdefault(e.subject, []).append(e)
+    return {s: Cases([e for e in es if not e.ok], [e for e in es if e.ok]) for s, es in by_subject.items()}
+
+
+def _second_call_only(e: Evidence) -> bool:
+    return e.comparable and bool(np.max(np.abs(e.got - e.right)) <= 1e-6 * (largest(e.right) or 1.0))
+
+
+def _unnamed(cases: Cases, bank: Bank, alone: bool) -> dict[str, dict]:
+    """What to say in each case of a subject that no entry of the bank explains."""
+    said = {e.case: {"hint": _nan_words(e)} for e in cases.failed if _has_nan(e)}
+    cases = Cases([e for e in cases.failed if e.case not in said], cases.right)
+    if not cases.failed:
+        return said
+    found = cases.first(_hypotheses(cases, bank, alone))
+    if found is None and (hint := right_only_for(cases) or factors.located(cases)):
+        return said | {e.case: {"hint": hint} for e in cases.failed if not e.kink}
+    if found := found or cases.first(places.hypotheses(cases)):
+        shown = [e for e in cases.failed if e.case in found.shows]
+        said |= {e.case: {"hint": found.words(e), "mistake": found.hypothesis.id} for e in shown}
+    return said
+
+
+def _hypotheses(cases: Cases, bank: Bank, alone: bool) -> Iterator[Hypothesis]:
+    of_gradient = cases.failed[0].i is not None
+    if of_gradient:
+        yield Hypothesis("G15", lambda e: STATE, lambda e: None if e.silent else e.right_alone)
+    if of_gradient:
+        yield from what_if.hypotheses(cases)
+        yield from shapes.hypotheses(cases)
+    yield from factors.hypotheses(cases, sized=not alone)
+    if of_gradient and not alone:
+        yield from _besides(cases, bank)
+    yield from terms.hypotheses(cases)
+
+
+STATE = (
+    "it is right when backward follows its own forward at once, and wrong when another forward runs between them: is "
+    "something kept in a global or an attribute instead of in saved?"
+)
+
+
+def _has_nan(e: Evidence) -> bool:
+    if e.silent or e.got is None or e.got.shape != e.right.shape or not np.isfinite(e.right).all():
+        return False
+    return not np.isfinite(e.got).all()
+
+
+def _nan_words(e: Evidence) -> str:
+    bad, all = int(np.sum(~np.isfinite(e.got))), e.got.size
+    return f"{bad} of {all} elements are nan or inf: a division by zero, or inf - inf, as in a row that is -inf all along?"
+
+
+def _besides(cases: Cases, bank: Bank) -> Iterator[Hypothesis]:
+    """Two mistakes at once: an entry of the bank, and a factor."""
+    for m in bank.entries:
+        if m.backward is not None and m.forward is None:
+            for h in factors.hypotheses(cases, sized=True, base=bank.gradient(m)):
+                yield replace(h, id=m.id, words=lambda e, m=m, h=h: f"{m.sentence}; and besides, {h.words(e)}")

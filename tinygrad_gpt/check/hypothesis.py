@@ -1,0 +1,141 @@
+"""A hypothesis: one mistake as a question to a case; and the consensus of all cases, without which nothing is said.
+
+A hypothesis answers of each case that failed: True, it holds; False, it does not; None, it cannot show here (too few
+elements, or the mistake would change nothing). It is said only if no case answers False and an ordinary one answers
+True: of one row, or of an axis of 1, patterns meet by accident. And the cases that are right have a voice too: where the
+mistake would have shown, they deny it, unless something that all failed cases have and they lack tells them apart.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from tinygrad_gpt.check.evidence import ENOUGH, Evidence, enough
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One mistake.
+
+    id      of the mistake, in mistakes/general.py; "" where it has none
+    words   what to say of it in a case
+    test    the answer of a failed case: True, False, or None
+    denies  whether a case that is right says that the mistake was not made
+    """
+
+    id: str
+    words: Callable[[Evidence], str]
+    test: Callable[[Evidence], bool | None]
+    denies: Callable[[Evidence], bool] = lambda e: False
+
+
+def predicting(id: str, words, predict: Callable[[Evidence], object]) -> Hypothesis:
+    """The hypothesis that what came is `predict(evidence)`: an array, or None where that cannot be told."""
+
+    def test(e: Evidence) -> bool | None:
+        predicted = None if e.silent else predict(e)
+        if predicted is None:
+            return None
+        if e.got is None or not e.same(e.got, predicted):
+            return False
+        differs = e.right is None or not e.same(predicted, e.right)
+        return True if differs and (e.got.size >= ENOUGH or e.got.shape != e.right.shape) else None
+
+    def denies(e: Evidence) -> bool:
+        predicted = predict(e)
+        return predicted is not None and e.right is not None and not e.same(predicted, e.right)
+
+    return Hypothesis(id, words if callable(words) else lambda e: words, test, denies)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A hypothesis that all cases agree on.
+
+    shows  the names of the cases in which it shows
+    where  what only the failed cases have, if right ones would have to fail too; else ""
+    """
+
+    hypothesis: Hypothesis
+    shows: frozenset[str]
+    where: str = ""
+
+    def words(self, e: Evidence) -> str:
+        said = self.hypothesis.words(e)
+        return f"{said} ({self.where})" if self.where else said
+
+
+@dataclass
+class Cases:
+    """The evidence on one subject, in all cases: of those that failed, and of those that are right."""
+
+    failed: list[Evidence]
+    right: list[Evidence] = field(default_factory=list)
+
+    def __post_init__(self):
+        order = lambda e: (e.degenerate, e.size)  # noqa: E731 - ordinary and small ones first: they decide quickly
+        self.failed, self.right = sorted(self.failed, key=order), sorted(self.right, key=order)
+        self.any_ordinary = any(not e.degenerate for e in (*self.failed, *self.right))
+
+    def speak(self, cases: Iterable[Evidence]) -> bool:
+        """Whether there is an ordinary case among these; or any, where no case at all is ordinary."""
+        return any(not (e.degenerate and self.any_ordinary) for e in cases)
+
+    def agree(self, hypothesis: Hypothesis) -> Agreement | None:
+        shows = []
+        for e in self.failed:
+            answer = hypothesis.test(e)
+            if answer is False:
+                return None
+            if answer:
+                shows.append(e)
+        ordinary = [e for e in self.failed if not e.silent and not e.degenerate]
+        if not self.speak(shows) or len(shows) < len(ordinary) / 2:
+            return None
+        denying = [e for e in self.right if _has_a_voice(e) and hypothesis.denies(e)]
+        where = told_apart(self.failed, denying) if denying else ""
+        return None if where is None else Agreement(hypothesis, frozenset(e.case for e in shows), where)
+
+    def first(self, hypotheses: Iterable[Hypothesis]) -> Agreement | None:
+        return next((found for h in hypotheses if (found := self.agree(h))), None)
+
+
+def _has_a_voice(e: Evidence) -> bool:
+    """Whether a case that is right would not be so by accident."""
+    return e.right is not None and e.right.size >= ENOUGH and not e.kink and not e.is_zero
+
+
+def told_apart(failed: Sequence[Evidence], right: Sequence[Evidence]) -> str | None:
+    """What every failed case has and no right one, in words: a setting, an input that is given or left out, the number
+    of axes. None if there is nothing."""
+    ours, theirs = [_features(e) for e in failed], [_features(e) for e in right]
+    for name in ours[0]:
+        mine, others = {f.get(name) for f in ours}, {f.get(name) for f in theirs}
+        if mine & others or None in mine | others:
+            continue
+        if len(others) == 1:
+            return f"only where {name} is not {next(iter(others))}"
+        if len(mine) == 1:
+            return f"only where {name} is {next(iter(mine))}"
+    return None
+
+
+def _features(e: Evidence) -> dict[str, str]:
+    features = {name: repr(value) for name, value in e.used.items() if name != "seed"}
+    if isinstance(e.used.get("axis"), int):
+        features["axis"] = repr(e.axis)
+    for name, a in zip(e.check.names, e.call.arrays, strict=True):
+        features[name] = "None" if a is None else f"an array of {a.dtype.kind}"
+    return features
+
+
+def right_only_for(cases: Cases) -> str:
+    """A hint about a setting (or an input) with one value in all cases that are right, and others in all that failed; or
+    ""."""
+    right = [e for e in cases.right if _has_a_voice(e) and enough(e.right)]
+    if len(right) < 2 or len(cases.failed) < 2:
+        return ""
+    ours, theirs = [_features(e) for e in cases.failed], [_features(e) for e in right]
+    for name, value in theirs[0].items():
+        if all(f.get(name) == value for f in theirs) and all(f.get(name) != value for f in ours):
+            return f"it is right for {name}={value} only: does the pair use {name}?"
+    return ""

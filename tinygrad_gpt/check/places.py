@@ -1,0 +1,200 @@
+"""Where the wrong numbers stand, in words: "in the rows whose id occurs twice or more", "at the targets", "where x < 0".
+
+A place is a named set of elements, which a case's arrays and settings tell. It is said only if in every case the wrong
+elements are exactly those of the set, but for such as are 0 and should be.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from tinygrad_gpt.check.evidence import CLOSE, Evidence, largest
+from tinygrad_gpt.check.hypothesis import Cases, Hypothesis
+
+Place = Callable[[Evidence], object]  # booleans of the array's shape, or that broadcast to it; None where there are none
+
+
+def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
+    """Hypotheses of a place, those that the op knows first."""
+    op = cases.failed[0].check.op
+    for words, place in [*PLACES.get(op, {}).items(), *_of_any_op(cases)]:
+        yield Hypothesis(_IDS.get(words, ""), lambda e, w=words, p=place: _words(e, w, p), lambda e, p=place: _is_wrong(e, p))
+
+
+def _is_wrong(e: Evidence, place: Place) -> bool | None:
+    if not e.comparable:
+        return None if e.silent else False
+    there = _of(e, place)
+    if there is None:
+        return False
+    wrong = wrong_places(e)
+    tiny = ROUNDED * largest(e.right)
+    by_chance = (np.abs(e.got) <= tiny) & (np.abs(e.right) <= tiny)
+    if np.any(wrong & ~there) or np.any(there & ~wrong & ~by_chance):
+        return False
+    return True if wrong.size > 1 and not wrong.all() and np.any(~there & ~by_chance) else None
+
+
+ROUNDED = 1e-12
+
+
+def wrong_places(e: Evidence) -> np.ndarray:
+    return np.abs(e.got - e.right) > CLOSE * max(largest(e.right), largest(e.got)) * 1e-2
+
+
+def _of(e: Evidence, place: Place) -> np.ndarray | None:
+    there = place(e)
+    if there is None:
+        return None
+    try:
+        return np.broadcast_to(there, e.right.shape)
+    except ValueError:
+        return None
+
+
+def _words(e: Evidence, words: str, place: Place) -> str:
+    there = _of(e, place)
+    tiny = ROUNDED * largest(e.right)
+    if np.all(np.abs(e.right[there]) <= tiny):
+        return f"it is wrong {words}, and only there: it should be 0 there"
+    if np.all(np.abs(e.got[there]) <= tiny):
+        return f"it is wrong {words}, and only there: it is 0 there"
+    return f"it is wrong {words}, and only there"
+
+
+# --- of any op -------------------------------------------------------------------------------------------------------
+
+
+def _of_any_op(cases: Cases) -> Iterator[tuple[str, Place]]:
+    first = cases.failed[0]
+    for name in first.inputs:
+        here = lambda e, name=name: e.inputs.get(name)  # noqa: E731
+        yield f"where {name} > 0", lambda e, a=here: None if a(e) is None else a(e) > 0
+        yield f"where {name} < 0", lambda e, a=here: None if a(e) is None else a(e) < 0
+        yield f"where {name} = 0", lambda e, a=here: None if a(e) is None else a(e) == 0
+    if first.dy is not None:
+        yield "where dy < 0", lambda e: e.dy < 0
+        yield "where dy > 0", lambda e: e.dy > 0
+        yield "where the output is 0", lambda e: e.y == 0
+        yield "where the output is not 0", lambda e: e.y != 0
+    yield "where the right one is 0", lambda e: e.right == 0
+    for words, axis in (
+        ("the first axis", lambda e: 0),
+        ("the last axis", lambda e: e.right.ndim - 1),
+        ("the last axis but one", lambda e: e.right.ndim - 2),
+    ):
+        yield f"in the last slab along {words}", lambda e, axis=axis: _slab(e, axis(e), slice(-1, None))
+        yield f"in the first slab along {words}", lambda e, axis=axis: _slab(e, axis(e), slice(0, 1))
+        yield f"after the first slab along {words}", lambda e, axis=axis: _slab(e, axis(e), slice(1, None))
+        yield f"before the last slab along {words}", lambda e, axis=axis: _slab(e, axis(e), slice(0, -1))
+    yield "in the rows after the first", lambda e: _rows(e, slice(1, None))
+    yield "in the last row", lambda e: _rows(e, slice(-1, None))
+    yield "in the last element", lambda e: np.arange(e.right.size).reshape(e.right.shape) == e.right.size - 1
+    yield "in all but the first element", lambda e: np.arange(e.right.size).reshape(e.right.shape) > 0
+
+
+def _slab(e: Evidence, axis: int, which: slice):
+    if not 0 <= axis < e.right.ndim:
+        return None
+    there = np.zeros(e.right.shape, bool)
+    np.moveaxis(there, axis, 0)[which] = True
+    return there
+
+
+def _rows(e: Evidence, which: slice):
+    if e.right.ndim < 1 or not e.right.size:
+        return None
+    there = np.zeros((e.right.size // e.right.shape[-1], e.right.shape[-1]), bool)
+    there[which] = True
+    return there.reshape(e.right.shape)
+
+
+# --- of one op -------------------------------------------------------------------------------------------------------
+
+
+def _array(e: Evidence, name: str):
+    return dict(zip(e.check.names, e.call.arrays, strict=True)).get(name)
+
+
+def _rows_of_ids(test) -> Place:
+    def place(e: Evidence):
+        counts = np.bincount(_array(e, "ids").astype(np.int64).ravel(), minlength=len(e.right))
+        return test(counts).reshape(-1, 1)
+
+    return place
+
+
+def _targets(e: Evidence):
+    one_hot = np.zeros((e.right.size // e.right.shape[-1], e.right.shape[-1]), bool)
+    counts, targets = e.saved["counts"], e.saved["targets"]
+    one_hot[np.flatnonzero(counts), targets[counts]] = True
+    return one_hot.reshape(e.right.shape)
+
+
+def _ignored(e: Evidence):
+    return np.broadcast_to(~e.saved["counts"].reshape(-1, 1), (e.right.size // e.right.shape[-1], e.right.shape[-1])).reshape(
+        e.right.shape
+    )
+
+
+def _largest(e: Evidence):
+    return e.saved.get("is_largest")
+
+
+def _ties(e: Evidence):
+    is_largest = e.saved["is_largest"]
+    return is_largest & (np.sum(is_largest, axis=e.saved["axes"], keepdims=True) > 1)
+
+
+def _bounds(e: Evidence, above: bool):
+    bound = e.used.get("max" if above else "min")
+    return False if bound is None else e.x > bound if above else e.x < bound
+
+
+def _sees_nothing(e: Evidence):
+    return np.all(e.saved["p"] == 0, axis=-1)[..., None] if e.name == "q" else None
+
+
+def _unseen(e: Evidence):
+    return np.all(e.saved["p"] == 0, axis=-2)[..., None] if e.name in ("k", "v") else None
+
+
+def _may_not_attend(e: Evidence):
+    return None if e.name != "mask" or e.right.shape != e.saved["p"].shape else e.saved["p"] == 0
+
+
+_IDS = {"in the rows whose id occurs twice or more": "M01", "in the ignored rows": "C07"}  # where no entry equals it
+
+PLACES: dict[str, dict[str, Place]] = {
+    "embedding": {
+        "in the rows whose id occurs twice or more": _rows_of_ids(lambda n: n > 1),
+        "in the rows whose id occurs once": _rows_of_ids(lambda n: n == 1),
+        "in the rows whose id does not occur": _rows_of_ids(lambda n: n == 0),
+        "in the rows whose id occurs": _rows_of_ids(lambda n: n > 0),
+    },
+    "cross_entropy": {
+        "at the targets": _targets,
+        "everywhere but at the targets": lambda e: ~_targets(e) & ~_ignored(e),
+        "in the ignored rows": _ignored,
+        "in the rows that count": lambda e: ~_ignored(e),
+    },
+    "max": {
+        "where several elements are the largest": _ties,
+        "at the largest elements": _largest,
+        "everywhere but at the largest elements": lambda e: ~_largest(e),
+    },
+    "clamp": {
+        "below the lower bound": lambda e: _bounds(e, above=False),
+        "above the upper bound": lambda e: _bounds(e, above=True),
+        "beyond the bounds": lambda e: _bounds(e, above=False) | _bounds(e, above=True),
+    },
+    "where": {
+        "where the condition is true": lambda e: _array(e, "condition"),
+        "where the condition is false": lambda e: ~_array(e, "condition"),
+    },
+    "attention": {
+        "in the rows that may see nothing": _sees_nothing,
+        "in the keys that no query may see": _unseen,
+        "at the masked places": _may_not_attend,
+    },
+}
