@@ -38,6 +38,7 @@ from tinygrad_gpt.train.user_ops import UserPair, check_same_pairs
 
 AnySettings = Settings | ShapedSettings
 _TEXT = TextRuns()
+_CHARACTERS = 65  # of Shakespeare's works
 _KINDS: tuple[KindOfRun, ...] = (_TEXT, StreamRuns(), Pretraining(), PermutationRuns(), TranslationRuns())
 _SETTINGS = {kind.run.kind: kind.run.of for kind in _KINDS}  # by the kind of model
 SETTINGS = {name: field for of in reversed(_SETTINGS.values()) for name, field in of.options().items()}
@@ -91,6 +92,14 @@ def _check_names(given: dict[str, Any]) -> None:
             raise UserError(
                 f"{option_name(name)} is a setting of {_NAMES[family]}: leave it out, or give --preset ({presets})"
             )
+
+
+def new_model(settings: AnySettings, own_model: OwnModel | None = None) -> Module:
+    """The model that a run with these settings begins with, without its data: with as many tokens as the tokenizer may
+    learn; of characters, as many as English texts have."""
+    vocab_size = _CHARACTERS if settings.task.tokenizer == "char" else settings.task.vocab
+    use_arithmetic(settings.train)
+    return _first_model(_kind_of(settings), settings, settings.model_config(vocab_size), None, own_model)
 
 
 def open_data(settings: AnySettings, progress: Progress | None = None) -> Any:
