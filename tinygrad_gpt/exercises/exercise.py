@@ -115,8 +115,9 @@ def read_bank(place: Path = BANK) -> dict[str, Exercise]:
 
 
 def in_order(exercises: list[Exercise]) -> dict[str, Exercise]:
-    """By lesson and difficulty, but each after those that it needs. Those that need each other come last."""
-    rest = sorted(exercises, key=lambda e: (e.lesson, e.difficulty, e.id))
+    """By lesson and difficulty, those of no lesson at the end, but each after those that it needs. Those that need each
+    other come last."""
+    rest = sorted(exercises, key=lambda e: (e.lesson == 0, e.lesson, e.difficulty, e.id))
     names, done = {e.id for e in rest}, {}
     while rest:
         free = [e for e in rest if set(e.needs) & names <= done.keys()] or rest
