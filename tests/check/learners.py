@@ -186,7 +186,7 @@ def _of_cross_entropy(name, *says, **how):
 
 _of_cross_entropy("not_divided", "C01", "reduction='sum'", count=False)
 _of_cross_entropy("divided_by_all", "C02", "all rows", all_rows=True)
-_of_cross_entropy("no_targets", "C03", "a multiple of the targets", one_hot=False)
+_of_cross_entropy("no_targets", "C03", "the term -dy · the targets (one-hot, smoothed) is missing", one_hot=False)
 _of_cross_entropy("sign", "C04", "G04", sign=-1)
 _of_cross_entropy("logits_for_p", "C05", probabilities=lambda z, p: z)
 _of_cross_entropy("ignored_too", "C07", "in the ignored rows", ignore=False)
@@ -238,7 +238,7 @@ _of_layer_norm(
     "rstd_cubed", "N*", "divided by rstd squared", dx=lambda g, n, inv, dy: inv**3 * (g - _mean(g) - n * _mean(g * n))
 )
 _of_layer_norm(
-    "no_weight", "N05", "weight of ones", dx=lambda g, n, inv, dy: inv * (dy - _mean(dy) - n * _mean(dy * n))
+    "no_weight", "N05", "weight holds ones", dx=lambda g, n, inv, dy: inv * (dy - _mean(dy) - n * _mean(dy * n))
 )
 _of_layer_norm("dw_without_x_hat", "N06", "gradient of bias, which is right", dw=lambda dy, n, rows: dy.sum(rows))
 _of_layer_norm("dw_mean", "N07", "G08", dw=lambda dy, n, rows: (dy * n).mean(rows))

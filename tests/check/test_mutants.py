@@ -12,7 +12,7 @@ from tinygrad_gpt.check import case, check_op, mistakes
 from tinygrad_gpt.check.evidence import largest
 
 MUTANTS = [(op, *damage) for op in PARTICULAR for damage in PARTICULAR[op]]
-NAMED, EXPLAINED = 0.6, 0.85  # at least this share is named by an id of the bank; gets an id, a reason or a place
+NAMED, EXPLAINED = 0.4, 0.85  # at least this share is named by an id of the bank; gets an id, a reason or a place
 
 
 @lru_cache(None)

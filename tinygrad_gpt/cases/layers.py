@@ -21,6 +21,7 @@ def _matmul(draw):
         ("batch by column", (4, 2, 3), (3,)),
         ("row by column", (3,), (3,)),
         ("square", (5, 5), (5, 5)),  # where a wrong transpose fits
+        ("cubes", (3, 3, 3), (3, 3, 3)),
         ("sizes one", (1, 1), (1, 1)),
         ("nothing to sum", (2, 0), (0, 3)),
         ("no rows", (0, 2), (2, 3)),

@@ -50,6 +50,8 @@ def explain(op: str, findings: list[Finding], evidence: list[Evidence], alone: b
                 }
         else:
             said |= {(case, subject): told for case, told in _unnamed(cases, bank, alone).items()}
+    ordinary = {(e.case, e.subject) for cases in subjects.values() for e in cases.failed if not e.degenerate}
+    findings = [replace(f, ordinary=True) if (f.case, f.subject) in ordinary else f for f in findings]
     wrong = {subject for subject, cases in subjects.items() if any(not e.degenerate for e in cases.failed)}
     return [_told(f, said, f.subject in wrong) for f in findings]
 

@@ -7,6 +7,7 @@ the mistake would have shown, they deny it, unless something that all failed cas
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tinygrad_gpt.check.evidence import ENOUGH, Evidence, enough
@@ -96,7 +97,11 @@ class Cases:
         return None if where is None else Agreement(hypothesis, frozenset(e.case for e in shows), where)
 
     def first(self, hypotheses: Iterable[Hypothesis]) -> Agreement | None:
-        return next((found for h in hypotheses if (found := self.agree(h))), None)
+        for hypothesis in hypotheses:
+            with suppress(ArithmeticError, LookupError, TypeError, ValueError):  # what cannot be computed says nothing
+                if found := self.agree(hypothesis):
+                    return found
+        return None
 
 
 def _has_a_voice(e: Evidence) -> bool:

@@ -127,17 +127,19 @@ def _of_dy(cases: Cases) -> Iterator[Hypothesis]:
     first = cases.failed[0]
     if first.dy is None or any(e.upstream is None for e in cases.failed):
         return
-    products = [
-        (name, lambda e, z=z: summed(e.upstream * a, e.right.shape) if (a := z(e)) is not None else None)
-        for name, z in _parts(cases)
-        if name != "dy"
-    ]
+    products = [(name, lambda e, z=z: _product_with_dy(e, z(e))) for name, z in _parts(cases) if name != "dy"]
     is_it = cases.first(_is_it(products, first))
     missing = cases.first(_is_missing(products, first))
     if is_it and missing:
         said = f"{is_it.words(first)}: {missing.words(first)}"
         yield replace(is_it.hypothesis, words=lambda e: said)
     yield from (found.hypothesis for found in (is_it, missing) if found)
+
+
+def _product_with_dy(e: Evidence, z) -> np.ndarray | None:
+    """dy · z, summed to the shape of the gradient; None where z does not fit."""
+    z = None if z is None else spread(z, e.upstream.shape)
+    return None if z is None else summed(e.upstream * z, e.right.shape)
 
 
 def _is_it(products, first: Evidence) -> Iterator[Hypothesis]:
@@ -150,12 +152,13 @@ def _is_it(products, first: Evidence) -> Iterator[Hypothesis]:
 def _is_missing(products, first: Evidence) -> Iterator[Hypothesis]:
     for name, product in products:
         if c := _multiple(first, lambda e: e.got - e.right, product):
-            said = f"the term {_times(abs(c))}dy · {name} is {'missing' if c < 0 else 'one too many'}"
+            said = f"the term {_times(-c)}dy · {name} is missing"
+            said += f", or {_times(c)}dy · {name} is one too many" * (c > 0)
             yield predicting("", said, lambda e, c=c, f=product: None if (a := f(e)) is None else e.right + c * a)
 
 
 def _times(c: float) -> str:
-    return "" if abs(c - 1) < 1e-6 else "- " if abs(c + 1) < 1e-6 else f"{c:.4g} · "
+    return "" if abs(c - 1) < 1e-6 else "-" if abs(c + 1) < 1e-6 else f"{c:.4g} · "
 
 
 def _multiple(e: Evidence, of, product) -> float | None:

@@ -119,7 +119,7 @@ def _other_inputs(cases: Cases) -> Iterator[Hypothesis]:
     for i, name in enumerate(cases.failed[0].check.names):
         said = f"it is the gradient where no {name} is given: does backward use {name}?"
         yield predicting("", said, lambda e, i=i: e.right_at(i, None))
-        said = f"it is the gradient for a {name} of ones: is {name} missing in it?"
+        said = f"it is the gradient where {name} holds ones: is {name} missing in it?"
         yield predicting("", said, lambda e, i=i: e.right_at(i, np.ones_like))
         if i == cases.failed[0].i:
             said = f"it is the derivative at the output instead of at {name}"
