@@ -13,6 +13,8 @@
     layouts.py    copies of arrays that lie in memory in other ways
     report.py     findings, and the report that holds them
     on_device.py  a pair that computes on another device, checked from the CPU
+    mistakes/     the bank: wrong pairs as learners write them
+    probes/       whole models, optimisers and loops: what their parts do not tell
 
     diagnosis.py    which mistake explains the wrong numbers, in all cases
     evidence.py     what one case tells

@@ -12,6 +12,7 @@
     sentences.py   what it is given to translate
     runs.py        runs, compare
     doctor.py      doctor
+    probing.py     doctor --probe
     inspecting.py  gradcheck, op, info
     bench.py       bench
     lessons.py     lesson
@@ -21,10 +22,11 @@
     tables.py      tables, drawn or plain
     shared.py      what several commands do: check --with files, report downloads
 
-Exit status: 0 done; 1 a gradient check failed, or `translate` left out sentences that are too long; 2 something the
-user can put right, in one line on standard error; 130 ended by Ctrl-C; 141 whoever read the output has gone, as in
-`tinygrad-gpt sample DIR | head`. Anything else that goes wrong is a bug and keeps its traceback, but for errors of
---with and --model files: one line names theirs, and the environment variable TINYGRAD_GPT_TRACEBACK=1 shows the whole.
+Exit status: 0 done; 1 a gradient check or a probe failed, or `translate` left out sentences that are too long; 2
+something the user can put right, in one line on standard error; 130 ended by Ctrl-C; 141 whoever read the output has
+gone, as in `tinygrad-gpt sample DIR | head`. Anything else that goes wrong is a bug and keeps its traceback, but for
+errors of --with and --model files: one line names theirs, and the environment variable TINYGRAD_GPT_TRACEBACK=1 shows
+the whole.
 """
 
 import difflib

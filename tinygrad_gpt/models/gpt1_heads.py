@@ -46,7 +46,11 @@ class _GPT1Head(Module):
     body       a GPT whose vocabulary has the task's tokens (see `with_new_tokens`)
     n_outputs  rows of W
     dropout    on h, in training
+
+    sequences  of an example: N of ids (B, N, T); 1: ids are (B, T)
     """
+
+    sequences = 1
 
     def __init__(self, body: GPT, n_outputs: int, dropout: float = 0.1):
         if not isinstance(body, GPT):
@@ -113,6 +117,8 @@ class GPT1ForSimilarity(_GPT1Head):
     With a single output, a number for each pair, (B, 1): L2 is then the mean squared error of `labels` (B,), floats.
     """
 
+    sequences = 2
+
     def _scores(self, features, last):
         return self.score(self._extracted(features, last).sum(axis=1))  # (B, 2, C) -> (B, C) -> (B, classes)
 
@@ -127,6 +133,8 @@ class GPT1ForSimilarity(_GPT1Head):
 
 class GPT1ForMultipleChoice(_GPT1Head):
     """ids (B, N, T), last (B, N) -> scores (B, N): one number for each of N answers."""
+
+    sequences = 2  # or more
 
     def __init__(self, body: GPT, dropout: float = 0.1):
         super().__init__(body, 1, dropout)

@@ -38,6 +38,7 @@ from tinygrad_gpt.train.user_ops import UserPair, check_same_pairs
 
 AnySettings = Settings | ShapedSettings
 _TEXT = TextRuns()
+_CHARACTERS = 65  # of Shakespeare's works
 _KINDS: tuple[KindOfRun, ...] = (_TEXT, StreamRuns(), Pretraining(), PermutationRuns(), TranslationRuns())
 _SETTINGS = {kind.run.kind: kind.run.of for kind in _KINDS}  # by the kind of model
 SETTINGS = {name: field for of in reversed(_SETTINGS.values()) for name, field in of.options().items()}
@@ -93,6 +94,22 @@ def _check_names(given: dict[str, Any]) -> None:
             )
 
 
+def new_model(settings: AnySettings, own_model: OwnModel | None = None) -> Module:
+    """The model that a run with these settings begins with, without its data: with as many tokens as the tokenizer may
+    learn; of characters, as many as English texts have."""
+    vocab_size = _CHARACTERS if settings.task.tokenizer == "char" else settings.task.vocab
+    _check_is_a_gpts(settings, own_model)
+    use_arithmetic(settings.train)
+    return _first_model(_kind_of(settings), settings, settings.model_config(vocab_size), None, own_model)
+
+
+def _check_is_a_gpts(settings: AnySettings, own_model: OwnModel | None) -> None:
+    """Raise UserError for a model of the user's own beside a preset of another kind."""
+    if own_model is not None and isinstance(settings, ShapedSettings):
+        made = f"the preset {settings.preset} makes {settings.name}"
+        raise UserError(f"--model is in place of a GPT, and {made}: leave out one")
+
+
 def open_data(settings: AnySettings, progress: Progress | None = None) -> Any:
     """The text, documents or pairs that the settings name. Raises UserError if there are none, and for pairs by name
     where the preset trains no translator."""
@@ -122,9 +139,7 @@ def start(
     kind, say = _kind_of(settings), say or (lambda line: None)
     if out is not None:
         run_folder.check_is_new(out)
-    if own_model is not None and isinstance(settings, ShapedSettings):
-        made = f"the preset {settings.preset} makes {settings.name}"
-        raise UserError(f"--model is in place of a GPT, and {made}: leave out one")
+    _check_is_a_gpts(settings, own_model)
     source = find_model(settings.task.from_, (kind.run.kind,)) if settings.task.from_ else None
     if source is not None and own_model is not None:
         raise UserError("--from brings its own model, with its weights: leave out --model")
