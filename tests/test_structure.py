@@ -82,6 +82,7 @@ NARROWER = {  # what a layer may import at most, where that is less than all bel
 IMPORT_BY_NAME = {
     "__init__.py": (),  # the front door: what it opens when asked stands in its list
     "kernels/catalogue.py": ("ops/",),
+    "check/mistakes/__init__.py": ("check/mistakes/",),
     "kernels/registry.py": ("ops/", "kernels/numba/", "kernels/cuda/"),
     "kernels/numba/machine/make_kernels.py": ("kernels/numba/",),
     "check/mistakes/__init__.py": ("check/mistakes/",),

@@ -28,9 +28,7 @@ LEARNERS: list[Learner] = []
 
 def wrong(op: str, *says: str, forward: Callable | None = None):
     def made(backward):
-        LEARNERS.append(
-            Learner(backward.__name__, op, forward or registry.reference(op).forward, backward, says)
-        )
+        LEARNERS.append(Learner(backward.__name__, op, forward or registry.reference(op).forward, backward, says))
         return backward
 
     return made
@@ -100,7 +98,7 @@ def softmax_without_y_outside(dy, saved):
     return (dy - (p * dy).sum(axis=axis, keepdims=True),)
 
 
-@wrong("softmax", "G04", "the sign is flipped", forward=softmax)
+@wrong("softmax", "G04", "S*", "the sign is flipped", forward=softmax)
 def softmax_sign(dy, saved):
     p, axis = saved["p"], saved["axis"]
     return (p * ((p * dy).sum(axis=axis, keepdims=True) - dy),)
@@ -159,7 +157,9 @@ def cross_entropy(logits, targets, *, ignore_index=-100, label_smoothing=0.0, re
     return y, (z, p, s.targets, s.counts, label_smoothing, reduction, logits.shape)
 
 
-def _cross_entropy(dy, saved, one_hot=True, count=True, ignore=True, smooth=True, sign=1, probabilities=None, all_rows=False):
+def _cross_entropy(
+    dy, saved, one_hot=True, count=True, ignore=True, smooth=True, sign=1, probabilities=None, all_rows=False
+):
     z, p, t, counts, eps, reduction, shape = saved
     wanted = np.zeros_like(p)
     wanted[np.arange(len(t)), t] = 1
@@ -186,12 +186,12 @@ def _of_cross_entropy(name, *says, **how):
 
 _of_cross_entropy("not_divided", "C01", "reduction='sum'", count=False)
 _of_cross_entropy("divided_by_all", "C02", "all rows", all_rows=True)
-_of_cross_entropy("no_targets", "C03", "a multiple of the targets", one_hot=False)
+_of_cross_entropy("no_targets", "C03", "the term -dy · the targets (one-hot, smoothed) is missing", one_hot=False)
 _of_cross_entropy("sign", "C04", "G04", sign=-1)
 _of_cross_entropy("logits_for_p", "C05", probabilities=lambda z, p: z)
 _of_cross_entropy("ignored_too", "C07", "in the ignored rows", ignore=False)
 _of_cross_entropy("no_smoothing", "C08", "label_smoothing=0.0", smooth=False)
-_of_cross_entropy("softmax_again", "C06", probabilities=lambda z, p: p * (1 - p))
+_of_cross_entropy("softmax_again", "C06", "dy · p squared", probabilities=lambda z, p: p * (1 - p))
 
 
 # --- layer norm --------------------------------------------------------------------------------------------------
@@ -230,17 +230,15 @@ def _mean(a):
 _of_layer_norm("no_mean", "N01", "the error is the same", dx=lambda g, n, inv, dy: inv * (g - n * _mean(g * n)))
 _of_layer_norm("no_variance", "N02", "a multiple of x_hat", dx=lambda g, n, inv, dy: inv * (g - _mean(g)))
 _of_layer_norm("constants", "N03", "a constant and a multiple of x_hat", dx=lambda g, n, inv, dy: inv * g)
+_of_layer_norm("no_rstd", "N04", "multiplied by rstd", dx=lambda g, n, inv, dy: g - _mean(g) - n * _mean(g * n))
 _of_layer_norm(
-    "no_rstd", "N04", "multiplied by rstd", dx=lambda g, n, inv, dy: g - _mean(g) - n * _mean(g * n)
+    "rstd_squared", "N*", "divided by rstd", dx=lambda g, n, inv, dy: inv**2 * (g - _mean(g) - n * _mean(g * n))
 )
 _of_layer_norm(
-    "rstd_squared", "N04", "divided by rstd", dx=lambda g, n, inv, dy: inv**2 * (g - _mean(g) - n * _mean(g * n))
+    "rstd_cubed", "N*", "divided by rstd squared", dx=lambda g, n, inv, dy: inv**3 * (g - _mean(g) - n * _mean(g * n))
 )
 _of_layer_norm(
-    "rstd_cubed", "N04", "divided by rstd squared", dx=lambda g, n, inv, dy: inv**3 * (g - _mean(g) - n * _mean(g * n))
-)
-_of_layer_norm(
-    "no_weight", "N05", "weight of ones", dx=lambda g, n, inv, dy: inv * (dy - _mean(dy) - n * _mean(dy * n))
+    "no_weight", "N05", "weight holds ones", dx=lambda g, n, inv, dy: inv * (dy - _mean(dy) - n * _mean(dy * n))
 )
 _of_layer_norm("dw_without_x_hat", "N06", "gradient of bias, which is right", dw=lambda dy, n, rows: dy.sum(rows))
 _of_layer_norm("dw_mean", "N07", "G08", dw=lambda dy, n, rows: (dy * n).mean(rows))
@@ -297,9 +295,9 @@ def _of_attention(name, *says, change):
 
 
 _of_attention("no_sum", "A01", change=lambda m: {"ds": m["p"] * m["dp"]})
-_of_attention("no_scale_q", "A02", "√n", "1/scale", change=lambda m: {"sq": 1})
-_of_attention("no_scale_k", "A02", "√n", "1/scale", change=lambda m: {"sk": 1})
-_of_attention("no_scale", "A02", "√n", "1/scale", change=lambda m: {"sq": 1, "sk": 1})
+_of_attention("no_scale_q", "A*", "√n", "1/scale", change=lambda m: {"sq": 1})
+_of_attention("no_scale_k", "A*", "√n", "1/scale", change=lambda m: {"sk": 1})
+_of_attention("no_scale", "A*", "√n", "1/scale", change=lambda m: {"sq": 1, "sk": 1})
 _of_attention("scale_twice", "A03", "scale", change=lambda m: {"sq": m["scale"] ** 2, "sk": m["scale"] ** 2})
 _of_attention("ds_is_dp", "A05", change=lambda m: {"ds": m["dp"]})
 _of_attention(
@@ -457,14 +455,14 @@ _elementwise("gelu", "as_relu", "E16", "gradient of relu", d=lambda x, y, dy, ap
 _elementwise(
     "gelu",
     "always_tanh",
-    "E13",
+    "E*",
     "approximate",
     d=lambda x, y, dy, approximate="none": dy * (_cdf(x, "tanh") + x * _slope(x, "tanh")),
 )
 _elementwise(
     "gelu",
     "as_silu",
-    "E13",
+    "E*",
     d=lambda x, y, dy, approximate="none": dy * _sigmoid(1.702 * x) * (1 + 1.702 * x * (1 - _sigmoid(1.702 * x))),
 )
 _elementwise("sigmoid", "no_rest", "E09", "(1 - the output)", d=lambda x, y, dy: dy * y)
@@ -487,12 +485,10 @@ _elementwise(
     "1/exponent",
     d=lambda x, y, dy, exponent: dy * x ** (exponent - 1) if exponent else 0 * dy,
 )
-_elementwise(
-    "pow", "minus", "E*", "exponent", d=lambda x, y, dy, exponent: dy * (exponent - 1) * x ** (exponent - 1)
-)
+_elementwise("pow", "minus", "E*", "exponent", d=lambda x, y, dy, exponent: dy * (exponent - 1) * x ** (exponent - 1))
 _elementwise("exp", "y", "E06", "G01", d=lambda x, y, dy: y)
 _elementwise("log", "times", "E07", d=lambda x, y, dy: dy * x)
-_elementwise("sqrt", "no_two", "E23", "multiplied by 0.5", d=lambda x, y, dy: dy / y)
+_elementwise("sqrt", "no_two", "E*", "multiplied by 0.5", d=lambda x, y, dy: dy / y)
 _elementwise("sqrt", "times", "E08", d=lambda x, y, dy: dy * 2 * y)
 
 
@@ -543,7 +539,7 @@ def div_sign(dy, saved):
     return unbroadcast(dy / b, a.shape), unbroadcast(dy * a / b**2, b.shape)
 
 
-@wrong("div", "E03", "divided by b", forward=two(np.divide))
+@wrong("div", "E*", "divided by b", forward=two(np.divide))
 def div_not_squared(dy, saved):
     a, b = saved
     return unbroadcast(dy / b, a.shape), unbroadcast(-dy * a / b, b.shape)
@@ -616,9 +612,8 @@ def matmul_batch_not_summed(dy, saved):
 
 @wrong("matmul", "G10", "L*")
 def matmul_transposed(dy, saved):
-    a, b = saved
     da, db = registry.reference("matmul").backward(dy, saved)
-    return da, (np.swapaxes(db, -1, -2).copy() if b.ndim > 1 else db)
+    return da, (np.swapaxes(db, -1, -2).copy() if saved.b.ndim > 1 else db)
 
 
 # --- reductions --------------------------------------------------------------------------------------------------
@@ -644,26 +639,34 @@ _reduction("mean", "not_divided", "E19", "the number of elements", d=lambda x, y
 _reduction("mean", "by_last", "E20", d=lambda x, y, dy: (dy + 0 * x) / x.shape[-1])
 _reduction("mean", "by_all", "E20", "E*", "the size of dy", d=lambda x, y, dy: (dy + 0 * x) / max(1, x.size))
 _reduction("sum", "not_stretched", "E21", "G02", "dy as it came", d=lambda x, y, dy: dy)
-_reduction("sum", "as_mean", "the number of elements", "E*", d=lambda x, y, dy: (dy + 0 * x) * (dy.size / max(1, x.size)))
-_reduction("max", "to_all", "E17", d=lambda x, y, dy: dy + 0 * x)
+_reduction(
+    "sum", "as_mean", "the number of elements", "E*", d=lambda x, y, dy: (dy + 0 * x) * (dy.size / max(1, x.size))
+)
+_reduction("max", "to_all", "E17", "gradient of sum", d=lambda x, y, dy: dy + 0 * x)
 _reduction("max", "times_x", "E*", "divided by", d=lambda x, y, dy: dy * (x == y) * x)
 _reduction("max", "to_the_others", "E*", "inverted", d=lambda x, y, dy: dy * (x != y))
 _reduction(
-    "var", "correction", "E22", "correction", d=lambda x, y, dy, correction=1: 2 * dy * (x - _over(x, dy)) / (x.size / max(1, dy.size))
+    "var",
+    "correction",
+    "E22",
+    "correction",
+    d=lambda x, y, dy, correction=1: 2 * dy * (x - _over(x, dy)) / (x.size / max(1, dy.size)),
 )
 _reduction(
     "var",
     "no_two",
-    "E23",
+    "E*",
     "multiplied by 2",
     d=lambda x, y, dy, correction=1: dy * (x - _over(x, dy)) / (x.size / max(1, dy.size) - correction),
 )
 _reduction(
-    "var", "no_mean", "E*", "along", d=lambda x, y, dy, correction=1: 2 * dy * x / (x.size / max(1, dy.size) - correction)
+    "var",
+    "no_mean",
+    "E*",
+    "along",
+    d=lambda x, y, dy, correction=1: 2 * dy * x / (x.size / max(1, dy.size) - correction),
 )
-_reduction(
-    "var", "not_divided", "E*", "divisor", d=lambda x, y, dy, correction=1: 2 * dy * (x - _over(x, dy))
-)
+_reduction("var", "not_divided", "E*", "divisor", d=lambda x, y, dy, correction=1: 2 * dy * (x - _over(x, dy)))
 
 
 def _over(x, kept):

@@ -4,6 +4,7 @@ import pytest
 
 from tinygrad_gpt.cases import cases
 from tinygrad_gpt.check import case, check_op, mistakes
+from tinygrad_gpt.kernels import registry
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +25,7 @@ def test_an_entry_is_named_as_itself_and_as_nothing_else(mistake):
 
 @pytest.mark.parametrize("op", sorted({m.op for m in mistakes.all_mistakes()}))
 def test_the_right_pair_has_no_mistake(op):
-    report = check_op(op, None, cases(op, large=False))
+    report = check_op(op, registry.reference(op), cases(op, large=False))
     assert report.ok and report.mistakes == ()
 
 

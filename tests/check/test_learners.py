@@ -27,7 +27,10 @@ def reasons(name: str) -> tuple[tuple[str, str, str], ...]:
 
 def is_true(learner, id: str, hint: str) -> bool:
     """Whether a diagnosis is one of those that are true of this backward: an id, all ids of a letter ("E*"), words."""
-    return any(id == said or (said[1:] == "*" and id[:1] == said[0]) or (len(said) > 3 and said in hint) for said in learner.says)
+    return any(
+        id == said or (said[1:] == "*" and id[:1] == said[0]) or (len(said) > 3 and said in hint)
+        for said in learner.says
+    )
 
 
 def about_numbers(name: str) -> list:

@@ -3,10 +3,11 @@
     for case in cases("layer_norm"):
         y, saved = pair.forward(*case.arrays, **case.settings)
 
-Shapes are chosen to be awkward: no two sizes equal, so that a swapped axis shows; sizes of 1, where broadcasting and
-reductions have their corners; sizes of 0, where they are legal; sizes just past a power of two, where a kernel's blocks
-end, and beyond many of them; and arrays that do not lie in memory row by row. Values are float64, the same at every
-call, and keep clear of kinks (a tie of two maxima, the 0 of relu), which have cases of their own.
+Shapes are chosen to be awkward: no two sizes equal, so that a swapped axis shows; odd sizes rather than 2 and 4, which
+are constants of formulas as well; sizes of 1, where broadcasting and reductions have their corners; sizes of 0, where
+they are legal; sizes just past a power of two, where a kernel's blocks end, and beyond many of them; and arrays that do
+not lie in memory row by row. Values are float64, the same at every call, and keep clear of kinks (a tie of two maxima,
+the 0 of relu), which have cases of their own. Where two sizes are equal (named "square"), a wrong transpose fits.
 
     draw.py         random arrays, and the ways in which they lie in memory
     elementwise.py  cases of the ops that work element by element

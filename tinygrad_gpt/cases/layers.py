@@ -9,8 +9,8 @@ INTEGERS = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64")  # 
 
 def _matmul(draw):
     for name, a, b in [
-        ("matrices", (2, 3), (3, 5)),
-        ("batches", (4, 2, 3), (4, 3, 5)),
+        ("matrices", (7, 3), (3, 5)),
+        ("batches", (4, 7, 3), (4, 3, 5)),
         ("two batch axes", (2, 3, 4, 5), (2, 3, 5, 7)),
         ("one matrix for a batch", (4, 2, 3), (3, 5)),
         ("a batch for one matrix", (2, 3), (4, 3, 5)),
@@ -21,6 +21,7 @@ def _matmul(draw):
         ("batch by column", (4, 2, 3), (3,)),
         ("row by column", (3,), (3,)),
         ("square", (5, 5), (5, 5)),  # where a wrong transpose fits
+        ("cubes", (3, 3, 3), (3, 3, 3)),
         ("sizes one", (1, 1), (1, 1)),
         ("nothing to sum", (2, 0), (0, 3)),
         ("no rows", (0, 2), (2, 3)),
@@ -95,7 +96,7 @@ def _add_layer_norm(draw):
 
 def _softmax(draw):
     for axis in (0, 1, -1):
-        yield f"axis {axis}", (draw.normal(2, 3, 5),), {"axis": axis}
+        yield f"axis {axis}", (draw.normal(3, 5, 7),), {"axis": axis}
     yield "one axis", (draw.normal(7),), {}
     yield "width one", (draw.normal(3, 1),), {}
     yield "no rows", (draw.normal(0, 3),), {}
@@ -111,14 +112,14 @@ def _attention(draw):
     def qkv(b, h, tq, tk, d):
         return draw.normal(b, h, tq, d), draw.normal(b, h, tk, d), draw.normal(b, h, tk, d)
 
-    yield "full", (*qkv(2, 3, 5, 7, 4), None), {}
-    yield "causal", (*qkv(2, 3, 5, 5, 4), None), {"causal": True}
-    yield "causal, fewer queries (a cache)", (*qkv(2, 1, 3, 7, 4), None), {"causal": True}
-    yield "causal, one query", (*qkv(2, 3, 1, 5, 4), None), {"causal": True}
+    yield "full", (*qkv(2, 3, 5, 7, 3), None), {}
+    yield "causal", (*qkv(2, 3, 5, 5, 3), None), {"causal": True}
+    yield "causal, fewer queries (a cache)", (*qkv(2, 1, 3, 7, 5), None), {"causal": True}
+    yield "causal, one query", (*qkv(2, 3, 1, 5, 7), None), {"causal": True}
     yield "causal, more queries: the first see nothing", (*qkv(1, 2, 7, 4, 3), None), {"causal": True}
     yield "one key", (*qkv(2, 1, 3, 1, 5), None), {}
     yield "head size one", (*qkv(1, 2, 3, 4, 1), None), {}
-    yield "scale", (*qkv(1, 2, 3, 5, 4), None), {"scale": 0.3}
+    yield "scale", (*qkv(1, 2, 3, 5, 7), None), {"scale": 0.3}
     yield "large scores", (*qkv(1, 2, 3, 5, 4), None), {"scale": 40.0}
     two_in_turn = 200 * (np.eye(12) + np.eye(12, k=4) + np.eye(12, k=-8))  # e^200 is too large for float32
     far_above = (two_in_turn[None, None], np.eye(12)[None, None], draw.normal(1, 1, 12, 12), None)

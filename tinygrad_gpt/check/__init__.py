@@ -10,6 +10,7 @@
     case.py       all checks of one pair on one case
     call.py       one call of a pair, watched
     fitted.py     a pair whose signature is not the op's, called as far as it goes
+    fresh.py      other data of the same kind, for a second call
     layouts.py    copies of arrays that lie in memory in other ways
     report.py     findings, and the report that holds them
     on_device.py  a pair that computes on another device, checked from the CPU

@@ -1,9 +1,9 @@
 """The mistakes of the bank, made for the very arrays, settings and upstream gradients of the cases, and compared.
 
 An entry is named for an input where what came equals what the entry gives in all cases, the right ones among them, and
-where the entry's is not the right gradient in an ordinary case, or at a kink. Where an entry raises an error, what was checked must
-have raised one too. Of entries that explain the same inputs the first in the op's file is named; one that explains more
-inputs comes before one that explains fewer. A wrong forward is named for an output in the same way.
+where the entry's is not the right gradient in an ordinary case, or at a kink. Where an entry raises an error, what was
+checked must have raised one too. Of entries that explain the same inputs the first in the op's file is named; one that
+explains more inputs comes before one that explains fewer. A wrong forward is named for an output in the same way.
 """
 
 from collections.abc import Callable

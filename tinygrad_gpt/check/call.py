@@ -73,4 +73,6 @@ def where_raised(error: Exception) -> str:
     if frames and frames[-1].filename == autograd.__file__ and named and named[1] in catalogue.all_ops():
         return where_it_stands(named[1], catalogue.reference(named[1]))
     own = [f for f in frames if "numpy" not in Path(f.filename).parts] or frames
+    if own and not own[-1].line:  # code that was typed in
+        return f"it was raised in {own[-1].filename}, line {own[-1].lineno}"
     return f"it was raised by `{own[-1].line}` ({own[-1].filename}, line {own[-1].lineno})" if own else ""

@@ -7,7 +7,8 @@ import numpy as np
 from tinygrad_gpt import array, sparse_rows
 from tinygrad_gpt.check.call import Call, describe, dtype_hint, where_raised
 from tinygrad_gpt.check.evidence import Evidence
-from tinygrad_gpt.check.layouts import as_float, copy, other_layout, turned, with_layout_of
+from tinygrad_gpt.check.fresh import other_data
+from tinygrad_gpt.check.layouts import as_float, copy, other_layout, turned
 from tinygrad_gpt.check.measure import Loss, as_tuple, largest
 from tinygrad_gpt.check.report import EXACT, INEXACT, TOLERANCE, TOLERANCE_32, WRONG, Finding
 from tinygrad_gpt.read_only import arrays_in
@@ -58,7 +59,7 @@ class CaseCheck:
         self.findings = []
         with suppress(_Stop):
             first = self.forward(self.arrays)
-            second = self.forward(self.fresh())
+            second = self.forward(other_data(self.arrays, self.rng, bool(self.kink)))
             self.collect_outputs(first)
             agrees = self.check_outputs(first) & self.check_outputs(second)
             self.agrees = agrees and self.reference is not None
@@ -380,20 +381,6 @@ class CaseCheck:
 
     def random_dy(self, y) -> np.ndarray:
         return np.asarray(self.rng.standard_normal(y.shape))
-
-    def fresh(self) -> tuple:
-        """Other data of the same kind and layout, and such as the op allows (positive, ids within range).
-
-        The same elements in another order, floats changed by up to 10 % each, so that they stay away from kinks; or at
-        a kink all of them by the same factor, so that ties stay ties.
-        """
-        return tuple(self.other_data(a) if isinstance(a, np.ndarray) else a for a in self.arrays)
-
-    def other_data(self, a: np.ndarray) -> np.ndarray:
-        if self.kink:
-            return with_layout_of(a, 1.5 * a) if array.is_float(a) else a
-        values = self.rng.permutation(a.ravel()).reshape(a.shape)
-        return with_layout_of(a, values * self.rng.uniform(0.9, 1.1, a.shape) if array.is_float(a) else values)
 
     # Hints
 

@@ -50,7 +50,9 @@ def explain(op: str, findings: list[Finding], evidence: list[Evidence], alone: b
                 }
         else:
             said |= {(case, subject): told for case, told in _unnamed(cases, bank, alone).items()}
-    wrong = {subject for subject, cases in subjects.items() if any(not e.kink for e in cases.failed)}
+    ordinary = {(e.case, e.subject) for cases in subjects.values() for e in cases.failed if not e.degenerate}
+    findings = [replace(f, ordinary=True) if (f.case, f.subject) in ordinary else f for f in findings]
+    wrong = {subject for subject, cases in subjects.items() if any(not e.degenerate for e in cases.failed)}
     return [_told(f, said, f.subject in wrong) for f in findings]
 
 
@@ -101,6 +103,7 @@ def _hypotheses(cases: Cases, bank: Bank, alone: bool) -> Iterator[Hypothesis]:
         yield Hypothesis("G15", lambda e: STATE, lambda e: None if e.silent else e.right_alone)
     if of_gradient:
         yield shapes.not_summed()
+        yield factors.flipped()
         yield from what_if.hypotheses(cases)
         yield from shapes.hypotheses()
     yield from factors.hypotheses(cases, sized=not alone)
@@ -127,8 +130,8 @@ def _has_nan(e: Evidence) -> bool:
 
 
 def _nan_words(e: Evidence) -> str:
-    bad, all = int(np.sum(~np.isfinite(e.got))), e.got.size
-    return f"{bad} of {all} elements are nan or inf: a division by zero, or inf - inf, as in a row that is -inf all along?"
+    bad = f"{int(np.sum(~np.isfinite(e.got)))} of {e.got.size} elements are nan or inf"
+    return f"{bad}: a division by zero, or inf - inf, as in a row that is -inf all along?"
 
 
 def _besides(cases: Cases, bank: Bank) -> Iterator[Hypothesis]:

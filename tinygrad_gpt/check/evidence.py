@@ -1,7 +1,7 @@
 """What one case tells of one array: what came, what is right, and all that a diagnosis may compare them with.
 
 The checks collect an Evidence for each output and for each input's gradient of each case, of the right ones too; after
-all cases have run, diagnosis.py reads them side by side. What costs a computation is computed when it is first asked for.
+all cases have run, diagnosis.py reads them side by side. What costs a computation waits until it is asked for.
 
     same(a, b)       equal shapes, and equal numbers but for rounding: of finite differences, or of another formula
     enough(a)        whether so many elements are not zero that a pattern in them is no accident
@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from tinygrad_gpt import array, sparse_rows
-from tinygrad_gpt.check.ingredients import ingredients
+from tinygrad_gpt.check.ingredients import ingredients, upstream
 from tinygrad_gpt.check.measure import as_tuple
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.kernels.contract import inputs as inputs_of
@@ -65,6 +65,13 @@ class Evidence:
     def dy(self) -> np.ndarray | None:
         """The upstream gradient; None where there are several."""
         return None if self.i is None or self.call.many else self.call.dys[0]
+
+    @property
+    def upstream(self) -> np.ndarray | None:
+        """dy as it meets an op element by element; None where it does not (ingredients.py)."""
+        if self.dy is None or self.right is None:
+            return None
+        return upstream(self)
 
     @property
     def x(self) -> np.ndarray | None:
@@ -145,7 +152,7 @@ class Evidence:
     def right_at(self, i: int, change) -> np.ndarray | None:
         """The right gradient where input i is `change` of it (None: where it is left out), or None."""
         arrays = list(self.call.arrays)
-        if not array.is_float(arrays[i]):
+        if i >= len(arrays) or not array.is_float(arrays[i]):
             return None
         arrays[i] = None if change is None else change(arrays[i])
         if change is not None and arrays[i] is None:
@@ -190,8 +197,8 @@ class Evidence:
 
     @cached_property
     def degenerate(self) -> bool:
-        """Whether patterns meet by accident here: at a kink, in one row, with a last axis of 1, in few elements, or where
-        a setting leaves nothing to do (a dropout of p = 0)."""
+        """Whether patterns meet by accident here: at a kink, in one row, with a last axis of 1, in few elements, or
+        where a setting leaves nothing to do (a dropout of p = 0)."""
         floats = list(self.inputs.values())
         if self.kink or self.settings.get("p") == 0 or not floats or self.x is None or self.x.size <= ENOUGH:
             return True
@@ -200,11 +207,11 @@ class Evidence:
 
     @cached_property
     def comparable(self) -> bool:
-        """Whether there are numbers on both sides, finite ones, of the same shape."""
+        """Whether there are numbers on both sides, finite ones, of the same shape; and a derivative."""
         got, right = self.got, self.right
         return (
-            got is not None
-            and right is not None
+            not self.silent
+            and got is not None
             and got.shape == right.shape
             and got.size > 0
             and bool(np.isfinite(right).all())

@@ -1,8 +1,8 @@
 """A constant factor: what came is c times what is right, in every case, and one explanation of c fits all of them.
 
-An explanation gives for each case the factor that it would make: -1; n, 1/n, √n or 1/√n, where n is the size of an axis,
-the number of rows, of all elements, or of elements per output; a float setting s, 1/s, s², 1-s, 1/(1-s); 2, 1/2,
-n/(n-1). In a single case many of them fit by chance (an axis of 2, and a lost 2); over cases of odd sizes one is left.
+An explanation gives for each case the factor that it would make: -1; n, 1/n, √n, 1/√n or n/(n-1), where n is the size
+of an axis, the number of rows, of all elements, or of elements per output; a float setting s, 1/s, s², 1-s, 1/(1-s). In
+a single case many of them fit by chance (an axis of 2, and a lost 2); over cases of odd sizes one is left.
 """
 
 import math
@@ -22,7 +22,7 @@ def factor_of(e: Evidence, base=None) -> float | None:
     if not np.isfinite(base).all():
         return None
     factor = float(np.sum(e.got * base) / np.sum(base * base))
-    return factor if factor and e.same(e.got, factor * base) else None
+    return factor if e.same(e.got, factor * base) else None
 
 
 def _right(e: Evidence):
@@ -45,17 +45,25 @@ def hypotheses(cases: Cases, sized: bool, base: Callable = _right) -> Iterator[H
     if not showing:
         return
     explained = lambda id, words, value: _explained(id, words, value, base)  # noqa: E731
-    yield explained("G04", lambda e: "the sign is flipped: it is -1 times the right one", lambda e: -1.0)
+    yield flipped(base)
     factors = [c for _, c in showing]
     constant = len(factors) > 1 and max(factors) - min(factors) <= CLOSE * abs(factors[0])
     if sized and not constant:
-        for words, value, id in _explanations(cases, alone=len(showing) == 1):
+        explanations = list(_explanations(cases, alone=len(showing) == 1))
+        for words, value, id in explanations:
             yield explained(id, words, value)
-            yield explained(id, lambda e, words=words: words(e) + "; and the sign is flipped besides", _negative(value))
+        for words, value, id in explanations:
+            yield explained(id, lambda e, w=words: w(e) + "; and the sign is flipped besides", _negative(value))
     everywhere = ", in every case" if len(factors) > 1 else ""
-    if constant or len(factors) == 1:
-        said = f"multiplied by {1 / factors[0]:.4g}, it would be right{everywhere}: is a constant missing, or one too many?"
+    if (constant or len(factors) == 1) and factors[0]:
+        said = f"multiplied by {1 / factors[0]:.4g}, it would be right{everywhere}"
+        said += ": is a constant missing, or one too many?"
         yield explained("", lambda e: said, lambda e: factors[0])
+
+
+def flipped(base: Callable = _right) -> Hypothesis:
+    """That the sign is flipped."""
+    return _explained("G04", lambda e: "the sign is flipped: it is -1 times the right one", lambda e: -1.0, base)
 
 
 def located(cases: Cases) -> str:
@@ -98,7 +106,9 @@ def _explanations(cases: Cases, alone: bool) -> Iterator[tuple]:
     yield lambda e: said, _share_that_counts, ""
     for name in dict.fromkeys(name for e in cases.failed for name in e.numbers):
         s = lambda e, name=name: e.numbers.get(name)  # noqa: E731
-        for form, value in _forms(s, ("n", "1/n", "n²", "1/n²", "1-n", "1/(1-n)", "(1-n)/n", "n/(1-n)", "n-1", "n+1", "(n-1)/n")):
+        for form, value in _forms(
+            s, ("n", "1/n", "n²", "1/n²", "1-n", "1/(1-n)", "(n-1)/n", "(1-n)/n", "n/(1-n)", "n-1", "n+1")
+        ):
             yield _words_of_setting(form.replace("n", name), value), value, ""
 
 
@@ -152,8 +162,8 @@ def _words_of_size(form: str, what: str, n, value):
 
 def _words_of_setting(form: str, value):
     return lambda e: (
-        f"it is {form} = {value(e):.4g} times the right one, in every case: is that factor one too many, or its inverse "
-        "missing?"
+        f"it is {form} = {value(e):.4g} times the right one, in every case: "
+        "is that factor one too many, or its inverse missing?"
     )
 
 
@@ -198,4 +208,3 @@ def _share_that_counts(e: Evidence) -> float | None:
 def _counted(e: Evidence) -> float | None:
     counts = e.saved.get("counts")
     return None if counts is None else float(np.sum(counts))
-

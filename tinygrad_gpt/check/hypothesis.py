@@ -2,11 +2,12 @@
 
 A hypothesis answers of each case that failed: True, it holds; False, it does not; None, it cannot show here (too few
 elements, or the mistake would change nothing). It is said only if no case answers False and an ordinary one answers
-True: of one row, or of an axis of 1, patterns meet by accident. And the cases that are right have a voice too: where the
-mistake would have shown, they deny it, unless something that all failed cases have and they lack tells them apart.
+True: of one row, or of an axis of 1, patterns meet by accident. And the cases that are right have a voice too: where
+the mistake would have shown, they deny it, unless something that all failed cases have and they lack tells them apart.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tinygrad_gpt.check.evidence import ENOUGH, Evidence, enough
@@ -96,7 +97,11 @@ class Cases:
         return None if where is None else Agreement(hypothesis, frozenset(e.case for e in shows), where)
 
     def first(self, hypotheses: Iterable[Hypothesis]) -> Agreement | None:
-        return next((found for h in hypotheses if (found := self.agree(h))), None)
+        for hypothesis in hypotheses:
+            with suppress(ArithmeticError, LookupError, TypeError, ValueError):  # what cannot be computed says nothing
+                if found := self.agree(hypothesis):
+                    return found
+        return None
 
 
 def _has_a_voice(e: Evidence) -> bool:
@@ -129,13 +134,13 @@ def _features(e: Evidence) -> dict[str, str]:
 
 
 def right_only_for(cases: Cases) -> str:
-    """A hint about a setting (or an input) with one value in all cases that are right, and others in all that failed; or
-    ""."""
+    """A hint about a setting (or an input) with one value in all cases that are right, and others in all that failed;
+    or ""."""
     right = [e for e in cases.right if _has_a_voice(e) and enough(e.right)]
     if len(right) < 2 or len(cases.failed) < 2:
         return ""
     ours, theirs = [_features(e) for e in cases.failed], [_features(e) for e in right]
     for name, value in theirs[0].items():
         if all(f.get(name) == value for f in theirs) and all(f.get(name) != value for f in ours):
-            return f"it is right for {name}={value} only: does the pair use {name}?"
+            return f"it is right for {name}={value} only: what does the pair do for another {name}?"
     return ""

@@ -32,6 +32,23 @@ def ingredients(e) -> dict[str, np.ndarray]:
     return {name: a for name, a in found.items() if a.size}
 
 
+def upstream(e) -> np.ndarray | None:
+    """dy as it meets an op element by element: as it is; of an op that reduces axes, stretched along those; of
+    cross-entropy, the share of each row. None where dy meets no elements."""
+    if e.check.op == "cross_entropy" and e.saved:
+        counts = e.saved["counts"]
+        each = e.dy / np.sum(counts) if e.saved["reduction"] == "mean" else e.dy
+        return np.broadcast_to(np.where(counts, each.ravel(), 0.0).reshape(*e.right.shape[:-1], 1), e.right.shape)
+    if "keepdims" in e.used and "axes" in e.saved:
+        kept = [1 if i in e.saved["axes"] else n for i, n in enumerate(e.right.shape)]
+        return np.broadcast_to(e.dy.reshape(kept), e.right.shape)
+    try:
+        fits = e.dy.shape == np.broadcast_shapes(*(a.shape for a in e.inputs.values()))
+    except ValueError:
+        return None
+    return e.dy if fits else None
+
+
 def _gelu(e) -> dict:
     from tinygrad_gpt.ops import gelu
 
@@ -48,11 +65,18 @@ def _layer_norm(e) -> dict:
 
 def _cross_entropy(e) -> dict:
     logits = e.saved["logits"]
-    p = np.exp(logits - e.saved["peak"].reshape(*logits.shape[:-1], 1)) / e.saved["total"].reshape(*logits.shape[:-1], 1)
+    p = np.exp(logits - e.saved["peak"].reshape(*logits.shape[:-1], 1)) / e.saved["total"].reshape(
+        *logits.shape[:-1], 1
+    )
     one_hot = np.zeros_like(p).reshape(-1, p.shape[-1])
     one_hot[np.arange(len(one_hot)), e.saved["targets"]] = 1 - e.saved["label_smoothing"]
     one_hot += e.saved["label_smoothing"] / p.shape[-1]
-    return {"the probabilities": p, "the targets (one-hot, smoothed)": one_hot.reshape(p.shape)}
+    return {
+        "p": p,
+        "p squared": p * p,
+        "p (1 - p)": p * (1 - p),
+        "the targets (one-hot, smoothed)": one_hot.reshape(p.shape),
+    }
 
 
 def _embedding(e) -> dict:

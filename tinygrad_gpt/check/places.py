@@ -1,4 +1,4 @@
-"""Where the wrong numbers stand, in words: "in the rows whose id occurs twice or more", "at the targets", "where x < 0".
+"""Where the wrong numbers stand: "in the rows whose id occurs twice or more", "at the targets", "where x < 0".
 
 A place is a named set of elements, which a case's arrays and settings tell. It is said only if in every case the wrong
 elements are exactly those of the set, but for such as are 0 and should be.
@@ -11,7 +11,9 @@ import numpy as np
 from tinygrad_gpt.check.evidence import CLOSE, Evidence, largest
 from tinygrad_gpt.check.hypothesis import Cases, Hypothesis
 
-Place = Callable[[Evidence], object]  # booleans of the array's shape, or that broadcast to it; None where there are none
+Place = Callable[
+    [Evidence], object
+]  # booleans of the array's shape, or that broadcast to it; None where there are none
 
 
 def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
@@ -140,9 +142,7 @@ def _targets(e: Evidence):
 
 
 def _ignored(e: Evidence):
-    return np.broadcast_to(~e.saved["counts"].reshape(-1, 1), (e.right.size // e.right.shape[-1], e.right.shape[-1])).reshape(
-        e.right.shape
-    )
+    return ~e.saved["counts"].reshape(*e.right.shape[:-1], 1)
 
 
 def _largest(e: Evidence):

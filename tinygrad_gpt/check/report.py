@@ -27,6 +27,7 @@ class Finding:
     mistake        the id of the mistake that it is about, "S01" (see check/mistakes); "" where it has none
     why            why that is wrong, where the mistake is of the bank
     size           elements of the case's inputs
+    ordinary       whether the case is an ordinary one: not a kink, one row, one element, an axis of 1
     """
 
     case: str
@@ -43,6 +44,7 @@ class Finding:
     mistake: str = ""
     why: str = ""
     size: int = 0
+    ordinary: bool = False
 
     def __str__(self) -> str:
         what = f"{self.case}: {self.subject}" if self.case else self.subject
@@ -120,7 +122,7 @@ class Report:
         lines = [f"{name}: WRONG ({len(self.failures)} of {len(self.findings)} checks{where} failed)"]
         said: set[str] = set()
         for failures in _by_subject(self.failures):  # the failure that tells most stands for all of its subject
-            shown = max(failures, key=lambda f: (bool(f.hint), f.index is not None, f.size > 1, -f.size))
+            shown = max(failures, key=lambda f: (bool(f.hint), f.ordinary, f.index is not None, f.size > 1, -f.size))
             lines.append(f"\n{replace(shown, hint='the same', why='') if shown.hint in said else shown}")
             said |= {shown.hint} - {""}
             cases = len({f.case for f in failures})

@@ -1,10 +1,10 @@
 """A gradient of another shape than its input's, or with the right numbers in other places.
 
-    forward broadcast the input      backward must sum over the axes that were stretched   (G07)
-    transposed                       (G10)
-    the right numbers, reshaped      such as with an axis of 1 that should not be there
-    the right numbers, elsewhere     reshaped where it should be transposed                (G11)
-    all alike                        summed over all axes, or over a wrong one             (G09)
+forward broadcast the input      backward must sum over the axes that were stretched   (G07)
+transposed                       (G10)
+the right numbers, reshaped      such as with an axis of 1 that should not be there
+the right numbers, elsewhere     reshaped where it should be transposed                (G11)
+all alike                        summed over all axes, or over a wrong one             (G09)
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinygrad_gpt.check.evidence import Evidence, is_alike, largest, same
-from tinygrad_gpt.check.hypothesis import Cases, Hypothesis, predicting
+from tinygrad_gpt.check.hypothesis import Hypothesis, predicting
 
 
 def not_summed() -> Hypothesis:
@@ -49,8 +49,10 @@ def _stretched(e: Evidence) -> tuple[int, ...]:
     added = tuple(range(got.ndim - len(shape)))
     axes = added + tuple(len(added) + i for i, n in enumerate(shape) if n == 1 and got.shape[len(added) + i] != 1)
     summed = tuple(n for i, n in enumerate(got.shape) if i not in added)
-    fits = all(m in (n, got.shape[len(added) + i]) for i, (m, n) in enumerate(zip(shape, summed, strict=True)) if m != 1)
-    return axes if axes and fits and got.size > e.right.size else ()
+    fits = all(
+        m in (n, got.shape[len(added) + i]) for i, (m, n) in enumerate(zip(shape, summed, strict=True)) if m != 1
+    )
+    return axes if axes and fits else ()
 
 
 def _is_not_summed(e: Evidence) -> bool | None:
@@ -114,4 +116,4 @@ def _is_elsewhere(e: Evidence) -> bool | None:
 
 
 def _elsewhere_words(e: Evidence) -> str:
-    return "the numbers are the right ones, in other places: is it reshaped where it should be transposed, or turned round?"
+    return "the right numbers in other places: is it reshaped where it should be transposed, or turned round?"

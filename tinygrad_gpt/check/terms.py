@@ -30,10 +30,13 @@ def of_factors(cases: Cases) -> Iterator[Hypothesis]:
 
 def of_sums(cases: Cases) -> Iterator[Hypothesis]:
     """Hypotheses of a term, the simpler ones first."""
+    yield from _of_dy(cases)
     for where, axis in _axes(cases):
         yield Hypothesis(
             "",
-            lambda e, where=where: f"the error is the same all along {where}: a sum or mean over it is missing or wrong",
+            lambda e, where=where: (
+                f"the error is the same all along {where}: a sum or mean over it is missing or wrong"
+            ),
             lambda e, axis=axis: _along(e, axis(e), ()),
         )
     for where, axis in _axes(cases):
@@ -42,8 +45,8 @@ def of_sums(cases: Cases) -> Iterator[Hypothesis]:
                 continue
             for form, less_mean in ((name, False), (f"({name} less its mean)", True)):
                 said = (
-                    f"along {where} the error is a multiple of {form}: a term like {form} times a sum or mean over that "
-                    "axis is missing or wrong"
+                    f"along {where} the error is a multiple of {form}: "
+                    f"a term like {form} times a sum or mean over that axis is missing or wrong"
                 )
                 yield Hypothesis(
                     "", lambda e, said=said: said, lambda e, a=axis, z=z, m=less_mean: _along(e, a(e), (z(e),), m)
@@ -51,11 +54,10 @@ def of_sums(cases: Cases) -> Iterator[Hypothesis]:
     for where, axis in _axes(cases):
         for name, z in _parts(cases):
             said = (
-                f"along {where} the error is a constant and a multiple of {name}: two terms with a sum or mean over that "
-                f"axis, one of them times {name}, are missing or wrong"
+                f"along {where} the error is a constant and a multiple of {name}: "
+                f"two terms with a sum or mean over that axis, one of them times {name}, are missing or wrong"
             )
             yield Hypothesis("", lambda e, said=said: said, lambda e, a=axis, z=z: _along(e, a(e), (1.0, z(e))))
-    yield from _of_dy(cases)
 
 
 def _product(said: str, z, missing: bool) -> Hypothesis:
@@ -72,7 +74,9 @@ def _product(said: str, z, missing: bool) -> Hypothesis:
 
     def denies(e: Evidence) -> bool:
         factor = z(e)
-        return factor is not None and spread(factor, e.right.shape) is not None and not e.same(e.right * factor, e.right)
+        return (
+            factor is not None and spread(factor, e.right.shape) is not None and not e.same(e.right * factor, e.right)
+        )
 
     return Hypothesis("", lambda e: said, test, denies)
 
@@ -118,22 +122,24 @@ def _along(e: Evidence, axis: int, spans: tuple, less_mean: bool = False) -> boo
 
 
 def _of_dy(cases: Cases) -> Iterator[Hypothesis]:
-    """came - right = c · dy · z, or came = c · dy · z, with one number c and z one of the parts: element by element, and
-    summed to the input's shape where forward broadcast it."""
+    """came - right = c · dy · z, or came = c · dy · z, with one number c and z one of the parts: element by element,
+    and summed to the input's shape where forward broadcast it."""
     first = cases.failed[0]
-    if first.dy is None or first.right is None or any(not _elementwise(e) for e in cases.failed):
+    if first.dy is None or any(e.upstream is None for e in cases.failed):
         return
-    products = [
-        (name, lambda e, z=z: summed(e.dy * a, e.right.shape) if (a := z(e)) is not None else None)
-        for name, z in _parts(cases)
-        if name != "dy"
-    ]
+    products = [(name, lambda e, z=z: _product_with_dy(e, z(e))) for name, z in _parts(cases) if name != "dy"]
     is_it = cases.first(_is_it(products, first))
     missing = cases.first(_is_missing(products, first))
     if is_it and missing:
         said = f"{is_it.words(first)}: {missing.words(first)}"
         yield replace(is_it.hypothesis, words=lambda e: said)
     yield from (found.hypothesis for found in (is_it, missing) if found)
+
+
+def _product_with_dy(e: Evidence, z) -> np.ndarray | None:
+    """dy · z, summed to the shape of the gradient; None where z does not fit."""
+    z = None if z is None else spread(z, e.upstream.shape)
+    return None if z is None else summed(e.upstream * z, e.right.shape)
 
 
 def _is_it(products, first: Evidence) -> Iterator[Hypothesis]:
@@ -146,12 +152,13 @@ def _is_it(products, first: Evidence) -> Iterator[Hypothesis]:
 def _is_missing(products, first: Evidence) -> Iterator[Hypothesis]:
     for name, product in products:
         if c := _multiple(first, lambda e: e.got - e.right, product):
-            said = f"the term {_times(abs(c))}dy · {name} is {'missing' if c < 0 else 'one too many'}"
+            said = f"the term {_times(-c)}dy · {name} is missing"
+            said += f", or {_times(c)}dy · {name} is one too many" * (c > 0)
             yield predicting("", said, lambda e, c=c, f=product: None if (a := f(e)) is None else e.right + c * a)
 
 
 def _times(c: float) -> str:
-    return "" if abs(c - 1) < 1e-6 else "- " if abs(c + 1) < 1e-6 else f"{c:.4g} · "
+    return "" if abs(c - 1) < 1e-6 else "-" if abs(c + 1) < 1e-6 else f"{c:.4g} · "
 
 
 def _multiple(e: Evidence, of, product) -> float | None:
@@ -162,14 +169,6 @@ def _multiple(e: Evidence, of, product) -> float | None:
     squares = float(np.sum(z * z))
     c = float(np.sum(a * z)) / squares if squares else 0.0
     return c if c and e.same(a, c * z) and enough(a) else None
-
-
-def _elementwise(e: Evidence) -> bool:
-    """Whether forward works element by element, as far as shapes tell."""
-    try:
-        return e.dy.shape == np.broadcast_shapes(*(a.shape for a in e.inputs.values()))
-    except ValueError:
-        return False
 
 
 def summed(a, shape: tuple) -> np.ndarray | None:

@@ -15,9 +15,7 @@ import numpy as np
 
 from tinygrad_gpt.check.evidence import Evidence, largest
 from tinygrad_gpt.check.hypothesis import Cases, Hypothesis, predicting
-from tinygrad_gpt.check.terms import summed as _summed
-
-_FIRST, _LAST = "the first", "the last"
+from tinygrad_gpt.check.terms import summed
 
 
 def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
@@ -34,7 +32,7 @@ def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
     yield predicting("G01", said, lambda e: e.for_ones)
     for sign, dy in ((1, "dy"), (-1, "minus dy")):
         said = f"it is {dy}, no more: the op's own derivative is missing"
-        yield predicting("G02", said, lambda e, sign=sign: None if e.dy is None else _summed(sign * e.dy, e.right.shape))
+        yield predicting("G02", said, lambda e, sign=sign: None if e.dy is None else summed(sign * e.dy, e.right.shape))
     yield from _of_a_sibling(cases)
     yield from _other_settings(cases)
     yield from _other_inputs(cases)
@@ -58,15 +56,17 @@ def _is_nothing(e: Evidence) -> bool | None:
 
 def _is_right(e: Evidence, name: str) -> bool:
     """Whether the gradient that came for another input is right."""
+    if name not in e.others:
+        return False
     g = e.call.grads[e.check.names.index(name)]
-    return g is not None and name in e.others and e.same(g, e.others[name])
+    return g is not None and e.same(g, e.others[name])
 
 
 def _dy_in_any_shape(e: Evidence):
     """dy, reshaped if that is how it came."""
     if e.dy is None or e.got is None or e.got.shape == e.dy.shape or e.got.size != e.dy.size or e.got.ndim < e.dy.ndim:
         return e.dy
-    return e.dy.reshape(e.got.shape) if e.got.shape != e.right.shape else e.dy
+    return e.dy.reshape(e.got.shape)
 
 
 _SIBLINGS = {  # ops that are easily taken for each other
@@ -118,33 +118,38 @@ def _other_inputs(cases: Cases) -> Iterator[Hypothesis]:
     """What would be right if one input were left out, or held ones, or if the derivative were taken at y."""
     for i, name in enumerate(cases.failed[0].check.names):
         said = f"it is the gradient where no {name} is given: does backward use {name}?"
-        yield predicting("", said, lambda e, i=i: e.right_at(i, None) if e.call.arrays[i] is not None else None)
-        said = f"it is the gradient for a {name} of ones: is {name} missing in it?"
+        yield predicting("", said, lambda e, i=i: e.right_at(i, None))
+        said = f"it is the gradient where {name} holds ones: is {name} missing in it?"
         yield predicting("", said, lambda e, i=i: e.right_at(i, np.ones_like))
         if i == cases.failed[0].i:
             said = f"it is the derivative at the output instead of at {name}"
-            yield predicting("G06", said, lambda e, i=i: e.right_at(i, lambda x, e=e: e.y if e.y.shape == x.shape else None))
+            yield predicting(
+                "G06", said, lambda e, i=i: e.right_at(i, lambda x, e=e: e.y if e.y.shape == x.shape else None)
+            )
 
 
 def _parts_of_dy(cases: Cases) -> Iterator[Hypothesis]:
-    """What would be right if dy were 0 but for its first row, or in its last one: a loop, or a sum, that is too short."""
+    """What would be right if dy were 0 but for its first row, or in its last one: a loop or a sum that is too short."""
     for which, said in (
-        (_FIRST, "it is what the first row of dy gives, alone: are the rows summed, all of them?"),
-        (_LAST, "it is what the last row of dy gives, alone: are the rows summed, all of them?"),
-        ("all but the last", "it lacks what the last row of dy gives: does a loop end one too early?"),
-        ("all but the first", "it lacks what the first row of dy gives: does a loop begin one too late?"),
+        (slice(0, 1), "it is what the first row of dy gives, alone: are the rows summed, all of them?"),
+        (slice(-1, None), "it is what the last row of dy gives, alone: are the rows summed, all of them?"),
+        (slice(0, -1), "it lacks what the last row of dy gives: does a loop end one too early?"),
+        (slice(1, None), "it lacks what the first row of dy gives: does a loop begin one too late?"),
     ):
         for flat in (False, True):
             yield predicting("G21", said, lambda e, which=which, flat=flat: e.right_for(_part(e, which, flat)))
 
 
-def _part(e: Evidence, which: str, flat: bool) -> tuple:
+def _part(e: Evidence, which: slice, flat: bool) -> tuple:
     """The upstream gradients with only so many of their rows; rows along the first axis, or `flat`, along all but the
     last one."""
     parts = []
     for dy in e.call.dys:
+        if not dy.size:
+            parts.append(dy)
+            continue
         rows = dy.reshape(-1, dy.shape[-1] if dy.ndim else 1) if flat else dy.reshape(dy.shape or (1,))
         keep = np.zeros(rows.shape[0], bool)
-        keep[{_FIRST: slice(0, 1), _LAST: slice(-1, None), "all but the last": slice(0, -1)}.get(which, slice(1, None))] = True
+        keep[which] = True
         parts.append((rows * keep.reshape(-1, *[1] * (rows.ndim - 1))).reshape(dy.shape))
     return tuple(parts)

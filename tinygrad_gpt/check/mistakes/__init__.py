@@ -6,10 +6,10 @@
     mistakes.by_id("S01").sentence        # "only the diagonal of the Jacobian: y (1 - y)"
     mistakes.by_id("S01").pair()          # the mistake as a pair: check it, train it, see what it costs
 
-One file per op, named as the op, holds its mistakes; a mistake is a backward of a few lines, on what the op's reference
-forward saves (or a forward, see `entry.py`). `check_op` compares a wrong gradient with those of all entries of the op: one
-that is equal in every case is named, and what equals none stays unnamed. Ids are stable: progress, assignments and texts
-hang on them. The letter says of what the mistake is one:
+One file per op, named as the op, holds its mistakes; a mistake is a backward of a few lines, on what the op's
+reference forward saves (or a forward, see `entry.py`). `check_op` compares a wrong gradient with those of all entries
+of the op: one that is equal in every case is named, and what equals none stays unnamed. Ids are stable: progress,
+assignments and texts hang on them. The letter says of what the mistake is one:
 
     G any op    E elementwise and reductions    L linear, matmul    S softmax    C cross-entropy    N norms
     A attention    M embedding, positions    D dropout    (T labels, loss, optimiser, loop: see check/probes)
@@ -43,7 +43,8 @@ def all_mistakes() -> tuple[Mistake, ...]:
 
 
 def by_id(id: str) -> Mistake:
-    """The mistake of this id, one op's or any op's. Raises KeyError, which tells of the ids there are, for one that is not known."""
+    """The mistake of this id, one op's or any op's. Raises KeyError, which tells of the ids there are, for one that is
+    not known."""
     known = {mistake.id: mistake for mistake in (*general.MISTAKES, *all_mistakes())}
     if id not in known:
         raise KeyError(f"no mistake is called {id}: expected one of {', '.join(known)}")

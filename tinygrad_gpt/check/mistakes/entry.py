@@ -32,10 +32,12 @@ class Mistake:
     forward: Callable | None = None
 
     def pair(self) -> SimpleNamespace:
-        """The mistake as a pair, `.forward` and `.backward`: the reference's, but for what is wrong. Raises ValueError for
-        a mistake of any op."""
+        """The mistake as a pair, `.forward` and `.backward`: the reference's, but for what is wrong. Raises ValueError
+        for a mistake of any op."""
         if not self.op:
-            raise ValueError(f"{self.id} can be made in any op: expected a mistake of one op, such as S01, to have a pair")
+            raise ValueError(
+                f"{self.id} can be made in any op: expected a mistake of one op, such as S01, to have a pair"
+            )
         reference = registry.reference(self.op)
         return SimpleNamespace(
             forward=self.forward or reference.forward, backward=self.backward or reference.backward, name=self.id

@@ -1,13 +1,11 @@
 """Mistakes that can be made in the backward of any op. They have signatures instead of entries: what came is compared
-with the right gradient, not with that of a wrong pair (check/diagnosis.py), and some break the contract (check/case.py).
+with the right gradient, not with that of a wrong pair (check/diagnosis.py), some break the contract (check/case.py).
 """
 
 from tinygrad_gpt.check.mistakes.entry import Mistake
 
-_SEEN_IN_MANY = ""
 
-
-def _general(id: str, sentence: str, why: str, look: str, source: str = _SEEN_IN_MANY) -> Mistake:
+def _general(id: str, sentence: str, why: str, look: str, source: str = "") -> Mistake:
     return Mistake(id, "", sentence, why, look, source)
 
 

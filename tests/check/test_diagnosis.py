@@ -1,0 +1,170 @@
+"""A diagnosis is said only if all cases agree: of mistakes that the bank does not know, and of those it does."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tinygrad_gpt.cases import Case, cases
+from tinygrad_gpt.check import check_op, mistakes
+from tinygrad_gpt.check.hypothesis import Cases, Hypothesis
+from tinygrad_gpt.kernels import registry
+
+rng = np.random.default_rng(3)
+
+
+def changed(op, change):
+    """The reference's pair, with `change(gradients, dy, saved)` for its backward."""
+    module = registry.reference(op)
+    return SimpleNamespace(
+        forward=module.forward, backward=lambda dy, saved: change(module.backward(dy, saved), dy, saved)
+    )
+
+
+def hints(op, pair, which=None) -> dict[str, set[str]]:
+    """subject -> what is said of it, in all cases."""
+    report = check_op(op, pair, cases(op, large=False) if which is None else which)
+    assert not report.ok
+    said = {}
+    for f in report.failures:
+        said.setdefault(f.subject, set()).update({f.hint} - {""})
+    return said
+
+
+@pytest.fixture
+def empty_bank(monkeypatch):
+    monkeypatch.setattr(mistakes, "of", lambda op: ())
+
+
+# --- consensus -------------------------------------------------------------------------------------------------------
+
+
+def evidence(case, degenerate=False, size=10, **more):
+    right = np.arange(1.0, 7)
+    return SimpleNamespace(
+        case=case, degenerate=degenerate, size=size, silent=False, right=right, kink=False, is_zero=False, **more
+    )
+
+
+def agree(answers, denied=(), degenerate=()):
+    failed = [evidence(name, name in degenerate) for name in answers]
+    right = [evidence(name) for name in denied]
+    hypothesis = Hypothesis("", lambda e: "said", lambda e: answers[e.case], lambda e: e.case in denied)
+    features = dict(used={}, check=SimpleNamespace(names=[]), call=SimpleNamespace(arrays=()))
+    for e in (*failed, *right):
+        vars(e).update(features)
+    return Cases(failed, right).agree(hypothesis)
+
+
+def test_one_case_that_says_no_is_enough():
+    assert agree({"a": True, "b": True, "c": None})
+    assert agree({"a": True, "b": True, "c": False}) is None
+
+
+def test_degenerate_cases_do_not_speak_alone():
+    assert agree({"a": None, "one row": True}, degenerate=["one row"]) is None
+    assert agree({"a": True, "one row": True}, degenerate=["one row"])
+    assert agree({"one row": True}, degenerate=["one row"]), "where there are no others, they may"
+
+
+def test_a_right_case_that_would_have_to_be_wrong_denies():
+    assert agree({"a": True, "b": True}, denied=["c"]) is None
+
+
+# --- factors ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_root_of_a_size_is_no_other_size(empty_bank):
+    """With D = 4 a lost 1/√D doubles the gradient, and 2 is the size of something in that case."""
+
+    def backward(grads, dy, saved):
+        return (grads[0] / saved.scale, *grads[1:])
+
+    said = hints("attention", changed("attention", backward))
+    assert all("1/scale = " in hint for hint in said["the gradient of q"])
+    assert said["the gradient of q"]
+
+
+@pytest.mark.parametrize(
+    ("op", "change", "words"),
+    [
+        ("dropout", lambda g, dy, s: (g[0] * (1 - s.p),), "1-p"),
+        ("pow", lambda g, dy, s: (g[0] / s.exponent,) if s.exponent else g, "1/exponent"),
+        ("var", lambda g, dy, s: (g[0] / 2,), "multiplied by 2, it would be right, in every case"),
+        ("mean", lambda g, dy, s: (g[0] * g[0].size / max(1, dy.size),), "the number of elements that each output"),
+        ("linear", lambda g, dy, s: (g[0], -g[1], g[2]), "the sign is flipped"),
+    ],
+)
+def test_one_explanation_of_a_factor_fits_all_cases(empty_bank, op, change, words):
+    said = set.union(*hints(op, changed(op, change)).values())
+    assert said and all(words in hint for hint in said if "nan" not in hint)
+
+
+def test_a_factor_that_nothing_explains_is_located(empty_bank):
+    def backward(grads, dy, saved):
+        return (grads[0] * (1 + dy.size % 7 / 3),)
+
+    assert hints("exp", changed("exp", backward))["the gradient of x"] == {
+        "it is the right one times a factor, another one in each case"
+    }
+
+
+# --- what the bank names ---------------------------------------------------------------------------------------------
+
+
+def test_an_entry_and_a_factor_at_once():
+    wrong = mistakes.by_id("S01").pair()
+    twice = SimpleNamespace(forward=wrong.forward, backward=lambda dy, s: tuple(-2 * g for g in wrong.backward(dy, s)))
+    report = check_op("softmax", twice)
+    assert report.mistakes == ("S01",)
+    assert "S01: only the diagonal of the Jacobian: y (1 - y); and besides, multiplied by -0.5" in str(report)
+
+
+def test_a_backward_that_is_not_written_has_no_name():
+    def backward(dy, saved):
+        raise NotImplementedError("softmax: backward is yours to write")
+
+    report = check_op("softmax", SimpleNamespace(forward=registry.reference("softmax").forward, backward=backward))
+    assert report.mistakes == () and "raised NotImplementedError" in str(report)
+
+
+def test_the_report_says_id_sentence_and_why_once():
+    message = str(check_op("softmax", mistakes.by_id("S02").pair()))
+    assert message.count("S02") == 2, "as the version's name, and as the mistake's"
+    assert "(equal in all " in message and message.count("\n  why: ") == 1
+
+
+# --- places ----------------------------------------------------------------------------------------------------------
+
+
+def test_places_are_named_by_sets(empty_bank):
+    def last_only(grads, dy, saved):
+        g = np.zeros_like(grads[1])
+        g[saved.ids] = dy
+        return None, g
+
+    said = hints("embedding", changed("embedding", last_only))["the gradient of weight"]
+    assert said == {"it is wrong in the rows whose id occurs twice or more, and only there"}
+
+    def everywhere_above(grads, dy, saved):
+        return (np.where(saved.y > 0, dy, 0.01 * dy),)
+
+    smooth = [case for case in cases("relu", large=False) if not case.kink]
+    assert hints("relu", changed("relu", everywhere_above), smooth)["the gradient of x"] == {
+        "it is wrong where x < 0, and only there: it should be 0 there"
+    }
+
+
+def test_nothing_is_said_of_noise(empty_bank):
+    def backward(grads, dy, saved):
+        noise = np.random.default_rng(dy.size).normal(size=dy.shape)
+        return ((grads[0] * np.exp(noise)).astype(dy.dtype),)
+
+    assert not any(hints("tanh", changed("tanh", backward)).values())
+
+
+def test_a_single_case_is_read_with_care(empty_bank):
+    """√, n/(n-1) and settings fit too much by chance where there is only one case."""
+    case = Case("one", (rng.normal(size=(3, 4)),), {})
+    (said,) = hints("exp", changed("exp", lambda g, dy, s: (2 * g[0],)), [case])["the gradient of x"]
+    assert said == "multiplied by 0.5, it would be right: is a constant missing, or one too many?"
