@@ -17,7 +17,8 @@ import tinygrad_gpt as tg
 
 PACKAGE = Path(tg.__file__).parent
 ROOT = PACKAGE.parent
-FILES = sorted(PACKAGE.rglob("*.py"))
+BANK = PACKAGE / "exercises" / "bank"  # what learners open: texts, and no modules of the package
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if BANK not in path.parents)
 SOURCES = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8") for path in FILES}  # name -> text
 NAMES = list(SOURCES)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -58,12 +59,13 @@ LAYERS = (
     ("tasks",),
     ("health",),
     ("train",),
+    ("exercises",),
     ("cli", "__main__"),
 )
 BESIDE = {  # the ground floor, and of ops the label that losses ignore
     "data": ("errors", "progress", "arguments", "array", "files", "ops", "data"),
 }
-MAY_USE_DATA = ("data", "tasks", "health", "train", "cli", "__main__", "generate")
+MAY_USE_DATA = ("data", "tasks", "health", "train", "exercises", "cli", "__main__", "generate")
 NARROWER = {  # what a layer may import at most, where that is less than all below it
     "ops": ("array", "random_stream", "memory", "sparse_rows", "ops"),
     "errors": (),

@@ -1,4 +1,4 @@
-"""What a wheel holds and says: the lessons, the types, whose it is; no link that leads nowhere on an index's page."""
+"""What a wheel holds and says: the lessons, the exercises, the types, whose it is; no link that leads nowhere."""
 
 import importlib.util
 import re
@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+BANK = [path.relative_to(ROOT).as_posix() for path in (ROOT / "tinygrad_gpt/exercises/bank").glob("*/*.*")]
 LESSONS = [path.name for path in (ROOT / "lessons").glob("*.py")]
 
 
@@ -78,6 +79,7 @@ def test_the_wheel(tmp_path):
         metadata = next(wheel.read(name) for name in names if name.endswith("METADATA")).decode()
     assert {f"tinygrad_gpt/lessons/{name}" for name in LESSONS} <= set(names)
     assert "tinygrad_gpt/py.typed" in names
+    assert "tinygrad_gpt/exercises/bank/softmax/hints.md" in BANK and set(BANK) <= set(names)
     assert not [name for name in names if name.startswith(("tests", "lessons", "benchmarks"))]
     assert "Author: The tinygrad_gpt authors" in metadata
     assert not links_to_files(metadata)

@@ -16,17 +16,21 @@
     inspecting.py  gradcheck, op, info
     bench.py       bench
     lessons.py     lesson
+    exercises.py   exercise
+    reporting.py   what its commands say of a learner's file
+    watching.py    exercise watch
+    keys.py        keys read without Enter
     pytorch.py     pytorch
     options.py     options that several commands share, and an option for every setting
     help.py        how the help is laid out
     tables.py      tables, drawn or plain
     shared.py      what several commands do: check --with files, report downloads
 
-Exit status: 0 done; 1 a gradient check or a probe failed, or `translate` left out sentences that are too long; 2
-something the user can put right, in one line on standard error; 130 ended by Ctrl-C; 141 whoever read the output has
-gone, as in `tinygrad-gpt sample DIR | head`. Anything else that goes wrong is a bug and keeps its traceback, but for
-errors of --with and --model files: one line names theirs, and the environment variable TINYGRAD_GPT_TRACEBACK=1 shows
-the whole.
+Exit status: 0 done; 1 a gradient check or a probe failed, an exercise is not right, or `translate` left out sentences
+that are too long; 2 something the user can put right, in one line on standard error; 130 ended by Ctrl-C; 141 whoever
+read the output has gone, as in `tinygrad-gpt sample DIR | head`. Anything else that goes wrong is a bug and keeps its
+traceback, but for errors of files of the user's: one line names theirs, and the environment variable
+TINYGRAD_GPT_TRACEBACK=1 shows the whole.
 """
 
 import difflib
@@ -42,6 +46,7 @@ import typer
 from tinygrad_gpt.cli import (
     bench,
     doctor,
+    exercises,
     finetuning,
     inspecting,
     lessons,
@@ -112,6 +117,7 @@ app.command(cls=Command)(pytorch.pytorch)
 app.command(cls=Command)(inspecting.info)
 app.command(cls=Command)(bench.bench)
 app.command(cls=Command)(lessons.lesson)
+app.add_typer(exercises.app, name="exercise")
 
 
 def main(arguments: list[str] | None = None) -> int:
