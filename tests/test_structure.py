@@ -87,7 +87,6 @@ IMPORT_BY_NAME = {
     "check/mistakes/__init__.py": ("check/mistakes/",),
     "kernels/registry.py": ("ops/", "kernels/numba/", "kernels/cuda/"),
     "kernels/numba/machine/make_kernels.py": ("kernels/numba/",),
-    "check/mistakes/__init__.py": ("check/mistakes/",),
 }
 
 # The one import that goes up, and for type checkers alone: what a Tensor can compute is written above it.
