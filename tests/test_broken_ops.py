@@ -236,6 +236,7 @@ def is_large(case) -> bool:
     return max(a.size for a in case.arrays if is_float(a)) > 2 * 8192
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", FAR_OUT)
 @pytest.mark.parametrize("op", OPS)
 def test_damage_beyond_the_first_blocks_is_caught(op, damage):

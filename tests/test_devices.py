@@ -242,6 +242,7 @@ def test_an_optimiser_that_was_made_before_the_model_moved(cupy, make):
 # --- nobody imports CuPy unasked -----------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_cupy_is_not_imported_before_a_card_is_asked_for():
     code = """
 import sys

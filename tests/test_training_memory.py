@@ -42,6 +42,7 @@ def no_gc():
     gc.enable()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("version", ["reference", None])
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_a_training_step_creates_no_cycles(no_gc, version, norm):
@@ -55,6 +56,7 @@ def test_a_training_step_creates_no_cycles(no_gc, version, norm):
         assert gc.collect() == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("version", ["reference", None])
 def test_activations_are_gone_as_soon_as_the_loss_is(no_gc, version):
     with tg.using(version):
@@ -89,6 +91,7 @@ def growth_of_the_peak() -> int:
     return min(peaks[80:]) - min(peaks[10:40])
 
 
+@pytest.mark.long
 def test_the_peak_of_memory_does_not_grow():
     """In a process of its own: in one that has run a thousand tests, the interpreter's own tables grow meanwhile."""
     run = subprocess.run([sys.executable, __file__], capture_output=True, text=True, timeout=300)

@@ -31,6 +31,7 @@ def small_folder(folder):
     return str(folder)
 
 
+@pytest.mark.long
 def test_our_side_learns_and_measures(tmp_path):
     arguments = small_folder(tmp_path / "gpt2"), "32"
     with harness.Peer(finetune.OURS, harness.PEERS / "ours_finetune.py", *arguments) as ours:

@@ -63,6 +63,7 @@ FILES = {
 }
 
 
+@pytest.mark.long
 def test_our_own_model_is_trained_beside_random_weights(request_for):
     found = finetune_bert.measure(request_for("own.tsv", FILES["own.tsv"]), [1], both=False)
     ((trained,), (new,)) = found["runs"].values()
@@ -70,6 +71,7 @@ def test_our_own_model_is_trained_beside_random_weights(request_for):
     assert trained["steps"] == new["steps"] == 9 and trained["first_loss"] != new["first_loss"]
 
 
+@pytest.mark.long
 def test_an_xlnet_is_too(tmp_path):
     random_stream.manual_seed(0)
     tokenizer = XLNetTokenizer.train(["the quick brown fox jumps over the lazy dog , and she saw anna in rome"], 60)

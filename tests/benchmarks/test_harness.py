@@ -58,6 +58,7 @@ def test_a_peer_that_does_not_start_says_why(tmp_path):
         harness.Peer("it", script)
 
 
+@pytest.mark.long
 def test_in_turns_asks_each_after_a_round_to_warm_up(server):
     with harness.Peer("a", server) as a, harness.Peer("b", server) as b:
         assert harness.in_turns([a, b], 2, {"call": "turn"}) == {"a": [2, 3], "b": [2, 3]}
@@ -90,6 +91,7 @@ harness.serve({{"work": work, "forget_peak": harness.forget_peak, "peak": harnes
 """
 
 
+@pytest.mark.long
 def test_a_task_is_compared_then_timed_on_all_its_sides(tmp_path):
     (tmp_path / "side.py").write_text(SIDE, encoding="utf-8")
     started = []
@@ -161,6 +163,7 @@ def test_what_nvidia_smi_says(tmp_path, monkeypatch):
     assert harness.gpu() == {"gpu": "Card", "gpu memory": "more", "driver": "more"}
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux lets a process forget its peak")
 def test_the_peak_holds_what_was_freed_until_it_is_forgotten():
     """In a process of its own: one that was told to keep freed memory (memory.keep_freed_memory) would keep this."""

@@ -40,6 +40,7 @@ def run(monkeypatch, arguments):
     memory.main()
 
 
+@pytest.mark.long
 def test_it_trains_measures_and_reuses_what_it_trained(shakespeare, tmp_path, monkeypatch, capsys):
     run(monkeypatch, f"--seeds 2 {TINY} --json first.json")
     said = capsys.readouterr().out

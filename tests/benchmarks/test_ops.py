@@ -170,6 +170,7 @@ def test_startup_takes_medians():
     assert startup.table([r]).splitlines()[-1] == "| tinygrad_gpt | 2.00 | 4.00 | 9.00 |"
 
 
+@pytest.mark.long
 def test_a_first_step_in_a_fresh_process(tmp_path, monkeypatch):
     monkeypatch.setattr(startup, "CACHES", {})  # the kernels that other tests have compiled
     settings = startup.write_settings(tmp_path, scaling.BASE.but(T=8, C=16, layers=1), "float32")

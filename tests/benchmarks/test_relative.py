@@ -26,6 +26,7 @@ def test_orders_hide_what_is_told_later_and_targets_are_told_last():
         assert (kinds[:, 0] == 0).all() and (kinds[:, -1] == 1).all() and (np.diff(kinds, axis=1) >= 0).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", MODELS)
 def test_our_side_learns_and_evaluates_with_what_it_remembers(tmp_path, model):
     relative.write_random(tmp_path, model, SMALL | dict(mem_len=5))

@@ -159,6 +159,7 @@ def test_settings_arrive(tmp_path):
     assert sizes.read_settings(str(file)) == (TINY, "tf32", tmp_path / "weights.safetensors", "cuda")
 
 
+@pytest.mark.long
 def test_the_command_writes_the_record(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train_step, "SECONDS", 0.01)
     file = tmp_path / "r.json"

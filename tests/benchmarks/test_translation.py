@@ -30,6 +30,7 @@ def test_batches_hold_all_pairs_in_like_lengths_and_as_many_tokens_as_allowed():
             assert (ids == translation.END).sum() == len(ids)
 
 
+@pytest.mark.long
 def test_our_side_learns_and_translates(tmp_path):
     translation.write_random(tmp_path, SMALL)
     with harness.Peer(translation.OURS, harness.PEERS / "ours_translation.py", str(tmp_path)) as ours:

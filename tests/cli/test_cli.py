@@ -478,6 +478,7 @@ def test_as_a_module():
     assert failed.returncode == 2 and failed.stdout == "" and failed.stderr.count("\n") == 1
 
 
+@pytest.mark.long
 def test_a_reader_that_goes_away(trained):
     writer = subprocess.Popen(
         [sys.executable, "-m", "tinygrad_gpt", "sample", "run", "--tokens", "2000"],
@@ -490,6 +491,7 @@ def test_a_reader_that_goes_away(trained):
     assert writer.wait(60) == UNREADABLE
 
 
+@pytest.mark.long
 def test_characters_that_the_output_cannot_show(tmp_path):
     (tmp_path / "text.txt").write_text("\N{SNOWMAN}\N{GREEK SMALL LETTER LAMDA}\n" * 400, encoding="utf-8")
     plain = os.environ | {"PYTHONIOENCODING": "ascii"}
@@ -499,6 +501,7 @@ def test_characters_that_the_output_cannot_show(tmp_path):
     assert done.returncode == 0 and done.stderr == "" and done.stdout.startswith("?")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 def test_output_to_a_full_disk():
     with open("/dev/full", "w") as full:
@@ -508,6 +511,7 @@ def test_output_to_a_full_disk():
     assert done.returncode == 2 and done.stderr == "error: cannot write the output: No space left on device\n"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="closes standard output as a POSIX shell does")
 def test_without_any_output():
     closed = ["sh", "-c", 'exec "$0" -m tinygrad_gpt presets >&-', sys.executable]
@@ -515,6 +519,7 @@ def test_without_any_output():
     assert done.returncode == 0 and done.stderr == ""
 
 
+@pytest.mark.long
 def test_help_does_not_load_what_it_does_not_need():
     code = (
         "import sys; from tinygrad_gpt.cli import main; main(['--help']); "
@@ -525,6 +530,7 @@ def test_help_does_not_load_what_it_does_not_need():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="no pseudo-terminals")
 @pytest.mark.parametrize("no_color", ["", "1"])
 def test_errors_are_red_on_a_terminal_unless_no_color_is_set(no_color):

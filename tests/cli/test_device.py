@@ -46,6 +46,7 @@ def test_using(run, no_cupy, trained, command):
     assert run(*command, "--device", "auto")[0] == run(*command, "--device", "cpu")[0] == 0
 
 
+@pytest.mark.long
 def test_fine_tuning(run, no_cupy, trained, tmp_path):
     (tmp_path / "own.tsv").write_text("".join(f"the {c}\t{c}\n" for c in "ab" * 30), encoding="utf-8")
     how = ["finetune", "own.tsv", "--from", "run", "--lm-weight", "0", "--epochs", "1", "--out", "fine"]

@@ -44,6 +44,7 @@ def test_a_healthy_run(run, trained):
     assert (trained / "doctor.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 def test_a_sick_run(run, trained):
     """As it would look if its predictions had been all the same, its loss standing still at the unigram entropy."""
 
@@ -64,6 +65,7 @@ def test_a_sick_run(run, trained):
     assert "healthy" not in said
 
 
+@pytest.mark.long
 def test_a_run_of_an_older_version(run, trained):
     """No snapshots, no facts about the text, settings that are unknown today: it says what it can."""
 
@@ -78,6 +80,7 @@ def test_a_run_of_an_older_version(run, trained):
     assert "rows have no snapshots" in said and "config.json has no unigram entropy" in said
 
 
+@pytest.mark.long
 def test_old_runs_are_judged_by_their_losses(run, trained):
     def older(row):
         row.pop("health")
@@ -87,6 +90,7 @@ def test_old_runs_are_judged_by_their_losses(run, trained):
     assert "untrained, found at step " in run("doctor", "run")[1]
 
 
+@pytest.mark.long
 def test_a_run_that_was_killed(run, trained):
     lines = (trained / "metrics.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (trained / "metrics.jsonl").write_text("".join(lines[:5]) + lines[5][:20], encoding="utf-8")
@@ -96,6 +100,7 @@ def test_a_run_that_was_killed(run, trained):
     assert "not checked: whether the loss is stuck: this needs 150 steps after the warm-up, 120 more than made" in said
 
 
+@pytest.mark.long
 def test_without_matplotlib(run, trained, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
@@ -111,6 +116,7 @@ def damage(folder, name, content):
         (folder / name).write_text(content, encoding="utf-8")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "content", "part"),
     [
@@ -129,6 +135,7 @@ def test_folders_that_cannot_be_read(run, trained, name, content, part):
     assert error.startswith("error: ") and error.count("\n") == 1 and part in error
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "part"),
     [
@@ -243,6 +250,7 @@ def test_no_folder(run):
     assert status == 2 and error == "error: there is no run folder nowhere\n"
 
 
+@pytest.mark.long
 def test_a_config_without_what_is_needed(run, trained):
     change(trained, lambda row: None, lambda config: config["train"].pop("warmup"))
     status, _, error = run("doctor", "run")

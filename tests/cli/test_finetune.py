@@ -56,6 +56,7 @@ def bert(tmp_path):
     (tmp_path / "pairs.csv").write_text("text_a,text_b,score\n" + "a fox,the dog,2\na dog,a dog,4.5\n" * 10)
 
 
+@pytest.mark.long
 def test_a_bert_is_fine_tuned_used_and_exported(run, bert, tmp_path):
     status, said, _ = run("finetune", "own.tsv", "--from", "bert", "--seeds", "2", *QUICK)
     assert status == 0 and "36 texts of own.tsv in 2 classes: c, d (4 to test on)" in said and "λ" not in said
@@ -73,6 +74,7 @@ def test_a_bert_is_fine_tuned_used_and_exported(run, bert, tmp_path):
     assert status == 0 and re.search(r"last val +score", said) and len(re.findall(r"Matthews -?\d\.\d{3}", said)) == 2
 
 
+@pytest.mark.long
 def test_what_is_kept_for_the_end_is_tested_at_the_end(run, bert, tmp_path):
     (tmp_path / "task").mkdir()
     for part, lines in (("train", 20), ("dev", 4), ("test", 3)):
@@ -101,6 +103,7 @@ def test_python_opens_a_fine_tuned_model(run, bert):
         tg.load("tuned", tokenizer="bert")
 
 
+@pytest.mark.long
 def test_the_table_names_the_scores_of_the_task(run, bert, tmp_path):
     status, said, _ = run("finetune", "own.conll", "--from", "bert", "--out", "words", *QUICK)
     assert status == 0 and "all O" in said and "F1" in said and "precision" in said
@@ -164,6 +167,7 @@ def test_a_gpts_head_cannot_be_exported(run, pretrained):
     assert_one_line_error(run("export", "fine", "hf"), "only a fine-tuned BERT can be exported")
 
 
+@pytest.mark.long
 def test_every_setting_is_an_option_and_reaches_the_run(run, pretrained, tmp_path):
     task = dict(epochs=2, max_length=9, warmup_share=0.1, head_dropout=0.3, pretrained=False)
     train = dict(batch_size=30, accumulate=2, lr=0.01, min_lr=0.001, weight_decay=0.2, grad_clip=0.5, seed=7)
@@ -200,6 +204,7 @@ def test_help_says_how_to_get_from_pre_training_to_the_figures(run):
     assert "train sentences --preset gpt1-small" in said and "finetune cola --from" in said
 
 
+@pytest.mark.long
 def test_ctrl_c_and_resume(run, pretrained, monkeypatch, tmp_path):
     import signal
 
@@ -223,6 +228,7 @@ def test_ctrl_c_and_resume(run, pretrained, monkeypatch, tmp_path):
     assert len(calls) == 8
 
 
+@pytest.mark.long
 def test_a_pair_of_ones_own(run, pretrained, tmp_path):
     source = "from tinygrad_gpt.ops.gelu import backward, forward\n"
     (tmp_path / "my_gelu.py").write_text(source, encoding="utf-8")

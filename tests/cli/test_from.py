@@ -150,6 +150,7 @@ def test_export_and_back(run, tmp_path):
     assert losses[0] == losses[1] != losses[2]
 
 
+@pytest.mark.long
 def test_an_exported_model_of_characters_keeps_its_tokenizer(run, small_run, tmp_path):
     status, said, _ = run("export", str(small_run), "own")
     assert status == 0 and "AutoTokenizer.from_pretrained('own')" in said

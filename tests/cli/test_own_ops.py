@@ -75,6 +75,7 @@ def test_unknown_names_are_told_the_nearest(run):
     assert_one_line_error(run("gradcheck", "exp", "--device", "cudaa"), "not 'cudaa' (did you mean cuda?)")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "times"), [([], "2 times forward, 2 times"), (["--recompute"], "4 times forward, 2")]
 )
@@ -85,6 +86,7 @@ def test_a_softmax_of_ones_own_runs_inside_attention(run, pair, options, times):
     assert status == 0 and f"my_softmax.py: softmax ran {times}" in said
 
 
+@pytest.mark.long
 def test_a_pair_that_the_model_has_no_op_for(run, pair, tmp_path):
     name = pair("my_tanh.py", "tanh")
     result = run("train", "text.txt", "--out", "run", "--with", name, *TINY)
@@ -100,6 +102,7 @@ def test_a_pair_that_the_model_has_no_op_for(run, pair, tmp_path):
     assert status == 0 and "tanh did not run in the first step" in said
 
 
+@pytest.mark.long
 def test_a_resumed_run_is_looked_at_too_and_its_folder_is_kept(run, pair, tmp_path):
     name = pair("my_tanh.py", "tanh")
     run("train", "text.txt", "--out", "run", "--with", name, "--force", *TINY)
@@ -152,6 +155,7 @@ class Model(Module):
 """
 
 
+@pytest.mark.long
 def test_a_model_of_ones_own_with_an_op_of_ones_own(run, pair, tmp_path):
     (tmp_path / "model.py").write_text(MODEL, encoding="utf-8")
     name = pair("my_ramp.py", "relu", "SHAPES = [(3, 5), (7,)]\n")

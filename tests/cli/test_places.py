@@ -146,6 +146,7 @@ NAMES = [
 NAMES += [os.fsdecode(b"caf\xe9.txt"), "a\x1b[2Jb.txt", "%s{}.txt", "text.txt.tmp"]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="names that Windows does not have")
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[1:20])
 def test_texts_and_runs_of_any_name(run, tmp_path, name):
@@ -160,6 +161,7 @@ def test_texts_and_runs_of_any_name(run, tmp_path, name):
     assert run("train", "--resume", f"./{name}-run")[0] == 0
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="another shell")
 def test_commands_to_copy_are_quoted(run, tmp_path):
     _, said, _ = run("train", "text.txt", "--out", "my run", *SMALL)
@@ -169,6 +171,7 @@ def test_commands_to_copy_are_quoted(run, tmp_path):
     assert_one_line_error(run("train", "my run"), "continue it with --resume 'my run'")
 
 
+@pytest.mark.long
 def test_a_stopped_run_says_how_to_go_on_in_quotes(run, monkeypatch, tmp_path):
     import signal
 
@@ -269,6 +272,7 @@ def little_memory():
 SIZES = [dict(n_embd=10**8), dict(n_layer=10**9), dict(block_size=10**12), dict(n_inner=10**9), dict(n_embd=2**62)]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
 @pytest.mark.parametrize("recorded", [True, False])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)

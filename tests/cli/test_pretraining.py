@@ -83,6 +83,7 @@ def test_eval_measures_as_training_did(run, animals, tmp_path):
     assert status == 2 and error.endswith(": put it back, or name other documents, tinygrad-gpt eval run CORPUS\n")
 
 
+@pytest.mark.long
 def test_a_sweep_and_a_comparison(run, animals):
     status, said, error = run("train", animals, *SMALL, "--sweep", "mask-share=0.15,0.3", "--out", "sweep")
     assert status == 0, error

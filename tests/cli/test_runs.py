@@ -173,6 +173,7 @@ def test_the_lowest_last_loss_comes_first_with_the_settings_that_differ(run, cop
     assert said.endswith("drawn in compare.png\n") and (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 def test_a_pattern_a_folder_of_runs_and_another_picture(run, copies, tmp_path):
     for name in ("a", "b"):
         copies(name, lr=len(name) + 1.0)
@@ -231,6 +232,7 @@ def test_without_matplotlib_there_is_still_the_table(run, copies, monkeypatch):
     assert status == 2 and said.splitlines()[1].startswith("a ") and "no compare.png: plots need matplotlib" in error
 
 
+@pytest.mark.long
 def test_an_extended_run_says_so_everywhere(run):
     assert run("train", "text.txt", "--out", "runs/a", *SMALL)[0] == 0
     assert run("train", "text.txt", "--out", "runs/b", *SMALL)[0] == 0

@@ -185,6 +185,7 @@ def test_a_gpts_preset_has_no_memory(run):
     assert status == 2 and "--memory is a setting of a Transformer-XL: leave it out, or give --preset (transf" in error
 
 
+@pytest.mark.long
 def test_a_sweep_and_a_comparison(run):
     given = [option for option in SMALL if option not in ("--memory", "12")]
     status, said, error = run("train", "text.txt", *given, "--sweep", "memory=0,12", "--out", "sweep")

@@ -31,6 +31,7 @@ def table(said):
     return rows
 
 
+@pytest.mark.long
 def test_a_run_for_each_combination_as_train_makes_it_alone(run, tmp_path):
     status, said, error = run(*SWEEP, "--sweep", "lr=1e-3,2e-2", "--sweep", "seed=1,2", "--out", "s")
     assert (status, error) == (0, "")
@@ -52,6 +53,7 @@ def test_a_run_for_each_combination_as_train_makes_it_alone(run, tmp_path):
     assert status == 0 and table(again) == [head, *rows], "nothing is left to do"
 
 
+@pytest.mark.long
 def test_a_run_that_diverges_does_not_stop_the_others(run, tmp_path):
     status, said, _ = run(*SWEEP, "--sweep", "lr=1e30,1e-3", "--out", "s")
     assert status == 0 and "diverged: step " in said
@@ -73,6 +75,7 @@ def test_a_run_that_cannot_be_made_does_not_stop_the_others(run):
     assert "\nnot trained: block-size-5000: the training text has 792 tokens" in said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_stops_all_and_says_how_to_go_on(run, monkeypatch, tmp_path, times):
     made = []
@@ -97,6 +100,7 @@ def test_ctrl_c_stops_all_and_says_how_to_go_on(run, monkeypatch, tmp_path, time
     assert_same_arrays(arrays_of(RunFolder(tmp_path / "alone")), arrays_of(RunFolder(tmp_path / "s" / "seed-2")))
 
 
+@pytest.mark.long
 def test_it_goes_on_from_another_folder_after_a_kill_while_a_run_was_being_made(run, tmp_path, monkeypatch):
     assert run(*SWEEP, "--sweep", "seed=1,2", "--out", "s")[0] == 0
     second = tmp_path / "s" / "seed-2"
@@ -180,6 +184,7 @@ def backward(dy, saved):
 """
 
 
+@pytest.mark.long
 def test_own_pairs_are_given_to_all_runs_and_a_pair_that_none_of_them_runs_is_an_error(run, tmp_path):
     (tmp_path / "my_relu.py").write_text(RIGHT, encoding="utf-8")
     with_ = ["--with", "my_relu.py"]
@@ -211,6 +216,7 @@ def test_a_pair_that_one_run_does_not_have_fails_that_run_only(run, tmp_path, ac
     assert "not trained: activation-gelu_tanh: my_relu.py: relu did not run in the first step" in said
 
 
+@pytest.mark.long
 @pytest.mark.skipif(locks.fcntl is None, reason="the system does not say")
 def test_a_run_that_another_process_trains_is_left_to_it(run, tmp_path):
     assert run(*SWEEP, "--sweep", "seed=1,2", "--out", "s")[0] == 0
@@ -238,6 +244,7 @@ class Model(Module):
 """
 
 
+@pytest.mark.long
 def test_a_sweep_of_a_model_of_ones_own_keeps_a_copy(run, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(MODEL, encoding="utf-8")

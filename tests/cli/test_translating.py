@@ -418,12 +418,14 @@ def process(*arguments, **how):
     return subprocess.Popen([sys.executable, "-m", "tinygrad_gpt", *arguments], stdout=subprocess.PIPE, **how)
 
 
+@pytest.mark.long
 def test_a_pipe_is_quiet(translator):
     pipe = process("translate", str(translator), stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     said, error = pipe.communicate(f"{ENGLISH[0]}\n\n{ENGLISH[1]}\n".encode())
     assert (pipe.returncode, error) == (0, b"") and said.decode().splitlines() == [GERMAN[0], "", GERMAN[1]]
 
 
+@pytest.mark.long
 def test_a_reader_that_goes_away(translator, tmp_path):
     (tmp_path / "in.txt").write_text(f"{ENGLISH[0]}\n" * 3000)
     writer = process("translate", str(translator), "in.txt", "--beams", "1", stderr=subprocess.PIPE)
@@ -433,6 +435,7 @@ def test_a_reader_that_goes_away(translator, tmp_path):
     assert writer.wait(60) == UNREADABLE
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="another system's Ctrl-C")
 def test_ctrl_c(translator, tmp_path):
     (tmp_path / "in.txt").write_text(f"{ENGLISH[0]}\n" * 20000)

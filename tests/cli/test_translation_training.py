@@ -55,6 +55,7 @@ def test_two_files_from_the_first_line_to_the_last(run, corpus):
     assert status == 0 and Path("out/tokenizer.json").exists(), error
 
 
+@pytest.mark.long
 def test_a_sweep_and_a_comparison(run, corpus):
     options = ("--sweep", "label-smoothing=0,0.1", "--out", "sweep")
     status, said, error = run("train", corpus, *LANGUAGES, *SMALL, *options)
@@ -103,6 +104,7 @@ def test_a_model_of_ones_own_is_in_place_of_a_gpt(run, corpus):
     assert status == 2 and "--model is in place of a GPT, and the preset transformer-toy makes a Transformer" in error
 
 
+@pytest.mark.long
 def test_the_paper_schedule_on_the_command_line(run, corpus):
     """Its --lr is 1 unless another one is given: the preset's is of another schedule."""
     noam = *LANGUAGES, *SMALL, "--schedule", "noam"
@@ -116,6 +118,7 @@ def test_the_paper_schedule_on_the_command_line(run, corpus):
     assert run("doctor", "run")[0] == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", ["cut", "weights"])
 def test_a_corrupt_checkpoint_is_one_line_and_nothing_is_lost(run, corpus, damage):
     assert run("train", corpus, *LANGUAGES, *SMALL, "--out", "run")[0] == 0

@@ -55,6 +55,7 @@ def test_wordpiece_learns_a_genome_too_and_reads_it_as_one_unknown_word(corpus_o
     assert tokenizer.unk_id not in tokenizer.encode(text[:100])
 
 
+@pytest.mark.long
 def test_unigram_learns_a_genome_too(corpus_of):
     pytest.importorskip("tokenizers")
     text = letters(50_000)

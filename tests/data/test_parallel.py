@@ -63,6 +63,7 @@ def test_the_other_direction_has_the_sides_exchanged(real_data):
     assert one.sha256 != other.sha256
 
 
+@pytest.mark.long
 def test_a_data_folder_may_hold_the_files_gzipped_or_not(real_data, tmp_path, monkeypatch):
     for name, pack in (("multi30k", gzip.decompress), ("multi30k-tok", gzip.decompress)):
         for file in (real_data / name).glob("*.gz"):

@@ -94,6 +94,7 @@ def test_half_of_the_pairs_follow_however_long_the_sentences_are():
     assert {draw_pair(text, 20, rng, follows_only=True).label for _ in range(50)} == {FOLLOWS}
 
 
+@pytest.mark.long
 def test_both_kinds_of_pairs_take_b_from_the_same_places():
     """Or a model could tell them apart by the passage alone: by a rare document, or by how documents begin."""
     text, rng = sentences_of([[4] * 30, [4] * 3, [4] * 30, [4] * 30, [4] * 3]), np.random.default_rng(2)

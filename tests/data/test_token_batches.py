@@ -110,6 +110,7 @@ def test_an_epoch_has_every_pair_once_and_no_batch_more_tokens_than_it_may(lengt
             assert batch.source_ids[:, 0].tolist() == [pairs.sources[i][0] for i in some]
 
 
+@pytest.mark.long
 @given(LENGTHS, st.integers(12, 80))
 def test_batches_are_as_full_as_they_can_be(lengths, max_tokens):
     pairs = pairs_of(lengths)

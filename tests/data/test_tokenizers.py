@@ -173,6 +173,7 @@ def test_gpt2_reads_gpt2(gpt2):
     assert gpt2.encode(" naïve 😀").tolist() == [41492, 30325, 222]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["shakespeare", "wikitext-2"])
 def test_gpt2_there_and_back_on_real_text_whole_and_chunked(gpt2, name):
     text = "".join(open_corpus(name).val())

@@ -177,6 +177,7 @@ def test_killed_halfway_then_made_whole(tmp_path, own_cache, corpus_of, chunks_t
     check(prepare_tokens(corpus, tokenizer), tokenizer)
 
 
+@pytest.mark.long
 def test_four_processes_at_once(tmp_path, own_cache, corpus_of):
     corpus = corpus_of(TEXT)
     processes = [child(tmp_path / "text.txt") for _ in range(4)]

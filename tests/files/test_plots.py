@@ -38,11 +38,13 @@ def drawn_by_another_process(tmp_path, before="", **environment) -> str:
     return result.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "nonsense", "TkAgg", ""])
 def test_the_backend_does_not_matter(tmp_path, backend):
     assert drawn_by_another_process(tmp_path, MPLBACKEND=backend) == f"drawn {backend}\n"
 
 
+@pytest.mark.long
 def test_a_config_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     assert "drawn" in drawn_by_another_process(tmp_path, MPLCONFIGDIR=str(tmp_path / "file" / "below"))

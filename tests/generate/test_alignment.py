@@ -121,6 +121,7 @@ def test_a_picture(tmp_path):
     assert said == []
 
 
+@pytest.mark.long
 def test_a_picture_of_many_words_has_an_end(tmp_path):
     image = pytest.importorskip("matplotlib.image")
     many = WordAlignment(["a"] * 200, ["b"] * 3, np.full((3, 200), 1 / 200))

@@ -70,6 +70,7 @@ def test_texts_end_at_an_end_token_and_the_batch_with_the_last_of_them(prompts, 
     assert written.tolist() == padded([without_cache(model, prompt, n, ends) for prompt in prompts], 11)
 
 
+@pytest.mark.long
 def test_padding_after_the_end_is_the_first_end_token_unless_it_is_given(model):
     ids, mask = pad_left(PROMPTS, 0)
     texts = {end: [without_cache(model, prompt, 20, [end]) for prompt in PROMPTS] for end in range(V)}
@@ -144,6 +145,7 @@ def test_without_a_seed_the_packages_stream_decides(model):
     assert model.generate([[1, 2]], do_sample=True).tolist() == first != second
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [dict(), dict(top_k=3), dict(top_p=0.6), dict(temperature=2.0, top_k=6, top_p=0.9)])
 def test_tokens_come_as_often_as_their_probabilities_say(how):
     """Pearson's chi-square of two tokens in a row, drawn by many rows at once."""

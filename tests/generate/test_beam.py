@@ -33,6 +33,7 @@ def all_texts(vocab_size: int, length: int, ends) -> list[tuple]:
     return sorted(texts)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("length_penalty", [0.0, 0.7, 1.0, 2.0])
 @pytest.mark.parametrize("ends", [[], [1], [1, 3]])
 def test_with_enough_beams_the_best_of_all_texts_is_found(ends, length_penalty):
@@ -67,6 +68,7 @@ def plain_beam_search(model, prompt, new, n, length_penalty, early_stopping, end
     return [int(token) for token in finished[0][1]]
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 5),

@@ -65,6 +65,7 @@ def log_probability(model, source, text: list[int], new: int) -> float:
     return sum(log_probabilities(model, source, text[:i])[token] for i, token in enumerate(chosen))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("penalty", ["length", "gnmt"])
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 2.0, -1.0])
 def test_with_enough_beams_the_best_of_all_texts_is_found(penalty, length_penalty):
@@ -87,6 +88,7 @@ def test_the_two_penalties_by_their_formulas():
     assert length_divisor(1, "length", 0.6) == length_divisor(1, "gnmt", 0.6) == length_divisor(9, "gnmt", 0.0) == 1.0
 
 
+@pytest.mark.long
 def test_the_two_penalties_choose_differently():
     found = {}
     for penalty, alpha in itertools.product(["length", "gnmt"], [0.0, 1.0]):
@@ -100,6 +102,7 @@ def test_the_two_penalties_choose_differently():
     assert found["length", 1.0] != found["gnmt", 1.0] != found["gnmt", 0.0]
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 3),

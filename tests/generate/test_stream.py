@@ -146,6 +146,7 @@ def test_the_seed_decides(model):
     assert write() == first != second
 
 
+@pytest.mark.long
 def test_tokens_come_as_often_as_their_probabilities_say():
     logits = np.log(np.arange(1.0, V + 1))
     n = 20_000

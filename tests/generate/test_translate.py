@@ -26,6 +26,7 @@ class Letters:
         return "".join(chr(ord("a") + i - 2) for i in ids if i >= 2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("beams", [1, 3])
 def test_a_text_is_translated_alike_alone_in_any_batch_and_order(beams):
     model = random_translator()
@@ -58,6 +59,7 @@ def test_a_translation_ends_at_last_50_tokens_after_its_source_or_where_one_says
     assert [len(text) for text in translate_ids(model, sources, max_new_tokens=7)] == [6, 6, 6]
 
 
+@pytest.mark.long
 def test_progress_counts_the_sources():
     seen = []
     translate(random_translator(), Letters(), TEXTS, batch_tokens=60, progress=lambda *counts: seen.append(counts))

@@ -273,11 +273,13 @@ def test_when_pairs_are_called_stuck(rows, found_at):
     assert [(f.kind, f.step) for f in found] == ([] if found_at is None else [("next-sentence", found_at)])
 
 
+@pytest.mark.long
 def test_a_healthy_classifier(train):
     trained = train(Classes(), kind=BertForSequenceClassification, lr=1e-3)
     assert trained.rows[-1]["matthews"] > 0.9 and trained.said == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "parts"),
     [
@@ -328,6 +330,7 @@ def test_a_snapshot_finds_the_blocks_of_a_bert():
     assert seen["prediction_share"] == pytest.approx(np.bincount(said).max() / len(said), abs=1e-4)
 
 
+@pytest.mark.long
 def test_dead_units_of_a_bert_are_named_by_its_activation(train):
     def change(model):
         model.bert.blocks[1].feed_forward.up.bias.data[:48] = -100

@@ -134,6 +134,7 @@ def test_exploding_as_a_whole(train):
     assert "smaller initial weights" in line_of(trained, "exploding")
 
 
+@pytest.mark.long
 def test_exploding_by_layer(train):
     trained = train(scaled("blocks.1.", 1e-4), lr=1e-6, min_lr=0.0, bias=False, steps=100)
     assert trained.kinds == {"exploding"}

@@ -78,6 +78,7 @@ def test_snapshots_come_every_fifty_steps_and_at_the_end(settings, reporter, tmp
     assert [row["step"] for row in rows_of(long.folder) if "predicted" in row["health"]][:3] == [60, 120, 180]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at", [30, 47, 61])
 def test_a_stopped_run_goes_on_and_repeats_nothing(settings, tmp_path, at):
     chosen = settings(steps=80, log_interval=4, checkpoint_interval=7, lr=0.02)

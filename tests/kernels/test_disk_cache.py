@@ -52,6 +52,7 @@ def one_bit(path):
     path.write_bytes(data)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", [nothing, half, garbage, one_bit])
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
 def test_damaged_files_are_written_anew(folder, kind, damage):

@@ -23,6 +23,7 @@ def usable(name, dtype=np.float32):
     return rung
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in LADDER if name not in ONLY_FLOAT32])
 def test_gradcheck(name):
     report = check_op("linear", SimpleNamespace(**usable(name, np.float64).pair()))

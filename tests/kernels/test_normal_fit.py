@@ -79,6 +79,7 @@ def off(coefficients: list[Decimal], far: Decimal, half_turn: Decimal) -> str:
     return f"{worst:.0e}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", FITS)
 def test_the_coefficients_are_those_of_the_fit(dtype):
     far, coefficients, exactly, rounded = FITS[dtype]

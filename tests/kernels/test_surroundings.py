@@ -66,6 +66,7 @@ def test_where_nothing_can_be_compiled_the_reference_runs(setting, reason):
     assert len(told) == 1 and reason in told[0] and "kernels don't run" in told[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("setting, reason", ON_ONE_THREAD)
 def test_where_there_are_no_threads_kernels_run_on_one(setting, reason):
     printed, told = in_new_process("-c", COMPUTE, **setting)
@@ -73,12 +74,14 @@ def test_where_there_are_no_threads_kernels_run_on_one(setting, reason):
     assert len(told) == 1 and reason in told[0] and "kernels run on one thread" in told[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("setting", [{"NUMBA_NUM_THREADS": "5"}, {"NUMBA_THREADING_LAYER": "workqueue"}])
 def test_nothing_is_said_where_nothing_is_wrong(setting):
     printed, told = in_new_process("-c", COMPUTE, **setting)
     assert "numba: runs" in printed and told == []
 
 
+@pytest.mark.long
 def test_no_place_for_the_cache(tmp_path):
     """Only the kernels of one op, since each is compiled here. In a copy of the package that cannot be written to, by a
     user without a home, which for whoever may write anywhere is a file in place of each folder."""
@@ -97,6 +100,7 @@ print(tg.explain("gelu", x, approximate="tanh"))
     assert len(told) == 1 and "no folder to keep them in" in told[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("setting, reason", [WITHOUT_KERNELS[0], ON_ONE_THREAD[0]])
 def test_the_command_says_it_in_one_line(setting, reason):
     command = "from tinygrad_gpt.cli import main; raise SystemExit(main(['info']))"

@@ -84,6 +84,7 @@ assert all(r == alone for r in results), [r[:2] for r in results]
 """
 
 
+@pytest.mark.long
 @LAYERS
 def test_first_use_by_many_threads(layer):
     assert in_new_process(MANY_THREADS, layer) == ""
@@ -98,6 +99,7 @@ assert all(r == work() for r in results)
 """
 
 
+@pytest.mark.long
 @LAYERS
 def test_asyncio_to_thread(layer):
     assert in_new_process(ASYNCIO, layer) == ""
@@ -119,6 +121,7 @@ assert worker(0) == before  # and here all is as it was
 """
 
 
+@pytest.mark.long
 @CAN_FORK
 @LAYERS
 def test_forked_after_kernels(layer):
@@ -134,6 +137,7 @@ assert results == [worker(0), worker(1), worker(0)]
 """
 
 
+@pytest.mark.long
 @CAN_FORK
 def test_forked_before_kernels():
     in_new_process(FORKED_BEFORE)
@@ -161,6 +165,7 @@ thread.join()
 """
 
 
+@pytest.mark.long
 @CAN_FORK
 def test_forked_while_another_thread_compiles():
     in_new_process(FORKED_WHILE_COMPILING)
@@ -218,6 +223,7 @@ print(work()[0])
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "wanted, setting",
     [(1, {"OMP_NUM_THREADS": "1"}), (3, {"NUMBA_NUM_THREADS": "3"}), (7, {"NUMBA_NUM_THREADS": "7"})],
@@ -234,6 +240,7 @@ assert worker(0) == two
 """
 
 
+@pytest.mark.long
 def test_training_on_one_thread_and_on_two_gives_the_same_bits():
     in_new_process(ONE_AND_TWO, NUMBA_NUM_THREADS="2")
 
@@ -253,6 +260,7 @@ print(threads.count(), bits.hexdigest(), worker(0), file=sys.stderr)
 """
 
 
+@pytest.mark.long
 def test_what_a_busy_machine_makes_of_the_number_does_not_change_the_bits(monkeypatch):
     """Not even those of OpenBLAS's products, which follow the tiles."""
     for setting in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):

@@ -316,6 +316,7 @@ def test_generation_runs_on_arrays_that_are_not_numpys():
     np.testing.assert_allclose(logits.numpy(), expected, rtol=1e-10)
 
 
+@pytest.mark.long
 def test_a_training_step_leaves_no_reference_cycles():
     model = small(dropout=0.1)
     optimizer = AdamW(model.named_parameters())

@@ -57,6 +57,7 @@ def test_a_cache_begins_with_the_zeros_of_transformers_if_the_model_does():
             np.testing.assert_allclose(logits.data, expected[:, i], atol=1e-11)
 
 
+@pytest.mark.long
 def test_a_cache_stays_small_and_moves_seldom():
     model = transformer_xl()
     with tg.no_grad():
@@ -69,6 +70,7 @@ def test_a_cache_stays_small_and_moves_seldom():
         assert cache.layers[0].keys.shape[2] == room and moves == (1000 - 6 - 1) // 128
 
 
+@pytest.mark.long
 def test_a_text_much_longer_than_memory_and_prompt():
     model = transformer_xl()
     expected = written_with_memory(model, PROMPT, 200, seed=2)
@@ -86,6 +88,7 @@ def test_a_longer_memory_may_be_set_for_writing():
     assert written != written_with_memory(transformer_xl(), PROMPT, 40, seed=2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("beams", [1, 3])
 def test_several_texts_at_once(beams):
     model, prompts = transformer_xl(TransfoXLLMHeadModel), some_ids(4)

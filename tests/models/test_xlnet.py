@@ -99,6 +99,7 @@ def test_the_whole_computation_written_out(model):
     np.testing.assert_allclose(logits.numpy()[0], query[0] @ p["transformer.token_embedding.weight"].T + p["head.bias"])
 
 
+@pytest.mark.long
 def test_every_gradient_of_the_whole_model():
     """With memory, orders, segments and targets; and of each parameter."""
     model = xlnet(n_layer=2, d_model=6, d_inner=5)

@@ -79,6 +79,7 @@ def corpora(draw):
     return hypotheses, *references
 
 
+@pytest.mark.long
 @settings(max_examples=300)
 @given(corpora(), st.sampled_from(SETTINGS))
 def test_random_corpora(corpus, how):

@@ -39,6 +39,7 @@ def trained(task, model, steps, lr=1e-2):
     return losses
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_learns_a_handful_of_examples_by_heart(make, kind):
     task, model = make(kind)

@@ -41,6 +41,7 @@ def quiet(model, data, **given):
     return fit(model, data, **{"steps": 20, "batch_size": 8, "log_interval": 1, "progress": False} | given)
 
 
+@pytest.mark.long
 def test_it_learns_and_tells_the_loss_and_the_accuracy_of_each_step():
     model = new_model()
     history = quiet(
@@ -136,6 +137,7 @@ def test_fit_reports_that_a_decoder_sees_the_future(tmp_path):
     assert any(seen.get("sees_future") for seen in found)
 
 
+@pytest.mark.long
 def test_it_is_saved_and_goes_on(tmp_path):
     data, given = sentences(40), {"val": sentences(10, seed=1), "checkpoint_interval": 2}
     whole = new_model()
@@ -172,6 +174,7 @@ def test_an_end_that_is_padding_is_refused():
         quiet(Transformer(config), (np.array([[3, 4]]), np.array([[3, END]])))
 
 
+@pytest.mark.long
 def test_a_script_of_ten_lines():
     """As a user writes it: arrays in, a history of numbers out."""
     script = """

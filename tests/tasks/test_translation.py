@@ -219,6 +219,7 @@ def test_what_decides_comes_first(task):
         task(decides="bleu")
 
 
+@pytest.mark.long
 def test_bleu_is_that_of_what_the_model_writes_alone(task, corpus):
     """T-2: it reads its own words. Trained, it translates; and BLEU says how well."""
     step, model = task(batch_tokens=200, label_smoothing=0.0), new_model(dropout=0.0)

@@ -23,6 +23,7 @@ def backward(dy, saved):
 """
 
 
+@pytest.mark.long
 def test_parts_of_a_batch_make_the_update_of_the_whole(settings, reporter, tmp_path):
     runs = []
     for number, (accumulate, batch_size) in enumerate([(1, 6), (2, 3), (6, 1)]):
@@ -62,6 +63,7 @@ def test_a_run_that_was_stopped_comes_out_the_same(settings, reporter, tmp_path,
     assert_same_arrays(arrays_of(whole.folder), arrays_of(stopped.folder))
 
 
+@pytest.mark.long
 def test_recomputation_changes_no_bit_and_may_be_switched_on_later(settings, reporter, tmp_path):
     runs = []
     for on in (False, True):

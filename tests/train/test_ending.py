@@ -61,6 +61,7 @@ def test_a_run_shorter_than_the_interval_ends_with_its_last_weights(settings, tm
     assert_same_arrays(model_of(run.folder), watched.weights[3])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at", [3, 4, 6])
 @pytest.mark.parametrize("given", [{"average": 3, "average_interval": 2}, {"patience": 2, "eval_interval": 1}])
 def test_a_run_that_was_stopped_ends_the_same(settings, reporter, tmp_path, given, at):
@@ -277,6 +278,7 @@ def test_an_evaluation_that_only_the_end_asked_for_is_left_out_of_an_extended_ru
     assert task.asked[-1] == (True, asked[1][1])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("eval_interval", [0, 2, 5])
 def test_an_extended_run_with_patience_is_the_longer_run(settings, reporter, tmp_path, eval_interval):
     given = dict(patience=3, eval_interval=eval_interval, schedule="constant", lr=0.05)

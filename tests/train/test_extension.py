@@ -51,6 +51,7 @@ def test_the_steps_made_keep_their_rates_and_the_next_have_those_of_the_new_leng
     assert f"is {rows[at]['lr']:.3g} now" in said
 
 
+@pytest.mark.long
 def test_an_extended_run_goes_on_bit_for_bit(settings, reporter, tmp_path, extend):
     chosen = settings(steps=4, dropout=0.2, log_interval=2)
     for name in ("whole", "stopped"):
@@ -65,6 +66,7 @@ def test_an_extended_run_goes_on_bit_for_bit(settings, reporter, tmp_path, exten
     assert rows_of(whole.folder) == rows_of(resumed.folder)
 
 
+@pytest.mark.long
 def test_with_a_constant_schedule_it_is_the_longer_run(settings, reporter, tmp_path, extend):
     same = dict(schedule="constant", dropout=0.2, log_interval=2)
     start(settings(steps=4, **same), tmp_path / "run").train(reporter)

@@ -374,6 +374,7 @@ def test_runs_on_other_arrays_are_told_apart_in_short(tmp_path):
     assert [len(value) for value in columns["sha256"]] == [8, 8]
 
 
+@pytest.mark.long
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path):
     def run(name, **more):
         how = dict(steps=12, out=tmp_path / name, val=(X, LABELS), log_interval=2, progress=False)

@@ -32,6 +32,7 @@ def task(model, config):
     return Windows(IDS, IDS[:50], 6, like, batch_size=config.batch_size, accumulate=config.accumulate)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [{}, {"accumulate": 2}, {"recompute": True}], ids=["plain", "accumulate", "recompute"])
 def test_they_stay_as_they_are_and_a_resumed_run_is_exact(how, tmp_path):
     config = TrainConfig(steps=8, batch_size=4, lr=1e-2, warmup=2, log_interval=2, checkpoint_interval=3, **how)

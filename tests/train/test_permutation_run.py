@@ -77,6 +77,7 @@ def test_it_learns(settings, tmp_path, reporter):
     assert last["val_loss"] < 0.7 * guesses["val_loss"] and last["accuracy"] > 2 * guesses["accuracy"], last
 
 
+@pytest.mark.long
 def test_a_stopped_run_ends_as_one_that_was_never_stopped(settings, tmp_path, reporter):
     whole = start(settings(), tmp_path / "whole")
     assert whole.train(reporter)
@@ -100,6 +101,7 @@ def test_killed_before_and_after_its_first_checkpoint(settings, tmp_path, report
     assert_same_arrays(arrays_of(whole.folder), arrays_of(again.folder))
 
 
+@pytest.mark.long
 def test_parts_of_a_step_and_recomputation_change_only_rounding(settings, tmp_path, reporter):
     def weights(name, **given):
         run = start(settings(dropout=0.0, **given), tmp_path / name)
@@ -149,6 +151,7 @@ def test_every_setting_of_the_shape_reaches_the_model_and_comes_back():
 # --- from a trained model ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_from_a_run_with_its_weights_its_shape_and_its_tokenizer(settings, tmp_path, reporter):
     first = start(settings(), tmp_path / "first")
     first.train(reporter)

@@ -61,6 +61,7 @@ def test_a_run_is_a_bert_with_its_tokenizer(settings, tmp_path, reporter):
         assert name in said and f" (a guess: {guess:.3f})" in said
 
 
+@pytest.mark.long
 def test_a_stopped_run_ends_as_one_that_was_never_stopped(settings, tmp_path, reporter):
     whole = start(settings(), tmp_path / "whole")
     assert whole.train(reporter)
@@ -83,6 +84,7 @@ def test_killed_before_and_after_its_first_checkpoint(settings, tmp_path, report
     assert_same_arrays(arrays_of(whole.folder), arrays_of(again.folder))
 
 
+@pytest.mark.long
 def test_parts_of_a_step_and_recomputation_change_only_rounding(settings, tmp_path, reporter):
     def weights(name, **given):
         run = start(settings(dropout=0.0, **given), tmp_path / name)
@@ -94,6 +96,7 @@ def test_parts_of_a_step_and_recomputation_change_only_rounding(settings, tmp_pa
     np.testing.assert_array_equal(weights("again", recompute=True), whole)
 
 
+@pytest.mark.long
 def test_more_steps_extend_a_run(settings, tmp_path, reporter):
     start(settings(), tmp_path / "run").train(reporter)
     run = resume(tmp_path / "run", given={"steps": 9}, say=reporter.note)

@@ -30,6 +30,7 @@ def settings(text):
     return make
 
 
+@pytest.mark.long
 def test_a_run_is_a_transformer_xl_with_its_tokenizer(settings, tmp_path, reporter):
     run = start(settings(steps=60, lr=0.02, eval_interval=20, dropout=0.0), tmp_path / "run")
     assert isinstance(run.model, TransformerXL) and run.train(reporter)
@@ -53,6 +54,7 @@ def test_a_run_is_a_transformer_xl_with_its_tokenizer(settings, tmp_path, report
 # --- stopping and going on -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("at", "given"),
     [
@@ -91,6 +93,7 @@ def test_killed_before_and_after_its_first_checkpoint(settings, tmp_path, report
     assert rows_of(whole.folder) == rows_of(again.folder)
 
 
+@pytest.mark.long
 def test_the_memory_is_part_of_what_goes_on(settings, tmp_path, reporter):
     """The tests above can fail: without it, a run ends elsewhere."""
     whole = start(settings(), tmp_path / "whole")
@@ -102,6 +105,7 @@ def test_the_memory_is_part_of_what_goes_on(settings, tmp_path, reporter):
     assert not np.array_equal(arrays_of(whole.folder)["task.memory.1"], arrays_of(again.folder)["task.memory.1"])
 
 
+@pytest.mark.long
 def test_looking_at_the_validation_text_changes_nothing(settings, reporter, tmp_path):
     """X-8."""
     often = start(settings(eval_interval=1, log_interval=1, steps=55), tmp_path / "often")  # with a health check
@@ -112,6 +116,7 @@ def test_looking_at_the_validation_text_changes_nothing(settings, reporter, tmp_
     assert_same_arrays(arrays_of(often.folder), arrays_of(never.folder))
 
 
+@pytest.mark.long
 def test_recomputation_and_parts_change_nothing(settings, tmp_path, reporter):
     found = []
     for given in ({}, {"recompute": True}, {"batch_size": 2, "accumulate": 2, "dropout": 0.0}, {"dropout": 0.0}):
@@ -140,6 +145,7 @@ def test_weights_of_the_end_leave_the_memory_as_it_was(settings, reporter, tmp_p
     assert not np.array_equal(arrays["model.head.bias"], arrays["trained.head.bias"])
 
 
+@pytest.mark.long
 def test_more_steps_extend_a_run(settings, tmp_path, reporter):
     start(settings(schedule="constant"), tmp_path / "run").train(reporter)
     run = resume(tmp_path / "run", given={"steps": 9}, say=reporter.note)
@@ -253,6 +259,7 @@ def test_every_setting_of_the_shape_reaches_the_model_and_comes_back():
     assert chosen.model_config(11) == expected
 
 
+@pytest.mark.long
 def test_from_a_run_with_its_weights_and_another_memory(settings, tmp_path, reporter, text):
     first = start(settings(), tmp_path / "first")
     first.train(reporter)

@@ -92,6 +92,7 @@ def test_dropouts_are_those_that_were_chosen(chosen, tmp_path):
     assert run.model.blocks[0].dropout.p == 0.4
 
 
+@pytest.mark.long
 def test_a_run_goes_on_from_a_run(settings, reporter, tmp_path):
     first = start(settings(), tmp_path / "first")
     first.train(reporter)

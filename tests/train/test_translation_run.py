@@ -73,6 +73,7 @@ def test_the_vocabulary_is_learned_from_the_training_part_alone(settings, tmp_pa
     assert not [token for token in tokens if b"QQ" in token]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("given", [{}, {"average": 2, "average_interval": 2, "accumulate": 2}])
 def test_a_stopped_run_ends_as_one_that_was_never_stopped(settings, tmp_path, reporter, given):
     whole = start(settings(**given), tmp_path / "whole")
@@ -96,6 +97,7 @@ def test_killed_before_and_after_its_first_checkpoint(settings, tmp_path, report
     assert_same_arrays(arrays_of(whole.folder), arrays_of(again.folder))
 
 
+@pytest.mark.long
 def test_recomputation_changes_no_bit(settings, tmp_path, reporter):
     found = []
     for on in (False, True):
@@ -105,6 +107,7 @@ def test_recomputation_changes_no_bit(settings, tmp_path, reporter):
     assert_same_arrays(*found)
 
 
+@pytest.mark.long
 def test_more_steps_extend_a_run_whose_rates_do_not_depend_on_them(settings, tmp_path, reporter):
     start(settings(), tmp_path / "run").train(reporter)
     run = resume(tmp_path / "run", given={"steps": 9}, say=reporter.note)
@@ -201,6 +204,7 @@ def test_the_published_recipe():
 # --- from a trained model ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_from_a_run_with_its_weights_its_shape_and_its_tokenizer(settings, tmp_path, reporter, corpus):
     first = start(settings(), tmp_path / "first")
     first.train(reporter)
@@ -291,6 +295,7 @@ def marian(tmp_path, settings, reporter):
     return tmp_path / "marian"
 
 
+@pytest.mark.long
 def test_from_a_marian_which_stays_one(settings, tmp_path, reporter, corpus, marian):
     given = dict(from_=str(marian), corpus=corpus, source="en", target="xx", steps=4, checkpoint_interval=2)
     chosen = choose_settings("transformer-toy", given)

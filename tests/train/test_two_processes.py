@@ -28,6 +28,7 @@ def files_of(folder):
     return {file.name: file.read_bytes() for file in folder.path.iterdir()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("given", [{}, {"steps": 9}])
 def test_a_run_that_is_being_trained_is_not_touched(stopped, given):
     (stopped.path / "checkpoint.safetensors.0.tmp").write_bytes(b"what the other one is writing")

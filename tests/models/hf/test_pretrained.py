@@ -333,6 +333,7 @@ STATUS = Path("/proc/self/status")
 TOLD = STATUS.exists() and "VmHWM" in STATUS.read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not TOLD, reason="this system does not tell in /proc how much memory was in use")
 @pytest.mark.parametrize(("vocab_size", "n_embd"), [(128, 1024), (60_000, 256)], ids=["blocks", "embedding"])
 def test_loading_needs_little_more_than_the_weights_themselves(tmp_path, vocab_size, n_embd):

@@ -122,6 +122,7 @@ def test_the_order_of_sentences_does_not_matter(references, random):
     assert 0 <= shuffled.score <= 100 + 1e-9 and shuffled.precisions[0] == 100
 
 
+@pytest.mark.long
 @given(SENTENCES)
 def test_what_is_right_scores_100(references):
     long = [f"{text} a b c" for text in references]

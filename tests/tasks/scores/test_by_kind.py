@@ -26,6 +26,7 @@ def test_the_first_score_decides_and_for_some_tasks_it_is_the_published_one():
     assert scores_of_task("classes", "./sst2-sentences")[0] == "matthews", "a file of one's own"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TASKS)
 def test_right_answers_score_best_and_a_guess_less(real_data, name):  # noqa: F811
     task = open_task(name)

@@ -55,6 +55,7 @@ def assert_same(one, other):
         assert_same_arrays(arrays_of(a), arrays_of(b))
 
 
+@pytest.mark.long
 def test_it_learns(begin, reporter):
     path = begin([0.5], [1], epochs=15, lr=1e-2)
     assert train(path, reporter)
@@ -63,6 +64,7 @@ def test_it_learns(begin, reporter):
     assert rows[-1]["lm_loss"] < rows[0]["lm_loss"] and rows[-1]["step"] == 15 * 12
 
 
+@pytest.mark.long
 def test_a_run_leaves_every_result(begin, reporter, data):  # noqa: F811
     path = begin()
     assert train(path, reporter)
@@ -80,6 +82,7 @@ def test_a_run_leaves_every_result(begin, reporter, data):  # noqa: F811
     assert (path / "matthews.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 def test_runs_do_not_depend_on_their_neighbours(begin, reporter):
     alone, beside = begin([0.5], [2], out=None), begin()
     for path in (alone, beside):
@@ -137,6 +140,7 @@ def test_a_run_that_cannot_be_leaves_no_folder(begin, data, source, tmp_path):  
 # --- stopping and going on ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("beyond", [-7, 0, 5], ids=["first run", "its last step", "second run"])
 @pytest.mark.parametrize("settings", [{}, {"accumulate": 2, "recompute": True}], ids=["plain", "accumulate"])
 def test_ctrl_c_saves_and_the_rest_comes_out_the_same(begin, reporter, beyond, settings):
@@ -221,6 +225,7 @@ def test_resuming_what_has_changed(begin, reporter, tmp_path, change):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.long
 def test_what_cannot_change_the_weights_may_change(begin, reporter):
     whole, stopped = begin([0.5], [1]), begin([0.5], [1])
     train(whole, reporter)
@@ -246,6 +251,7 @@ def test_a_classifier_computes_what_was_trained(begin, reporter, data):  # noqa:
     )
 
 
+@pytest.mark.long
 def test_the_best_run_is_the_one_to_use(begin, reporter):
     path = begin()
     train(path, reporter)
@@ -277,6 +283,7 @@ def test_means_are_over_the_seeds_that_ended():
     assert rows[1]["matthews_sd"] is None and rows[0]["accuracy_sd"] == 0
 
 
+@pytest.mark.long
 def test_a_folder_of_an_older_version_goes_on_and_is_used(begin, reporter):
     """config.json knew one kind of task and of model then, and named its baseline otherwise."""
     whole, older = begin([0.0], [1]), begin([0.0], [1])

@@ -141,6 +141,7 @@ def test_random_weights_for_comparison(begin):
     assert (new.bert.token_embedding.weight.data != before).any()
 
 
+@pytest.mark.long
 def test_a_bert_that_we_pre_trained_is_fine_tuned_with_its_own_tokenizer(settings, examples, reporter, tmp_path):  # noqa: F811
     from tinygrad_gpt.train.any_run import start
 
@@ -155,6 +156,7 @@ def test_a_bert_that_we_pre_trained_is_fine_tuned_with_its_own_tokenizer(setting
         find_source(str(path / "seed-1"))
 
 
+@pytest.mark.long
 def test_seeds_are_runs_side_by_side(begin, reporter):
     path = begin("similarity", seeds=(1, 2))
     train(path, reporter)
@@ -215,6 +217,7 @@ def test_what_is_used_is_what_was_trained(begin, reporter):
     assert [name for name, _ in labels] == [task.labelled.classes[i] for i in scores[places].argmax(axis=1)]
 
 
+@pytest.mark.long
 def test_what_a_model_does_not_read_is_told(begin, reporter):
     for kind in ("classes", "pair-classes", "similarity", "tokens"):
         path = begin(kind, epochs=1, max_length=8)
@@ -231,6 +234,7 @@ def test_what_a_model_does_not_read_is_told(begin, reporter):
             assert "cut at 8 tokens" in reporter.said.getvalue()
 
 
+@pytest.mark.long
 def test_a_fine_tuned_bert_becomes_a_hugging_face_folder(begin, reporter, tmp_path):
     for kind, head in (("classes", BertForSequenceClassification), ("tokens", BertForTokenClassification)):
         path = begin(kind)

@@ -76,6 +76,7 @@ def test_the_papers_settings_are_the_defaults(examples, source):  # noqa: F811
     assert written["task"]["head_dropout"] == 0.1 == open_run(runs_of(path)[0]).model.dropout.p
 
 
+@pytest.mark.long
 def test_a_stopped_fine_tuning_ends_as_one_that_was_never_stopped(begin, reporter):
     whole, stopped = (begin("classes", seeds=(1, 2), out=Path(name)) for name in ("whole", "stopped"))
     assert train(whole, reporter)
