@@ -6,8 +6,8 @@ every token; nobody sees why. Write the probe that finds it.
     model    model(ids, cache) -> (logits, cache): ids (T,) integers below 10, any number of them, and the cache of what
              came before, None for nothing -> logits (T, 10) of each of the new tokens, and the cache with them in it
     ids      (8,) a text to try it on. Without a cache, in one piece, the model is right
-    returns  whether it says anything else when it reads in pieces: of any sizes, and also when a cache is used twice, for
-             two different continuations
+    returns  whether it says anything else when it reads in pieces: of any sizes, and also when a cache is used twice,
+             for two different continuations
 
 Numbers that are the same but for rounding are the same.
 """

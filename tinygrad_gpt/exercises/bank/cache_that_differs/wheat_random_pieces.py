@@ -15,6 +15,6 @@ def differs(model, ids):
             wrong = max(wrong, np.abs(logits - whole[begin:end]).max())
             caches.append(cache)
             begin = end
-        for begin, cache in zip([0, *ends[:-1]], caches):
+        for begin, cache in zip([0, *ends[:-1]], caches[:-1], strict=True):
             wrong = max(wrong, np.abs(model(ids[begin:], cache)[0] - whole[begin:]).max())
     return wrong > 1e-8

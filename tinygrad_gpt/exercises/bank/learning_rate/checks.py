@@ -17,7 +17,9 @@ def cases():
         ("one step of warm-up", (0, 1, 2), dict(lr=0.5, min_lr=0.05, warmup=1, total=7)),
         ("down to 0", (3, 10, 29, 30, 40), dict(lr=0.02, min_lr=0.0, warmup=3, total=30)),
     ):
-        yield Case(name, (steps, *settings.values()), right=np.array([warmup_cosine(step, **settings) for step in steps]))
+        yield Case(
+            name, (steps, *settings.values()), right=np.array([warmup_cosine(step, **settings) for step in steps])
+        )
 
 
 def run(module, steps, lr, min_lr, warmup, total):

@@ -15,7 +15,7 @@ every digit counts. A calculator helps; products such as 768 * 4 may stand as th
     block            those of one block, with its two norms
     all              those of the model
     with_24_heads    those of the same model with 24 heads in place of 12
-    training_bytes   the bytes that AdamW needs for it in float32, of 4 bytes each: weights, gradients, and its two means
+    training_bytes   the bytes that AdamW needs for it in float32, 4 for each number: weights, gradients, its two means
 """
 
 # BEGIN SOLUTION

@@ -1,8 +1,8 @@
 """Do the rows of a batch mix?
 
-A batch holds texts side by side because that is quick, not because they have to do with each other. What a model says of
-a text must not depend on what stands beside it, nor on where in the batch it stands. One reshape too many, and it does;
-the loss falls nonetheless. Write the probe that finds it.
+A batch holds texts side by side because that is quick, not because they have to do with each other. What a model says
+of a text must not depend on what stands beside it, nor on where in the batch it stands. One reshape too many, and it
+does; the loss falls nonetheless. Write the probe that finds it.
 
     model    model(ids) -> logits, arrays (B, T) of integers below 10 -> (B, T, 10), for any B >= 1; it is deterministic
     ids      (B, T) a batch to try it on, with B >= 2

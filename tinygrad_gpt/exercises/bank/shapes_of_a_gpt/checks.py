@@ -10,7 +10,7 @@ from tinygrad_gpt.exercises.writing import wrong
     look="how many channels are there for one head?",
 )
 def whole_heads():
-    return {"queries": (8, 4, 32, 128), "next_queries": (8, 4, 1, 128)}
+    return {"queries": (8, 4, 50, 128), "next_queries": (8, 4, 1, 128)}
 
 
 @wrong(
@@ -20,7 +20,7 @@ def whole_heads():
     look="what does one score compare?",
 )
 def of_channels():
-    return {"scores": (8, 4, 32, 32, 32)}
+    return {"scores": (8, 4, 32, 32)}
 
 
 @wrong(
@@ -30,13 +30,13 @@ def of_channels():
     look="what is subtracted from the table in a step of gradient descent?",
 )
 def by_token():
-    return {"d_table": (8, 32, 128)}
+    return {"d_table": (8, 50, 128)}
 
 
 @wrong(
     "SG04",
     "the new token sees itself alone",
-    why="its query meets the keys of all tokens so far, which the cache has kept: 32, and its own",
+    why="its query meets the keys of all tokens so far, which the cache has kept, 50, and its own",
     look="what is a cache for?",
 )
 def without_the_past():

@@ -1,7 +1,7 @@
 """The shapes in a GPT.
 
-A batch of 8 texts of 32 tokens goes into a GPT with a vocabulary of 65, 128 channels and 4 heads. Write the shape of each
-array in place of the dots, as a tuple: (8, 32).
+A batch of 8 texts of 50 tokens goes into a GPT with a vocabulary of 65, 128 channels and 4 heads. Write the shape of
+each array in place of the dots, as a tuple: (8, 50).
 
     embedded        the tokens' vectors
     queries         the queries, by head: batch, heads, tokens, and the channels of one head
@@ -12,7 +12,7 @@ array in place of the dots, as a tuple: (8, 32).
     loss            its loss
     d_embedded      the gradient of the loss by `embedded`
     d_table         the gradient of the loss by the token table
-    next_queries    the queries, by head, when the 33rd token is written with a cache
+    next_queries    the queries, by head, when the 51st token is written with a cache
     next_scores     and the scores
 """
 
@@ -30,7 +30,7 @@ array in place of the dots, as a tuple: (8, 32).
 # STUB:     "next_queries": ...,
 # STUB:     "next_scores": ...,
 # STUB: }
-B, T, V, C, H = 8, 32, 65, 128, 4
+B, T, V, C, H = 8, 50, 65, 128, 4
 ANSWERS = {
     "embedded": (B, T, C),
     "queries": (B, H, T, C // H),

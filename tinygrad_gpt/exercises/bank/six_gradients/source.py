@@ -1,8 +1,8 @@
 """Six wrong gradients.
 
 A wrong gradient often tells what is wrong with it, if one looks at how it is wrong: by a factor, by something that is
-constant along a row, in some places only. Here are six, of six wrong backwards. Which mistake was made in each? Write the
-ids, as texts, in place of the dots. Pencil and paper will do.
+constant along a row, in some places only. Here are six, of six wrong backwards. Which mistake was made in each? Write
+the ids, as texts, in place of the dots. Pencil and paper will do.
 
     softmax          y           0.50   0.30   0.20
                      dy          2     -1      1
