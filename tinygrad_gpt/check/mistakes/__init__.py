@@ -20,6 +20,7 @@ hang on them. The letter says of what the mistake is one:
 
 import importlib
 import pkgutil
+from functools import cache
 
 from tinygrad_gpt.check.mistakes import general
 from tinygrad_gpt.check.mistakes.entry import Mistake
@@ -50,5 +51,6 @@ def by_id(id: str) -> Mistake:
     return known[id]
 
 
+@cache
 def _files() -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _MACHINERY)
