@@ -1,7 +1,7 @@
 """A large batch in small parts.
 
-A batch that doesn't fit into memory is read in parts, and the parts' gradients are added up. What comes out must be that
-of the whole batch: the mean over all its tokens. A target of -100 is padding, and counts for nothing.
+A batch that doesn't fit into memory is read in parts, and the parts' gradients are added up. What comes out must be
+that of the whole batch: the mean over all its tokens. A target of -100 is padding, and counts for nothing.
 
     w        (C, V) the weights
     parts    a list of (x, targets): x (N, C), and targets (N,) integers, some of them -100. N may differ

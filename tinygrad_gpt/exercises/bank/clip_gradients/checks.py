@@ -25,7 +25,8 @@ def cases():
         ("an element is nan", [matrix, with_nan], 1.0),
     ):
         scale = clip_scale(length(grads), max_norm)
-        yield Case(name, (grads, max_norm), right=[g * scale for g in grads])
+        given = [g.copy() for g in grads]
+        yield Case(name, (given, max_norm), right=[g * scale for g in grads])
     frozen = [g.copy() for g in (matrix, vector)]
     for g in frozen:
         g.flags.writeable = False

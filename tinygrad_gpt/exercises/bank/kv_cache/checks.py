@@ -17,7 +17,7 @@ def text(length, seed=0):
 def pieces_of(y, pieces):
     """y (T, D) by the tokens of each piece."""
     ends = np.cumsum(pieces)
-    return {f"tokens {b - n} to {b - 1}": y[b - n : b] for n, b in zip(pieces, ends, strict=True)}
+    return {f"token {b - n}" + f" to {b - 1}" * (n > 1): y[b - n : b] for n, b in zip(pieces, ends, strict=True)}
 
 
 def at_once(qkv):
@@ -156,8 +156,7 @@ class KeepsTheCallers(Base):
     look="when is a list made that stands in the body of the class, and when one in __init__?",
 )
 class Shared(Base):
-    keys = []
-    values = []
+    keys, values = [], []
 
     def attend(self, q, k, v):
         base = Base()

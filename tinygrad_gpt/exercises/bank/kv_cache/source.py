@@ -1,7 +1,7 @@
 """A cache of keys and values.
 
-A model that writes reads its own text again and again. But keys and values of what was read don't change: the past never
-looks at the future. So they are kept, and a new token costs one row instead of all.
+A model that writes reads its own text again and again. But keys and values of what was read don't change: the past
+never looks at the future. So they are kept, and a new token costs one row instead of all.
 
 A cache belongs to one head. It is made empty, by Cache(), and then called for each piece of the text, in order:
 

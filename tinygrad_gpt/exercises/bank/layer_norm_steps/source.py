@@ -42,5 +42,5 @@ def layer_norm_backward(x, weight, dy, eps=1e-5):
     dmean = -np.sum(dcentred, axis=-1, keepdims=True)
     dx = dcentred + dmean / c
     names = ("dbias", "dweight", "dxhat", "drstd", "dvar", "dcentred", "dmean", "dx")
-    return dict(zip(names, (dbias, dweight, dxhat, drstd, dvar, dcentred, dmean, dx)))
+    return dict(zip(names, (dbias, dweight, dxhat, drstd, dvar, dcentred, dmean, dx), strict=True))
     # END SOLUTION

@@ -1,20 +1,20 @@
 """Merges of small texts. What is right is found by looking at each text as a list of letters with joints in between."""
 
 from collections import Counter
+from itertools import pairwise
 
 from tinygrad_gpt.exercises.writing import Case, wrong
 
 
 def joined(words, n):
-    """The merges, by marks of where a piece begins; no shorter than it must be, and no faster."""
+    """The merges, by marks of where a piece begins."""
     texts = [("".join(word), [True] * len(word), count) for word, count in words.items()]
     merges = []
     for _ in range(n):
         counts = Counter()
         for letters, begins, count in texts:
             pieces = cut(letters, begins)
-            counts.update({pair: 0 for pair in zip(pieces, pieces[1:], strict=False)})
-            for pair in zip(pieces, pieces[1:], strict=False):
+            for pair in pairwise(pieces):
                 counts[pair] += count
         merges.append(sorted(counts, key=lambda pair: (-counts[pair], pair))[0])
         for letters, begins, _ in texts:
@@ -31,7 +31,7 @@ def joined(words, n):
 
 def cut(letters, begins):
     places = [i for i, first in enumerate(begins) if first] + [len(letters)]
-    return [letters[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [letters[a:b] for a, b in pairwise(places)]
 
 
 def words_of(**counts):
@@ -49,13 +49,18 @@ def cases():
         ("a piece that ends like the first of a pair", 3, words_of(ab=9, abc=4, cbc=5, bcd=6)),
         ("a word of one letter", 1, words_of(a=7, ab=1)),
     ):
-        yield Case(name, (words, n), right=joined(words, n))
+        yield Case(name, (words, n), right=[" + ".join(pair) for pair in joined(words, n)])
+
+
+def run(module, words, n):
+    merges = module.learn_merges(words, n)
+    return [" + ".join(pair) if isinstance(pair, tuple) else pair for pair in merges]
 
 
 def counted(words, often=True):
     counts = {}
     for pieces, count in words.items():
-        for pair in zip(pieces, pieces[1:], strict=False):
+        for pair in pairwise(pieces):
             counts[pair] = counts.get(pair, 0) + (count if often else 1)
     return counts
 

@@ -12,6 +12,8 @@ A word is read from the left: in "aaa" the first two are joined, and the third i
 frequent, the one that Python sorts first is merged. `words` stays as it is. There are enough pairs for n merges.
 """
 
+from itertools import pairwise  # SOLUTION
+
 
 def learn_merges(words, n):
     # BEGIN SOLUTION
@@ -19,7 +21,7 @@ def learn_merges(words, n):
     for _ in range(n):
         counts = {}
         for pieces, count in words.items():
-            for pair in zip(pieces, pieces[1:]):
+            for pair in pairwise(pieces):
                 counts[pair] = counts.get(pair, 0) + count
         best = min(counts, key=lambda pair: (-counts[pair], pair))
         words = {merged(pieces, best): count for pieces, count in words.items()}

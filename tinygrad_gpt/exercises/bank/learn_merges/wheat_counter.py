@@ -1,6 +1,7 @@
 """With Counter, lists that are changed on the spot, and a sort."""
 
 from collections import Counter
+from itertools import pairwise
 
 
 def learn_merges(words, n):
@@ -9,7 +10,7 @@ def learn_merges(words, n):
     while len(merges) < n:
         counts = Counter()
         for pieces, count in texts:
-            for a, b in zip(pieces, pieces[1:]):
+            for a, b in pairwise(pieces):
                 counts[a, b] += count
         best = max(sorted(counts), key=counts.get)
         merges.append(best)
