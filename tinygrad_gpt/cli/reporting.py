@@ -89,9 +89,8 @@ def mistake_of(verdict: Verdict | None) -> str:
 
 
 def one_further(of: Exercise, verdict: Verdict | None, record: Record) -> str:
-    """The command for the next hint, and how far the learner is: a name that `check` told counts as one step."""
-    told = bool(verdict and verdict.named and record.names)
-    count = f"{record.step + told} of {len(ladder(of, verdict, record.names)) + told}"
+    """The command for the next hint, and how many of them the learner has asked for."""
+    count = f"{record.step} of {len(ladder(of, verdict, record.names))}"
     return f"  {exercise('hint', of.id)}   one step further ({count} taken)"
 
 

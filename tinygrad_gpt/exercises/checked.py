@@ -98,7 +98,7 @@ def outcomes(exercise: Exercise, module) -> dict[str, Any]:
                 given = tuple(map(_copied, case.arguments))
                 result = run(module, *given) if run else function(*given)
                 found[case.name] = _outcome(exercise, result, case)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             objects = exercise.kind in _OF_OBJECTIONS and isinstance(error, AssertionError)
             found[case.name] = objects or Raised(type(error).__name__, in_short(error), _line(error, module))
     return found
@@ -304,7 +304,7 @@ def _example(exercise: Exercise, name: str, got: Any, right: Any) -> dict[str, A
     return dict(zip(parameters, case.arguments, strict=False)) | example | {"right": right}
 
 
-def _line(error: Exception, module) -> str:
+def _line(error: BaseException, module) -> str:
     """The line of the learner's file that raised, "" where there is none."""
     file = getattr(module, "__file__", None)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]

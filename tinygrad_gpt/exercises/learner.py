@@ -8,7 +8,7 @@ from tinygrad_gpt.errors import UserError, did_you_mean
 from tinygrad_gpt.exercises.cutting import top_level
 from tinygrad_gpt.exercises.exercise import Exercise
 from tinygrad_gpt.files.storage import read_file
-from tinygrad_gpt.train.user_files import run_file
+from tinygrad_gpt.train.user_files import blamed, run_file
 
 _LARGEST = 1 << 20  # bytes of a learner's file
 
@@ -51,8 +51,8 @@ def load(path: Path) -> ModuleType:
         pass
     try:
         return run_file(path, "exercise").module
-    except SystemExit:
-        raise UserError(f"{path} ends the program when it is read: take the call of exit() out of it") from None
+    except SystemExit as error:
+        raise UserError(f"{blamed(error) or path}: it ends the program when it is read: take that out") from None
 
 
 def parts_of(text: str, names: tuple[str, ...]) -> str:

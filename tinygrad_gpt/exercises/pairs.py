@@ -115,5 +115,5 @@ def _example(exercise: Exercise, pair, worst: Finding, cases: Iterable | None) -
             right = right.backward(dy, right.forward(*case.arrays, **case.settings)[1])
         which = next((k for k, name in enumerate(names) if worst.subject.startswith(f"the gradient of {name}")), 0)
         return example | {"y": y, "dy": dy, "got": got[which], "right": right[which]}
-    except Exception:  # the learner's code, or what it returned: the report says what
+    except (Exception, SystemExit):  # the learner's code, or what it returned: the report says what
         return example

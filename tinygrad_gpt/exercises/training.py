@@ -121,6 +121,7 @@ def drawn(curves: list[Curve], width: int = 60, height: int = 12) -> str:
     names = {0: f"{high:.2f}", height - 1: f"{low:.2f}"}
     lines = [f"{names.get(k, ''):>6} |{''.join(row)}".rstrip() for k, row in enumerate(grid)]
     legend = "   ".join(f"{mark} {curve.name}" for curve, mark in zip(curves, marks, strict=False))
+    legend += "   + both" * any("+" in row for row in grid)
     return "\n".join([*lines, f"{'':>6} +{'-' * width}", f"{'':>8}step 0 .. {last}   {legend}"])
 
 
