@@ -16,7 +16,10 @@ app = typer.Typer(
 )
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="an exercise; see `exercise list`", show_default=False)]
-File = Annotated[Path | None, typer.Argument(metavar="[FILE|ID]", help="your file, or its exercise", show_default="the last exercise's")]
+File = Annotated[
+    Path | None,
+    typer.Argument(metavar="[FILE|ID]", help="your file, or its exercise", show_default="the last exercise's"),
+]
 NoNames = Annotated[bool, typer.Option("--no-names", help="don't name the mistake: a hint tells it")]
 
 

@@ -16,6 +16,7 @@ from tinygrad_gpt.files.storage import read_file
 
 _LARGEST = 1 << 20  # bytes of a learner's file
 _ENOUGH = 0.1  # seconds that a call is timed
+_PRINTED = 5  # lines of what a learner's code prints
 _WIDE = 50  # columns that one of two versions needs side by side
 
 
@@ -61,8 +62,10 @@ def file_to_check(given: Path | None, progress: Progress) -> Path:
 def check_file(path: Path, progress: Progress, names: bool = True) -> Verdict:
     """Check a learner's file, print what is found, and note it."""
     of = learner.exercise_of(path, read_bank())
-    module = learner.load(path)
-    verdict = kinds.check(of, module)
+    with learner.silenced() as said:
+        module = learner.load(path)
+        verdict = kinds.check(of, module)
+    _show_printed(path, said.getvalue())
     record = progress.of(of.id)
     if record.text and record.text != of.hash:
         print(f"the text of {of.id} has changed since you started it; your file stays as it is\n")
@@ -81,6 +84,15 @@ def check_file(path: Path, progress: Progress, names: bool = True) -> Verdict:
     else:
         print(one_further(of, verdict, record))
     return verdict
+
+
+def _show_printed(path: Path, said: str) -> None:
+    """What a learner's code printed, each line once, and the first of them only."""
+    lines = list(dict.fromkeys(line for line in said.splitlines() if line.strip()))
+    if lines:
+        more = [f"and {len(lines) - _PRINTED} more lines"] * (len(lines) > _PRINTED)
+        shown = "\n".join([*lines[:_PRINTED], *more])
+        print(f"{path} prints:\n{_inset(shown)}\n")
 
 
 def mistake_of(verdict: Verdict | None) -> str:
@@ -141,8 +153,8 @@ def _milliseconds(of: Exercise, module: Any) -> str:
     """The best time of the exercise's work, as text; "" where there is nothing to time."""
     if of.answers:
         return ""
-    call = kinds.kind_of(of).once(of, module)
-    return f"{1e3 * best_time(call):.3g} ms"
+    with learner.silenced():
+        return f"{1e3 * best_time(kinds.kind_of(of).once(of, module)):.3g} ms"
 
 
 def best_time(call: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:

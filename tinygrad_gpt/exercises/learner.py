@@ -1,6 +1,10 @@
 """A learner's file: which exercise it is for, what it defines, and what is theirs in it."""
 
 import ast
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
@@ -53,6 +57,23 @@ def load(path: Path) -> ModuleType:
         return run_file(path, "exercise").module
     except SystemExit as error:
         raise UserError(f"{blamed(error) or path}: it ends the program when it is read: take that out") from None
+
+
+@contextmanager
+def silenced() -> Iterator[io.StringIO]:
+    """Within this block what a learner's code prints is kept, not shown: it runs in many cases. breakpoint() talks."""
+    stdout, hook = sys.stdout, sys.breakpointhook
+
+    def talking(*args, **kwargs):
+        sys.stdout = stdout
+        return hook(*args, **kwargs)
+
+    try:
+        sys.breakpointhook = talking
+        with redirect_stdout(io.StringIO()) as said:
+            yield said
+    finally:
+        sys.breakpointhook = hook
 
 
 def parts_of(text: str, names: tuple[str, ...]) -> str:

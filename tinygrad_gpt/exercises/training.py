@@ -83,11 +83,13 @@ def train(name: str, settings: dict[str, Any], pairs: list[UserPair], reporter) 
         run = any_run.start(chosen, Path(place) / "run", tuple(pairs))
         watched = user_ops.FirstStep(reporter, pairs, force=False) if pairs else reporter
         try:
-            run.train(watched)
+            run.trainer.run(watched)  # not run.train, which draws the losses too
         except UserError as error:
             if isinstance(error, user_ops.NeverRanError):
                 raise
             reporter.note(f"{name}: {error}")  # its loss is no number any more
+        finally:
+            run.close()
         rows = read_metrics(run.folder.metrics) if run.folder.metrics.exists() else []
     losses = tuple((row["step"], row["train_loss"]) for row in rows)
     final = next((row["val_loss"] for row in reversed(rows) if "val_loss" in row), float("nan"))
