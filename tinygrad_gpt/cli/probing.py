@@ -43,7 +43,6 @@ def probe_and_show(place: str | None, preset: str | None, own_file: Path | None,
         raise UserError(f"{place} has its own shape and model: leave out --preset and --model, or {place}")
     if place is None and not (preset or own_file):
         raise UserError("--probe asks a model: name a run or a model, or give --preset or --model")
-    print("opening the model ...", file=sys.stderr, flush=True)
     pairs = user_ops.load_pairs(pair_files)
     check_and_install(pairs, False, make_reporter())
     # The questions are about the model, and the rows few: nobody waits here for kernels to be compiled.
@@ -59,8 +58,8 @@ def _ask_and_show(place: str | None, preset: str | None, own_file: Path | None) 
         what, train = f"a new model of {own_file or f'the preset {preset}'}", settings.train
     else:
         model, train, what = *_trained(place), place
-    print(f"asking {what}: it trains a copy on a few rows; seconds, of a large model minutes ...", file=sys.stderr)
-    sys.stderr.flush()
+    asking = f"asking {what}, and training a copy on a few rows (seconds; of a large model minutes) ..."
+    print(asking, file=sys.stderr, flush=True)
     more = _asked_of_steps(model, train), _asked_of_rates(model, train)
     report = probe(model, trained=place is not None, more=more)
     _show(what, model, report)

@@ -15,8 +15,6 @@ from tinygrad_gpt.exercises import checked, pairs
 from tinygrad_gpt.exercises.exercise import Exercise
 from tinygrad_gpt.exercises.verdict import WRONG, Verdict
 
-START = "`tinygrad-gpt exercise start {}`"
-
 
 def kind_of(exercise: Exercise) -> ModuleType:
     """The module with these functions for this exercise."""
@@ -25,18 +23,20 @@ def kind_of(exercise: Exercise) -> ModuleType:
 
 def check(exercise: Exercise, module: Any) -> Verdict:
     """What is to be said of a learner's file, or of anything with its functions."""
-    lacks = [name for name in _written(exercise) if not hasattr(module, name)]
-    if len(lacks) == len(_written(exercise)) > 0:
-        empty = isinstance(module, ModuleType) and not [name for name in vars(module) if not name.startswith("__")]
-        place = f"the file is empty: {START.format(exercise.id)} writes one to complete" if empty else _lacking(lacks)
-        return Verdict(exercise.id, WRONG, tuple((name, "missing", False) for name in lacks), places=(place,))
+    if lacks := [name for name in _written(exercise) if not hasattr(module, name)]:
+        judged = tuple((name, "missing", False) for name in lacks)
+        return Verdict(exercise.id, WRONG, judged, places=(_lacking(lacks, module),))
     return kind_of(exercise).check(exercise, module)
 
 
 def _written(exercise: Exercise) -> tuple[str, ...]:
-    """What a file of the exercise defines; () where that is up to its answers."""
+    """What a file of the exercise defines, by name; () where it only holds answers."""
     return ("forward", "backward") if exercise.kind == "pair" else tuple(filter(None, [exercise.function]))
 
 
-def _lacking(names: list[str]) -> str:
-    return f"there is no {' and no '.join(names)} in it: they are named as in the file that `exercise start` writes"
+def _lacking(names: list[str], module: Any) -> str:
+    """A line about what is not in a learner's file."""
+    again = "move it away, and `exercise start` writes it again"
+    if isinstance(module, ModuleType) and all(name.startswith("__") for name in vars(module)):
+        return f"the file is empty: {again}"
+    return f"there is no {' and no '.join(names)} in it: name them as the file did at first (or {again})"
