@@ -186,7 +186,7 @@ def train(
         path = file_to_check(file, Progress())
         mine, name = training.pair_of(of, path, learner.load(path), path.read_bytes()), "yours"
     reporter, curves = make_reporter(), []
-    reporter.note(f"two trainings of {training.STEPS} steps, about a minute each, longer beside other work")
+    reporter.note(f"two trainings of {training.STEPS} steps, some seconds each; a minute or more beside other work")
     for who, chosen in (("ours", []), (name, [mine])):
         reporter.note(f"{who}:")
         curves.append(training.train(who, of.train, chosen, reporter))
