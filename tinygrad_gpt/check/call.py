@@ -2,6 +2,9 @@
 
 import re
 import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +34,15 @@ class Call:
 
     def changed(self) -> list[str]:
         return [what for what, a, copy in self.watched if a.tobytes() != copy.tobytes()]
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """No warnings of NumPy, such as of a mean of no rows: what comes of it is checked, and at the edge of a domain even
+    a right pair divides by zero."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
 
 
 def describe(x) -> str:

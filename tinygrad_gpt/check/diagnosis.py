@@ -64,7 +64,8 @@ def _told(f: Finding, said: dict, wrong: bool) -> Finding:
     if f.problem == INEXACT:
         return replace(f, problem=WRONG, hint="") if wrong else f
     if told := said.get((f.case, f.subject)):
-        return replace(f, **told)
+        at_kinks = f"; {f.hint}" if f.hint and not wrong else ""  # what the contract decides there
+        return replace(f, **told | {"hint": told["hint"] + at_kinks})
     return replace(f, hint="") if wrong and f.problem.startswith(WRONG) else f
 
 
