@@ -102,11 +102,11 @@ def _softmax(draw):
     yield "no rows", (draw.normal(0, 3),), {}
     yield "long", (draw.normal(3, LONG),), {}
     yield "large", (draw.normal(3, 7, size=300.0),), {}
-    yield "too large for exp", (np.array([[1000.0, 1001.0, 999.5], [-1000.0, 998.0, 1000.0]]),), {}
     yield "ties", (draw.few(4, 5),), {}
     yield "all equal", (np.full((2, 5), 7.0),), {}
     yield "strided", (strided(draw.normal(3, 7)),), {}
     yield "transposed", (transposed(draw.normal(4, 2, 3)),), {"axis": 1}
+    yield "too large for exp", (1000 + draw.few(3, 5),), {}
 
 
 def _attention(draw):

@@ -67,8 +67,9 @@ def flipped(base: Callable = _right) -> Hypothesis:
 
 
 def of_settings(cases: Cases, base: Callable) -> Iterator[Hypothesis]:
-    """Hypotheses that what came is minus `base`, or `base` times a setting or the like."""
-    yield flipped(base)
+    """Hypotheses that what came is `base` times one number in all of several cases, or times a setting or the like."""
+    if sum(e.comparable and enough(e.right) for e in cases.failed) > 1:
+        yield from hypotheses(cases, sized=False, base=base)
     for words, value, id in _of_settings(cases):
         yield _explained(id, words, value, base)
 
