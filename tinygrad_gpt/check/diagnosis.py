@@ -138,7 +138,7 @@ def _nan_words(e: Evidence) -> str:
 
 
 def _besides(cases: Cases, subjects: dict[str, Cases], bank: Bank) -> Iterator[Hypothesis]:
-    """Two mistakes at once: an entry of the bank, and a number or a setting as a factor (sizes fit too much by chance)."""
+    """Two mistakes at once: an entry of the bank, and one number or a setting as a factor. (Sizes fit by chance.)"""
     for m in bank.entries:
         if m.backward is not None and not bank.spoils(m, subjects):
             for h in factors.of_settings(cases, bank.gradient(m)):
