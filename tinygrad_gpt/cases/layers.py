@@ -106,6 +106,7 @@ def _softmax(draw):
     yield "all equal", (np.full((2, 5), 7.0),), {}
     yield "strided", (strided(draw.normal(3, 7)),), {}
     yield "transposed", (transposed(draw.normal(4, 2, 3)),), {"axis": 1}
+    yield "too large for exp", (1000 + draw.few(3, 5),), {}
 
 
 def _attention(draw):
