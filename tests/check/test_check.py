@@ -322,6 +322,35 @@ def test_infinite_inputs_are_left_alone():
     assert check_op("attention", registry.reference("attention"), [case]).ok
 
 
+def test_a_gradient_for_a_bias_that_is_none_is_a_finding():
+    def backward(dy, saved):
+        return *layer_norm.backward(dy, saved)[:2], np.sum(dy, axis=0)
+
+    assert "the gradient of bias: should be None: bias is None" in text(
+        "layer_norm", pair(layer_norm, backward), LAYER_NORM[1:]
+    )
+
+
+def test_an_exit_is_a_finding():
+    def backward(dy, saved):
+        raise SystemExit(1)
+
+    assert "backward: raised SystemExit: 1" in text("exp", pair(exp, backward), PLAIN)
+
+
+def test_a_mean_over_no_rows_warns_of_nothing(recwarn):
+    wrong = pair(exp, lambda dy, saved: (dy * np.mean(saved.y, axis=0),))
+    assert not check_op("exp", wrong, [Case("no rows", (np.zeros((0, 3)),), {}), *PLAIN]).ok
+    assert not recwarn.list
+
+
+def test_a_gradient_in_anothers_place_is_told():
+    reference = registry.reference("embedding")
+    wrong = pair(reference, lambda dy, saved: reference.backward(dy, saved)[::-1])
+    said = text("embedding", wrong)
+    assert "G05: it is returned in the place of another" in said and "G03" not in said
+
+
 # --- gradcheck ---------------------------------------------------------------------------------------------------
 
 
