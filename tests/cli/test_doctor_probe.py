@@ -3,6 +3,7 @@
 import pytest
 
 from tests.helpers import assert_one_line_error
+from tinygrad_gpt.kernels import compiling, registry
 
 OWN = """
 import numpy as np
@@ -27,9 +28,16 @@ class Model(Module):
 
 def test_a_new_model(run):
     status, said, error = run("doctor", "--probe", "--preset", "tiny")
-    assert status == 0 and error == "" and "WRONG" not in said
+    assert status == 0 and error.startswith("asking a new model") and "WRONG" not in said
     for part in ("a new model of the preset tiny: 28,576 parameters", "P1 ", "P8 ", "P14 ", "right"):
         assert part in said
+
+
+def test_nothing_is_compiled(run):
+    before = compiling.times()
+    with registry.counting() as counted:
+        assert run("doctor", "--probe", "--preset", "bert-tiny")[0] == 0
+    assert compiling.times() == before and {version.name for version in counted} == {"reference"}
 
 
 def test_a_run_and_its_checkpoint(run, small_run):
@@ -48,7 +56,7 @@ def test_a_translator(run, translator):
 def test_a_model_of_ones_own(run, tmp_path, mask, status):
     (tmp_path / "own.py").write_text(OWN.replace("MASK", mask), encoding="utf-8")
     found, said, error = run("doctor", "--probe", "--preset", "tiny", "--model", "own.py")
-    assert found == status and error == "" and ("WRONG" in said) == bool(status)
+    assert found == status and "asking a new model" in error and ("WRONG" in said) == bool(status)
     if status:
         assert "\nP2: place 0 sees token 1, which it should not: +!.... ++!..." in said
         assert "\n  A13: the mask lets each place see the next token. Look: " in said

@@ -34,7 +34,8 @@ UNCORRECTED = wrong().replace("1 - beta2**step", "1")  # T07
 
 def test_the_list(run):
     status, said, _ = run("exercise", "list")
-    assert status == 0 and len(said.splitlines()) == 1 + len(read_bank())
+    assert status == 0 and len(said.splitlines()) == 3 + len(read_bank())
+    assert said.endswith("\n\nnext: tinygrad-gpt exercise start exp\n"), "lesson 1 comes first"
     assert re.search(r"^softmax +Softmax, backwards +pair .* 2 of 5 +-$", said, re.MULTILINE)
 
 
@@ -49,10 +50,12 @@ def test_from_the_first_file_to_the_solution(run, own_progress):
     status, said, _ = run("exercise", "check", "adamw_step.py")
     assert status == 1 and "WRONG in 6 of 6" not in said and "WRONG in" in said
     assert re.search(r"^  T07  no bias correction.*\(equal in all \d cases that show it\)$", said, re.MULTILINE)
-    assert "it is" in said and "exercise hint adamw_step   one step further (1 of 4 taken)" in said
+    assert "it is" in said and "exercise hint adamw_step   one step further (0 of 3 taken)" in said
 
     said = run("exercise", "hint", "adamw_step")[1]
-    assert said.startswith("look\n  at the first step, what is m / √v") and "why" not in said
+    assert (
+        said.startswith("look\n  at the first step, what is m / √v") and "why" not in said and "(1 of 3 taken)" in said
+    )
     said = run("exercise", "hint", "adamw_step")[1]
     assert "3.16 times lr" in said and 'In case "the first step" the gradient is [[' in said
     assert_one_line_error(run("exercise", "solution", "adamw_step"), "adamw_step is not done yet", "--give-up")
@@ -76,7 +79,7 @@ def test_another_mistake_begins_the_ladder_anew(run):
     run("exercise", "hint", "adamw_step")
     run("exercise", "hint", "adamw_step")
     write(wrong("    w = w * (1 - lr * decay)\n", ""))
-    assert "(1 of 4 taken)" in run("exercise", "check", "adamw_step.py")[1]
+    assert "(0 of 3 taken)" in run("exercise", "check", "adamw_step.py")[1]
     said = run("exercise", "hint", "adamw_step")[1]
     assert "where does w go when its gradient is 0?" in said and "why" not in said
 
@@ -131,13 +134,55 @@ def test_errors(run, own_progress):
     assert_one_line_error(run("exercise", "check"), "expected a file", "exercise start")
     write("x = 1", "adamw_stp.py")
     assert_one_line_error(run("exercise", "check", "adamw_stp.py"), "no exercise (did you mean adamw_step?)")
-    write("import sys\nsys.exit(0)\n")
-    assert_one_line_error(run("exercise", "check", "adamw_step.py"), "ends the program")
+    write("import sys\nsys.exit(3)\n")
+    assert_one_line_error(
+        run("exercise", "check", "adamw_step.py"),
+        "adamw_step.py, line 2, `sys.exit(3)`: SystemExit: 3",
+        "ends the program",
+    )
     write("x = 1\ny = x.no_such\n")
     assert_one_line_error(run("exercise", "check", "adamw_step.py"), "adamw_step.py, line 2, `y = x.no_such`")
+
+
+def test_a_damaged_progress_file_does_not_stop_a_check(run, own_progress):
     own_progress.parent.mkdir(exist_ok=True)
     own_progress.write_text("{", encoding="utf-8")
-    assert_one_line_error(run("exercise", "list"), "exercises.json is damaged", "delete it")
+    write(ADAMW.cut.solution)
+    status, said, error = run("exercise", "check", "adamw_step.py")
+    assert status == 0 and "right in 6 cases" in said
+    assert error.count("\n") == 1 and "is damaged" in error and "kept as" in error
+    assert own_progress.with_name("exercises.json.damaged1").read_text(encoding="utf-8") == "{"
+    assert run("exercise", "check", "adamw_step.py")[2] == ""
+
+
+def test_next_goes_on_with_a_file_that_is_there(run):
+    assert "\n  tinygrad-gpt exercise start exp\n" in run("exercise", "next")[1]
+    run("exercise", "start", "exp")
+    assert "\n  tinygrad-gpt exercise check exp.py\n" in run("exercise", "next")[1]
+    run("exercise", "solution", "exp", "--give-up")
+    assert "\n  tinygrad-gpt exercise start log\n" in run("exercise", "next")[1]
+
+
+@pytest.mark.parametrize(("text", "part"), [("", "the file is empty"), ("x = 1\n", "no forward and no backward in it")])
+def test_a_file_that_lacks_what_it_is_for(run, text, part):
+    write(text, "log.py")
+    status, said, _ = run("exercise", "check", "log.py")
+    assert status == 1 and part in said and "ops" not in said
+
+
+def test_what_a_learner_prints_is_shown_once(run):
+    lines = "".join(f'    print("{word}")\n' for word in "abcdefg")
+    write(ADAMW.cut.solution.replace("    m = beta1", f"{lines}    m = beta1"))
+    status, said, _ = run("exercise", "check", "adamw_step.py")
+    assert status == 0
+    assert said.startswith("adamw_step.py prints:\n    a\n    b\n    c\n    d\n    e\n    and 2 more lines\n\n")
+    assert said.count("\n    a\n") == 1
+
+
+def test_an_exit_is_an_exception_like_others(run):
+    write(ADAMW.cut.stub.replace("    raise NotImplementedError", "    raise SystemExit(3)  # "))
+    status, said, _ = run("exercise", "check", "adamw_step.py")
+    assert status == 1 and "raised SystemExit: 3, by `raise SystemExit(3)" in said
 
 
 def test_a_file_that_does_not_parse(run):

@@ -88,10 +88,24 @@ def test_the_first_wrong_intermediate_is_named():
         changed("attention_backward", ("dk = ds.T @ q * scale", "dk = ds.T @ q")), "attention_backward"
     )
     assert verdict.places[0].startswith(
-        "as many queries as keys: dk is the first that is wrong (dv, dp, ds, dq right): at ["
+        "as many queries as keys (and 3 more cases): dk is the first that is wrong (dv, dp, ds, dq right): at ["
     )
-    verdict = exercises.check(changed("attention_backward", ('"dq": dq, "dk": dk', "")), "attention_backward")
+    assert len(verdict.places) == 1
+    verdict = exercises.check(changed("attention_backward", ('"dq": dq, ', "")), "attention_backward")
     assert "dq is missing (dv, dp, ds right)" in verdict.places[0] and verdict.state == WRONG
+
+
+def test_a_dictionary_that_ends_early_is_right_so_far():
+    verdict = exercises.check(changed("attention_backward", (', "dq": dq, "dk": dk', "")), "attention_backward")
+    assert verdict.state == UNWRITTEN and not verdict.places
+    assert verdict.judged == (("attention_backward", "so far right: dv, dp, ds; next dq", False),)
+    early = changed("attention_backward", (', "dq": dq, "dk": dk', ""), ("dv = p.T", "dv = 2 * p.T"))
+    assert "dv is the first that is wrong" in exercises.check(early, "attention_backward").places[0]
+
+
+def test_an_item_of_a_list_has_a_name():
+    verdict = exercises.check(lambda grads, max_norm: [g * 2 for g in grads], "clip_gradients")
+    assert "too long: gradient 0, at [" in verdict.places[0]
 
 
 def test_a_check_that_objects_to_a_right_pair_is_void():
@@ -114,7 +128,8 @@ def test_an_error_is_no_objection():
 
 
 def test_what_is_missing_altogether():
-    assert "raised" in exercises.check(SimpleNamespace(), "adamw_step").places[0]
+    verdict = exercises.check(SimpleNamespace(), "adamw_step")
+    assert verdict.judged == (("adamw_step", "missing", False),) and "no adamw_step in it" in verdict.places[0]
 
 
 def test_an_array_that_is_given_stays_as_it_is():

@@ -58,6 +58,31 @@ def test_what_is_missing_or_not_written():
     assert exercises.check(SimpleNamespace(forward=stub.forward), "softmax").state == WRONG
 
 
+def test_the_packages_own_file_is_not_pointed_to():
+    for pair in (
+        SimpleNamespace(forward=SOFTMAX.solution.forward),
+        softmax(forward=lambda x: x),
+        softmax(forward=lambda: 1),
+    ):
+        verdict = exercises.check(pair, "softmax")
+        assert verdict.state == WRONG and "softmax.py" not in "".join(verdict.places)
+
+
+def test_a_tuple_is_a_pair():
+    assert exercises.check((SOFTMAX.solution.forward, SOFTMAX.solution.backward), "softmax").ok
+
+
+def test_hints_speak_of_the_place_that_the_verdict_names():
+    exp = find("exp").solution
+    verdict = exercises.check(
+        (exp.forward, lambda dy, saved: (dy * np.log(np.abs(saved[0] if isinstance(saved, tuple) else saved)),)), "exp"
+    )
+    at, example = verdict.example["at"], verdict.example
+    numbers = f"it is {example['got'][tuple(at)]:.4g} and should be {example['right'][tuple(at)]:.4g}"
+    assert f'at {at} of case "{example["case"]}": {numbers}' in verdict.places[0]
+    assert f"farthest off at {at}: x is" in dict(ladder(find("exp"), verdict))["why"]
+
+
 def test_a_pair_may_decline_nothing():
     pair = softmax(lambda dy, saved: (dy,))
     pair.why_not = lambda *arrays, **settings: "not now"

@@ -31,11 +31,17 @@ def test_what_a_later_version_wrote_stays(tmp_path):
 @pytest.mark.parametrize(
     "text", ["{", "[]", '{"last": 3, "exercises": {}}', '{"last": "", "exercises": {"a": {"hints": "x"}}}']
 )
-def test_damage(tmp_path, text):
+def test_damage(tmp_path, text, capsys):
     path = tmp_path / "p.json"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=r"is damaged.*delete it to begin anew"):
-        Progress(path)
+    aside = [path.with_name("p.json.damaged1"), path.with_name("p.json.damaged2")]
+    aside[0].write_text("an older one", encoding="utf-8")
+    found = Progress(path)
+    assert (found.last, found.of("a").state) == ("", "") and not path.exists()
+    assert [file.read_text(encoding="utf-8") for file in aside] == ["an older one", text]
+    assert capsys.readouterr().err.count("is damaged") == 1
+    Progress(path)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,8 @@ def test_a_right_op_learns_what_the_package_learns(short, capsys):
     versions = len(registry.versions("softmax"))
     assert main(["exercise", "train", "softmax.py", "--plot", "curves.png"]) == 0
     said = capsys.readouterr().out
-    assert "softmax.py: softmax ran 1 time forward" in said and "o ours   x yours" in said
+    assert "softmax.py: softmax ran 1 time forward" in said and "o ours   x yours   + both" in said
+    assert said.startswith("two trainings of") and "loss.png" not in said
     ours, yours = losses(said)
     assert abs(ours - yours) < 1e-3
     assert len(registry.versions("softmax")) == versions and (short / "curves.png").stat().st_size

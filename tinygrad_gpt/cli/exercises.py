@@ -16,7 +16,10 @@ app = typer.Typer(
 )
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="an exercise; see `exercise list`", show_default=False)]
-File = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="your file", show_default="the last exercise's")]
+File = Annotated[
+    Path | None,
+    typer.Argument(metavar="[FILE|ID]", help="your file, or its exercise", show_default="the last exercise's"),
+]
 NoNames = Annotated[bool, typer.Option("--no-names", help="don't name the mistake: a hint tells it")]
 
 
@@ -27,22 +30,14 @@ def list_() -> None:
     from tinygrad_gpt.exercises.exercise import read_bank
     from tinygrad_gpt.exercises.progress import Progress
 
-    progress = Progress()
-    rows = [
-        (
-            e.id,
-            e.title,
-            e.kind,
-            str(e.lesson or "-"),
-            str(e.minutes),
-            f"{e.difficulty} of 5",
-            progress.of(e.id).state or "-",
-        )
-        for e in read_bank().values()
-    ]
-    print_table(
-        ("id", "title", "kind", "lesson", "minutes", "difficulty", "state"), rows, ("kind", "lesson", "minutes")
-    )
+    progress, rows = Progress(), []
+    for e in read_bank().values():
+        level, state = f"{e.difficulty} of 5", progress.of(e.id).state or "-"
+        rows.append((e.id, e.title, e.kind, str(e.lesson or "-"), str(e.minutes), level, state))
+    heads = ("id", "title", "kind", "lesson", "min", "difficulty", "state")
+    print_table(heads, rows, less=("kind", "difficulty", "lesson", "min"))
+    of = _next(progress)
+    print(f"\nnext: {_command_for(of, progress)}" if of else "\nall exercises are done")
 
 
 @app.command(cls=Command)
@@ -181,7 +176,7 @@ def train(
     of = find(str(file)) if named else learner.exercise_of(file, read_bank())
     if of.kind != "pair":
         raise UserError(f"{of.id} is no op: a GPT trains on exercises of kind pair; `exercise list` shows the kinds")
-    if wrong:
+    if wrong is not None:
         known = {mistake.id: mistake for mistake in mistakes.of(of.op)}
         if wrong not in known:
             raise UserError(f"{of.op} has no mistake {wrong}: it has {', '.join(known)}")
@@ -190,8 +185,8 @@ def train(
     else:
         path = file_to_check(file, Progress())
         mine, name = training.pair_of(of, path, learner.load(path), path.read_bytes()), "yours"
-    reporter = make_reporter()
-    curves = []
+    reporter, curves = make_reporter(), []
+    reporter.note(f"two trainings of {training.STEPS} steps, about a minute each, longer beside other work")
     for who, chosen in (("ours", []), (name, [mine])):
         reporter.note(f"{who}:")
         curves.append(training.train(who, of.train, chosen, reporter))
@@ -204,15 +199,15 @@ def train(
 @app.command(name="next", cls=Command)
 def next_() -> None:
     """Say which exercise may come next."""
-    from tinygrad_gpt.cli.reporting import exercise
     from tinygrad_gpt.exercises.progress import Progress
 
-    of = _next(Progress())
+    progress = Progress()
+    of = _next(progress)
     if of is None:
         print("all exercises are done")
         return
     print(f"{of.id}: {of.title} (kind {of.kind}, {of.minutes} minutes, difficulty {of.difficulty} of 5)")
-    print(f"\n  {exercise('start', of.id)}")
+    print(f"\n  {_command_for(of, progress)}")
 
 
 @app.command(cls=Command)
@@ -241,25 +236,38 @@ def verify(
 
 
 def _next(progress):
-    """The exercise to do next: the last one if it is not done, else the first that is not, whose needs are met."""
+    """The exercise to do next: the last one if it is not done, else the first that is not; None if all are done."""
     from tinygrad_gpt.exercises.exercise import read_bank
     from tinygrad_gpt.exercises.progress import DONE, GAVE_UP
 
     bank = read_bank()
-    state = {id: progress.of(id).state for id in bank}
-    left = [of for of in bank.values() if state[of.id] not in (DONE, GAVE_UP)]
-    met = [of for of in left if all(state.get(need) in (DONE, GAVE_UP) for need in of.needs)]
-    begun = [of for of in met if state[of.id]]
-    return next(iter([*begun, *met, *left]), None)
+    left = [of for of in bank.values() if progress.of(of.id).state not in (DONE, GAVE_UP)]  # after what they need
+    return next((of for of in left if of.id == progress.last), left[0] if left else None)
+
+
+def _command_for(of, progress) -> str:
+    """The command to go on with an exercise: `check` where the learner has its file, else `start`."""
+    from tinygrad_gpt.cli.reporting import exercise
+
+    path = _file_of(of, progress)
+    return exercise("check", path) if path.exists() else exercise("start", of.id)
+
+
+def _file_of(of, progress) -> Path:
+    """A learner's file for an exercise: the last one that was checked, or that of the usual name."""
+    path = Path(progress.of(of.id).file or of.file_name)
+    return path if path.exists() else Path(of.file_name)
 
 
 def _verdict_on(of, progress):
     """The verdict on a learner's file for an exercise, as it is now; None where there is none."""
     from tinygrad_gpt.exercises import kinds, learner
 
-    path = Path(progress.of(of.id).file or of.file_name)
-    path = path if path.exists() else Path(of.file_name)
-    return kinds.check(of, learner.load(path)) if path.exists() else None
+    path = _file_of(of, progress)
+    if not path.exists():
+        return None
+    with learner.silenced():
+        return kinds.check(of, learner.load(path))
 
 
 def _inset(text: str) -> str:

@@ -1,6 +1,7 @@
 """`tinygrad-gpt doctor --probe`: which model is asked, with which loop, and how the answers are shown."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tinygrad_gpt.check.probes.subject import leaving_no_trace
 from tinygrad_gpt.cli.shared import check_and_install, report_own_code
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.files.storage import user_path
+from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.nn.language_model import width_of
 from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
@@ -41,13 +43,23 @@ def probe_and_show(place: str | None, preset: str | None, own_file: Path | None,
         raise UserError(f"{place} has its own shape and model: leave out --preset and --model, or {place}")
     if place is None and not (preset or own_file):
         raise UserError("--probe asks a model: name a run or a model, or give --preset or --model")
-    check_and_install(user_ops.load_pairs(pair_files), False, make_reporter())
+    pairs = user_ops.load_pairs(pair_files)
+    check_and_install(pairs, False, make_reporter())
+    # The questions are about the model, and the rows few: nobody waits here for kernels to be compiled.
+    own = {pair.op: registry.versions(pair.op)[0].name for pair in pairs}
+    with registry.using("reference", **own):
+        return _ask_and_show(place, preset, own_file)
+
+
+def _ask_and_show(place: str | None, preset: str | None, own_file: Path | None) -> int:
     if place is None:
         settings = any_run.choose_settings(preset, {})
         model = any_run.new_model(settings, load_own_model(own_file) if own_file else None)
         what, train = f"a new model of {own_file or f'the preset {preset}'}", settings.train
     else:
         model, train, what = *_trained(place), place
+    asking = f"asking {what}, and training a copy on a few rows (seconds; of a large model minutes) ..."
+    print(asking, file=sys.stderr, flush=True)
     more = _asked_of_steps(model, train), _asked_of_rates(model, train)
     report = probe(model, trained=place is not None, more=more)
     _show(what, model, report)

@@ -16,6 +16,7 @@ from tinygrad_gpt.files.storage import read_file
 
 _LARGEST = 1 << 20  # bytes of a learner's file
 _ENOUGH = 0.1  # seconds that a call is timed
+_PRINTED = 5  # lines of what a learner's code prints
 _WIDE = 50  # columns that one of two versions needs side by side
 
 
@@ -61,8 +62,10 @@ def file_to_check(given: Path | None, progress: Progress) -> Path:
 def check_file(path: Path, progress: Progress, names: bool = True) -> Verdict:
     """Check a learner's file, print what is found, and note it."""
     of = learner.exercise_of(path, read_bank())
-    module = learner.load(path)
-    verdict = kinds.check(of, module)
+    with learner.silenced() as said:
+        module = learner.load(path)
+        verdict = kinds.check(of, module)
+    _show_printed(path, said.getvalue())
     record = progress.of(of.id)
     if record.text and record.text != of.hash:
         print(f"the text of {of.id} has changed since you started it; your file stays as it is\n")
@@ -83,15 +86,23 @@ def check_file(path: Path, progress: Progress, names: bool = True) -> Verdict:
     return verdict
 
 
+def _show_printed(path: Path, said: str) -> None:
+    """What a learner's code printed, each line once, and the first of them only."""
+    lines = list(dict.fromkeys(line for line in said.splitlines() if line.strip()))
+    if lines:
+        more = [f"and {len(lines) - _PRINTED} more lines"] * (len(lines) > _PRINTED)
+        shown = "\n".join([*lines[:_PRINTED], *more])
+        print(f"{path} prints:\n{_inset(shown)}\n")
+
+
 def mistake_of(verdict: Verdict | None) -> str:
     """What the ladder stands on: the mistakes that were named."""
     return " ".join(mistake.id for mistake in verdict.named) if verdict else ""
 
 
 def one_further(of: Exercise, verdict: Verdict | None, record: Record) -> str:
-    """The command for the next hint, and how far the learner is: a name that `check` told counts as one step."""
-    told = bool(verdict and verdict.named and record.names)
-    count = f"{record.step + told} of {len(ladder(of, verdict, record.names)) + told}"
+    """The command for the next hint, and how many of them the learner has asked for."""
+    count = f"{record.step} of {len(ladder(of, verdict, record.names))}"
     return f"  {exercise('hint', of.id)}   one step further ({count} taken)"
 
 
@@ -142,8 +153,8 @@ def _milliseconds(of: Exercise, module: Any) -> str:
     """The best time of the exercise's work, as text; "" where there is nothing to time."""
     if of.answers:
         return ""
-    call = kinds.kind_of(of).once(of, module)
-    return f"{1e3 * best_time(call):.3g} ms"
+    with learner.silenced():
+        return f"{1e3 * best_time(kinds.kind_of(of).once(of, module)):.3g} ms"
 
 
 def best_time(call: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:

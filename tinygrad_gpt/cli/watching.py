@@ -16,7 +16,7 @@ from tinygrad_gpt.train.user_files import blamed
 
 _EVERY = 0.25  # seconds between two looks at the file
 _OF_ONE = ("h", "s")  # keys whose action is about this exercise
-_HELP = "n next   h hint   s solution   l list   q quit"
+_HELP = "press h for a hint, n next, s solution, l list, q to quit"
 
 
 def watch_file(path: Path, names: bool, actions: dict[str, Callable], most: int | None = None) -> int:

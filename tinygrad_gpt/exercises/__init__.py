@@ -66,7 +66,8 @@ hints.md has three sections, each a few lines of plain text:
 
 Where a mistake has a name, "look" is the bank's question, and "why" the bank's reason with the exercise's "why" below
 it. An {expression} is replaced by its value in the learner's worst case. Of a pair the names are those of the op's
-inputs and settings, y, dy, got (the learner's gradient of the input that is wrong), right, case (its name), and np; of
+inputs and settings, y, dy, got (the learner's gradient of the input that is wrong), right, at (the place where they
+differ most, as a list of indices: x[tuple(at)]), case (its name), and np; of
 the other kinds the parameters of the function, got, right, case and np. A paragraph with an expression that has no
 value is left out, so a hint also reads well without it. Cases have any number of axes: {x.shape} always works, {x[0]}
 nearly always.
@@ -76,7 +77,8 @@ ones, in fresh arrays, small. right comes from the package (its optimiser, its t
 proved against it. Wrong versions are functions with the signature of the learner's, made by @wrong(id, sentence, why=,
 look=); five or so, each as a learner writes it. They must differ from each other in some case, so cases should be such
 that every mistake shows. Ids are two letters of the exercise and a number ("KV01"), unique in the bank, or one of
-check/mistakes whose mistake it is. TOLERANCE = 1e-7 may be set. run(module, *arguments) may be defined where a case is
+check/mistakes whose mistake it is. TOLERANCE = 1e-7 may be set, and ITEM = "gradient", what
+one of a list is called. run(module, *arguments) may be defined where a case is
 more than a call of the function: it does what it likes with the learner's module, and returns the outcome.
 
     pair           an op; cases and mistakes are the op's. No checks.py
@@ -105,11 +107,14 @@ __all__ = ["Exercise", "Verdict", "check", "find", "read_bank"]
 
 def check(work: Any, id: str) -> Verdict:
     """Check work for the exercise of this id: a module, an object with the functions that the exercise asks for, or
-    the function itself. The Verdict prints as the command does, and in a notebook it is drawn.
+    the function itself; of a pair (forward, backward). The Verdict prints as the command does, and in a notebook it is
+    drawn.
 
     Raises UserError for an id that is not known.
     """
     exercise = find(id)
+    if exercise.kind == "pair" and isinstance(work, tuple) and len(work) == 2:
+        work = SimpleNamespace(forward=work[0], backward=work[1])
     if exercise.function and not hasattr(work, exercise.function) and callable(work):
         work = SimpleNamespace(**{exercise.function: work})
     return kinds.check(exercise, work)

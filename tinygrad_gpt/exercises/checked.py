@@ -48,9 +48,10 @@ class Raised(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """What a learner's dictionary lacks, or holds ... for."""
+    """What a learner's dictionary lacks, or holds ... for. ended: nor does it hold what comes after."""
 
     name: str
+    ended: bool = False
 
 
 def check(exercise: Exercise, module: ModuleType) -> Verdict:
@@ -59,11 +60,13 @@ def check(exercise: Exercise, module: ModuleType) -> Verdict:
     missing = {name for name, x in got.items() if isinstance(x, Missing)}
     if missing == got.keys() or any(isinstance(x, Raised) and x.kind == "NotImplementedError" for x in got.values()):
         return Verdict(exercise.id, UNWRITTEN, _judged(exercise, right, got, "not written yet"))
+    if so_far := _right_so_far(exercise, got):
+        return Verdict(exercise.id, UNWRITTEN, _judged(exercise, right, got, so_far))
     wrong = [name for name in right if not _is_right(exercise, name, got[name], right[name])]
     if not wrong:
         return Verdict(exercise.id, RIGHT, _judged(exercise, right, got))
     named = _explain(exercise, [name for name in wrong if name not in missing], got, right)
-    places = _places({name: _difference(exercise, got[name], right[name]) for name in wrong})
+    places = _places(exercise, {name: _difference(exercise, got[name], right[name]) for name in wrong})
     example = _example(exercise, wrong[0], got[wrong[0]], right[wrong[0]])
     return Verdict(exercise.id, WRONG, _judged(exercise, right, got), named, places, example)
 
@@ -98,7 +101,7 @@ def outcomes(exercise: Exercise, module) -> dict[str, Any]:
                 given = tuple(map(_copied, case.arguments))
                 result = run(module, *given) if run else function(*given)
                 found[case.name] = _outcome(exercise, result, case)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             objects = exercise.kind in _OF_OBJECTIONS and isinstance(error, AssertionError)
             found[case.name] = objects or Raised(type(error).__name__, in_short(error), _line(error, module))
     return found
@@ -129,10 +132,22 @@ def _up_to_the_first_wrong(result: Any, right: dict, tolerance: float) -> Any:
         return result
     kept = {}
     for name, value in right.items():
-        kept[name] = result.get(name, Missing(name))
+        later = list(right)[len(kept) :]
+        kept[name] = result.get(name, Missing(name, ended=result.keys().isdisjoint(later)))
         if not same(kept[name], value, tolerance):
             break
     return kept
+
+
+def _right_so_far(exercise: Exercise, got: dict[str, Any]) -> str:
+    """How far dictionaries go that are right in every case, and all end early at the same place; else ""."""
+    ends = {tuple(x) if isinstance(x, dict) else () for x in got.values()}
+    if exercise.kind != "intermediates" or len(ends) > 1 or not (names := ends.pop()):
+        return ""
+    lasts = [list(x.values())[-1] for x in got.values()]
+    if not all(isinstance(x, Missing) and x.ended for x in lasts):
+        return ""
+    return f"so far right: {', '.join(names[:-1]) or 'nothing yet'}; next {names[-1]}"
 
 
 def _is_right(exercise: Exercise, name: str, got: Any, right: Any) -> bool:
@@ -248,13 +263,19 @@ def _judged(exercise: Exercise, right: dict, got: dict, instead: str = "") -> tu
     return ((what, f"WRONG in {len(right) - len(ok)} of {len(right)}", False),)
 
 
-def _places(differences: dict[str, str]) -> tuple[str, ...]:
-    """A line for each difference, one for all cases that have the same."""
-    cases: dict[str, list[str]] = {}
+def _places(exercise: Exercise, differences: dict[str, str]) -> tuple[str, ...]:
+    """A line for each difference, one for all cases that have the same. The first wrong entry of a dictionary is the
+    same whatever its numbers."""
+    groups: dict[str, list[str]] = {}
     for name, difference in differences.items():
-        cases.setdefault(difference, []).append(name)
-    more = {text: f" (and {len(names) - 1} more)" * (len(names) > 1) for text, names in cases.items()}
-    return tuple(f"{names[0]}{more[text]}: {text}" for text, names in cases.items())
+        same_for = difference.partition(": ")[0] if exercise.kind == "intermediates" else difference
+        groups.setdefault(same_for, []).append(name)
+    kind = "" if exercise.kind in OF_ANSWERS else " case"
+    lines = []
+    for first, *others in groups.values():
+        more = f" (and {len(others)} more{kind}{'s' * (bool(kind) and len(others) > 1)})" if others else ""
+        lines.append(f"{first}{more}: {differences[first]}")
+    return tuple(lines)
 
 
 def _difference(exercise: Exercise, got: Any, right: Any) -> str:
@@ -270,11 +291,11 @@ def _difference(exercise: Exercise, got: Any, right: Any) -> str:
         so_far = f" ({', '.join(list(got)[:-1])} right)" if len(got) > 1 else ""
         if isinstance(got[name], Missing):
             return f"{name} is missing{so_far}"
-        return f"{name} is the first that is wrong{so_far}: {_of_values(got[name], right[name])}"
-    return _of_values(got, right)
+        return f"{name} is the first that is wrong{so_far}: {_of_values(got[name], right[name], exercise)}"
+    return _of_values(got, right, exercise)
 
 
-def _of_values(got: Any, right: Any) -> str:
+def _of_values(got: Any, right: Any, exercise: Exercise) -> str:
     if isinstance(right, _NUMBERS) and isinstance(got, (*_NUMBERS, int)):
         if np.shape(got) != np.shape(right):
             return f"it has shape {np.shape(got)} and should have {np.shape(right)}"
@@ -290,7 +311,8 @@ def _of_values(got: Any, right: Any) -> str:
                 if isinstance(got, dict) and key not in got:
                     return f"{key!r} is missing"
                 if not same(got[key], right[key]):
-                    return f"[{key!r}]: {_of_values(got[key], right[key])}"
+                    which = f"{key!r}" if kind is dict else f"{getattr(exercise.checks, 'ITEM', 'item')} {key}"
+                    return f"{which}, {_of_values(got[key], right[key], exercise)}"
     return f"it is {in_short(repr(got), 60)} and should be {in_short(repr(right), 60)}"
 
 
@@ -304,7 +326,7 @@ def _example(exercise: Exercise, name: str, got: Any, right: Any) -> dict[str, A
     return dict(zip(parameters, case.arguments, strict=False)) | example | {"right": right}
 
 
-def _line(error: Exception, module) -> str:
+def _line(error: BaseException, module) -> str:
     """The line of the learner's file that raised, "" where there is none."""
     file = getattr(module, "__file__", None)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]

@@ -1,6 +1,10 @@
 """A learner's file: which exercise it is for, what it defines, and what is theirs in it."""
 
 import ast
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
@@ -8,7 +12,7 @@ from tinygrad_gpt.errors import UserError, did_you_mean
 from tinygrad_gpt.exercises.cutting import top_level
 from tinygrad_gpt.exercises.exercise import Exercise
 from tinygrad_gpt.files.storage import read_file
-from tinygrad_gpt.train.user_files import run_file
+from tinygrad_gpt.train.user_files import blamed, run_file
 
 _LARGEST = 1 << 20  # bytes of a learner's file
 
@@ -51,8 +55,25 @@ def load(path: Path) -> ModuleType:
         pass
     try:
         return run_file(path, "exercise").module
-    except SystemExit:
-        raise UserError(f"{path} ends the program when it is read: take the call of exit() out of it") from None
+    except SystemExit as error:
+        raise UserError(f"{blamed(error) or path}: it ends the program when it is read: take that out") from None
+
+
+@contextmanager
+def silenced() -> Iterator[io.StringIO]:
+    """Within this block what a learner's code prints is kept, not shown: it runs in many cases. breakpoint() talks."""
+    stdout, hook = sys.stdout, sys.breakpointhook
+
+    def talking(*args, **kwargs):
+        sys.stdout = stdout
+        return hook(*args, **kwargs)
+
+    try:
+        sys.breakpointhook = talking
+        with redirect_stdout(io.StringIO()) as said:
+            yield said
+    finally:
+        sys.breakpointhook = hook
 
 
 def parts_of(text: str, names: tuple[str, ...]) -> str:

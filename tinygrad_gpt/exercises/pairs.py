@@ -1,6 +1,8 @@
 """Exercises of kind "pair": an op's forward and backward, checked by check_op, its mistakes named by the bank."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -14,6 +16,8 @@ from tinygrad_gpt.exercises.verdict import RIGHT, UNWRITTEN, WRONG, Named, Verdi
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.kernels.contract import inputs
 
+_PACKAGE = str(Path(__file__).parents[1] / "ops")
+_SIGNATURES = "forward(*arrays, **settings) -> (y, saved), and backward(dy, saved) -> a tuple, as the file began"
 _OF_FORWARD = ("forward", "the output", "the signature")  # how the subjects begin of what forward answers for
 
 
@@ -36,9 +40,10 @@ def check(exercise: Exercise, module: ModuleType, cases: Iterable | None = None)
     subjects = dict.fromkeys(f.subject for f in fails)
     odd = {c.name for c in cases or cases_of(exercise.op) if c.kink or any(np.size(a) == 0 for a in c.arrays)}
     worst = [_most_telling([f for f in fails if f.subject == subject], odd) for subject in subjects]
-    places = [line for f in worst for line in _place(f)]
+    examples = [_example(exercise, pair, f, cases) for f in worst]
+    places = [line for f, example in zip(worst, examples, strict=True) for line in _place(f, example)]
     named = tuple(Named(id, _first(fails, id).hint) for id in report.mistakes)
-    return Verdict(exercise.id, WRONG, judged, named, tuple(places), _example(exercise, pair, worst[0], cases))
+    return Verdict(exercise.id, WRONG, judged, named, tuple(places), examples[0])
 
 
 def mistake(exercise: Exercise, id: str) -> mistakes.Mistake:
@@ -87,20 +92,25 @@ def _most_telling(fails: list[Finding], odd: set[str]) -> Finding:
     return max(fails, key=lambda f: (f.case not in odd, bool(f.hint), f.index is not None, f.size > 15, -f.size))
 
 
-def _place(f: Finding) -> list[str]:
-    """A failure in a line or two."""
+def _place(f: Finding, example: dict[str, Any]) -> list[str]:
+    """A failure in a line or two. Of a gradient that is wrong in the example too, the numbers are the example's: hints
+    speak of them."""
     where = f' of case "{f.case}"' if f.case else ""
+    if f.index is not None and f.subject == example.get("subject"):
+        at = tuple(example["at"])
+        f = replace(f, index=at, got=float(example["got"][at]), right=float(example["right"][at]))
     if f.error is None or f.index is None:
         lines = [f"{f.subject}{where}: {f.problem}"]
     else:
         index = f"[{', '.join(map(str, f.index))}]"
         lines = [f"{f.subject} at {index}{where}: it is {f.got:.4g} and should be {f.right:.4g}"]
-    return lines + [f"  {f.hint}"] * bool(f.hint and not f.mistake)
+    hint = _SIGNATURES if _PACKAGE in f.hint else f.hint  # the package's own file is the solution
+    return lines + [f"  {hint}"] * bool(hint and not f.mistake)
 
 
 def _example(exercise: Exercise, pair, worst: Finding, cases: Iterable | None) -> dict[str, Any]:
     """The case of a finding for the hints: the inputs by name, the settings, y, dy, and of the input that is wrong the
-    gradient that came (got) and the right one. {} where forward does not come so far."""
+    gradient that came (got) and the right one, and where they differ most (at). {} where there is no such case."""
     case = next((c for c in cases or cases_of(exercise.op) if c.name == worst.case), None)
     if case is None:
         return {}
@@ -115,6 +125,11 @@ def _example(exercise: Exercise, pair, worst: Finding, cases: Iterable | None) -
             right = registry.reference(exercise.op)
             right = right.backward(dy, right.forward(*case.arrays, **case.settings)[1])
         which = next((k for k, name in enumerate(names) if worst.subject.startswith(f"the gradient of {name}")), 0)
-        return example | {"y": y, "dy": dy, "got": got[which], "right": right[which]}
-    except Exception:  # the learner's code, or what it returned: the report says what
+        example |= {"y": y, "dy": dy, "got": got[which], "right": right[which]}
+        apart = np.abs(got[which] - right[which])
+        if np.all(apart == 0):  # right in this call
+            return example
+        at = [int(i) for i in np.unravel_index(int(np.argmax(apart)), apart.shape)]
+        return example | {"at": at, "subject": f"the gradient of {names[which]}"}
+    except (Exception, SystemExit):  # the learner's code, or what it returned: the report says what
         return example

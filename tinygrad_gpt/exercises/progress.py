@@ -9,11 +9,13 @@ that this version of the package does not know stays in it: an update loses noth
 import os
 import sys
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import count
 from pathlib import Path
+from shutil import move
 
 from tinygrad_gpt.errors import UserError
-from tinygrad_gpt.files.json_files import read_json, write_json
-from tinygrad_gpt.files.storage import user_path
+from tinygrad_gpt.files.json_files import LARGEST, parse_json, write_json
+from tinygrad_gpt.files.storage import read_file, user_path
 
 VARIABLE = "TINYGRAD_GPT_PROGRESS"
 STARTED, TRIED, DONE, GAVE_UP = "started", "tried", "right", "given up"
@@ -51,11 +53,22 @@ class Progress:
         self.path = path or progress_file()
         content = {"last": "", "exercises": {}}
         if self.path.exists():
-            try:
-                content = read_json(self.path, {"last": str, "exercises": {...: _SCHEMA}})
-            except UserError as error:
-                raise UserError(f"{error}; correct it, or delete it to begin anew") from None
+            content = self._read() or content
         self.last, self._records = content["last"], content["exercises"]
+
+    def _read(self) -> dict | None:
+        """The file's content. One that is damaged is moved aside, which is said once: then None."""
+        text = read_file(self.path, LARGEST)
+        try:
+            return parse_json(text, self.path, {"last": str, "exercises": {...: _SCHEMA}})
+        except UserError as error:
+            aside = next(path for path in map(self._aside, count(1)) if not path.exists())
+            move(self.path, aside)
+            print(f"warning: {error}; it is kept as {aside}, and your progress begins anew", file=sys.stderr)
+            return None
+
+    def _aside(self, number: int) -> Path:
+        return self.path.with_name(f"{self.path.name}.damaged{number}")
 
     def of(self, id: str) -> Record:
         known = {f.name for f in fields(Record)}

@@ -83,11 +83,13 @@ def train(name: str, settings: dict[str, Any], pairs: list[UserPair], reporter) 
         run = any_run.start(chosen, Path(place) / "run", tuple(pairs))
         watched = user_ops.FirstStep(reporter, pairs, force=False) if pairs else reporter
         try:
-            run.train(watched)
+            run.trainer.run(watched)  # not run.train, which draws the losses too
         except UserError as error:
             if isinstance(error, user_ops.NeverRanError):
                 raise
             reporter.note(f"{name}: {error}")  # its loss is no number any more
+        finally:
+            run.close()
         rows = read_metrics(run.folder.metrics) if run.folder.metrics.exists() else []
     losses = tuple((row["step"], row["train_loss"]) for row in rows)
     final = next((row["val_loss"] for row in reversed(rows) if "val_loss" in row), float("nan"))
@@ -121,6 +123,7 @@ def drawn(curves: list[Curve], width: int = 60, height: int = 12) -> str:
     names = {0: f"{high:.2f}", height - 1: f"{low:.2f}"}
     lines = [f"{names.get(k, ''):>6} |{''.join(row)}".rstrip() for k, row in enumerate(grid)]
     legend = "   ".join(f"{mark} {curve.name}" for curve, mark in zip(curves, marks, strict=False))
+    legend += "   + both" * any("+" in row for row in grid)
     return "\n".join([*lines, f"{'':>6} +{'-' * width}", f"{'':>8}step 0 .. {last}   {legend}"])
 
 

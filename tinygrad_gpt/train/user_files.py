@@ -66,7 +66,7 @@ def run_file(path: Path, kind: str, sha256: str | None = None) -> UserFile:
     return UserFile(path, source, module)
 
 
-def blamed(error: Exception) -> str | None:
+def blamed(error: BaseException) -> str | None:
     """An error in a line: the line of the user's that raised it, or led to it. None where none of theirs did."""
     kind = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if frame := _line_of(error):
@@ -82,7 +82,7 @@ def blames(error: Exception) -> bool:
     return not isinstance(error, UserError) and blamed(error) is not None
 
 
-def _line_of(error: Exception) -> traceback.FrameSummary | None:
+def _line_of(error: BaseException) -> traceback.FrameSummary | None:
     """The last line of a user's file that an error passed through, None where there is none."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in _ran]
     return frames[-1] if frames else None

@@ -5,6 +5,8 @@ import numpy as np
 from tinygrad_gpt.exercises.writing import Case, wrong
 from tinygrad_gpt.optim import clip_scale
 
+ITEM = "gradient"
+
 
 def length(grads):
     return np.sqrt(sum(np.sum(g**2) for g in grads))
