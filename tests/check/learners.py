@@ -86,7 +86,7 @@ def softmax_last_axis(dy, saved):
     return (p * (dy - (p * dy).sum(-1, keepdims=True)),)
 
 
-@wrong("softmax", "S05", "a multiple of the output", forward=softmax)
+@wrong("softmax", "S05", "S12", "a multiple of the output", forward=softmax)
 def softmax_all_axes(dy, saved):
     p = saved["p"]
     return (p * (dy - (p * dy).sum()),)

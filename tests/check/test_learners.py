@@ -10,6 +10,8 @@ from tests.check.learners import LEARNERS
 from tinygrad_gpt.cases import cases
 from tinygrad_gpt.check import case, check_op
 
+pytestmark = pytest.mark.long
+
 SHARE = 0.85  # of them that get a true reason
 
 

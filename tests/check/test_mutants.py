@@ -11,6 +11,8 @@ from tinygrad_gpt.cases import cases
 from tinygrad_gpt.check import case, check_op, mistakes
 from tinygrad_gpt.check.evidence import largest
 
+pytestmark = pytest.mark.long
+
 MUTANTS = [(op, *damage) for op in PARTICULAR for damage in PARTICULAR[op]]
 NAMED, EXPLAINED = 0.4, 0.85  # at least this share is named by an id of the bank; gets an id, a reason or a place
 

@@ -30,7 +30,7 @@ def test_right():
 def test_a_wrong_backward_is_named_and_placed(diagonal):
     lines = str(diagonal).splitlines()
     assert lines[0].startswith("softmax  forward  right in") and "backward WRONG in" in lines[1]
-    assert lines[3].startswith("  S01  only the diagonal of the Jacobian: y (1 - y) (equal in all")
+    assert lines[3].startswith("  S01  only the diagonal of the Jacobian: y (1 - y) (equal in every case)")
     assert "of case" in lines[4] and "should be" in lines[4]
     assert "S01" not in "".join(text for line in diagonal.lines(names=False) for text, _ in line)
 

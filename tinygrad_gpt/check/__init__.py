@@ -66,7 +66,7 @@ from tinygrad_gpt import functional as F
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.cases import cases as cases_of
 from tinygrad_gpt.cases.given import given_cases
-from tinygrad_gpt.check.call import changing_dy
+from tinygrad_gpt.check.call import changing_dy, quietly
 from tinygrad_gpt.check.case import CaseCheck
 from tinygrad_gpt.check.diagnosis import explain
 from tinygrad_gpt.check.evidence import Evidence
@@ -120,13 +120,13 @@ def check_op(op: str, pair=None, cases: Iterable | None = None, *, seed: int = 0
         names = _input_names(known.forward, len(arrays))
         kink = getattr(case, "kink", "")
         check = CaseCheck(case.name, pair, reference, names, arrays, case.settings, seed, kink, contract, op)
-        with np.errstate(all="ignore"):  # at the edge of a domain one divides by zero; a wrong pair may anywhere
+        with quietly():
             found = check.run()
             if why_not(*(as_float(a, np.float32) for a in arrays), **case.settings) is None:
                 found += check.run_float32()
         evidence += check.evidence
         findings += [f for f in found if not (fitted and not fitted.has_backward and f.subject == "backward")]
-    with np.errstate(all="ignore"):
+    with quietly():
         findings = explain(op, findings, evidence)
     return Report(op, getattr(pair, "name", "yours"), tuple(findings), tuple(skipped))
 

@@ -3,7 +3,8 @@
 An entry is named for an input where what came equals what the entry gives in all cases, the right ones among them, and
 where the entry's is not the right gradient in an ordinary case, or at a kink. Where an entry raises an error, what was
 checked must have raised one too. Of entries that explain the same inputs the first in the op's file is named; one that
-explains more inputs comes before one that explains fewer. A wrong forward is named for an output in the same way.
+explains more inputs comes before one that explains fewer; one that would spoil an input that is right is not named. A
+wrong forward is named for an output in the same way.
 """
 
 from collections.abc import Callable
@@ -32,8 +33,9 @@ class Bank:
         wrong = {s: cases for s, cases in subjects.items() if cases.failed}
         explains = {m.id: [s for s, cases in wrong.items() if self._is(m, cases)] for m in self.entries}
         found: dict[str, Mistake] = {}
-        for m in sorted(self.entries, key=lambda m: self._rank(m, explains[m.id], subjects)):
-            found |= {s: m for s in explains[m.id] if s not in found}
+        for m in sorted(self.entries, key=lambda m: -len(explains[m.id])):
+            if explains[m.id] and not self.spoils(m, subjects):
+                found |= {s: m for s in explains[m.id] if s not in found}
         return found
 
     def gradient(self, m: Mistake) -> Callable[[Evidence], np.ndarray | None]:
@@ -45,12 +47,9 @@ class Bank:
 
         return of
 
-    def _rank(self, m: Mistake, explained: list[str], subjects: dict[str, Cases]) -> tuple:
-        """An entry that spoils what is right comes last; one that explains more comes first."""
-        if not explained:
-            return (True, 0)
-        spoils = any(s not in explained and self._spoils(m, cases) for s, cases in subjects.items())
-        return spoils, -len(explained)
+    def spoils(self, m: Mistake, subjects: dict[str, Cases]) -> bool:
+        """Whether an entry would make wrong what is right."""
+        return any(self._spoils(m, cases) for cases in subjects.values() if not cases.failed)
 
     def _is(self, m: Mistake, cases: Cases) -> bool:
         shows = []

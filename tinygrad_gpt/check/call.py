@@ -2,6 +2,9 @@
 
 import re
 import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,9 @@ from tinygrad_gpt.kernels import catalogue
 from tinygrad_gpt.kernels.contract import where_it_stands
 
 _HERE = Path(__file__).parent
+DIGITS = "float64 has 15 digits, and about 7 of them are right: "
+FLOAT32_INSIDE = f"{DIGITS}is something computed in float32 inside, or a small number added, such as an eps?"
+SMALL_ADDED = f"{DIGITS}is a small number added, such as an eps?"  # where all errors have one sign
 
 
 class Call:
@@ -33,6 +39,15 @@ class Call:
         return [what for what, a, copy in self.watched if a.tobytes() != copy.tobytes()]
 
 
+@contextmanager
+def quietly() -> Iterator[None]:
+    """No warnings of NumPy, such as of a mean of no rows: what comes of it is checked, and at the edge of a domain even
+    a right pair divides by zero."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
+
+
 def describe(x) -> str:
     return f"a tuple of {len(x)}" if isinstance(x, tuple) else f"{type(x).__name__}"
 
@@ -41,14 +56,22 @@ def dtype_hint(dtype) -> str:
     """A hint about an array of this dtype, where the inputs have another."""
     if dtype == np.float64:
         return (
-            "numbers that NumPy makes are float64 and turn float32 arrays into float64: np.sqrt(64) of a Python "
-            "number, np.float64(...), np.arange(n) / n. Use math.sqrt(64), float(...), or dtype=x.dtype"
+            "numbers that NumPy makes are float64 and turn float32 arrays into float64: np.zeros(shape) without a "
+            "dtype, np.sqrt(64) of a Python number, np.float64(...), np.arange(n) / n. Use np.zeros(shape, "
+            "dtype=x.dtype), math.sqrt(64), float(...)"
         )
     return (
         "is a dtype written down somewhere? Results have the dtype of the inputs, x.dtype"
         if dtype == np.float32
         else ""
     )
+
+
+def inexact_hint(got: np.ndarray, right: np.ndarray) -> str:
+    """Rounding errs up and down; a small number that is added makes all numbers smaller, or all larger."""
+    larger = np.abs(got)[got != right] > np.abs(right)[got != right]
+    one_sign = larger.size > 5 and (larger.all() or not larger.any())
+    return SMALL_ADDED if one_sign else FLOAT32_INSIDE
 
 
 def changing_dy(root: Tensor, dy: np.ndarray) -> dict[str, None]:

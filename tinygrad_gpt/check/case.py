@@ -5,7 +5,7 @@ from contextlib import suppress
 import numpy as np
 
 from tinygrad_gpt import array, sparse_rows
-from tinygrad_gpt.check.call import Call, describe, dtype_hint, where_raised
+from tinygrad_gpt.check.call import Call, describe, dtype_hint, inexact_hint, where_raised
 from tinygrad_gpt.check.evidence import Evidence
 from tinygrad_gpt.check.fresh import other_data
 from tinygrad_gpt.check.layouts import as_float, copy, other_layout, turned
@@ -14,7 +14,6 @@ from tinygrad_gpt.check.report import EXACT, INEXACT, TOLERANCE, TOLERANCE_32, W
 from tinygrad_gpt.read_only import arrays_in
 
 ELEMENTS = 128  # inputs up to this size are measured element by element
-FLOAT32_INSIDE = "float64 has 15 digits, and about 7 of them are right: is something computed in float32 inside?"
 DIRECTIONS = 2  # and all inputs along so many random directions, in each call
 
 
@@ -141,7 +140,7 @@ class CaseCheck:
     def attempt(self, function: str, *args, **settings):
         try:
             return getattr(self.pair, function)(*args, **settings)
-        except Exception as error:  # whatever a learner's code may raise is a finding
+        except (Exception, SystemExit) as error:  # whatever a learner's code may raise is a finding
             self.raised = type(error)
             self.stop(function, f"raised {type(error).__name__}: {error}", where_raised(error) or self.contract)
 
@@ -340,7 +339,8 @@ class CaseCheck:
         noise = 0.01 * largest(call.dys)
         for name, x, g, r in zip(self.names, call.arrays, call.grads, right, strict=True):
             told = r is not None and not self.kink and np.isnan(r).any()  # that it is nan, where r was checked
-            if g is not None and r is not None and g.shape == r.shape == x.shape and not told:
+            alike = g is not None and r is not None and x is not None and g.shape == r.shape == x.shape
+            if alike and not told:
                 self.compare(f"the gradient of {name}{what}", g, r, tolerance, noise=noise)
 
     def compare(
@@ -376,7 +376,7 @@ class CaseCheck:
             index=index,
             got=float(got[worst]),
             right=float(right[worst]),
-            hint="" if ok else FLOAT32_INSIDE if inexact else hint(),
+            hint="" if ok else inexact_hint(got, right) if inexact else hint(),
         )
 
     def random_dy(self, y) -> np.ndarray:

@@ -41,7 +41,7 @@ def explain(op: str, findings: list[Finding], evidence: list[Evidence], alone: b
             continue
         if mistake := named.get(subject):
             compared = len({e.case for e in (*cases.failed, *cases.right)})
-            hint = f"{mistake.sentence} (equal in all {compared} cases)" if compared > 1 else mistake.sentence
+            hint = f"{mistake.sentence} (equal in every case)" if compared > 1 else mistake.sentence
             for e in cases.failed:
                 said[e.case, "backward" if e.raised else subject] = {
                     "hint": hint,
@@ -49,7 +49,7 @@ def explain(op: str, findings: list[Finding], evidence: list[Evidence], alone: b
                     "why": mistake.why,
                 }
         else:
-            said |= {(case, subject): told for case, told in _unnamed(cases, bank, alone).items()}
+            said |= {(case, subject): told for case, told in _unnamed(cases, subjects, bank, alone).items()}
     ordinary = {(e.case, e.subject) for cases in subjects.values() for e in cases.failed if not e.degenerate}
     findings = [replace(f, ordinary=True) if (f.case, f.subject) in ordinary else f for f in findings]
     wrong = {subject for subject, cases in subjects.items() if any(not e.degenerate for e in cases.failed)}
@@ -64,7 +64,8 @@ def _told(f: Finding, said: dict, wrong: bool) -> Finding:
     if f.problem == INEXACT:
         return replace(f, problem=WRONG, hint="") if wrong else f
     if told := said.get((f.case, f.subject)):
-        return replace(f, **told)
+        at_kinks = f"; {f.hint}" if f.hint and not wrong else ""  # what the contract decides there
+        return replace(f, **told | {"hint": told["hint"] + at_kinks})
     return replace(f, hint="") if wrong and f.problem.startswith(WRONG) else f
 
 
@@ -84,20 +85,22 @@ def _second_call_only(e: Evidence) -> bool:
     return e.comparable and bool(np.max(np.abs(e.got - e.right)) <= 1e-6 * (largest(e.right) or 1.0))
 
 
-def _unnamed(cases: Cases, bank: Bank, alone: bool) -> dict[str, dict]:
+def _unnamed(cases: Cases, subjects: dict[str, Cases], bank: Bank, alone: bool) -> dict[str, dict]:
     """What to say in each case of a subject that no entry of the bank explains."""
     said = {e.case: {"hint": _nan_words(e)} for e in cases.failed if _has_nan(e)}
     cases = Cases([e for e in cases.failed if e.case not in said], cases.right)
+    if cases.failed and cases.speak(cases.failed):  # where it is wrong without nan too, nan is no explanation
+        said = {}
     if not cases.failed:
         return said
-    found = cases.first(_hypotheses(cases, bank, alone))
+    found = cases.first(_hypotheses(cases, subjects, bank, alone))
     if found:
         shown = [e for e in cases.failed if e.case in found.shows]
         said |= {e.case: {"hint": found.words(e), "mistake": found.hypothesis.id} for e in shown}
     return said
 
 
-def _hypotheses(cases: Cases, bank: Bank, alone: bool) -> Iterator[Hypothesis]:
+def _hypotheses(cases: Cases, subjects: dict[str, Cases], bank: Bank, alone: bool) -> Iterator[Hypothesis]:
     of_gradient = cases.failed[0].i is not None
     if of_gradient:
         yield Hypothesis("G15", lambda e: STATE, lambda e: None if e.silent else e.right_alone)
@@ -108,9 +111,9 @@ def _hypotheses(cases: Cases, bank: Bank, alone: bool) -> Iterator[Hypothesis]:
         yield from shapes.hypotheses()
     yield from factors.hypotheses(cases, sized=not alone)
     if of_gradient:
-        yield from _besides(cases, bank)
+        yield from _besides(cases, subjects, bank)
         yield from masks.hypotheses()
-    if hint := right_only_for(cases) or factors.located(cases):
+    if hint := right_only_for(cases):
         yield Hypothesis("", lambda e: hint, lambda e: None if e.silent else True)
     yield from terms.of_factors(cases)
     yield from places.hypotheses(cases)
@@ -134,9 +137,9 @@ def _nan_words(e: Evidence) -> str:
     return f"{bad}: a division by zero, or inf - inf, as in a row that is -inf all along?"
 
 
-def _besides(cases: Cases, bank: Bank) -> Iterator[Hypothesis]:
-    """Two mistakes at once: an entry of the bank, and a factor."""
+def _besides(cases: Cases, subjects: dict[str, Cases], bank: Bank) -> Iterator[Hypothesis]:
+    """Two mistakes at once: an entry of the bank, and one number or a setting as a factor. (Sizes fit by chance.)"""
     for m in bank.entries:
-        if m.backward is not None and m.forward is None:
-            for h in factors.hypotheses(cases, sized=True, base=bank.gradient(m)):
+        if m.backward is not None and not bank.spoils(m, subjects):
+            for h in factors.of_settings(cases, bank.gradient(m)):
                 yield replace(h, id=m.id, words=lambda e, m=m, h=h: f"{m.sentence}; and besides, {h.words(e)}")

@@ -66,12 +66,12 @@ def flipped(base: Callable = _right) -> Hypothesis:
     return _explained("G04", lambda e: "the sign is flipped: it is -1 times the right one", lambda e: -1.0, base)
 
 
-def located(cases: Cases) -> str:
-    """What to say of a factor that nothing explains: that there is one, another in each case; "" if there is none."""
-    showing = [e for e in cases.failed if e.comparable and enough(e.right)]
-    if len(showing) < 2 or not cases.speak(showing) or any(factor_of(e) is None for e in showing):
-        return ""
-    return "it is the right one times a factor, another one in each case"
+def of_settings(cases: Cases, base: Callable) -> Iterator[Hypothesis]:
+    """Hypotheses that what came is `base` times one number in all of several cases, or times a setting or the like."""
+    if sum(e.comparable and enough(e.right) for e in cases.failed) > 1:
+        yield from hypotheses(cases, sized=False, base=base)
+    for words, value, id in _of_settings(cases):
+        yield _explained(id, words, value, base)
 
 
 def _negative(value):
@@ -104,6 +104,11 @@ def _explanations(cases: Cases, alone: bool) -> Iterator[tuple]:
         return
     said = "it is divided by the number of all rows, where only those that count (are not ignored) should be"
     yield lambda e: said, _share_that_counts, ""
+    yield from _of_settings(cases)
+
+
+def _of_settings(cases: Cases) -> Iterator[tuple]:
+    """(words, value, id) of each factor that a setting explains."""
     for name in dict.fromkeys(name for e in cases.failed for name in e.numbers):
         s = lambda e, name=name: e.numbers.get(name)  # noqa: E731
         for form, value in _forms(

@@ -8,6 +8,7 @@ all alike                        summed over all axes, or over a wrong one      
 """
 
 from collections.abc import Iterator
+from itertools import permutations
 
 import numpy as np
 
@@ -109,10 +110,14 @@ def _is_elsewhere(e: Evidence) -> bool | None:
         return None
     if e.got is None or e.got.size != e.right.size or e.got.size < 6 or not np.isfinite(e.got).all():
         return False if e.got is None or e.got.size != e.right.size else None
-    one, other = np.sort(e.got, axis=None), np.sort(e.right, axis=None)
-    if not e.same(one, other):
+    order = [*permutations(range(e.right.ndim))][1:]
+    places = [np.transpose(e.right, axes).reshape(e.got.shape) for axes in order]
+    if e.got.shape == e.right.shape:
+        places += [np.flip(e.right, axis) for axis in range(e.right.ndim)]
+    if not any(e.same(e.got, a) for a in places):
         return False
-    return True if np.sum(np.abs(np.diff(other)) > 1e-6 * largest(other)) >= 5 else None
+    different = np.diff(np.sort(e.right, axis=None)) > 1e-6 * largest(e.right)
+    return True if np.sum(different) >= 5 and not e.same(e.got, e.right) else None
 
 
 def _elsewhere_words(e: Evidence) -> str:

@@ -20,6 +20,8 @@ from tinygrad_gpt.check.terms import summed
 
 def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
     """Hypotheses about a gradient, the likeliest first."""
+    said = "it is returned in the place of another: are the gradients returned in the order of forward's inputs?"
+    yield Hypothesis("G05", lambda e: said, _is_in_anothers_place)
     yield Hypothesis("G03", _nothing, _is_nothing, lambda e: not e.is_zero)
     for name in dict.fromkeys(name for e in cases.failed for name in e.inputs):
         other = lambda e, name=name: e.others.get(name)  # noqa: E731
@@ -30,6 +32,8 @@ def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
     yield predicting("G02", _dy_itself, _dy_in_any_shape)
     said = "it equals the gradient for an upstream gradient of ones: is dy ignored?"
     yield predicting("G01", said, lambda e: e.for_ones)
+    said = "it is the gradient for dy = the output: is y used in the place of dy?"
+    yield predicting("", said, lambda e: None if e.dy is None else e.right_for((e.y,)))
     for sign, dy in ((1, "dy"), (-1, "minus dy")):
         said = f"it is {dy}, no more: the op's own derivative is missing"
         yield predicting("G02", said, lambda e, sign=sign: None if e.dy is None else summed(sign * e.dy, e.right.shape))
@@ -52,6 +56,13 @@ def _is_nothing(e: Evidence) -> bool | None:
     if e.is_zero:
         return False if largest(e.got) > e.least else None
     return e.got is None or (e.got.size > 0 and e.same(e.got, np.zeros_like(e.got)))
+
+
+def _is_in_anothers_place(e: Evidence) -> bool | None:
+    """Whether no gradient came, and the right one stands where another input's belongs."""
+    if e.silent or e.is_zero:
+        return None
+    return e.got is None and any(g is not None and e.same(g, e.right) for g in e.call.grads)
 
 
 def _is_right(e: Evidence, name: str) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_gpt.cases import cases as cases_of
 from tinygrad_gpt.check import Finding, Report, check_op, mistakes
+from tinygrad_gpt.check.call import quietly
 from tinygrad_gpt.exercises.exercise import Exercise
 from tinygrad_gpt.exercises.verdict import RIGHT, UNWRITTEN, WRONG, Named, Verdict
 from tinygrad_gpt.kernels import registry
@@ -25,7 +26,7 @@ def check(exercise: Exercise, module: ModuleType, cases: Iterable | None = None)
     forward, backward = (getattr(module, name, None) for name in ("forward", "backward"))
     pair = SimpleNamespace(name=exercise.file_name)  # and no why_not: an exercise takes every case
     vars(pair).update({n: f for n, f in (("forward", forward), ("backward", backward)) if f is not None})
-    with np.errstate(all="ignore"):
+    with quietly():
         report = check_op(exercise.op, pair, cases)
     if report.ok:
         judged = (("forward", _right_in(report), True), ("backward", _right_in(report), True))
@@ -117,7 +118,7 @@ def _example(exercise: Exercise, pair, worst: Finding, cases: Iterable | None) -
     names = [*takes.arrays, *(f"{takes.many}{k}" for k in range(len(case.arrays)))][: len(case.arrays)]
     example = {"case": case.name, **takes.settings, **case.settings, **dict(zip(names, case.arrays, strict=True))}
     try:
-        with np.errstate(all="ignore"):
+        with quietly():
             y, saved = pair.forward(*case.arrays, **case.settings)
             dy = np.random.default_rng(0).normal(size=y.shape)
             got = pair.backward(dy, saved)

@@ -57,7 +57,18 @@ MODELS = {
 TRAINED = ("GPT1", "BertForPreTraining", "Transformer", "XLNetLMHeadModel", "a Llama")  # on one batch
 
 
-@pytest.mark.parametrize("name", MODELS)
+OFTEN = {
+    "GPT",
+    "GPT1ForSimilarity",
+    "BertModel",
+    "Transformer",
+    "TransformerXL",
+    "XLNetModel",
+    "a Llama",
+}  # others: long
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.long] * (n not in OFTEN)) for n in MODELS])
 def test_nothing_is_wrong_with(name):
     before = random_stream.random_state()
     random_stream.manual_seed(1)
