@@ -89,7 +89,7 @@ def test_the_first_steps_stand_in_blocks_of_their_own():
     blocks = blocks_of("README.md", "bash")
     assert 'python -m pip install -e ".[plot]"\ntinygrad-gpt train\n' in blocks
     assert [block for block in blocks if "pytest" in block] == [
-        'python -m pip install -e ".[test]"\npython -m pytest\n'
+        'python -m pip install -e ".[test]"\npython -m pytest -n auto\n'
     ]
 
 

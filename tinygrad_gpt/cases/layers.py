@@ -121,9 +121,7 @@ def _attention(draw):
     yield "one key", (*qkv(2, 1, 3, 1, 5), None), {}
     yield "head size one", (*qkv(1, 2, 3, 4, 1), None), {}
     yield "scale", (*qkv(1, 2, 3, 5, 7), None), {"scale": 0.3}
-    q, k, v = qkv(1, 2, 3, 5, 4)  # some keys are nearly alike: else one has all the weight, and no gradient is left
-    k = draw.normal(1, 2, 1, 4) * np.array([1, 1, -1, 1, -1])[:, np.newaxis] + 0.1 * k
-    yield "large scores", (q, k, v, None), {"scale": 20.0}
+    yield "large scores", (*qkv(1, 2, 3, 5, 4), None), {"scale": 5.0}  # much larger, and gradients are all rounding
     two_in_turn = 200 * (np.eye(12) + np.eye(12, k=4) + np.eye(12, k=-8))  # e^200 is too large for float32
     far_above = (two_in_turn[None, None], np.eye(12)[None, None], draw.normal(1, 1, 12, 12), None)
     yield "two keys in turn far above the others", far_above, {"scale": 1.0}
