@@ -11,8 +11,8 @@ reference forward saves (or a forward, see `entry.py`). `check_op` compares a wr
 of the op: one that is equal in every case is named, and what equals none stays unnamed. Ids are stable: progress,
 assignments and texts hang on them. The letter says of what the mistake is one:
 
-    G any op    E elementwise and reductions    L linear, matmul    S softmax    C cross-entropy    N norms
-    A attention    M embedding, positions    D dropout    (T labels, loss, optimiser, loop: see check/probes)
+    G any op    E elementwise, reductions, rearranging    L linear, matmul, einsum    S softmax    C cross-entropy
+    N norms    A attention    M embedding, positions    D dropout    (T labels, loss, optimiser, loop: see check/probes)
 
     entry.py    what a mistake is, and the decorators that make one
     general.py  the mistakes that any op knows (G01 ...): signatures instead of entries
