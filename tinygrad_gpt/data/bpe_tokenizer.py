@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from tinygrad_gpt.data.library_tokenizer import MergingTokenizer
+from tinygrad_gpt.data.library_tokenizer import MergingTokenizer, splitting_steps
 from tinygrad_gpt.data.tokenizers import UNNAMED_CLASS
 from tinygrad_gpt.errors import UserError
 
@@ -48,8 +48,7 @@ class BPETokenizer(MergingTokenizer):
     def _check_kind(self, content: dict) -> None:
         """Raise UserError unless encoding leaves the text as it is (no lower case, no space in front) and gives the
         same ids each time (no dropout)."""
-        before = content.get("pre_tokenizer") or {}
-        steps = [before, *before.get("pretokenizers", ())]
+        steps = splitting_steps(content.get("pre_tokenizer") or {})
         byte_steps = [step for step in steps if step.get("type") == "ByteLevel"]
         if (
             (content.get("model") or {}).get("type") != "BPE"

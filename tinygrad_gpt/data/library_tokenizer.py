@@ -232,6 +232,14 @@ def load_library():
     return tokenizers
 
 
+def splitting_steps(splits: dict) -> Iterator[dict]:
+    """The steps of a tokenizer.json's "pre_tokenizer", in their order; steps within a step are steps of the whole."""
+    if "pretokenizers" not in splits:
+        yield splits
+    for step in splits.get("pretokenizers", ()):
+        yield from splitting_steps(step)
+
+
 @contextmanager
 def refusing(what: str) -> Iterator[None]:
     """Inside this block, any error of the library becomes a UserError that begins with `what`. (The library raises

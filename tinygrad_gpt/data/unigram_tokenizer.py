@@ -26,6 +26,7 @@ from tinygrad_gpt.data.library_tokenizer import (
     cut_between_words,
     load_library,
     refusing,
+    splitting_steps,
     training_texts,
 )
 from tinygrad_gpt.data.tokenizers import UNNAMED_CLASS, StreamDecoder, WordStreamDecoder
@@ -98,8 +99,7 @@ class UnigramTokenizer(LibraryTokenizer):
 
     def _check_kind(self, content: dict) -> None:
         model, splits = content.get("model") or {}, content.get("pre_tokenizer") or {}
-        steps = [splits, *splits.get("pretokenizers", ())]
-        marks = [step.get("replacement") for step in steps if step.get("type") == "Metaspace"]
+        marks = [step.get("replacement") for step in splitting_steps(splits) if step.get("type") == "Metaspace"]
         if model.get("type") != "Unigram" or marks != [SPACE]:
             raise UserError(f"only Unigram tokenizers that write a space as {SPACE} are supported, such as XLNet's")
         if model.get("unk_id") is None:
