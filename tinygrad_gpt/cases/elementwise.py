@@ -10,13 +10,13 @@ def _unary(values: str = "normal", **settings):
 
     def make(draw):
         one = getattr(draw, values)
-        yield "three axes", (one(2, 3, 5),), settings
+        yield "three axes", (one(3, 5, 7),), settings
         yield "a number", (one(),), settings
         yield "one element", (one(1, 1),), settings
         yield "nothing", (one(0, 3),), settings
         yield "long", (one(LONG),), settings
         yield "strided", (strided(one(3, 7)),), settings
-        yield "transposed", (transposed(one(4, 2, 3)),), settings
+        yield "transposed", (transposed(one(5, 3, 7)),), settings
 
     return make
 
@@ -36,7 +36,7 @@ def _with_large(make, size: float):
 
 
 def _pow(draw):
-    yield "square", (draw.normal(2, 3, 5),), {"exponent": 2}
+    yield "square", (draw.normal(3, 5, 7),), {"exponent": 2}
     yield "cube", (draw.normal(7),), {"exponent": 3}
     yield "root", (draw.positive(3, 5),), {"exponent": 0.5}
     yield "inverse", (draw.nonzero(3, 5),), {"exponent": -1}
@@ -70,13 +70,15 @@ def _dropout(draw):
 
 
 _BROADCASTS = {
-    "one shape": ((2, 3, 5), (2, 3, 5)),
-    "a row to many": ((2, 3, 5), (5,)),
-    "many to a row": ((5,), (2, 3, 5)),
+    "one shape": ((3, 5, 7), (3, 5, 7)),
+    "a row to many": ((3, 7, 5), (5,)),
+    "many to a row": ((5,), (3, 7, 5)),
     "a column and a row": ((3, 1), (5,)),
-    "stretched both ways": ((2, 1, 5), (3, 1)),
-    "a number and an array": ((), (4,)),
-    "an array and one element": ((3, 4), (1, 1, 1)),
+    "stretched both ways": ((3, 1, 5), (7, 1)),
+    "stretched in the middle": ((3, 1, 7), (5, 7)),
+    "stretched in the middle of the other": ((5, 7), (3, 1, 7)),
+    "a number and an array": ((), (5,)),
+    "an array and one element": ((3, 5), (1, 1, 1)),
     "two numbers": ((), ()),
     "nothing": ((0, 3), (1, 3)),
     "stretched to nothing": ((1, 3), (0, 1)),
@@ -91,7 +93,7 @@ def _binary(values: str = "normal", other: str | None = None, apart: float = 0.0
         one, two = getattr(draw, values), getattr(draw, other or values)
         for name, (a, b) in _BROADCASTS.items():
             yield name, (one(*a), np.asarray(two(*b) + apart)), {}
-        yield "strided and transposed", (strided(one(3, 5)), transposed(two(2, 3, 5)) + apart), {}
+        yield "strided and transposed", (strided(one(3, 5)), transposed(two(7, 3, 5)) + apart), {}
 
     return make
 
@@ -100,9 +102,9 @@ def _where(draw):
     for name, (a, b) in _BROADCASTS.items():
         condition = draw.bools(*np.broadcast_shapes(a, b))
         yield name, (condition, draw.normal(*a), draw.normal(*b)), {}
-    yield "the condition broadcasts", (draw.bools(3, 1), draw.normal(2, 3, 5), draw.normal(5)), {}
-    yield "the condition stretches both", (draw.bools(2, 3, 5), draw.normal(5), draw.normal(3, 1)), {}
-    yield "strided", (draw.bools(6, 4)[::2], strided(draw.normal(3, 4)), transposed(draw.normal(3, 4))), {}
+    yield "the condition broadcasts", (draw.bools(3, 1), draw.normal(7, 3, 5), draw.normal(5)), {}
+    yield "the condition stretches both", (draw.bools(7, 3, 5), draw.normal(5), draw.normal(3, 1)), {}
+    yield "strided", (draw.bools(6, 5)[::2], strided(draw.normal(3, 5)), transposed(draw.normal(3, 5))), {}
     a, condition = draw.normal(3, 5), np.arange(15).reshape(3, 5) % 2 == 0
     yield "what is not chosen is infinite", (condition, np.where(condition, a, np.inf), draw.normal(3, 5)), {}
 

@@ -68,7 +68,7 @@ def _embedding(draw):
 
 def _layer_norm(draw):
     for name, shape in [
-        ("batches", (2, 3, 5)),
+        ("batches", (3, 7, 5)),
         ("one row", (7,)),
         ("width one", (3, 1)),
         ("no rows", (0, 5)),
@@ -84,7 +84,7 @@ def _layer_norm(draw):
     yield "width two, large eps", (draw.normal(3, 2), draw.normal(2), draw.normal(2)), {"eps": 0.3}
     yield "large eps", (draw.normal(3, 5), draw.normal(5), draw.normal(5)), {"eps": 0.3}
     yield "strided", (strided(draw.normal(3, 5)), strided(draw.normal(5)), strided(draw.normal(5))), {}
-    yield "transposed", (transposed(draw.normal(2, 3, 5)), draw.normal(5), draw.normal(5)), {}
+    yield "transposed", (transposed(draw.normal(3, 7, 5)), draw.normal(5), draw.normal(5)), {}
 
 
 def _add_layer_norm(draw):
@@ -102,10 +102,10 @@ def _softmax(draw):
     yield "no rows", (draw.normal(0, 3),), {}
     yield "long", (draw.normal(3, LONG),), {}
     yield "large", (draw.normal(3, 7, size=300.0),), {}
-    yield "ties", (draw.few(4, 5),), {}
-    yield "all equal", (np.full((2, 5), 7.0),), {}
+    yield "ties", (draw.few(7, 5),), {}
+    yield "all equal", (np.full((3, 5), 7.0),), {}
     yield "strided", (strided(draw.normal(3, 7)),), {}
-    yield "transposed", (transposed(draw.normal(4, 2, 3)),), {"axis": 1}
+    yield "transposed", (transposed(draw.normal(5, 3, 7)),), {"axis": 1}
     yield "too large for exp", (1000 + draw.few(3, 5),), {}
 
 
@@ -180,12 +180,12 @@ def _cross_entropy(draw):
         for label_smoothing in (0.0, 0.1):
             settings = {"reduction": reduction, "label_smoothing": label_smoothing}
             name = f"{reduction}, smoothing {label_smoothing}"
-            yield name, (draw.normal(2, 3, 5), draw.ids(5, 2, 3)), settings
-            yield f"{name}, some ignored", (draw.normal(2, 3, 5), some_ignored(draw.ids(5, 2, 3))), settings
+            yield name, (draw.normal(3, 7, 5), draw.ids(5, 3, 7)), settings
+            yield f"{name}, some ignored", (draw.normal(3, 7, 5), some_ignored(draw.ids(5, 3, 7))), settings
     yield "one row", (draw.normal(5), draw.ids(5)), {}
     yield "one class", (draw.normal(3, 1), draw.ids(1, 3)), {}
-    yield "one class, some ignored", (draw.normal(4, 1), some_ignored(draw.ids(1, 4))), {"reduction": "none"}
-    yield "ignoring class 0", (draw.normal(6, 5), some_ignored(1 + draw.ids(4, 6), 0)), {"ignore_index": 0}
+    yield "one class, some ignored", (draw.normal(5, 1), some_ignored(draw.ids(1, 5))), {"reduction": "none"}
+    yield "ignoring class 0", (draw.normal(7, 5), some_ignored(1 + draw.ids(4, 7), 0)), {"ignore_index": 0}
     yield "all ignored", (draw.normal(3, 5), np.full(3, -100)), {"reduction": "sum"}
     yield "no rows", (draw.normal(0, 5), draw.ids(5, 0)), {"reduction": "sum"}
     yield "no rows, not reduced", (draw.normal(2, 0, 5), draw.ids(5, 2, 0)), {"reduction": "none"}
@@ -193,19 +193,19 @@ def _cross_entropy(draw):
     yield "long, smoothing", (draw.normal(3, LONG), draw.ids(LONG, 3)), {"label_smoothing": 0.2}
     yield "many rows", (draw.normal(67, 9), draw.ids(9, 67)), {}
     yield "large", (draw.normal(3, 7, size=300.0), draw.ids(7, 3)), {"reduction": "none"}
-    yield "ties", (draw.few(4, 5), draw.ids(5, 4)), {}
+    yield "ties", (draw.few(7, 5), draw.ids(5, 7)), {}
     for dtype in INTEGERS:
         yield dtype, (draw.normal(3, 5), draw.ids(5, 3, dtype=dtype)), {}
-        padded = some_ignored(1 + draw.ids(4, 6, dtype=dtype), 0)
-        yield f"{dtype}, ignoring class 0", (draw.normal(6, 5), padded), {"ignore_index": 0}
+        padded = some_ignored(1 + draw.ids(4, 7, dtype=dtype), 0)
+        yield f"{dtype}, ignoring class 0", (draw.normal(7, 5), padded), {"ignore_index": 0}
         most = np.iinfo(dtype).max  # as good a number for padding as any, and no class
-        padded = some_ignored(draw.ids(5, 6, dtype=dtype), most)
+        padded = some_ignored(draw.ids(5, 7, dtype=dtype), most)
         if most < 2**63:  # np.uint64's does not fit among the numbers that the op takes
-            yield f"{dtype}, ignoring the largest number", (draw.normal(6, 5), padded), {"ignore_index": int(most)}
+            yield f"{dtype}, ignoring the largest number", (draw.normal(7, 5), padded), {"ignore_index": int(most)}
     yield "uint8, ignoring what it has no room for", (draw.normal(3, 5), draw.ids(5, 3, dtype=np.uint8)), {}
     yield "of other byte order", (draw.normal(3, 5), draw.ids(5, 3, dtype=">u2")), {"ignore_index": 0}
     yield "strided", (strided(draw.normal(3, 5)), draw.ids(5, 6)[::2]), {}
-    yield "transposed", (transposed(draw.normal(2, 3, 5)), draw.ids(5, 3, 2).T), {}
+    yield "transposed", (transposed(draw.normal(3, 7, 5)), draw.ids(5, 7, 3).T), {}
 
 
 MAKERS = {

@@ -2,6 +2,7 @@
 
     bank.py         a mistake that is known by name: equal in all cases
     what_if.py      the right gradient of something else: another dy, setting or input
+    derivations/    another formula of the same terms, one by one
     shapes.py       another shape, or the right numbers in other places
     factors.py      a constant factor
     terms.py        a factor or a term that is missing, or one too many
@@ -17,10 +18,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinygrad_gpt.check import factors, masks, places, shapes, terms, what_if
+from tinygrad_gpt.check import derivations, factors, masks, places, shapes, terms, what_if
 from tinygrad_gpt.check.bank import Bank
 from tinygrad_gpt.check.evidence import Evidence, largest
-from tinygrad_gpt.check.hypothesis import Cases, Hypothesis, right_only_for
+from tinygrad_gpt.check.hypothesis import Cases, Hypothesis, parts_alike, predicting, right_only_for
 from tinygrad_gpt.check.report import INEXACT, WRONG, Finding
 
 
@@ -50,6 +51,7 @@ def explain(op: str, findings: list[Finding], evidence: list[Evidence], alone: b
                 }
         else:
             said |= {(case, subject): told for case, told in _unnamed(cases, subjects, bank, alone).items()}
+            said |= {(e.case, "backward"): {"hint": hint} for e, hint in _raised(cases)}
     ordinary = {(e.case, e.subject) for cases in subjects.values() for e in cases.failed if not e.degenerate}
     findings = [replace(f, ordinary=True) if (f.case, f.subject) in ordinary else f for f in findings]
     wrong = {subject for subject, cases in subjects.items() if any(not e.degenerate for e in cases.failed)}
@@ -64,7 +66,7 @@ def _told(f: Finding, said: dict, wrong: bool) -> Finding:
     if f.problem == INEXACT:
         return replace(f, problem=WRONG, hint="") if wrong else f
     if told := said.get((f.case, f.subject)):
-        at_kinks = f"; {f.hint}" if f.hint and not wrong else ""  # what the contract decides there
+        at_kinks = f"; {f.hint}" if f.hint and not wrong else ""  # what the contract decides there, or what raised
         return replace(f, **told | {"hint": told["hint"] + at_kinks})
     return replace(f, hint="") if wrong and f.problem.startswith(WRONG) else f
 
@@ -94,10 +96,28 @@ def _unnamed(cases: Cases, subjects: dict[str, Cases], bank: Bank, alone: bool) 
     if not cases.failed:
         return said
     found = cases.first(_hypotheses(cases, subjects, bank, alone))
+    where = ""
+    if not found and not alone:
+        where, found = _of_a_part(cases, subjects, bank)
     if found:
         shown = [e for e in cases.failed if e.case in found.shows]
-        said |= {e.case: {"hint": found.words(e), "mistake": found.hypothesis.id} for e in shown}
+        said |= {e.case: {"hint": where + found.words(e), "mistake": found.hypothesis.id} for e in shown}
     return said
+
+
+def _raised(cases: Cases) -> list[tuple[Evidence, str]]:
+    """What to say of cases in which backward raised an error, where those that are right have something in common."""
+    raised = [e for e in cases.failed if e.raised]
+    hint = right_only_for(Cases(raised, cases.right)) if raised else ""
+    return [(e, hint) for e in raised] if hint else []
+
+
+def _of_a_part(cases: Cases, subjects: dict[str, Cases], bank: Bank):
+    """What explains a part of the cases that are alike in something, where nothing explains all."""
+    for where, part in parts_alike(cases):
+        if found := part.first(_of_some(part, subjects, bank)):
+            return f"{where}, ", found
+    return "", None
 
 
 def _hypotheses(cases: Cases, subjects: dict[str, Cases], bank: Bank, alone: bool) -> Iterator[Hypothesis]:
@@ -105,19 +125,36 @@ def _hypotheses(cases: Cases, subjects: dict[str, Cases], bank: Bank, alone: boo
     if of_gradient:
         yield Hypothesis("G15", lambda e: STATE, lambda e: None if e.silent else e.right_alone)
     if of_gradient:
+        yield from shapes.summed_otherwise(cases)
         yield shapes.not_summed()
         yield factors.flipped()
         yield from what_if.hypotheses(cases)
         yield from shapes.hypotheses()
     yield from factors.hypotheses(cases, sized=not alone)
     if of_gradient:
+        yield from derivations.of_elements(cases, alone=True)
         yield from _besides(cases, subjects, bank)
+        yield from derivations.hypotheses(cases)
         yield from masks.hypotheses()
     if hint := right_only_for(cases):
         yield Hypothesis("", lambda e: hint, lambda e: None if e.silent else True)
     yield from terms.of_factors(cases)
     yield from places.hypotheses(cases)
+    yield from terms.of_rows(cases)
+    if of_gradient:
+        yield from derivations.of_elements(cases)
     yield from terms.of_sums(cases)
+
+
+def _of_some(cases: Cases, subjects: dict[str, Cases], bank: Bank) -> Iterator[Hypothesis]:
+    """Hypotheses of a part of the cases: the entries of the bank, and all that is strict enough for it."""
+    if cases.failed[0].i is not None:
+        for m in bank.entries:
+            if m.backward is not None:
+                yield predicting(m.id, m.sentence, bank.gradient(m))
+        yield from what_if.hypotheses(cases)
+        yield from derivations.hypotheses(cases)
+    yield from places.hypotheses(cases)
 
 
 STATE = (
@@ -138,7 +175,11 @@ def _nan_words(e: Evidence) -> str:
 
 
 def _besides(cases: Cases, subjects: dict[str, Cases], bank: Bank) -> Iterator[Hypothesis]:
-    """Two mistakes at once: an entry of the bank, and one number or a setting as a factor. (Sizes fit by chance.)"""
+    """An entry of the bank in some cases only, where something tells them from those that are right; and two mistakes
+    at once: an entry, and one number or a setting as a factor. (Sizes fit by chance.)"""
+    for m in bank.entries:
+        if m.backward is not None:
+            yield predicting(m.id, m.sentence, bank.gradient(m))
     for m in bank.entries:
         if m.backward is not None and not bank.spoils(m, subjects):
             for h in factors.of_settings(cases, bank.gradient(m)):

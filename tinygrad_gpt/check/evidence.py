@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from tinygrad_gpt import array, sparse_rows
-from tinygrad_gpt.check.ingredients import ingredients, upstream
+from tinygrad_gpt.check.ingredients import ingredients, stand_ins, upstream
 from tinygrad_gpt.check.measure import as_tuple
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.kernels.contract import inputs as inputs_of
@@ -158,6 +158,23 @@ class Evidence:
         if change is not None and arrays[i] is None:
             return None
         return self._reference(tuple(arrays), self.settings)
+
+    def right_with_saved(self, name: str, change) -> np.ndarray | None:
+        """The reference's gradient where a saved array is `change` of it, of the same shape; or None."""
+        if self.saved.get(name) is None or not self.check.agrees:
+            return None
+        other = change(self.saved[name])
+        if other is None or other.shape != self.saved[name].shape:
+            return None
+        y, saved = self.check.reference.forward(*self.call.arrays, **self.settings)
+        dys = self.call.dys if isinstance(y, tuple) else self.call.dys[0]
+        g = sparse_rows.dense(as_tuple(self.check.reference.backward(dys, saved._replace(**{name: other})))[self.i])
+        return g if isinstance(g, np.ndarray) and np.isfinite(g).all() else None
+
+    @cached_property
+    def stand_ins(self) -> dict[str, np.ndarray]:
+        """The arrays that may stand in the place of a saved one."""
+        return self.named | stand_ins(self)
 
     def right_of(self, op: str) -> np.ndarray | None:
         """The right gradient of another op, for the same arrays and such settings as it takes; or None."""

@@ -13,6 +13,8 @@ import numpy as np
 from tinygrad_gpt.check.evidence import CLOSE, Evidence, enough, largest
 from tinygrad_gpt.check.hypothesis import Cases, Hypothesis
 
+NEAR_ONE = 1e-3  # a factor as near to 1 as that, such as 1 - eps, is none
+
 
 def factor_of(e: Evidence, base=None) -> float | None:
     """c, where what came is c · base (the right array, if not given); None where it is no multiple of it."""
@@ -48,6 +50,11 @@ def hypotheses(cases: Cases, sized: bool, base: Callable = _right) -> Iterator[H
     yield flipped(base)
     factors = [c for _, c in showing]
     constant = len(factors) > 1 and max(factors) - min(factors) <= CLOSE * abs(factors[0])
+    if sized and constant and any(enough(e.right) for e in cases.right if not e.degenerate):
+        for words, value, id in _of_settings(cases):  # which leave nothing to do in the right ones
+            h = explained(id, words, value)
+            if not any(h.denies(e) for e in cases.right if not e.degenerate):
+                yield h
     if sized and not constant:
         explanations = list(_explanations(cases, alone=len(showing) == 1))
         for words, value, id in explanations:
@@ -85,7 +92,7 @@ def _explained(id: str, words, value: Callable[[Evidence], float | None], base: 
         c, b = value(e), base(e)
         if c is None or b is None or not math.isfinite(c) or not e.same(e.got, c * b):
             return False
-        return True if enough(b) and abs(c - 1) > CLOSE and not e.same(e.got, e.right) else None
+        return True if enough(b) and abs(c - 1) > NEAR_ONE and not e.same(e.got, e.right) else None
 
     def denies(e: Evidence) -> bool:
         c, b = value(e), base(e)

@@ -6,7 +6,7 @@ True: of one row, or of an axis of 1, patterns meet by accident. And the cases t
 the mistake would have shown, they deny it, unless something that all failed cases have and they lack tells them apart.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -130,17 +130,37 @@ def _features(e: Evidence) -> dict[str, str]:
         features["axis"] = repr(e.axis)
     for name, a in zip(e.check.names, e.call.arrays, strict=True):
         features[name] = "None" if a is None else f"an array of {a.dtype.kind}"
+    for name, a in e.inputs.items():
+        features[f"the number of axes of {name}"] = str(a.ndim)
+        if a.ndim > 1:
+            features[f"the size of {name}'s first axis"] = "1" if a.shape[0] == 1 else "more than 1"
     return features
+
+
+def parts_alike(cases: Cases) -> Iterator[tuple[str, Cases]]:
+    """(in words, those cases) of parts of the cases that have something in common: a setting, an input that is given
+    or left out, a number of axes. Of three failed ones at least, and of half of all: in few others much fits by chance.
+    """
+    ours, theirs = [_features(e) for e in cases.failed], [_features(e) for e in cases.right]
+    for name in dict.fromkeys(name for f in ours for name in f):
+        values = [f[name] for f in ours if name in f]
+        for value in sorted(dict.fromkeys(values), key=lambda v: -values.count(v)):
+            if len(ours) > values.count(value) >= max(3, len(ours) / 2):
+                failed = [e for e, f in zip(cases.failed, ours, strict=True) if f.get(name) == value]
+                right = [e for e, f in zip(cases.right, theirs, strict=True) if f.get(name) == value]
+                yield f"where {name} is {value}", Cases(failed, right)
 
 
 def right_only_for(cases: Cases) -> str:
     """A hint about a setting (or an input) with one value in all cases that are right, and others in all that failed;
     or ""."""
     right = [e for e in cases.right if _has_a_voice(e) and enough(e.right)]
-    if len(right) < 2 or len(cases.failed) < 2:
+    if len(right) < 2 or len(cases.failed) < 2 or not cases.speak(right):
         return ""
     ours, theirs = [_features(e) for e in cases.failed], [_features(e) for e in right]
     for name, value in theirs[0].items():
         if all(f.get(name) == value for f in theirs) and all(f.get(name) != value for f in ours):
-            return f"it is right for {name}={value} only: what does the pair do for another {name}?"
+            if name in cases.failed[0].used or value == "None":
+                return f"it is right for {name}={value} only: what does the pair do for another {name}?"
+            return f"it is right only where {name} is {value}: what does the pair do elsewhere?"
     return ""

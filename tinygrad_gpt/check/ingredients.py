@@ -27,9 +27,25 @@ def ingredients(e) -> dict[str, np.ndarray]:
             }
         if e.check.op in ("log_softmax", "log"):
             found |= {"exp(the output)": np.exp(e.y), "(1 - exp(the output))": 1 - np.exp(e.y)}
+    elif len(e.inputs) == 1 and e.x is not None:
+        found[f"{e.name} squared"] = e.x * e.x
     if e.check.op in _OF_OPS and e.saved:
         found |= _OF_OPS[e.check.op](e)
     return {name: a for name, a in found.items() if a.size}
+
+
+def stand_ins(e) -> dict[str, np.ndarray]:
+    """Arrays that may be taken for one that backward reads: name -> array."""
+    found = {}
+    if e.x is not None and "axis" in e.saved and e.check.op in ("softmax", "log_softmax"):
+        found["e^x, which is not divided by its sum,"] = np.exp(e.x)
+        less = np.exp(e.x - np.max(e.x, axis=e.axis, keepdims=True))
+        found["e^(x - max), which is not divided by its sum,"] = less
+    if "x_hat" in e.saved:
+        found["x - mean"] = e.saved["x_hat"] / e.saved["rstd"]
+        found["weight x̂"] = e.saved["x_hat"] * e.saved["weight"]
+        found["the variance"] = e.saved["rstd"] ** -2.0
+    return found
 
 
 def upstream(e) -> np.ndarray | None:

@@ -88,10 +88,12 @@ def _of_any_op(cases: Cases) -> Iterator[tuple[str, Place]]:
         yield "where the output is 0", lambda e: e.y == 0
         yield "where the output is not 0", lambda e: e.y != 0
     yield "where the right one is 0", lambda e: e.right == 0
+    names = _AXES.get(first.check.op, {})
     for words, axis in (
-        ("the first axis", lambda e: 0),
-        ("the last axis", lambda e: e.right.ndim - 1),
-        ("the last axis but one", lambda e: e.right.ndim - 2),
+        (names.get(0, "the first axis"), lambda e: 0),
+        (names.get(-1, "the last axis"), lambda e: e.right.ndim - 1),
+        (names.get(-2, "the last axis but one"), lambda e: e.right.ndim - 2),
+        (names.get(-3, "the last axis but two"), lambda e: e.right.ndim - 3),
     ):
         yield f"in the last slab along {words}", lambda e, axis=axis: _slab(e, axis(e), slice(-1, None))
         yield f"in the first slab along {words}", lambda e, axis=axis: _slab(e, axis(e), slice(0, 1))
@@ -101,6 +103,11 @@ def _of_any_op(cases: Cases) -> Iterator[tuple[str, Place]]:
     yield "in the last row", lambda e: _rows(e, slice(-1, None))
     yield "in the last element", lambda e: np.arange(e.right.size).reshape(e.right.shape) == e.right.size - 1
     yield "in all but the first element", lambda e: np.arange(e.right.size).reshape(e.right.shape) > 0
+
+
+_AXES = {  # what an op calls its axes
+    "attention": {0: "the first axis, B", -3: "axis 1, the heads", -2: "axis 2, T", -1: "the last axis, D"}
+}
 
 
 def _slab(e: Evidence, axis: int, which: slice):

@@ -121,8 +121,8 @@ class Report:
         where = f" in {self.cases} case{'s' * (self.cases != 1)}" if self.cases else ""
         lines = [f"{name}: WRONG ({len(self.failures)} of {len(self.findings)} checks{where} failed)"]
         said: set[str] = set()
-        for failures in _by_subject(self.failures):  # the failure that tells most stands for all of its subject
-            shown = max(failures, key=lambda f: (bool(f.hint), f.ordinary, f.index is not None, f.size > 1, -f.size))
+        for failures in _by_subject(self.failures):  # the first one of those that tell most stands for its subject
+            shown = max(failures, key=lambda f: (bool(f.hint), f.ordinary, f.index is not None, f.size > 1))
             lines.append(f"\n{replace(shown, hint='the same', why='') if shown.hint in said else shown}")
             said |= {shown.hint} - {""}
             cases = len({f.case for f in failures})

@@ -1,7 +1,8 @@
 """A factor or a term that is missing, or one too many: arrays that play a part explain the difference.
 
     right = came · z, or right · z = came         z is dy, an input, the output, what the reference saves (rstd, p, ...)
-    came - right is the same all along an axis     a sum or mean over that axis is missing, or wrong
+    right = came · c(row)                          a number of each row is missing, or one too many
+came - right is the same all along an axis     a sum or mean over that axis is missing, or wrong
     came - right is, along an axis, a multiple of z (or of z less its mean, or a constant and a multiple of z)
     came - right = c · dy · z                      element by element: a term of a product's derivative
 
@@ -13,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinygrad_gpt.check.evidence import Evidence, enough, is_alike, largest, spread
+from tinygrad_gpt.check.evidence import CLOSE, Evidence, enough, is_alike, largest, spread
 from tinygrad_gpt.check.hypothesis import Cases, Hypothesis, predicting
 
 Part = tuple[str, Callable[[Evidence], object]]  # an array that plays a part: its name, and how a case gives it
@@ -28,9 +29,39 @@ def of_factors(cases: Cases) -> Iterator[Hypothesis]:
         yield _product(said, z, missing=False)
 
 
+def of_rows(cases: Cases) -> Iterator[Hypothesis]:
+    """Hypotheses of a number of each row that is multiplied in, or not."""
+    for where, axis in _axes(cases):
+        said = (
+            f"along {where} each row is a multiple of the right one, by another number in each row: "
+            "is a number of the row, such as one over its sum, missing or one too many?"
+        )
+        yield Hypothesis("", lambda e, said=said: said, lambda e, axis=axis: _by_row(e, axis(e)))
+
+
+def _by_row(e: Evidence, axis: int) -> bool | None:
+    """Whether what came is the right one times a number of each row along `axis`, and not of all rows the same."""
+    if not e.comparable:
+        return None if e.silent else False
+    if not 1 <= -axis <= e.got.ndim:
+        return False
+    n = e.got.shape[axis]
+    if n < 3 or e.got.size < 2 * n:
+        return None
+    got, right = (np.moveaxis(a, axis, -1).reshape(-1, n) for a in (e.got, e.right))
+    squares = np.sum(right * right, axis=-1, keepdims=True)
+    numbers = np.sum(got * right, axis=-1, keepdims=True) / np.where(squares, squares, 1.0)
+    if not e.same(got, numbers * right):
+        return False
+    if e.same(got, right) or is_alike(numbers[squares > 0]):
+        return None
+    return not np.all((numbers == 0) | (np.abs(numbers - 1) < CLOSE))
+
+
 def of_sums(cases: Cases) -> Iterator[Hypothesis]:
     """Hypotheses of a term, the simpler ones first."""
     yield from _of_dy(cases)
+    yield from _of_a_constant(cases)
     for where, axis in _axes(cases):
         yield Hypothesis(
             "",
@@ -134,6 +165,15 @@ def _of_dy(cases: Cases) -> Iterator[Hypothesis]:
         said = f"{is_it.words(first)}: {missing.words(first)}"
         yield replace(is_it.hypothesis, words=lambda e: said)
     yield from (found.hypothesis for found in (is_it, missing) if found)
+
+
+def _of_a_constant(cases: Cases) -> Iterator[Hypothesis]:
+    """That one number is added to what is right, everywhere and in every case."""
+    e = next((e for e in cases.failed if e.comparable and not e.degenerate), None)
+    if e and is_alike(e.got - e.right):
+        c = float(np.mean(e.got - e.right))
+        said = f"it is the right one and {c:.4g}, everywhere: is a number added?"
+        yield predicting("", said, lambda e: e.right + c)
 
 
 def _product_with_dy(e: Evidence, z) -> np.ndarray | None:

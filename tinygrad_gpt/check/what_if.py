@@ -5,6 +5,7 @@
     dy itself               the op's own derivative is missing     (G02)
     for a setting left out  as where dropout, label_smoothing or axis is forgotten in backward
     at other inputs         as where a factor is forgotten (weight of ones), or y is taken for x  (G06)
+    with another saved      as where x is taken for y, v for k, or a sum is not divided by
 
 Each is computed with the reference, for the very arrays of the case, so that a match is no matter of judgement.
 """
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tinygrad_gpt import array
 from tinygrad_gpt.check.evidence import Evidence, largest
 from tinygrad_gpt.check.hypothesis import Cases, Hypothesis, predicting
 from tinygrad_gpt.check.terms import summed
@@ -34,12 +36,16 @@ def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
     yield predicting("G01", said, lambda e: e.for_ones)
     said = "it is the gradient for dy = the output: is y used in the place of dy?"
     yield predicting("", said, lambda e: None if e.dy is None else e.right_for((e.y,)))
+    for name in dict.fromkeys(name for e in cases.failed for name in e.inputs):
+        said = f"it is the gradient for dy = {name}: is {name} used in the place of dy?"
+        yield predicting("", said, lambda e, name=name: _for_input(e, name))
     for sign, dy in ((1, "dy"), (-1, "minus dy")):
         said = f"it is {dy}, no more: the op's own derivative is missing"
         yield predicting("G02", said, lambda e, sign=sign: None if e.dy is None else summed(sign * e.dy, e.right.shape))
     yield from _of_a_sibling(cases)
     yield from _other_settings(cases)
     yield from _other_inputs(cases)
+    yield from _other_saved(cases)
     yield from _parts_of_dy(cases)
 
 
@@ -130,37 +136,61 @@ def _other_inputs(cases: Cases) -> Iterator[Hypothesis]:
     for i, name in enumerate(cases.failed[0].check.names):
         said = f"it is the gradient where no {name} is given: does backward use {name}?"
         yield predicting("", said, lambda e, i=i: e.right_at(i, None))
-        said = f"it is the gradient where {name} holds ones: is {name} missing in it?"
-        yield predicting("", said, lambda e, i=i: e.right_at(i, np.ones_like))
-        if i == cases.failed[0].i:
+        if i != cases.failed[0].i:
+            said = f"it is the gradient where {name} holds ones: is {name} missing in it?"
+            yield predicting("", said, lambda e, i=i: e.right_at(i, np.ones_like))
+        else:
+            said = f"it is the derivative at -{name} instead of at {name}"
+            yield predicting("", said, lambda e, i=i: e.right_at(i, np.negative))
             said = f"it is the derivative at the output instead of at {name}"
             yield predicting(
                 "G06", said, lambda e, i=i: e.right_at(i, lambda x, e=e: e.y if e.y.shape == x.shape else None)
             )
 
 
+def _for_input(e: Evidence, name: str):
+    x = e.inputs.get(name)
+    return e.right_for((x,)) if x is not None and e.dy is not None and x.shape == e.dy.shape else None
+
+
+def _other_saved(cases: Cases) -> Iterator[Hypothesis]:
+    """What would be right if one of the arrays that backward reads were another, or ones."""
+    read = [name for name, a in cases.failed[0].saved.items() if array.is_float(a)]
+    for name in read:
+        said = f"it is the gradient where {name} holds ones: is {name} missing in it?"
+        yield predicting("", said, lambda e, name=name: e.right_with_saved(name, np.ones_like))
+        for other in cases.failed[0].stand_ins:
+            if other != name:
+                said = f"it is the gradient with {other} in the place of {name}"
+                yield predicting(
+                    "", said, lambda e, n=name, o=other: e.right_with_saved(n, lambda _, e=e, o=o: e.stand_ins.get(o))
+                )
+
+
 def _parts_of_dy(cases: Cases) -> Iterator[Hypothesis]:
     """What would be right if dy were 0 but for its first row, or in its last one: a loop or a sum that is too short."""
     for which, said in (
-        (slice(0, 1), "it is what the first row of dy gives, alone: are the rows summed, all of them?"),
-        (slice(-1, None), "it is what the last row of dy gives, alone: are the rows summed, all of them?"),
-        (slice(0, -1), "it lacks what the last row of dy gives: does a loop end one too early?"),
-        (slice(1, None), "it lacks what the first row of dy gives: does a loop begin one too late?"),
+        (slice(0, 1), "it is what the first {} of dy gives, alone: is the rest left out?"),
+        (slice(-1, None), "it is what the last {} of dy gives, alone: is the rest left out?"),
+        (slice(0, -1), "it lacks what the last {} of dy gives: does a loop end one too early?"),
+        (slice(1, None), "it lacks what the first {} of dy gives: does a loop begin one too late?"),
     ):
-        for flat in (False, True):
-            yield predicting("G21", said, lambda e, which=which, flat=flat: e.right_for(_part(e, which, flat)))
+        for axis, what in ((None, "row"), (0, "slab (along its first axis)"), (1, "slab (along its second axis)")):
+            predict = lambda e, which=which, axis=axis: e.right_for(_part(e, which, axis))  # noqa: E731
+            yield predicting("G21", said.format(what), predict)
 
 
-def _part(e: Evidence, which: slice, flat: bool) -> tuple:
-    """The upstream gradients with only so many of their rows; rows along the first axis, or `flat`, along all but the
-    last one."""
+def _part(e: Evidence, which: slice, axis: int | None) -> tuple:
+    """The upstream gradients with only so many of their slabs along an axis; or for None of their rows, which lie along
+    the last axis."""
     parts = []
     for dy in e.call.dys:
-        if not dy.size:
-            parts.append(dy)
-            continue
-        rows = dy.reshape(-1, dy.shape[-1] if dy.ndim else 1) if flat else dy.reshape(dy.shape or (1,))
-        keep = np.zeros(rows.shape[0], bool)
-        keep[which] = True
-        parts.append((rows * keep.reshape(-1, *[1] * (rows.ndim - 1))).reshape(dy.shape))
+        rows = dy.reshape(-1, dy.shape[-1] if dy.ndim else 1) if axis is None and dy.size else dy
+        kept = np.zeros_like(rows)
+        if rows.ndim > (axis or 0) + bool(axis):  # its second axis must not be its last: they are columns
+            there = (slice(None),) * (axis or 0) + (which,)
+            kept[there] = rows[there]
+        else:
+            kept[...] = rows
+        parts.append(kept.reshape(dy.shape))
     return tuple(parts)

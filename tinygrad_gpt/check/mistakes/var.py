@@ -1,5 +1,7 @@
 """Mistakes in the variance. Right is dx = dy 2 (x - μ) / (n - correction), with n elements in each variance."""
 
+import math
+
 import numpy as np
 
 from tinygrad_gpt.check.mistakes.entry import wrong_backward
@@ -92,3 +94,26 @@ def as_standard_deviation(dy, saved):
 def own_share_of_the_mean(dy, saved):
     dy, deviation, n = _parts(dy, saved)
     return (dy * 2 * deviation / saved.divisor * (1 - 1 / n),)
+
+
+@wrong_backward(
+    "E95",
+    "divided by the number of all elements of x, whatever `axis` and `correction` say",
+    why="each variance is of n elements, and forward divided by n - correction. How many variances there are is "
+    "nothing to it",
+    look="x is (2, 1000) and axis is 1: by which number did forward divide?",
+)
+def divided_by_all(dy, saved):
+    dy, deviation, _ = _parts(dy, saved)
+    return (dy * 2 * deviation / math.prod(saved.x.shape),)
+
+
+@wrong_backward(
+    "E96",
+    "divided by the number of all elements of x less the correction, whatever `axis` says",
+    why="each variance is of the n elements along its axis. How many variances there are is nothing to it",
+    look="x is (2, 1000) and axis is 1: by which number did forward divide?",
+)
+def divided_by_all_less_the_correction(dy, saved):
+    dy, deviation, n = _parts(dy, saved)
+    return (dy * 2 * deviation / (math.prod(saved.x.shape) - (n - saved.divisor)),)
