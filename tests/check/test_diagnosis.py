@@ -50,7 +50,7 @@ def agree(answers, denied=(), degenerate=()):
     failed = [evidence(name, name in degenerate) for name in answers]
     right = [evidence(name) for name in denied]
     hypothesis = Hypothesis("", lambda e: "said", lambda e: answers[e.case], lambda e: e.case in denied)
-    features = dict(used={}, check=SimpleNamespace(names=[]), call=SimpleNamespace(arrays=()))
+    features = dict(used={}, inputs={}, check=SimpleNamespace(names=[]), call=SimpleNamespace(arrays=()))
     for e in (*failed, *right):
         vars(e).update(features)
     return Cases(failed, right).agree(hypothesis)
@@ -166,3 +166,130 @@ def test_a_single_case_is_read_with_care(empty_bank):
     case = Case("one", (rng.normal(size=(3, 4)),), {})
     (said,) = hints("exp", changed("exp", lambda g, dy, s: (2 * g[0],)), [case])["the gradient of x"]
     assert said == "multiplied by 0.5, it would be right: is a constant missing, or one too many?"
+
+
+# --- sums over other axes --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("op", "change", "name", "words"),
+    [
+        (
+            "layer_norm",
+            lambda g, dy, s: (*g[:2], np.sum(dy, axis=0) if s.has_bias else None),
+            "bias",
+            "sum over axis 1 too",
+        ),
+        (
+            "layer_norm",
+            lambda g, dy, s: (g[0], np.sum(dy * s.x_hat, axis=0), g[2]),
+            "weight",
+            "it is dy · x_hat, of shape (3, 7, 5), summed over axis 0; weight has shape (5,): sum over axis 1 too",
+        ),
+        (
+            "linear",
+            lambda g, dy, s: (*g[:2], np.sum(dy, axis=-1) if s.has_bias else None),
+            "bias",
+            "summed over axis 1; bias has shape (3,): sum over axis 0 too, keep axis 1",
+        ),
+        (
+            "linear",
+            lambda g, dy, s: (*g[:2], np.sum(dy, axis=-2) if s.has_bias and dy.ndim > 2 else g[2]),
+            "bias",
+            "summed over axis 1; bias has shape (4,): sum over axis 0 too",
+        ),
+        ("add", lambda g, dy, s: (dy.copy(), g[1]), "a", "not summed; a has shape (3, 1, 7): sum over axis 1 too"),
+    ],
+)
+def test_which_axes_are_left_to_be_summed(empty_bank, op, change, name, words):
+    said = hints(op, changed(op, change))[f"the gradient of {name}"]
+    assert any(words in hint for hint in said), said
+
+
+def test_right_numbers_with_axes_of_1_are_only_to_be_reshaped():
+    def backward(grads, dy, saved):
+        return *grads[:2], None if grads[2] is None else grads[2].reshape((1,) * (dy.ndim - 1) + grads[2].shape)
+
+    said = hints("linear", changed("linear", backward))["the gradient of bias"]
+    assert said and all("the numbers are right: reshape it" in hint for hint in said)
+
+
+# --- one array in the place of another -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("op", "backward", "name", "words"),
+    [
+        ("sigmoid", lambda y, dy, s: (y * y * (1 - y),), "x", "for dy = the output: is y used in the place of dy?"),
+        ("sigmoid", lambda y, dy, s: (dy * s.x * (1 - s.x),), "x", "with x in the place of y"),
+        ("sin", lambda y, dy, s: (dy * np.cos(y),), "x", "the derivative at the output instead of at x"),
+        ("silu", lambda y, dy, s: registry.reference("silu").backward(s.x, s), "x", "is x used in the place of dy?"),
+    ],
+)
+def test_one_array_in_the_place_of_another(empty_bank, op, backward, name, words):
+    def forward(x):
+        y, saved = registry.reference(op).forward(x)
+        return y, (y, saved._replace() if op != "sigmoid" else SimpleNamespace(x=x))
+
+    pair = SimpleNamespace(forward=forward, backward=lambda dy, saved: backward(saved[0], dy, saved[1]))
+    (said,) = hints(op, pair)[f"the gradient of {name}"]
+    assert words in said
+
+
+def test_v_in_the_place_of_k():
+    def backward(grads, dy, saved):
+        return registry.reference("attention").backward(dy, saved._replace(k=saved.v))[0], *grads[1:]
+
+    said = hints("attention", changed("attention", backward))["the gradient of q"]
+    assert said == {"it is the gradient with v in the place of k"}
+
+
+# --- a part of the heads, of the batch, of the shapes ----------------------------------------------------------------
+
+
+def test_the_first_head_alone():
+    def backward(grads, dy, saved):
+        dq = np.zeros_like(grads[0])
+        dq[:, :1] = grads[0][:, :1]
+        return dq, *grads[1:]
+
+    said = hints("attention", changed("attention", backward))["the gradient of q"]
+    assert said == {"it is what the first slab (along the heads) of dy gives, alone: is the rest left out?"}
+
+    def for_all(grads, dy, saved):
+        return np.repeat(grads[0][:, :1], grads[0].shape[1], axis=1), *grads[1:]
+
+    said = hints("attention", changed("attention", for_all))["the gradient of q"]
+    assert said == {"it is wrong after the first slab along axis 1, the heads, and only there"}
+
+
+def test_right_for_a_batch_of_one():
+    def backward(grads, dy, saved):
+        return registry.reference("attention").backward(dy, saved._replace(k=saved.k[:1]))[0], *grads[1:]
+
+    said = hints("attention", changed("attention", backward))["the gradient of q"]
+    assert said == {"it is right only where the size of q's first axis is 1: what does the pair do elsewhere?"}
+
+
+def test_a_factor_of_each_row(empty_bank):
+    def backward(grads, dy, saved):
+        return (grads[0] / np.sum(np.abs(dy), axis=saved.axis, keepdims=True),)
+
+    (said,) = hints("log_softmax", changed("log_softmax", backward))["the gradient of x"]
+    assert said.startswith("along the op's axis each row is a multiple of the right one, by another number in each row")
+
+
+def test_a_number_that_is_added():
+    def backward(grads, dy, saved):
+        return grads[0] + 1, *grads[1:]
+
+    (said,) = hints("linear", changed("linear", backward))["the gradient of x"]
+    assert said == "it is the right one and 1, everywhere: is a number added?"
+
+
+def test_the_report_shows_a_plain_case():
+    """The first one of those that tell as much: cases are written down with the plain ones first."""
+    message = str(check_op("cross_entropy", mistakes.by_id("C05").pair()))
+    assert message.count("mean, smoothing 0.0: the gradient of logits: wrong numbers") == 1
+    message = str(check_op("attention", mistakes.by_id("A01").pair()))
+    assert "full: the gradient of q: wrong numbers" in message and "more queries" not in message

@@ -42,7 +42,7 @@ class Bank:
         """What an entry gives in a case; None where that is no array."""
 
         def of(e: Evidence):
-            made = self._make(m, e)
+            made = self._make(m, e) if self._applies(m, e) else None
             return made if isinstance(made, np.ndarray) else None
 
         return of

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from tinygrad_gpt.check.evidence import ENOUGH, Evidence, enough
 
 
@@ -33,7 +35,7 @@ def predicting(id: str, words, predict: Callable[[Evidence], object]) -> Hypothe
     """The hypothesis that what came is `predict(evidence)`: an array, or None where that cannot be told."""
 
     def test(e: Evidence) -> bool | None:
-        predicted = None if e.silent else predict(e)
+        predicted = None if e.silent or not np.isfinite(e.right).all() else predict(e)
         if predicted is None:
             return None
         if e.got is None or not e.same(e.got, predicted):

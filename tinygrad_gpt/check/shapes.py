@@ -29,8 +29,8 @@ def summed_otherwise(cases: Cases) -> Iterator[Hypothesis]:
     What it has to say is dy, or dy times an array that plays a part, where its sum over the axes that the input lacks
     is right.
     """
-    first = next((e for e in cases.failed if e.dy is not None and e.dy.ndim > 1), None)
-    if first is None or first.right is None or first.raised:
+    first = next((e for e in cases.failed if e.got is not None and e.dy is not None and e.dy.ndim > 1), None)
+    if first is None or first.right is None:
         return
     for name in ("", *(n for n in first.ingredients if n not in ("dy", first.name))):
         part = lambda e, name=name: _contribution(e, name)  # noqa: E731

@@ -175,7 +175,8 @@ def _parts_of_dy(cases: Cases) -> Iterator[Hypothesis]:
         (slice(0, -1), "it lacks what the last {} of dy gives: does a loop end one too early?"),
         (slice(1, None), "it lacks what the first {} of dy gives: does a loop begin one too late?"),
     ):
-        for axis, what in ((None, "row"), (0, "slab (along its first axis)"), (1, "slab (along its second axis)")):
+        second = "the heads" if cases.failed[0].check.op == "attention" else "its second axis"
+        for axis, what in ((None, "row"), (0, "slab (along its first axis)"), (1, f"slab (along {second})")):
             predict = lambda e, which=which, axis=axis: e.right_for(_part(e, which, axis))  # noqa: E731
             yield predicting("G21", said.format(what), predict)
 

@@ -88,8 +88,10 @@ def _judged(part: str, report: Report) -> tuple[str, str, bool]:
 
 def _most_telling(fails: list[Finding], odd: set[str]) -> Finding:
     """Of one subject: not of an odd case, at a kink or without elements, if there are others; with a place rather than
-    without; of a small case rather than a large one, but of several numbers."""
-    return max(fails, key=lambda f: (f.case not in odd, bool(f.hint), f.index is not None, f.size > 15, -f.size))
+    without; of several numbers, but not of hundreds; of these the first one, since plain cases come first."""
+    return max(
+        fails, key=lambda f: (f.case not in odd, bool(f.hint), f.ordinary, f.index is not None, 9 < f.size <= 300)
+    )
 
 
 def _place(f: Finding, example: dict[str, Any]) -> list[str]:
