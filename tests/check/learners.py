@@ -186,12 +186,14 @@ def _of_cross_entropy(name, *says, **how):
 
 _of_cross_entropy("not_divided", "C01", "reduction='sum'", count=False)
 _of_cross_entropy("divided_by_all", "C02", "all rows", all_rows=True)
-_of_cross_entropy("no_targets", "C03", "the term -dy · the targets (one-hot, smoothed) is missing", one_hot=False)
+_of_cross_entropy("no_targets", "C03", "it is p, where p - (the targets, smoothed) is right", one_hot=False)
 _of_cross_entropy("sign", "C04", "G04", sign=-1)
 _of_cross_entropy("logits_for_p", "C05", probabilities=lambda z, p: z)
 _of_cross_entropy("ignored_too", "C07", "in the ignored rows", ignore=False)
 _of_cross_entropy("no_smoothing", "C08", "label_smoothing=0.0", smooth=False)
-_of_cross_entropy("softmax_again", "C06", "dy · p squared", probabilities=lambda z, p: p * (1 - p))
+_of_cross_entropy(
+    "softmax_again", "C06", "it is p - (the targets, smoothed) - p²", probabilities=lambda z, p: p * (1 - p)
+)
 
 
 # --- layer norm --------------------------------------------------------------------------------------------------
@@ -303,14 +305,16 @@ _of_attention("ds_is_dp", "A05", change=lambda m: {"ds": m["dp"]})
 _of_attention(
     "over_queries", "A08", change=lambda m: {"ds": m["p"] * (m["dp"] - (m["p"] * m["dp"]).sum(-2, keepdims=True))}
 )
-_of_attention("diagonal", "A*", change=lambda m: {"ds": m["dp"] * m["p"] * (1 - m["p"])})
+_of_attention("diagonal", "A*", "P dP - P² dP", change=lambda m: {"ds": m["dp"] * m["p"] * (1 - m["p"])})
 _of_attention(
     "no_dropout_in_dp",
     "A09",
     "dropout",
     change=lambda m: {"ds": m["p"] * (m["dz"] - (m["p"] * m["dz"]).sum(-1, keepdims=True))},
 )
-_of_attention("sum_of_dp", "A*", change=lambda m: {"ds": m["p"] * (m["dp"] - m["dp"].sum(-1, keepdims=True))})
+_of_attention(
+    "sum_of_dp", "A*", "P dP - P Σ dP", change=lambda m: {"ds": m["p"] * (m["dp"] - m["dp"].sum(-1, keepdims=True))}
+)
 _of_attention("swapped", "A04", "G05", change=lambda m: {"swap": lambda q, k, v: (k, q, v)})
 _of_attention("scaled_dv", "A*", "scale", change=lambda m: {"dv": m["dv"] * m["scale"]})
 
@@ -467,11 +471,11 @@ _elementwise(
 )
 _elementwise("sigmoid", "no_rest", "E09", "(1 - the output)", d=lambda x, y, dy: dy * y)
 _elementwise("sigmoid", "at_y", "E*", "G06", d=lambda x, y, dy: dy * _sigmoid(y) * (1 - _sigmoid(y)))
-_elementwise("sigmoid", "plus", "E*", "(1 + the output)", "dy times", d=lambda x, y, dy: dy * y * (1 + y))
-_elementwise("sigmoid", "of_x", "E*", "it is dy · x (1 - x)", d=lambda x, y, dy: dy * x * (1 - x))
+_elementwise("sigmoid", "plus", "E*", "it is y dy + y² dy", d=lambda x, y, dy: dy * y * (1 + y))
+_elementwise("sigmoid", "of_x", "E*", "with x in the place of y", d=lambda x, y, dy: dy * x * (1 - x))
 _elementwise("tanh", "one_minus_y", "E10", "(1 + the output)", d=lambda x, y, dy: dy * (1 - y))
 _elementwise("tanh", "at_y", "E*", "G06", d=lambda x, y, dy: dy * (1 - np.tanh(y) ** 2))
-_elementwise("tanh", "y_squared", "E*", "the output squared", d=lambda x, y, dy: dy * y**2)
+_elementwise("tanh", "y_squared", "E*", "it is y² dy", d=lambda x, y, dy: dy * y**2)
 _elementwise("relu", "by_dy", "E11", "where dy < 0", d=lambda x, y, dy: np.where((x > 0) & (dy > 0), dy, 0))
 _elementwise("relu", "inverted", "E11", "inverted", d=lambda x, y, dy: np.where(x < 0, dy, 0))
 _elementwise("relu", "passes_all", "G02", "it is dy itself", d=lambda x, y, dy: dy)

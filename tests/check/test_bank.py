@@ -12,6 +12,7 @@ import pytest
 from tinygrad_gpt.array import is_float
 from tinygrad_gpt.cases import cases
 from tinygrad_gpt.check import check_op, mistakes
+from tinygrad_gpt.check.call import quietly
 from tinygrad_gpt.check.measure import as_tuple
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.sparse_rows import dense
@@ -45,7 +46,7 @@ def run(pair, case, dtype):
     """The outputs and gradients of a pair in a case, and whether it left inputs and upstream gradients as they were."""
     arrays = tuple(a.astype(dtype) if is_float(a) else a for a in case.arrays)
     rng = np.random.default_rng(list(case.name.encode()))
-    with np.errstate(all="ignore"):
+    with quietly():
         ys, saved = pair.forward(*arrays, **case.settings)
         dys = tuple(np.asarray(rng.standard_normal(np.shape(y)), dtype) for y in as_tuple(ys))
         given = [a for a in (*arrays, *dys) if a is not None]

@@ -3,12 +3,12 @@
 from functools import lru_cache
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from tests.check.learners import LEARNERS
 from tinygrad_gpt.cases import cases
 from tinygrad_gpt.check import case, check_op
+from tinygrad_gpt.check.call import quietly
 
 pytestmark = pytest.mark.long
 
@@ -19,7 +19,7 @@ SHARE = 0.85  # of them that get a true reason
 def reasons(name: str) -> tuple[tuple[str, str, str], ...]:
     """(subject, id, hint) of each diagnosis of wrong numbers, once."""
     op, forward, backward = next((x.op, x.forward, x.backward) for x in LEARNERS if x.name == name)
-    with pytest.MonkeyPatch.context() as patched, np.errstate(all="ignore"):
+    with pytest.MonkeyPatch.context() as patched, quietly():
         patched.setattr(case, "ELEMENTS", 0)
         patched.setattr(case, "DIRECTIONS", 1)
         report = check_op(op, SimpleNamespace(forward=forward, backward=backward), cases(op, large=False))

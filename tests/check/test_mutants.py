@@ -9,6 +9,7 @@ from tests.test_broken_ops import PARTICULAR, mapped, rewritten
 from tinygrad_gpt import sparse_rows
 from tinygrad_gpt.cases import cases
 from tinygrad_gpt.check import case, check_op, mistakes
+from tinygrad_gpt.check.call import quietly
 from tinygrad_gpt.check.evidence import largest
 
 pytestmark = pytest.mark.long
@@ -20,7 +21,7 @@ NAMED, EXPLAINED = 0.4, 0.85  # at least this share is named by an id of the ban
 @lru_cache(None)
 def reasons(op: str, old: str, new: str) -> tuple[tuple[str, str, str], ...]:
     """(subject, id, hint) of each finding, once."""
-    with pytest.MonkeyPatch.context() as patched, np.errstate(all="ignore"):
+    with pytest.MonkeyPatch.context() as patched, quietly():
         patched.setattr(case, "ELEMENTS", 0)
         patched.setattr(case, "DIRECTIONS", 1)
         report = check_op(op, rewritten(op, old, new), cases(op, large=False))
@@ -46,7 +47,7 @@ def test_a_name_is_true_in_cases_that_the_diagnosis_did_not_see(op, old, new):
     for subject, id, _ in reasons(op, old, new):
         if id and not id.startswith("G") and subject.startswith("the gradient of "):
             for large in cases(op)[small:]:
-                with np.errstate(all="ignore"):
+                with quietly():
                     ours, theirs = (
                         gradient(pair, (op, large), subject.removeprefix("the gradient of ").split()[0])
                         for pair in (rewritten(op, old, new), mistakes.by_id(id).pair())

@@ -22,13 +22,13 @@
     hypothesis.py   one mistake as a question to a case, and the consensus of all
     bank.py         the known mistakes, compared
     what_if.py      the right gradient of something else
+    derivations/    another formula of the derivation's terms
     shapes.py       another shape, or the right numbers in other places
     factors.py      a constant factor
-    terms.py        a factor or a term that is missing
+    terms.py        a factor or a term that is missing, a number of each row
     ingredients.py  the arrays that such a term is made of
     masks.py        zeros in the wrong places
     places.py       where the wrong numbers stand
-    mistakes/       the bank: wrong pairs as learners write them
 
 The derivative is defined as a limit, so it can be measured. With a random upstream gradient dy, the loss is
 L(x) = Σ dy · forward(x), a single number, and along any direction d

@@ -21,7 +21,7 @@ import numpy as np
 from tinygrad_gpt.check import derivations, factors, masks, places, shapes, terms, what_if
 from tinygrad_gpt.check.bank import Bank
 from tinygrad_gpt.check.evidence import Evidence, largest
-from tinygrad_gpt.check.hypothesis import Cases, Hypothesis, parts_alike, predicting, right_only_for
+from tinygrad_gpt.check.hypothesis import Agreement, Cases, Hypothesis, parts_alike, predicting, right_only_for
 from tinygrad_gpt.check.report import INEXACT, WRONG, Finding
 
 
@@ -98,7 +98,7 @@ def _unnamed(cases: Cases, subjects: dict[str, Cases], bank: Bank, alone: bool) 
     found = cases.first(_hypotheses(cases, subjects, bank, alone))
     where = ""
     if not found and not alone:
-        where, found = _of_a_part(cases, subjects, bank)
+        where, found = _of_a_part(cases, bank)
     if found:
         shown = [e for e in cases.failed if e.case in found.shows]
         said |= {e.case: {"hint": where + found.words(e), "mistake": found.hypothesis.id} for e in shown}
@@ -112,10 +112,10 @@ def _raised(cases: Cases) -> list[tuple[Evidence, str]]:
     return [(e, hint) for e in raised] if hint else []
 
 
-def _of_a_part(cases: Cases, subjects: dict[str, Cases], bank: Bank):
+def _of_a_part(cases: Cases, bank: Bank) -> tuple[str, Agreement | None]:
     """What explains a part of the cases that are alike in something, where nothing explains all."""
     for where, part in parts_alike(cases):
-        if found := part.first(_of_some(part, subjects, bank)):
+        if found := part.first(_of_some(part, bank)):
             return f"{where}, ", found
     return "", None
 
@@ -146,7 +146,7 @@ def _hypotheses(cases: Cases, subjects: dict[str, Cases], bank: Bank, alone: boo
     yield from terms.of_sums(cases)
 
 
-def _of_some(cases: Cases, subjects: dict[str, Cases], bank: Bank) -> Iterator[Hypothesis]:
+def _of_some(cases: Cases, bank: Bank) -> Iterator[Hypothesis]:
     """Hypotheses of a part of the cases: the entries of the bank, and all that is strict enough for it."""
     if cases.failed[0].i is not None:
         for m in bank.entries:

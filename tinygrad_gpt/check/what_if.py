@@ -140,8 +140,9 @@ def _other_inputs(cases: Cases) -> Iterator[Hypothesis]:
             said = f"it is the gradient where {name} holds ones: is {name} missing in it?"
             yield predicting("", said, lambda e, i=i: e.right_at(i, np.ones_like))
         else:
-            said = f"it is the derivative at -{name} instead of at {name}"
-            yield predicting("", said, lambda e, i=i: e.right_at(i, np.negative))
+            if cases.failed[0].check.op == "max":
+                said = "dy goes to the smallest elements, where it should go to the largest"
+                yield predicting("", said, lambda e, i=i: e.right_at(i, np.negative))
             said = f"it is the derivative at the output instead of at {name}"
             yield predicting(
                 "G06", said, lambda e, i=i: e.right_at(i, lambda x, e=e: e.y if e.y.shape == x.shape else None)

@@ -38,8 +38,8 @@ def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
 
 
 def of_elements(cases: Cases, alone: bool = False) -> Iterator[Hypothesis]:
-    """Hypotheses that what came is a simple function of x and y, times dy; or the sum of two such, the right one among
-    them, unless it is to stand `alone`."""
+    """Hypotheses that what came is a simple function of x and y, with dy or without it: one of them `alone`, or two; or
+    one beside the right gradient."""
     return _of([*elementwise.of_any(cases.failed[0], alone)], cases)
 
 

@@ -41,9 +41,9 @@ def of_any(first: Evidence, alone: bool) -> Iterator[Reading]:
     if first.i is None or first.upstream is None or reads_rows or first.check.op == "dropout":
         return
     if len(first.inputs) == 1 and first.y.shape == first.x.shape:
-        yield Reading("", lambda e: _without(alone, _of_one(e)), pairs=not alone)
+        yield Reading("", lambda e: _without(alone, _of_one(e)), pairs=alone)
     elif len(first.inputs) == 2:
-        yield Reading("", lambda e: _without(alone, _of_two(e)), pairs=not alone)
+        yield Reading("", lambda e: _without(alone, _of_two(e)), pairs=alone)
 
 
 def _without(alone: bool, terms: dict) -> dict:
