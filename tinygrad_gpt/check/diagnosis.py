@@ -149,12 +149,17 @@ def _hypotheses(cases: Cases, subjects: dict[str, Cases], bank: Bank, alone: boo
 def _of_some(cases: Cases, bank: Bank) -> Iterator[Hypothesis]:
     """Hypotheses of a part of the cases: the entries of the bank, and all that is strict enough for it."""
     if cases.failed[0].i is not None:
-        for m in bank.entries:
-            if m.backward is not None:
-                yield predicting(m.id, m.sentence, bank.gradient(m))
+        yield from _entries(bank)
         yield from what_if.hypotheses(cases)
         yield from derivations.hypotheses(cases)
     yield from places.hypotheses(cases)
+
+
+def _entries(bank: Bank) -> Iterator[Hypothesis]:
+    """The entries of the bank as hypotheses, which may hold in some cases only: so that they are not named, but told."""
+    for m in bank.entries:
+        if m.backward is not None:
+            yield predicting("", f"as in {m.id}: {m.sentence}", bank.gradient(m))
 
 
 STATE = (
@@ -177,9 +182,7 @@ def _nan_words(e: Evidence) -> str:
 def _besides(cases: Cases, subjects: dict[str, Cases], bank: Bank) -> Iterator[Hypothesis]:
     """An entry of the bank in some cases only, where something tells them from those that are right; and two mistakes
     at once: an entry, and one number or a setting as a factor. (Sizes fit by chance.)"""
-    for m in bank.entries:
-        if m.backward is not None:
-            yield predicting(m.id, m.sentence, bank.gradient(m))
+    yield from _entries(bank)
     for m in bank.entries:
         if m.backward is not None and not bank.spoils(m, subjects):
             for h in factors.of_settings(cases, bank.gradient(m)):

@@ -118,9 +118,7 @@ def _of_settings(cases: Cases) -> Iterator[tuple]:
     """(words, value, id) of each factor that a setting explains."""
     for name in dict.fromkeys(name for e in cases.failed for name in e.numbers):
         s = lambda e, name=name: e.numbers.get(name)  # noqa: E731
-        for form, value in _forms(
-            s, ("n", "1/n", "n²", "1/n²", "1-n", "1/(1-n)", "(n-1)/n", "(1-n)/n", "n/(1-n)", "n-1", "n+1")
-        ):
+        for form, value in _forms(s, _OF_SETTINGS):
             yield _words_of_setting(form.replace("n", name), value), value, ""
 
 
@@ -135,11 +133,15 @@ _FORMS: dict[str, Callable[[float], float]] = {
     "1/n²": lambda n: 1 / (n * n),
     "1-n": lambda n: 1 - n,
     "1/(1-n)": lambda n: 1 / (1 - n),
+    "√(1-n)": lambda n: math.sqrt(1 - n),
+    "1/√(1-n)": lambda n: 1 / math.sqrt(1 - n),
     "(1-n)/n": lambda n: (1 - n) / n,
     "n/(1-n)": lambda n: n / (1 - n),
     "n-1": lambda n: n - 1,
     "n+1": lambda n: n + 1,
 }
+_OF_SETTINGS = ("n", "1/n", "n²", "1/n²", "1-n", "1/(1-n)", "√(1-n)", "1/√(1-n)")
+_OF_SETTINGS += ("(n-1)/n", "(1-n)/n", "n/(1-n)", "n-1", "n+1")
 _ASKS = {
     "n": "a sum where a mean is meant?",
     "1/n": "a mean where a sum is meant?",

@@ -136,6 +136,7 @@ def _features(e: Evidence) -> dict[str, str]:
         features[f"the number of axes of {name}"] = str(a.ndim)
         if a.ndim > 1:
             features[f"the size of {name}'s first axis"] = "1" if a.shape[0] == 1 else "more than 1"
+            features[f"the shape of {name}"] = "square" if a.shape[-1] == a.shape[-2] else "not square"
     return features
 
 

@@ -18,6 +18,7 @@ def readings(first: Evidence) -> Iterator[Reading]:
     yield Reading("weight is left out", _terms(0))
     yield Reading("dy is multiplied by weight twice", _terms(2))
     yield Reading("r, one over the standard deviation, is left out", _terms(1, 0), pairs=True)
+    yield Reading("weight and r, one over the standard deviation, are left out", _terms(0, 0))
     yield Reading("r, one over the standard deviation, is squared", _terms(1, 2))
     yield Reading("it is divided by r, one over the standard deviation, where r is a factor", _terms(1, -1))
 
