@@ -156,7 +156,7 @@ def _of_some(cases: Cases, bank: Bank) -> Iterator[Hypothesis]:
 
 
 def _entries(bank: Bank) -> Iterator[Hypothesis]:
-    """The entries of the bank as hypotheses, which may hold in some cases only: so that they are not named, but told."""
+    """The entries of the bank as hypotheses. They may hold in some cases only, so that they are told and not named."""
     for m in bank.entries:
         if m.backward is not None:
             yield predicting("", f"as in {m.id}: {m.sentence}", bank.gradient(m))
