@@ -8,6 +8,7 @@ case, what came *is* that formula, and it is printed beside the right one.
 A derivation also knows its readings: the whole of it with one thing done otherwise, such as a mean that is not divided,
 or a weight that is multiplied in at the end. Two mistakes at once, one of each kind, are told apart by that.
 
+    reading.py      what a derivation says of a case
     norms.py        layer norm, also after a sum
     exponents.py    softmax, log-softmax, logsumexp, cross-entropy
     attending.py    attention
