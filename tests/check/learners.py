@@ -257,6 +257,7 @@ _of_layer_norm("db_all", "G09", "L04", "summed over all", db=lambda dy, rows: np
 _of_layer_norm(
     "n_minus_one",
     "N10",
+    "as in N10: C - 1 where C belongs",
     "a multiple of x_hat",
     dx=lambda g, n, inv, dy: inv * (g - _mean(g) - n * (g * n).sum(-1, keepdims=True) / max(1, g.shape[-1] - 1)),
 )
