@@ -17,6 +17,7 @@ from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.files.storage import cache_folder, data_folder
 from tinygrad_gpt.kernels import catalogue, compiling, registry
 from tinygrad_gpt.kernels.contract import contract, file_of
+from tinygrad_gpt.styled import show
 from tinygrad_gpt.train.reporter import COMPILING
 from tinygrad_gpt.train.run import installed
 from tinygrad_gpt.train.user_ops import load_pairs
@@ -61,7 +62,7 @@ def gradcheck(
                 failed.append(report)
     console.print(table)
     for report in failed:
-        console.print(f"\n{report}", markup=False, highlight=False, soft_wrap=True)
+        show([[], *report.lines()])
     return 1 if failed else 0
 
 

@@ -5,6 +5,7 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from importlib.util import decode_source
 from pathlib import Path
 from types import ModuleType
 
@@ -61,19 +62,25 @@ def load(path: Path) -> ModuleType:
 
 @contextmanager
 def silenced() -> Iterator[io.StringIO]:
-    """Within this block what a learner's code prints is kept, not shown: it runs in many cases. breakpoint() talks."""
-    stdout, hook = sys.stdout, sys.breakpointhook
+    """Within this block what a learner's code prints is kept, not shown: it runs in many cases. input() finds an empty
+    file, which exit() closes in place of the real one. breakpoint() talks and listens."""
+    stdin, stdout, hook = sys.stdin, sys.stdout, sys.breakpointhook
 
     def talking(*args, **kwargs):
-        sys.stdout = stdout
+        sys.stdin, sys.stdout = stdin, stdout
         return hook(*args, **kwargs)
 
     try:
-        sys.breakpointhook = talking
+        sys.stdin, sys.breakpointhook = io.StringIO(), talking
         with redirect_stdout(io.StringIO()) as said:
             yield said
     finally:
-        sys.breakpointhook = hook
+        sys.stdin, sys.breakpointhook = stdin, hook
+
+
+def text_of(path: Path) -> str:
+    """The text of a file that runs, as Python reads it: in the encoding that it names, with line ends of \\n."""
+    return decode_source(read_file(path, _LARGEST))
 
 
 def parts_of(text: str, names: tuple[str, ...]) -> str:

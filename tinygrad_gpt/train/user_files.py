@@ -69,8 +69,8 @@ def run_file(path: Path, kind: str, sha256: str | None = None) -> UserFile:
 def blamed(error: BaseException) -> str | None:
     """An error in a line: the line of the user's that raised it, or led to it. None where none of theirs did."""
     kind = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    if frame := _line_of(error):
-        return f"{frame.filename}, line {frame.lineno}, `{frame.line}`: {kind}"
+    if place := place_in_file(error):
+        return f"{place}: {kind}"
     for path in _ran.values():  # a pair that returned what the engine refuses: its version has the file's name
         if f"[{path.stem}]" in str(error):
             return f"{path}: {kind}"
@@ -80,6 +80,12 @@ def blamed(error: BaseException) -> str | None:
 def blames(error: Exception) -> bool:
     """Whether a file of the user's raised the error, or led to it, and the error does not say so itself."""
     return not isinstance(error, UserError) and blamed(error) is not None
+
+
+def place_in_file(error: BaseException) -> str | None:
+    """The last line of the user's that an error passed through: "my.py, line 3, `x = y`". None if there is none."""
+    frame = _line_of(error)
+    return f"{frame.filename}, line {frame.lineno}, `{frame.line}`" if frame else None
 
 
 def _line_of(error: BaseException) -> traceback.FrameSummary | None:

@@ -32,8 +32,8 @@ def make_all(dtype) -> None:
     apart = {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x200}  # CREATE_NEW_PROCESS_GROUP
     started = [
         subprocess.Popen(
-            [sys.executable, "-m", MAKE_KERNELS, str(dtype), str(i), str(processes)],
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", MAKE_KERNELS, str(dtype), str(i), str(processes), str(os.getpid())],
+            stdin=subprocess.PIPE,  # open for as long as this process lives
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=os.environ | {"PYTHONPATH": path},
@@ -47,3 +47,4 @@ def make_all(dtype) -> None:
     finally:
         for process in started:
             process.kill()  # does nothing to one that has ended
+            process.stdin.close()
