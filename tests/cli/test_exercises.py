@@ -203,16 +203,13 @@ def test_a_question_finds_nobody_and_exit_leaves_the_terminal(run):
 
 
 SOLUTION = ADAMW.cut.solution
+LATIN_1 = SOLUTION.replace("    m =", "    # \xe9\n    m =").encode("latin-1", errors="replace")
 READ = {  # what is in a file -> part of what is said, and the status
     "line ends of Windows": (SOLUTION.replace("\n", "\r\n").encode(), "right in 6 cases", 0),
     "a mark of the byte order": (b"\xef\xbb\xbf" + SOLUTION.encode(), "right in 6 cases", 0),
-    "an encoding that it names": (
-        ("# coding: latin-1\n" + SOLUTION.replace("    m =", "    # \xe9\n    m =")).encode("latin-1"),
-        "right in 6 cases",
-        0,
-    ),
-    "tabs": (SOLUTION.replace("    m = beta1", "\tm = beta1").encode(), "line 17: inconsistent use of tabs", 2),
-    "a byte that is no UTF-8": (SOLUTION.replace("    m =", "    # \xe9\n    m =").encode("latin-1"), "UTF-8", 2),
+    "an encoding that it names": (b"# coding: latin-1\n" + LATIN_1, "right in 6 cases", 0),
+    "tabs": (SOLUTION.replace("    v = beta2", "\tv = beta2").encode(), "inconsistent use of tabs", 2),
+    "a byte that is no UTF-8": (LATIN_1, "UTF-8", 2),
     "UTF-16": (SOLUTION.encode("utf-16"), "UTF-8", 2),
     "a zero byte": (SOLUTION.encode() + b"\0", "null byte", 2),
 }

@@ -135,7 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
     except MemoryError as error:
         message = f"not enough memory ({error}): {_SMALLER}"
     except (KeyboardInterrupt, typer.Abort) as error:
-        place = place_in_file(error)  # a loop of the user's own, perhaps, that would not end
+        place = place_in_file(error.__cause__ or error)  # a loop of the user's own, perhaps, that would not end
         print(f"interrupted in {place}" if place else "interrupted", file=sys.stderr)
         return INTERRUPTED
     except SystemExit as error:  # exit() in a file of the user's

@@ -5,7 +5,6 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from importlib.util import decode_source
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +12,7 @@ from tinygrad_gpt.errors import UserError, did_you_mean
 from tinygrad_gpt.exercises.cutting import top_level
 from tinygrad_gpt.exercises.exercise import Exercise
 from tinygrad_gpt.files.storage import read_file
+from tinygrad_gpt.train import user_files
 from tinygrad_gpt.train.user_files import blamed, run_file
 
 _LARGEST = 1 << 20  # bytes of a learner's file
@@ -43,9 +43,8 @@ def exercise_of(path: Path, bank: dict[str, Exercise]) -> Exercise:
 def load(path: Path) -> ModuleType:
     """Run a learner's file. Raises UserError if it is missing or ends the program, NotPythonError if it does not parse.
     Any other exception of its own code passes through; see train/user_files.py."""
-    text = read_file(path, _LARGEST)
     try:
-        ast.parse(text)
+        ast.parse(text_of(path))
     except SyntaxError as error:
         if error.lineno and error.text:
             line = error.text.rstrip()
@@ -79,8 +78,8 @@ def silenced() -> Iterator[io.StringIO]:
 
 
 def text_of(path: Path) -> str:
-    """The text of a file that runs, as Python reads it: in the encoding that it names, with line ends of \\n."""
-    return decode_source(read_file(path, _LARGEST))
+    """The text of a learner's file. Raises UserError if it is missing, or in another encoding than it says."""
+    return user_files.text_of(path, read_file(path, _LARGEST))
 
 
 def parts_of(text: str, names: tuple[str, ...]) -> str:

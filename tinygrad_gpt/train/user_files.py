@@ -4,6 +4,7 @@ import hashlib
 import sys
 import traceback
 from dataclasses import dataclass
+from importlib.util import decode_source
 from pathlib import Path
 from types import ModuleType
 
@@ -41,6 +42,7 @@ def run_file(path: Path, kind: str, sha256: str | None = None) -> UserFile:
     source = read_file(path, _LARGEST)
     if sha256 is not None and hashlib.sha256(source).hexdigest() != sha256:
         raise UserError(f"{path} is not the file that this run was started with: put that one back")
+    text_of(path, source)
     try:
         code = compile(source, str(path), "exec")
     except (SyntaxError, ValueError) as error:  # ValueError for zero bytes, in some versions of Python
@@ -64,6 +66,15 @@ def run_file(path: Path, kind: str, sha256: str | None = None) -> UserFile:
             "since a run keeps a copy of it; what it needs goes into it"
         ) from None
     return UserFile(path, source, module)
+
+
+def text_of(path: Path, source: bytes) -> str:
+    """A Python file's text, as Python reads it: in the encoding that its first lines name, else UTF-8; lines end with
+    \\n. Raises UserError for one that is in another."""
+    try:
+        return decode_source(source)
+    except (UnicodeDecodeError, SyntaxError) as error:
+        raise UserError(f"{path} is not written in the encoding that it should be ({error}): save it as UTF-8") from None
 
 
 def blamed(error: BaseException) -> str | None:

@@ -16,6 +16,7 @@
     optimizer.py   P10  the optimiser's first steps
     parameters.py  P11  each parameter gets its gradient, and moves
     entropy.py     P12  attention looks everywhere at first
+    scale.py            and its scores have their scale
     clipping.py    P13  clipping keeps the direction
     schedule.py    P14  the learning rate at its ends
     labels.py      P15  each place is asked for the token after it
