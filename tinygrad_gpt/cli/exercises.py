@@ -11,7 +11,7 @@ from tinygrad_gpt.errors import UserError
 
 app = typer.Typer(
     cls=Group,
-    help="Exercises: complete a file, and be told what is wrong with it, and why.",
+    help="Exercises: complete a file, and be told what is wrong with it, and why. Begin with `exercise start`.",
     no_args_is_help=True,
 )
 
