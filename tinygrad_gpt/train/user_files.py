@@ -74,7 +74,9 @@ def text_of(path: Path, source: bytes) -> str:
     try:
         return decode_source(source)
     except (UnicodeDecodeError, SyntaxError) as error:
-        raise UserError(f"{path} is not written in the encoding that it should be ({error}): save it as UTF-8") from None
+        raise UserError(
+            f"{path} is not written in the encoding that it should be ({error}): save it as UTF-8"
+        ) from None
 
 
 def blamed(error: BaseException) -> str | None:
