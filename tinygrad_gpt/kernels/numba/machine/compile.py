@@ -138,9 +138,12 @@ class Kernel:
             raise TypeError(f"{self}: expected {' or '.join(map(str, self.dtypes))}, got {dtype}")
         with _compiling:
             if dtype not in self.teams and dtype not in _cannot:
-                if not self._team(dtype).is_on_disk():
+                team = self._team(dtype)
+                if not team.is_on_disk():
                     compiling.tell()
-                    precompile.make_all(dtype)
+                    with precompile.one_process_at_a_time(team.folder):
+                        if not team.is_on_disk():  # nor made while this process waited
+                            precompile.make_all(dtype)
                 self.compile_here(dtype)
             if dtype in _cannot:
                 raise CannotCompile(_cannot[dtype])

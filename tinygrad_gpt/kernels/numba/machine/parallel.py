@@ -83,6 +83,11 @@ class Team:
         """Whether this process compiled it, since it was not on disk."""
         return sum(self.entry.stats.cache_misses.values()) > 0
 
+    @property
+    def folder(self) -> str:
+        """That of Numba's cache where all kernels' entries are kept; "" where there is none."""
+        return self.entry._cache.cache_path
+
     def is_on_disk(self) -> bool:
         """Whether loading is enough. True too where there is no folder on disk for it."""
         return self.entry._cache.has(self._signature) and self._body._cache.has(self._body._sig)
