@@ -6,7 +6,6 @@ from tinygrad_gpt.cases import cases
 from tinygrad_gpt.check import check_op, mistakes
 from tinygrad_gpt.kernels import registry
 
-
 pytestmark = pytest.mark.usefixtures("measured_along_directions_only")  # the diagnosis reads the reference's gradients
 
 
