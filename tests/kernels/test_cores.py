@@ -163,7 +163,7 @@ counts = [threads.count()]
 thread = threading.Thread(target=lambda: counts.append(threads.count()))
 thread.start()
 thread.join()
-print(*counts, threads.most(), threads.describe()["threads"], threads.why_fewer(), sep="|")
+print(*counts, threads.most(), threads.describe(), threads.why_fewer(), sep="|")
 """
 
 

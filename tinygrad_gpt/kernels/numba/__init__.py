@@ -30,6 +30,25 @@ def fewer_threads() -> str | None:
     return threads.why_fewer()
 
 
+def chosen() -> str:
+    """What the kernels compute with on this processor, and why, in a line for people to read. Starts the threads."""
+    from tinygrad_gpt.kernels.numba import linear
+    from tinygrad_gpt.kernels.numba.machine import threads
+    from tinygrad_gpt.kernels.numba.product import registers
+
+    names = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "neon": "NEON"}
+    vectors = next((name for feature, name in names.items() if registers.has(feature)), "SSE")
+    floats = registers.VECTOR_BYTES // 4
+    products = {  # by where the layer's product comes from
+        "packed": "our own matrix product, which is faster with them",
+        "blas_tiles": "matrix products by NumPy's OpenBLAS, a tile for each thread, as ours needs wider vectors",
+        "blas": "matrix products by NumPy, in which no OpenBLAS was found that kernels can call",
+    }
+    block = f"blocks of {registers.TALL} x {registers.VECTORS * floats} sums in its {registers.REGISTERS} registers"
+    product = products[linear.product.__module__.rpartition(".")[2]]
+    return f"{vectors}: vectors of {floats} float32, {block}; {product}; threads: {threads.count()}"
+
+
 def cannot_round(precision: str) -> str | None:
     """Why this processor has no products in this precision, tf32 or bfloat16, or None where it has."""
     from tinygrad_gpt.kernels.numba.product import bfloat16

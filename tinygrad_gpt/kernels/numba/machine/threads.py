@@ -40,7 +40,6 @@ from numba.np.ufunc import parallel
 
 from tinygrad_gpt.kernels.numba.machine import cores
 from tinygrad_gpt.kernels.numba.product import blas
-from tinygrad_gpt.kernels.numba.product.registers import AVX_512
 
 SPINS = 10_000
 
@@ -171,15 +170,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def describe() -> dict[str, str]:
-    """How many threads kernels run on, and how matrix products are made, for people to read."""
+def describe() -> str:
+    """How many threads kernels run on, and why, for people to read."""
     start()
     pool = f"1, since {_why_alone}" if _why_alone else f"{count()} of Numba's ({numba.threading_layer()} layer)"
     if why := _set_by():
         pool += f", as {why} says"
     elif why := why_fewer():
         pool += f": {why}"
-    product = "np.matmul (no OpenBLAS found in this NumPy that kernels could call)"
-    if blas.AVAILABLE:
-        product = "NumPy's OpenBLAS, one tile for each thread, called from inside kernels"
-    return {"threads": pool, "matrix product": "our own, in AVX-512's vectors" if AVX_512 else product}
+    return pool
