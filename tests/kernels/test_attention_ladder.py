@@ -15,7 +15,10 @@ from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.kernels.numba.flash.ladder import LADDER
 from tinygrad_gpt.ops.attention import causal_mask
 
-RUNGS = pytest.mark.parametrize("name", LADDER)
+LONG = ("on their side", "strips")  # they take seconds to compile
+RUNGS = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name in LONG else name for name in LADDER]
+)
 
 
 def pair(name):
@@ -27,12 +30,13 @@ def right_answer(q, k, v, causal, scale):
     q, k, v = (x.astype(np.float64) for x in (q, k, v))
     y, _ = registry.reference("attention").forward(q[None], k[None], v[None], causal=causal, scale=scale)
     s = scale * q @ k.swapaxes(1, 2)
-    return y[0], np.log(np.sum(np.exp(s), axis=-1, where=causal_mask(s) if causal else True))
+    with np.errstate(divide="ignore"):  # of queries that see nothing
+        return y[0], np.log(np.sum(np.exp(s), axis=-1, where=causal_mask(s) if causal else True))
 
 
-def assert_near(got, right):
+def assert_near(got, right, tolerance=2e-5):
     assert got.shape == right.shape and got.dtype == np.float32
-    assert np.abs(got - right).max(initial=0) <= 2e-5 * np.abs(right).max(initial=1e-3)
+    assert np.abs(got - right).max(initial=0) <= tolerance * np.abs(right).max(initial=1e-3)
 
 
 @RUNGS
@@ -74,13 +78,14 @@ def test_agrees_with_the_reference_on_the_cases_of_attention(name):
             continue
         seen.add(case.settings.get("causal", False))
         y, saved = version.forward(*arrays, **case.settings)
-        right, right_saved = reference.forward(*case.arrays, **case.settings)
+        exact = [a if a is None else a.astype(np.float64) for a in arrays]
+        right, right_saved = reference.forward(*exact, **case.settings)
         dy = normal(y.shape, np.float32, 9)
         rights = right, *reference.backward(dy.astype(np.float64), right_saved)
         *gradients, none = version.backward(dy, saved)
         assert none is None and rights[-1] is None
         for got, wanted in zip((y, *gradients), rights[:-1], strict=True):
-            assert_near(got, wanted)
+            assert_near(got, wanted, 5e-5)  # among them are scores so large that float32 has few digits left for exp
     assert seen == {False, True}
 
 
@@ -111,7 +116,7 @@ def test_masks_and_dropout_are_left_to_other_versions():
 
 
 def test_a_rung_may_run_a_layer():
-    version = tg.register("attention", **LADDER["strips"].pair())
+    version = tg.register("attention", **LADDER["blocks"].pair())
     try:
         q, k, v = (tg.Tensor(normal((2, 3, 7, 8), np.float32, i), requires_grad=True) for i in range(3))
         y = tg.functional.attention(q, k, v, causal=True)
@@ -124,6 +129,5 @@ def test_a_rung_may_run_a_layer():
 
 def test_nothing_loads_a_ladder_but_who_asks_for_it():
     """So that a process that trains does not wait for what it does not use; and no rung is a version by itself."""
-    loading = [name for name, source in SOURCES.items() if ".ladder import" in source or "import ladder" in source]
-    assert loading == ["kernels/numba/flash/ladder.py"]
+    assert not [name for name, source in SOURCES.items() if ".ladder import" in source or "import ladder" in source]
     assert not {v.name for v in registry.versions("attention")} & set(LADDER)

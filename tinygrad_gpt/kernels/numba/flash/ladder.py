@@ -335,7 +335,7 @@ class Rung:
     def _forward(self, q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0):
         scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
         y, lse = self.attend(*map(_heads, (q, k, v)), causal, scale)
-        return y.reshape(q.shape), (q, k, v, y, lse, causal, scale)
+        return y.reshape(q.shape), (q, k, v, np.ascontiguousarray(y), lse, causal, scale)  # y (B H, Tq, D)
 
 
 def _why_not(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=0):
@@ -344,7 +344,7 @@ def _why_not(q, k, v, mask=None, *, causal=False, scale=None, dropout=0.0, seed=
 
 def _gradients(dy, saved):
     q, k, v, y, lse, causal, scale = saved
-    heads = [*map(_heads, (dy, q, k, v, y)), lse]
+    heads = [*map(_heads, (dy, q, k, v)), y, lse]
     dq, dk, dv = (np.empty(x.shape, x.dtype) for x in heads[1:4])
     for *one_head, dq_head, dk_head, dv_head in zip(*heads, dq, dk, dv, strict=True):
         _backward(*one_head, causal, q.dtype.type(scale), dq_head, dk_head, dv_head)
