@@ -4,7 +4,7 @@ A file holds plain Python that brings arrays into the layout that its kernels ex
 
     machine/    what every kernel is made with: how it is compiled, cached and run by all threads; layouts; exp
     product/    matrix products, from vector instructions to the ladder that explains them
-    flash/      parts of attention.py
+    flash/      parts of attention.py, and the ladder that explains it
 """
 
 from tinygrad_gpt.kernels.numba.machine import cores  # noqa: F401 - it watches them while Numba loads
