@@ -43,7 +43,7 @@ REGISTERS = 32 if AVX_512 or has("neon") else 16
 
 ROWS = 4  # of a block
 TALL = 8 if REGISTERS == 32 else 4  # rows of a block where there are many; a multiple of ROWS
-VECTORS = 3 if REGISTERS == 32 else 2  # of each row of a block, at most
+VECTORS = 3  # of each row of a block, at most
 
 
 @intrinsic
