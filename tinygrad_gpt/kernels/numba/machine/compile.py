@@ -40,7 +40,7 @@ from numba import types
 from tinygrad_gpt.array import FLOATS
 from tinygrad_gpt.kernels import compiling
 from tinygrad_gpt.kernels.numba.machine import parallel, precompile, threads
-from tinygrad_gpt.kernels.numba.machine.parallel import my_part
+from tinygrad_gpt.kernels.numba.machine.sharing import my_part
 
 __all__ = ["EXACT_ORDER", "KERNELS", "REORDERED", "Kernel", "helper", "kernel", "my_part", "pasted", "read", "write"]
 

@@ -8,7 +8,8 @@ part of the n pieces of work. Three pieces of machine code run it:
     entry   (plan, threads, arguments) -> status: what Python calls. It compares the arrays' sizes, puts the arguments
             into memory, and calls team, or for one thread body itself
 
-The block of memory that they share is (failed, *arguments). The plan holds what the entry needs to know about a kernel:
+The block of memory that they share is (failed, taken, *arguments); sharing.py says what is at the address `taken`. The
+plan holds what the entry needs to know about a kernel:
 
     plan = [team's address, body's address, how many pairs of sizes, pair, pair, ...]
 
@@ -32,22 +33,15 @@ from numba.core.compiler import Compiler
 from numba.extending import intrinsic
 
 from tinygrad_gpt.kernels.numba.machine.disk_cache import DiskCache
+from tinygrad_gpt.kernels.numba.machine.sharing import CACHE_LINE, SHARE
 
 _WORD = ir.IntType(64)
 _BODY = ir.FunctionType(ir.VoidType(), [_WORD] * 3)
 _TEAM = ir.FunctionType(ir.VoidType(), [_WORD] * 3)
-_SHARE = types.UniTuple(types.int64, 2)
 _PAIRS_FROM, FAILED = 3, -1
 # Only prange of Numba's parallel=True: a search for other things to run in parallel costs compile time.
 _OTHERS = ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion")
 _PRANGE_ONLY = dict.fromkeys(_OTHERS, False) | {"prange": True}
-
-
-@numba.njit(nogil=True, forceinline=True)
-def my_part(share, n):
-    """This thread's part of range(n), inside a kernel: contiguous, nearly equal parts, in the order of the threads."""
-    thread, threads = share
-    return range(n * thread // threads, n * (thread + 1) // threads)
 
 
 class Team:
@@ -106,7 +100,7 @@ class _Body(CFunc):
     """
 
     def __init__(self, function, arguments: tuple, options: dict, stamp: str):
-        super().__init__(function, ((_SHARE, *arguments), types.void), {}, options)
+        super().__init__(function, ((SHARE, *arguments), types.void), {}, options)
         self._compiler = _BodyCompiler(function, self._targetdescr, options, {}, pipeline_class=Compiler)
         self._cache = DiskCache(function, stamp)
 
@@ -126,8 +120,8 @@ def _add_door(compiled) -> None:
     thread, threads, address = door.args
     share, *arguments = description.argtypes
     block = builder.inttoptr(address, _block_type(context, arguments).as_pointer())
-    fields = [builder.load(cgutils.gep_inbounds(builder, block, 0, 1 + i)) for i in range(len(arguments))]
-    values = [context.make_tuple(builder, share, [thread, threads]), *fields]
+    taken, *fields = [builder.load(cgutils.gep_inbounds(builder, block, 0, 1 + i)) for i in range(1 + len(arguments))]
+    values = [context.make_tuple(builder, share, [thread, threads, taken]), *fields]
     status, _ = context.call_conv.call_function(
         builder, function, description.restype, description.argtypes, values, attrs=("noinline",)
     )
@@ -138,7 +132,7 @@ def _add_door(compiled) -> None:
 
 
 def _block_type(context, arguments):
-    return ir.LiteralStructType([_WORD, *[context.get_value_type(kind) for kind in arguments]])
+    return ir.LiteralStructType([_WORD, _WORD, *[context.get_value_type(kind) for kind in arguments]])
 
 
 # --- team --------------------------------------------------------------------------------------------------------
@@ -201,9 +195,12 @@ def _launch(typingctx, plan, threads, arguments):
                 array.meminfo = array.meminfo.type(None)
                 array.parent = array.parent.type(None)
                 value = array._getvalue()
-            builder.store(value, cgutils.gep_inbounds(builder, block, 0, 1 + i))
+            builder.store(value, cgutils.gep_inbounds(builder, block, 0, 2 + i))
         failed = cgutils.gep_inbounds(builder, block, 0, 0)
         builder.store(_WORD(0), failed)
+        taken = builder.alloca(_WORD, size=builder.mul(threads, _WORD(CACHE_LINE // 8)))
+        cgutils.memset(builder, taken, builder.mul(threads, _WORD(CACHE_LINE)), 0)
+        builder.store(builder.ptrtoint(taken, _WORD), cgutils.gep_inbounds(builder, block, 0, 1))
         status = _first_difference(builder, plan, sizes)
         with builder.if_then(builder.icmp_signed("==", builder.load(status), _WORD(0))):
             team, body = _word(builder, plan, _WORD(0)), _word(builder, plan, _WORD(1))
