@@ -163,7 +163,7 @@ class Kernel:
         kinds = tuple([a.type if isinstance(a, Sized) else a for a in stated])
         pairs = [(i, j) for i, j, _ in self._pairs(stated)]
         stamp = _content_of_all_sources()
-        return parallel.Team(self.__wrapped__, kinds, pairs, OPTIONS, stamp, parallel=threads.are_available())
+        return parallel.Team(self.__wrapped__, kinds, pairs, OPTIONS, stamp)
 
     def _pairs(self, stated: tuple):
         """(i, j, arguments) for each size i that should equal an earlier size j, or the number -1 - j where j < 0. All

@@ -77,7 +77,7 @@ def _next_portion(share, n, others):
         owner = (thread + others) % threads
         first, end = n * owner // threads, n * (owner + 1) // threads
         portion = max(1, (end - first) // PORTIONS)
-        start = first + _take(taken + owner * CACHE_LINE, portion)
+        start = first + add(taken + owner * CACHE_LINE, portion)
         if start < end:
             return start, min(start + portion, end), others
         others += 1
@@ -85,11 +85,11 @@ def _next_portion(share, n, others):
 
 
 @intrinsic
-def _take(typingctx, address, count):
-    """Add to the number there, and return what it was; only one thread at a time does either."""
+def add(typingctx, address, number):
+    """Add to the number there, and return what it was; no other thread comes between."""
 
     def codegen(context, builder, signature, args):
-        number = builder.inttoptr(args[0], cgutils.intp_t.as_pointer())
-        return builder.atomic_rmw("add", number, args[1], "monotonic")
+        place = builder.inttoptr(args[0], cgutils.intp_t.as_pointer())
+        return builder.atomic_rmw("add", place, args[1], "seq_cst")
 
     return types.int64(types.int64, types.int64), codegen

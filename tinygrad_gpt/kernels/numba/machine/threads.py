@@ -39,6 +39,7 @@ import numba
 from numba.np.ufunc import parallel
 
 from tinygrad_gpt.kernels.numba.machine import cores
+from tinygrad_gpt.kernels.numba.machine.pool import POOL
 from tinygrad_gpt.kernels.numba.product import blas
 from tinygrad_gpt.kernels.numba.product.registers import AVX_512
 
@@ -147,7 +148,10 @@ def _set_by() -> str | None:
 def take() -> int:
     """How many threads this call may have: all of the pool, or one if the pool is taken. Give them back after it."""
     threads = 1 if _is_forked else count()
-    return threads if threads == 1 or _pool.acquire(blocking=False) else 1
+    if threads == 1 or not _pool.acquire(blocking=False):
+        return 1
+    POOL.call(threads)
+    return threads
 
 
 def give_back(threads: int) -> None:
