@@ -41,7 +41,7 @@ def chosen() -> str:
     floats = registers.VECTOR_BYTES // 4
     products = {  # by where the layer's product comes from
         "packed": "our own matrix product, which is faster with them",
-        "blas_tiles": "matrix products by NumPy's OpenBLAS, a tile for each thread, as ours needs wider vectors",
+        "blas_tiles": "matrix products by NumPy's OpenBLAS, in tiles, as ours needs wider vectors",
         "blas": "matrix products by NumPy, in which no OpenBLAS was found that kernels can call",
     }
     block = f"blocks of {registers.TALL} x {registers.VECTORS * floats} sums in its {registers.REGISTERS} registers"
