@@ -31,13 +31,14 @@ A peer that is not installed, or cannot run here, is left out, and the result sa
 import argparse
 import contextlib
 import itertools
-import json
 import statistics
 import tempfile
 from pathlib import Path
 
 import harness
+import isa
 import numpy as np
+import reporting
 from sizes import CONFIGS, ON_CPU, ON_CUDA, Config, write_settings
 
 OURS = "tinygrad_gpt"
@@ -78,6 +79,9 @@ def start(names: list[str], config: Config, settings: Path, left_out: dict[str, 
         script, *arguments = SCRIPTS[name]
         if name in SMALL_ONLY and operations(config) > SMALL:
             left_out[name] = "only asked for small sizes: the rounds would take it many minutes"
+            continue
+        if name == "tinygrad" and isa.pinned():
+            left_out[name] = "it compiles for the processor it finds, and cannot be pinned"
             continue
         try:
             peers[name] = harness.Peer(name, harness.PEERS / script, str(settings), *arguments)
@@ -231,8 +235,7 @@ def main() -> None:
         "--dtype", choices=list(TOLERANCE), action="append", help="of our matrix products' inputs; on a GPU everybody's"
     )
     parser.add_argument("--peers", nargs="*", help=f"of {', '.join((*GROUPS, *SCRIPTS))}")
-    parser.add_argument("--json", type=Path, help="write the record(s) to this file instead of benchmarks/results/")
-    options = parser.parse_args()
+    options = harness.parse(parser)
 
     configs, peers, dtypes = ON[options.device]
     configs, dtypes = options.config or configs, options.dtype or dtypes
@@ -255,10 +258,9 @@ def main() -> None:
             continue
         print(f"\n{as_table(records[-1:])}", flush=True)
         if options.json:
-            result = records[0] if options.config and len(records) == 1 else records
-            options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+            reporting.write_json(options.json, records[0] if options.config and len(records) == 1 else records)
         else:
-            harness.write_results(name_of_results, facts, records, as_table(records))
+            reporting.write_results(name_of_results, facts, records, as_table, ("config", "dtype"))
 
 
 if __name__ == "__main__":

@@ -112,10 +112,10 @@ def test_a_gpu_is_asked_for_its_own_sizes_in_every_precision(tmp_path, monkeypat
         asked.append((config.name, dtype, tuple(names), device))
         if dtype == "tf32":
             raise SystemExit("no tf32 here")
-        return record
+        return record | {"config": config.name, "dtype": dtype}
 
     monkeypatch.setattr(train_step, "measure", measure)
-    monkeypatch.setattr(train_step.harness, "RESULTS", tmp_path)
+    monkeypatch.setattr(train_step.reporting, "RESULTS", tmp_path)
     monkeypatch.setattr(sys, "argv", ["train_step.py", "--device", "cuda"])
     train_step.main()
     everything = {(config, dtype) for config in sizes.ON_CUDA for dtype in ("bfloat16", "tf32", "float32")}

@@ -3,16 +3,11 @@
 import pytest
 
 from tinygrad_gpt.cases import cases
-from tinygrad_gpt.check import case, check_op, mistakes
+from tinygrad_gpt.check import check_op, mistakes
 from tinygrad_gpt.check.mistakes import general, models, training
 from tinygrad_gpt.kernels import registry
 
-
-@pytest.fixture(autouse=True)
-def measured_along_directions_only(monkeypatch):
-    """Which is faster; the diagnosis reads the reference's gradients."""
-    monkeypatch.setattr(case, "ELEMENTS", 0)
-    monkeypatch.setattr(case, "DIRECTIONS", 1)
+pytestmark = pytest.mark.usefixtures("measured_along_directions_only")  # the diagnosis reads the reference's gradients
 
 
 @pytest.mark.parametrize("mistake", mistakes.all_mistakes(), ids=lambda m: m.id)

@@ -156,14 +156,15 @@ def info():
 
 
 def facts(*packages: str) -> dict[str, str]:
-    """Facts about the machine: system, versions of these packages, processor, BLAS, threads."""
+    """Facts about the machine: system, versions of these packages, processor, BLAS, what kernels chose, threads."""
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # that it may use
     no_kernels, no_rounding = registry.no_kernels("cpu"), registry.cannot_round("bfloat16")
     if no_kernels is None:
+        from tinygrad_gpt.kernels.numba import chosen
         from tinygrad_gpt.kernels.numba.machine import threads
 
-        how = threads.describe()
+        how = {"chosen": chosen(), "threads": threads.describe()}
     else:
         how = {"threads": f"NumPy's, for the reference versions: {no_kernels}"}
     return {
