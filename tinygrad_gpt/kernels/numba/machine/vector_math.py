@@ -80,8 +80,8 @@ def _make_exp(real, integer, terms: int, bias: int, fraction_bits: int, high_bit
 def either(typingctx, condition, a, b):
     """a if condition else b, as one instruction; only inside kernels, for numbers of one type.
 
-    Python's own `x[i] = a if condition else x[i]` is a store that is made or not, which AVX2 takes ten times as long
-    for as for one that is always made.
+    Python's own `x[i] = a if condition else x[i]` is a store that is made or not, under a mask, which AVX2
+    does slowly.
     """
 
     def codegen(context, builder, signature, args):
