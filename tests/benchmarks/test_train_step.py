@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import subprocess
 import sys
 
+import harness
 import numpy as np
 import pytest
 import sizes
@@ -124,6 +126,15 @@ def test_a_gpu_is_asked_for_its_own_sizes_in_every_precision(tmp_path, monkeypat
     assert capsys.readouterr().out.count("is left out: no tf32 here") == 2
 
 
+def test_busy_processes_compute_until_the_block_ends(monkeypatch):
+    started = []
+    start = subprocess.Popen
+    monkeypatch.setattr(harness.subprocess, "Popen", lambda *args: started.append(start(*args)) or started[-1])
+    with harness.busy_processes(2):
+        assert len(started) == 2 and all(process.poll() is None for process in started)
+    assert all(process.poll() is not None for process in started)
+
+
 def test_names_and_groups_of_peers():
     assert train_step.chosen_peers(["jax", "pytorch", "jax"]) == ["jax", *train_step.PYTORCH]
     assert set(train_step.chosen_peers(["all"])) == set(train_step.SCRIPTS)
@@ -163,7 +174,7 @@ def test_settings_arrive(tmp_path):
 def test_the_command_writes_the_record(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train_step, "SECONDS", 0.01)
     file = tmp_path / "r.json"
-    command = "train_step.py --config char-cpu --B 2 --T 8 --C 16 --layers 1 --heads 2 --V 11 --rounds 2 --peers none"
+    command = "train_step.py --config char-cpu --B 2 --T 8 --C 16 --layers 1 --heads 2 --V 11 --rounds 2 --beside 1 --peers none"
     monkeypatch.setattr(sys, "argv", [*command.split(), "--json", str(file)])
     train_step.main()
     r = json.loads(file.read_text(encoding="utf-8"))
