@@ -110,7 +110,7 @@ def test_a_gpu_is_asked_for_its_own_sizes_in_every_precision(tmp_path, monkeypat
     record |= {"tokens_per_s": {"tinygrad_gpt": 3.0}, "share_of_peak": {"tinygrad_gpt": 0.5}}
     record |= {"product_tflops": {"tinygrad_gpt": 4.0}, "not_recorded": None}
 
-    def measure(config, rounds, names, dtype, device):
+    def measure(config, rounds, names, dtype, device, beside):
         asked.append((config.name, dtype, tuple(names), device))
         if dtype == "tf32":
             raise SystemExit("no tf32 here")
@@ -174,11 +174,12 @@ def test_settings_arrive(tmp_path):
 def test_the_command_writes_the_record(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train_step, "SECONDS", 0.01)
     file = tmp_path / "r.json"
-    command = "train_step.py --config char-cpu --B 2 --T 8 --C 16 --layers 1 --heads 2 --V 11 --rounds 2 --beside 1 --peers none"
-    monkeypatch.setattr(sys, "argv", [*command.split(), "--json", str(file)])
+    command = "train_step.py --config char-cpu --B 2 --T 8 --C 16 --layers 1 --heads 2 --V 11 --rounds 2 --peers none"
+    monkeypatch.setattr(sys, "argv", [*command.split(), "--beside", "1", "--json", str(file)])
     train_step.main()
     r = json.loads(file.read_text(encoding="utf-8"))
     assert r["config"] == "char-cpu,B=2,T=8,C=16,layers=1,heads=2,V=11" and r["rounds"] == 2
+    assert r["beside"] == 1 and "beside 1 busy" in train_step.table([r])
     assert r["ours_ms"] > 0 and r["ours_peak_mib"] > 0 and r["peers"] == {}
     assert r["config"] in capsys.readouterr().out
 
