@@ -123,6 +123,7 @@ def _gelu_linear(e: Evidence) -> dict:
     return {f"{name} dh": (c, a * dh) for name, (c, a) in _gelu_terms(e.x, e.used["approximate"]).items()}
 
 
+@np.errstate(all="ignore")  # ln x and √x are nan where x < 0, and explain nothing there
 def _of_one(e: Evidence) -> dict:
     x, y, dy = e.x, e.y, e.upstream
     functions = {
@@ -153,6 +154,7 @@ def _of_one(e: Evidence) -> dict:
     return made
 
 
+@np.errstate(all="ignore")
 def _of_two(e: Evidence) -> dict:
     """Of a and b, element by element."""
     (first, a), (second, b) = e.inputs.items()
