@@ -129,8 +129,8 @@ class Pool:
         self.words[GATE // 8] = CLOSED
         self._beds: list = []  # for each helper, the lock on which it sleeps
         self._threads: list[threading.Thread] = []
-        self._serve = None
-        self.lead = 0  # address of the machine code of _lead
+        self._refused = False  # whether the system gave no more threads
+        self.lead, self._serve = 0, None  # machine code: the address of _lead's, and _help's
 
     def compile(self, stamp: str) -> None:
         """Make ready, or load from disk, what leads and what helps. Once."""
@@ -142,7 +142,7 @@ class Pool:
 
     def call(self, threads: int) -> None:
         """Have helpers for so many threads, and wake those that sleep."""
-        if len(self._beds) < threads - 1:
+        if len(self._beds) < threads - 1 and not self._refused:
             self._hire(threads - 1)
         if self.words[ASLEEP // 8]:
             for bed in self._beds:
@@ -156,9 +156,13 @@ class Pool:
             bed = threading.Lock()
             bed.acquire()
             thread = threading.Thread(target=self._live, args=(bed,), name="tinygrad-gpt kernels", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the work gets done without them
+                self._refused = True
+                return
             self._beds.append(bed)
             self._threads.append(thread)
-            thread.start()
 
     def _live(self, bed) -> None:
         slept = 0

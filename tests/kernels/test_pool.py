@@ -1,0 +1,94 @@
+"""Threads that share a kernel's work: each piece is done once, by whoever comes, and nobody has to come."""
+
+import threading
+import time
+
+import numba
+import numpy as np
+import pytest
+
+from tests.kernels.small_kernel import a_kernel
+from tinygrad_gpt.kernels.numba.machine import pool, threads
+from tinygrad_gpt.kernels.numba.machine.compile import my_part, read, write
+from tinygrad_gpt.kernels.numba.machine.pool import POOL
+
+
+def who_does_what(share, work, counts, who):
+    for i in my_part(share, work.size):
+        total = 0.0
+        for j in range(work[i]):
+            total += (j % 7) ** 0.5
+        counts[i] += 1
+        who[i] = share[0] if total >= 0 else -1
+
+
+@pytest.fixture(scope="module")
+def run():
+    """run(threads, work) -> (how often each piece was done, by which thread)."""
+
+    def run(number, work):
+        counts, who = np.zeros((2, work.size), np.int64)
+        before = threads.count()
+        try:
+            numba.set_num_threads(number)
+            kernel(work, counts, who)
+        finally:
+            numba.set_num_threads(before)
+        return counts, who
+
+    stated = read(numba.int64, "N"), write(numba.int64, "N"), write(numba.int64, "N")
+    with a_kernel(who_does_what, lambda f: stated, dtypes=(np.dtype(np.int64),)) as kernel:
+        yield run
+
+
+several = pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="Numba allows one thread here")
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 15, 16, 17, 31, 33, 1000])
+@pytest.mark.parametrize("number", [1, pytest.param(2, marks=several)])
+def test_each_piece_is_done_once(run, number, n):
+    for _ in range(20):
+        counts, who = run(number, np.zeros(n, np.int64))
+        assert (counts == 1).all() and set(who) <= set(range(number))
+
+
+@several
+def test_the_helpers_come(run):
+    deadline = time.monotonic() + 60
+    while set(run(2, np.full(64, 20_000))[1]) != {0, 1}:
+        assert time.monotonic() < deadline
+
+
+@several
+def test_where_nobody_comes_the_caller_does_it_all(run, monkeypatch):
+    monkeypatch.setattr(POOL, "call", lambda number: None)
+    deadline = time.monotonic() + 60
+    while POOL.words[pool.ASLEEP // 8] < len(POOL._beds):  # those that wait awake would come unasked
+        assert time.monotonic() < deadline
+    counts, who = run(2, np.full(64, 1000))
+    assert (counts == 1).all() and (who == 0).all()
+
+
+@several
+def test_what_a_busy_thread_has_not_begun_others_do(run):
+    """The first thread's first piece takes as long as all others together."""
+    work = np.full(64, 2000)
+    work[0] = 10_000_000
+    deadline = time.monotonic() + 60
+    while not (run(2, work)[1][:32] == 1).any():
+        assert time.monotonic() < deadline
+
+
+def test_where_the_system_gives_no_threads_the_work_is_done(run, monkeypatch):
+    refusing = pool.Pool()
+    monkeypatch.setattr(threads, "POOL", refusing)
+
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    if numba.config.NUMBA_NUM_THREADS > 1:
+        counts, _ = run(2, np.zeros(9, np.int64))
+        assert (counts == 1).all() and refusing._refused and refusing._beds == []
+        assert threads.take() > 1  # the pool was given back
+        threads.give_back(2)
