@@ -3,3 +3,10 @@
 import pytest
 
 pytest.importorskip("numba", reason="the kernels of this folder are compiled by Numba")
+
+
+@pytest.fixture(autouse=True)
+def kernels_take_small_arrays_too(monkeypatch):
+    from tinygrad_gpt.kernels.numba.machine import layout
+
+    monkeypatch.setattr(layout, "LEAST", 0)

@@ -8,14 +8,14 @@ import numpy as np
 from numba import types
 
 from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
-from tinygrad_gpt.kernels.numba.machine.layout import CHUNK, check_dy, flat, not_ours, part
+from tinygrad_gpt.kernels.numba.machine.layout import CHUNK, check_dy, flat, not_ours, part, too_few
 from tinygrad_gpt.ops._shapes import sum_to_shape
 
 
 def why_not(condition, a, b):
     if not isinstance(condition, np.ndarray) or condition.dtype != bool:
         return "the condition is no NumPy array of booleans"
-    return not_ours(a, b)
+    return too_few(condition, a, b) or not_ours(a, b)
 
 
 def forward(condition, a, b):
@@ -43,7 +43,8 @@ def _forward(share, a, b, condition, y):
     for chunk in my_part(share, (y.size + CHUNK - 1) // CHUNK):
         as_, bs, conditions, ys = part(a, chunk), part(b, chunk), part(condition, chunk), part(y, chunk)
         for i in range(ys.size):
-            ys[i] = as_[i] if conditions[i] else bs[i]
+            one, other = as_[i], bs[i]  # both are read: a branch would keep the loop from being vectorised
+            ys[i] = one if conditions[i] else other
 
 
 @kernel(

@@ -16,7 +16,7 @@ from types import FunctionType
 import numpy as np
 
 from tinygrad_gpt.kernels.numba.machine.compile import Kernel, helper, kernel, my_part, read, write
-from tinygrad_gpt.kernels.numba.machine.layout import CHUNK, check_dy, flat, not_ours, part
+from tinygrad_gpt.kernels.numba.machine.layout import CHUNK, check_dy, flat, not_ours, part, too_few
 
 FEW = 64  # elements that are added to each of several rows: with fewer, finding the rows would take longer than adding
 OPTIONS = {"alone_below": CHUNK + 1, "on_demand": True}  # one chunk is one thread's
@@ -40,20 +40,19 @@ def pair(op: str, value: Callable, gradient: Callable, *, keeps: str) -> tuple[C
     return forward, backward
 
 
-def of_one(formula: Callable, **options) -> Kernel:
-    """The kernel y = formula(x), for x and y (N,); with the options of `kernel`."""
-    return kernel(lambda f: (read(f, "N"), write(f, "N")), **OPTIONS | options)(_with(formula, _apply_to_one))
+def of_one(formula: Callable) -> Kernel:
+    """The kernel y = formula(x), for x and y (N,)."""
+    return kernel(lambda f: (read(f, "N"), write(f, "N")), **OPTIONS)(_with(formula, _apply_to_one))
 
 
-def of_two(formula: Callable, **options) -> Kernel:
+def of_two(formula: Callable) -> Kernel:
     """The kernel y = formula(a, b), for a and y (R, N) and b (N,)."""
     arrays = lambda f: (read(f, "R N"), read(f, "N"), write(f, "R N"))  # noqa: E731
-    return kernel(arrays, **OPTIONS | options)(_with(formula, _apply_to_two))
+    return kernel(arrays, **OPTIONS)(_with(formula, _apply_to_two))
 
 
 def _with(formula: Callable, loop: Callable) -> Callable:
-    """The loop with this formula in it, under a name of its own, by which Numba's cache, which goes by files and names in
-    them, tells it from others."""
+    """The loop with this formula in it, under a name of its own, by which Numba's cache tells it from the others."""
     own = FunctionType(loop.__code__, loop.__globals__ | {"formula": helper()(formula)}, formula.__name__)
     own.__module__, own.__qualname__ = formula.__module__, f"{formula.__module__}.{formula.__name__}"
     return own
@@ -88,7 +87,7 @@ def why_not_two(a, b) -> str | None:
     """Why `of_broadcast` leaves these two arrays to the reference, or None."""
     if a.shape != b.shape and (b.size < FEW or not _repeats(b.shape, a.shape)):
         return f"takes one shape, or a second array of the last axes, with {FEW} elements or more"
-    return not_ours(a, b)
+    return too_few(a, b) or not_ours(a, b)
 
 
 def of_broadcast(kernel_of_two: Kernel, a, b) -> np.ndarray:
