@@ -9,7 +9,6 @@ import tinygrad_gpt as tg
 from tests.kernels.test_against_reference import kernel, normal
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.kernels import registry
-from tinygrad_gpt.kernels.numba.machine import layout
 from tinygrad_gpt.kernels.numba.product import registers
 from tinygrad_gpt.memory import concatenate_views
 from tinygrad_gpt.sparse_rows import dense
@@ -154,13 +153,6 @@ def test_registry_chooses_the_kernels_for_a_transformer_layer():
     assert "numba: runs" in tg.explain("layer_norm", x, x[0], x[0])
     for mask in (None, normal((3, 3), np.float32), np.ones((3, 3), bool)):
         assert "numba: runs" in tg.explain("attention", *(normal((1, 2, 3, 4), np.float32),) * 3, mask)
-
-
-def test_what_numpy_does_as_quickly_is_left_to_it(monkeypatch):
-    monkeypatch.setattr(layout, "LEAST", 100)
-    for op in ("exp", "softmax", "sum"):
-        assert "NumPy's loops are as quick" in kernel(op).why_not(np.ones(99, np.float32))
-        assert kernel(op).why_not(np.ones(100, np.float32)) is None
 
 
 def test_attention_reads_the_fused_qkv_where_it_is_and_joins_heads_without_moving_them():

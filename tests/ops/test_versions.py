@@ -11,8 +11,7 @@ from tinygrad_gpt.sparse_rows import dense
 
 @pytest.fixture(autouse=True)
 def kernels_take_small_arrays_too(monkeypatch):
-    if registry.no_kernels("cpu") is None:
-        monkeypatch.setattr("tinygrad_gpt.kernels.numba.machine.layout.LEAST", 0)
+    monkeypatch.setattr("tinygrad_gpt.kernels.small.LEAST", 0)
 
 
 @pytest.mark.parametrize("op", registry.op_names())

@@ -35,7 +35,7 @@ import numpy as np
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.array import as_array, is_array, place
 from tinygrad_gpt.errors import did_you_mean
-from tinygrad_gpt.kernels import catalogue
+from tinygrad_gpt.kernels import catalogue, small
 from tinygrad_gpt.kernels.catalogue import PACKAGE, ROUTINES, all_ops, op_names, reference  # noqa: F401
 from tinygrad_gpt.kernels.contract import disagreements, where_it_stands
 from tinygrad_gpt.precision import matmul_precision
@@ -112,9 +112,16 @@ def _shipped(op: str, where: str = "cpu") -> tuple[tuple[Version, ...], tuple[tu
             kernel = importlib.import_module(f"{PACKAGE}.kernels.{folder}.{op}")
             precisions = _folder(folder).PRECISIONS.get(op, ())
             versions += [_rounding_version(op, precision, kernel, where) for precision in precisions]
-            versions.append(_version(op, folder, kernel, kernel.why_not))
+            versions.append(_version(op, folder, kernel, _why_not(op, folder, kernel)))
     versions.append(_reference_version(op))
     return tuple(versions), tuple(absent)
+
+
+def _why_not(op: str, folder: str, kernel) -> Callable:
+    """What the kernel's own `why_not` says, and before it, for small arrays on the CPU, small.py."""
+    if folder != "numba" or op not in small.OPS:
+        return kernel.why_not
+    return lambda *arrays, **settings: small.why_not(op, arrays) or kernel.why_not(*arrays, **settings)
 
 
 def _has_file(op: str, folder: str) -> bool:
@@ -342,7 +349,12 @@ def choose(op: str, arrays: tuple, settings: dict) -> Version:
     check = getattr(reference(op), "check", None)
     if check is not None:
         check(*arrays, **settings)
-    for version in _candidates(op, _where(arrays)):
+    where = _where(arrays)
+    if where == "cpu" and small.why_not(op, arrays) and not _registered.get(op) and not _forced.get():
+        candidates = (_reference_version(op),)  # and no kernel is loaded
+    else:
+        candidates = _candidates(op, where)
+    for version in candidates:
         if version.why_not(*arrays, **settings) is None:
             if _counted is not None:
                 _counted[version] += 1

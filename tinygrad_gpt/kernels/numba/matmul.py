@@ -12,7 +12,7 @@ from numba import types
 from tinygrad_gpt.kernels.numba.linear import product
 from tinygrad_gpt.kernels.numba.machine import threads
 from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
-from tinygrad_gpt.kernels.numba.machine.layout import check_dy, not_ours, too_few
+from tinygrad_gpt.kernels.numba.machine.layout import check_dy, not_ours
 from tinygrad_gpt.kernels.numba.product import blas
 from tinygrad_gpt.kernels.numba.product.blas import gemm
 from tinygrad_gpt.ops._shapes import sum_to_shape
@@ -23,7 +23,7 @@ def why_not(a, b):
         return "this NumPy has no OpenBLAS that kernels can call; np.matmul runs instead"
     if min(a.ndim, b.ndim) < 2:
         return "takes matrices, and batches of them"
-    return too_few(a, b) or not_ours(a, b)
+    return not_ours(a, b)
 
 
 def forward(a, b):

@@ -4,7 +4,7 @@ import numpy as np
 from numba import types
 
 from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
-from tinygrad_gpt.kernels.numba.machine.layout import CHUNK, check_dy, flat, not_ours, too_few
+from tinygrad_gpt.kernels.numba.machine.layout import CHUNK, check_dy, flat, not_ours
 
 MOST = 8
 BLOCK = 512  # elements that stay in the first-level cache, with their powers
@@ -13,7 +13,7 @@ BLOCK = 512  # elements that stay in the first-level cache, with their powers
 def why_not(x, *, exponent):
     if exponent not in range(1, MOST + 1):
         return f"takes whole exponents from 1 to {MOST}"
-    return too_few(x) or not_ours(x)
+    return not_ours(x)
 
 
 def forward(x, *, exponent):

@@ -1,13 +1,13 @@
 """The sigmoid linear unit on the CPU, in one pass over memory (ops/silu.py derives it)."""
 
 from tinygrad_gpt.kernels.numba.machine.elementwise import pair
-from tinygrad_gpt.kernels.numba.machine.layout import not_ours, too_few
+from tinygrad_gpt.kernels.numba.machine.layout import not_ours
 from tinygrad_gpt.kernels.numba.machine.vector_math import sigmoid
 from tinygrad_gpt.ops.silu import FAR
 
 
 def why_not(x):
-    return too_few(x) or not_ours(x)
+    return not_ours(x)
 
 
 def value(x):

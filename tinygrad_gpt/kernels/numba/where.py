@@ -8,14 +8,14 @@ import numpy as np
 from numba import types
 
 from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
-from tinygrad_gpt.kernels.numba.machine.layout import CHUNK, check_dy, flat, not_ours, part, too_few
+from tinygrad_gpt.kernels.numba.machine.layout import CHUNK, check_dy, flat, not_ours, part
 from tinygrad_gpt.ops._shapes import sum_to_shape
 
 
 def why_not(condition, a, b):
     if not isinstance(condition, np.ndarray) or condition.dtype != bool:
         return "the condition is no NumPy array of booleans"
-    return too_few(condition, a, b) or not_ours(a, b)
+    return not_ours(a, b)
 
 
 def forward(condition, a, b):

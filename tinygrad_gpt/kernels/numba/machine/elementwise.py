@@ -16,7 +16,7 @@ from types import FunctionType
 import numpy as np
 
 from tinygrad_gpt.kernels.numba.machine.compile import Kernel, helper, kernel, my_part, read, write
-from tinygrad_gpt.kernels.numba.machine.layout import CHUNK, check_dy, flat, not_ours, part, too_few
+from tinygrad_gpt.kernels.numba.machine.layout import CHUNK, check_dy, flat, not_ours, part
 
 FEW = 64  # elements that are added to each of several rows: with fewer, finding the rows would take longer than adding
 OPTIONS = {"alone_below": CHUNK + 1, "on_demand": True}  # one chunk is one thread's
@@ -87,7 +87,7 @@ def why_not_two(a, b) -> str | None:
     """Why `of_broadcast` leaves these two arrays to the reference, or None."""
     if a.shape != b.shape and (b.size < FEW or not _repeats(b.shape, a.shape)):
         return f"takes one shape, or a second array of the last axes, with {FEW} elements or more"
-    return too_few(a, b) or not_ours(a, b)
+    return not_ours(a, b)
 
 
 def of_broadcast(kernel_of_two: Kernel, a, b) -> np.ndarray:

@@ -11,7 +11,6 @@ from tinygrad_gpt.kernels.numba.machine.compile import cannot_run, helper
 
 CHUNK = 8192  # elements that an elementwise kernel hands to a thread at a time: they fit in the first-level cache
 ALONE = 1 << 15  # elements: one thread has finished less work than this before others have begun
-LEAST = 1 << 12  # elements: of fewer, NumPy's own loops are as quick, and nobody waits for a kernel to be compiled
 STRIP = 64  # columns that a kernel hands to a thread: whole cache lines, few enough that small layers have work for all
 
 
@@ -29,13 +28,6 @@ def not_ours(*arrays) -> str | None:
             return "the array is not aligned in memory"
         dtype = a.dtype
     return None if dtype is None else cannot_run(dtype)
-
-
-def too_few(*arrays) -> str | None:
-    """Why a kernel that does no more than a few of NumPy's loops leaves these arrays to the reference, or None."""
-    if all([a.size < LEAST for a in arrays]):
-        return f"on fewer than {LEAST} elements NumPy's loops are as quick"
-    return None
 
 
 def check_dy(op: str, dy: np.ndarray, shape: tuple[int, ...], dtype=None) -> None:

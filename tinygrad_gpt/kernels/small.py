@@ -1,0 +1,19 @@
+"""Small arrays are NumPy's: which kernels for the CPU leave them to the reference.
+
+Ops that are a few of NumPy's loops gain from a kernel what its threads and one pass over memory gain. On small arrays
+that is nothing, and Numba would have to be loaded, and the kernel compiled: whoever adds two numbers does not wait.
+"""
+
+LEAST = 1 << 12  # elements
+OPS = {
+    "add", "div", "exp", "log_softmax", "matmul", "max", "maximum", "mean", "mul", "neg", "pow", "relu", "sigmoid",
+    "silu", "softmax", "sqrt", "sub", "sum", "tanh", "where",
+}  # fmt: skip
+
+
+def why_not(op: str, arrays: tuple) -> str | None:
+    """Why the kernel of this op, if it has one, leaves these arrays to the reference, as far as their sizes go; or
+    None."""
+    if op in OPS and all([a.size < LEAST for a in arrays]):
+        return f"on fewer than {LEAST} elements NumPy's loops are as quick"
+    return None
