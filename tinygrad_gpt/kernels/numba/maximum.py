@@ -23,7 +23,7 @@ def forward(a, b):
 def backward(dy, saved):
     a, b = saved
     check_dy("maximum", dy, a.shape, a.dtype)
-    da, db = np.empty((2, *a.shape), a.dtype)
+    da, db = np.empty(a.shape, a.dtype), np.empty(a.shape, a.dtype)
     _backward(flat(dy), flat(a), flat(b), flat(da), flat(db))
     return da, db
 

@@ -28,7 +28,7 @@ def forward(condition, a, b):
 def backward(dy, saved):
     condition, a_shape, b_shape, dtype = saved
     check_dy("where", dy, condition.shape, dtype)
-    da, db = np.empty((2, *dy.shape), dtype)
+    da, db = np.empty(dy.shape, dtype), np.empty(dy.shape, dtype)
     # y = where(condition, a, b)
     _backward(flat(dy), flat(condition), flat(da), flat(db))
     return None, sum_to_shape(da, a_shape), sum_to_shape(db, b_shape)
