@@ -112,16 +112,9 @@ def _shipped(op: str, where: str = "cpu") -> tuple[tuple[Version, ...], tuple[tu
             kernel = importlib.import_module(f"{PACKAGE}.kernels.{folder}.{op}")
             precisions = _folder(folder).PRECISIONS.get(op, ())
             versions += [_rounding_version(op, precision, kernel, where) for precision in precisions]
-            versions.append(_version(op, folder, kernel, _why_not(op, folder, kernel)))
+            versions.append(_version(op, folder, kernel, small.asked_first(op, folder, kernel.why_not)))
     versions.append(_reference_version(op))
     return tuple(versions), tuple(absent)
-
-
-def _why_not(op: str, folder: str, kernel) -> Callable:
-    """What the kernel's own `why_not` says, and before it, for small arrays on the CPU, small.py."""
-    if folder != "numba" or op not in small.OPS:
-        return kernel.why_not
-    return lambda *arrays, **settings: small.why_not(op, arrays) or kernel.why_not(*arrays, **settings)
 
 
 def _has_file(op: str, folder: str) -> bool:
@@ -350,11 +343,8 @@ def choose(op: str, arrays: tuple, settings: dict) -> Version:
     if check is not None:
         check(*arrays, **settings)
     where = _where(arrays)
-    if where == "cpu" and small.why_not(op, arrays) and not _registered.get(op) and not _forced.get():
-        candidates = (_reference_version(op),)  # and no kernel is loaded
-    else:
-        candidates = _candidates(op, where)
-    for version in candidates:
+    is_small = where == "cpu" and small.why_not(op, arrays) and not _registered.get(op) and not _forced.get()
+    for version in (_reference_version(op),) if is_small else _candidates(op, where):  # without loading any kernel
         if version.why_not(*arrays, **settings) is None:
             if _counted is not None:
                 _counted[version] += 1
