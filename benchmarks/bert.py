@@ -26,13 +26,13 @@ threads that wait for each other may use it up); the load of the machine stands 
 """
 
 import argparse
-import json
 import tempfile
 from functools import partial
 from pathlib import Path
 
 import harness
 import numpy as np
+import reporting
 
 OURS = "tinygrad_gpt"
 EAGER, SDPA = "transformers eager", "transformers sdpa"
@@ -152,8 +152,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20, help="timed rounds after one to warm up (default 20)")
     parser.add_argument("--threads", type=int, help="of every side (default: as many as there are cores)")
     parser.add_argument("--only", default="", help="those tasks only whose name has this in it")
-    parser.add_argument("--json", type=Path, help="write the records to this file instead of benchmarks/results/")
-    options = parser.parse_args()
+    options = harness.parse(parser)
 
     facts = harness.machine_of(options.threads)
     print(harness.one_line(facts))
@@ -171,10 +170,7 @@ def main() -> None:
                 records.append(measure(task, folders[task["folder"]], options.rounds, options.threads))
                 print(f"\n{table(records[-1:])}", flush=True)
     suffix = "_one_thread" if options.threads == 1 else ""
-    if options.json:
-        options.json.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
-    else:
-        harness.write_results(f"bert{suffix}", facts, records, table(records))
+    reporting.write_results(f"bert{suffix}", facts, records, table, ("task",), options.json)
 
 
 if __name__ == "__main__":

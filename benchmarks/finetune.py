@@ -15,13 +15,13 @@ is the most that a side's process has resident during the timed steps.
 
 import argparse
 import contextlib
-import json
 import statistics
 import tempfile
 from pathlib import Path
 
 import harness
 import numpy as np
+import reporting
 
 OURS, THEIRS = "tinygrad_gpt", "transformers"
 SCRIPTS = {OURS: "ours_finetune.py", THEIRS: "hf_finetune.py"}
@@ -108,8 +108,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1, help="windows of a training step (default 1)")
     parser.add_argument("--T", type=int, default=1024, help="tokens of a window (default 1024)")
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds after one that compares (default 3)")
-    parser.add_argument("--json", type=Path, help="write the records to this file instead of benchmarks/results/")
-    options = parser.parse_args()
+    options = harness.parse(parser)
 
     facts = harness.machine("numpy", "numba", "torch", "transformers")
     print(harness.one_line(facts))
@@ -122,11 +121,8 @@ def main() -> None:
         for name, request in tasks(options.T, options.batch):
             records.append(measure(folder, options.T, request, name, options.rounds))
             print(f"\n{table(records[-1:])}", flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
-    else:
-        suffix = "" if options.batch == 1 else f"_batch{options.batch}"
-        harness.write_results(f"finetune{suffix}", facts, records, table(records))
+    suffix = "" if options.batch == 1 else f"_batch{options.batch}"
+    reporting.write_results(f"finetune{suffix}", facts, records, table, ("task",), options.json)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ With --own, ours alone: a BERT or an XLNet that we pre-trained, and the same sha
 import argparse
 import contextlib
 import dataclasses
-import json
 import math
 import statistics
 import sys
@@ -32,6 +31,7 @@ from typing import Any
 
 import harness
 import numpy as np
+import reporting
 
 OURS, THEIRS, PRETRAINED, RANDOM = "tinygrad_gpt", "transformers", "pre-trained", "random weights"
 TASKS = {"sst2-sentences": 96, "stsb": 128, "wnut17": 128, "cola": 64}  # -> tokens of an example at most
@@ -296,29 +296,26 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=5e-5)
     parser.add_argument("--max-length", type=int, help="tokens of an example (default: 64, 96 or 128, by the task)")
-    parser.add_argument("--json", type=Path, help="write the records to this file instead of benchmarks/results/")
-    options = parser.parse_args()
+    options = harness.parse(parser)
 
     facts = harness.machine("numpy", "numba", "tokenizers", "torch", "transformers")
+    settings = {
+        "model": options.model or options.own,
+        "examples": options.examples,
+        "epochs": options.epochs,
+        "batch_size": options.batch,
+        "lr": options.lr,
+    }
+    facts |= {name: str(value) for name, value in settings.items() if value is not None}
     print(harness.one_line(facts))
     records = []
     for task in options.task or TASKS:
-        request = {
-            "task": task,
-            "model": options.model or options.own,
-            "examples": options.examples,
-            "epochs": options.epochs,
-            "batch_size": options.batch,
-            "lr": options.lr,
-            "max_length": options.max_length or TASKS.get(task, OTHER_LENGTH),
-        }
+        length = options.max_length or TASKS.get(task, OTHER_LENGTH)
+        request = {"task": task, **settings, "max_length": length}
         records.append(measure(request, list(range(1, options.seeds + 1)), bool(options.model)))
-        if options.json:
-            options.json.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
-        else:
-            (family,) = {run["family"] for runs in records[0]["runs"].values() for run in runs}
-            name = f"finetune_{family}" + ("" if options.model else "_own")
-            harness.write_results(name, facts, records, table(records))
+        (family,) = {run["family"] for runs in records[0]["runs"].values() for run in runs}
+        name = f"finetune_{family}" + ("" if options.model else "_own")
+        reporting.write_results(name, facts, records, table, ("task", "settings"), options.json)
     print(f"\n{table(records)}")
 
 

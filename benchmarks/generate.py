@@ -23,6 +23,7 @@ from pathlib import Path
 
 import harness
 import numpy as np
+import reporting
 
 PEERS = Path(__file__).parent / "peers"
 PROMPT = 16  # tokens
@@ -121,6 +122,7 @@ def measure(config: Config, rounds: int, tokens: int, with_peers: bool) -> dict:
     return {
         "config": config.name,
         "tokens": tokens,
+        "rounds": rounds,
         **by_mode["greedy"],
         "mib_per_token": size / (1 << 20),
         "read_gb_per_s": statistics.median(share["read_gb_per_s"] for share in shares),
@@ -168,8 +170,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds after one to warm up (default 5)")
     parser.add_argument("--tokens", type=int, help="how many to write (default: what the configuration says)")
     parser.add_argument("--no-peers", action="store_true", help="ours alone")
-    parser.add_argument("--json", type=Path, help="write the record(s) to this file instead of benchmarks/results/")
-    options = parser.parse_args()
+    options = harness.parse(parser)
 
     facts = harness.machine("numpy", "numba", "torch", "transformers")
     print(harness.one_line(facts))
@@ -178,11 +179,10 @@ def main() -> None:
         config = CONFIGS[name]
         records.append(measure(config, options.rounds, options.tokens or config.tokens, not options.no_peers))
         print(f"\n{table(records[-1:])}", flush=True)
-    result = records[0] if options.config and len(records) == 1 else records
     if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+        reporting.write_json(options.json, records[0] if options.config and len(records) == 1 else records)
     else:
-        harness.write_results("generate", facts, records, table(records))
+        reporting.write_results("generate", facts, records, table, ("config", "tokens"))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Each lives in its own process, because thread pools of two frameworks in one pro
 asked in turns, so that a change in the machine's speed meets all of them.
 """
 
+import argparse
 import contextlib
 import importlib.metadata
 import json
@@ -15,11 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import isa
+
 FOLDER = Path(__file__).parent
-PEERS, RESULTS = FOLDER / "peers", FOLDER / "results"
+PEERS = FOLDER / "peers"
 READY = "ready"
 
 
@@ -27,13 +30,15 @@ READY = "ready"
 
 
 def serve(requests: dict[str, Callable]) -> None:
-    """Answer requests from standard input until it closes: {"call": NAME, ...arguments} -> the result as JSON.
+    """Answer requests from standard input until it closes: {"call": NAME, ...arguments} -> the result as JSON. Every
+    side also answers "seen" (isa.py).
 
     Answers go to what was standard output at the call; anything else that is printed from then on, by a compiler in C
     too, goes to standard error.
     """
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    requests = {"seen": isa.seen} | requests
     print(json.dumps(READY), file=answers, flush=True)
     for line in sys.stdin:
         request = json.loads(line)
@@ -112,6 +117,24 @@ def product_tflops(product: Callable[[], object], n: int, synchronize: Callable[
     return 2 * n**3 / time_steps(product, 10, synchronize) / 1e9
 
 
+# --- the command -------------------------------------------------------------------------------------------------
+
+
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The options of a benchmark: its own, `--json` and, where the processor can be pinned, `--isa`. With the latter
+    the command starts itself anew, pinned, and ends when that has ended."""
+    parser.add_argument("--json", type=Path, help="write the record(s) to this file instead of benchmarks/results/")
+    if names := isa.offered():
+        parser.add_argument("--isa", type=isa.checked, metavar=" | ".join(names), help="pin every side to it (isa.py)")
+    options = parser.parse_args()
+    wanted = getattr(options, "isa", None)
+    if wanted and getattr(options, "device", "cpu") != "cpu":
+        raise SystemExit(f"--isa {wanted}: of the CPU only, not with --device {options.device}")
+    if wanted and wanted != isa.pinned():
+        raise SystemExit(subprocess.run([sys.executable, *sys.argv], env=os.environ | isa.pins(wanted)).returncode)
+    return options
+
+
 # --- the asking side ---------------------------------------------------------------------------------------------
 
 
@@ -125,6 +148,9 @@ class PeerFailed(SystemExit):
 
 # We would leave out cores that other work keeps busy, and no peer does: all are measured on the same ones.
 ALL_CORES = {"NUMBA_NUM_THREADS": str(len(os.sched_getaffinity(0)))} if hasattr(os, "sched_getaffinity") else {}
+
+
+SEEN: dict[str, dict] = {}  # side -> what it was seen to compute with, in a benchmark that is pinned to an isa
 
 
 class Peer:
@@ -181,6 +207,9 @@ class Peer:
 
     def close(self) -> None:
         if self._process.poll() is None:
+            with contextlib.suppress(PeerFailed):  # then it has no results either
+                if isa.pinned():
+                    SEEN[self.name] = self.ask("seen")
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
             self._process.wait()
@@ -192,6 +221,18 @@ class Peer:
 
     def __exit__(self, *error) -> None:
         self.close()
+
+
+@contextlib.contextmanager
+def busy_processes(number: int) -> Iterator[None]:
+    """Inside this block so many processes compute without end, each as much as a core lets it."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def last_words(errors: str) -> str:
@@ -280,7 +321,7 @@ def gpu_mib() -> float | None:
     return None
 
 
-# --- reporting ---------------------------------------------------------------------------------------------------
+# --- describing --------------------------------------------------------------------------------------------------
 
 
 def machine(*packages: str) -> dict[str, str]:
@@ -296,10 +337,8 @@ def machine(*packages: str) -> dict[str, str]:
 
 
 def machine_of(threads: int | None) -> dict[str, str]:
-    """This machine, what tells its kernels and PyTorch's which instructions to use, and how many threads were asked
-    for."""
+    """This machine, and how many threads were asked for."""
     facts = machine("numpy", "numba", "torch", "transformers")
-    facts |= {name: os.environ[name] for name in ("NUMBA_CPU_NAME", "ONEDNN_MAX_CPU_ISA") if name in os.environ}
     return facts | ({"threads": str(threads)} if threads else {})
 
 
@@ -339,12 +378,3 @@ def with_loads(table: str, records: list[dict]) -> str:
 def one_line(facts: dict[str, str]) -> str:
     """The machine's description in a line."""
     return ", ".join(f"{name} {value}" for name, value in facts.items())
-
-
-def write_results(name: str, facts: dict[str, str], records: list[dict], table: str) -> None:
-    """Write benchmarks/results/NAME.json, and NAME.md with the table, the machine and the command that made them."""
-    RESULTS.mkdir(exist_ok=True)
-    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
-    everything = {"command": command, "machine": facts, "records": records}
-    (RESULTS / f"{name}.json").write_text(json.dumps(everything, indent=2) + "\n", encoding="utf-8")
-    (RESULTS / f"{name}.md").write_text(f"`{command}`\n\n{one_line(facts)}\n\n{table}\n", encoding="utf-8")

@@ -17,13 +17,13 @@ model has never seen: `clamp` counts them as the longest one that it has.
 """
 
 import argparse
-import json
 import statistics
 import time
 from pathlib import Path
 
 import harness
 import numpy as np
+import reporting
 
 from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.settings import value_type
@@ -148,7 +148,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the records to this file instead of benchmarks/results/")
     options = parser.parse_args()
     given = as_settings(options.train) | ({"steps": options.steps} if options.steps else {})
-    facts = harness.machine("numpy", "numba")
+    facts = harness.machine("numpy", "numba") | {name: str(value) for name, value in given.items()}
     print(harness.one_line(facts))
     records = []
     for seed in range(1, options.seeds + 1):
@@ -158,10 +158,7 @@ def main() -> None:
             raise SystemExit(f"error: {error}") from None
         records.append(record(seed, run))
         print(f"\n{table(records)}", flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
-    else:
-        harness.write_results("memory", facts, records, table(records))
+    reporting.write_results("memory", facts, records, table, ("seed", "steps"), options.json)
 
 
 if __name__ == "__main__":

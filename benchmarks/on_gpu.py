@@ -16,6 +16,7 @@ import sys
 import time
 
 import harness
+import reporting
 
 
 def commands(rounds: int, peers: list[str] | None) -> list[list[str]]:
@@ -46,7 +47,7 @@ def main() -> int:
             failed.append(f"{shown}: cut short, the time was over")
         except subprocess.CalledProcessError as error:
             failed.append(f"{shown}: exit status {error.returncode}")
-    print(f"\n{time.monotonic() - began:.0f} s; results are in {harness.RESULTS}")
+    print(f"\n{time.monotonic() - began:.0f} s; results are in {reporting.RESULTS}")
     for reason in failed:
         print(reason)
     return 1 if failed else 0

@@ -21,7 +21,6 @@ with the peak of that precision: our call of cuBLAS on large matrices. The resul
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 from pathlib import Path
@@ -29,6 +28,7 @@ from pathlib import Path
 import harness
 import numpy as np
 import op_cases
+import reporting
 from op_cases import ALL, CASES, OpCase
 
 REFERENCE, PYTORCH = "reference", "pytorch"
@@ -138,6 +138,7 @@ def record(case: OpCase, version: str, times: dict, memory: dict, made: int) -> 
         "op": case.op,
         "case": case.name,
         "version": version,
+        "rounds": len(times[version]),
         "forward_ms": forward,
         "backward_ms": backward,
         "unit": "GFLOP/s" if case.operations else "GB/s",
@@ -159,8 +160,9 @@ def record(case: OpCase, version: str, times: dict, memory: dict, made: int) -> 
 
 
 def add_shares(records: list[dict], peaks: dict[str, float]) -> None:
-    """Each rate as a share of the peak of its kind."""
+    """Each rate as a share of the peak of its kind; and the peaks."""
     for r in records:
+        r["peaks"] = peaks
         peak = peaks.get(r["version"], peaks["gflops"]) if r["unit"] == "GFLOP/s" else peaks["gbytes"]
         for which in ("forward", "backward"):
             rate = r[f"{which}_rate"]
@@ -195,7 +197,8 @@ def table(records: list[dict]) -> str:
         )
     header = ["op", "version", "forward ms", "backward ms", "rate (share of peak)", "MiB"]
     header += ["PyTorch: forward ms", "backward ms", "MiB", "times as fast"]
-    return harness.markdown_table(header, rows)
+    peaks = dict.fromkeys(_peaks(r["peaks"]) for r in records if "peaks" in r)
+    return "\n\n".join([*(f"peaks: {measured}" for measured in peaks), harness.markdown_table(header, rows)])
 
 
 def main() -> None:
@@ -203,8 +206,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where all sides compute")
     parser.add_argument("--op", action="append", choices=sorted({case.op for case in CASES}), help="(default: all)")
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds after one to warm up (default 3)")
-    parser.add_argument("--json", type=Path, help="write the records to this file instead of benchmarks/results/")
-    options = parser.parse_args()
+    options = harness.parse(parser)
 
     facts = harness.machine("numpy", "numba", "torch")
     cases, name_of_results = CASES, "ops"
@@ -231,16 +233,16 @@ def main() -> None:
     sides.close()
     peaks = {name: max(peaks[name], again[name]) for name in peaks}
     report(name_of_results, facts, records, peaks, options.json)
-    print(f"\npeaks: {_peaks(peaks)}\n\n{table(records)}")
+    print(f"\n{table(records)}")
 
 
 def report(name: str, facts: dict, records: list[dict], peaks: dict[str, float], file: Path | None) -> None:
     """Write what has been measured so far."""
     add_shares(records, peaks)
     if file:
-        file.write_text(json.dumps({"peaks": peaks, "records": records}, indent=2) + "\n", encoding="utf-8")
+        reporting.write_json(file, {"peaks": peaks, "records": records})
     else:
-        harness.write_results(name, facts | {"peaks": _peaks(peaks)}, records, table(records))
+        reporting.write_results(name, facts, records, table, ("op", "case", "version"))
 
 
 def _peaks(peaks: dict[str, float]) -> str:

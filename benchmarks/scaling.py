@@ -12,12 +12,12 @@ its time per token grows from the shortest sequence on, divided by how T does.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import harness
 import op_cases
 import ops
+import reporting
 import train_step
 from sizes import Config
 
@@ -80,13 +80,20 @@ def attention_table(records: list[dict]) -> str:
     return harness.markdown_table(["attention", "µs per token", "PyTorch's", "growth", "MiB", "times as fast"], rows)
 
 
-def tables(sweeps: dict[str, list[dict]]) -> str:
-    parts = [attention_table(r) if name == "attention" else step_table(name, r) for name, r in sweeps.items()]
-    return "\n\n".join(parts)
+def by_sweep(records: list[dict]) -> dict[str, list[dict]]:
+    """The records of each sweep, smallest value first."""
+    names = dict.fromkeys(r["sweep"] for r in records)
+    return {name: sorted((r for r in records if r["sweep"] == name), key=lambda r: r["value"]) for name in names}
 
 
-def plot(sweeps: dict[str, list[dict]], file: Path) -> None:
+def tables(records: list[dict]) -> str:
+    sweeps = by_sweep(records).items()
+    return "\n\n".join(attention_table(r) if name == "attention" else step_table(name, r) for name, r in sweeps)
+
+
+def plot(records: list[dict], file: Path) -> None:
     """A column for each sweep: time above, memory below, ours and PyTorch's."""
+    sweeps = by_sweep(records)
     import matplotlib
 
     matplotlib.use("Agg")
@@ -127,23 +134,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sweep", action="append", choices=[*SWEEPS, "attention"], help="(default: all)")
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds after one to warm up (default 3)")
-    parser.add_argument("--json", type=Path, help="write the records to this file instead of benchmarks/results/")
-    options = parser.parse_args()
+    options = harness.parse(parser)
 
     facts = harness.machine("numpy", "numba", "torch")
     print(harness.one_line(facts), flush=True)
-    sweeps = {
-        name: sweep_attention(options.rounds) if name == "attention" else sweep(name, options.rounds)
-        for name in options.sweep or [*SWEEPS, "attention"]
-    }
-    records = [r for rs in sweeps.values() for r in rs]
-    print(f"\n{tables(sweeps)}")
-    if options.json:
-        options.json.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
-        plot(sweeps, options.json.with_suffix(".png"))
-    else:
-        harness.write_results("scaling", facts, records, f"{tables(sweeps)}\n\n![as a plot](scaling.png)")
-        plot(sweeps, harness.RESULTS / "scaling.png")
+    records = []
+    for name in options.sweep or [*SWEEPS, "attention"]:
+        records += sweep_attention(options.rounds) if name == "attention" else sweep(name, options.rounds)
+    print(f"\n{tables(records)}")
+    key = ("sweep", "value", "version")
+    reporting.write_results("scaling", facts, records, tables, key, options.json, (".png", plot))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import harness
 import numpy as np
+import reporting
 from sizes import CONFIGS, write_settings
 
 OURS = "tinygrad_gpt"
@@ -41,7 +42,10 @@ def first_step(side: str, settings: Path, cache: Path) -> dict:
     )
     if done.returncode:
         raise harness.PeerFailed(side, harness.last_words(done.stderr) or f"status {done.returncode}")
-    return json.loads(done.stdout.splitlines()[-1])
+    answer = json.loads(done.stdout.splitlines()[-1])
+    if "seen" in answer:
+        harness.SEEN[side] = answer.pop("seen")
+    return answer
 
 
 def measure(rounds: int, cold_rounds: int, sides: list[str]) -> list[dict]:
@@ -74,6 +78,7 @@ def record(side: str, warm: list[dict], cold: list[dict]) -> dict:
     """Medians, in seconds. For a side that compiles nothing, cold is None."""
     return {
         "side": side,
+        "rounds": len(warm),
         "import_s": statistics.median(run["import_s"] for run in warm),
         "warm_s": statistics.median(run["first_step_s"] for run in warm),
         "cold_s": statistics.median(run["first_step_s"] for run in cold) if side in CACHES else None,
@@ -94,8 +99,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="warm processes of each side (default 5)")
     parser.add_argument("--cold-rounds", type=int, default=1, help="cold ones (default 1; PyTorch's take a minute)")
     parser.add_argument("--sides", nargs="*", choices=SIDES, default=list(SIDES))
-    parser.add_argument("--json", type=Path, help="write the records to this file instead of benchmarks/results/")
-    options = parser.parse_args()
+    options = harness.parse(parser)
     if min(options.rounds, options.cold_rounds) < 1:
         parser.error("expected at least one round")
 
@@ -103,10 +107,7 @@ def main() -> None:
     print(harness.one_line(facts), flush=True)
     records = measure(options.rounds, options.cold_rounds, options.sides)
     print(f"\n{table(records)}")
-    if options.json:
-        options.json.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
-    else:
-        harness.write_results("startup", facts, records, table(records))
+    reporting.write_results("startup", facts, records, table, ("side",), options.json)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
     python benchmarks/train_step.py --peers all           # every configuration, table in benchmarks/results/
     python benchmarks/train_step.py --config char-cpu --T 256 --layers 8 --peers pytorch-eager-fused
     python benchmarks/train_step.py --dtype bfloat16      # our matrix products in bfloat16, theirs in float32
+    python benchmarks/train_step.py --config char-cpu --beside 1      # while another process keeps a core busy
     python benchmarks/train_step.py --device cuda         # on an NVIDIA GPU, all sides in bfloat16, TF32 and float32
 
 A step is what a trainer does: forward, backward, clip the gradient to norm 1, AdamW. All sides build the same GPT from
@@ -31,13 +32,14 @@ A peer that is not installed, or cannot run here, is left out, and the result sa
 import argparse
 import contextlib
 import itertools
-import json
 import statistics
 import tempfile
 from pathlib import Path
 
 import harness
+import isa
 import numpy as np
+import reporting
 from sizes import CONFIGS, ON_CPU, ON_CUDA, Config, write_settings
 
 OURS = "tinygrad_gpt"
@@ -79,6 +81,9 @@ def start(names: list[str], config: Config, settings: Path, left_out: dict[str, 
         if name in SMALL_ONLY and operations(config) > SMALL:
             left_out[name] = "only asked for small sizes: the rounds would take it many minutes"
             continue
+        if name == "tinygrad" and isa.pinned():
+            left_out[name] = "it compiles for the processor it finds, and cannot be pinned"
+            continue
         try:
             peers[name] = harness.Peer(name, harness.PEERS / script, str(settings), *arguments)
         except harness.PeerFailed as failed:
@@ -110,8 +115,11 @@ def validate(
             peers.pop(name).close()
 
 
-def measure(config: Config, rounds: int, names: list[str], dtype: str = "float32", device: str = "cpu") -> dict:
-    """Time one configuration on every side. Returns the record that goes into the JSON file."""
+def measure(
+    config: Config, rounds: int, names: list[str], dtype: str = "float32", device: str = "cpu", beside: int = 0
+) -> dict:
+    """Time one configuration on every side, beside so many busy processes. Returns the record that goes into the JSON
+    file."""
     left_out: dict[str, str] = {}
     with contextlib.ExitStack() as closing:
         settings = write_settings(Path(closing.enter_context(tempfile.TemporaryDirectory())), config, dtype, device)
@@ -123,12 +131,13 @@ def measure(config: Config, rounds: int, names: list[str], dtype: str = "float32
         validate(ours, peers, TOLERANCE[dtype], left_out, device)
         sides = [ours, *peers.values()]
         steps = {peer.name: max(1, round(1e3 * SECONDS / peer.ask("time", steps=2))) for peer in sides}
+        closing.enter_context(harness.busy_processes(beside))
         for peer in sides:
             peer.ask("forget_peak")
         times = harness.in_turns(sides, rounds, lambda peer: {"call": "time", "steps": steps[peer.name]})
         memory = {peer.name: peer.ask("peak") for peer in sides}
         if device == "cpu":
-            return record(config.name, dtype, times, memory, left_out)
+            return record(config.name, dtype, times, memory, left_out) | ({"beside": beside} if beside else {})
         not_recorded = ours.ask("not_recorded")
         tflops = {peer.name: peer.ask("tflops", n=PRODUCT) for peer in sides if peer.name in (OURS, *PYTORCH)}
         held = {peer.name: given_back(peer) or memory[peer.name] for peer in sides}
@@ -186,7 +195,8 @@ def table(records: list[dict]) -> str:
         fast = "-" if r["fastest_pytorch"] is None else f"{r['ratio_fastest_pytorch']:.2f}"
         memory = "-" if r["fastest_pytorch"] is None else f"{r['memory_to_pytorch']:.2f}"
         ours = f"{r['ours_ms']:.1f} ({r['ours_peak_mib']:.0f})"
-        rows.append([f"{r['config']}, {r['dtype']}", ours, *cells, fast, memory])
+        what = f"{r['config']}, {r['dtype']}" + (f", beside {n} busy" if (n := r.get("beside")) else "")
+        rows.append([what, ours, *cells, fast, memory])
     notes = [f"{name} is not in {r['config']}: {why}" for r in records for name, why in r["left_out"].items()]
     return "\n\n".join([harness.markdown_table(header, rows), *notes])
 
@@ -230,9 +240,9 @@ def main() -> None:
     parser.add_argument(
         "--dtype", choices=list(TOLERANCE), action="append", help="of our matrix products' inputs; on a GPU everybody's"
     )
+    parser.add_argument("--beside", type=int, default=0, help="how many other processes keep cores busy (default 0)")
     parser.add_argument("--peers", nargs="*", help=f"of {', '.join((*GROUPS, *SCRIPTS))}")
-    parser.add_argument("--json", type=Path, help="write the record(s) to this file instead of benchmarks/results/")
-    options = parser.parse_args()
+    options = harness.parse(parser)
 
     configs, peers, dtypes = ON[options.device]
     configs, dtypes = options.config or configs, options.dtype or dtypes
@@ -247,7 +257,8 @@ def main() -> None:
     records = []
     for dtype, config in itertools.product(dtypes, configs):
         try:
-            records.append(measure(CONFIGS[config].but(**changes), options.rounds, names, dtype, options.device))
+            size = CONFIGS[config].but(**changes)
+            records.append(measure(size, options.rounds, names, dtype, options.device, options.beside))
         except SystemExit as failed:  # a side of ours
             if options.device == "cpu":
                 raise
@@ -255,10 +266,9 @@ def main() -> None:
             continue
         print(f"\n{as_table(records[-1:])}", flush=True)
         if options.json:
-            result = records[0] if options.config and len(records) == 1 else records
-            options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+            reporting.write_json(options.json, records[0] if options.config and len(records) == 1 else records)
         else:
-            harness.write_results(name_of_results, facts, records, as_table(records))
+            reporting.write_results(name_of_results, facts, records, as_table, ("config", "dtype", "beside"))
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ from pathlib import Path
 
 import harness
 import numpy as np
+import reporting
 
 OURS = "tinygrad_gpt"
 MARIAN, TORCH = "transformers", "nn.Transformer"
@@ -233,8 +234,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="of every side (default: as many as there are cores)")
     parser.add_argument("--only", default="", help="those tasks only whose name has this in it")
     parser.add_argument("--compile", action="store_true", help="also nn.Transformer through torch.compile")
-    parser.add_argument("--json", type=Path, help="write the records to this file instead of benchmarks/results/")
-    options = parser.parse_args()
+    options = harness.parse(parser)
 
     facts = harness.machine_of(options.threads)
     print(harness.one_line(facts))
@@ -247,10 +247,7 @@ def main() -> None:
                 records.append(measure(task, folder, options.rounds, options.threads))
                 print(f"\n{table(records[-1:])}", flush=True)
     suffix = "_one_thread" if options.threads == 1 else ""
-    if options.json:
-        options.json.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
-    else:
-        harness.write_results(f"translation{suffix}", facts, records, table(records))
+    reporting.write_results(f"translation{suffix}", facts, records, table, ("task",), options.json)
 
 
 if __name__ == "__main__":

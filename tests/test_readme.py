@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tinygrad_gpt.cli import main
+from tinygrad_gpt.exercises.exercise import find
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README, flags=re.M | re.S)
@@ -91,6 +94,25 @@ def test_the_first_steps_stand_in_blocks_of_their_own():
     assert [block for block in blocks if "pytest" in block] == [
         'python -m pip install -e ".[test]"\npython -m pytest -n auto\n'
     ]
+
+
+# --- the session of exercises ----------------------------------------------------------------------------------------
+
+
+def test_an_exercise_says_what_is_printed(tmp_path, monkeypatch, capsys):
+    """All of it stands in what the commands say, but for the lines about what may come next."""
+    monkeypatch.setenv("TINYGRAD_GPT_PROGRESS", str(tmp_path / "exercises.json"))
+    monkeypatch.chdir(tmp_path)
+    right = find("softmax").cut.solution
+    wrong = right.replace("np.sum(dy * y", "np.mean(dy * y")
+    (session,) = [block for block in blocks_of("README.md", "text") if "exercise check" in block]
+    first, *others = re.split(r"^\$ tinygrad-gpt (.*)\n", session, flags=re.M)
+    assert not first and wrong != right and len(others) == 6
+    texts = iter([wrong, wrong, right])
+    for command, said in zip(others[::2], others[1::2], strict=True):
+        (tmp_path / "softmax.py").write_text(next(texts), encoding="utf-8")
+        main(command.split())
+        assert said.strip("\n") in capsys.readouterr().out
 
 
 # --- how much there is to read --------------------------------------------------------------------------------------

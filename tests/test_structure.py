@@ -46,7 +46,7 @@ def for_each(names):
 
 # From the ground up: a file may import from its own layer and from those before it.
 LAYERS = (
-    ("errors", "progress", "arguments", "habits"),
+    ("errors", "progress", "arguments", "habits", "styled"),
     ("devices", "array", "random_stream", "memory", "sparse_rows", "read_only", "precision", "settings", "files"),
     ("ops",),
     ("kernels",),

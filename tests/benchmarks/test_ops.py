@@ -156,8 +156,9 @@ def test_growth_is_that_of_the_time_per_token_over_that_of_length(monkeypatch):
 def test_the_plot_is_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     record = {"peers": {}, "ours_peak_mib": 9.0}
-    steps = [record | {"value": t, "ours_ms": 0.5 * t} for t in (64, 128)]
-    scaling.plot({"T": steps}, tmp_path / "plot.png")
+    steps = [record | {"sweep": "T", "value": t, "ours_ms": 0.5 * t} for t in (128, 64)]
+    assert [r["value"] for r in scaling.by_sweep(steps)["T"]] == [64, 128]
+    scaling.plot(steps, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 5000
 
 
@@ -165,7 +166,7 @@ def test_startup_takes_medians():
     warm = [{"import_s": i, "first_step_s": 2 * i} for i in (1.0, 3.0, 2.0)]
     cold = [{"import_s": 1.0, "first_step_s": 9.0}]
     r = startup.record("tinygrad_gpt", warm, cold)
-    assert r == {"side": "tinygrad_gpt", "import_s": 2.0, "warm_s": 4.0, "cold_s": 9.0}
+    assert r == {"side": "tinygrad_gpt", "rounds": 3, "import_s": 2.0, "warm_s": 4.0, "cold_s": 9.0}
     assert startup.record("pytorch-eager-fused", warm, cold)["cold_s"] is None
     assert startup.table([r]).splitlines()[-1] == "| tinygrad_gpt | 2.00 | 4.00 | 9.00 |"
 

@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import subprocess
 import sys
 
+import harness
 import numpy as np
 import pytest
 import sizes
@@ -108,20 +110,29 @@ def test_a_gpu_is_asked_for_its_own_sizes_in_every_precision(tmp_path, monkeypat
     record |= {"tokens_per_s": {"tinygrad_gpt": 3.0}, "share_of_peak": {"tinygrad_gpt": 0.5}}
     record |= {"product_tflops": {"tinygrad_gpt": 4.0}, "not_recorded": None}
 
-    def measure(config, rounds, names, dtype, device):
+    def measure(config, rounds, names, dtype, device, beside):
         asked.append((config.name, dtype, tuple(names), device))
         if dtype == "tf32":
             raise SystemExit("no tf32 here")
-        return record
+        return record | {"config": config.name, "dtype": dtype}
 
     monkeypatch.setattr(train_step, "measure", measure)
-    monkeypatch.setattr(train_step.harness, "RESULTS", tmp_path)
+    monkeypatch.setattr(train_step.reporting, "RESULTS", tmp_path)
     monkeypatch.setattr(sys, "argv", ["train_step.py", "--device", "cuda"])
     train_step.main()
     everything = {(config, dtype) for config in sizes.ON_CUDA for dtype in ("bfloat16", "tf32", "float32")}
     assert {a[:2] for a in asked} == everything and {a[2:] for a in asked} == {(train_step.GROUPS["gpu"], "cuda")}
     assert len(json.loads((tmp_path / "train_step_cuda.json").read_text(encoding="utf-8"))["records"]) == 4
     assert capsys.readouterr().out.count("is left out: no tf32 here") == 2
+
+
+def test_busy_processes_compute_until_the_block_ends(monkeypatch):
+    started = []
+    start = subprocess.Popen
+    monkeypatch.setattr(harness.subprocess, "Popen", lambda *args: started.append(start(*args)) or started[-1])
+    with harness.busy_processes(2):
+        assert len(started) == 2 and all(process.poll() is None for process in started)
+    assert all(process.poll() is not None for process in started)
 
 
 def test_names_and_groups_of_peers():
@@ -164,10 +175,11 @@ def test_the_command_writes_the_record(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train_step, "SECONDS", 0.01)
     file = tmp_path / "r.json"
     command = "train_step.py --config char-cpu --B 2 --T 8 --C 16 --layers 1 --heads 2 --V 11 --rounds 2 --peers none"
-    monkeypatch.setattr(sys, "argv", [*command.split(), "--json", str(file)])
+    monkeypatch.setattr(sys, "argv", [*command.split(), "--beside", "1", "--json", str(file)])
     train_step.main()
     r = json.loads(file.read_text(encoding="utf-8"))
     assert r["config"] == "char-cpu,B=2,T=8,C=16,layers=1,heads=2,V=11" and r["rounds"] == 2
+    assert r["beside"] == 1 and "beside 1 busy" in train_step.table([r])
     assert r["ours_ms"] > 0 and r["ours_peak_mib"] > 0 and r["peers"] == {}
     assert r["config"] in capsys.readouterr().out
 

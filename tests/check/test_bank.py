@@ -21,6 +21,7 @@ OPS = sorted({mistake.op for mistake in BANK})
 LETTERS = "GELSCNAMD"
 MOST = 15  # mistakes of one op
 RIGHT = "the right pair"
+pytestmark = pytest.mark.usefixtures("measured_along_directions_only")
 CLOSE = 1e-5  # of the largest element: gradients nearer than this are taken to be equal
 
 

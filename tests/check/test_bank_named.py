@@ -3,15 +3,11 @@
 import pytest
 
 from tinygrad_gpt.cases import cases
-from tinygrad_gpt.check import case, check_op, mistakes
+from tinygrad_gpt.check import check_op, mistakes
+from tinygrad_gpt.check.mistakes import general, models, training
 from tinygrad_gpt.kernels import registry
 
-
-@pytest.fixture(autouse=True)
-def measured_along_directions_only(monkeypatch):
-    """Which is faster; the diagnosis reads the reference's gradients."""
-    monkeypatch.setattr(case, "ELEMENTS", 0)
-    monkeypatch.setattr(case, "DIRECTIONS", 1)
+pytestmark = pytest.mark.usefixtures("measured_along_directions_only")  # the diagnosis reads the reference's gradients
 
 
 @pytest.mark.parametrize("mistake", mistakes.all_mistakes(), ids=lambda m: m.id)
@@ -30,6 +26,14 @@ def test_the_right_pair_has_no_mistake(op):
 
 
 def test_ids_are_known_once():
-    ids = [m.id for m in (*mistakes.general.MISTAKES, *mistakes.all_mistakes())]
-    assert len(set(ids)) == len(ids)
+    of_no_op = [m for module in (general, models, training) for m in module.MISTAKES]
+    ids = [m.id for m in (*of_no_op, *mistakes.all_mistakes())]
+    assert len(set(ids)) == len(ids) and {id[0] for id in ids} == set("ACDEGLMNST")
     assert all(mistakes.by_id(id).id == id for id in ids)
+
+
+def test_a_mistake_of_no_op_has_no_pair():
+    for id in ("G01", "A13", "T07"):
+        assert mistakes.by_id(id).why and mistakes.by_id(id).look.endswith(("?", ")"))
+        with pytest.raises(ValueError, match=f"{id} is not made in one op"):
+            mistakes.by_id(id).pair()

@@ -1,6 +1,7 @@
 """A place of its own for every test of the command, and the command itself."""
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -28,15 +29,20 @@ TRANSLATOR = "--preset transformer-toy --vocab 300 --block-size 24 --decoder-lay
 SMALL = f"{OPTIONS} --steps 4 --sample-tokens 20 --log-interval 2".split()
 
 
-@pytest.fixture(scope="session")
-def small_run(tmp_path_factory):
-    """The folder of a run of four steps, for tests that do not change it."""
-    place = tmp_path_factory.mktemp("small")
+def trained_in(place: Path, *options: str) -> Path:
+    """The folder of a run that was trained there, once for all tests that copy it or do not change it."""
     (place / "text.txt").write_text(TEXT, encoding="utf-8")
     with process_settings(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("TINYGRAD_GPT_CACHE", str(place / "cache"))
-        assert main(["train", str(place / "text.txt"), "--out", str(place / "run"), *SMALL]) == 0
+        patch.chdir(place)
+        assert main(["train", "text.txt", "--out", "run", *options]) == 0
     return place / "run"
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory):
+    """The folder of a run of four steps, for tests that do not change it."""
+    return trained_in(tmp_path_factory.mktemp("small"), *SMALL)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.cli.conftest import SMALL
 from tests.helpers import assert_one_line_error
 from tinygrad_gpt import devices
 from tinygrad_gpt.cli import UNREADABLE, bench
@@ -19,14 +21,10 @@ from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.settings import option_name
 from tinygrad_gpt.train.text_settings import SETTINGS
 
-OPTIONS = "--preset tiny --n-layer 1 --n-embd 8 --block-size 8 --batch-size 2 --steps 4 --eval-tokens 64"
-SMALL = f"{OPTIONS} --sample-tokens 20 --log-interval 2".split()
-
 
 @pytest.fixture
-def trained(run, tmp_path):
-    assert run("train", "text.txt", "--out", "run", *SMALL)[0] == 0
-    return tmp_path / "run"
+def trained(small_run, tmp_path):
+    return shutil.copytree(small_run, tmp_path / "run")
 
 
 # --- training --------------------------------------------------------------------------------------------------

@@ -1,20 +1,28 @@
 """`tinygrad-gpt doctor`: what it says of a healthy run, a sick one, and one of which little is known."""
 
 import json
+import shutil
 import sys
 from types import MappingProxyType
 
 import pytest
 
+from tests.cli.conftest import trained_in
+
 OPTIONS = "--preset tiny --n-layer 1 --n-embd 8 --block-size 8 --batch-size 2 --eval-tokens 64"
 SMALL = f"{OPTIONS} --sample-tokens 0".split()
 
 
-@pytest.fixture
-def trained(run, tmp_path):
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
     """The folder of a run of 200 steps, at a learning rate that learns."""
-    assert run("train", "text.txt", "--out", "run", "--steps", "200", "--lr", "0.01", *SMALL)[0] == 0
-    return tmp_path / "run"
+    return trained_in(tmp_path_factory.mktemp("original"), "--steps", "200", "--lr", "0.01", *SMALL)
+
+
+@pytest.fixture
+def trained(original, tmp_path):
+    """A copy of it, to change."""
+    return shutil.copytree(original, tmp_path / "run")
 
 
 def change(folder, change_row, change_config=lambda config: None):

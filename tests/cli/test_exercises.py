@@ -2,12 +2,12 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import assert_one_line_error
-from tinygrad_gpt.cli import watching
 from tinygrad_gpt.exercises.exercise import find, read_bank
 
 ADAMW = find("adamw_step")
@@ -185,6 +185,53 @@ def test_an_exit_is_an_exception_like_others(run):
     assert status == 1 and "raised SystemExit: 3, by `raise SystemExit(3)" in said
 
 
+def test_a_loop_that_does_not_end(run):
+    endless = "    import signal\n    signal.raise_signal(signal.SIGINT)\n    while True:\n        pass\n"
+    write(ADAMW.cut.stub.rpartition("    raise NotImplementedError")[0] + endless)
+    status, said, error = run("exercise", "check", "adamw_step.py")
+    assert status == 130 and not said and error.startswith("interrupted in adamw_step.py, line ")
+    assert error.count("\n") == 1
+
+
+def test_a_question_finds_nobody_and_exit_leaves_the_terminal(run):
+    write(ADAMW.cut.stub.replace("    raise NotImplementedError", "    input('w? ')  # "))
+    assert "raised EOFError" in run("exercise", "check", "adamw_step.py")[1]
+    write(ADAMW.cut.stub.replace("    raise NotImplementedError", "    exit()  # "))
+    stdin = sys.stdin
+    assert "raised SystemExit" in run("exercise", "check", "adamw_step.py")[1]
+    assert sys.stdin is stdin and not stdin.closed
+
+
+SOLUTION = ADAMW.cut.solution
+LATIN_1 = SOLUTION.replace("    m =", "    # \xe9\n    m =").encode("latin-1", errors="replace")
+READ = {  # what is in a file -> part of what is said, and the status
+    "line ends of Windows": (SOLUTION.replace("\n", "\r\n").encode(), "right in 6 cases", 0),
+    "a mark of the byte order": (b"\xef\xbb\xbf" + SOLUTION.encode(), "right in 6 cases", 0),
+    "an encoding that it names": (b"# coding: latin-1\n" + LATIN_1, "right in 6 cases", 0),
+    "tabs": (SOLUTION.replace("    v = beta2", "\tv = beta2").encode(), "inconsistent use of tabs", 2),
+    "a byte that is no UTF-8": (LATIN_1, "UTF-8", 2),
+    "UTF-16": (SOLUTION.encode("utf-16"), "UTF-8", 2),
+    "a zero byte": (SOLUTION.encode() + b"\0", "null byte", 2),
+}
+
+
+@pytest.mark.parametrize("what", READ)
+def test_files_as_editors_write_them(run, what):
+    content, part, expected = READ[what]
+    Path("adamw_step.py").write_bytes(content)
+    status, said, error = run("exercise", "check", "adamw_step.py")
+    assert status == expected and part in said + error, said + error
+    assert "Traceback" not in error and error.count("error:") == (status == 2)
+    if status == 0:
+        assert "\r" not in said and run("exercise", "solution", "adamw_step")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["adamw_step (1).py", "adamw_step-2.py", "Adamw_Step.py", "adamw_step_old.py"])
+def test_a_file_of_another_name(run, name):
+    write(SOLUTION, name)
+    assert_one_line_error(run("exercise", "check", name), "no exercise", "did you mean adamw_step?", "call it ID.py")
+
+
 def test_a_file_that_does_not_parse(run):
     write("def f(:\n    pass\n")
     status, _, error = run("exercise", "check", "adamw_step.py")
@@ -201,29 +248,6 @@ def test_verify(run, tmp_path):
     status, said, _ = run("exercise", "verify", "adamw_step")
     assert status == 0 and said == "adamw_step: 5 mistakes, 1 other right versions\n"
     assert_one_line_error(run("exercise", "verify", "--bank", str(tmp_path)), "no exercises in")
-
-
-def test_watch(run, monkeypatch):
-    write(ADAMW.cut.stub)
-    texts = iter([UNCORRECTED, "def f(:\n", ADAMW.cut.solution])
-
-    def pressed(seconds):
-        if (text := next(texts, None)) is None:
-            return "q"
-        write(text)
-        return ""
-
-    class Keys:
-        def __enter__(self):
-            return pressed, True
-
-        def __exit__(self, *error):
-            pass
-
-    monkeypatch.setattr(watching, "keys", Keys)
-    status, said, _ = run("exercise", "watch", "adamw_step.py")
-    parts = [said.index(part) for part in ("not written yet", "T07", "def f(:\n        ^", "right in 6 cases")]
-    assert status == 0 and parts == sorted(parts)
 
 
 def test_a_function_does_not_train(run):

@@ -51,11 +51,33 @@ def test_info_says_how_many_threads_and_why(run, monkeypatch):
         monkeypatch.delenv(setting, raising=False)
     monkeypatch.setattr(threads, "_choice", cores.Choice(1, 2, "other work keeps 1.0 of 2 cores busy"))
     _, said, _ = run("info")
-    assert re.search(r"threads +\d+ of Numba's", said)
+    assert re.search(r"threads +\d+", said)
     assert "other work keeps 1.0 of 2 cores" in said and "NUMBA_NUM_THREADS=" in said
     monkeypatch.setitem(os.environ, "NUMBA_NUM_THREADS", "1")
     _, said, _ = run("info")
     assert "as NUMBA_NUM_THREADS says" in " ".join(said.split()) and "other work" not in said
+
+
+def test_info_says_what_was_chosen_for_this_processor(run, monkeypatch):
+    from tinygrad_gpt.kernels.numba import chosen, linear
+    from tinygrad_gpt.kernels.numba.machine import threads
+    from tinygrad_gpt.kernels.numba.product import blas, blas_tiles, packed, registers
+
+    _, said, _ = run("info")
+    assert chosen() in " ".join(said.split())
+    for features, size, tall, vectors, count, product, expected in [
+        ({"avx2", "avx512f"}, 64, 8, 3, 32, packed.product, "AVX-512: vectors of 16 float32, blocks of 8 x 48 sums"),
+        ({"avx2", "avx"}, 32, 4, 2, 16, blas_tiles.product, "AVX2: vectors of 8 float32, blocks of 4 x 16 sums"),
+        ({"neon"}, 16, 8, 3, 32, blas.numpy_product, "NEON: vectors of 4 float32, blocks of 8 x 12 sums"),
+    ]:
+        monkeypatch.setattr(registers, "_features", lambda features=features: frozenset(features))
+        for name, value in {"VECTOR_BYTES": size, "TALL": tall, "VECTORS": vectors, "REGISTERS": count}.items():
+            monkeypatch.setattr(registers, name, value)
+        monkeypatch.setattr(linear, "product", product)
+        line = chosen()
+        assert line.startswith(f"{expected} in its {count} registers; ") and f"; threads: {threads.count()}" in line
+        whose = {packed.product: "our own", blas_tiles.product: "OpenBLAS, in tiles", blas.numpy_product: "no OpenBLAS"}
+        assert whose[product] in line
 
 
 def test_bench_measures_what_a_busy_core_costs(run, monkeypatch):

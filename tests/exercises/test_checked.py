@@ -73,8 +73,11 @@ def test_answers_that_are_missing(given):
 
 def test_some_answers_are_judged_before_the_others_are_given():
     verdict = exercises.check(SimpleNamespace(ANSWERS={"loss_at_start": 4.17, "first_step": 1.0}), "before_running")
-    assert verdict.judged == (("answers", "WRONG in 4 of 5", False),) and [m.id for m in verdict.named] == ["BR02"]
+    assert verdict.judged == (("answers", "WRONG in 1 of 5, 3 left", False),)
+    assert [m.id for m in verdict.named] == ["BR02"]
     assert "loss_of_zeros (and 2 more): no answer yet" in verdict.places
+    verdict = exercises.check(SimpleNamespace(ANSWERS={"loss_at_start": 4.17}), "before_running")
+    assert verdict.judged == (("answers", "1 right, 4 left", False),)
 
 
 def test_no_answer_stands_in_the_files():

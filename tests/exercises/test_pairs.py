@@ -35,6 +35,30 @@ def test_a_wrong_backward_is_named_and_placed(diagonal):
     assert "S01" not in "".join(text for line in diagonal.lines(names=False) for text, _ in line)
 
 
+RETURNED = {  # what backward of exp returns -> a part of what is said
+    "an array alone": (lambda dy, y: dy * y * y, "it is "),
+    "y alone": (lambda dy, y: y, "G01"),
+    "a tuple": (lambda dy, y: (dy * y * y,), "it is "),
+    "a list": (lambda dy, y: [dy * y], "is list"),
+    "a list in a tuple": (lambda dy, y: ([2.0],), "is list"),
+    "a number": (lambda dy, y: 2.0, "is float"),
+    "a text": (lambda dy, y: "dx", "is str"),
+    "nothing": (lambda dy, y: None, "None"),
+    "another shape": (lambda dy, y: (dy * y)[..., np.newaxis], "shape"),
+    "one too many": (lambda dy, y: (dy * y, dy), "returned 2 gradients"),
+    "none": (lambda dy, y: (), "returned 0 gradients"),
+}
+
+
+@pytest.mark.parametrize("what", RETURNED)
+def test_whatever_backward_returns_is_spoken_of(what):
+    backward, part = RETURNED[what]
+    solution = find("exp").solution
+    verdict = exercises.check((solution.forward, backward), "exp")
+    assert verdict.state == WRONG and part in str(verdict), str(verdict)
+    assert ladder(find("exp"), verdict)
+
+
 def test_in_a_notebook(diagonal):
     drawn = diagonal._repr_html_()
     assert drawn.startswith("<pre>") and "S01" in drawn and "<span style=" in drawn

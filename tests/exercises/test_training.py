@@ -49,6 +49,15 @@ def test_a_mistake_learns_otherwise(short, capsys, monkeypatch):
     assert ours.keys() == wrong.keys() and ours != wrong
 
 
+def test_an_exit_in_a_learners_file_is_said(short, capsys):
+    text = find("softmax").cut.solution.replace("def backward(dy, saved):\n", "def backward(dy, saved):\n    exit()\n")
+    (short / "softmax.py").write_text(text, encoding="utf-8")
+    assert main(["exercise", "train", "softmax.py"]) == 2
+    said = capsys.readouterr().err
+    assert said.splitlines()[-1].startswith("error: softmax.py, line ") and "`exit()`: SystemExit" in said
+    assert "it ends the program: take that out" in said
+
+
 def test_a_curve_that_ends_is_drawn_as_far_as_it_goes():
     curves = [training.Curve("ours", ((0, 3.0), (10, 1.0)), 1.0), training.Curve("S01", ((0, np.nan),), np.nan)]
     assert "x" not in training.drawn(curves).split("step 0")[0].replace("max", "")

@@ -4,18 +4,11 @@ import shutil
 
 import pytest
 
-from tinygrad_gpt.check import case
 from tinygrad_gpt.exercises.exercise import BANK, read_bank, read_exercise
 from tinygrad_gpt.exercises.verify import problems
 
 EXERCISES = read_bank()
-
-
-@pytest.fixture(autouse=True)
-def measured_along_directions_only(monkeypatch):
-    """Which is faster; the diagnosis reads the reference's gradients."""
-    monkeypatch.setattr(case, "ELEMENTS", 0)
-    monkeypatch.setattr(case, "DIRECTIONS", 1)
+pytestmark = pytest.mark.usefixtures("measured_along_directions_only")  # the diagnosis reads the reference's gradients
 
 
 @pytest.mark.parametrize("id", EXERCISES)

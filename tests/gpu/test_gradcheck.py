@@ -13,7 +13,7 @@ from tinygrad_gpt.ops import exp
 
 
 @pytest.mark.parametrize("op", registry.op_names())
-def test_every_version(op):
+def test_every_version(op, measured_along_directions_only):
     for version in registry.versions(op, "cuda"):
         if version.name not in registry.ROUNDING:
             report = check_op(op, OnDevice(version, device("cuda")), cases_of(op))

@@ -56,7 +56,7 @@ def test_every_kernel_is_tested_here():
 
 
 @pytest.mark.parametrize("op", PAIRS)
-def test_right_on_the_cases_of_the_op(op):
+def test_right_on_the_cases_of_the_op(op, measured_along_directions_only):
     report = check_op(op, kernel(op))
     assert report.findings, "nothing was checked"
     report.raise_if_failed()

@@ -15,8 +15,10 @@ def kernels_take_small_arrays_too(monkeypatch):
 
 
 @pytest.mark.parametrize("op", registry.op_names())
-def test_gradcheck(op):
-    for version in registry.versions(op):
+def test_gradcheck(op, request):
+    check_op(op, registry.reference(op)).raise_if_failed()
+    request.getfixturevalue("measured_along_directions_only")  # the same numbers, which were measured just now
+    for version in registry.versions(op)[:-1]:
         report = check_op(op, version)
         if version.name in registry.ROUNDING:
             assert not report.findings, f"{version} runs without having been asked for"

@@ -4,6 +4,8 @@ import math
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from tinygrad_gpt.styled import Lines, Styled
+
 TOLERANCE = 1e-6  # error over scale that is allowed to a gradient in float64, compared with a measured one
 EXACT = 1e-10  # to anything in float64, compared with the reference's: far above its rounding, far below float32's
 TOLERANCE_32 = 1e-4  # to anything in float32, compared with float64
@@ -12,7 +14,7 @@ INEXACT = "as exact as float32 only"  # the problem of a number that is right to
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(Styled):
     """The verdict on one thing in one case.
 
     case, subject  what was checked: "odd sizes", "the gradient of weight"; "" for all cases at once
@@ -46,29 +48,29 @@ class Finding:
     size: int = 0
     ordinary: bool = False
 
-    def __str__(self) -> str:
+    def lines(self) -> Lines:
         what = f"{self.case}: {self.subject}" if self.case else self.subject
         if self.ok:
             measured = "" if self.error is None else f", error {self.error:.1e}"
-            return f"{what}: right{measured}"
-        lines = [f"{what}: {self.problem}"]
+            return [[(f"{what}: ", ""), (f"right{measured}", "right")]]
+        lines = [[(f"{what}: ", ""), (self.problem, "wrong")]]
         if self.error is not None:
             where = "along a random direction" if self.index is None else f"at {place(self.index)}"
             got, right = readable(self.got), readable(self.right)
-            lines.append(f"  worst {where}: it is {got} and should be {right}")
-            lines.append(f"  error {self.error:.2g} of the scale {self.scale:.3g} ({self.tolerance:.0e} is allowed)")
-        return "\n".join(lines + self.reason())
+            share = f"error {self.error:.2g} of the scale {self.scale:.3g} ({self.tolerance:.0e} is allowed)"
+            lines += [[(f"  worst {where}: it is {got} and should be {right}", "")], [(f"  {share}", "less")]]
+        return lines + self.reason()
 
-    def reason(self) -> list[str]:
-        """The diagnosis, line by line: the mistake's id and sentence, and why it is one; or a hint without a name."""
+    def reason(self) -> Lines:
+        """The diagnosis: the mistake's id and sentence, and why it is one; or a hint without a name."""
         if not self.hint:
             return []
-        why = [f"  why: {self.why}"] if self.why else []
-        return [f"  {self.mistake}: {self.hint}" if self.mistake else f"  hint: {self.hint}", *why]
+        why = [[(f"  why: {self.why}", "")]] if self.why else []
+        return [[(f"  {self.mistake or 'hint'}: {self.hint}", "name")], *why]
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Styled):
     """All findings about one pair or function.
 
     op, version  what was checked: "layer_norm", "numba"
@@ -111,28 +113,29 @@ class Report:
             raise GradcheckError(self)
         return self
 
-    def __str__(self) -> str:
-        name = f"{self.op}[{self.version}]"
+    def lines(self) -> Lines:
+        name, all_cases = f"{self.op}[{self.version}]: ", f"{self.cases} case{'s' * (self.cases != 1)}"
         if self.ok:
-            return f"{name}: right in {self.cases} case{'s' * (self.cases != 1)}, worst error {self.worst_error:.1e}"
+            return [[(name, "name"), (f"right in {all_cases}", "right"), (f", worst error {self.worst_error:.1e}", "")]]
         if not self.findings:
             reasons = "; ".join(f"{case}: {reason}" for case, reason in self.skipped) or "there are no cases"
-            return f"{name}: nothing was checked ({reasons})"
-        where = f" in {self.cases} case{'s' * (self.cases != 1)}" if self.cases else ""
-        lines = [f"{name}: WRONG ({len(self.failures)} of {len(self.findings)} checks{where} failed)"]
+            return [[(name, "name"), (f"nothing was checked ({reasons})", "wrong")]]
+        where = f" in {all_cases}" if self.cases else ""
+        failed = f" ({len(self.failures)} of {len(self.findings)} checks{where} failed)"
+        lines = [[(name, "name"), ("WRONG", "wrong"), (failed, "")]]
         said: set[str] = set()
         for failures in _by_subject(self.failures):  # the failure that tells most stands for all of its subject
             shown = max(failures, key=lambda f: (bool(f.hint), f.ordinary, f.index is not None, f.size > 1, -f.size))
-            lines.append(f"\n{replace(shown, hint='the same', why='') if shown.hint in said else shown}")
+            lines += [[], *(replace(shown, hint="the same", why="") if shown.hint in said else shown).lines()]
             said |= {shown.hint} - {""}
             cases = len({f.case for f in failures})
             if cases > 1:
-                lines.append(f"  and in {cases - 1} more case{'s' * (cases > 2)}")
+                lines.append([(f"  and in {cases - 1} more case{'s' * (cases > 2)}", "less")])
         if self.skipped:
-            lines.append("\nnot checked:")
+            lines += [[], [("not checked:", "")]]
         for reason, count in Counter(reason for _, reason in self.skipped).items():
-            lines.append(f"  {count} case{'s' * (count > 1)}: {reason}")
-        return "\n".join(lines)
+            lines.append([(f"  {count} case{'s' * (count > 1)}: {reason}", "")])
+        return lines
 
 
 def _by_subject(failures: tuple[Finding, ...]) -> list[list[Finding]]:

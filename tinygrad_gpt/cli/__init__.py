@@ -63,7 +63,7 @@ from tinygrad_gpt.cli.options import INTERRUPTED
 from tinygrad_gpt.errors import UserError, in_short
 from tinygrad_gpt.files.storage import reason
 from tinygrad_gpt.train.run import installed
-from tinygrad_gpt.train.user_files import blamed
+from tinygrad_gpt.train.user_files import blamed, place_in_file
 
 UNREADABLE = 141  # as a shell reports SIGPIPE
 _LONGEST = 800  # characters of an error, which may quote texts of any length
@@ -134,9 +134,15 @@ def main(arguments: list[str] | None = None) -> int:
         message = _usage(error) if isinstance(error, _UsageError) else str(error)
     except MemoryError as error:
         message = f"not enough memory ({error}): {_SMALLER}"
-    except (KeyboardInterrupt, typer.Abort):
-        print("interrupted", file=sys.stderr)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        place = place_in_file(error.__cause__ or error)  # a loop of the user's own, perhaps, that would not end
+        print(f"interrupted in {place}" if place else "interrupted", file=sys.stderr)
         return INTERRUPTED
+    except SystemExit as error:  # exit() in a file of the user's
+        line = blamed(error)
+        if line is None:
+            raise
+        message = f"{line}: it ends the program: take that out"
     except (
         BrokenPipeError,
         ReaderGoneError,

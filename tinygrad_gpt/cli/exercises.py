@@ -11,7 +11,7 @@ from tinygrad_gpt.errors import UserError
 
 app = typer.Typer(
     cls=Group,
-    help="Exercises: complete a file, and be told what is wrong with it, and why.",
+    help="Exercises: complete a file, and be told what is wrong with it, and why. Begin with `exercise start`.",
     no_args_is_help=True,
 )
 
@@ -124,8 +124,8 @@ def solution(
 ) -> None:
     """Show the solution, beside yours once that is right."""
     from tinygrad_gpt.cli.reporting import exercise, side_by_side
+    from tinygrad_gpt.exercises import learner
     from tinygrad_gpt.exercises.exercise import find
-    from tinygrad_gpt.exercises.learner import parts_of
     from tinygrad_gpt.exercises.progress import DONE, GAVE_UP, Progress
 
     of, progress = find(id), Progress()
@@ -138,11 +138,9 @@ def solution(
     path = Path(record.file or of.file_name)
     verdict = _verdict_on(of, progress)
     if verdict and verdict.ok:
-        from tinygrad_gpt.exercises import learner
-
-        side_by_side(of, path.read_text(encoding="utf-8-sig"), learner.load(path))
+        side_by_side(of, learner.text_of(path), learner.load(path))
         return
-    print(parts_of(of.cut.solution, of.cut.blanks))
+    print(learner.parts_of(of.cut.solution, of.cut.blanks))
     if record.state != DONE:
         progress.note(of.id, state=GAVE_UP)
 

@@ -25,8 +25,8 @@ class Group(TyperGroup):
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:  # Typer would end with its status, in silence
-            raise Abort from None
+        except KeyboardInterrupt as error:  # Typer would end with its status, in silence
+            raise Abort from error
         except BrokenPipeError:  # the same
             raise ReaderGoneError from None
 

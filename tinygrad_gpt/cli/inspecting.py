@@ -17,6 +17,7 @@ from tinygrad_gpt.errors import UserError, command
 from tinygrad_gpt.files.storage import cache_folder, data_folder
 from tinygrad_gpt.kernels import catalogue, compiling, registry
 from tinygrad_gpt.kernels.contract import contract, file_of
+from tinygrad_gpt.styled import show
 from tinygrad_gpt.train.reporter import COMPILING
 from tinygrad_gpt.train.run import installed
 from tinygrad_gpt.train.user_ops import load_pairs
@@ -61,7 +62,7 @@ def gradcheck(
                 failed.append(report)
     console.print(table)
     for report in failed:
-        console.print(f"\n{report}", markup=False, highlight=False, soft_wrap=True)
+        show([[], *report.lines()])
     return 1 if failed else 0
 
 
@@ -155,14 +156,15 @@ def info():
 
 
 def facts(*packages: str) -> dict[str, str]:
-    """Facts about the machine: system, versions of these packages, processor, BLAS, threads."""
+    """Facts about the machine: system, versions of these packages, processor, BLAS, what kernels chose, threads."""
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # that it may use
     no_kernels, no_rounding = registry.no_kernels("cpu"), registry.cannot_round("bfloat16")
     if no_kernels is None:
+        from tinygrad_gpt.kernels.numba import chosen
         from tinygrad_gpt.kernels.numba.machine import threads
 
-        how = threads.describe()
+        how = {"chosen": chosen(), "threads": threads.describe()}
     else:
         how = {"threads": f"NumPy's, for the reference versions: {no_kernels}"}
     return {

@@ -29,7 +29,12 @@ def keys() -> Iterator[tuple[Pressed, bool]]:
 
     def pressed(seconds: float) -> str:
         ready, _, _ = select.select([sys.stdin], [], [], seconds)
-        return os.read(sys.stdin.fileno(), 1).decode(errors="ignore") if ready else ""
+        if not ready:
+            return ""
+        read = os.read(sys.stdin.fileno(), 64)
+        if not read:  # the terminal has gone
+            raise KeyboardInterrupt
+        return "" if read.startswith(b"\x1b") else read.decode(errors="ignore")[:1]  # arrows and others: ESC [ A
 
     try:
         tty.setcbreak(sys.stdin)  # Ctrl-C still interrupts
@@ -52,6 +57,9 @@ def _pressed_on_windows(seconds: float) -> str:
             key = msvcrt.getwch()
             if key == "\x03":
                 raise KeyboardInterrupt
+            if key in ("\x00", "\xe0"):  # an arrow or another such key: what follows is no letter
+                msvcrt.getwch()
+                return ""
             return key
         time.sleep(0.02)
     return ""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tinygrad_gpt.check.probes import Probed, Report, Subject, parts, probe, schedule, subject_of
+from tinygrad_gpt.check.probes import Probed, Report, Subject, decay, parts, probe, schedule, subject_of
+from tinygrad_gpt.check.probes.decay import QUESTION as DECAY
 from tinygrad_gpt.check.probes.parts import QUESTION as PARTS
 from tinygrad_gpt.check.probes.schedule import QUESTION as SCHEDULE
 from tinygrad_gpt.check.probes.subject import leaving_no_trace
@@ -17,6 +18,7 @@ from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.nn import Module
 from tinygrad_gpt.nn.language_model import width_of
 from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
+from tinygrad_gpt.styled import show
 from tinygrad_gpt.tasks.arrays import Windows
 from tinygrad_gpt.tasks.source_targets import SourceTargets
 from tinygrad_gpt.tasks.task import Task
@@ -60,7 +62,7 @@ def _ask_and_show(place: str | None, preset: str | None, own_file: Path | None) 
         model, train, what = *_trained(place), place
     asking = f"asking {what}, and training a copy on a few rows (seconds; of a large model minutes) ..."
     print(asking, file=sys.stderr, flush=True)
-    more = _asked_of_steps(model, train), _asked_of_rates(model, train)
+    more = *_asked_of_steps(model, train), _asked_of_rates(model, train)
     report = probe(model, trained=place is not None, more=more)
     _show(what, model, report)
     return 0 if report.ok else 1
@@ -81,16 +83,20 @@ def _trained(place: str) -> tuple[Module, TrainConfig | None]:
     return model, source.train
 
 
-def _asked_of_steps(model: Module, train: TrainConfig | None) -> Probed:
-    """P8 of the trainer's step on a few rows, for models that `fit` trains on arrays."""
+def _asked_of_steps(model: Module, train: TrainConfig | None) -> tuple[Probed, ...]:
+    """P8 and P16 of the trainer's step on a few rows, for models that `fit` trains on arrays."""
     with leaving_no_trace(model):
         subject = subject_of(model)
         made = _task(subject)
         if made is None:
-            return PARTS.not_asked("its batches come from texts: ask `check.probes.parts` with a step of your own")
+            own = "its batches come from texts: ask `check.probes.{}` with a step of your own"
+            return PARTS.not_asked(own.format("parts")), DECAY.not_asked(own.format("decay"))
         task, whole = made
         trainer = Trainer(dataclasses.replace(train or TrainConfig(), device="cpu"), model, task)
-        return parts(trainer.forward_and_backward, trainer.parameters, whole, cut=1)
+        return (
+            parts(trainer.forward_and_backward, trainer.parameters, whole, cut=1),
+            decay(trainer.optimizer.step, model.named_parameters()),
+        )
 
 
 def _task(subject: Subject) -> tuple[Task, tuple[np.ndarray, ...]] | None:
@@ -141,4 +147,4 @@ def _show(what: str, model: Module, report: Report) -> None:
         if one.ok is None:
             console.print(f"{one.id} not asked: {one.why}", markup=False, soft_wrap=True)
     for one in report.failures:
-        console.print(f"\n{one.explanation()}", markup=False, soft_wrap=True)
+        show([[], *one.explanation()])

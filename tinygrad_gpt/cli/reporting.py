@@ -11,29 +11,12 @@ from tinygrad_gpt.exercises import kinds, learner
 from tinygrad_gpt.exercises.exercise import Exercise, find, read_bank
 from tinygrad_gpt.exercises.hints import Step, ladder
 from tinygrad_gpt.exercises.progress import DONE, GAVE_UP, TRIED, Progress, Record
-from tinygrad_gpt.exercises.verdict import COLOURS, UNWRITTEN, Lines, Verdict, text_of
-from tinygrad_gpt.files.storage import read_file
+from tinygrad_gpt.exercises.verdict import UNWRITTEN, Verdict
+from tinygrad_gpt.styled import show
 
-_LARGEST = 1 << 20  # bytes of a learner's file
 _ENOUGH = 0.1  # seconds that a call is timed
 _PRINTED = 5  # lines of what a learner's code prints
 _WIDE = 50  # columns that one of two versions needs side by side
-
-
-def show(lines: Lines) -> None:
-    """Print lines, on a terminal in their colours."""
-    if not sys.stdout.isatty():
-        print(text_of(lines))
-        return
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    for line in lines:
-        text = Text(no_wrap=False)
-        for piece, style in line:
-            text.append(piece, COLOURS[style])
-        console.print(text, soft_wrap=True)
 
 
 def exercise(*words: Any) -> str:
@@ -115,7 +98,7 @@ def next_step(of: Exercise, verdict: Verdict | None, record: Record) -> tuple[li
 
 def _praise(of: Exercise, path: Path, module: Any) -> None:
     """After passing: both versions and their times, and what to do next."""
-    side_by_side(of, read_file(path, _LARGEST).decode("utf-8-sig"), module)
+    side_by_side(of, learner.text_of(path), module)
     print(f"\n  {exercise('next')}   what may come now")
 
 

@@ -12,7 +12,7 @@ from tinygrad_gpt.errors import UserError
 from tinygrad_gpt.exercises.exercise import read_bank
 from tinygrad_gpt.exercises.learner import NotPythonError, exercise_of
 from tinygrad_gpt.exercises.progress import Progress
-from tinygrad_gpt.train.user_files import blamed
+from tinygrad_gpt.train.user_files import blamed, place_in_file
 
 _EVERY = 0.25  # seconds between two looks at the file
 _OF_ONE = ("h", "s")  # keys whose action is about this exercise
@@ -31,7 +31,7 @@ def watch_file(path: Path, names: bool, actions: dict[str, Callable], most: int 
     with suppress(KeyboardInterrupt), keys() as (pressed, has_keys):
         while most is None or looks < most:
             looks += 1
-            if (stamp := _stamp(path)) != seen:
+            if (stamp := _stamp(path)) not in (None, seen) and _can_be_read(path):
                 seen = stamp
                 _clear()
                 right = _checked(path, names)
@@ -46,13 +46,23 @@ def watch_file(path: Path, names: bool, actions: dict[str, Callable], most: int 
     return 0 if right else 1
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Another one after each save; None while the file is away, as some editors replace it."""
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """Another one after each save, in place or as a new file; None while the file is away, as some editors replace it.
+    The file is not opened for that: on Windows nobody could replace it meanwhile."""
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _can_be_read(path: Path) -> bool:
+    """Not while an editor or a virus scanner holds it, on Windows."""
+    try:
+        with path.open("rb"):
+            return True
+    except OSError:
+        return False
 
 
 def _checked(path: Path, names: bool) -> bool:
@@ -60,9 +70,14 @@ def _checked(path: Path, names: bool) -> bool:
 
 
 def _say(action: Callable):
-    """What an action returns. An error of the learner's is a line, and the watch goes on."""
+    """What an action returns. An error of the learner's is a line, and the watch goes on; so it does if Ctrl-C ends a
+    loop of theirs that would not."""
     try:
         return action()
+    except KeyboardInterrupt as error:
+        if (place := place_in_file(error)) is None:
+            raise
+        print(f"interrupted in {place}; Ctrl-C again ends")
     except NotPythonError as error:
         print(f"{error}\n{error.excerpt}")
     except UserError as error:

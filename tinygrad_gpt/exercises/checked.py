@@ -260,7 +260,10 @@ def _judged(exercise: Exercise, right: dict, got: dict, instead: str = "") -> tu
     what = exercise.function or "answers"
     if len(ok) == len(right):
         return ((what, f"right in {len(ok)} case{'s' * (len(ok) != 1)}", True),)
-    return ((what, f"WRONG in {len(right) - len(ok)} of {len(right)}", False),)
+    left = sum(isinstance(got[name], Missing) for name in right)  # questions without an answer
+    wrong = len(right) - len(ok) - left
+    said = f"WRONG in {wrong} of {len(right)}" if wrong else f"{len(ok)} right"
+    return ((what, said + f", {left} left" * bool(left), False),)
 
 
 def _places(exercise: Exercise, differences: dict[str, str]) -> tuple[str, ...]:

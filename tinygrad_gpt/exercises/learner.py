@@ -12,6 +12,7 @@ from tinygrad_gpt.errors import UserError, did_you_mean
 from tinygrad_gpt.exercises.cutting import top_level
 from tinygrad_gpt.exercises.exercise import Exercise
 from tinygrad_gpt.files.storage import read_file
+from tinygrad_gpt.train import user_files
 from tinygrad_gpt.train.user_files import blamed, run_file
 
 _LARGEST = 1 << 20  # bytes of a learner's file
@@ -42,9 +43,8 @@ def exercise_of(path: Path, bank: dict[str, Exercise]) -> Exercise:
 def load(path: Path) -> ModuleType:
     """Run a learner's file. Raises UserError if it is missing or ends the program, NotPythonError if it does not parse.
     Any other exception of its own code passes through; see train/user_files.py."""
-    text = read_file(path, _LARGEST)
     try:
-        ast.parse(text)
+        ast.parse(text_of(path))
     except SyntaxError as error:
         if error.lineno and error.text:
             line = error.text.rstrip()
@@ -61,19 +61,25 @@ def load(path: Path) -> ModuleType:
 
 @contextmanager
 def silenced() -> Iterator[io.StringIO]:
-    """Within this block what a learner's code prints is kept, not shown: it runs in many cases. breakpoint() talks."""
-    stdout, hook = sys.stdout, sys.breakpointhook
+    """Within this block what a learner's code prints is kept, not shown: it runs in many cases. input() finds an empty
+    file, which exit() closes in place of the real one. breakpoint() talks and listens."""
+    stdin, stdout, hook = sys.stdin, sys.stdout, sys.breakpointhook
 
     def talking(*args, **kwargs):
-        sys.stdout = stdout
+        sys.stdin, sys.stdout = stdin, stdout
         return hook(*args, **kwargs)
 
     try:
-        sys.breakpointhook = talking
+        sys.stdin, sys.breakpointhook = io.StringIO(), talking
         with redirect_stdout(io.StringIO()) as said:
             yield said
     finally:
-        sys.breakpointhook = hook
+        sys.stdin, sys.breakpointhook = stdin, hook
+
+
+def text_of(path: Path) -> str:
+    """The text of a learner's file. Raises UserError if it is missing, or in another encoding than it says."""
+    return user_files.text_of(path, read_file(path, _LARGEST))
 
 
 def parts_of(text: str, names: tuple[str, ...]) -> str:

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_gpt import sparse_rows
 from tinygrad_gpt.cases import cases as cases_of
 from tinygrad_gpt.check import Finding, Report, check_op, mistakes
 from tinygrad_gpt.check.call import quietly
+from tinygrad_gpt.check.measure import as_tuple
 from tinygrad_gpt.exercises.exercise import Exercise
 from tinygrad_gpt.exercises.verdict import RIGHT, UNWRITTEN, WRONG, Named, Verdict
 from tinygrad_gpt.kernels import registry
@@ -121,13 +123,14 @@ def _example(exercise: Exercise, pair, worst: Finding, cases: Iterable | None) -
         with quietly():
             y, saved = pair.forward(*case.arrays, **case.settings)
             dy = np.random.default_rng(0).normal(size=y.shape)
-            got = pair.backward(dy, saved)
-            right = registry.reference(exercise.op)
-            right = right.backward(dy, right.forward(*case.arrays, **case.settings)[1])
+            reference = registry.reference(exercise.op)
+            rights = reference.backward(dy, reference.forward(*case.arrays, **case.settings)[1])
+            gots = as_tuple(pair.backward(dy, saved))  # a lone array will do for one input
         which = next((k for k, name in enumerate(names) if worst.subject.startswith(f"the gradient of {name}")), 0)
-        example |= {"y": y, "dy": dy, "got": got[which], "right": right[which]}
-        apart = np.abs(got[which] - right[which])
-        if np.all(apart == 0):  # right in this call
+        got, right = (np.asarray(sparse_rows.dense(grads[which])) for grads in (gots, rights))
+        example |= {"y": y, "dy": dy, "got": got, "right": right}
+        apart = np.abs(got - right)
+        if got.shape != right.shape or np.all(apart == 0):  # 0: right in this call
             return example
         at = [int(i) for i in np.unravel_index(int(np.argmax(apart)), apart.shape)]
         return example | {"at": at, "subject": f"the gradient of {names[which]}"}

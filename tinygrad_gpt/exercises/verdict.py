@@ -1,17 +1,14 @@
 """What a check says of a learner's file: one verdict for all kinds, as text, in colours, and in a notebook."""
 
-import html
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-Lines = list[list[tuple[str, str]]]  # lines of pieces: (text, style)
+from tinygrad_gpt.styled import Lines, Styled
 
 RIGHT, WRONG, UNWRITTEN = "right", "wrong", "not written"
-COLOURS = {"right": "green", "wrong": "bold red", "name": "bold", "less": "dim", "": ""}  # style -> rich's style
-_CSS = {"right": "color:#080", "wrong": "color:#b00;font-weight:bold", "name": "font-weight:bold", "less": "color:#777"}
 _MOST = 6  # places that are shown
 
 
@@ -25,7 +22,7 @@ class Named:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Styled):
     """What was found.
 
     id        the exercise
@@ -66,26 +63,6 @@ class Verdict:
             if len(self.places) > _MOST:
                 lines.append([(f"       and {len(self.places) - _MOST} more", "less")])
         return lines
-
-    def __str__(self) -> str:
-        return text_of(self.lines())
-
-    def _repr_html_(self) -> str:
-        return html_of(self.lines())
-
-
-def text_of(lines: Lines) -> str:
-    return "\n".join("".join(text for text, _ in line).rstrip() for line in lines)
-
-
-def html_of(lines: Lines) -> str:
-    """The lines for a notebook."""
-
-    def piece(text: str, style: str) -> str:
-        text = html.escape(text)
-        return f'<span style="{_CSS[style]}">{text}</span>' if style else text
-
-    return "<pre>" + "\n".join("".join(piece(*part) for part in line) for line in lines) + "</pre>"
 
 
 def filled(text: str, example: dict[str, Any]) -> str:

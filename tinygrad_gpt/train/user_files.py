@@ -4,6 +4,7 @@ import hashlib
 import sys
 import traceback
 from dataclasses import dataclass
+from importlib.util import decode_source
 from pathlib import Path
 from types import ModuleType
 
@@ -41,6 +42,7 @@ def run_file(path: Path, kind: str, sha256: str | None = None) -> UserFile:
     source = read_file(path, _LARGEST)
     if sha256 is not None and hashlib.sha256(source).hexdigest() != sha256:
         raise UserError(f"{path} is not the file that this run was started with: put that one back")
+    text_of(path, source)
     try:
         code = compile(source, str(path), "exec")
     except (SyntaxError, ValueError) as error:  # ValueError for zero bytes, in some versions of Python
@@ -66,11 +68,22 @@ def run_file(path: Path, kind: str, sha256: str | None = None) -> UserFile:
     return UserFile(path, source, module)
 
 
+def text_of(path: Path, source: bytes) -> str:
+    """A Python file's text, as Python reads it: in the encoding that its first lines name, else UTF-8; lines end with
+    \\n. Raises UserError for one that is in another."""
+    try:
+        return decode_source(source)
+    except (UnicodeDecodeError, SyntaxError) as error:
+        raise UserError(
+            f"{path} is not written in the encoding that it should be ({error}): save it as UTF-8"
+        ) from None
+
+
 def blamed(error: BaseException) -> str | None:
     """An error in a line: the line of the user's that raised it, or led to it. None where none of theirs did."""
     kind = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    if frame := _line_of(error):
-        return f"{frame.filename}, line {frame.lineno}, `{frame.line}`: {kind}"
+    if place := place_in_file(error):
+        return f"{place}: {kind}"
     for path in _ran.values():  # a pair that returned what the engine refuses: its version has the file's name
         if f"[{path.stem}]" in str(error):
             return f"{path}: {kind}"
@@ -80,6 +93,12 @@ def blamed(error: BaseException) -> str | None:
 def blames(error: Exception) -> bool:
     """Whether a file of the user's raised the error, or led to it, and the error does not say so itself."""
     return not isinstance(error, UserError) and blamed(error) is not None
+
+
+def place_in_file(error: BaseException) -> str | None:
+    """The last line of the user's that an error passed through: "my.py, line 3, `x = y`". None if there is none."""
+    frame = _line_of(error)
+    return f"{frame.filename}, line {frame.lineno}, `{frame.line}`" if frame else None
 
 
 def _line_of(error: BaseException) -> traceback.FrameSummary | None:

@@ -1,12 +1,36 @@
 """Mistakes in what trains a model: the optimiser, clipping, the schedule, the accumulation of gradients, the loss."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.check.probes.small import CONFIG, Small
 from tinygrad_gpt import functional as F
-from tinygrad_gpt.check.probes import clipping, first_steps, parts, probe, schedule
-from tinygrad_gpt.optim import SGD, Adam, AdamW, clip_grad_norm, inverse_sqrt, noam, warmup_cosine, warmup_linear
+from tinygrad_gpt.check.probes import (
+    clipping,
+    decay,
+    first_steps,
+    held_out,
+    labels,
+    parts,
+    probe,
+    schedule,
+    subject_of,
+    with_task,
+)
+from tinygrad_gpt.optim import (
+    SGD,
+    Adam,
+    AdamW,
+    clip_grad_norm,
+    decay_matrices,
+    inverse_sqrt,
+    noam,
+    warmup_cosine,
+    warmup_linear,
+)
+from tinygrad_gpt.tasks.arrays import Windows
 
 # --- the optimiser ---------------------------------------------------------------------------------------------------
 
@@ -161,11 +185,11 @@ def step_of(model, weigh, clear=True, keep=True):
     def step(batches):
         if clear:
             model.zero_grad()
-        for ids, labels in batches:
+        for ids, targets in batches:
             if not keep:
                 model.zero_grad()
-            loss = F.cross_entropy(model(ids), labels)
-            loss.backward(np.full_like(loss.data, weigh(labels, [of for _, of in batches])))
+            loss = F.cross_entropy(model(ids), targets)
+            loss.backward(np.full_like(loss.data, weigh(targets, [of for _, of in batches])))
 
     return step
 
@@ -192,6 +216,83 @@ def test_a_mistake_in_accumulation(model, batch, how, mistake):
 
 def test_right_accumulation(model, batch):
     assert parts(step_of(model, by_tokens), list(model.parameters()), batch, cut=1).ok
+
+
+# --- decay -----------------------------------------------------------------------------------------------------------
+
+
+def decaying(model, params):
+    return decay(AdamW(params, lr=1e-3, weight_decay=0.1).step, model.named_parameters())
+
+
+def test_decay_on_all_parameters(model):
+    before = {name: p.data.copy() for name, p in model.named_parameters()}
+    verdict = decaying(model, model.named_parameters())
+    vectors = sum(p.ndim < 2 for p in model.parameters())
+    assert verdict.ok is False and verdict.mistakes == ("T11",) and verdict.measured == vectors
+    assert "blocks.0.ln_1" in verdict.why
+    assert all(np.array_equal(p.data, before[name]) and p.grad is None for name, p in model.named_parameters())
+
+
+def test_right_decay(model):
+    assert decaying(model, decay_matrices(model.named_parameters(), 0.1)).ok
+    assert decaying(model, decay_matrices(model.named_parameters(), 0.0)).ok is None
+
+
+# --- labels, and what is held out ------------------------------------------------------------------------------------
+
+
+class NotShifted(Windows):
+    def batch(self, step):
+        x, _ = super().batch(step)
+        return x, x
+
+
+class ShiftedTwice(Windows):
+    def batch(self, step):
+        x, y = super().batch(step)
+        return x[:, :-1], y[:, 1:]
+
+
+class LossShiftsToo(Windows):
+    def loss(self, model, x, y):
+        return super().loss(model, x[:, :-1], y[:, 1:])
+
+
+def asked_of(model, kind):
+    ids = np.random.default_rng(0).integers(0, CONFIG.vocab_size, 300)
+    task = kind(ids, None, 10, like=next(model.parameters()).data, batch_size=3)
+    return labels(with_task(subject_of(model), task), lambda model: with_task(subject_of(model), task))
+
+
+@pytest.mark.parametrize(("kind", "mistake"), [(NotShifted, "T02"), (ShiftedTwice, "T01"), (LossShiftsToo, "T01")])
+def test_a_mistake_in_the_labels(model, kind, mistake):
+    verdict = asked_of(model, kind)
+    assert verdict.ok is False and verdict.mistakes == (mistake,), verdict.why
+
+
+def test_right_labels(model):
+    assert asked_of(model, Windows).ok
+
+
+class EvaluatesOnTraining(Windows):
+    def _held_out(self):
+        self.val, val = self.ids, self.val
+        try:
+            yield from super()._held_out()
+        finally:
+            self.val = val
+
+
+@pytest.mark.parametrize(("kind", "right"), [(Windows, True), (EvaluatesOnTraining, False)])
+def test_what_is_held_out(kind, right):
+    model = Small(replace(CONFIG, block_size=32))
+    ids, val = np.random.default_rng(0).integers(0, CONFIG.vocab_size, (2, 400))
+    task = kind(ids, val, 32, like=next(model.parameters()).data, batch_size=4)
+    verdict = held_out(task, model, 30)
+    assert verdict.ok is right and verdict.mistakes == (() if right else ("T18",))
+    short = Windows(ids, val, 8, like=next(model.parameters()).data, batch_size=4)
+    assert held_out(short, model, 30).ok is None
 
 
 # --- the loss, and the whole -----------------------------------------------------------------------------------------

@@ -1,5 +1,9 @@
 """Each mistake, planted in a small model, is found by its probe, which names it; and the other probes stay silent."""
 
+import html
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +11,8 @@ from tests.check.probes.small import CONFIG, Attention, Block, Small, with_atten
 from tinygrad_gpt import functional as F
 from tinygrad_gpt import random_stream
 from tinygrad_gpt.autograd import Tensor
-from tinygrad_gpt.check.probes import MISTAKES, probe
+from tinygrad_gpt.check import mistakes
+from tinygrad_gpt.check.probes import probe
 from tinygrad_gpt.models import GPTConfig
 from tinygrad_gpt.nn import Linear
 
@@ -65,6 +70,50 @@ class WideUnscaled(Small):
         super().__init__(GPTConfig(17, block_size=12, n_layer=1, n_head=1, n_embd=96))
 
 
+class OverTheRootOfC(Attention):
+    def __init__(self, config):
+        super().__init__(config)
+        self.scale = config.n_embd**-0.5
+
+
+def small_weights(attention):
+    """A model whose weights are so small that no attention looks anywhere in particular."""
+
+    class Model(Small):
+        block_class = type("Block", (Block,), {"attention_class": attention})
+
+        def __init__(self):
+            super().__init__()
+            for name, p in self.named_parameters():
+                if p.ndim == 2 and "attention" in name:
+                    p.data *= 0.02 / p.data.std()
+
+    return Model
+
+
+def norms_after(self, x):
+    x = self.ln_1(x + self.attention(x))
+    return self.ln_2(x + self.down(F.gelu(self.up(x))))
+
+
+class NormsElsewhere(Small):
+    """Its config says that norms stand after each half; they stand before it."""
+
+    def __init__(self):
+        super().__init__(replace(CONFIG, norm="post"))
+
+
+def shifting(by):
+    """A loss that shifts labels, which are shifted already, once more or back."""
+
+    def loss(self, ids, targets):
+        if by == 1:
+            return F.cross_entropy(self(ids)[:, :-1], targets[:, 1:])
+        return F.cross_entropy(self(ids)[:, 1:], targets[:, :-1])
+
+    return loss
+
+
 def rows_by_reshape(self, ids):
     b, t = ids.shape
     return Small.embedded(self, ids).reshape(t, b, -1).transpose(0, 1)
@@ -94,6 +143,12 @@ MODELS = {  # model, the probes that fail, and the mistake that the first of the
         "A12",
     ),
     "scores without a scale": (WideUnscaled, {"P12"}, "A11"),
+    "no scale, small weights": (small_weights(Unscaled), {"P12"}, "A11"),
+    "a scale of 1/√C, small weights": (small_weights(OverTheRootOfC), {"P12"}, "A11"),
+    "norms after each half": (with_block(forward=norms_after), {"P17"}, "N14"),
+    "norms before each half": (NormsElsewhere, {"P17"}, "N14"),
+    "labels shifted twice": (with_model(loss=shifting(1)), {"P15"}, "T01"),
+    "labels not shifted": (with_model(loss=shifting(-1)), {"P15"}, "T02"),
     "rows by reshape": (with_model(embedded=rows_by_reshape), {"P2", "P3"}, None),
     "norm over the batch": (with_block(forward=normalised_over_the_batch), {"P3", "P4"}, "T03"),
     "positions of rows": (with_model(embedded=positions_of_rows), {"P3", "P4"}, "M04"),
@@ -118,9 +173,18 @@ def test_a_mistake_in_the_model(name):
     assert {one.id for one in report.failures} == probes, str(report)
     if mistake:
         assert report.failures[0].mistakes[0] == mistake
-        assert f"\n  {mistake}: {MISTAKES[mistake].sentence}. Look: " in str(report)
+        assert f"\n  {mistake}: {mistakes.by_id(mistake).sentence}. Look: " in str(report)
 
 
 def test_the_model_without_mistakes():
     report = probe(Small())
     assert report.ok, str(report)
+    assert {one.id for one in report.verdicts if one.ok} >= {
+        f"P{n}" for n in (1, 2, 3, 4, 5, 6, 10, 11, 12, 13, 15, 17)
+    }
+
+
+def test_a_report_in_a_notebook_says_the_same():
+    report = probe(with_attention(mask=lambda self, t: np.tri(t, k=1, dtype=bool))(), steps=0)
+    drawn = report._repr_html_()
+    assert html.unescape(re.sub("<.*?>", "", drawn)) == str(report) and "<span" in drawn

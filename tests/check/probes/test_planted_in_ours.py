@@ -65,6 +65,20 @@ class OwnTokenSeen(XLNetLMHeadModel):
         return super().read(ids, mask=None if mask is None else mask | np.eye(ids.shape[1], dtype=bool), **given)
 
 
+class NormsBefore(GPT):
+    """Its config says "post"."""
+
+    def __init__(self, config):
+        super().__init__(replace(config, norm="post"))
+        for block in self.blocks:
+            block.norm = "pre"
+
+
+class MemoryShiftsLabels(TransformerXL):
+    def loss(self, ids, targets, *given, **settings):
+        return super().loss(ids[:, :-1], targets[:, 1:], *given, **settings)
+
+
 class NotCausal(RelativeAttention):
     def forward(self, x, keys, first, *, mask=None, different=None, causal=False):
         return super().forward(x, keys, first, mask=mask, different=different)
@@ -80,6 +94,8 @@ class MemoryNotCausal(TransformerXL):
 MODELS = {  # model, the probes that fail, the mistake that the first of them names first
     "a cache off by one": (lambda: CacheOffByOne(GPT_CONFIG), {"P9"}, "A20"),
     "positions start over": (lambda: CacheStartsOver(GPT_CONFIG), {"P9"}, "A20"),
+    "norms before, for after": (lambda: NormsBefore(GPT_CONFIG), {"P17"}, "N14"),
+    "labels shifted twice": (lambda: MemoryShiftsLabels(XL), {"P15"}, "T01"),
     "padding attended": (lambda: PaddingAttended(GPT_CONFIG), {"P7"}, "A18"),
     "masks of other rows": (lambda: MasksOfOthers(GPT_CONFIG), {"P7"}, "A17"),
     "padding attended by a BERT": (lambda: BertWithoutMask(BERT), {"P7"}, "A18"),

@@ -13,7 +13,7 @@ class Mistake:
     """A wrong pair with a name.
 
     id        stable: "S01"
-    op        whose pair it is; "" for a mistake of any op, which has no pair of its own (general.py)
+    op        whose pair it is; "" for one that has no pair: of any op, of a model, of training (see __init__.py)
     sentence  what was done, in the voice of a report: "only the diagonal of the Jacobian: y (1 - y)"
     why       why that is wrong: one or two sentences
     look      a question whose answer shows it
@@ -33,15 +33,18 @@ class Mistake:
 
     def pair(self) -> SimpleNamespace:
         """The mistake as a pair, `.forward` and `.backward`: the reference's, but for what is wrong. Raises ValueError
-        for a mistake of any op."""
+        for a mistake that is not of one op."""
         if not self.op:
-            raise ValueError(
-                f"{self.id} can be made in any op: expected a mistake of one op, such as S01, to have a pair"
-            )
+            raise ValueError(f"{self.id} is not made in one op: expected a mistake of one, such as S01, to have a pair")
         reference = registry.reference(self.op)
         return SimpleNamespace(
             forward=self.forward or reference.forward, backward=self.backward or reference.backward, name=self.id
         )
+
+
+def of_no_op(id: str, sentence: str, *, why: str, look: str, source: str = "") -> Mistake:
+    """A mistake that has no pair."""
+    return Mistake(id, "", sentence, why, look, source)
 
 
 def wrong_backward(id: str, sentence: str, *, why: str, look: str, source: str = "") -> Callable[[Callable], Mistake]:

@@ -16,17 +16,23 @@
     optimizer.py   P10  the optimiser's first steps
     parameters.py  P11  each parameter gets its gradient, and moves
     entropy.py     P12  attention looks everywhere at first
+    scale.py            and its scores have their scale
     clipping.py    P13  clipping keeps the direction
     schedule.py    P14  the learning rate at its ends
+    labels.py      P15  each place is asked for the token after it
+    decay.py       P16  weight decay spares biases and norms
+    norms.py       P17  norms stand where the config says
+    held_out.py    P18  evaluation reads what training does not
 
     subject.py     a model as the probes see it
     kinds.py       what kind of model it is, by what it says of itself
     dependence.py  what depends on what, by gradient
     probed.py      verdicts, and the report that holds them
-    mistakes.py    what may be wrong, by id: a sentence, and where to look
 
-A probe is a plain function from a Subject (or an optimiser, a clip, a schedule, a step) to a verdict: right, WRONG, or
-that it does not apply, and why. It reads a few short rows, and leaves the model as it was.
+What may be wrong stands in the bank (check/mistakes), by its id: a sentence, why, and where to look.
+
+A probe is a plain function from a Subject (or an optimiser, a clip, a schedule, a step, a task) to a verdict: right,
+WRONG, or that it does not apply, and why. It reads a few short rows, and leaves the model as it was.
 """
 
 from collections.abc import Callable
@@ -39,6 +45,7 @@ from tinygrad_gpt.check.probes import (
     entropy,
     evaluation,
     future,
+    norms,
     order,
     overfit,
     padding,
@@ -47,9 +54,12 @@ from tinygrad_gpt.check.probes import (
     start,
 )
 from tinygrad_gpt.check.probes.clipping import clipping
+from tinygrad_gpt.check.probes.decay import decay
 from tinygrad_gpt.check.probes.dependence import dependence
+from tinygrad_gpt.check.probes.held_out import held_out
 from tinygrad_gpt.check.probes.kinds import subject_of
-from tinygrad_gpt.check.probes.mistakes import MISTAKES, ModelMistake
+from tinygrad_gpt.check.probes.labels import QUESTION as LABELS
+from tinygrad_gpt.check.probes.labels import labels, with_task
 from tinygrad_gpt.check.probes.optimizer import first_steps
 from tinygrad_gpt.check.probes.parameters import LR
 from tinygrad_gpt.check.probes.parts import parts
@@ -59,17 +69,19 @@ from tinygrad_gpt.check.probes.subject import Subject, is_small, leaving_no_trac
 from tinygrad_gpt.optim import AdamW, clip_grad_norm
 
 __all__ = [
-    "MISTAKES",
-    "ModelMistake",
     "Probed",
     "Report",
     "Subject",
     "clipping",
+    "decay",
     "first_steps",
+    "held_out",
+    "labels",
     "parts",
     "probe",
     "schedule",
     "subject_of",
+    "with_task",
 ]
 
 STEPS, WORK = 150, 2e9  # of P5 at most: steps; and steps · parameters, so that a large model is not trained for long
@@ -92,7 +104,7 @@ def probe(
     trained    whether its weights are trained: what is asked of new weights is left out then
     optimizer  AdamW, or a class with its arguments
     clip       (params, max_norm), which makes gradients shorter in place
-    more       verdicts that the caller has reached, of a training step (`parts`) or a `schedule`: for the report
+    more       verdicts that the caller has reached, of a training step (`parts`), a `schedule` ...: for the report
     steps      of P5 at most
     subject_of  model -> Subject, for a model that is none of the kinds in kinds.py
 
@@ -110,14 +122,18 @@ def probe(
     with leaving_no_trace(model), np.errstate(all="ignore"):
         subject = subject_of(model)
         sizes = dependence(subject)
-        same_twice = evaluation.evaluation(subject)
+        same_twice, no_leak = evaluation.evaluation(subject), future.future(subject, sizes)
 
         def of_steady(question: Question, ask: Callable[[], Probed]) -> Probed:
             return question.not_asked("two evaluations differ anyway, see P6") if same_twice.ok is False else ask()
 
+        def of_causal(question: Question, ask: Callable[[], Probed]) -> Probed:
+            leaks = question.not_asked("places see later tokens, see P2")
+            return leaks if no_leak.ok is False else of_steady(question, ask)
+
         verdicts = [
             of_new(start.QUESTION, lambda: start.start(subject)),
-            future.future(subject, sizes),
+            no_leak,
             of_steady(rows.QUESTION, lambda: rows.rows(subject, sizes)),
             of_steady(order.QUESTION, lambda: order.order(subject, subject_of)),
             overfit.overfit(subject, partial(made, lr=QUICK if is_small(model) else CAREFUL), subject_of, few),
@@ -128,5 +144,7 @@ def probe(
             of_steady(parameters.QUESTION, lambda: parameters.parameters(subject, made, subject_of)),
             of_new(entropy.QUESTION, lambda: entropy.entropy(subject)),
             clipping(clip),
+            of_causal(LABELS, lambda: labels(subject, subject_of)),
+            of_new(norms.QUESTION, lambda: norms.norms(subject)),
         ]
     return Report(tuple(sorted([*verdicts, *more], key=lambda one: int(one.id[1:]))))

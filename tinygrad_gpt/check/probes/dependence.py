@@ -26,7 +26,7 @@ def dependence(subject: Subject) -> np.ndarray:
 
 def _by_gradient(subject: Subject) -> Iterator[np.ndarray]:
     """(R, S) for each answer; nothing for a model without an embedding of V rows that is called with the tokens."""
-    table = _table(subject.model)
+    table = token_table(subject.model)
     if table is None:
         return
     places, k = subject.said(subject.ids).shape[1:]
@@ -58,7 +58,8 @@ def _by_exchange(subject: Subject) -> list[np.ndarray]:
     return list(changed)
 
 
-def _table(model: Module) -> Embedding | None:
+def token_table(model: Module) -> Embedding | None:
+    """The embedding of a model's V tokens, None where it has none of its own."""
     v = model.config.vocab_size
     found = (m for m in model.modules() if isinstance(m, Embedding) and m.num_embeddings == v)
     return next(found, None)

@@ -1,10 +1,11 @@
-"""P12: does attention begin by looking everywhere? And do its weights add up to 1?"""
+"""P12: does attention begin by looking everywhere? Do its weights add up to 1, and its scores have their scale?"""
 
 import numpy as np
 
 from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.autograd import no_grad
 from tinygrad_gpt.check.probes.probed import Probed, Question
+from tinygrad_gpt.check.probes.scale import wrong_scale
 from tinygrad_gpt.check.probes.subject import Subject
 
 QUESTION = Question("P12", "the entropy of attention at first, of ln(keys)")
@@ -26,11 +27,20 @@ def entropy(subject: Subject) -> Probed:
             why = f"the weights of {path} add up to {sums.min():.3g} to {sums.max():.3g} over the keys"
             return QUESTION.wrong(float(sums.min()), "rows that add up to 1", why, "A10", "A16")
         shares[path] = _share(p)
+        projected = [one.output for name, one in seen.items() if name.startswith(f"{path}.")]
+        if not _has_its_own_scale(subject.model.config) and (wrong := wrong_scale(p, projected)):
+            why = f"{path} multiplies its scores by {wrong}, where 1/√D is expected, for D channels of a head"
+            return QUESTION.wrong(shares[path], f"at least {LEAST:g}, of scores over √D", why, "A11")
     path, least = min(shares.items(), key=lambda item: item[1])
     if least >= LEAST:
         return QUESTION.right(least, f"at least {LEAST:g}")
     why = f"{path} looks at few places before it has learned anything: its scores are too far apart"
     return QUESTION.wrong(least, f"at least {LEAST:g}", why, "A11", "M08")
+
+
+def _has_its_own_scale(config) -> bool:
+    """Whether a config, with a name of GPT-2's, says that the scale is another one."""
+    return not getattr(config, "scale_attn_weights", True) or getattr(config, "scale_attn_by_inverse_layer_idx", False)
 
 
 def _share(p: np.ndarray) -> float:

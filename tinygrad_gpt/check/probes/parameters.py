@@ -7,7 +7,7 @@ import numpy as np
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.autograd import no_grad
-from tinygrad_gpt.check.probes.probed import Probed, Question
+from tinygrad_gpt.check.probes.probed import Probed, Question, listed
 from tinygrad_gpt.check.probes.subject import Subject, in_float64
 
 QUESTION = Question("P11", "parameters that are not trained rightly")
@@ -31,22 +31,22 @@ def parameters(subject: Subject, optimizer, remade) -> Probed:
     idle = [name for name, p in named.items() if p.grad is None or not np.any(to_numpy(p.grad))]
     if idle:
         layers = {name.rpartition(".")[0] for name in idle}
-        why = f"no gradient reaches {_listed(idle)}"
+        why = f"no gradient reaches {listed(idle)}"
         return QUESTION.wrong(len(idle), "none", why, *_of_idle(layers, own))
     wide = in_float64(subject, remade)
     if wide and (wrong := _wrong_slopes(wide)):
-        why = f"the gradient is not the slope of the loss for {_listed(wrong)}"
+        why = f"the gradient is not the slope of the loss for {listed(wrong)}"
         return QUESTION.wrong(len(wrong), "none", why, "M06", "G12", "G20")
     before = {name: to_numpy(p.data).copy() for name, p in named.items()}
     optimizer(list(own.model.parameters())).step()
     moved = {name: np.abs(to_numpy(p.data) - before[name]).max() for name, p in named.items()}
     still = [name for name, by in moved.items() if by == 0]
     if still:
-        why = f"a step of the optimiser does not move {_listed(still)}, which have gradients"
+        why = f"a step of the optimiser does not move {listed(still)}, which have gradients"
         return QUESTION.wrong(len(still), "none", why, "T19")
     far = [name for name, by in moved.items() if by > 1.5 * LR * (1 + np.abs(before[name]).max())]
     if far:
-        why = f"a step with a learning rate of {LR:g} moves {_listed(far)} by {moved[far[0]] / LR:.3g} of it"
+        why = f"a step with a learning rate of {LR:g} moves {listed(far)} by {moved[far[0]] / LR:.3g} of it"
         return QUESTION.wrong(len(far), "none", why, "M07")
     return QUESTION.right(0, "none")
 
@@ -102,8 +102,3 @@ def _of_idle(layers: set[str], subject: Subject) -> tuple[str, ...]:
     if subject.sources and any("encoder" in layer for layer in layers):
         return ("A19", "G20", "T19")
     return ("T19", "G20")
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from tinygrad_gpt.check.probes.mistakes import MISTAKES
+from tinygrad_gpt.check import mistakes
+from tinygrad_gpt.styled import Lines, Styled
 
 
 @dataclass(frozen=True)
-class Probed:
+class Probed(Styled):
     """The verdict of one probe.
 
     id        stable: "P2"
@@ -15,7 +16,7 @@ class Probed:
     measured  the number; None where there is none
     expected  what it should be, in words: "0", "at most 1e-05"
     why       when not ok: what the number means; where it does not apply: why not
-    mistakes  ids of the mistakes that make it so, the likeliest first: see mistakes.py
+    mistakes  ids of the mistakes that make it so, the likeliest first: see check/mistakes
     """
 
     id: str
@@ -35,16 +36,20 @@ class Probed:
         """What was measured, as a text."""
         return "" if self.measured is None else f"{self.measured:.4g}"
 
-    def explanation(self) -> str:
+    def explanation(self) -> Lines:
         """What is wrong, and for each mistake that makes it so, where to look."""
-        lines = [f"{self.id}: {self.why}"]
-        lines += [f"  {id}: {MISTAKES[id].sentence}. Look: {MISTAKES[id].look}" for id in self.mistakes]
-        return "\n".join(lines)
+        named = [
+            [(f"  {one.id}: ", "wrong"), (one.sentence, "name"), (f". Look: {one.look}", "")]
+            for one in map(mistakes.by_id, self.mistakes)
+        ]
+        return [[(f"{self.id}: ", "name"), (self.why, "")], *named]
 
-    def __str__(self) -> str:
+    def lines(self) -> Lines:
+        head, asked = (f"{self.id:<4}", "name"), f": {self.asked}"
         if self.ok is None:
-            return f"{self.id:<4}not asked: {self.asked} ({self.why})"
-        return f"{self.id:<4}{self.verdict}: {self.asked} {self.number}, expected {self.expected}"
+            return [[head, (f"{self.verdict}{asked} ({self.why})", "less")]]
+        style = "right" if self.ok else "wrong"
+        return [[head, (self.verdict, style), (f"{asked} {self.number}, expected {self.expected}", "")]]
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Styled):
     """All verdicts about one model."""
 
     verdicts: tuple[Probed, ...]
@@ -83,5 +88,12 @@ class Report:
         """The verdict of a probe. Raises KeyError for one that is not in the report."""
         return {one.id: one for one in self.verdicts}[id]
 
-    def __str__(self) -> str:
-        return "\n".join([*map(str, self.verdicts), *(f"\n{one.explanation()}" for one in self.failures)])
+    def lines(self) -> Lines:
+        verdicts = [line for one in self.verdicts for line in one.lines()]
+        return verdicts + [line for one in self.failures for line in ([], *one.explanation())]
+
+
+def listed(names: list[str]) -> str:
+    """The first three of them, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

@@ -4,7 +4,7 @@ A file holds plain Python that brings arrays into the layout that its kernels ex
 
     machine/    what every kernel is made with: how it is compiled, cached and run by all threads; layouts; exp
     product/    matrix products, from vector instructions to the ladder that explains them
-    flash/      parts of attention.py
+    flash/      parts of attention.py, and the ladder that explains it
 """
 
 from tinygrad_gpt.kernels.numba.machine import cores  # noqa: F401 - it watches them while Numba loads
@@ -28,6 +28,25 @@ def fewer_threads() -> str | None:
     from tinygrad_gpt.kernels.numba.machine import threads
 
     return threads.why_fewer()
+
+
+def chosen() -> str:
+    """What the kernels compute with on this processor, and why, in a line for people to read. Starts the threads."""
+    from tinygrad_gpt.kernels.numba import linear
+    from tinygrad_gpt.kernels.numba.machine import threads
+    from tinygrad_gpt.kernels.numba.product import registers
+
+    names = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "neon": "NEON"}
+    vectors = next((name for feature, name in names.items() if registers.has(feature)), "SSE")
+    floats = registers.VECTOR_BYTES // 4
+    products = {  # by where the layer's product comes from
+        "packed": "our own matrix product, which is faster with them",
+        "blas_tiles": "matrix products by NumPy's OpenBLAS, in tiles, as ours needs wider vectors",
+        "blas": "matrix products by NumPy, in which no OpenBLAS was found that kernels can call",
+    }
+    block = f"blocks of {registers.TALL} x {registers.VECTORS * floats} sums in its {registers.REGISTERS} registers"
+    product = products[linear.product.__module__.rpartition(".")[2]]
+    return f"{vectors}: vectors of {floats} float32, {block}; {product}; threads: {threads.count()}"
 
 
 def cannot_round(precision: str) -> str | None:

@@ -1,7 +1,8 @@
 """Attention on the CPU, without ever holding the (Tq, Tk) matrix of weights (ops/attention.py derives the gradients).
 
-After Dao et al., "FlashAttention" (2022). A thread takes one head of one sequence, and BLOCK of its queries at a time.
-Their scores against BLOCK keys at a time make a tile that stays in the cache until it is used up:
+After Dao et al., "FlashAttention" (2022); flash/ladder.py leads here, an idea at a time. A thread takes one head of one
+sequence, and BLOCK of its queries at a time. Their scores against BLOCK keys at a time make a tile that stays in the
+cache until it is used up:
 
     forward    S = scale q kᵀ (+ mask),   P = exp(S - max),   y = P v / ΣP,   and  lse = max + log ΣP  is saved
     backward   S as above,       P = exp(S - lse),   dP = dy vᵀ,     dS = P (dP - dy · y)

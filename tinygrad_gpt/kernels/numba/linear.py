@@ -1,7 +1,7 @@
 """The linear layer on the CPU: three matrix products (ops/linear.py derives them).
 
-On a processor with AVX-512 they are our own products (product/packed.py). Elsewhere NumPy's OpenBLAS multiplies one
-tile per thread (product/blas_tiles.py). Both read an operand transposed where it lies.
+On a processor with AVX-512 they are our own products (product/packed.py). Elsewhere NumPy's OpenBLAS multiplies
+tiles (product/blas_tiles.py). Both read an operand transposed where it lies.
 
 In bfloat16 what goes into a product is rounded while it is packed (product/bfloat16.py). All arrays are float32: the
 weights, the results, the bias and its gradient are not rounded.

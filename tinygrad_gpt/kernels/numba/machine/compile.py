@@ -21,7 +21,7 @@ and inf are NOT assumed away: a loss that is not finite must stay visible.
 
 Kernels give the same bits whatever the number of threads and their timing: every piece of work writes its own part of
 the result, and partial sums stay apart and are added in a fixed order. (The bits of BLAS
-follow the tiles of product/blas_tiles.py, of which there is one for each core, whatever the threads.)
+follow the tiles of product/blas_tiles.py, whose number follows the cores, whatever the threads.)
 """
 
 import functools
@@ -40,7 +40,7 @@ from numba import types
 from tinygrad_gpt.array import FLOATS
 from tinygrad_gpt.kernels import compiling
 from tinygrad_gpt.kernels.numba.machine import parallel, precompile, threads
-from tinygrad_gpt.kernels.numba.machine.parallel import my_part
+from tinygrad_gpt.kernels.numba.machine.sharing import my_part
 
 __all__ = ["EXACT_ORDER", "KERNELS", "REORDERED", "Kernel", "helper", "kernel", "my_part", "pasted", "read", "write"]
 
@@ -141,10 +141,13 @@ class Kernel:
             raise TypeError(f"{self}: expected {' or '.join(map(str, self.dtypes))}, got {dtype}")
         with _compiling:
             if dtype not in self.teams and dtype not in _cannot:
-                if not self._team(dtype).is_on_disk():
+                team = self._team(dtype)
+                if not team.is_on_disk():
                     compiling.tell()
                     if not self.on_demand:
-                        precompile.make_all(dtype)
+                        with precompile.one_process_at_a_time(team.folder):
+                            if not team.is_on_disk():  # nor made while this process waited
+                                precompile.make_all(dtype)
                 self.compile_here(dtype)
             if dtype in _cannot:
                 raise CannotCompile(_cannot[dtype])
@@ -167,7 +170,7 @@ class Kernel:
         kinds = tuple([a.type if isinstance(a, Sized) else a for a in stated])
         pairs = [(i, j) for i, j, _ in self._pairs(stated)]
         stamp = _content_of_all_sources()
-        return parallel.Team(self.__wrapped__, kinds, pairs, OPTIONS, stamp, parallel=threads.are_available())
+        return parallel.Team(self.__wrapped__, kinds, pairs, OPTIONS, stamp)
 
     def _pairs(self, stated: tuple):
         """(i, j, arguments) for each size i that should equal an earlier size j, or the number -1 - j where j < 0. All

@@ -4,20 +4,20 @@ A kernel is written as what one thread does, `function(share, *arguments)`, wher
 part of the n pieces of work. Three pieces of machine code run it:
 
     body    (thread, threads, block): the function, with a door before it that takes its arguments from memory
-    team    (body, threads, block): calls body for each thread, side by side; one for all kernels
+    lead    (pool, body, threads, block): has body run by this thread and others; one for all kernels (pool.py)
     entry   (plan, threads, arguments) -> status: what Python calls. It compares the arrays' sizes, puts the arguments
-            into memory, and calls team, or for one thread body itself
+            into memory, and calls lead, or for one thread body itself
 
-The block of memory that they share is (failed, *arguments). The plan holds what the entry needs to know about a kernel:
+The block of memory that they share is (failed, taken, *arguments); sharing.py says what is at the address `taken`. The
+plan holds what the entry needs to know about a kernel:
 
-    plan = [team's address, body's address, how many pairs of sizes, pair, pair, ...]
+    plan = [lead's address, body's address, pool's address, how many pairs of sizes, pair, pair, ...]
 
 where the sizes of all arrays are counted from 0, in order, and a pair (i, j) says that size i should be size j, or
 -1 - j where j < 0. The status is 0 when all is done, n if the n-th pair differs (and nothing was done), and -1 if the
 function failed. It fails for one reason only: no memory for an array that it works with.
 
-The three call each other by address instead of being linked into one. With a prange in every kernel, Numba would
-optimise the same code several times on the way from loop to threads, once for each level of its own machinery.
+The three call each other by address instead of being linked into one, so that lead is compiled once.
 """
 
 from types import FunctionType
@@ -32,22 +32,13 @@ from numba.core.compiler import Compiler
 from numba.extending import intrinsic
 
 from tinygrad_gpt.kernels.numba.machine.disk_cache import DiskCache
+from tinygrad_gpt.kernels.numba.machine.pool import POOL
+from tinygrad_gpt.kernels.numba.machine.sharing import CACHE_LINE, SHARE
 
 _WORD = ir.IntType(64)
 _BODY = ir.FunctionType(ir.VoidType(), [_WORD] * 3)
-_TEAM = ir.FunctionType(ir.VoidType(), [_WORD] * 3)
-_SHARE = types.UniTuple(types.int64, 2)
-_PAIRS_FROM, FAILED = 3, -1
-# Only prange of Numba's parallel=True: a search for other things to run in parallel costs compile time.
-_OTHERS = ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion")
-_PRANGE_ONLY = dict.fromkeys(_OTHERS, False) | {"prange": True}
-
-
-@numba.njit(nogil=True, forceinline=True)
-def my_part(share, n):
-    """This thread's part of range(n), inside a kernel: contiguous, nearly equal parts, in the order of the threads."""
-    thread, threads = share
-    return range(n * thread // threads, n * (thread + 1) // threads)
+_LEAD = ir.FunctionType(ir.VoidType(), [_WORD] * 4)
+_PAIRS_FROM, FAILED = 4, -1
 
 
 class Team:
@@ -58,14 +49,13 @@ class Team:
     pairs      which sizes should be equal (see the top of this file)
     options    Numba's, for compiling it
     stamp      what is on disk is valid while this text stays the same
-    parallel   False where Numba has no threads to offer: then `threads` is 1 in every call
     """
 
-    def __init__(self, function, arguments: tuple, pairs: list, options: dict, stamp: str, parallel: bool = True):
+    def __init__(self, function, arguments: tuple, pairs: list, options: dict, stamp: str):
         self._body = _Body(function, arguments, options, stamp)
         self.entry = _entry_for(function, stamp)
         self._signature = types.int64, types.int64, types.Tuple(arguments)
-        self._pairs, self._stamp, self._parallel = pairs, stamp, parallel
+        self._pairs, self._stamp = pairs, stamp
         self.plan, self._kept = 0, None
 
     def compile(self) -> None:
@@ -73,8 +63,9 @@ class Team:
         self._body.compile()
         self.entry.compile(self._signature)
         self.entry.disable_compile()  # from here on arguments are converted to the stated types, or refused
-        team = _team_address(self._stamp) if self._parallel else 0
-        words = [team, self._body.address, len(self._pairs), *[n for pair in self._pairs for n in pair]]
+        POOL.compile(self._stamp)
+        sizes = [len(self._pairs), *[n for pair in self._pairs for n in pair]]
+        words = [POOL.lead, self._body.address, POOL.address, *sizes]
         self._kept = np.array(words, np.int64)
         self.plan = self._kept.ctypes.data
 
@@ -82,6 +73,11 @@ class Team:
     def compiled_here(self) -> bool:
         """Whether this process compiled it, since it was not on disk."""
         return sum(self.entry.stats.cache_misses.values()) > 0
+
+    @property
+    def folder(self) -> str:
+        """That of Numba's cache where all kernels' entries are kept; "" where there is none."""
+        return self.entry._cache.cache_path
 
     def is_on_disk(self) -> bool:
         """Whether loading is enough. True too where there is no folder on disk for it."""
@@ -106,7 +102,7 @@ class _Body(CFunc):
     """
 
     def __init__(self, function, arguments: tuple, options: dict, stamp: str):
-        super().__init__(function, ((_SHARE, *arguments), types.void), {}, options)
+        super().__init__(function, ((SHARE, *arguments), types.void), {}, options)
         self._compiler = _BodyCompiler(function, self._targetdescr, options, {}, pipeline_class=Compiler)
         self._cache = DiskCache(function, stamp)
 
@@ -126,8 +122,8 @@ def _add_door(compiled) -> None:
     thread, threads, address = door.args
     share, *arguments = description.argtypes
     block = builder.inttoptr(address, _block_type(context, arguments).as_pointer())
-    fields = [builder.load(cgutils.gep_inbounds(builder, block, 0, 1 + i)) for i in range(len(arguments))]
-    values = [context.make_tuple(builder, share, [thread, threads]), *fields]
+    taken, *fields = [builder.load(cgutils.gep_inbounds(builder, block, 0, 1 + i)) for i in range(1 + len(arguments))]
+    values = [context.make_tuple(builder, share, [thread, threads, taken]), *fields]
     status, _ = context.call_conv.call_function(
         builder, function, description.restype, description.argtypes, values, attrs=("noinline",)
     )
@@ -138,36 +134,7 @@ def _add_door(compiled) -> None:
 
 
 def _block_type(context, arguments):
-    return ir.LiteralStructType([_WORD, *[context.get_value_type(kind) for kind in arguments]])
-
-
-# --- team --------------------------------------------------------------------------------------------------------
-
-
-@intrinsic
-def _call_body(typingctx, body, thread, threads, block):
-    def codegen(context, builder, signature, args):
-        builder.call(builder.inttoptr(args[0], _BODY.as_pointer()), args[1:])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64, types.int64), codegen
-
-
-def _team(body, threads, block):
-    for thread in numba.prange(threads):
-        _call_body(body, thread, threads, block)
-
-
-_compiled_team: list[CFunc] = []  # one, once it is compiled; kept, since the plans only know its address
-
-
-def _team_address(stamp: str) -> int:
-    if not _compiled_team:
-        team = CFunc(_team, (3 * (types.int64,), types.void), {}, {"parallel": _PRANGE_ONLY, "nogil": True})
-        team._cache = DiskCache(_team, stamp)
-        team.compile()
-        _compiled_team.append(team)
-    return _compiled_team[0].address
+    return ir.LiteralStructType([_WORD, _WORD, *[context.get_value_type(kind) for kind in arguments]])
 
 
 # --- entry -------------------------------------------------------------------------------------------------------
@@ -201,18 +168,21 @@ def _launch(typingctx, plan, threads, arguments):
                 array.meminfo = array.meminfo.type(None)
                 array.parent = array.parent.type(None)
                 value = array._getvalue()
-            builder.store(value, cgutils.gep_inbounds(builder, block, 0, 1 + i))
+            builder.store(value, cgutils.gep_inbounds(builder, block, 0, 2 + i))
         failed = cgutils.gep_inbounds(builder, block, 0, 0)
         builder.store(_WORD(0), failed)
+        taken = builder.alloca(_WORD, size=builder.mul(threads, _WORD(CACHE_LINE // 8)))
+        cgutils.memset(builder, taken, builder.mul(threads, _WORD(CACHE_LINE)), 0)
+        builder.store(builder.ptrtoint(taken, _WORD), cgutils.gep_inbounds(builder, block, 0, 1))
         status = _first_difference(builder, plan, sizes)
         with builder.if_then(builder.icmp_signed("==", builder.load(status), _WORD(0))):
-            team, body = _word(builder, plan, _WORD(0)), _word(builder, plan, _WORD(1))
+            lead, body, pool = (_word(builder, plan, _WORD(i)) for i in range(3))
             address = builder.ptrtoint(block, _WORD)
             with builder.if_else(builder.icmp_signed("==", threads, _WORD(1))) as (alone, together):
                 with alone:
                     builder.call(builder.inttoptr(body, _BODY.as_pointer()), [_WORD(0), _WORD(1), address])
                 with together:
-                    builder.call(builder.inttoptr(team, _TEAM.as_pointer()), [body, threads, address])
+                    builder.call(builder.inttoptr(lead, _LEAD.as_pointer()), [pool, body, threads, address])
             has_failed = builder.icmp_signed("!=", builder.load(failed), _WORD(0))
             builder.store(builder.select(has_failed, _WORD(FAILED), _WORD(0)), status)
         return builder.load(status)
@@ -228,7 +198,7 @@ def _first_difference(builder, plan, sizes: list):
     table = cgutils.alloca_once(builder, _WORD, size=len(sizes))
     for i, size in enumerate(sizes):
         builder.store(size, builder.gep(table, [_WORD(i)]))
-    with cgutils.for_range(builder, _word(builder, plan, _WORD(2))) as loop:
+    with cgutils.for_range(builder, _word(builder, plan, _WORD(_PAIRS_FROM - 1))) as loop:
         place = builder.add(builder.mul(loop.index, _WORD(2)), _WORD(_PAIRS_FROM))
         i, j = _word(builder, plan, place), _word(builder, plan, builder.add(place, _WORD(1)))
         is_number = builder.icmp_signed("<", j, _WORD(0))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tinygrad_gpt.kernels.numba.machine.compile import helper
+from tinygrad_gpt.kernels.numba.machine.vector_math import either
 from tinygrad_gpt.random_stream import GAMMA, MIX1, MIX2
 
 GAMMA, MIX1, MIX2 = np.uint64(GAMMA), np.uint64(MIX1), np.uint64(MIX2)
@@ -24,4 +25,4 @@ def drop(row, n, seed, first, step, threshold, scale):
     zero = row.dtype.type(0)
     for j in range(n):
         keep = random_bits(seed, np.uint64(first) + np.uint64(j) * np.uint64(step)) >= threshold
-        row[j] = row[j] * scale if keep else zero
+        row[j] = either(keep, row[j] * scale, zero)

@@ -1,32 +1,26 @@
 """How the threads of this package and those of NumPy share the cores.
 
-There is one pool of threads, Numba's. OpenBLAS, behind NumPy's matrix product, has another. A thread that has finished
-its part spins for a while, waiting for more, before it sleeps: with two pools, one would spin on the cores that the
-other wants, and a small GPT would train several times slower. So matrix products are kernels too: our own, or tiles for
-which each thread calls OpenBLAS, which computes in the calling thread (product/).
+There is one pool of threads, ours (pool.py). OpenBLAS, behind NumPy's matrix product, has another. A thread that has
+finished its part spins for a while, waiting for more, before it sleeps: with two pools, one would spin on the cores
+that the other wants, and a small GPT would train several times slower. So matrix products are kernels too: our own, or
+tiles for which each thread calls OpenBLAS, which computes in the calling thread (product/).
 
 OpenBLAS has one number of threads for the whole process. It is set to one when the first kernel loads, unless the user
 set it (OPENBLAS_NUM_THREADS). From then on `np.matmul` elsewhere in the program, the reference ops included, runs on
 one core; `threadpoolctl.threadpool_limits(n, "blas")` sets it back. (Setting it to one for each product and back after
 it is worse: in some processes two of our threads then shared a core.)
 
-How long a thread waits awake. On Linux Numba's pool is OpenMP's, whose threads spin while they wait for the next
-kernel. SPINS turns bridge the gap between most kernels of a training step. More of them make steps a little faster on
-an idle machine and much slower on a busy one, where a thread that spins keeps one with work off the core; many fewer,
-and a thread takes longer to wake than a small kernel to run.
-
 How many threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS, if set; else one for each core that this process may count on
-(cores.py), chosen once, when the pool starts. Numba keeps that number for each of Python's threads, and
+(cores.py), chosen once, at the first kernel. Numba keeps that number for each of Python's threads, and
 numba.set_num_threads changes it. Kernels give the same bits on any number of threads. (OpenBLAS's tiles follow `most`,
 which other work on the machine does not change.)
 
 One team at a time. Python's threads may call kernels side by side. The first has the pool; any other computes alone, in
-its own thread: the cores are at work anyhow, and one of Numba's pools (workqueue, for systems without OpenMP) ends the
-process when two threads use it at once. A thread computes alone also
+its own thread: the cores are at work anyhow. A thread computes alone also
 
 - in a process that was forked from one with a pool, as multiprocessing's and a DataLoader's workers are on Linux: a
   fork copies memory and one thread, and the copy would wait for threads that it does not have;
-- where Numba has no threads to offer, as with NUMBA_THREADING_LAYER=tbb and no TBB.
+- where Numba cannot say how many threads, as with NUMBA_THREADING_LAYER=tbb and no TBB.
 """
 
 import os
@@ -39,32 +33,26 @@ import numba
 from numba.np.ufunc import parallel
 
 from tinygrad_gpt.kernels.numba.machine import cores
+from tinygrad_gpt.kernels.numba.machine.pool import POOL
 from tinygrad_gpt.kernels.numba.product import blas
-from tinygrad_gpt.kernels.numba.product.registers import AVX_512
-
-SPINS = 10_000
-
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))  # read when OpenMP loads, which is when Numba's pool starts
-
 
 _here = threading.local()  # has_begun: whether this thread has its number from Numba
 _pool = threading.Lock()  # held by the thread whose kernel runs on the pool
 _is_started = _is_forked = False
-_why_alone: str | None = None  # why Numba has no threads to offer
-_choice: cores.Choice | None = None  # for this process, once the pool starts
+_why_alone: str | None = None  # why Numba does not say how many threads
+_choice: cores.Choice | None = None  # for this process, once it has begun
 
 
 def start() -> None:
-    """Start the pool, so that the first kernel finds it running. Once: a number that numba.set_num_threads sets later
-    stays, whatever kernels load after it."""
+    """Choose how many threads. Once: a number that numba.set_num_threads sets later stays, whatever kernels load after
+    it."""
     global _is_started, _why_alone, _choice
     if _is_started:
         return
     _choice = _choose()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the pools that it tried and did not find
+            warnings.simplefilter("ignore")  # about pools of its own that it tried and did not find
             numba.get_num_threads()
     except Exception as error:  # ValueError or ImportError
         _why_alone = " ".join(str(error).split()) or type(error).__name__
@@ -73,12 +61,6 @@ def start() -> None:
     count()
     if "OPENBLAS_NUM_THREADS" not in os.environ:
         blas.use_one_thread()
-
-
-def are_available() -> bool:
-    """Whether Numba has threads to offer."""
-    start()
-    return _why_alone is None
 
 
 def count() -> int:
@@ -147,7 +129,10 @@ def _set_by() -> str | None:
 def take() -> int:
     """How many threads this call may have: all of the pool, or one if the pool is taken. Give them back after it."""
     threads = 1 if _is_forked else count()
-    return threads if threads == 1 or _pool.acquire(blocking=False) else 1
+    if threads == 1 or not _pool.acquire(blocking=False):
+        return 1
+    POOL.call(threads)
+    return threads
 
 
 def give_back(threads: int) -> None:
@@ -171,15 +156,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def describe() -> dict[str, str]:
-    """How many threads kernels run on, and how matrix products are made, for people to read."""
+def describe() -> str:
+    """How many threads kernels run on, and why, for people to read."""
     start()
-    pool = f"1, since {_why_alone}" if _why_alone else f"{count()} of Numba's ({numba.threading_layer()} layer)"
+    pool = f"1, since {_why_alone}" if _why_alone else str(count())
     if why := _set_by():
         pool += f", as {why} says"
     elif why := why_fewer():
         pool += f": {why}"
-    product = "np.matmul (no OpenBLAS found in this NumPy that kernels could call)"
-    if blas.AVAILABLE:
-        product = "NumPy's OpenBLAS, one tile for each thread, called from inside kernels"
-    return {"threads": pool, "matrix product": "our own, in AVX-512's vectors" if AVX_512 else product}
+    return pool

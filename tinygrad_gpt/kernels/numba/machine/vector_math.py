@@ -13,10 +13,14 @@ Deriving exp. Split the exponent into a whole number of octaves and a rest,
   x - n HIGH; n LOW is small, and so is its error. For this the order of the two subtractions matters, and the
   compiler must not regroup them (EXACT_ORDER).
 - e^r = 1 + r + r²/2! + r³/3! + ... Taken up to r^7 the first term left out is at most 0.347^8 / 8! = 5e-9, up to r^13
-  it is 0.347^14 / 14! = 4e-18: below half a unit in the last place of float32 (6e-8) and float64 (1.1e-16).
+  it is 0.347^14 / 14! = 4e-18: below half a unit in the last place of float32 (6e-8) and float64 (1.1e-16). The terms
+  go in pairs, (1 + r) + r² ((1/2! + r/3!) + r² (...)): a chain half as long as one term after another, whose every
+  step waits for the one before.
 - 2^n is written down rather than computed: a float's bits are its exponent field, n + 127 in float32 (n + 1023), and
   then 23 (52) bits of fraction, here zeros. So the bits are the integer (n + 127) 2^23, which a float holds exactly,
   and which is then read as a float.
+
+Where x is too small or too large, or nan, what is computed so is of no meaning, and is replaced at the end.
 """
 
 import math
@@ -24,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import types
-from numba.extending import overload
+from numba.extending import intrinsic, overload
 
 from tinygrad_gpt.kernels.numba.machine.compile import EXACT_ORDER
 
@@ -55,13 +59,12 @@ FORMATS = {
 
 
 def _constants(of: Format) -> tuple:
-    """HIGH, LOW and 1 / ln 2; 1/k! from the last k to 0; and by what n becomes the bits of 2^n: bias and 2^bits."""
+    """HIGH, LOW and 1 / ln 2; and by what n becomes the bits of 2^n: the bias, and 2 to the bits of fraction."""
     ln2 = math.log(2)
     high = math.floor(ln2 * 2**of.high_bits) / 2**of.high_bits
     ln2_low = 2.319046813846299616e-17  # ln 2 less its float64 value
-    inverse_factorials = tuple(of.real(1 / math.factorial(k)) for k in range(of.terms, -1, -1))
     split = of.real(high), of.real((ln2 - high) + ln2_low), of.real(1 / ln2)
-    return *split, inverse_factorials, of.real(of.bias), of.real(2.0**of.fraction_bits)
+    return *split, of.real(of.bias), of.real(2.0**of.fraction_bits)
 
 
 @overload(exp, jit_options=EXACT)
@@ -71,19 +74,20 @@ def _exp(x):
 
 def _make_exp(of: Format):
     real, integer = of.real, of.integer
-    HIGH, LOW, PER_LN2, (FIRST, *rest), BIAS, FRACTION = _constants(of)
-    REST, BIAS_LESS_1 = tuple(rest), real(BIAS - 1)
+    HIGH, LOW, PER_LN2, BIAS, FRACTION = _constants(of)
+    BIAS_LESS_1 = real(BIAS - 1)
     ZERO, TWO, INFINITE = real(0), real(2), real(np.inf)
     LEAST, MOST = real((2 - of.bias) * math.log(2)), real(np.log(np.finfo(real).max))
+    pairs = [(real(1 / math.factorial(k)), real(1 / math.factorial(k + 1))) for k in range(of.terms - 1, -1, -2)]
+    (EVEN, ODD), REST = pairs[0], tuple(pairs[1:])
 
     def exp(x):
-        inside = LEAST if x < LEAST else x
-        inside = MOST if inside > MOST else inside
-        n = np.rint(inside * PER_LN2)
-        r = (inside - n * HIGH) - n * LOW
-        e_r = FIRST
-        for inverse_factorial in REST:
-            e_r = e_r * r + inverse_factorial
+        n = np.rint(x * PER_LN2)
+        r = (x - n * HIGH) - n * LOW
+        r_squared = r * r
+        e_r = EVEN + ODD * r
+        for even, odd in REST:
+            e_r = e_r * r_squared + (even + odd * r)
         # half of 2^n, since n may be 128, and 2^128 is just above the largest float32
         half_two_n = integer((n + BIAS_LESS_1) * FRACTION).view(real)
         y = e_r * half_two_n * TWO
@@ -91,6 +95,20 @@ def _make_exp(of: Format):
         return INFINITE if x > MOST else y
 
     return exp
+
+
+@intrinsic
+def either(typingctx, condition, a, b):
+    """a if condition else b, as one instruction; only inside kernels, for numbers of one type.
+
+    Python's own `x[i] = a if condition else x[i]` is a store that is made or not, under a mask, which AVX2
+    does slowly.
+    """
+
+    def codegen(context, builder, signature, args):
+        return builder.select(*args)
+
+    return b(types.boolean, b, b), codegen
 
 
 def sigmoid(x):
@@ -122,8 +140,9 @@ def _tanh(x):
 
 def _make_tanh(of: Format):
     real, integer = of.real, of.integer
-    HIGH, LOW, PER_LN2, (FIRST, *rest), BIAS, FRACTION = _constants(of)
-    REST = tuple(rest[:-1])  # down to 1/1!
+    HIGH, LOW, PER_LN2, BIAS, FRACTION = _constants(of)
+    FIRST, *rest = [real(1 / math.factorial(k)) for k in range(of.terms, 0, -1)]
+    REST = tuple(rest)
     ZERO, ONE, TWO = real(0), real(1), real(2)
     FAR = real(-40)  # e^-40 is nothing beside 1 in either type
 

@@ -1,4 +1,4 @@
-"""Matrix product on all cores with NumPy's OpenBLAS: the result is cut into one tile for each core.
+"""Matrix product on all cores with NumPy's OpenBLAS: the result is cut into a few tiles for each core.
 
 The cut is along the longer side: rows for the tall and narrow products of a transformer's block, columns where C_out is
 a vocabulary. A cut along the sum would need partial results and a second pass over them.
@@ -11,6 +11,9 @@ from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, wr
 from tinygrad_gpt.kernels.numba.machine.layout import for_product
 from tinygrad_gpt.kernels.numba.product.blas import gemm
 
+MOST_TILES = 4  # for each core, so that a core which has other work to do leaves some of its tiles to the others;
+ENOUGH = 512  # but each has so many rows or columns: OpenBLAS copies the other operand anew for each tile
+
 
 def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
     """op(a) @ op(b) + bias, where op transposes if asked to; floats (M, K), (K, N) and (N,) or None -> (M, N)."""
@@ -21,7 +24,8 @@ def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
         # Addresses instead of arrays: slicing arrays into tiles inside the kernel takes seconds to compile.
         a_tiles = a.ctypes.data, a_transposed, a.shape[1]
         b_tiles = b.ctypes.data, b_transposed, b.shape[1]
-        tiles = min(threads.most(), max(c.shape))  # not threads.count(), or the bits would follow it
+        tiles = threads.most()  # not threads.count(), or the bits would follow it
+        tiles = min(tiles * max(1, min(MOST_TILES, max(c.shape) // (tiles * ENOUGH))), max(c.shape))
         _product(c, c.ctypes.data, k, *a_tiles, *b_tiles, start, bias is not None, tiles)
     return c
 

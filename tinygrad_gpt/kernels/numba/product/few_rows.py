@@ -30,23 +30,24 @@ def few_rows(x, weight, bias):
 def _few_rows(share, weight, x, bias, y):
     r, c_in = x.shape
     quarter = len(weight) // 4
-    for first in my_part(share, quarter):
-        a, b, c, d = first, first + quarter, first + 2 * quarter, first + 3 * quarter
-        weight_a, weight_b, weight_c, weight_d = weight[a], weight[b], weight[c], weight[d]
-        for i in range(r):
-            x_row = x[i]
-            sum_a, sum_b, sum_c, sum_d = bias[a], bias[b], bias[c], bias[d]
-            for j in range(c_in):
-                sum_a += x_row[j] * weight_a[j]
-                sum_b += x_row[j] * weight_b[j]
-                sum_c += x_row[j] * weight_c[j]
-                sum_d += x_row[j] * weight_d[j]
-            y[i, a], y[i, b], y[i, c], y[i, d] = sum_a, sum_b, sum_c, sum_d
-    left = len(weight) - 4 * quarter
-    for o in my_part(share, left):  # up to three rows that quarters leave
-        last = 4 * quarter + o
-        for i in range(r):
-            x_row, weight_row, total = x[i], weight[last], bias[last]
-            for j in range(c_in):
-                total += x_row[j] * weight_row[j]
-            y[i, last] = total
+    left = len(weight) - 4 * quarter  # up to three rows, which are pieces of work of their own
+    for piece in my_part(share, quarter + left):
+        if piece < quarter:
+            a, b, c, d = piece, piece + quarter, piece + 2 * quarter, piece + 3 * quarter
+            weight_a, weight_b, weight_c, weight_d = weight[a], weight[b], weight[c], weight[d]
+            for i in range(r):
+                x_row = x[i]
+                sum_a, sum_b, sum_c, sum_d = bias[a], bias[b], bias[c], bias[d]
+                for j in range(c_in):
+                    sum_a += x_row[j] * weight_a[j]
+                    sum_b += x_row[j] * weight_b[j]
+                    sum_c += x_row[j] * weight_c[j]
+                    sum_d += x_row[j] * weight_d[j]
+                y[i, a], y[i, b], y[i, c], y[i, d] = sum_a, sum_b, sum_c, sum_d
+        else:
+            last = piece + 3 * quarter
+            for i in range(r):
+                x_row, weight_row, total = x[i], weight[last], bias[last]
+                for j in range(c_in):
+                    total += x_row[j] * weight_row[j]
+                y[i, last] = total

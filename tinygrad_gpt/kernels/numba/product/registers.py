@@ -11,7 +11,9 @@ how far it is from there to the next row and column.
 Why blocks. A processor with AVX-512 multiplies and adds two vectors of 16 numbers in a cycle, but also loads only two.
 In the loop below each step of the sum loads 3 vectors of b and 8 numbers of a for 24 multiply-adds, so that it is the
 arithmetic that is busy. The 24 sums stay in registers from the first step to the last; with b's 3 vectors and the
-numbers of a on their way they fill the 32 that there are. A block of 4 by 4 vectors would load as little for each
+numbers of a on their way they fill the 32 that there are. (Where there are 16, as with AVX2, 12 sums of 4 rows, with
+b's 3 vectors and one number of a, fill those; with 2 vectors in a row, 8 sums would be too few to keep two
+multiply-adds in each cycle going, of which each takes 4.) A block of 4 by 4 vectors would load as little for each
 multiply-add, but twice as much of b, which comes from the second-level cache. (Goto and van de Geijn, "Anatomy of
 high-performance matrix multiplication", 2008, section 6; BLIS calls it the micro-kernel.)
 """
@@ -43,7 +45,7 @@ REGISTERS = 32 if AVX_512 or has("neon") else 16
 
 ROWS = 4  # of a block
 TALL = 8 if REGISTERS == 32 else 4  # rows of a block where there are many; a multiple of ROWS
-VECTORS = 3 if REGISTERS == 32 else 2  # of each row of a block, at most
+VECTORS = 3  # of each row of a block, at most
 
 
 @intrinsic
