@@ -73,6 +73,30 @@ def limits_are_reached(run, dtype, op, settings):
     assert np.isnan(y).all() and np.isnan(dx).all(), "nan must stay visible"
 
 
+# --- tanh, log_softmax -----------------------------------------------------------------------------------------------
+
+
+def tanh_keeps_its_digits(run, dtype):
+    """Relative to numbers near 0, where tanh x is x, and up to the limits."""
+    small = np.concatenate([np.logspace(-30, 0, 301), np.linspace(0.001, 25, 5001)])
+    x = np.concatenate([-small, small, [0.0]]).astype(dtype)
+    y, (dx,) = run("tanh", (x,), {}, np.ones_like(x))
+    right = np.array([math.tanh(v) for v in x.astype(np.float64)])
+    np.testing.assert_allclose(y, right, **rtol(dtype, 4))
+    np.testing.assert_allclose(dx, 1 - right**2, rtol=0, atol=4 * np.finfo(dtype).eps)
+    y, (dx,) = run("tanh", (np.array([np.inf, -np.inf, 1e30, np.nan], dtype),), {}, np.ones(4, dtype))
+    assert (y[:3] == [1, -1, 1]).all() and (dx[:3] == 0).all() and np.isnan(y[3]) and np.isnan(dx[3])
+
+
+def log_softmax_is_blind_to_an_offset(run, dtype):
+    x = on_grid(2 * normal(7, 61), dtype, 1 / 8)
+    y, _ = run("log_softmax", (x,), {}, np.ones_like(x))
+    for offset in (100, -(10.0**4), 10.0**6):
+        moved = (x + offset).astype(dtype)
+        assert (moved - dtype(offset) == x).all(), "an offset that cannot be added exactly"
+        np.testing.assert_allclose(run("log_softmax", (moved,), {}, np.ones_like(x))[0], y, **rtol(dtype, 4))
+
+
 # --- cross-entropy ---------------------------------------------------------------------------------------------------
 
 

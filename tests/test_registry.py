@@ -233,6 +233,7 @@ def test_on_the_cpu_nothing_is_recorded():
 
 def test_a_kernel_file_is_found_and_asked_first(monkeypatch):
     monkeypatch.undo()  # the real _shipped
+    monkeypatch.setattr("tinygrad_gpt.kernels.small.LEAST", 0)
     kernel = types.SimpleNamespace(forward=exp.forward, backward=exp.backward, why_not=small_only)
     kernel.forward = lambda x, precision=None: exp.forward(x)
     folder = types.SimpleNamespace(missing=lambda: None, cannot_round=lambda precision: "too old", PRECISIONS={})

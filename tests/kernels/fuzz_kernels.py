@@ -28,7 +28,7 @@ from tests.kernels.fuzz_recipes import RECIPES, Call
 from tests.kernels.memory import Memory
 from tinygrad_gpt.array import FLOATS
 from tinygrad_gpt.autograd import Tensor, apply
-from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.kernels import registry, small
 from tinygrad_gpt.kernels.numba.machine.compile import KERNELS
 from tinygrad_gpt.precision import using_matmul_precision
 from tinygrad_gpt.sparse_rows import dense
@@ -292,6 +292,7 @@ def main() -> int:
     parser.add_argument("--stop", action=argparse.BooleanOptionalAction, default=True, help="at the first finding")
     options = parser.parse_args()
     faulthandler.enable()
+    small.LEAST = 0  # kernels are to take small arrays too
     _compile()
     ends, found = {}, 0
     for number in range(options.first, options.first + options.calls):

@@ -247,8 +247,77 @@ def _dropout(rng, memory):
     return _floats(rng, memory, _float(rng), (*_lead(rng), _size(rng)), settings=settings)
 
 
-def _relu(rng, memory):
+def _one(rng, memory):
+    """An op of each element by itself."""
     return _floats(rng, memory, _float(rng), (*_lead(rng), _size(rng)))
+
+
+def _two(rng, memory):
+    """An op of two arrays: of one shape, or the second of the last axes. (Other pairs go to the reference, which asks
+    what shapes they have when backward runs.)"""
+    shape = (*_lead(rng), _size(rng) if rng.random() < 0.6 else 70)
+    return _floats(rng, memory, _float(rng), shape, shape[-1:] if shape[-1] == 70 else shape)
+
+
+def _alike(rng, memory):
+    shape = (*_lead(rng), _size(rng))
+    return _floats(rng, memory, _float(rng), shape, shape)
+
+
+def _div(rng, memory):
+    call = _two(rng, memory)
+    near_zero = any(a.dtype.kind == "f" and a.size and np.abs(a).min() < 0.05 for a in call.arrays)
+    call.is_extreme = call.is_extreme or near_zero
+    return call
+
+
+def _sqrt(rng, memory):
+    call = _one(rng, memory)
+    (x,) = call.arrays
+    call.is_extreme = call.is_extreme or (x.dtype.kind == "f" and x.size > 0 and bool(x.min() < 0.05))
+    return call
+
+
+def _pow(rng, memory):
+    call = _one(rng, memory)
+    call.settings = {"exponent": _odd(rng, int(rng.integers(0, 10)), 0.2)}
+    call.is_extreme = call.is_extreme or call.settings["exponent"] not in range(1, 10)
+    call.tolerance = 1e-3 if call.arrays[0].dtype == np.float32 else None
+    return call
+
+
+def _where(rng, memory):
+    call = _two(rng, memory)
+    (condition,) = _spoilt(rng, [np.asarray(rng.random(call.arrays[0].shape) < 0.5)])
+    call.arrays = (memory.place(condition), *call.arrays)
+    return call
+
+
+def _along_axis(rng, memory):
+    shape = (*_lead(rng), _size(rng))
+    axis = -1 if rng.random() < 0.7 else int(rng.integers(-len(shape), len(shape) + 1))
+    return _floats(rng, memory, _float(rng), shape, settings={"axis": axis})
+
+
+def _sum(rng, memory):
+    call = _along_axis(rng, memory)
+    axes = [call.settings["axis"], None, (-1, -2)][int(rng.integers(3))]
+    call.settings = {"axis": axes, "keepdims": bool(rng.random() < 0.5)}
+    return call
+
+
+def _matmul(rng, memory):
+    batch = _lead(rng)
+    m, k, n = (_size(rng) for _ in range(3))
+    other = tuple(size if rng.random() < 0.7 else 1 for size in batch)
+    other = other[int(rng.integers(len(batch) + 1)) :] if rng.random() < 0.4 else other
+    dtype = _float(rng)
+    shapes = [(*batch, m, k), (*other, k, n)] if rng.random() < 0.9 else [(k,), (k, n)]
+    if rng.random() < 0.3:  # matrices that lie column by column
+        call = _floats(rng, memory, dtype, *[(*s[:-2], *s[:-3:-1]) for s in shapes])
+        call.arrays = tuple(a.swapaxes(-1, -2) if a.ndim > 1 else a for a in call.arrays)
+        return call
+    return _floats(rng, memory, dtype, *shapes)
 
 
 def _likeliest(rng, memory):
@@ -303,17 +372,36 @@ def _sum_squares(rng, memory):
 
 RECIPES = {
     "adamw": _adamw,
+    "add": _two,
     "add_layer_norm": lambda rng, memory: _layer_norm(rng, memory, residual=True),
     "attention": _attention,
     "cross_entropy": _cross_entropy,
+    "div": _div,
     "dropout": _dropout,
     "embedding": _embedding,
+    "exp": _one,
     "gelu": _gelu,
     "gelu_linear": _gelu_linear,
     "layer_norm": _layer_norm,
     "likeliest": _likeliest,
     "linear": _linear,
-    "relu": _relu,
+    "log_softmax": _along_axis,
+    "matmul": _matmul,
+    "max": _sum,
+    "maximum": _alike,
+    "mean": _sum,
+    "mul": _two,
+    "neg": _one,
+    "pow": _pow,
+    "relu": _one,
     "shift_rows": _shift_rows,
+    "sigmoid": _one,
+    "silu": _one,
+    "softmax": _along_axis,
+    "sqrt": _sqrt,
+    "sub": _two,
+    "sum": _sum,
     "sum_squares": _sum_squares,
+    "tanh": _one,
+    "where": _where,
 }

@@ -157,12 +157,39 @@ def test_rows_and_elements(dtype, shape):
     c = shape[-1]
     for approximate in ("tanh", "none"):
         assert_like_reference("gelu", (normal(shape, dtype, 1),), {"approximate": approximate})
-    assert_like_reference("relu", (normal(shape, dtype, 1),))
+    for op in ("relu", "exp", "tanh", "sigmoid", "silu", "neg", "softmax", "log_softmax"):
+        assert_like_reference(op, (normal(shape, dtype, 1),))
+    for op in ("add", "sub", "mul", "maximum"):
+        assert_like_reference(op, (normal(shape, dtype, 1), normal(shape, dtype, 2)))
+    for axis in (-1, None):
+        assert_like_reference("sum", (normal(shape, dtype, 1),), {"axis": axis})
+    assert_like_reference("where", (normal(shape, dtype) > 0, normal(shape, dtype, 1), normal((1,), dtype, 2)))
     assert_like_reference("dropout", (normal(shape, dtype, 1),), {"p": 0.3, "seed": 2**63 - 1})
     if c > 1:
         assert_like_reference("layer_norm", (normal(shape, dtype), normal(c, dtype, 1), normal(c, dtype, 2)))
     ids = np.random.default_rng(0).integers(0, 7, 1000)
     assert_like_reference("embedding", (ids, normal((7, min(c, 200)), dtype)))
+
+
+@DTYPES
+@pytest.mark.parametrize("op", ["add", "sub", "mul", "div"])
+def test_a_second_array_of_the_last_axes(op, dtype):
+    for shape, other in (((3, 8193), (8193,)), ((2, 3, 7, 30), (7, 30)), ((0, 100), (100,))):
+        a, b = normal(shape, dtype), normal(other, dtype, 1)
+        assert_like_reference(op, (a, b + np.copysign(0.5, b).astype(dtype)))
+
+
+@DTYPES
+@pytest.mark.parametrize(
+    "batch, other", [((), ()), ((1,), ()), ((9,), (9,)), ((5, 3), (3,)), ((5, 3), (5, 1)), ((0,), ())]
+)
+@pytest.mark.parametrize("m, k, n", [(17, 33, 5), (1, 20, 30), (4, 0, 3), (130, 70, 1)])
+def test_matmul_of_batches(dtype, batch, other, m, k, n):
+    a, b = normal((*batch, m, k), dtype), normal((*other, k, n), dtype, 1)
+    turned = np.ascontiguousarray(a.swapaxes(-1, -2)).swapaxes(-1, -2)
+    wide = normal((*other, k, 2 * n), dtype, 1)[..., ::2]  # no order that BLAS reads
+    for left, right in ((a, b), (turned, b), (a, wide)):
+        assert_like_reference("matmul", (left, right))
 
 
 @DTYPES

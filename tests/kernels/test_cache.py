@@ -54,7 +54,7 @@ def test_a_kernel_that_fails_does_not_keep_the_others_from_being_made(monkeypatc
     made = []
 
     class Fake:
-        dtypes = (np.float32,)
+        dtypes, on_demand = (np.float32,), False
 
         def compile_here(self, dtype):
             made.append(self)

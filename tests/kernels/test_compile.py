@@ -102,6 +102,17 @@ def test_what_does_not_compile_fails_once_in_a_line(monkeypatch):
     assert "test_compile.wrong" in not_ours(np.ones(3, np.float32))
 
 
+@pytest.mark.parametrize("on_demand", [False, True])
+def test_a_kernel_on_demand_is_compiled_alone(on_demand, tmp_path, monkeypatch):
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
+    made = []
+    with a_kernel() as kernel:
+        monkeypatch.setattr(compile.precompile, "make_all", made.append)
+        kernel.on_demand = on_demand
+        kernel.compile(np.dtype(np.float32))
+    assert made == ([] if on_demand else [np.float32])
+
+
 def test_those_who_watch_are_told_when_something_is_compiled(tmp_path, monkeypatch):
     monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
     for times in (1, 0):  # compiled, and then found on disk

@@ -42,3 +42,18 @@ def test_cross_entropy_is_blind_to_an_offset(dtype, label_smoothing):
 def test_layer_norm(op, dtype):
     digits.layer_norm_of_equal_numbers_is_the_bias(run, dtype, op)
     digits.layer_norm_is_blind_to_an_offset(run, dtype, op)
+
+
+@DTYPES
+def test_silu(dtype):
+    digits.limits_are_reached(run, dtype, "silu", {})
+
+
+@DTYPES
+def test_tanh(dtype):
+    digits.tanh_keeps_its_digits(run, dtype)
+
+
+@DTYPES
+def test_log_softmax_is_blind_to_an_offset(dtype):
+    digits.log_softmax_is_blind_to_an_offset(run, dtype)

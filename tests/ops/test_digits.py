@@ -71,6 +71,16 @@ def test_limits_are_reached(op, settings, dtype):
 
 
 @DTYPES
+def test_tanh(dtype):
+    digits.tanh_keeps_its_digits(run, dtype)
+
+
+@DTYPES
+def test_log_softmax_is_blind_to_an_offset(dtype):
+    digits.log_softmax_is_blind_to_an_offset(run, dtype)
+
+
+@DTYPES
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 def test_cross_entropy_is_blind_to_an_offset(dtype, label_smoothing):
     digits.cross_entropy_is_blind_to_an_offset(run, dtype, label_smoothing)

@@ -5,6 +5,7 @@
     registry.py   the versions of each op, and the one place that chooses between them
     catalogue.py  which ops there are, the user's own among them
     contract.py   an op's contract in words, and what in a pair does not keep it
+    small.py      which ops leave small arrays to the reference
     recording.py  a training step that a GPU records once and then repeats
     compiling.py  a line of output while kernels are compiled
 

@@ -30,7 +30,11 @@ def run(logits, *, k):
     return classes, log_p
 
 
-@kernel(lambda f: (read(f, "R V"), write(numba.int64, "R K"), write(numba.float64, "R K")), alone_below=ALONE)
+@kernel(
+    lambda f: (read(f, "R V"), write(numba.int64, "R K"), write(numba.float64, "R K")),
+    alone_below=ALONE,
+    on_demand=True,
+)
 def _likeliest(share, logits, classes, log_p):
     r, v = logits.shape
     for i in my_part(share, r):

@@ -33,7 +33,7 @@ def _windows_of(x, first, n: int):
     return y
 
 
-@kernel(lambda f: (read(f, "N R"), read(numba.int64, "N"), write(f, "N K")))
+@kernel(lambda f: (read(f, "N R"), read(numba.int64, "N"), write(f, "N K")), on_demand=True)
 def _windows(share, x, first, y):
     """y[i, j] = x[i, first[i] + j], 0 where x has no such column."""
     r, n = x.shape[1], y.shape[1]

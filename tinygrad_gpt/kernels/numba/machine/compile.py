@@ -94,15 +94,17 @@ class CannotCompile(RuntimeError):  # noqa: N818 - it says what Numba cannot do
 
 
 class Kernel:
-    """A function that all threads run, compiled; see the top of this file, and `kernel` for dtypes and alone_below.
+    """A function that all threads run, compiled; see the top of this file, and `kernel` for its other arguments.
 
     arguments  function from Numba's float32 or float64 to the tuple of arguments: Numba types, or Sized
     """
 
-    def __init__(self, function: Callable, arguments: Callable, dtypes: tuple, alone_below: int = 0):
+    def __init__(
+        self, function: Callable, arguments: Callable, dtypes: tuple, alone_below: int = 0, on_demand: bool = False
+    ):
         threads.start()
         functools.update_wrapper(self, function)
-        self.arguments, self.dtypes, self.alone_below = arguments, dtypes, alone_below
+        self.arguments, self.dtypes, self.alone_below, self.on_demand = arguments, dtypes, alone_below, on_demand
         self.names = list(inspect.signature(function).parameters)[1:]
         self.teams: dict[np.dtype, parallel.Team] = {}  # those that are ready
         KERNELS.append(self)
@@ -130,7 +132,8 @@ class Kernel:
             raise self._error(status, args)
 
     def compile(self, dtype) -> parallel.Team:
-        """Load from disk the code for this dtype, float32 or float64, once all kernels are compiled if need be.
+        """Load from disk the code for this dtype, float32 or float64, once it, and all kernels that are not on_demand
+        unless this one is, are compiled if need be.
 
         Raises CannotCompile, and TypeError for a dtype that the kernel does not have.
         """
@@ -141,9 +144,10 @@ class Kernel:
                 team = self._team(dtype)
                 if not team.is_on_disk():
                     compiling.tell()
-                    with precompile.one_process_at_a_time(team.folder):
-                        if not team.is_on_disk():  # nor made while this process waited
-                            precompile.make_all(dtype)
+                    if not self.on_demand:
+                        with precompile.one_process_at_a_time(team.folder):
+                            if not team.is_on_disk():  # nor made while this process waited
+                                precompile.make_all(dtype)
                 self.compile_here(dtype)
             if dtype in _cannot:
                 raise CannotCompile(_cannot[dtype])
@@ -194,15 +198,16 @@ class Kernel:
 
 
 def kernel(
-    arguments: Callable, *, dtypes: tuple[np.dtype, ...] = FLOATS, alone_below: int = 0
+    arguments: Callable, *, dtypes: tuple[np.dtype, ...] = FLOATS, alone_below: int = 0, on_demand: bool = False
 ) -> Callable[[Callable], Kernel]:
     """Decorator that makes a Kernel; the first argument after `share` is an array of the type `arguments` is given.
 
-    dtypes       of that array. All kernels for one dtype are compiled when the first of them is used. A kernel that few
-                 runs need has a dtype of its own, so that others don't wait for it
+    dtypes       of that array. All kernels for one dtype are compiled when the first of them is used. Kernels that few
+                 runs need together have a dtype of their own, so that others don't wait for them
     alone_below  elements of that array: with fewer, other threads would come too late to help
+    on_demand    whether it is compiled alone, when it is used itself: small, and not needed to train a GPT or BERT
     """
-    return lambda function: Kernel(function, arguments, dtypes, alone_below)
+    return lambda function: Kernel(function, arguments, dtypes, alone_below, on_demand)
 
 
 # --- where kernels cannot be compiled ----------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""The program that precompile.py starts, several times side by side: compile a share of the kernels into the cache.
+"""The program that precompile.py starts, several times side by side: compile a share of the kernels into the cache,
+but for those that are compiled on demand.
 
     python -m tinygrad_gpt.kernels.numba.machine.make_kernels float32 0 2 PID   # the 1st of every 2 kernels, and so on
 
@@ -57,7 +58,7 @@ def wait_for(pid: int) -> None:
 def main() -> None:
     dtype, first, every, parent = np.dtype(sys.argv[1]), *map(int, sys.argv[2:])
     end_with(parent)
-    for kernel in [k for k in all_kernels() if dtype in k.dtypes][first::every]:
+    for kernel in [k for k in all_kernels() if dtype in k.dtypes and not k.on_demand][first::every]:
         with contextlib.suppress(Exception):
             kernel.compile_here(dtype)
         if could_not_write:  # nobody can load what this process compiles

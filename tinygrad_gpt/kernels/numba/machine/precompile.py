@@ -1,4 +1,4 @@
-"""Compile all kernels in processes of their own, side by side, into Numba's cache on disk.
+"""Compile all kernels but those on demand in processes of their own, side by side, into Numba's cache on disk.
 
 A process that needs a kernel which is not on disk yet has all of them made this way, by make_kernels.py, and then loads
 them: the cores work side by side, and the first step comes sooner. Where several processes need them at once, as two

@@ -24,6 +24,7 @@ Where x is too small or too large, or nan, what is computed so is of no meaning,
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import types
@@ -39,25 +40,45 @@ def exp(x):
     raise NotImplementedError("for kernels")
 
 
+class Format(NamedTuple):
+    """Of a float type: itself, the integer of its size, how far e^r is taken, what its exponent field adds, how many
+    bits of fraction follow, and how many bits HIGH may have."""
+
+    real: type
+    integer: type
+    terms: int
+    bias: int
+    fraction_bits: int
+    high_bits: int
+
+
+FORMATS = {
+    types.float32: Format(np.float32, np.int32, terms=7, bias=127, fraction_bits=23, high_bits=12),
+    types.float64: Format(np.float64, np.int64, terms=13, bias=1023, fraction_bits=52, high_bits=32),
+}
+
+
+def _constants(of: Format) -> tuple:
+    """HIGH, LOW and 1 / ln 2; and by what n becomes the bits of 2^n: the bias, and 2 to the bits of fraction."""
+    ln2 = math.log(2)
+    high = math.floor(ln2 * 2**of.high_bits) / 2**of.high_bits
+    ln2_low = 2.319046813846299616e-17  # ln 2 less its float64 value
+    split = of.real(high), of.real((ln2 - high) + ln2_low), of.real(1 / ln2)
+    return *split, of.real(of.bias), of.real(2.0**of.fraction_bits)
+
+
 @overload(exp, jit_options=EXACT)
 def _exp(x):
-    if x is types.float32:
-        return _make_exp(np.float32, np.int32, terms=7, bias=127, fraction_bits=23, high_bits=12)
-    if x is types.float64:
-        return _make_exp(np.float64, np.int64, terms=13, bias=1023, fraction_bits=52, high_bits=32)
-    return None
+    return _make_exp(FORMATS[x]) if x in FORMATS else None
 
 
-def _make_exp(real, integer, terms: int, bias: int, fraction_bits: int, high_bits: int):
-    """exp for one float type; `terms` is 7 or 13, `high_bits` how many bits HIGH may have."""
-    ln2 = math.log(2)
-    high = math.floor(ln2 * 2**high_bits) / 2**high_bits
-    ln2_low = 2.319046813846299616e-17  # ln 2 less its float64 value
-    HIGH, LOW, PER_LN2 = real(high), real((ln2 - high) + ln2_low), real(1 / ln2)
-    BIAS_LESS_1, FRACTION = real(bias - 1), real(2.0**fraction_bits)
+def _make_exp(of: Format):
+    real, integer = of.real, of.integer
+    HIGH, LOW, PER_LN2, BIAS, FRACTION = _constants(of)
+    BIAS_LESS_1 = real(BIAS - 1)
     ZERO, TWO, INFINITE = real(0), real(2), real(np.inf)
-    LEAST, MOST = real((2 - bias) * ln2), real(np.log(np.finfo(real).max))
-    pairs = [(real(1 / math.factorial(k)), real(1 / math.factorial(k + 1))) for k in range(terms - 1, -1, -2)]
+    LEAST, MOST = real((2 - of.bias) * math.log(2)), real(np.log(np.finfo(real).max))
+    pairs = [(real(1 / math.factorial(k)), real(1 / math.factorial(k + 1))) for k in range(of.terms - 1, -1, -2)]
     (EVEN, ODD), REST = pairs[0], tuple(pairs[1:])
 
     def exp(x):
@@ -99,6 +120,46 @@ def sigmoid(x):
 def _sigmoid(x):
     ONE = np.float32(1) if x is types.float32 else np.float64(1)
     return lambda x: ONE / (ONE + exp(-x))
+
+
+def tanh(x):
+    """tanh x of a number; only inside kernels. Relative errors are a few units in the last place.
+
+    With d = e^(-2|x|) - 1, of which 1 + d would have lost the digits where x is small,
+
+        tanh |x| = (1 - e^(-2|x|)) / (1 + e^(-2|x|)) = -d / (2 + d)
+        d = 2^n (e^r - 1) + (2^n - 1)                             with n and r as in exp; for small x n is 0
+    """
+    raise NotImplementedError("for kernels")
+
+
+@overload(tanh, jit_options=EXACT)
+def _tanh(x):
+    return _make_tanh(FORMATS[x]) if x in FORMATS else None
+
+
+def _make_tanh(of: Format):
+    real, integer = of.real, of.integer
+    HIGH, LOW, PER_LN2, BIAS, FRACTION = _constants(of)
+    FIRST, *rest = [real(1 / math.factorial(k)) for k in range(of.terms, 0, -1)]
+    REST = tuple(rest)
+    ZERO, ONE, TWO = real(0), real(1), real(2)
+    FAR = real(-40)  # e^-40 is nothing beside 1 in either type
+
+    def tanh(x):
+        twice = -TWO * abs(x)
+        inside = FAR if twice < FAR else twice
+        n = np.rint(inside * PER_LN2)
+        r = (inside - n * HIGH) - n * LOW
+        quotient = FIRST  # (e^r - 1) / r
+        for inverse_factorial in REST:
+            quotient = quotient * r + inverse_factorial
+        two_n = integer((n + BIAS) * FRACTION).view(real)
+        d = two_n * (quotient * r) + (two_n - ONE)
+        y = -d / (TWO + d)
+        return -y if x < ZERO else y
+
+    return tanh
 
 
 def row_max(x, n):
