@@ -182,7 +182,7 @@ mistakes = {
         without_variance_term,
         "variance",
     ),
-    "bias not summed": (forward, without_row_sum, "backward must sum over axis"),
+    "bias not summed": (forward, without_row_sum, "not summed"),
     "dy ignored": (forward, ignoring_dy, "is dy ignored?"),
     "sign": (forward, with_a_slip, "the sign is flipped"),
     "kept in a global": (

@@ -17,6 +17,8 @@ def why_not(x, *, exponent):
 
 
 def forward(x, *, exponent):
+    if exponent not in range(1, MOST + 1):
+        raise ValueError(f"pow: expected a whole exponent from 1 to {MOST}, got {exponent}")
     return _times_power(x, 1, x, int(exponent) - 1), (x, int(exponent))
 
 

@@ -125,10 +125,11 @@ def _sigmoid(x):
 def tanh(x):
     """tanh x of a number; only inside kernels. Relative errors are a few units in the last place.
 
-    With d = e^(-2|x|) - 1, of which 1 + d would have lost the digits where x is small,
+    With e = e^(-2|x|), and d = e - 1, of which e would have lost the digits where x is small,
 
-        tanh |x| = (1 - e^(-2|x|)) / (1 + e^(-2|x|)) = -d / (2 + d)
-        d = 2^n (e^r - 1) + (2^n - 1)                             with n and r as in exp; for small x n is 0
+        tanh |x| = (1 - e) / (1 + e) = -d / (1 + e)    where x is near 0
+                                     = 1 - 2e / (1 + e)    where it is not, and nearly 1
+        d = 2^n (e^r - 1) + (2^n - 1)                  with n and r as in exp; for small x n is 0
     """
     raise NotImplementedError("for kernels")
 
@@ -144,7 +145,7 @@ def _make_tanh(of: Format):
     FIRST, *rest = [real(1 / math.factorial(k)) for k in range(of.terms, 0, -1)]
     REST = tuple(rest)
     ZERO, ONE, TWO = real(0), real(1), real(2)
-    FAR = real(-40)  # e^-40 is nothing beside 1 in either type
+    NEAR, FAR = real(-1), real(-40)  # e^-40 is nothing beside 1 in either type
 
     def tanh(x):
         twice = -TWO * abs(x)
@@ -155,8 +156,11 @@ def _make_tanh(of: Format):
         for inverse_factorial in REST:
             quotient = quotient * r + inverse_factorial
         two_n = integer((n + BIAS) * FRACTION).view(real)
-        d = two_n * (quotient * r) + (two_n - ONE)
-        y = -d / (TWO + d)
+        rest = two_n * (quotient * r)
+        e, d = rest + two_n, rest + (two_n - ONE)
+        is_near = twice > NEAR
+        part = (-d if is_near else e + e) / (ONE + e)
+        y = part if is_near else ONE - part
         return -y if x < ZERO else y
 
     return tanh
