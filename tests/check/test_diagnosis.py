@@ -9,6 +9,7 @@ from tinygrad_gpt.cases import Case, cases
 from tinygrad_gpt.check import check_op, mistakes
 from tinygrad_gpt.check.hypothesis import Cases, Hypothesis
 from tinygrad_gpt.kernels import registry
+from tinygrad_gpt.ops import layer_norm
 
 rng = np.random.default_rng(3)
 
@@ -285,6 +286,31 @@ def test_a_number_that_is_added():
 
     (said,) = hints("linear", changed("linear", backward))["the gradient of x"]
     assert said == "it is the right one and 1, everywhere: is a number added?"
+
+
+def test_an_array_that_is_added(empty_bank):
+    def with_decay(grads, dy, saved):
+        return grads[0], grads[1] + 0.01 * saved.weight, *grads[2:]
+
+    (said,) = hints("linear", changed("linear", with_decay))["the gradient of weight"]
+    assert said == "it is the right one and 0.01 · weight: is that added by mistake?"
+
+    def less_the_residual(grads, dy, saved):
+        return grads[0] - dy, *grads[1:]
+
+    (said,) = hints("layer_norm", changed("layer_norm", less_the_residual))["the gradient of x"]
+    assert said == "it is the right one less dy: is that missing, or subtracted by mistake?"
+
+
+def test_an_eps_that_is_left_out(empty_bank):
+    def backward(grads, dy, saved):
+        x = saved.x_hat / saved.rstd  # less its mean: the gradient is the same
+        weight = saved.weight
+        _, without = layer_norm.forward(x, weight, weight if saved.has_bias else None, eps=0.0)
+        return layer_norm.backward(dy, without)
+
+    (said,) = hints("layer_norm", changed("layer_norm", backward))["the gradient of x"]
+    assert said == "it is the gradient for eps=0.0: does backward use eps?"
 
 
 def test_the_report_shows_a_plain_case():

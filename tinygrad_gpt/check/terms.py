@@ -5,6 +5,7 @@
 came - right is the same all along an axis     a sum or mean over that axis is missing, or wrong
     came - right is, along an axis, a multiple of z (or of z less its mean, or a constant and a multiple of z)
     came - right = c · dy · z                      element by element: a term of a product's derivative
+    came - right = c · z                           one array more, or less
 
 An axis is told from the op's own `axis`, so that one mistake is one hypothesis in cases of any axis.
 """
@@ -62,6 +63,7 @@ def of_sums(cases: Cases) -> Iterator[Hypothesis]:
     """Hypotheses of a term, the simpler ones first."""
     yield from _of_dy(cases)
     yield from _of_a_constant(cases)
+    yield from _of_an_array(cases)
     for where, axis in _axes(cases):
         yield Hypothesis(
             "",
@@ -174,6 +176,25 @@ def _of_a_constant(cases: Cases) -> Iterator[Hypothesis]:
         c = float(np.mean(e.got - e.right))
         said = f"it is the right one and {c:.4g}, everywhere: is a number added?"
         yield predicting("", said, lambda e: e.right + c)
+
+
+def _of_an_array(cases: Cases) -> Iterator[Hypothesis]:
+    """came - right = c · z, with one number c in all cases and z one of the parts."""
+    first = cases.failed[0]
+    for name, z in _parts(cases):
+        if c := _multiple(first, lambda e: e.got - e.right, lambda e, z=z: _of_its_shape(e, z)):
+            said = f"it is the right one and {_times(c)}{name}: is that added by mistake?"
+            if c < 0:
+                said = f"it is the right one less {_times(-c)}{name}: is that missing, or subtracted by mistake?"
+            yield predicting(
+                "", said, lambda e, c=c, z=z: None if (a := _of_its_shape(e, z)) is None else e.right + c * a
+            )
+
+
+def _of_its_shape(e: Evidence, z) -> np.ndarray | None:
+    """z of this case; None where it has not the gradient's shape."""
+    a = z(e)
+    return a if a is not None and np.shape(a) == e.right.shape else None
 
 
 def _product_with_dy(e: Evidence, z) -> np.ndarray | None:

@@ -123,7 +123,7 @@ def _other_settings(cases: Cases) -> Iterator[Hypothesis]:
         values = [s[name] for s in used if name in s] + [e.used[name] for e in cases.right if name in e.used]
         defaults = cases.failed[0].defaults
         candidates = [defaults[name]] if name in defaults else []
-        candidates += [v for v in values if isinstance(v, str)] + ([-1, 0] if name == "axis" else [])
+        candidates += [v for v in values if isinstance(v, str)] + {"axis": [-1, 0], "eps": [0.0]}.get(name, [])
         for value in dict.fromkeys(v for v in candidates if isinstance(v, int | float | str | None.__class__)):
             if name == "seed":
                 continue

@@ -74,3 +74,16 @@ def zero_as_padding(dy, saved):
     dweight = _dweight(dy, saved)
     dweight[0] = 0
     return None, dweight
+
+
+@wrong_backward(
+    "M21",
+    "only the first sequence of a batch gives its rows a gradient",
+    why="each place of ids, in whatever sequence, looked a row up, and brings that row its dy",
+    look="how many places does ids have, and how many does backward go through?",
+)
+def of_the_first_sequence(dy, saved):
+    ids = saved.ids
+    if ids.ndim > 1:
+        ids, dy = ids[:1], dy[:1]
+    return None, _dweight(dy, saved._replace(ids=ids))

@@ -58,3 +58,17 @@ def always_the_exact_form(dy, saved):
     _, (dh, dweight, dbias) = _through_linear(dy, saved)
     (dx,) = gelu.backward(dh, gelu.Saved(saved.x, "none"))
     return dx, dweight, dbias
+
+
+@wrong_backward(
+    "L19",
+    "the GELU's slope is multiplied in twice",
+    why="x reaches y through one GELU, so that the chain rule brings its slope once",
+    look="how many lines of backward multiply with the slope, and how many of forward apply the GELU?",
+)
+def slope_twice(dy, saved):
+    _, (dh, dweight, dbias) = _through_linear(dy, saved)
+    of_gelu = gelu.Saved(saved.x, saved.approximate)
+    (once,) = gelu.backward(dh, of_gelu)
+    (dx,) = gelu.backward(once, of_gelu)
+    return dx, dweight, dbias

@@ -54,3 +54,13 @@ def divided_by_the_number_of_means(dy, saved):
     shape, axes = saved
     others = tuple(i for i in range(len(shape)) if i not in axes)
     return (_stretched(dy, saved) / count(shape, others),)
+
+
+@wrong_backward(
+    "E97",
+    "divided by the size of the first of the averaged axes alone",
+    why="n is how many elements were put together: the sizes of the averaged axes, multiplied",
+    look="x is (2, 3, 4) and axis is (0, 2): how many numbers are in each mean?",
+)
+def divided_by_the_first_axis(dy, saved):
+    return (_stretched(dy, saved) / saved.shape[saved.axes[0]] if saved.axes else _stretched(dy, saved),)
