@@ -534,3 +534,13 @@ def test_a_setting_that_is_ignored_is_named():
 
     said = text("softmax", SimpleNamespace(forward=forward, backward=softmax.backward))
     assert "hint: it is right for axis=-1 only: what does the pair do for another axis?" in said
+
+
+@pytest.mark.parametrize("limit", [5.0, 50.0])
+def test_a_gradient_that_is_clipped_is_not_linear_in_dy(limit):
+    pair = SimpleNamespace(
+        forward=softmax.forward, backward=lambda dy, saved: (np.clip(softmax.backward(dy, saved)[0], -limit, limit),)
+    )
+    found = [f for f in check_op("softmax", pair).failures if "times as large" in f.problem]
+    assert found and all("is something clipped" in f.hint for f in found)
+    assert check_op("softmax", softmax).ok

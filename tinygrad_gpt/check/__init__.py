@@ -12,6 +12,7 @@
     fitted.py     a pair whose signature is not the op's, called as far as it goes
     fresh.py      other data of the same kind, for a second call
     layouts.py    copies of arrays that lie in memory in other ways
+    linearity.py  gradients grow as dy does
     report.py     findings, and the report that holds them
     on_device.py  a pair that computes on another device, checked from the CPU
     mistakes/     the bank: wrong pairs as learners write them

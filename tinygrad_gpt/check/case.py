@@ -9,6 +9,7 @@ from tinygrad_gpt.check.call import Call, describe, dtype_hint, inexact_hint, wh
 from tinygrad_gpt.check.evidence import Evidence
 from tinygrad_gpt.check.fresh import other_data
 from tinygrad_gpt.check.layouts import as_float, copy, other_layout, turned
+from tinygrad_gpt.check.linearity import HINT, LARGE, NOT_LINEAR, not_linear
 from tinygrad_gpt.check.measure import Loss, as_tuple, largest
 from tinygrad_gpt.check.report import EXACT, INEXACT, TOLERANCE, TOLERANCE_32, WRONG, Finding
 from tinygrad_gpt.read_only import arrays_in
@@ -73,7 +74,7 @@ class CaseCheck:
                         if self.agrees and (right_so_far or call.arrays[i].size > ELEMENTS):
                             self.check_beside_reference(call, i)
             if self.all_right():
-                self.check_layouts_of_dy(first)
+                self.check_other_dys(first)
         return self.findings
 
     def run_float32(self) -> list[Finding]:
@@ -322,9 +323,13 @@ class CaseCheck:
         noise = 0.01 * largest(call.dys)  # a gradient that is 0 because terms of dy's size cancel
         self.compare(f"the gradient of {self.names[i]}", got, right, EXACT, noise=noise, hint=self.at_a_kink)
 
-    def check_layouts_of_dy(self, first: Call) -> None:
-        """dy may lie in memory in any order, and may be a broadcast view (as sum's backward returns): read-only, one
-        number in the place of many."""
+    def check_other_dys(self, first: Call) -> None:
+        """dy may be large, may lie in memory in any order, and may be a broadcast view (as sum's backward returns):
+        read-only, one number in the place of many."""
+        large = self.forward(self.arrays)
+        self.backward(large, [np.asarray(LARGE * dy) for dy in first.dys])
+        for name in not_linear(self.names, first.grads, large.grads):
+            self.add(f"the gradient of {name}", False, NOT_LINEAR, hint=HINT)
         other = self.forward(self.arrays)
         self.backward(other, [turned(dy) for dy in first.dys])
         self.compare_gradients(other, first.grads, " for a dy in another order in memory", EXACT)

@@ -237,4 +237,4 @@ def _is_elsewhere(e: Evidence) -> bool | None:
 
 
 def _elsewhere_words(e: Evidence) -> str:
-    return "the right numbers in other places: is it reshaped where it should be transposed, or turned round?"
+    return "the right numbers in other places: is it reshaped where it should be transposed, turned round, or shifted?"

@@ -78,8 +78,8 @@ def of_sums(cases: Cases) -> Iterator[Hypothesis]:
                 continue
             for form, less_mean in ((name, False), (f"({name} less its mean)", True)):
                 said = (
-                    f"along {where} the error is a multiple of {form}: "
-                    f"a term like {form} times a sum or mean over that axis is missing or wrong"
+                    f"along {where} the error is a multiple of {form}, another one in each row: a term like {form} "
+                    "times a number of the row, such as a sum or mean over that axis, is missing or wrong"
                 )
                 yield Hypothesis(
                     "", lambda e, said=said: said, lambda e, a=axis, z=z, m=less_mean: _along(e, a(e), (z(e),), m)
