@@ -102,6 +102,20 @@ def three_lost(dy, saved):
 
 
 @wrong_backward(
+    "E98",
+    "tanh form: tanh u is not squared in its slope, (1 - tanh u) / 2",
+    why="the slope of tanh is 1 - tanh²; without the square it is 2 where tanh is -1, though tanh is flat there",
+    look="what is the slope of tanh far on the left?",
+)
+def tanh_not_squared(dy, saved):
+    x, cdf, slope = _right(saved)
+    if saved.approximate == "tanh":
+        cdf, _, inner = _tanh_form(x)
+        slope = (1 - cdf) * inner  # 1 - (1 + tanh u) / 2
+    return (dy * (cdf + x * slope),)
+
+
+@wrong_backward(
     "E15",
     "tanh form: the inner derivative du/dx is lost",
     why="tanh is taken of u, not of x: by the chain rule its slope, 1 - tanh² u, is multiplied by du/dx",
