@@ -14,14 +14,16 @@ tokens: the longer a sequence, the more it matters what is held.
 """
 
 import argparse
-import json
+import functools
 import statistics
 import time
 from pathlib import Path
 
 import harness
+import isa
 import numpy as np
 import op_cases
+import reporting
 
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.kernels.numba.flash.ladder import LADDER, Rung
@@ -74,8 +76,8 @@ def products_on(count: int) -> harness.Peer:
     return harness.Peer(f"sgemm on {count}", harness.PEERS / "peaks.py", env=dict.fromkeys(libraries, str(count)))
 
 
-def measure(shapes: list[tuple[int, int, int]], rounds: int) -> tuple[list[dict], dict[int, float]]:
-    """A record for each rung and shape (H, T, D), and the GFLOP/s of sgemm: {threads: rate}."""
+def measure(shapes: list[tuple[int, int, int]], rounds: int) -> list[dict]:
+    """A record for each rung and shape (H, T, D)."""
     arrays = {shape: draw(*shape) for shape in shapes}
     for rung in LADDER.values():
         validate(rung, draw(2, 200, 40))
@@ -93,28 +95,29 @@ def measure(shapes: list[tuple[int, int, int]], rounds: int) -> tuple[list[dict]
     for peer in peers.values():
         peer.close()
     sgemm = {count: statistics.median(found) for count, found in rates.items()}
-    return [record(*key, statistics.median(found), most, sgemm) for key, found in times.items()], sgemm
+    return [record(*key, statistics.median(found), most, sgemm) for key, found in times.items()]
 
 
 def record(name: str, shape: tuple[int, int, int], seconds: float, most: int, sgemm: dict[int, float]) -> dict:
-    """What is known of a rung on a shape, from the seconds of a call."""
+    """What is known of a rung on a shape, from the seconds of a call and the GFLOP/s of sgemm on so many threads."""
     operations, _ = op_cases.work(op_cases.attention(1, *shape), 0)
     count, gflops = most if LADDER[name].parallel else 1, operations / seconds / 1e9
-    result = {"rung": name, "shape": shape, "threads": count, "holds": LADDER[name].holds, "ms": 1e3 * seconds}
-    return result | {"gflops": gflops, "share_of_sgemm": gflops / sgemm[count]}
+    result = {"rung": name, "shape": list(shape), "threads": count, "holds": LADDER[name].holds, "ms": 1e3 * seconds}
+    return result | {"gflops": gflops, "sgemm_gflops": sgemm[count], "share_of_sgemm": gflops / sgemm[count]}
 
 
 # --- reporting ---------------------------------------------------------------------------------------------------
 
 
-def table(records: list[dict], shape: tuple[int, int, int], sgemm: dict[int, float]) -> str:
+def table(records: list[dict], shape: tuple[int, int, int]) -> str:
     """The rungs on one shape."""
     header = ["rung", "holds, of a head", "threads", "ms", "GFLOP/s", "share of sgemm on those threads"]
-    rows = []
-    for r in (r for r in records if r["shape"] == shape):
+    rows, sgemm = [], {}
+    for r in (r for r in records if r["shape"] == list(shape)):
+        sgemm[r["threads"]] = r["sgemm_gflops"]
         share = f"{100 * r['share_of_sgemm']:.0f} %"
         rows.append([r["rung"], r["holds"], str(r["threads"]), f"{r['ms']:.2f}", f"{r['gflops']:.1f}", share])
-    peaks = ", ".join(f"{rate:.0f} GFLOP/s on {count}" for count, rate in sgemm.items())
+    peaks = ", ".join(f"{rate:.0f} GFLOP/s on {count}" for count, rate in sorted(sgemm.items()))
     return (
         f"Causal attention, forward, float32, (H, T, D) = {shape}. NumPy's sgemm in the same run, by threads: {peaks}."
         f"\n\n{harness.markdown_table(header, rows)}"
@@ -150,8 +153,7 @@ def main() -> None:
     parser.add_argument("--heads", type=int, default=12, help="of them (default 12)")
     parser.add_argument("--head-size", type=int, default=64, help="numbers of a head at each place (default 64)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds, in which rungs take turns (default 5)")
-    parser.add_argument("--json", type=Path, help="write the records to this file instead of benchmarks/results/")
-    options = parser.parse_args()
+    options = harness.parse(parser)
 
     keep_freed_memory()
     threads.start()
@@ -159,19 +161,13 @@ def main() -> None:
     print(harness.one_line(facts))
     shape, tokens = (options.heads, options.length, options.head_size), options.heads * options.length
     others = [(max(1, tokens // length), length, options.head_size) for length in LENGTHS]
-    records, sgemm = measure(list(dict.fromkeys([shape, *others])), options.rounds)
-    print(f"\n{table(records, shape, sgemm)}")
-    if options.json:
-        options.json.write_text(json.dumps({"sgemm": sgemm, "records": records}, indent=2) + "\n", encoding="utf-8")
-        return
-    picture = harness.RESULTS / "attention.svg"
-    harness.RESULTS.mkdir(exist_ok=True)
-    try:
-        draw_shares(records, picture)
-    except ImportError:
-        print('no picture: it takes matplotlib (pip install "tinygrad-gpt[plot]")')
-    text = table(records, shape, sgemm) + f"\n\n![Shares by length]({picture.name})"
-    harness.write_results("attention", facts, [*records, {"sgemm": sgemm}], text)
+    records = measure(list(dict.fromkeys([shape, *others])), options.rounds)
+    if isa.pinned():
+        harness.SEEN["tinygrad_gpt"] = isa.seen()  # all rungs run in this process
+    of_shape = functools.partial(table, shape=shape)
+    print(f"\n{of_shape(records)}")
+    picture = (".svg", draw_shares)
+    reporting.write_results("attention", facts, records, of_shape, ("rung", "shape"), options.json, picture)
 
 
 if __name__ == "__main__":
