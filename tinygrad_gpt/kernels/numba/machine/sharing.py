@@ -27,10 +27,10 @@ def my_part(typingctx, share, n):
         part = cgutils.create_struct_proxy(part_type)(context, builder)
         part.share, part.n = args
         for field in ("i", "end", "others"):
-            setattr(part, field, cgutils.alloca_once_value(builder, types_zero))
+            setattr(part, field, cgutils.alloca_once_value(builder, zero))
         return part._getvalue()
 
-    types_zero, part_type = cgutils.intp_t(0), Part()
+    zero, part_type = cgutils.intp_t(0), Part()
     return part_type(SHARE, types.int64), codegen
 
 
