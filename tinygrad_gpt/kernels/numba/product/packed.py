@@ -10,7 +10,7 @@ The plan is that of every fast matrix product since Goto and van de Geijn (2008)
 
 Packing makes the inner loop read memory in order, and lets it use operands that are transposed. It costs a pass over b
 for each row of tiles, against TILE_ROWS multiply-adds for each number packed. a is read where it lies when its rows are
-contiguous; otherwise it is packed too, transposed. Few rows go through all panels before the next ones do, so that
+contiguous; otherwise some of its rows are packed too. Few rows go through all panels before the next ones do, so that
 what is written of c lies on few pages of memory, whose addresses the processor has at hand.
 
 Each element of c is summed in the order of k, whatever the tile it is in: the result doesn't depend on the tiles, and
@@ -34,7 +34,7 @@ from tinygrad_gpt.kernels.numba.product.tile import (
 )
 
 TILE_ROWS, TILE_COLUMNS, DEPTH = 960, 384, 384  # b's part, of 576 KiB in float32, stays in the second-level cache
-SOME = 32  # rows of a and c at a time; a multiple of TALL
+SOME = 64  # rows of a and c at a time; a multiple of TALL
 
 
 def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
@@ -76,8 +76,9 @@ def _one_tile(c, a, b, start, top, bottom, left, right):
     k, panel = a.shape[1], VECTORS * lanes(c)
     panels = at_a_cache_line((right - left + panel - 1) // panel * DEPTH, panel, c)
     pack_a = a.strides[1] != a.itemsize and k > 1
-    a_rows = at_a_cache_line(SOME, DEPTH, c)
-    a_rows[:] = 0
+    a_part = at_a_cache_line(SOME, DEPTH, c)
+    a_part[:] = 0
+    a_rows = a_part.reshape(DEPTH, SOME).T if pack_a else a_part  # as a's numbers lie
     edge = np.zeros((ROWS, panel), c.dtype)
     for first in range(0, max(k, 1), DEPTH):
         depth = min(DEPTH, k - first)
@@ -87,7 +88,7 @@ def _one_tile(c, a, b, start, top, bottom, left, right):
             some = min(SOME, bottom - above)
             whole = some // ROWS * ROWS
             if pack_a:
-                transpose_tile(at(a.T, first, above), depth, some, at(a_rows, 0, 0))
+                copy_tile(at(a.T, first, above), depth, some, at(a_rows.T, 0, 0))
             else:  # only the last rows, where fewer than ROWS are left
                 copy_tile(at(a, above + whole, first), some - whole, depth, at(a_rows, whole, 0))
             a_some = at(a_rows, 0, 0) if pack_a else at(a, above, first)

@@ -16,6 +16,8 @@ b's 3 vectors and one number of a, fill those; with 2 vectors in a row, 8 sums w
 multiply-adds in each cycle going, of which each takes 4.) A block of 4 by 4 vectors would load as little for each
 multiply-add, but twice as much of b, which comes from the second-level cache. (Goto and van de Geijn, "Anatomy of
 high-performance matrix multiplication", 2008, section 6; BLIS calls it the micro-kernel.)
+
+A turn of the loop makes two steps of the sum, because addresses and turns are counted by units that also multiply.
 """
 
 import functools
@@ -95,18 +97,18 @@ def offset(typingctx, place, i, j):
     return place(place, types.intp, types.intp), codegen
 
 
-def register_loop(builder, end, by: int, values: list, body) -> list:
-    """A loop whose values stay in registers: for i = 0, by, 2 by, ... < end they become body(i, values). Returns what
-    they are at the end."""
-    zero = end.type(0)
+def register_loop(builder, end, by: int, values: list, body, start=None) -> list:
+    """A loop whose values stay in registers: for i = start, start + by, ... < end (start is 0 unless given) they become
+    body(i, values). Returns what they are at the end."""
+    start = end.type(0) if start is None else start
     before, loop, after = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("after")
-    builder.cbranch(builder.icmp_signed(">", end, zero), loop, after)
+    builder.cbranch(builder.icmp_signed(">", end, start), loop, after)
 
     builder.position_at_end(loop)
     i, inside = builder.phi(end.type), [builder.phi(value.type) for value in values]
     later = body(i, inside)
     next_i = builder.add(i, end.type(by))
-    for phi, first, following in zip([i, *inside], [zero, *values], [next_i, *later], strict=True):
+    for phi, first, following in zip([i, *inside], [start, *values], [next_i, *later], strict=True):
         phi.add_incoming(first, before)
         phi.add_incoming(following, loop)
     builder.cbranch(builder.icmp_signed("<", next_i, end), loop, after)
@@ -131,7 +133,8 @@ def _multiply_of(height: int, vectors: int):
 
     @intrinsic
     def multiply(typingctx, c, start, a, b, k):
-        """c[r, :] = start[r, :] + sum over k of a[r, k] b[k, :], r < height; rows of c, start and b are contiguous."""
+        """c[r, :] = start[r, :] + sum over k of a[r, k] b[k, :], r < height, none if k < 1; rows of c, start and b are
+        contiguous."""
 
         def codegen(context, builder, signature, args):
             (c, c_row, _), (start, start_row, _), (a, a_row, a_step), (b, b_step, _) = (
@@ -157,8 +160,15 @@ def _multiply_of(height: int, vectors: int):
                 products = [builder.fmul(x, y, flags=("contract",)) for x in a_blocks for y in b_blocks]
                 return [builder.fadd(s, p, flags=("contract",)) for s, p in zip(sums, products, strict=True)]
 
+            def add_two(step, sums):
+                return add(builder.add(step, step.type(1)), add(step, sums))
+
             before = [value for row in rows_from(start, start_row) for value in load(row)]
-            results = register_loop(builder, args[4], 1, before, add)
+            zero, one = args[4].type(0), args[4].type(1)
+            k = builder.select(builder.icmp_signed(">", args[4], zero), args[4], zero)
+            pairs = builder.and_(k, builder.not_(one))
+            results = register_loop(builder, pairs, 2, before, add_two)
+            results = register_loop(builder, k, 1, results, add, start=pairs)
             addresses = [address for row in rows_from(c, c_row) for address in vectors_at(row)]
             for result, address in zip(results, addresses, strict=True):
                 builder.store(result, address, align=size)
