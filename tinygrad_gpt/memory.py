@@ -4,6 +4,7 @@ Nothing here changes a result. It saves copies, and the time that the system tak
 """
 
 import ctypes
+import functools
 import sys
 from contextlib import suppress
 
@@ -99,13 +100,23 @@ def concatenate_views(pieces, axis: int) -> Array:
     return stretch.transpose([order.index(i) for i in range(first.ndim)])
 
 
+ROOM = 1 << 29  # bytes
+
+
+@functools.cache
 def keep_freed_memory() -> None:
     """Ask glibc to keep freed memory in the process: every training step asks for the same large arrays, and by default
-    the system maps each one afresh and zeroes its pages. Does nothing outside glibc."""
+    the system maps each one afresh and zeroes its pages. And ask Linux for large pages for the next ROOM bytes, whose
+    addresses the processor finds more quickly; none is taken before it is used. Does nothing outside glibc.
+    """
     if not sys.platform.startswith("linux"):
         return
-    m_trim_threshold, m_mmap_threshold = -1, -3  # mallopt(3)
+    m_trim_threshold, m_mmap_threshold, madv_hugepage = -1, -3, 14  # mallopt(3), madvise(2)
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         libc.mallopt(m_mmap_threshold, 1 << 30)
         libc.mallopt(m_trim_threshold, 1 << 30)
+        libc.sbrk.restype = libc.malloc.restype = ctypes.c_void_p
+        begin = libc.sbrk(0)  # the end of the memory that malloc has so far
+        libc.free(ctypes.c_void_p(libc.malloc(ctypes.c_size_t(ROOM))))
+        libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(libc.sbrk(0) - begin), madv_hugepage)
