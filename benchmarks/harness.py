@@ -146,7 +146,7 @@ class PeerFailed(SystemExit):
         self.why = why
 
 
-# We would leave out cores that other work keeps busy, and no peer does: all are measured on the same ones.
+# A container's quota is something that no peer looks at: all sides are measured on the same cores.
 ALL_CORES = {"NUMBA_NUM_THREADS": str(len(os.sched_getaffinity(0)))} if hasattr(os, "sched_getaffinity") else {}
 
 

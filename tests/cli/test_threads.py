@@ -1,4 +1,4 @@
-"""What the commands say of threads, and of other work on the machine."""
+"""What the commands say of threads, of a quota, and of other work on the machine."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.kernels.numba.machine import cores
 
 pytest.importorskip("numba")
-BUSY = "other work keeps 1.0 of 2 cores busy (the environment variable NUMBA_NUM_THREADS=2 takes them all)"
+QUOTA = "the container's quota is 0.9 of 2 cores (the environment variable NUMBA_NUM_THREADS=2 takes them all)"
 
 
 def two_threads():
@@ -28,18 +28,18 @@ def note_for(monkeypatch, reason, where="cpu"):
     return notes
 
 
-def test_training_says_that_cores_are_busy(monkeypatch):
-    assert note_for(monkeypatch, BUSY) == [f"kernels run on fewer threads: {BUSY}"]
+def test_training_says_that_it_runs_on_fewer_threads(monkeypatch):
+    assert note_for(monkeypatch, QUOTA) == [f"kernels run on fewer threads: {QUOTA}"]
     assert note_for(monkeypatch, None) == []
 
 
 def test_without_kernels_nothing_is_said_of_threads(monkeypatch):
     monkeypatch.setattr(registry, "no_kernels", lambda where: "numba is not installed")
-    assert note_for(monkeypatch, BUSY) == []
+    assert note_for(monkeypatch, QUOTA) == []
 
 
 def test_train_asks(run, monkeypatch):
-    monkeypatch.setattr("tinygrad_gpt.kernels.numba.fewer_threads", lambda: BUSY)
+    monkeypatch.setattr("tinygrad_gpt.kernels.numba.fewer_threads", lambda: QUOTA)
     status, said, _ = run("train", "text.txt", "--preset", "tiny", "--steps", "1", "--eval-interval", "1")
     assert status == 0 and "kernels run on fewer threads" in " ".join(said.split())
 
@@ -49,13 +49,13 @@ def test_info_says_how_many_threads_and_why(run, monkeypatch):
 
     for setting in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(setting, raising=False)
-    monkeypatch.setattr(threads, "_choice", cores.Choice(1, 2, "other work keeps 1.0 of 2 cores busy"))
+    monkeypatch.setattr(threads, "_choice", cores.Choice(1, "the container's quota is 0.9 of 2 cores"))
     _, said, _ = run("info")
     assert re.search(r"threads +\d+", said)
-    assert "other work keeps 1.0 of 2 cores" in said and "NUMBA_NUM_THREADS=" in said
+    assert "quota is 0.9 of 2 cores" in said and "NUMBA_NUM_THREADS=" in said
     monkeypatch.setitem(os.environ, "NUMBA_NUM_THREADS", "1")
     _, said, _ = run("info")
-    assert "as NUMBA_NUM_THREADS says" in " ".join(said.split()) and "other work" not in said
+    assert "as NUMBA_NUM_THREADS says" in " ".join(said.split()) and "quota" not in said
 
 
 def test_info_says_what_was_chosen_for_this_processor(run, monkeypatch):

@@ -245,32 +245,6 @@ def test_training_on_one_thread_and_on_two_gives_the_same_bits():
     in_new_process(ONE_AND_TWO, NUMBA_NUM_THREADS="2")
 
 
-ON_A_BUSY_MACHINE = """
-import hashlib
-from tinygrad_gpt.kernels.numba.machine import cores
-cores.choose_here = lambda: cores.Choice(THREADS, 2, "")
-from tinygrad_gpt.kernels.numba.machine import threads
-from tinygrad_gpt.kernels.numba.product import blas, blas_tiles
-bits = hashlib.sha256()
-for m, k, n in [(3, 500, 300), (33, 400, 1001)] if blas.AVAILABLE else []:
-    a, b = np.random.default_rng(0).standard_normal((m, k)), np.random.default_rng(1).standard_normal((k, n))
-    for dtype in (np.float32, np.float64):
-        bits.update(blas_tiles.product(a.astype(dtype), False, b.astype(dtype), False))
-print(threads.count(), bits.hexdigest(), worker(0), file=sys.stderr)
-"""
-
-
-@pytest.mark.long
-def test_what_a_busy_machine_makes_of_the_number_does_not_change_the_bits(monkeypatch):
-    """Not even those of OpenBLAS's products, which follow the tiles."""
-    for setting in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
-        monkeypatch.delenv(setting, raising=False)
-    one, two = (in_new_process(ON_A_BUSY_MACHINE.replace("THREADS", str(n))).split(maxsplit=1) for n in (1, 2))
-    if two[0] == "1":
-        pytest.skip("one core here")
-    assert (one[0], two[0]) == ("1", "2") and one[1] == two[1]
-
-
 def test_whoever_comes_while_the_pool_is_taken_computes_alone():
     from tinygrad_gpt.kernels.numba.machine import threads
 

@@ -28,10 +28,7 @@ from tinygrad_gpt.train.trainer import Trainer
 
 SECONDS = 3.0  # for each number
 CHARACTERS = 65  # of tiny Shakespeare
-ADVICE = (
-    "The environment variable NUMBA_NUM_THREADS sets the number of threads. All of them wait for the slowest: "
-    "where other work keeps a core busy, one thread fewer is faster."
-)
+ADVICE = "The environment variable NUMBA_NUM_THREADS sets the number of threads."
 
 
 def bench(

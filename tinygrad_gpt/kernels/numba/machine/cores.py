@@ -1,55 +1,33 @@
-"""How many cores kernels may count on: those of this process, less what a container's quota or other work takes.
+"""How many cores kernels may count on: those of this process, or less where a container has a quota.
 
-All threads of a kernel wait for its slowest one. So a thread that shares its core with other work, or that the system
-stops because a container has used up its quota, holds up all the others, and fewer threads are faster.
+Other work on the machine does not count: a thread whose core is busy takes less of a kernel's work, and nobody waits
+for it (pool.py).
 
 Affinity. The cores that this process may run on (sched_getaffinity, where the system has it).
 
 Quota. Linux gives a group of processes so many seconds of processor time in each period (man 7 cgroups): `cpu.max` of
-version 2, `cpu.cfs_quota_us` and `cpu.cfs_period_us` of version 1. A group has its parents' limits too; the least
-counts, rounded up.
-
-Other work. Two measurements must agree, since either errs: the cores that others kept busy while this process loaded
-Numba (/proc/stat, less its own time), which a short burst raises, and the load average of the last minute, which
-remembers what has ended. A core counts as taken from one half on. No fewer than half of the cores are chosen: next to
-as much work as there are cores, half of them are this process's fair share. Systems without /proc/stat are taken to be
-idle.
+version 2, `cpu.cfs_quota_us` and `cpu.cfs_period_us` of version 1. When they are used up, the system stops all threads
+of the group until the next period. A group has its parents' limits too; the least counts, rounded up.
 """
 
 import math
 import os
-import time
 from pathlib import Path
 from typing import NamedTuple
 
-LEAST_SECONDS = 0.1  # to watch the cores for: /proc/stat counts in hundredths of a second
-_IDLE = slice(3, 5)  # idle and iowait, among a line's times
-_TIMES = slice(0, 8)  # without guests, whose time is in user and nice already
-
 
 class Choice(NamedTuple):
-    """How many threads, and why.
-
-    threads  to compute with
-    most     what it would be on an idle machine
-    why      why they are fewer than the cores, as a clause, or ""
-    """
+    """How many threads to compute with, and why they are fewer than the cores, as a clause, or ""."""
 
     threads: int
-    most: int
     why: str
 
 
-def choose(cores: int, quota: float | None = None, busy: float = 0.0) -> Choice:
-    """The rule (see the top of this file), for this many cores, a quota in cores, and cores that others keep busy."""
-    most, reasons = cores, []
-    if quota is not None and quota < cores:
-        most = min(cores, max(1, math.ceil(quota)))
-        reasons.append(f"the container's quota is {quota:.3g} of {cores} cores")
-    threads = min(most, max(cores - math.floor(busy + 0.5), (cores + 1) // 2))
-    if threads < most:
-        reasons.append(f"other work keeps {min(busy, cores):.1f} of {cores} cores busy")
-    return Choice(threads, most, " and ".join(reasons))
+def choose(cores: int, quota: float | None = None) -> Choice:
+    """The rule (see the top of this file), for this many cores and a quota in cores."""
+    if quota is None or quota >= cores:
+        return Choice(cores, "")
+    return Choice(min(cores, max(1, math.ceil(quota))), f"the container's quota is {quota:.3g} of {cores} cores")
 
 
 def quota(root: Path = Path("/")) -> float | None:
@@ -97,41 +75,6 @@ def _text(path: Path) -> str | None:
         return None
 
 
-class Reading(NamedTuple):
-    """The clocks at one moment: stat is the text of /proc/stat, or None; seconds have passed; own are this process's
-    seconds on all cores."""
-
-    stat: str | None
-    seconds: float
-    own: float
-
-
-def read_clocks() -> Reading:
-    return Reading(_text(Path("/proc/stat")), time.perf_counter(), time.process_time())
-
-
-def busy_with_others(before: Reading, after: Reading, allowed: set[int], load: float | None) -> float:
-    """How many of the allowed cores others keep busy: between two readings, and by the load average too."""
-    busy = [_busy_ticks(reading.stat, allowed) for reading in (before, after)]
-    seconds = after.seconds - before.seconds
-    if None in busy or load is None or seconds <= 0:
-        return 0.0
-    ticks = os.sysconf("SC_CLK_TCK")  # in a second
-    measured = (busy[1] - busy[0]) / ticks / seconds - (after.own - before.own) / seconds
-    return max(0.0, min(measured, load, len(allowed)))
-
-
-def _busy_ticks(stat: str | None, allowed: set[int]) -> int | None:
-    """Ticks that these cores have been busy since the system began; steal counts, as other machines' work."""
-    total = None
-    for line in (stat or "").splitlines():
-        name, *times = line.split() or [""]
-        if name.startswith("cpu") and name[3:].isdigit() and int(name[3:]) in allowed:
-            times = [int(t) for t in times]
-            total = (total or 0) + sum(times[_TIMES]) - sum(times[_IDLE])
-    return total
-
-
 def allowed_cores() -> set[int]:
     """The numbers of the cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
@@ -139,12 +82,6 @@ def allowed_cores() -> set[int]:
     return set(range(os.cpu_count() or 1))
 
 
-_first = read_clocks()  # when this file is imported, which is before Numba is
-
-
 def choose_here() -> Choice:
-    """The choice for this process, now."""
-    time.sleep(max(0.0, LEAST_SECONDS - (time.perf_counter() - _first.seconds)))
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    allowed = allowed_cores()
-    return choose(len(allowed), quota(), busy_with_others(_first, read_clocks(), allowed, load))
+    """The choice for this process."""
+    return choose(len(allowed_cores()), quota())

@@ -44,7 +44,7 @@ def make_all(dtype) -> None:
     if not sys.executable or dtype in _made:  # no executable: Python inside another program
         return
     _made.add(dtype)
-    processes = min(cores.choose(len(cores.allowed_cores()), cores.quota()).most, MOST_PROCESSES)
+    processes = min(cores.choose(len(cores.allowed_cores()), cores.quota()).threads, MOST_PROCESSES)
     package = str(Path(__file__).parents[4])
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     # Away from the terminal's Ctrl-C, which is for the run that waits.

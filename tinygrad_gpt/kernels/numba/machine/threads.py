@@ -13,7 +13,7 @@ it is worse: in some processes two of our threads then shared a core.)
 How many threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS, if set; else one for each core that this process may count on
 (cores.py), chosen once, at the first kernel. Numba keeps that number for each of Python's threads, and
 numba.set_num_threads changes it. Kernels give the same bits on any number of threads. (OpenBLAS's tiles follow `most`,
-which other work on the machine does not change.)
+which numba.set_num_threads does not change.)
 
 One team at a time. Python's threads may call kernels side by side. The first has the pool; any other computes alone, in
 its own thread: the cores are at work anyhow. A thread computes alone also
@@ -80,9 +80,9 @@ def count() -> int:
 
 
 def most() -> int:
-    """How many threads it would be if nothing else ran on this machine: the same for each process on it."""
+    """The number that was chosen, whatever numba.set_num_threads made of it since."""
     start()
-    return 1 if _why_alone is not None else _choice.most
+    return 1 if _why_alone is not None else _choice.threads
 
 
 def why_fewer() -> str | None:
@@ -111,10 +111,10 @@ def _choose() -> cores.Choice:
     setting = _set_by()
     if setting is None:
         choice = cores.choose_here()
-        return choice._replace(threads=min(most, choice.threads), most=min(most, choice.most))
+        return choice._replace(threads=min(most, choice.threads))
     if setting == "OMP_NUM_THREADS":
         most = max(1, min(most, int(os.environ[setting].split(",")[0])))
-    return cores.Choice(most, most, "")
+    return cores.Choice(most, "")
 
 
 def _set_by() -> str | None:
