@@ -141,8 +141,8 @@ class Pool:
         self.lead = self._code[0].address
 
     def call(self, threads: int) -> None:
-        """Have helpers for so many threads, and wake those that sleep."""
-        if len(self._beds) < threads - 1 and not self._refused:
+        """Have helpers for so many threads, and wake those that sleep. Without a compiled kernel there are none."""
+        if self.lead and len(self._beds) < threads - 1 and not self._refused:
             self._hire(threads - 1)
         if self.words[ASLEEP // 8]:
             for bed in self._beds:
