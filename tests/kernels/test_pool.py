@@ -81,7 +81,9 @@ def test_what_a_busy_thread_has_not_begun_others_do(run):
 
 @several
 def test_where_the_system_gives_no_threads_the_work_is_done(run, monkeypatch):
+    run(1, np.zeros(1, np.int64))  # compiles
     refusing = pool.Pool()
+    refusing.lead, refusing._serve = POOL.lead, POOL._serve
     monkeypatch.setattr(threads, "POOL", refusing)
 
     def refuse(self):
@@ -91,3 +93,9 @@ def test_where_the_system_gives_no_threads_the_work_is_done(run, monkeypatch):
     for _ in range(2):  # the second time as the first: all of the threads are free again
         counts, _ = run(2, np.zeros(9, np.int64))
         assert (counts == 1).all() and refusing._refused and refusing._beds == []
+
+
+def test_before_there_is_code_to_help_with_nobody_is_hired():
+    empty = pool.Pool()
+    empty.call(3)
+    assert empty._beds == []
