@@ -121,18 +121,31 @@ def product_tflops(product: Callable[[], object], n: int, synchronize: Callable[
 
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """The options of a benchmark: its own, `--json` and, where the processor can be pinned, `--isa`. With the latter
-    the command starts itself anew, pinned, and ends when that has ended."""
+    """The options of a benchmark: its own, `--json`, `--machine` and, where the processor can be pinned, `--isa`. With
+    the last the command starts itself anew, pinned, and ends when that has ended."""
+    global MACHINE
     parser.add_argument("--json", type=Path, help="write the record(s) to this file instead of benchmarks/results/")
+    named = "what results call this machine, to stand beside those of another: results/NAME_MACHINE"
+    parser.add_argument("--machine", type=_a_word, help=named)
     if names := isa.offered():
         parser.add_argument("--isa", type=isa.checked, metavar=" | ".join(names), help="pin every side to it (isa.py)")
     options = parser.parse_args()
+    MACHINE = options.machine or ""
     wanted = getattr(options, "isa", None)
     if wanted and getattr(options, "device", "cpu") != "cpu":
         raise SystemExit(f"--isa {wanted}: of the CPU only, not with --device {options.device}")
     if wanted and wanted != isa.pinned():
         raise SystemExit(subprocess.run([sys.executable, *sys.argv], env=os.environ | isa.pins(wanted)).returncode)
     return options
+
+
+def _a_word(text: str) -> str:
+    if not text.isalnum():
+        raise argparse.ArgumentTypeError(f"expected letters and digits, as a part of a file's name, got {text!r}")
+    return text
+
+
+MACHINE = ""  # what results call this machine, where `--machine` says
 
 
 # --- the asking side ---------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def write_results(
     picture: tuple[str, Callable[[list[dict], Path], None]] | None = None,
 ) -> None:
     """Write benchmarks/results/NAME.json, and NAME.md with the table, the machine and the commands that made them;
-    NAME_avx2 where the benchmark is pinned to AVX2.
+    NAME_intel with `--machine intel`, NAME_avx2 where the benchmark is pinned to AVX2, NAME_intel_avx2 with both.
 
     key      the fields that tell a record from the others
     file     instead, write the records there
@@ -46,6 +46,7 @@ def write_results(
     """
     if file:
         return write_json(file, records)
+    name = f"{name}_{harness.MACHINE}" if harness.MACHINE else name
     command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     if isa.pinned():
         name, facts = f"{name}_{isa.pinned()}", facts | {"every side pinned to": isa.title(isa.pinned())}

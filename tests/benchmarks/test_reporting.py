@@ -1,5 +1,6 @@
 """What is written of a benchmark, and that no run of a part takes the place of a whole."""
 
+import argparse
 import json
 import sys
 
@@ -149,6 +150,17 @@ def test_pinned_results_stand_beside_the_others(folder, monkeypatch, pinned, cap
     text = (folder / "x_avx2.md").read_text(encoding="utf-8")
     assert "cpu fast, numpy 2, every side pinned to AVX2" in text
     assert "- ours: Numba AVX2; NumPy 60 of 64 GFLOP/s" in text and "error" not in text + capsys.readouterr().out
+
+
+def test_results_of_a_machine_with_a_name_stand_beside_those_of_others(folder, monkeypatch, pinned):
+    monkeypatch.setattr(sys, "argv", ["x.py", "--machine", "intel"])
+    monkeypatch.setattr(harness, "MACHINE", "")  # as it is again afterwards
+    harness.parse(argparse.ArgumentParser())
+    reporting.write_results("x", MACHINE, [row("a", 1.0)], table, KEY)
+    assert [file.name for file in sorted(folder.iterdir())] == ["x_intel_avx2.json", "x_intel_avx2.md"]
+    monkeypatch.setattr(sys, "argv", ["x.py", "--machine", "../x"])
+    with pytest.raises(SystemExit):
+        harness.parse(argparse.ArgumentParser())
 
 
 def test_a_side_that_does_not_obey_is_an_error_in_the_results(folder, monkeypatch, pinned, tmp_path, capsys):
