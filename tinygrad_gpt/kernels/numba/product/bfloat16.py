@@ -16,18 +16,22 @@ from numba import types
 
 from tinygrad_gpt.kernels.numba.machine.compile import helper, kernel, my_part, read, write
 from tinygrad_gpt.kernels.numba.machine.layout import for_product
+from tinygrad_gpt.kernels.numba.product import bfloat16_tiles
 from tinygrad_gpt.kernels.numba.product.bfloat16_registers import (
     LANES,
-    MOST_GROUPS,
-    ROWS,
     VECTOR,
-    add_products_1,
-    add_products_2,
-    add_products_3,
     pack_columns,
+    pack_columns_turned,
     pack_rows,
+    pack_rows_turned,
 )
 from tinygrad_gpt.kernels.numba.product.registers import has
+
+TILES = bfloat16_tiles.available()
+if TILES:
+    from tinygrad_gpt.kernels.numba.product.bfloat16_tiles import MOST_GROUPS, ROWS, add_products, begin, end
+else:
+    from tinygrad_gpt.kernels.numba.product.bfloat16_registers import MOST_GROUPS, ROWS, add_products, begin, end
 
 DEEP = 384  # pairs along the sum
 WIDE = 4096  # rows, columns
@@ -53,7 +57,8 @@ def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
     elif c.size:
         blocks = _parts(k, 2 * DEEP)
         deep = _parts(k, blocks * 2 * LANES) * LANES  # pairs, as many as are packed at a time or a multiple
-        a_packed = np.empty((_parts(min(m, WIDE), LANES), deep, LANES), PAIRS)
+        block = max(ROWS, LANES)
+        a_packed = np.empty((_parts(min(m, WIDE), block) * (block // LANES), deep, LANES), PAIRS)
         b_packed = np.empty((_parts(min(n, WIDE), LANES), deep, LANES), PAIRS)
         for left in range(0, n, WIDE):
             for first in range(0, k, 2 * deep):
@@ -89,9 +94,9 @@ def _pack(share, a_packed, b_packed, a, a_transposed, b, b_transposed, top, left
         b_chunks = 0  # packed already, for the rows above
     for chunk in my_part(share, a_chunks + b_chunks):
         if chunk < a_chunks:
-            _pack_chunk(a_packed, a_groups, a, not a_transposed, top, first, length, chunk)
+            _pack_chunk(a_packed, a_groups, a, not a_transposed, TILES, top, first, length, chunk)
         else:
-            _pack_chunk(b_packed, b_groups, b, b_transposed, left, first, length, chunk - a_chunks)
+            _pack_chunk(b_packed, b_groups, b, b_transposed, False, left, first, length, chunk - a_chunks)
 
 
 @kernel(
@@ -105,10 +110,12 @@ def _add(share, a_packed, b_packed, bias, c, top, left, pairs, begins):
     blocks, across = (rows + ROWS - 1) // ROWS, (b_groups + TILE_GROUPS - 1) // TILE_GROUPS
     fewest = (rows + TILE_ROWS - 1) // TILE_ROWS
     down = min(blocks, max(fewest, 2 * share[1] // across))  # as even as can be, and some for every thread
+    begin()
     for tile in my_part(share, down * across):
         i, group = tile // across, tile % across * TILE_GROUPS
         first_row, end_row = i * blocks // down * ROWS, min((i + 1) * blocks // down * ROWS, rows)
         _add_tile(a_packed, b_packed, b_groups, c, bias, top, left, first_row, end_row, group, pairs, begins)
+    end()
 
 
 @helper()
@@ -118,7 +125,7 @@ def _groups(lines):
 
 
 @helper(inlined=False)
-def _pack_chunk(packed, groups, x, by_rows, first_line, first, length, chunk):
+def _pack_chunk(packed, groups, x, by_rows, turned, first_line, first, length, chunk):
     """Pack some lines of x (its rows, or its columns): `length` elements of each, from `first` on.
 
     packed[0] is for lines from `first_line` on; in it, a chunk of groups is filled. Zeros follow lines and elements
@@ -138,11 +145,22 @@ def _pack_chunk(packed, groups, x, by_rows, first_line, first, length, chunk):
                 for i in range(height):
                     for j in range(width):
                         block[i, j] = x[line + i, element + j] if by_rows else x[element + j, line + i]
-                pack_rows(block.ctypes.data, 2 * VECTOR, there)
+                if turned:
+                    pack_rows_turned(block.ctypes.data, 2 * VECTOR, there)
+                else:
+                    pack_rows(block.ctypes.data, 2 * VECTOR, there)
             elif by_rows:
-                pack_rows(x.ctypes.data + line * step + element * 4, step, there)
+                here = x.ctypes.data + line * step + element * 4
+                if turned:
+                    pack_rows_turned(here, step, there)
+                else:
+                    pack_rows(here, step, there)
             else:
-                pack_columns(x.ctypes.data + element * step + line * 4, step, there)
+                here = x.ctypes.data + element * step + line * 4
+                if turned:
+                    pack_columns_turned(here, step, there)
+                else:
+                    pack_columns(here, step, there)
 
 
 @helper(inlined=False)
@@ -175,12 +193,7 @@ def _add_tile(a_packed, b_packed, b_groups, c, bias, top, left, first_row, end_r
                         block[y, x] = bias[j + x] if begins else c[i + y, j + x]
                 here, here_step = block.ctypes.data, MOST_GROUPS * VECTOR
                 start, start_step = here, here_step
-            if count == 3:
-                add_products_3(pairs, a, b, group_step, start, start_step, here, here_step)
-            elif count == 2:
-                add_products_2(pairs, a, b, group_step, start, start_step, here, here_step)
-            else:
-                add_products_1(pairs, a, b, group_step, start, start_step, here, here_step)
+            add_products(count, pairs, a, b, group_step, start, start_step, here, here_step)
             if at_edge:
                 for y in range(rows):
                     for x in range(columns):

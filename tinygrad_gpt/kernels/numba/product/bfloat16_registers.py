@@ -1,4 +1,4 @@
-"""The innermost steps of a product of bfloat16 numbers: packing operands, adding up products in registers.
+"""The innermost steps of a product of bfloat16 numbers: packing operands, and adding up products in vectors.
 
 A bfloat16 is the upper half of a float32: sign, 8 bits of exponent, 7 of fraction. It has float32's range at a relative
 precision of 2⁻⁸, and rounding is all that converting takes; packing does it. Two of them that follow one another along
@@ -8,7 +8,8 @@ products of 16 pairs to 16 float32 sums in one instruction, twice the work of a 
 The packed form is (groups, pairs, LANES): pair p of row (or column) LANES g + l is packed[g, p, l]. The 16 pairs that
 an instruction takes are neighbours, and the sum runs straight through memory. The result's block stays in registers
 meanwhile (registers.py says why): 24 of the 32 hold its 8 x 48 numbers. Each vector of columns, once loaded, serves 8
-instructions.
+instructions. A processor with tiles (bfloat16_tiles.py) takes 16 pairs of 16 rows at once, row after row: there each
+square of a, 16 pairs by 16 rows, is packed turned.
 
 The steps are written in LLVM's own words, through llvmlite, since Numba has none for these instructions. They take
 numbers below 2⁻¹²⁶ for 0. A nan stays a nan.
@@ -18,6 +19,7 @@ import llvmlite.ir as ir
 from numba import types
 from numba.extending import intrinsic
 
+from tinygrad_gpt.kernels.numba.machine.compile import helper
 from tinygrad_gpt.kernels.numba.product.registers import register_loop, splat, turned
 
 LANES = 16  # pairs, or float32 sums, in a vector
@@ -64,47 +66,40 @@ def _to_bfloat16(builder, first, second):
 # --- packing -----------------------------------------------------------------------------------------------------
 
 
-@intrinsic
-def pack_columns(typingctx, x, step, packed):
-    """Columns of 32 numbers -> 16 pairs of each: packed[p, l] = x[2p, l] with x[2p + 1, l].
+def _packs(by_rows: bool, by_pairs: bool):
+    """The intrinsic that rounds and packs 16 rows of 32 numbers, or 16 columns: packed[p, l] is pair p of line l, or,
+    turned, packed[l, p] is.
 
-    x, packed  addresses of the first element: x is 32 x 16 floats
+    x, packed  addresses of the first element: x is 16 x 32 floats, or 32 x 16
     step       bytes from one row of x to the next
     """
 
-    def codegen(context, builder, signature, args):
-        x, step, packed = args
-        in_turns = [i for lane in range(LANES) for i in (lane, lane + LANES)]
-        for p in range(LANES):
-            next_row = builder.add(x, step)
-            both = _to_bfloat16(builder, _load(builder, _FLOATS, x), _load(builder, _FLOATS, next_row))
-            _store(builder, _shuffle(builder, both, both, in_turns), packed, VECTOR * p)
-            x = builder.add(next_row, step)
-        return context.get_dummy_value()
+    @intrinsic
+    def pack(typingctx, x, step, packed):
+        def codegen(context, builder, signature, args):
+            x, step, packed = args
+            in_turns = [i for lane in range(LANES) for i in (lane, lane + LANES)]
+            vectors = []  # of pairs: of each row, or of each two rows
+            for _ in range(LANES):
+                if by_rows:
+                    both = _to_bfloat16(builder, _load(builder, _FLOATS, x), _load(builder, _FLOATS, x, VECTOR))
+                else:
+                    first, x = _load(builder, _FLOATS, x), builder.add(x, step)
+                    both = _to_bfloat16(builder, first, _load(builder, _FLOATS, x))
+                    both = _shuffle(builder, both, both, in_turns)
+                vectors.append(builder.bitcast(both, _PAIRS))
+                x = builder.add(x, step)
+            for i, pairs in enumerate(turned(builder, vectors) if by_rows == by_pairs else vectors):
+                _store(builder, pairs, packed, VECTOR * i)
+            return context.get_dummy_value()
 
-    return types.void(_ADDRESS, types.int64, _ADDRESS), codegen
+        return types.void(_ADDRESS, types.int64, _ADDRESS), codegen
+
+    return pack
 
 
-@intrinsic
-def pack_rows(typingctx, x, step, packed):
-    """Rows of 32 numbers -> 16 pairs of each: packed[p, l] = x[l, 2p] with x[l, 2p + 1].
-
-    x, packed  addresses of the first element: x is 16 x 32 floats
-    step       bytes from one row of x to the next
-    """
-
-    def codegen(context, builder, signature, args):
-        x, step, packed = args
-        rows = []
-        for _ in range(LANES):
-            both = _to_bfloat16(builder, _load(builder, _FLOATS, x), _load(builder, _FLOATS, x, VECTOR))
-            rows.append(builder.bitcast(both, _PAIRS))
-            x = builder.add(x, step)
-        for p, pairs in enumerate(turned(builder, rows)):
-            _store(builder, pairs, packed, VECTOR * p)
-        return context.get_dummy_value()
-
-    return types.void(_ADDRESS, types.int64, _ADDRESS), codegen
+pack_rows, pack_columns = _packs(True, True), _packs(False, True)
+pack_rows_turned, pack_columns_turned = _packs(True, False), _packs(False, False)
 
 
 # --- the product -------------------------------------------------------------------------------------------------
@@ -160,4 +155,25 @@ def _add_dot_product(builder, total, a, b):
     return builder.call(dot, (total, a, b))
 
 
-add_products_1, add_products_2, add_products_3 = (_add_products(groups) for groups in (1, 2, 3))
+_add_1, _add_2, _add_3 = (_add_products(groups) for groups in (1, 2, 3))
+
+
+@helper()
+def add_products(groups, pairs, a, b, step, start, start_step, c, c_step):
+    """The step for 1, 2 or 3 groups of columns."""
+    if groups == 3:
+        _add_3(pairs, a, b, step, start, start_step, c, c_step)
+    elif groups == 2:
+        _add_2(pairs, a, b, step, start, start_step, c, c_step)
+    else:
+        _add_1(pairs, a, b, step, start, start_step, c, c_step)
+
+
+@helper()
+def begin():
+    """What a thread does before the first step: nothing."""
+
+
+@helper()
+def end():
+    """What a thread does after the last step: nothing."""
