@@ -1,7 +1,8 @@
 """The roofs under which all programs on this machine stand: its arithmetic, and its memory.
 
-Multiply-adds, and dot products of bfloat16 where the processor has them, on numbers that never leave the registers, in
-vectors as wide as Numba was told to use; and the triad of J. McCalpin's STREAM (1995) over arrays that no cache holds.
+Multiply-adds, and dot products of bfloat16 where the processor has them (in tiles, where it has those), on numbers that
+never leave the registers, in vectors as wide as Numba was told to use; and the triad of J. McCalpin's STREAM (1995)
+over arrays that no cache holds.
 """
 
 import time
@@ -10,8 +11,10 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
+from tinygrad_gpt.kernels.numba.product import bfloat16_tiles
 from tinygrad_gpt.kernels.numba.product.registers import VECTOR_BYTES
 
 CHAINS = 12  # sums side by side: more than fit in the time that an instruction takes, fewer than AVX2 has registers
@@ -62,9 +65,35 @@ def in_registers(bfloat16: bool):
     return spin, operations
 
 
+def in_tiles():
+    """The same for tiles of bfloat16 numbers: four sums, as in the kernel."""
+    tile, lanes = bfloat16_tiles.tile, bfloat16_tiles.LANES
+
+    @intrinsic
+    def multiply(typingctx, turns):
+        def codegen(context, builder, signature, args):
+            for number in range(8):
+                bfloat16_tiles.run(builder, "tilezero", tile(number))
+            with cgutils.for_range(builder, args[0]):
+                for total in range(4):
+                    bfloat16_tiles.run(builder, "tdpbf16ps", tile(total), tile(4 + total // 2), tile(6 + total % 2))
+            return context.get_dummy_value()
+
+        return types.void(types.int64), codegen
+
+    @numba.njit
+    def spin(turns, address):
+        bfloat16_tiles.begin()
+        multiply(turns)
+        bfloat16_tiles.end()
+
+    return spin, 4 * 2 * lanes * lanes * 2 * lanes  # sums of 16 x 16, and 16 pairs of numbers for each
+
+
 def peak_gflops(threads: int, bfloat16: bool = False) -> float:
     """Billions of operations per second on numbers in registers."""
-    spin, operations = in_registers(bfloat16)
+    tiles = bfloat16 and bfloat16_tiles.FOUND and bfloat16_tiles.permitted()
+    spin, operations = in_tiles() if tiles else in_registers(bfloat16)
 
     @numba.njit(parallel=True, nogil=True)
     def run(turns, places):

@@ -1,9 +1,15 @@
 """The product of bfloat16 numbers: every layout, and sizes where its blocks end."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from numba.core.registry import cpu_target
 
 from tests.kernels.test_against_reference import normal
+from tinygrad_gpt.kernels.numba.product import bfloat16, bfloat16_tiles
 from tinygrad_gpt.kernels.numba.product.bfloat16 import DEEP, WIDE, missing, product
 
 
@@ -58,3 +64,27 @@ def test_products(m, k, n):
             left, other = a.T.copy() if a_transposed else a, b.T.copy() if b_transposed else b
             got = product(left, bool(a_transposed), other, bool(b_transposed), with_bias)
             assert_sums_right(got, right, sizes, k)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(missing() is not None or not bfloat16.TILES, reason="this processor has no tiles")
+def test_the_steps_for_vectors_too():
+    """On a processor with tiles, this file once more as if it had none."""
+    _, name, features = cpu_target.target_context.codegen().magic_tuple()
+    without = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features.replace("+amx", "-amx")}
+    script = f"""
+import sys, pytest
+from tinygrad_gpt.kernels.numba.product import bfloat16
+assert not bfloat16.TILES
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-k", "test_products", {__file__!r}]))"""
+    done = subprocess.run([sys.executable, "-c", script], env=os.environ | without, capture_output=True, text=True)
+    assert done.returncode == 0 and "." * len(SIZES) in done.stdout, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def test_without_leave_of_the_system_there_is_a_reason(monkeypatch):
+    monkeypatch.setattr(bfloat16, "TILES", True)
+    monkeypatch.setattr(bfloat16, "has", lambda feature: True)
+    monkeypatch.setattr(bfloat16_tiles, "permitted", lambda: False)
+    assert "does not let this process multiply tiles" in missing()
+    with pytest.raises(RuntimeError, match="does not let this process"):
+        product(np.ones((2, 2), np.float32), False, np.ones((2, 2), np.float32), False)

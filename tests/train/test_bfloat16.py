@@ -59,10 +59,10 @@ def test_where_it_cannot_be_the_command_says_so_once_and_trains(dtype, text, tmp
     assert "museum" not in "".join(capsys.readouterr())
 
 
-def test_info_says_whether_there_are_dot_products(capsys, monkeypatch):
+def test_info_says_whether_there_are_products_of_bfloat16(capsys, monkeypatch):
     monkeypatch.setattr(registry, "cannot_round", lambda name: None)
     assert main(["info"]) == 0
-    assert re.search(r"bfloat16 +dot products found", capsys.readouterr().out)
+    assert re.search(r"bfloat16 +(dot products|tiles) \(\w+\) found", capsys.readouterr().out)
     monkeypatch.setattr(registry, "cannot_round", lambda name: "none here")
     assert main(["info"]) == 0
     assert re.search(r"bfloat16 +no: none here", capsys.readouterr().out)

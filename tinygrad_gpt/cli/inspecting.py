@@ -161,7 +161,7 @@ def facts(*packages: str) -> dict[str, str]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # that it may use
     no_kernels, no_rounding = registry.no_kernels("cpu"), registry.cannot_round("bfloat16")
     if no_kernels is None:
-        from tinygrad_gpt.kernels.numba import chosen
+        from tinygrad_gpt.kernels.numba import chosen, rounds_by
         from tinygrad_gpt.kernels.numba.machine import threads
 
         how = {"chosen": chosen(), "threads": threads.describe()}
@@ -173,9 +173,7 @@ def facts(*packages: str) -> dict[str, str]:
         "processor": f"{_processor()}, {cores} cores",
         "BLAS": f"{blas['name']} {blas['version']}",
         **how,
-        "bfloat16": f"no: {no_rounding}"
-        if no_rounding
-        else "dot products found (AVX512_BF16), for train --dtype bfloat16",
+        "bfloat16": f"no: {no_rounding}" if no_rounding else f"{rounds_by()} found, for train --dtype bfloat16",
     }
 
 

@@ -49,6 +49,13 @@ def chosen() -> str:
     return f"{vectors}: vectors of {floats} float32, {block}; {product}; threads: {threads.count()}"
 
 
+def rounds_by() -> str:
+    """What multiplies bfloat16 numbers on a processor that can."""
+    from tinygrad_gpt.kernels.numba.product import bfloat16
+
+    return "tiles (AMX)" if bfloat16.TILES else "dot products (AVX512_BF16)"
+
+
 def cannot_round(precision: str) -> str | None:
     """Why this processor has no products in this precision, tf32 or bfloat16, or None where it has."""
     from tinygrad_gpt.kernels.numba.product import bfloat16

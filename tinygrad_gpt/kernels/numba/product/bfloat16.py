@@ -2,9 +2,9 @@
 brought, block by block, into the order in which the processor reads them.
 
 The sum is cut into blocks of DEEP pairs of numbers or fewer. For each block, 16 rows of op(a) and 16 columns of op(b)
-at a time are packed (bfloat16_registers.py), and tiles of the result get the products added. An operand that is
-transposed is read where it lies. packed.py packs one operand, again for each tile. Here both are rounded, so both are
-packed, and all tiles share them.
+at a time are packed, and tiles of the result get the products added: bfloat16_registers.py has these innermost steps,
+and bfloat16_tiles.py others for processors with AMX. An operand that is transposed is read where it lies. packed.py
+packs one operand, again for each tile. Here both are rounded, so both are packed, and all tiles share them.
 
 Three groups of packed columns about fill the first-level cache, and serve one row of blocks after another. The rows of
 a tile lie in the second. No more than WIDE rows and columns are packed at a time, which bounds the memory for it. Where
@@ -27,7 +27,7 @@ from tinygrad_gpt.kernels.numba.product.bfloat16_registers import (
 )
 from tinygrad_gpt.kernels.numba.product.registers import has
 
-TILES = bfloat16_tiles.available()
+TILES = bfloat16_tiles.FOUND
 if TILES:
     from tinygrad_gpt.kernels.numba.product.bfloat16_tiles import MOST_GROUPS, ROWS, add_products, begin, end
 else:
@@ -36,20 +36,26 @@ else:
 DEEP = 384  # pairs along the sum
 WIDE = 4096  # rows, columns
 CHUNK_GROUPS = 4  # packed by a thread at a time, so that it reads more than a cache line of each row
-TILE_ROWS, TILE_GROUPS = 64, 2 * MOST_GROUPS  # of the result, by a thread at a time
+TILE_ROWS, TILE_GROUPS = 8 * ROWS, 2 * MOST_GROUPS  # of the result, by a thread at a time
 PAIRS = np.dtype(np.uint32)  # what is packed: two bfloat16 numbers in a word
 
 
 def missing() -> str | None:
     """Why this processor cannot multiply bfloat16 numbers, or None where it can."""
-    return None if has("avx512bf16") else "this processor has no dot product of bfloat16 numbers (AVX512_BF16)"
+    if not has("avx512bf16"):
+        return "this processor has no dot product of bfloat16 numbers (AVX512_BF16)"
+    if TILES and not bfloat16_tiles.permitted():
+        return "the system does not let this process multiply tiles of bfloat16 numbers (AMX)"
+    return None
 
 
 def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
     """op(a) @ op(b) + bias, where op transposes if asked to; float32 (m, k), (k, n) and (n,) or None -> (m, n).
 
-    a and b are rounded to bfloat16. The bias is not, nor are sums.
+    a and b are rounded to bfloat16. The bias is not, nor are sums. Raises RuntimeError where `missing` says why not.
     """
+    if why := missing():
+        raise RuntimeError(f"bfloat16: {why}")
     a, b, bias, c, k = for_product(a, a_transposed, b, b_transposed, bias)
     m, n = c.shape
     if k == 0:

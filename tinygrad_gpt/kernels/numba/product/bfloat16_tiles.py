@@ -31,23 +31,25 @@ _INT8, _INT64 = ir.IntType(8), ir.IntType(64)
 _BYTES = _INT8.as_pointer()
 
 
+FOUND = has("amx-bf16") and has("avx512bf16") and sys.platform == "linux"  # elsewhere nobody has tried
+
+
 @functools.cache
-def available() -> bool:
-    """Whether this processor multiplies tiles, and the system lets this process."""
-    if not (has("amx-bf16") and has("avx512bf16") and sys.platform == "linux" and sys.maxsize > 2**32):
-        return False
-    arch_prctl, request_permission, tiles = 158, 0x1023, 18  # arch_prctl(2): ARCH_REQ_XCOMP_PERM
+def permitted() -> bool:
+    """Whether the system lets this process, which asks here, use tiles."""
+    arch_prctl, request_permission, tiles = 158, 0x1023, 18  # arch_prctl(2), ARCH_REQ_XCOMP_PERM
     return ctypes.CDLL(None).syscall(arch_prctl, request_permission, tiles) == 0
 
 
-def _call(builder, name: str, *args) -> None:
+def run(builder, name: str, *args) -> None:
     """The instruction of that name; an address among `args` is an integer of 64 bits, as is a step in bytes."""
     kind = ir.FunctionType(ir.VoidType(), [arg.type for arg in args])
     name = f"llvm.x86.{name}"
     builder.call(builder.module.globals.get(name) or ir.Function(builder.module, kind, name), args)
 
 
-def _tile(number: int):
+def tile(number: int):
+    """The name of a tile register, 0 ... 7, in an instruction."""
     return ir.Constant(_INT8, number)
 
 
@@ -59,7 +61,7 @@ def _set_sizes(typingctx):
         sizes = bytes([1, *15 * [0], *8 * [VECTOR, 0], *16 * [0], *8 * [LANES], *8 * [0]])
         kind = ir.ArrayType(_INT8, 64)
         constant = cgutils.global_constant(builder, "tiles", ir.Constant(kind, bytearray(sizes)))
-        _call(builder, "ldtilecfg", builder.bitcast(constant, _BYTES))
+        run(builder, "ldtilecfg", builder.bitcast(constant, _BYTES))
         return context.get_dummy_value()
 
     return types.void(), codegen
@@ -68,7 +70,7 @@ def _set_sizes(typingctx):
 @intrinsic
 def _clear(typingctx):
     def codegen(context, builder, signature, args):
-        _call(builder, "tilerelease")
+        run(builder, "tilerelease")
         return context.get_dummy_value()
 
     return types.void(), codegen
@@ -100,29 +102,29 @@ def _add_products(groups: int):
     def add_products(typingctx, pairs, a, b, step, start, start_step, c, c_step):
         def codegen(context, builder, signature, args):
             pairs, a, b, step, start, start_step, c, c_step = args
-            sums = [(_tile(2 * row + group), row, group) for row in range(2) for group in range(groups)]
-            rows, columns = [_tile(4), _tile(5)], [_tile(6), _tile(7)][:groups]
+            sums = [(tile(2 * row + group), row, group) for row in range(2) for group in range(groups)]
+            rows, columns = [tile(4), tile(5)], [tile(6), tile(7)][:groups]
 
             def number(n):
                 return ir.Constant(_INT64, n)
 
             def for_each_sum(instruction, address, row_step):
-                for tile, row, group in sums:
+                for sum_, row, group in sums:
                     there = builder.add(address, builder.mul(row_step, number(row * LANES)))
                     there = builder.add(there, number(group * VECTOR))
-                    _call(builder, instruction, tile, builder.inttoptr(there, _BYTES), row_step)
+                    run(builder, instruction, sum_, builder.inttoptr(there, _BYTES), row_step)
 
-            def load(tile, first, which, here):
+            def load(into, first, which, here):
                 there = builder.add(builder.add(first, here), builder.mul(step, number(which)))
-                _call(builder, "tileloadd64", tile, builder.inttoptr(there, _BYTES), number(VECTOR))
+                run(builder, "tileloadd64", into, builder.inttoptr(there, _BYTES), number(VECTOR))
 
             def add(here, nothing):  # 16 pairs are a tile of each group, here = so many bytes from the first
                 for group, column in enumerate(columns):
                     load(column, b, group, here)
-                for row, tile in enumerate(rows):
-                    load(tile, a, row, here)
+                for row, line in enumerate(rows):
+                    load(line, a, row, here)
                     for group, column in enumerate(columns):
-                        _call(builder, "tdpbf16ps", _tile(2 * row + group), tile, column)
+                        run(builder, "tdpbf16ps", tile(2 * row + group), line, column)
                 return []
 
             for_each_sum("tileloadd64", start, start_step)
