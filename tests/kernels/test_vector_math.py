@@ -11,7 +11,9 @@ from tests import digits
 from tinygrad_gpt.kernels.numba.machine.compile import OPTIONS
 from tinygrad_gpt.kernels.numba.machine.normal import density_and_tail
 from tinygrad_gpt.kernels.numba.machine.random import random_bits
+from tinygrad_gpt.kernels.numba.machine.sharing import SHARE, my_part
 from tinygrad_gpt.kernels.numba.machine.vector_math import exp, row_max, sigmoid
+from tinygrad_gpt.kernels.numba.product.registers import VECTOR_BYTES
 from tinygrad_gpt.random_stream import random_bits as array_random_bits
 
 
@@ -77,6 +79,16 @@ def test_exp_at_its_corners(dtype):
 
 
 @pytest.mark.parametrize("dtype", LIMITS)
+def test_exp_of_any_nan_is_nan(dtype):
+    """Whatever its other bits, which are the last ones of n."""
+    integer = np.dtype(f"i{dtype().itemsize}")
+    bits = np.arange(1024, dtype=integer)
+    quiet = np.array(np.nan, dtype).view(integer)
+    x = np.concatenate([quiet | bits, quiet | bits | np.iinfo(integer).min]).view(dtype)
+    assert np.isnan(mapped(all_exp, x)).all()
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
 def test_sigmoid(dtype):
     x = np.concatenate([np.linspace(-80, 80, 20_001), [-np.inf, np.inf]]).astype(dtype)
     with np.errstate(over="ignore"):
@@ -138,3 +150,15 @@ def test_loops_are_vectorised():
     for function, packed in ((all_exp, ("mulps",)), (all_tails, ("divps",)), (largest, ("pmaxsd", "pcmpgtd"))):
         assembly = "".join(function.inspect_asm(s) for s in function.signatures)
         assert any(p in assembly for p in packed), f"{function.__name__} has none of {packed}"
+
+
+@pytest.mark.skipif(VECTOR_BYTES < 64, reason="for processors with AVX-512")
+def test_kernels_fill_whole_vectors():
+    def negate(share, x, y):
+        for _ in my_part(share, 1):
+            for i in range(x.size):
+                y[i] = -x[i]
+
+    vector = numba.float32[::1]
+    assembly = numba.njit(numba.void(SHARE, vector, vector), **OPTIONS)(negate).inspect_asm()
+    assert all("zmm" in code for code in assembly.values())

@@ -16,9 +16,10 @@ Deriving exp. Split the exponent into a whole number of octaves and a rest,
   it is 0.347^14 / 14! = 4e-18: below half a unit in the last place of float32 (6e-8) and float64 (1.1e-16). The terms
   go in pairs, (1 + r) + r² ((1/2! + r/3!) + r² (...)): a chain half as long as one term after another, whose every
   step waits for the one before.
-- 2^n is written down rather than computed: a float's bits are its exponent field, n + 127 in float32 (n + 1023), and
-  then 23 (52) bits of fraction, here zeros. So the bits are the integer (n + 127) 2^23, which a float holds exactly,
-  and which is then read as a float.
+- n is found by adding 1.5 2^23 (1.5 2^52) to x / ln 2. Floats of that size are whole numbers 1 apart, so the sum is
+  rounded to one, and the last bits of its fraction are those of n. Taking the same number away again leaves n itself.
+- 2^n is not multiplied by. A float's bits are its sign, its exponent, and then 23 (52) bits of fraction. So n 2^23,
+  which is the sum's bits moved up by 23, is added to the bits of e^r as to an integer.
 
 Where x is too small or too large, or nan, what is computed so is of no meaning, and is replaced at the end.
 """
@@ -41,8 +42,8 @@ def exp(x):
 
 
 class Format(NamedTuple):
-    """Of a float type: itself, the integer of its size, how far e^r is taken, what its exponent field adds, how many
-    bits of fraction follow, and how many bits HIGH may have."""
+    """Of a float type: itself, the integer of its size, how far e^r is taken, what its exponent's bits are for 2^0, how
+    many bits of fraction follow, and how many bits HIGH may have."""
 
     real: type
     integer: type
@@ -59,12 +60,11 @@ FORMATS = {
 
 
 def _constants(of: Format) -> tuple:
-    """HIGH, LOW and 1 / ln 2; and by what n becomes the bits of 2^n: the bias, and 2 to the bits of fraction."""
+    """HIGH, LOW, 1 / ln 2, and what is added to round to a whole number."""
     ln2 = math.log(2)
     high = math.floor(ln2 * 2**of.high_bits) / 2**of.high_bits
     ln2_low = 2.319046813846299616e-17  # ln 2 less its float64 value
-    split = of.real(high), of.real((ln2 - high) + ln2_low), of.real(1 / ln2)
-    return *split, of.real(of.bias), of.real(2.0**of.fraction_bits)
+    return tuple(map(of.real, (high, (ln2 - high) + ln2_low, 1 / ln2, 1.5 * 2**of.fraction_bits)))
 
 
 @overload(exp, jit_options=EXACT)
@@ -74,25 +74,24 @@ def _exp(x):
 
 def _make_exp(of: Format):
     real, integer = of.real, of.integer
-    HIGH, LOW, PER_LN2, BIAS, FRACTION = _constants(of)
-    BIAS_LESS_1 = real(BIAS - 1)
-    ZERO, TWO, INFINITE = real(0), real(2), real(np.inf)
+    HIGH, LOW, PER_LN2, ROUNDING = _constants(of)
+    FRACTION_BITS, ZERO, INFINITE = of.fraction_bits, real(0), real(np.inf)
     LEAST, MOST = real((2 - of.bias) * math.log(2)), real(np.log(np.finfo(real).max))
     pairs = [(real(1 / math.factorial(k)), real(1 / math.factorial(k + 1))) for k in range(of.terms - 1, -1, -2)]
     (EVEN, ODD), REST = pairs[0], tuple(pairs[1:])
 
     def exp(x):
-        n = np.rint(x * PER_LN2)
+        rounded = x * PER_LN2 + ROUNDING
+        n = rounded - ROUNDING
         r = (x - n * HIGH) - n * LOW
         r_squared = r * r
         e_r = EVEN + ODD * r
         for even, odd in REST:
             e_r = e_r * r_squared + (even + odd * r)
-        # half of 2^n, since n may be 128, and 2^128 is just above the largest float32
-        half_two_n = integer((n + BIAS_LESS_1) * FRACTION).view(real)
-        y = e_r * half_two_n * TWO
+        n_as_exponent = integer(real(rounded).view(integer) << FRACTION_BITS)
+        y = integer(real(e_r).view(integer) + n_as_exponent).view(real)
         y = ZERO if x < LEAST else y
-        return INFINITE if x > MOST else y
+        return y if x <= MOST else x * INFINITE  # nan stays nan
 
     return exp
 
@@ -140,7 +139,8 @@ def _tanh(x):
 
 def _make_tanh(of: Format):
     real, integer = of.real, of.integer
-    HIGH, LOW, PER_LN2, BIAS, FRACTION = _constants(of)
+    HIGH, LOW, PER_LN2, ROUNDING = _constants(of)
+    FRACTION_BITS, BITS_OF_1 = of.fraction_bits, integer(of.bias << of.fraction_bits)
     FIRST, *rest = [real(1 / math.factorial(k)) for k in range(of.terms, 0, -1)]
     REST = tuple(rest)
     ZERO, ONE, TWO = real(0), real(1), real(2)
@@ -149,12 +149,13 @@ def _make_tanh(of: Format):
     def tanh(x):
         twice = -TWO * abs(x)
         inside = FAR if twice < FAR else twice
-        n = np.rint(inside * PER_LN2)
+        rounded = inside * PER_LN2 + ROUNDING
+        n = rounded - ROUNDING
         r = (inside - n * HIGH) - n * LOW
         quotient = FIRST  # (e^r - 1) / r
         for inverse_factorial in REST:
             quotient = quotient * r + inverse_factorial
-        two_n = integer((n + BIAS) * FRACTION).view(real)
+        two_n = integer(integer(real(rounded).view(integer) << FRACTION_BITS) + BITS_OF_1).view(real)
         rest = two_n * (quotient * r)
         e, d = rest + two_n, rest + (two_n - ONE)
         is_near = twice > NEAR
