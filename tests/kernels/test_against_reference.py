@@ -187,7 +187,7 @@ def test_a_second_array_of_the_last_axes(op, dtype):
 def test_matmul_of_batches(dtype, batch, other, m, k, n):
     a, b = normal((*batch, m, k), dtype), normal((*other, k, n), dtype, 1)
     turned = np.ascontiguousarray(a.swapaxes(-1, -2)).swapaxes(-1, -2)
-    wide = normal((*other, k, 2 * n), dtype, 1)[..., ::2]  # no order that BLAS reads
+    wide = normal((*other, k, 2 * n), dtype, 1)[..., ::2]  # neither rows nor columns are contiguous
     for left, right in ((a, b), (turned, b), (a, wide)):
         assert_like_reference("matmul", (left, right))
 

@@ -78,7 +78,7 @@ def test_same_bits_every_time(name):
 def test_same_bits_on_one_thread(name):
     import numba
 
-    if (name.split()[0] in ("linear", "gelu_linear") or name == "matmul of one") and not registers.AVX_512:
+    if name.split()[0] in ("linear", "gelu_linear") and not registers.AVX_512:
         pytest.skip("BLAS's tiles follow the number of threads")
     threads = numba.get_num_threads()
     many = [a.tobytes() for a in run(name)]

@@ -23,7 +23,7 @@ from numba import types
 from tinygrad_gpt.kernels.numba.machine import threads
 from tinygrad_gpt.kernels.numba.machine.compile import helper, kernel, my_part, pasted, read, write
 from tinygrad_gpt.kernels.numba.machine.layout import for_product
-from tinygrad_gpt.kernels.numba.product.registers import ROWS, TALL, VECTORS, at, lanes, offset
+from tinygrad_gpt.kernels.numba.product.registers import AVX_512, ROWS, TALL, VECTORS, at, lanes, offset
 from tinygrad_gpt.kernels.numba.product.tile import (
     at_a_cache_line,
     broadcast_row,
@@ -42,11 +42,11 @@ def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
     a, b, start, c, _ = for_product(a, a_transposed, b, b_transposed, bias)
     a, b = a.T if a_transposed else a, b.T if b_transposed else b
     if c.size:
-        _product(c, a, b, start.reshape(1, -1), *_tile_shape(*c.shape))
+        _product(c, a, b, start.reshape(1, -1), *tile_shape(*c.shape))
     return c
 
 
-def _tile_shape(m: int, n: int) -> tuple[int, int]:
+def tile_shape(m: int, n: int) -> tuple[int, int]:
     """Rows and columns of a tile: no larger than the cache allows, and as many tiles as the threads share evenly."""
     count = threads.count()
     down, across = -(-m // TILE_ROWS), -(-n // TILE_COLUMNS)
@@ -59,20 +59,26 @@ def _tile_shape(m: int, n: int) -> tuple[int, int]:
 
 
 @kernel(
-    lambda f: (write(f, "M N"), read(f, "M K", "A"), read(f, "K N", "A"), read(f, "1 N", "A"), types.int64, types.int64)
-)
+    lambda f: (
+        write(f, "M N"), read(f, "M K", "A"), read(f, "K N", "A"), read(f, "1 N", "A"), types.int64, types.int64
+    ),
+    on_demand=not AVX_512,  # linear.py has another product then
+)  # fmt: skip
 def _product(share, c, a, b, start, height, width):
     m, n = c.shape
     down, across = (m + height - 1) // height, (n + width - 1) // width
     for tile in my_part(share, down * across):
         # Tiles next to each other in time share the longer operand's part, while it is in the cache.
         i, j = (tile % down, tile // down) if down < across else (tile // across, tile % across)
-        _one_tile(c, a, b, start, i * height, min((i + 1) * height, m), j * width, min((j + 1) * width, n))
+        one_tile(c, a, b, start, i * height, min((i + 1) * height, m), j * width, min((j + 1) * width, n))
 
 
 @pasted
-def _one_tile(c, a, b, start, top, bottom, left, right):
-    """c[top:bottom, left:right]."""
+def one_tile(c, a, b, start, top, bottom, left, right):
+    """c[top:bottom, left:right] = (start + a @ b)[top:bottom, left:right].
+
+    a, b  of any strides, but the elements of each one's rows, or of its columns, are adjacent
+    """
     k, panel = a.shape[1], VECTORS * lanes(c)
     panels = at_a_cache_line((right - left + panel - 1) // panel * DEPTH, panel, c)
     pack_a = a.strides[1] != a.itemsize and k > 1
