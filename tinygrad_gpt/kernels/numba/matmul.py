@@ -1,7 +1,7 @@
 """Matrix products of batches on the CPU (ops/matmul.py derives the gradients).
 
-Where there are matrices for all cores, each thread multiplies whole ones with NumPy's OpenBLAS, which reads transposed
-ones where they lie. Fewer are multiplied one after the other, each by all threads, as linear.py does.
+Each thread multiplies matrices with NumPy's OpenBLAS, which reads transposed ones where they lie: whole ones where they
+are many, else tiles of them, so that all threads have work. A single product is made as linear.py does.
 """
 
 import math
@@ -10,12 +10,13 @@ import numpy as np
 from numba import types
 
 from tinygrad_gpt.kernels.numba.linear import product
-from tinygrad_gpt.kernels.numba.machine import threads
 from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
 from tinygrad_gpt.kernels.numba.machine.layout import check_dy, not_ours
 from tinygrad_gpt.kernels.numba.product import blas
-from tinygrad_gpt.kernels.numba.product.blas import gemm
+from tinygrad_gpt.kernels.numba.product.blas_cut import gemm_of_tile, number_of_tiles
 from tinygrad_gpt.ops._shapes import sum_to_shape
+
+PIECES = 8  # of work, about, where that takes tiles: not the number of threads, or the bits would follow it
 
 
 def why_not(a, b):
@@ -46,24 +47,18 @@ def batched_product(a, b):
         raise ValueError(f"matmul: expected (..., M, K) and (..., K, N) of one dtype, got {a.shape} and {b.shape}")
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     many = math.prod(batch)
+    if many == 1:
+        (left, a_is_turned), (right, b_is_turned) = _by_rows(a.reshape(m, k)), _by_rows(b.reshape(k, n))
+        return product(left, a_is_turned, right, b_is_turned).reshape(*batch, m, n)
     y = np.empty((many, m, n), a.dtype)
     if k == 0:
         y[...] = 0
-    elif y.size and many < threads.most():  # not threads.count(), or the bits would follow it
-        _one_by_one(a, b, batch, y)
     elif y.size:
         a, a_order = _as_blas_reads(a)
         b, b_order = _as_blas_reads(b)
-        _products(y, y.ctypes.data, k, _starts(a, batch), *a_order, _starts(b, batch), *b_order)
+        tiles = max(1, min(PIECES // many, number_of_tiles(m, n)))
+        _products(y, y.ctypes.data, k, _starts(a, batch), *a_order, _starts(b, batch), *b_order, tiles)
     return y.reshape(*batch, m, n)
-
-
-def _one_by_one(a, b, batch: tuple[int, ...], y) -> None:
-    """Writes a @ b into y (B, M, N)."""
-    a, b = (np.broadcast_to(x, batch + x.shape[-2:]).reshape(len(y), *x.shape[-2:]) for x in (a, b))
-    for i in range(len(y)):
-        (left, a_is_turned), (right, b_is_turned) = _by_rows(a[i]), _by_rows(b[i])
-        y[i] = product(left, a_is_turned, right, b_is_turned)
 
 
 def _by_rows(x) -> tuple[np.ndarray, bool]:
@@ -95,10 +90,11 @@ def _starts(x, batch: tuple[int, ...]) -> np.ndarray:
 _OPERANDS = read(types.int64, "B"), types.boolean, types.int64  # starts, by columns?, elements from one to the next
 
 
-@kernel(lambda f: (write(f, "B M N"), types.int64, types.int64, *_OPERANDS, *_OPERANDS), on_demand=True)
-def _products(share, y, y_start, k, a_starts, a_by_columns, lda, b_starts, b_by_columns, ldb):
+@kernel(lambda f: (write(f, "B M N"), types.int64, types.int64, *_OPERANDS, *_OPERANDS, types.int64), on_demand=True)
+def _products(share, y, y_start, k, a_starts, a_by_columns, lda, b_starts, b_by_columns, ldb, tiles):
     many, m, n = y.shape
-    for i in my_part(share, many):
+    for piece in my_part(share, many * tiles):
+        i, tile = piece // tiles, piece % tiles
+        a, b = (a_starts[i], a_by_columns, lda), (b_starts[i], b_by_columns, ldb)
         start = y_start + i * m * n * y.itemsize
-        zero = y.dtype.type(0)
-        gemm(m, n, k, a_starts[i], lda, a_by_columns, b_starts[i], ldb, b_by_columns, zero, start, n)
+        gemm_of_tile(tile, tiles, m, n, k, a, b, y.dtype.type(0), start, y.itemsize)

@@ -1,18 +1,10 @@
-"""Matrix product on all cores with NumPy's OpenBLAS: the result is cut into a few tiles for each core.
-
-The cut is along the longer side: rows for the tall and narrow products of a transformer's block, columns where C_out is
-a vocabulary. A cut along the sum would need partial results and a second pass over them.
-"""
+"""Matrix product on all cores with NumPy's OpenBLAS, which multiplies tiles of the result (blas_cut.py)."""
 
 from numba import types
 
-from tinygrad_gpt.kernels.numba.machine import threads
 from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
 from tinygrad_gpt.kernels.numba.machine.layout import for_product
-from tinygrad_gpt.kernels.numba.product.blas import gemm
-
-MOST_TILES = 4  # for each core, so that a core which has other work to do leaves some of its tiles to the others;
-ENOUGH = 512  # but each has so many rows or columns: OpenBLAS copies the other operand anew for each tile
+from tinygrad_gpt.kernels.numba.product.blas_cut import edges, gemm_of_tile, number_of_tiles
 
 
 def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
@@ -24,9 +16,7 @@ def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
         # Addresses instead of arrays: slicing arrays into tiles inside the kernel takes seconds to compile.
         a_tiles = a.ctypes.data, a_transposed, a.shape[1]
         b_tiles = b.ctypes.data, b_transposed, b.shape[1]
-        tiles = threads.most()  # not threads.count(), or the bits would follow it
-        tiles = min(tiles * max(1, min(MOST_TILES, max(c.shape) // (tiles * ENOUGH))), max(c.shape))
-        _product(c, c.ctypes.data, k, *a_tiles, *b_tiles, start, bias is not None, tiles)
+        _product(c, c.ctypes.data, k, *a_tiles, *b_tiles, start, bias is not None, number_of_tiles(*c.shape))
     return c
 
 
@@ -40,21 +30,14 @@ _OPERAND = types.int64, types.boolean, types.int64  # address of the first eleme
 )  # fmt: skip
 def _product(share, c, c_start, k, a_start, a_transposed, lda, b_start, b_transposed, ldb, bias, has_bias, tiles):
     m, n = c.shape
-    size = c.itemsize
     for tile in my_part(share, tiles):
-        top, bottom, left, right = 0, m, 0, n
-        if m >= n:
-            top, bottom = tile * m // tiles, (tile + 1) * m // tiles
-        else:
-            left, right = tile * n // tiles, (tile + 1) * n // tiles
         beta = c.dtype.type(0)
         if has_bias:
             beta = c.dtype.type(1)
+            top, bottom, left, right = edges(tile, tiles, m, n)
             for i in range(top, bottom):
                 row = c[i]
                 for j in range(left, right):
                     row[j] = bias[j]
-        a_tile = a_start + (top if a_transposed else top * lda) * size
-        b_tile = b_start + (left * ldb if b_transposed else left) * size
-        c_tile = c_start + (top * n + left) * size
-        gemm(bottom - top, right - left, k, a_tile, lda, a_transposed, b_tile, ldb, b_transposed, beta, c_tile, n)
+        a, b = (a_start, a_transposed, lda), (b_start, b_transposed, ldb)
+        gemm_of_tile(tile, tiles, m, n, k, a, b, beta, c_start, c.itemsize)
