@@ -20,7 +20,9 @@ longer than a minute, and a signal ends it without our help.
 import argparse
 import faulthandler
 import sys
+import time
 import warnings
+from functools import cache
 
 import numpy as np
 
@@ -47,6 +49,7 @@ def versions(op: str) -> list[registry.Version]:
     return [v for v in registry.versions(op) if v.name not in ("reference", *absent)]
 
 
+@cache
 def ops_with_kernels() -> list[str]:
     return [op for op in registry.op_names() + registry.ROUTINES if versions(op)]
 
@@ -294,9 +297,12 @@ def main() -> int:
     faulthandler.enable()
     small.LEAST = 0  # kernels are to take small arrays too
     _compile()
-    ends, found = {}, 0
+    ends, found, watched_from = {}, 0, None
     for number in range(options.first, options.first + options.calls):
-        faulthandler.dump_traceback_later(LONGEST, exit=True)
+        now = time.monotonic()
+        if watched_from is None or now - watched_from > 1:  # who watches is a thread, which takes as long as a call
+            faulthandler.dump_traceback_later(LONGEST, exit=True)
+            watched_from = now
         try:
             end = fuzz(number, options.seed)
         except AssertionError as finding:

@@ -181,7 +181,7 @@ def test_a_second_array_of_the_last_axes(op, dtype):
 
 @DTYPES
 @pytest.mark.parametrize(
-    "batch, other", [((), ()), ((1,), ()), ((9,), (9,)), ((5, 3), (3,)), ((5, 3), (5, 1)), ((0,), ())]
+    "batch, other", [((), ()), ((1,), ()), ((3,), (3,)), ((9,), (9,)), ((5, 3), (3,)), ((5, 3), (5, 1)), ((0,), ())]
 )
 @pytest.mark.parametrize("m, k, n", [(17, 33, 5), (1, 20, 30), (4, 0, 3), (130, 70, 1)])
 def test_matmul_of_batches(dtype, batch, other, m, k, n):
@@ -250,25 +250,6 @@ def test_adamw_leaves_to_the_reference_what_is_not_contiguous_or_of_several_dtyp
     arrays = [[normal(3, np.float32, i), normal(3, np.float64, i)] for i in range(4)]
     assert "dtypes" in kernel("adamw").why_not(*arrays, **ADAMW, weight_decays=[0.1, 0.1], steps=[1, 1])
     assert "dtypes" in kernel("sum_squares").why_not(*arrays[0])
-
-
-def test_routines_give_the_same_bits_on_one_thread():
-    import numba
-
-    arrays = [[normal((5000, 9), np.float32, 4 * p + i) for p in range(3)] for i in range(4)]
-    arrays[3] = [v**2 for v in arrays[3]]
-    before = [[a.copy() for a in some] for some in arrays]
-    settings = ADAMW | {"weight_decays": [0.1] * 3, "steps": [2] * 3, "grad_scale": 0.3}
-    threads = numba.get_num_threads()
-    norm = kernel("sum_squares").run(*arrays[1])
-    kernel("adamw").run(*arrays, **settings)
-    try:
-        numba.set_num_threads(1)
-        assert kernel("sum_squares").run(*before[1]) == norm
-        kernel("adamw").run(*before, **settings)
-    finally:
-        numba.set_num_threads(threads)
-    assert [a.tobytes() for some in before for a in some] == [a.tobytes() for some in arrays for a in some]
 
 
 def test_sum_squares_of_large_numbers_is_finite():

@@ -6,87 +6,17 @@ import numpy as np
 import pytest
 
 import tinygrad_gpt as tg
+from tests.kernels.calls import ATTENTION, CALLS, EXACT, TANH, op_of, outputs_and_gradients, run
 from tests.kernels.test_against_reference import kernel, normal
 from tinygrad_gpt import functional as F
 from tinygrad_gpt.kernels import registry
-from tinygrad_gpt.kernels.numba.product import registers
 from tinygrad_gpt.memory import concatenate_views
-from tinygrad_gpt.sparse_rows import dense
-
-ATTENTION = tuple(normal((2, 3, 70, 16), np.float32, i) for i in range(3))
-LINEAR = (normal((300, 70), np.float32), normal((90, 70), np.float32, 1), normal(90, np.float32, 2))
-TANH, EXACT = {"approximate": "tanh"}, {"approximate": "none"}
-ROWS = (normal((300, 70), np.float32),)
-TWO = (*ROWS, normal((300, 70), np.float32, 1))
-CALLS = {
-    "add": (TWO, {}),
-    "add rows": ((*ROWS, normal(70, np.float32, 1)), {}),
-    "attention": ((*ATTENTION, None), {"causal": True, "dropout": 0.1, "seed": 3}),
-    "attention of one head": ((*(a[:1, :1] for a in ATTENTION), None), {"causal": True}),
-    "attention with a mask of each pair": ((*ATTENTION, normal((2, 3, 70, 70), np.float32, 4)), {"causal": True}),
-    "attention with a shared mask": ((*ATTENTION, normal((70, 70), np.float32, 4)), {"dropout": 0.1, "seed": 3}),
-    "attention with a shared row": ((*ATTENTION, normal((2, 1, 1, 70), np.float32, 4)), {}),
-    "cross_entropy": ((normal((200, 70), np.float32), np.arange(200) % 70), {}),
-    "div": (TWO, {}),
-    "dropout": (ROWS, {"p": 0.1, "seed": 5}),
-    "embedding": ((np.arange(1000) % 7, normal((7, 130), np.float32)), {}),
-    "exp": (ROWS, {}),
-    "gelu": (ROWS, TANH),
-    "gelu exact": (ROWS, EXACT),
-    "gelu_linear": (LINEAR, TANH),
-    "gelu_linear exact": (LINEAR, EXACT),
-    "layer_norm": ((normal((300, 70), np.float32), normal(70, np.float32, 1), normal(70, np.float32, 2)), {}),
-    "linear": (LINEAR, {}),
-    "log_softmax": (ROWS, {}),
-    "matmul": ((normal((9, 40, 70), np.float32), normal((9, 70, 33), np.float32, 1)), {}),
-    "matmul of one": ((normal((1, 40, 70), np.float32), normal((70, 33), np.float32, 1)), {}),
-    "max": (ROWS, {"axis": -1}),
-    "maximum": (TWO, {}),
-    "mean": (ROWS, {"axis": -1}),
-    "mul": (TWO, {}),
-    "mul rows": ((*ROWS, normal(70, np.float32, 1)), {}),
-    "neg": (ROWS, {}),
-    "pow": (ROWS, {"exponent": 3}),
-    "relu": (ROWS, {}),
-    "shift_rows": ((normal((5, 60, 70), np.float32), np.arange(60).reshape(1, 60) % 9), {"keys": 61}),
-    "sigmoid": (ROWS, {}),
-    "silu": (ROWS, {}),
-    "softmax": (ROWS, {}),
-    "sqrt": ((np.abs(ROWS[0]),), {}),
-    "sub": (TWO, {}),
-    "sum": (ROWS, {"axis": -1}),
-    "tanh": (ROWS, {}),
-    "where": ((ROWS[0] > 0, *TWO), {}),
-}
-
-
-def run(name: str):
-    """y and gradients of one call."""
-    arrays, settings = CALLS[name]
-    module = kernel(name.split()[0])
-    y, saved = module.forward(*arrays, **settings)
-    return [y, *(dense(g) for g in module.backward(normal(y.shape, y.dtype, 9), saved) if g is not None)]
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_same_bits_every_time(name):
     first = [a.tobytes() for a in run(name)]
     assert all([a.tobytes() for a in run(name)] == first for _ in range(5))
-
-
-@pytest.mark.parametrize("name", CALLS)
-def test_same_bits_on_one_thread(name):
-    import numba
-
-    if name.split()[0] in ("linear", "gelu_linear") and not registers.AVX_512:
-        pytest.skip("BLAS's tiles follow the number of threads")
-    threads = numba.get_num_threads()
-    many = [a.tobytes() for a in run(name)]
-    try:
-        numba.set_num_threads(1)
-        assert [a.tobytes() for a in run(name)] == many
-    finally:
-        numba.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf, -np.inf])
@@ -96,7 +26,7 @@ def test_what_is_not_finite_stays_visible(name, bad):
     settings = {k: v for k, v in settings.items() if k not in ("dropout", "seed")}
     x = arrays[0].copy()
     x[(0,) * x.ndim] = bad
-    op = name.split()[0]
+    op = op_of(name)
     with np.errstate(all="ignore"):
         right, _ = registry.reference(op).forward(x, *arrays[1:], **settings)
     y, _ = kernel(op).forward(x, *arrays[1:], **settings)
@@ -138,10 +68,7 @@ def test_locked_inputs_and_debug_mode(name):
     for a in locked:
         if isinstance(a, np.ndarray):
             a.flags.writeable = False
-    y, saved = kernel(name.split()[0]).forward(*locked, **settings)
-    dy = normal(y.shape, y.dtype, 9)
-    dy.flags.writeable = False
-    got = [y, *(dense(g) for g in kernel(name.split()[0]).backward(dy, saved) if g is not None)]
+    got = outputs_and_gradients(kernel(op_of(name)), locked, settings)
     assert [a.tobytes() for a in got] == [a.tobytes() for a in run(name)]
 
 

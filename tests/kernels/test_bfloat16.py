@@ -100,22 +100,6 @@ def test_arrays_that_are_not_contiguous_or_locked():
 
 
 @needs_dot_products
-@pytest.mark.parametrize("rows, c_in, c_out", [(300, 700, 90), (70, 90, 5000)])
-def test_same_bits_on_any_number_of_threads(rows, c_in, c_out):
-    import numba
-
-    x, weight, bias = (normal(shape, np.float32, 1) for shape in ((rows, c_in), (c_out, c_in), c_out))
-    threads = numba.get_num_threads()
-    many = [a.tobytes() for a in layer(x, weight, bias)]
-    assert [a.tobytes() for a in layer(x, weight, bias)] == many
-    try:
-        numba.set_num_threads(1)
-        assert [a.tobytes() for a in layer(x, weight, bias)] == many
-    finally:
-        numba.set_num_threads(threads)
-
-
-@needs_dot_products
 @pytest.mark.parametrize("k", [1, 16, 33])  # at the edge of what is packed, and inside
 @pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_stays_visible(bad, k):

@@ -37,25 +37,6 @@ def test_a_row_gets_the_same_bits_alone_and_beside_others(shape):
         assert linear(x[r], weight, bias).tobytes() == together[r].tobytes()
 
 
-def test_the_product_and_the_query_give_the_same_bits_on_one_thread():
-    import numba
-
-    weight, x = normal(LARGE, np.float32), normal((3, LARGE[1]), np.float32, 1)
-    q, k, v = normal((2, 3, 1, 16), np.float32), *normal((2, 2, 3, 400, 16), np.float32, 1)
-    assert k.size > layout.ALONE
-
-    def bits():
-        return linear(x, weight).tobytes(), kernel("attention").forward(q, k, v)[0].tobytes()
-
-    threads = numba.get_num_threads()
-    many = bits()
-    try:
-        numba.set_num_threads(1)
-        assert bits() == many
-    finally:
-        numba.set_num_threads(threads)
-
-
 @DTYPES
 @pytest.mark.parametrize("b, h, t, d", [(1, 1, 1, 1), (2, 3, 7, 5), (1, 12, 43, 64), (2, 3, 700, 20), (1, 1, 3000, 64)])
 def test_one_query_sees_every_key(dtype, b, h, t, d):

@@ -83,21 +83,6 @@ def test_products(name, dtype, m, k, n):
             np.testing.assert_allclose(PRODUCTS[name](*left, *right, bias), expected + bias, **close(dtype))
 
 
-@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
-@pytest.mark.parametrize("m, k, n", [(130, 600, 333), (7, 300, 65), (1000, 20, 40)])
-def test_our_product_does_not_depend_on_threads(m, k, n):
-    rng = np.random.default_rng(0)
-    a, b = rng.standard_normal((m, k)).astype(np.float32), rng.standard_normal((k, n)).astype(np.float32)
-    results, threads = [], numba.get_num_threads()
-    try:
-        for count in (1, 2):
-            numba.set_num_threads(count)
-            results.append(packed.product(a, False, b, False))
-    finally:
-        numba.set_num_threads(threads)
-    np.testing.assert_array_equal(*results)
-
-
 def test_nan_stays_visible():
     a, b = np.ones((8, 20), np.float32), np.ones((20, 70), np.float32)
     a[3, 7] = np.nan

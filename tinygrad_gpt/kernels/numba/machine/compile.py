@@ -20,8 +20,7 @@ being vectorised. Sums may be reordered and products contracted to fused multipl
 and inf are NOT assumed away: a loss that is not finite must stay visible.
 
 Kernels give the same bits whatever the number of threads and their timing: every piece of work writes its own part of
-the result, and partial sums stay apart and are added in a fixed order. (The bits of BLAS
-follow the tiles of product/blas_tiles.py, whose number follows the cores, whatever the threads.)
+the result, and partial sums stay apart and are added in a fixed order.
 """
 
 import functools

@@ -12,8 +12,7 @@ it is worse: in some processes two of our threads then shared a core.)
 
 How many threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS, if set; else one for each core that this process may count on
 (cores.py), chosen once, at the first kernel. Numba keeps that number for each of Python's threads, and
-numba.set_num_threads changes it. Kernels give the same bits on any number of threads. (OpenBLAS's tiles follow `most`,
-which numba.set_num_threads does not change.)
+numba.set_num_threads changes it. Kernels give the same bits on any number of threads.
 
 One team at a time. Python's threads may call kernels side by side. The first has the pool; any other computes alone, in
 its own thread: the cores are at work anyhow. A thread computes alone also

@@ -1,18 +1,20 @@
-"""Matrix product on all cores with NumPy's OpenBLAS: the result is cut into a few tiles for each core.
+"""Matrix product on all cores with NumPy's OpenBLAS, which multiplies tiles of the result.
 
 The cut is along the longer side: rows for the tall and narrow products of a transformer's block, columns where C_out is
 a vocabulary. A cut along the sum would need partial results and a second pass over them.
+
+OpenBLAS may round the same sum otherwise in a tile of another size. So where the cuts are follows from the result's
+shape alone, and the bits are the same on any number of threads, of any number of cores.
 """
 
 from numba import types
 
-from tinygrad_gpt.kernels.numba.machine import threads
 from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
 from tinygrad_gpt.kernels.numba.machine.layout import for_product
 from tinygrad_gpt.kernels.numba.product.blas import gemm
 
-MOST_TILES = 4  # for each core, so that a core which has other work to do leaves some of its tiles to the others;
-ENOUGH = 512  # but each has so many rows or columns: OpenBLAS copies the other operand anew for each tile
+LENGTH = 256  # rows or columns of a tile, about: for each, OpenBLAS copies the other operand anew;
+FEWEST, MOST = 4, 32  # tiles, so that a few threads share small results, and many large ones, whatever else cores do
 
 
 def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
@@ -24,8 +26,7 @@ def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
         # Addresses instead of arrays: slicing arrays into tiles inside the kernel takes seconds to compile.
         a_tiles = a.ctypes.data, a_transposed, a.shape[1]
         b_tiles = b.ctypes.data, b_transposed, b.shape[1]
-        tiles = threads.most()  # not threads.count(), or the bits would follow it
-        tiles = min(tiles * max(1, min(MOST_TILES, max(c.shape) // (tiles * ENOUGH))), max(c.shape))
+        tiles = min(max(c.shape), max(FEWEST, min(MOST, max(c.shape) // LENGTH)))
         _product(c, c.ctypes.data, k, *a_tiles, *b_tiles, start, bias is not None, tiles)
     return c
 
