@@ -25,7 +25,7 @@ def main() -> None:
         import pytorch
 
         step = pytorch.prepare(*pytorch.sizes.read_settings(sys.argv[1]), side.removeprefix("pytorch-"))
-    loss = step()
+    loss = float(step())  # PyTorch's is a tensor
     done = time.perf_counter()
     import isa  # which is where the peers' own modules have found theirs
 
