@@ -50,7 +50,7 @@ def test_all_kernels_are_made_once_and_every_process_computes_the_same_bits(tmp_
     assert sorted(made) == ([0, 1] if locks.fcntl else [1, 1])
 
 
-def test_a_kernel_that_fails_does_not_keep_the_others_from_being_made(monkeypatch):
+def test_a_kernel_that_fails_does_not_keep_the_others_from_being_made(tmp_path, monkeypatch):
     made = []
 
     class Fake:
@@ -64,9 +64,18 @@ def test_a_kernel_that_fails_does_not_keep_the_others_from_being_made(monkeypatc
     kernels = [Fake(), Fake(), Fake()]
     monkeypatch.setattr(make_kernels, "all_kernels", lambda: kernels)
     monkeypatch.setattr(make_kernels, "end_with", lambda pid: None)
-    monkeypatch.setattr(sys, "argv", ["make_kernels", "float32", "0", "2", "1"])
+    monkeypatch.setattr(sys, "argv", ["make_kernels", "float32", str(tmp_path), "1"])
     make_kernels.main()
-    assert made == [kernels[0], kernels[2]]
+    assert made == kernels
+
+
+def test_each_kernel_is_taken_by_one_process_and_the_longest_first(tmp_path):
+    every, longest = make_kernels.all_kernels(), len(make_kernels.LONGEST)
+    one, other = [make_kernels.not_taken(every, tmp_path) for _ in range(2)]
+    taken = [kernel for pair in zip(one, other, strict=False) for kernel in pair]
+    assert {str(kernel) for kernel in taken[:longest]} == set(make_kernels.LONGEST)
+    taken += [*one, *other]
+    assert len(taken) == len(set(taken)) and set(taken) == set(every)
 
 
 SLEEPER = """

@@ -16,4 +16,4 @@ def _formula(a, b):
     return a + b
 
 
-_sum = of_two(_formula)
+_sum = of_two(_formula, on_demand=False)  # every GPT adds its positions

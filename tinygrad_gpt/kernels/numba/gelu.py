@@ -56,7 +56,7 @@ def _forward(share, x, sqrt_2_over_pi, cubic, y):
             ys[i] = v * sigmoid(u + u)
 
 
-@kernel(lambda f: (read(f, "N"), read(f, "N"), f, f, write(f, "N")))
+@kernel(lambda f: (read(f, "N"), read(f, "N"), f, f, write(f, "N")), on_demand=True)
 def _backward(share, dy, x, sqrt_2_over_pi, cubic, dx):
     for chunk in my_part(share, (x.size + CHUNK - 1) // CHUNK):
         dys, xs, dxs = part(dy, chunk), part(x, chunk), part(dx, chunk)
@@ -93,7 +93,7 @@ def _forward_exact(share, x, y):
             ys[i], _ = exact_value_and_slope(xs[i])
 
 
-@kernel(lambda f: (read(f, "N"), read(f, "N"), write(f, "N")))
+@kernel(lambda f: (read(f, "N"), read(f, "N"), write(f, "N")), on_demand=True)
 def _backward_exact(share, dy, x, dx):
     for chunk in my_part(share, (x.size + CHUNK - 1) // CHUNK):
         dys, xs, dxs = part(dy, chunk), part(x, chunk), part(dx, chunk)

@@ -24,6 +24,7 @@ from tinygrad_gpt.kernels.numba.machine.vector_math import exp, row_max
         read(f, "B H 1 T", "A"), types.boolean, f, write(f, "B H 1 D", "A"), write(f, "B H 1")
     ),
     alone_below=ALONE,
+    on_demand=True,
 )  # fmt: skip
 def one_query(share, k, v, q, shown, has_mask, added, has_added, scale, y, lse):
     """Writes y and lse. T >= 1, and rows of q, k, v and y are contiguous. `shown` counts if has_mask, `added` if

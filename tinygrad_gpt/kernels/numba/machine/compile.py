@@ -30,11 +30,14 @@ import pathlib
 import threading
 import warnings
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numba
 import numpy as np
 from numba import types
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 
 from tinygrad_gpt.array import FLOATS
 from tinygrad_gpt.kernels import compiling
@@ -79,7 +82,35 @@ def helper(*, fastmath: set | bool = REORDERED, inlined: bool = True) -> Callabl
     It cannot be called from Python: it compiles faster without what that would need.
     """
     options = OPTIONS | {"fastmath": fastmath, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return numba.njit(forceinline=inlined, **options)
+    compiled = numba.njit(forceinline=inlined, pipeline_class=_HelperCompiler, **options)
+    return lambda function: _one_for_all_constants(compiled(function))
+
+
+def _one_for_all_constants(compiled):
+    """A helper, compiled once for int64. Numba would compile it again for each constant that it is called with."""
+    for_types = compiled.get_call_template
+    compiled.get_call_template = lambda args, names: for_types([types.unliteral(a) for a in args], names)
+    return compiled
+
+
+class _HelperCompiler(Compiler):
+    """Numba's, but for machine code: a helper is only ever a part of kernels, which have theirs."""
+
+    def define_pipelines(self):
+        self.state.library = _HelperLibrary(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        return super().define_pipelines()
+
+
+class _HelperLibrary(JITCodeLibrary):
+    """Where Numba keeps a helper's code, to be linked into that of kernels. Python finds nothing in it to call."""
+
+    codegen = SimpleNamespace(set_env=lambda name, environment: None)  # errors in Python need it, and there are none
+
+    def _finalize_final_module(self):
+        self._finalized = True
+
+    def get_pointer_to_function(self, name):
+        return 0
 
 
 def pasted(function: Callable) -> Callable:
@@ -204,7 +235,7 @@ def kernel(
     dtypes       of that array. All kernels for one dtype are compiled when the first of them is used. Kernels that few
                  runs need together have a dtype of their own, so that others don't wait for them
     alone_below  elements of that array: with fewer, other threads would come too late to help
-    on_demand    whether it is compiled alone, when it is used itself: small, and not needed to train a GPT or BERT
+    on_demand    whether it is compiled alone, when it is used itself: not needed to train a GPT or BERT
     """
     return lambda function: Kernel(function, arguments, dtypes, alone_below, on_demand)
 

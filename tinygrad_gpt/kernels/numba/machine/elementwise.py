@@ -45,10 +45,10 @@ def of_one(formula: Callable) -> Kernel:
     return kernel(lambda f: (read(f, "N"), write(f, "N")), **OPTIONS)(_with(formula, _apply_to_one))
 
 
-def of_two(formula: Callable) -> Kernel:
-    """The kernel y = formula(a, b), for a and y (R, N) and b (N,)."""
+def of_two(formula: Callable, **options) -> Kernel:
+    """The kernel y = formula(a, b), for a and y (R, N) and b (N,). `options` are those of `kernel`."""
     arrays = lambda f: (read(f, "R N"), read(f, "N"), write(f, "R N"))  # noqa: E731
-    return kernel(arrays, **OPTIONS)(_with(formula, _apply_to_two))
+    return kernel(arrays, **OPTIONS | options)(_with(formula, _apply_to_two))
 
 
 def _with(formula: Callable, loop: Callable) -> Callable:

@@ -1,8 +1,9 @@
-"""The program that precompile.py starts, several times side by side: compile a share of the kernels into the cache,
-but for those that are compiled on demand.
+"""The program that precompile.py starts, several times side by side: compile kernels into the cache, until all are
+there but those on demand.
 
-    python -m tinygrad_gpt.kernels.numba.machine.make_kernels float32 0 2 PID   # the 1st of every 2 kernels, and so on
+    python -m tinygrad_gpt.kernels.numba.machine.make_kernels float32 FOLDER PID
 
+In FOLDER, which is empty at first, there is a file for each kernel that one of these processes has taken on.
 PID is the process that started it: when that ends, so does this one. Its standard input is a pipe that PID holds open.
 Results don't depend on it: a process that compiles a kernel itself computes the same bits as one that loads it.
 """
@@ -13,12 +14,16 @@ import os
 import pkgutil
 import sys
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 from tinygrad_gpt.kernels import numba as folder
 from tinygrad_gpt.kernels.numba.machine.compile import KERNELS, Kernel
 from tinygrad_gpt.kernels.numba.machine.disk_cache import could_not_write
+
+LONGEST = ("backward.attention_backward", "attention._forward", "packed._product")  # to compile
 
 
 def all_kernels() -> list[Kernel]:
@@ -27,6 +32,15 @@ def all_kernels() -> list[Kernel]:
         if not module.ispkg:
             importlib.import_module(f"{folder.__name__}.{module.name}")
     return KERNELS
+
+
+def not_taken(kernels: list[Kernel], folder: Path) -> Iterator[Kernel]:
+    """One kernel after the other, each to one process only; first those that take longest, so that at the end no
+    process waits long for another."""
+    for number, kernel in enumerate(sorted(kernels, key=lambda k: str(k) not in LONGEST)):
+        with contextlib.suppress(FileExistsError):
+            (folder / str(number)).touch(exist_ok=False)
+            yield kernel
 
 
 def end_with(pid: int) -> None:
@@ -56,9 +70,9 @@ def wait_for(pid: int) -> None:
 
 
 def main() -> None:
-    dtype, first, every, parent = np.dtype(sys.argv[1]), *map(int, sys.argv[2:])
+    dtype, folder, parent = np.dtype(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     end_with(parent)
-    for kernel in [k for k in all_kernels() if dtype in k.dtypes and not k.on_demand][first::every]:
+    for kernel in not_taken([k for k in all_kernels() if dtype in k.dtypes and not k.on_demand], folder):
         with contextlib.suppress(Exception):
             kernel.compile_here(dtype)
         if could_not_write:  # nobody can load what this process compiles

@@ -145,7 +145,7 @@ def _entry_for(function, stamp: str):
     name = f"{function.__module__}.{function.__qualname__}.entry"
     copy = FunctionType(entry.__code__, globals(), name)
     copy.__qualname__, copy.__module__ = name, __name__
-    compiled = numba.njit(nogil=True)(copy)
+    compiled = numba.njit(nogil=True, no_cfunc_wrapper=True)(copy)
     compiled._cache = DiskCache(copy, stamp)
     return compiled
 

@@ -8,6 +8,7 @@ runs that are started together do, one has them made and the others wait.
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,6 +45,12 @@ def make_all(dtype) -> None:
     if not sys.executable or dtype in _made:  # no executable: Python inside another program
         return
     _made.add(dtype)
+    with suppress(OSError), tempfile.TemporaryDirectory(prefix="tinygrad-gpt-") as taken:
+        _run_makers(dtype, taken)
+
+
+def _run_makers(dtype, taken: str) -> None:
+    """Start the processes, which note in the folder `taken` which kernels they have taken on, and wait for them."""
     processes = min(cores.choose(len(cores.allowed_cores()), cores.quota()).threads, MOST_PROCESSES)
     package = str(Path(__file__).parents[4])
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
@@ -51,14 +58,14 @@ def make_all(dtype) -> None:
     apart = {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x200}  # CREATE_NEW_PROCESS_GROUP
     started = [
         subprocess.Popen(
-            [sys.executable, "-m", MAKE_KERNELS, str(dtype), str(i), str(processes), str(os.getpid())],
+            [sys.executable, "-m", MAKE_KERNELS, str(dtype), taken, str(os.getpid())],
             stdin=subprocess.PIPE,  # open for as long as this process lives
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=os.environ | {"PYTHONPATH": path},
             **apart,
         )
-        for i in range(processes)
+        for _ in range(processes)
     ]
     try:
         for process in started:

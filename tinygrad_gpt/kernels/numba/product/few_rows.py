@@ -26,7 +26,11 @@ def few_rows(x, weight, bias):
     return y
 
 
-@kernel(lambda f: (read(f, "C_out C_in"), read(f, "R C_in"), read(f, "C_out"), write(f, "R C_out")), alone_below=ALONE)
+@kernel(
+    lambda f: (read(f, "C_out C_in"), read(f, "R C_in"), read(f, "C_out"), write(f, "R C_out")),
+    alone_below=ALONE,
+    on_demand=True,
+)
 def _few_rows(share, weight, x, bias, y):
     r, c_in = x.shape
     quarter = len(weight) // 4
