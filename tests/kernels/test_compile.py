@@ -120,3 +120,21 @@ def test_those_who_watch_are_told_when_something_is_compiled(tmp_path, monkeypat
         with compiling.watched_by(lambda: told.append(1)), a_kernel() as kernel:  # noqa: B023
             kernel.compile(np.dtype(np.float32))
         assert len(told) == times
+
+
+@compile.helper(inlined=False)
+def times(x, n):
+    return x * n
+
+
+def in_sum(share, x, y):
+    for i in my_part(share, len(x)):
+        y[i] = times(x[i], 2) + times(x[i], 3) + times(x[i], x.size)
+
+
+def test_a_helper_is_compiled_once_for_all_constants(tmp_path, monkeypatch):
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
+    x, y = np.arange(4, dtype=np.float32), np.zeros(4, np.float32)
+    with a_kernel(in_sum, lambda f: (read(f, "N"), write(f, "N"))) as kernel:
+        kernel(x, y)
+    assert y.tolist() == [0, 9, 18, 27] and len(times.overloads) == 1
