@@ -7,6 +7,7 @@ One sequence, a prompt of 16 tokens, keys and values cached; then several prompt
 padded on the left, and beam search. Both sides have the same weights, and before anything is timed they must score the
 token after the prompt alike and write the same tokens when they take the likeliest one, or search for the likeliest
 text. Each side lives in its own process (harness.py); they run in turns, and the ratios are medians over rounds.
+transformers runs eagerly and, for one sequence, also with a static cache and torch.compile, where that works.
 
 The bound. One sequence uses every weight once for each token, so a model larger than the caches can write no more
 tokens than its weights can be read. How fast that is, a loop on all cores tells that only reads: it goes over an array
@@ -82,11 +83,12 @@ def prompts(config: Config, count: int) -> list[list[int]]:
     return [rng.integers(config.V, size=rng.integers(PROMPT // 2, 2 * PROMPT)).tolist() for _ in range(count)]
 
 
-def validate(peers: list[harness.Peer], tokens: int) -> None:
-    """Every side must score the first new token alike, and write the same tokens wherever none is drawn."""
+def validate(peers: list[harness.Peer], tokens: int, batches: bool) -> None:
+    """Every side must score the first new token alike, and write the same tokens wherever none is drawn; after several
+    prompts only with `batches`."""
     ours = peers[0]
     scores, written = ours.ask("scores"), ours.ask("write", tokens=tokens)
-    batches = {batch: ours.ask("write_batch", batch=batch) for batch in BATCHES}
+    texts_after = {batch: ours.ask("write_batch", batch=batch) for batch in BATCHES} if batches else {}
     for peer in peers[1:]:
         theirs = np.array(peer.ask("scores"))
         if not np.allclose(theirs, scores, rtol=1e-3, atol=1e-3 * np.abs(scores).max()):
@@ -95,7 +97,7 @@ def validate(peers: list[harness.Peer], tokens: int) -> None:
         if text != written:
             first = next(i for i, (a, b) in enumerate(zip(text, written, strict=True)) if a != b)
             raise SystemExit(f"{peer.name} writes other tokens than {ours.name} from number {first} on")
-        for batch, texts in batches.items():
+        for batch, texts in texts_after.items():
             if peer.ask("write_batch", batch=batch) != texts:
                 raise SystemExit(f"{peer.name} writes other tokens than {ours.name} after {batch}")
 
@@ -106,12 +108,17 @@ def measure(config: Config, rounds: int, tokens: int, with_peers: bool) -> dict:
         settings = Path(folder) / "settings.json"
         settings.write_text(json.dumps(asdict(config) | {"weights": str(Path(folder) / "weights.safetensors")}))
         peers = [harness.Peer("tinygrad_gpt", PEERS / "ours_generate.py", str(settings))]  # writes the weights
+        compiled = None
         if with_peers:
             peers.append(harness.Peer("transformers", PEERS / "hf_generate.py", str(settings)))
-        validate(peers, tokens)
+            compiled = _compiled_peer(peers[0], settings, tokens)
+        validate(peers, tokens, batches=True)
         speeds = {}
         for mode in MODES:
-            speeds[mode] = harness.in_turns(peers, rounds, {"call": "speed", "mode": mode, "tokens": tokens})
+            sides = [*peers, compiled] if compiled else peers
+            speeds[mode] = harness.in_turns(sides, rounds, {"call": "speed", "mode": mode, "tokens": tokens})
+        if compiled:
+            compiled.close()
         for batch in BATCHES:
             speeds[batch] = harness.in_turns(peers, rounds, {"call": "speed_of_batch", "batch": batch})
         size = config.bytes_per_token(tokens)
@@ -130,6 +137,17 @@ def measure(config: Config, rounds: int, tokens: int, with_peers: bool) -> dict:
         "share_of_bound": statistics.median(share["share_of_bound"] for share in shares),
         "modes": by_mode,
     }
+
+
+def _compiled_peer(ours: harness.Peer, settings: Path, tokens: int) -> harness.Peer | None:
+    """transformers with torch.compile, validated for one prompt; None, and a line that says why, where it ends."""
+    try:
+        peer = harness.Peer("transformers-compiled", PEERS / "hf_generate.py", str(settings), "compiled")
+        validate([ours, peer], tokens, batches=False)
+    except harness.PeerFailed as failed:
+        print(f"left out: {failed}", flush=True)
+        return None
+    return peer
 
 
 def _record(answers: dict[str, list[float]]) -> dict:
@@ -155,7 +173,7 @@ def table(records: list[dict]) -> str:
                     f"{record['config']}, {BATCH_TOKENS if mode in BATCHES else record['tokens']} tokens",
                     mode,
                     f"{result['ours_tokens_per_s']:.1f}",
-                    *(f"{result['peers'][name]:.1f}" for name in names),
+                    *(f"{result['peers'][name]:.1f}" if name in result["peers"] else "-" for name in names),
                     f"{result.get('ratio', float('nan')):.2f}",
                     f"{record['bound_tokens_per_s']:.1f} ({record['read_gb_per_s']:.0f} GB/s)" if greedy else "",
                     f"{record['share_of_bound']:.0%}" if greedy else "",

@@ -1,8 +1,10 @@
 """Hugging Face transformers' side of `generate.py`: GPT-2 with its own `generate`, at its best.
 
-    python benchmarks/peers/hf_generate.py SETTINGS.json
+    python benchmarks/peers/hf_generate.py SETTINGS.json             eager, a growing cache
+    python benchmarks/peers/hf_generate.py SETTINGS.json compiled    a static cache, and torch.compile
 
-That is scaled_dot_product_attention, the key-value cache, no gradients, and no stop token to look for.
+That is scaled_dot_product_attention, the key-value cache, no gradients, and no stop token to look for. They compile for
+a GPU only, unless the settings say that the CPU is meant too; "reduce-overhead" is for a GPU.
 """
 
 import json
@@ -16,7 +18,7 @@ import harness
 import torch
 from generate import BATCH_TOKENS, BATCHES, MODES, Config, prompt, prompts
 from safetensors.torch import load_file
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import CompileConfig, GPT2Config, GPT2LMHeadModel
 
 from tinygrad_gpt.generate import pad_left
 
@@ -67,13 +69,19 @@ def main() -> None:
     model.load_state_dict(their_names(load_file(weights), config.layers))
     ids = torch.tensor([prompt(config)])
     attention_mask = torch.ones_like(ids)
+    caching = {"use_cache": True}
+    if "compiled" in sys.argv[2:]:
+        compile_config = CompileConfig(mode="default")
+        compile_config._compile_all_devices = True
+        caching |= {"cache_implementation": "static", "compile_config": compile_config}
 
     @torch.inference_mode()
     def write(tokens: int, mode: str = "greedy") -> list[int]:
         drawing = {"do_sample": False}
         if mode != "greedy":
             drawing = {"do_sample": True, "top_k": 0} | MODES[mode]
-        written = model.generate(ids, attention_mask=attention_mask, max_new_tokens=tokens, use_cache=True, **drawing)
+        how = caching | drawing
+        written = model.generate(ids, attention_mask=attention_mask, max_new_tokens=tokens, **how)
         return written[0, ids.shape[1] :].tolist()
 
     def speed(mode: str, tokens: int) -> float:

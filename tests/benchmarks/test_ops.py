@@ -18,7 +18,8 @@ def case_of(op: str) -> op_cases.OpCase:
 
 
 def test_every_op_and_routine_has_a_case():
-    assert {case.op for case in op_cases.CASES} == {*registry.op_names(), *registry.ROUTINES}
+    elsewhere = {"block_step"}  # which generate.py times, in a model
+    assert {case.op for case in op_cases.CASES} == {*registry.op_names(), *registry.ROUTINES} - elsewhere
 
 
 def test_q_k_and_v_are_views_of_one_array():

@@ -329,6 +329,24 @@ def _likeliest(rng, memory):
     return call
 
 
+def _block_step(rng, memory):
+    """Now and then without room for the position. (Odd strides of x and of the cache are fine.)"""
+    r, h, d, inner = int(rng.integers(1, 10)), int(rng.integers(1, 4)), int(rng.choice(SIZES[1:])), _size(rng)
+    c, capacity = h * d, int(rng.integers(1, 40))
+    length = int(rng.integers(capacity)) if rng.random() < 0.95 else capacity
+    dtype, has_bias = _float(rng), rng.random() < 0.8
+    layers = [(c,), (3 * c, c), (c, c), (c,), (inner, c), (c, inner)]
+    weights = [shape for layer in layers for shape in (layer, layer[:1] if has_bias else None)]
+    call = _floats(rng, memory, dtype, (r, c), *[(r, h, capacity, d)] * 2, *weights)
+    shown = memory.place(rng.random((r, length + 1)) < 0.7) if rng.random() < 0.4 else None
+    x, keys, values, *rest = call.arrays
+    keys, values = (memory.place(a, written=True) for a in (keys, values))
+    call.arrays = (x, keys, values, shown, *rest)
+    call.settings = {"length": length, "scale": 0.3, "eps": 1e-5}
+    call.may_refuse = not keys.flags.writeable or not values.flags.writeable
+    return call
+
+
 def _adamw(rng, memory):
     """Now and then a list too long, an array of another shape or dtype, one that is locked, or one that is two."""
     shapes = [(*_lead(rng), _size(rng)) for _ in range(int(rng.integers(0, 5)))]
@@ -375,6 +393,7 @@ RECIPES = {
     "add": _two,
     "add_layer_norm": lambda rng, memory: _layer_norm(rng, memory, residual=True),
     "attention": _attention,
+    "block_step": _block_step,
     "cross_entropy": _cross_entropy,
     "div": _div,
     "dropout": _dropout,

@@ -16,7 +16,7 @@ from tinygrad_gpt.errors import did_you_mean
 from tinygrad_gpt.kernels.contract import Inputs, inputs, of_backward
 
 PACKAGE = __name__.split(".")[0]
-ROUTINES = ("adamw", "likeliest", "sum_squares")
+ROUTINES = ("adamw", "block_step", "likeliest", "sum_squares")
 
 
 @dataclass(frozen=True, eq=False)

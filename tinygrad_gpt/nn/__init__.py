@@ -20,6 +20,7 @@ computes is in `forward`, which calls the ops through functional/.
     relative_attention.py  the same by distance, for Transformer-XL and XLNet
     feed_forward.py  linear, activation, linear
     block.py         one block of a Transformer: attention and feed-forward, each with a layer norm and a residual
+    block_step.py    the same for one new position beside a cache, by one routine
     functional.py    tinygrad_gpt.functional at PyTorch's place
     init.py          initial values, written in place: PyTorch's nn.init
     utils.py         gradients clipped in place: PyTorch's nn.utils

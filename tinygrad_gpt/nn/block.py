@@ -9,6 +9,7 @@ from typing import Any
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.nn.attention import KeysAndValues, MultiHeadAttention
+from tinygrad_gpt.nn.block_step import step
 from tinygrad_gpt.nn.dropout import Dropout
 from tinygrad_gpt.nn.feed_forward import FeedForward
 from tinygrad_gpt.nn.kv_cache import LayerCache
@@ -86,6 +87,8 @@ class Block(Module):
         """
         if source is not None and self.cross_attention is None:
             raise ValueError("Block: made without a source (see c_source), got one")
+        if cache is not None and (y := step(self, x, mask, cache)) is not None:
+            return y
         if self.norm == "pre":
             added = self.dropout(self.attention(self.attention_norm(x), mask=mask, cache=cache))
             if self.cross_attention is not None:

@@ -34,11 +34,11 @@ def one_query(share, k, v, q, shown, has_mask, added, has_added, scale, y, lse):
         bi, hi = head // h, head % h
         q_row, y_row = as_contiguous(q[bi, hi, 0]), as_contiguous(y[bi, hi, 0])
         visible = shown[bi, hi, 0], has_mask, added[bi, hi, 0], has_added
-        lse[bi, hi, 0] = _attend(q_row, k[bi, hi], v[bi, hi], visible, scale, y_row)
+        lse[bi, hi, 0] = attend(q_row, k[bi, hi], v[bi, hi], visible, scale, y_row)
 
 
 @helper(inlined=False)
-def _attend(q, k, v, visible, scale, y):
+def attend(q, k, v, visible, scale, y):
     """One head: q and y (D,), k and v (T, D), the masks in `visible` (T,). Writes y and returns lse."""
     shown, has_mask, added, has_added = visible
     t, d = k.shape

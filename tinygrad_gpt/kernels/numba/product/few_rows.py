@@ -12,7 +12,7 @@ others.
 
 import numpy as np
 
-from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
+from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, pasted, read, write
 from tinygrad_gpt.kernels.numba.machine.layout import ALONE
 
 FEW = 8  # rows; with more, a matrix product that reorders the weight first is faster
@@ -32,6 +32,12 @@ def few_rows(x, weight, bias):
     on_demand=True,
 )
 def _few_rows(share, weight, x, bias, y):
+    products(share, weight, x, bias, y, False)
+
+
+@pasted
+def products(share, weight, x, bias, y, adds):
+    """What kernels of such products do: y = x weightᵀ + bias; with `adds`, y += that."""
     r, c_in = x.shape
     quarter = len(weight) // 4
     left = len(weight) - 4 * quarter  # up to three rows, which are pieces of work of their own
@@ -40,18 +46,20 @@ def _few_rows(share, weight, x, bias, y):
             a, b, c, d = piece, piece + quarter, piece + 2 * quarter, piece + 3 * quarter
             weight_a, weight_b, weight_c, weight_d = weight[a], weight[b], weight[c], weight[d]
             for i in range(r):
-                x_row = x[i]
+                x_row, y_row = x[i], y[i]
                 sum_a, sum_b, sum_c, sum_d = bias[a], bias[b], bias[c], bias[d]
                 for j in range(c_in):
                     sum_a += x_row[j] * weight_a[j]
                     sum_b += x_row[j] * weight_b[j]
                     sum_c += x_row[j] * weight_c[j]
                     sum_d += x_row[j] * weight_d[j]
-                y[i, a], y[i, b], y[i, c], y[i, d] = sum_a, sum_b, sum_c, sum_d
+                if adds:
+                    sum_a, sum_b, sum_c, sum_d = y_row[a] + sum_a, y_row[b] + sum_b, y_row[c] + sum_c, y_row[d] + sum_d
+                y_row[a], y_row[b], y_row[c], y_row[d] = sum_a, sum_b, sum_c, sum_d
         else:
             last = piece + 3 * quarter
             for i in range(r):
                 x_row, weight_row, total = x[i], weight[last], bias[last]
                 for j in range(c_in):
                     total += x_row[j] * weight_row[j]
-                y[i, last] = total
+                y[i, last] = y[i, last] + total if adds else total
