@@ -40,6 +40,7 @@ from numba import types
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba.flash.added_mask import add_mask
 from tinygrad_gpt.kernels.numba.flash.backward import backward
+from tinygrad_gpt.kernels.numba.flash.fetch import fetch_to_write
 from tinygrad_gpt.kernels.numba.flash.one_query import one_query
 from tinygrad_gpt.kernels.numba.flash.shared import (
     KEYS,
@@ -202,6 +203,8 @@ def _forward_head(qkv, visible, dropping, scale, part, space, y, lse):
                 drop_weights(p, tile, (part.head * tq + start) * tk + first, tk, dropping)
             # y += P v: (queries, keys) @ (keys, D)
             for i in range(0, count, STRIP):
+                if first + BLOCK >= keys:
+                    fetch_to_write(y, start + i, STRIP)
                 seen = min(tile.rows, keys_seen(past + i + STRIP - 1, tk, causal) - first)
                 y_strip = at(y_rows, i, 0)
                 multiply(y_strip, y_strip, at(p.T, i, 0), at(v_rows, first, 0), STRIP, seen, depth)

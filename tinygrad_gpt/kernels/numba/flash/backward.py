@@ -13,6 +13,7 @@ from tinygrad_gpt.kernels.numba.flash.added_mask import (
     new_parts,
     nothing_from,
 )
+from tinygrad_gpt.kernels.numba.flash.fetch import fetch_to_write
 from tinygrad_gpt.kernels.numba.flash.shared import (
     KEYS,
     QKV,
@@ -191,11 +192,16 @@ def _backward_head(dy, qkv, y, lse, visible, dropping, scale, part, space, gradi
             # dv += Pᵀ dy,  dk += dSᵀ q: (keys, queries) @ (queries, D)
             for j in range(0, tile.rows, STRIP):
                 left = first_query(j, tile)
+                if start + part.chunks * BLOCK >= tq:  # the last block, which sees as many keys as any
+                    fetch_to_write(dk, first + j, STRIP)
+                    fetch_to_write(dv, first + j, STRIP)
                 dv_strip, dk_strip = at(dv_rows, first + j, 0), at(dk_rows, first + j, 0)
                 multiply(dv_strip, dv_strip, at(p, j, left), at(dy_rows, left, 0), STRIP, columns - left, depth)
                 multiply(dk_strip, dk_strip, at(ds, j, left), at(q_rows, left, 0), STRIP, columns - left, depth)
             # dq += dS (scale k): (queries, keys) @ (keys, D)
             for i in range(0, count, STRIP):
+                if first + BLOCK >= keys:
+                    fetch_to_write(dq, start + i, STRIP)
                 seen = min(tile.rows, keys_seen(past + i + STRIP - 1, tk, causal) - first)
                 dq_strip = at(dq_rows, i, 0)
                 multiply(dq_strip, dq_strip, at(ds.T, i, 0), at(k_rows, first, 0), STRIP, seen, depth)
