@@ -14,7 +14,7 @@ brings a larger one, ΣP and P v are scaled down to it: "online softmax" (Milako
 dy · y stands for the Σ_j P_j dP_j of softmax: y = Σ_j P_j v_j and dP_j = dy · v_j, so the two are one number. With
 dropout they still are.
 
-Tiles lie on their side, a row for each key, a column for each query, Sᵀ = k (scale q)ᵀ. Softmax then works down the
+Tiles lie on their side, a row for each key, a column for each query, Sᵀ = (scale k) qᵀ. Softmax then works down the
 columns, on a vector of queries at a time, with no sum across a vector; and only blocks of q, and of dy, need
 transposing. What a causal query cannot see is not computed: a STRIP of keys starts at the first query that sees one of
 them, and a strip of queries ends at the last key that one of them sees. Nor are keys at the end that a mask of one row
@@ -40,6 +40,7 @@ from numba import types
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba.flash.added_mask import add_mask
 from tinygrad_gpt.kernels.numba.flash.backward import backward
+from tinygrad_gpt.kernels.numba.flash.fetch import fetch_to_write
 from tinygrad_gpt.kernels.numba.flash.one_query import one_query
 from tinygrad_gpt.kernels.numba.flash.shared import (
     KEYS,
@@ -69,6 +70,7 @@ from tinygrad_gpt.kernels.numba.flash.tiles import (
     raise_peak,
     scale_row,
     turn,
+    write_scaled,
 )
 from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, pasted, read, write
 from tinygrad_gpt.kernels.numba.machine.layout import not_ours
@@ -146,8 +148,8 @@ def _forward(
 class ForwardSpace(NamedTuple):
     """Where a thread works on its heads, one after the other; all begin as zeros, and stay so beside what is written.
 
-    k_rows, v_rows  (Tk or a little more, depth)
-    q_turned        (depth, BLOCK): scale qᵀ of a block of queries
+    k_rows, v_rows  (Tk or a little more, depth): scale k, and v
+    q_turned        (depth, BLOCK): qᵀ of a block of queries
     y_rows          (BLOCK, depth): its y, not yet divided by ΣP
     p               (BLOCK keys, BLOCK queries): S, then P
     mask_turned     (BLOCK, BLOCK): a tile of an added mask
@@ -170,7 +172,7 @@ def _forward_head(qkv, visible, dropping, scale, part, space, y, lse):
     k_rows, v_rows, q_turned, y_rows, p, mask_turned, of_queries = space
     (tq, d), tk, depth = q.shape, k.shape[0], k_rows.shape[1]
     causal, end = visible.causal, keys_shown(visible, tk)
-    copy_tile(at(k, 0, 0), tk, d, at(k_rows, 0, 0))
+    write_scaled(k, scale, k_rows[:tk, :d])
     copy_tile(at(v, 0, 0), tk, d, at(v_rows, 0, 0))
     zeros = of_queries[0:1]  # a row for sums to begin with
     peak = of_queries[1]  # of each query: the largest score so far,
@@ -181,11 +183,11 @@ def _forward_head(qkv, visible, dropping, scale, part, space, y, lse):
         columns = rounded_up(count, STRIP)
         past = start + tk - tq  # of the block's queries, number i sees the keys up to number past + i
         keys = keys_seen(past + count - 1, end, causal)
-        turn(q, start, count, scale, q_turned)
+        turn(q, start, count, q_turned)
         peak[:], total[:], y_rows[:columns] = -np.inf, 0, 0
         for first in range(0, keys, BLOCK):
             tile = Tile(first, min(BLOCK, keys - first), columns, past, causal)
-            # Sᵀ = k (scale q)ᵀ: (keys, D) @ (D, queries)
+            # Sᵀ = (scale k) qᵀ: (keys, D) @ (D, queries)
             products(p, zeros, k_rows, q_turned, tile)
             if visible.has_added:
                 add_mask(p, visible.added, start, count, tile, mask_turned)
@@ -201,6 +203,8 @@ def _forward_head(qkv, visible, dropping, scale, part, space, y, lse):
                 drop_weights(p, tile, (part.head * tq + start) * tk + first, tk, dropping)
             # y += P v: (queries, keys) @ (keys, D)
             for i in range(0, count, STRIP):
+                if first + BLOCK >= keys:
+                    fetch_to_write(y, start + i, STRIP)
                 seen = min(tile.rows, keys_seen(past + i + STRIP - 1, tk, causal) - first)
                 y_strip = at(y_rows, i, 0)
                 multiply(y_strip, y_strip, at(p.T, i, 0), at(v_rows, first, 0), STRIP, seen, depth)

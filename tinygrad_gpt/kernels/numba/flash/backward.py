@@ -13,6 +13,7 @@ from tinygrad_gpt.kernels.numba.flash.added_mask import (
     new_parts,
     nothing_from,
 )
+from tinygrad_gpt.kernels.numba.flash.fetch import fetch_to_write
 from tinygrad_gpt.kernels.numba.flash.shared import (
     KEYS,
     QKV,
@@ -121,8 +122,8 @@ def attention_backward(
 class BackwardSpace(NamedTuple):
     """Where a thread works on its heads, as ForwardSpace.
 
-    k_rows, v_rows, dk_rows, dv_rows  (Tk or a little more, depth)
-    q_turned, dy_turned               (depth, BLOCK): scale qᵀ of a block of queries, and its dyᵀ
+    k_rows, v_rows, dk_rows, dv_rows  (Tk or a little more, depth): scale k, v, dk / scale, dv
+    q_turned, dy_turned               (depth, BLOCK): qᵀ and dyᵀ of a block of queries
     q_rows, dy_rows, dq_rows          (BLOCK, depth): q and dy as they are, and dq
     p, ds                             (BLOCK keys, BLOCK queries): S, then P; dP, then dS
     mask_turned                       (BLOCK, BLOCK): a tile of an added mask, or of its gradient
@@ -153,18 +154,17 @@ def _backward_head(dy, qkv, y, lse, visible, dropping, scale, part, space, gradi
      p, ds, mask_turned, of_queries) = space  # fmt: skip
     (tq, d), tk, depth = q.shape, k.shape[0], k_rows.shape[1]
     causal, end = visible.causal, keys_shown(visible, tk)
-    copy_tile(at(k, 0, 0), tk, d, at(k_rows, 0, 0))
+    write_scaled(k, scale, k_rows[:tk, :d])
     copy_tile(at(v, 0, 0), tk, d, at(v_rows, 0, 0))
     dk_rows[:], dv_rows[:] = 0, 0
     zeros, block_lse, along_y = of_queries[0:1], of_queries[1], of_queries[2]
-    one = q.dtype.type(1)
     for start in range(part.chunk * BLOCK, tq, part.chunks * BLOCK):
         count = min(BLOCK, tq - start)
         columns = rounded_up(count, STRIP)
         past = start + tk - tq
         keys = keys_seen(past + count - 1, end, causal)
-        turn(q, start, count, scale, q_turned)
-        turn(dy, start, count, one, dy_turned)
+        turn(q, start, count, q_turned)
+        turn(dy, start, count, dy_turned)
         q_rows[count:columns], dy_rows[count:columns] = 0, 0
         block_lse[count:], along_y[count:] = 0, 0
         copy_tile(at(q, start, 0), count, d, at(q_rows, 0, 0))
@@ -175,7 +175,7 @@ def _backward_head(dy, qkv, y, lse, visible, dropping, scale, part, space, gradi
         for first in range(0, keys, BLOCK):
             tile = Tile(first, min(BLOCK, keys - first), columns, past, causal)
             number = (part.head * tq + start) * tk + first  # of the tile's first weight
-            # Sᵀ = k (scale q)ᵀ,  dPᵀ = v dyᵀ
+            # Sᵀ = (scale k) qᵀ,  dPᵀ = v dyᵀ
             products(p, zeros, k_rows, q_turned, tile)
             if visible.has_added:
                 add_mask(p, visible.added, start, count, tile, mask_turned)
@@ -192,11 +192,16 @@ def _backward_head(dy, qkv, y, lse, visible, dropping, scale, part, space, gradi
             # dv += Pᵀ dy,  dk += dSᵀ q: (keys, queries) @ (queries, D)
             for j in range(0, tile.rows, STRIP):
                 left = first_query(j, tile)
+                if start + part.chunks * BLOCK >= tq:  # the last block, which sees as many keys as any
+                    fetch_to_write(dk, first + j, STRIP)
+                    fetch_to_write(dv, first + j, STRIP)
                 dv_strip, dk_strip = at(dv_rows, first + j, 0), at(dk_rows, first + j, 0)
                 multiply(dv_strip, dv_strip, at(p, j, left), at(dy_rows, left, 0), STRIP, columns - left, depth)
                 multiply(dk_strip, dk_strip, at(ds, j, left), at(q_rows, left, 0), STRIP, columns - left, depth)
-            # dq += dS k: (queries, keys) @ (keys, D)
+            # dq += dS (scale k): (queries, keys) @ (keys, D)
             for i in range(0, count, STRIP):
+                if first + BLOCK >= keys:
+                    fetch_to_write(dq, start + i, STRIP)
                 seen = min(tile.rows, keys_seen(past + i + STRIP - 1, tk, causal) - first)
                 dq_strip = at(dq_rows, i, 0)
                 multiply(dq_strip, dq_strip, at(ds.T, i, 0), at(k_rows, first, 0), STRIP, seen, depth)
@@ -204,6 +209,6 @@ def _backward_head(dy, qkv, y, lse, visible, dropping, scale, part, space, gradi
                 add_to_gradient(ds, start, count, tile, dmask, mask_turned)
         if visible.has_added:
             nothing_from(keys, start, count, dmask)
-        write_scaled(dq_rows, scale, dq[start : start + count])
+        copy_tile(at(dq_rows, 0, 0), count, d, at(dq, start, 0))
     write_scaled(dk_rows, scale, dk)
-    write_scaled(dv_rows, one, dv)
+    copy_tile(at(dv_rows, 0, 0), tk, d, at(dv, 0, 0))

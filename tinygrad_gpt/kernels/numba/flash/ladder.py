@@ -48,6 +48,7 @@ from tinygrad_gpt.kernels.numba.flash.tiles import (
     raise_peak,
     scale_row,
     turn,
+    write_scaled,
 )
 from tinygrad_gpt.kernels.numba.machine.compile import REORDERED, helper
 from tinygrad_gpt.kernels.numba.machine.layout import not_ours
@@ -282,16 +283,16 @@ def _strips(q, k, v, causal, scale, y, lse):
     q_turned, y_rows = new_rows(q, depth, BLOCK), new_rows(q, BLOCK, depth)
     p, of_queries = new_rows(q, BLOCK, BLOCK), new_rows(q, 5, BLOCK)
     zeros, peak, total, shrink = of_queries[0:1], of_queries[1], of_queries[2], of_queries[3]
-    copy_tile(at(k, 0, 0), tk, d, at(k_rows, 0, 0))
+    write_scaled(k, scale, k_rows[:tk, :d])
     copy_tile(at(v, 0, 0), tk, d, at(v_rows, 0, 0))
     for start in range(0, tq, BLOCK):
         count, past = min(BLOCK, tq - start), start + tk - tq
         columns = rounded_up(count, STRIP)
-        turn(q, start, count, scale, q_turned)
+        turn(q, start, count, q_turned)
         peak[:], total[:], y_rows[:] = -np.inf, 0, 0
         for first in range(0, keys_seen(past + count - 1, tk, causal), BLOCK):
             tile = Tile(first, min(BLOCK, tk - first), columns, past, causal)
-            # Sᵀ = k (scale q)ᵀ
+            # Sᵀ = (scale k) qᵀ
             for j in range(0, tile.rows, STRIP):
                 left = first_query(j, tile)
                 k_strip, q_part = at(k_rows, first + j, 0), at(q_turned, 0, left)

@@ -57,21 +57,18 @@ def new_rows(like, rows, columns):
 
 @helper(inlined=False)
 def write_scaled(rows, factor, out):
-    """out (T, D) = factor * the first T rows and D columns of `rows`."""
+    """out (T, D) = factor * the first T rows and D columns of `rows`; rows of both are contiguous."""
     for i in range(out.shape[0]):
-        row, target = rows[i], as_contiguous(out[i])
+        row, target = as_contiguous(rows[i]), as_contiguous(out[i])
         for j in range(target.size):
             target[j] = factor * row[j]
 
 
 @helper(inlined=False)
-def turn(x, start, count, scale, out):
-    """out[:D] (D, BLOCK) = scale * x[start : start + count].T, and zeros up to whole strips of columns."""
+def turn(x, start, count, out):
+    """out[:D] (D, BLOCK) = x[start : start + count].T, and zeros up to whole strips of columns."""
     transpose_tile(at(x, start, 0), count, x.shape[1], at(out, 0, 0))
-    for c in range(x.shape[1]):
-        out[c, count : rounded_up(count, STRIP)] = 0
-        if scale != 1:
-            scale_row(out[c, :count], scale)
+    out[: x.shape[1], count : rounded_up(count, STRIP)] = 0
 
 
 @helper()
@@ -109,8 +106,10 @@ def hide_unseen(s, tile):
         s[j] = -np.inf
     if tile.causal and tile.first + tile.rows - 1 > tile.past:
         for j in range(tile.rows):
-            for i in range(first_query(j, tile), min(tile.columns, tile.first + j - tile.past)):
-                s[j, i] = -np.inf
+            left = first_query(j, tile)
+            unseen = s[j, left : max(left, min(tile.columns, tile.first + j - tile.past))]
+            for i in range(unseen.size):
+                unseen[i] = -np.inf
 
 
 @helper()
