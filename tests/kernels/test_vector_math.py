@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests import digits
-from tinygrad_gpt.kernels.numba.machine.compile import OPTIONS
+from tinygrad_gpt.kernels.numba.machine.compile import OPTIONS, helper
 from tinygrad_gpt.kernels.numba.machine.normal import density_and_tail
 from tinygrad_gpt.kernels.numba.machine.random import random_bits
 from tinygrad_gpt.kernels.numba.machine.sharing import SHARE, my_part
@@ -161,4 +161,19 @@ def test_kernels_fill_whole_vectors():
 
     vector = numba.float32[::1]
     assembly = numba.njit(numba.void(SHARE, vector, vector), **OPTIONS)(negate).inspect_asm()
+    assert all("zmm" in code for code in assembly.values())
+
+
+@pytest.mark.skipif(VECTOR_BYTES < 64, reason="for processors with AVX-512")
+def test_so_do_their_helpers():
+    @helper(inlined=False)
+    def negate(x, y):
+        for i in range(x.size):
+            y[i] = -x[i]
+
+    def call(x, y):
+        negate(x, y)
+
+    vector = numba.float32[::1]
+    assembly = numba.njit(numba.void(vector, vector), **OPTIONS)(call).inspect_asm()
     assert all("zmm" in code for code in assembly.values())

@@ -42,7 +42,7 @@ from numba.core.compiler import Compiler
 from tinygrad_gpt.array import FLOATS
 from tinygrad_gpt.kernels import compiling
 from tinygrad_gpt.kernels.numba.machine import parallel, precompile, threads
-from tinygrad_gpt.kernels.numba.machine.sharing import my_part
+from tinygrad_gpt.kernels.numba.machine.sharing import my_part, use_whole_vectors
 
 __all__ = ["EXACT_ORDER", "KERNELS", "REORDERED", "Kernel", "helper", "kernel", "my_part", "pasted", "read", "write"]
 
@@ -105,6 +105,11 @@ class _HelperLibrary(JITCodeLibrary):
     """Where Numba keeps a helper's code, to be linked into that of kernels. Python finds nothing in it to call."""
 
     codegen = SimpleNamespace(set_env=lambda name, environment: None)  # errors in Python need it, and there are none
+
+    def add_ir_module(self, module):
+        for function in module.functions:
+            use_whole_vectors(function)
+        super().add_ir_module(module)
 
     def _finalize_final_module(self):
         self._finalized = True
