@@ -16,6 +16,7 @@ import numpy as np
 from tests.kernels.calls import CALLS, op_of, outputs_and_gradients, with_floats
 from tests.kernels.fuzz_kernels import versions
 from tests.kernels.test_against_reference import ADAMW, kernel, normal
+from tests.kernels.test_block_step import step_case
 from tinygrad_gpt.array import FLOATS
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.kernels.numba.machine import threads
@@ -34,7 +35,7 @@ def all_calls() -> Iterator[tuple[str, Callable]]:
             for version in versions(op_of(name)):
                 if version.name not in registry.ROUNDING or dtype == np.float32:
                     yield f"{version}: {name}, {dtype}", lambda v=version, n=name, d=dtype: call(v, n, d)
-        for routine in (adamw, likeliest, sum_squares):
+        for routine in (adamw, block_step, likeliest, sum_squares):
             yield f"{routine.__name__}[numba], {dtype}", lambda r=routine, d=dtype: r(d)
         for module in products(dtype):
             for shape in ((130, 900, 333), (2500, 33, 70), (70, 33, 2500), (1, 70, 90), (5, 0, 7)):
@@ -60,6 +61,12 @@ def adamw(dtype) -> list[np.ndarray]:
     vs = [v**2 for v in vs]
     kernel("adamw").run(params, grads, ms, vs, **ADAMW, weight_decays=[0.1] * 3, steps=[2] * 3, grad_scale=0.3)
     return [*params, *ms, *vs]
+
+
+def block_step(dtype) -> list[np.ndarray]:
+    (x, keys, values, *rest), settings = step_case(2, 4, 64, 300, 200, 300, dtype, masked=True, biased=True)
+    keys, values = keys.copy(), values.copy()
+    return [kernel("block_step").run(x, keys, values, *rest, **settings), keys, values]
 
 
 def likeliest(dtype) -> list[np.ndarray]:
