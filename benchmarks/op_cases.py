@@ -185,7 +185,7 @@ CASES = [
     OpCase("relu", f"{WIDE}", normal(*WIDE)),
     OpCase("sum", f"{X} rows", normal(*X), {"axis": -1}, bytes=(None, 0)),
     OpCase("mean", f"{X} rows", normal(*X), {"axis": -1}, bytes=(None, 0)),
-    OpCase("var", f"{X} rows", normal(*X), {"axis": -1}),
+    OpCase("var", f"{X} rows", normal(*X), {"axis": -1, "correction": 1}),
     OpCase("max", f"{X} rows", normal(*X), {"axis": -1}),
     OpCase("prod", f"{X} rows", positive(*X), {"axis": -1}),
     OpCase("logsumexp", f"{X} rows", normal(*X), {"axis": -1}),

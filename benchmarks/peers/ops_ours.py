@@ -26,7 +26,8 @@ DEVICE = devices.device(sys.argv[1])
 
 
 def versions(op: str) -> list[str]:
-    return [version.name for version in registry.versions(op, DEVICE.kind)]
+    names = [version.name for version in registry.versions(op, DEVICE.kind)]
+    return [name for name in names if name not in registry.ROUNDING or not registry.cannot_round(name, DEVICE.kind)]
 
 
 def brought(arrays: tuple) -> tuple:

@@ -71,7 +71,7 @@ OPS = {
     "relu": torch.relu,
     "sum": torch.sum,
     "mean": torch.mean,
-    "var": lambda x, axis: torch.var(x, axis, correction=0),
+    "var": lambda x, axis, correction: torch.var(x, axis, correction=correction),
     "max": lambda x, axis: torch.amax(x, axis),
     "prod": torch.prod,
     "logsumexp": torch.logsumexp,
