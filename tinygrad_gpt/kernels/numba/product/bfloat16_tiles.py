@@ -30,7 +30,6 @@ TILE = LANES * VECTOR  # bytes
 _INT8, _INT64 = ir.IntType(8), ir.IntType(64)
 _BYTES = _INT8.as_pointer()
 
-
 FOUND = has("amx-bf16") and has("avx512bf16") and sys.platform == "linux"  # elsewhere nobody has tried
 
 
@@ -42,7 +41,7 @@ def permitted() -> bool:
 
 
 def run(builder, name: str, *args) -> None:
-    """The instruction of that name; an address among `args` is an integer of 64 bits, as is a step in bytes."""
+    """Add the instruction of that name; `args` are values of LLVM's: tiles, addresses, steps in bytes."""
     kind = ir.FunctionType(ir.VoidType(), [arg.type for arg in args])
     name = f"llvm.x86.{name}"
     builder.call(builder.module.globals.get(name) or ir.Function(builder.module, kind, name), args)
