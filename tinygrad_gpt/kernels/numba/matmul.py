@@ -47,8 +47,8 @@ def batched_product(a, b):
 
 
 def _one_by_one(x, batch: tuple[int, ...]) -> np.ndarray:
-    """The matrices (..., R, C), broadcast to that batch, as (B, R, C). Copied only if need be: so that the rows of each,
-    or its columns, are contiguous, and where some leading axes are broadcast and others are not."""
+    """The matrices (..., R, C), broadcast to that batch, as (B, R, C). Copied only if need be: so that the rows of
+    each, or its columns, are contiguous, and where some leading axes are broadcast and others are not."""
     if x.itemsize not in x.strides[-2:]:
         x = np.ascontiguousarray(x)
     return np.broadcast_to(x, batch + x.shape[-2:]).reshape(math.prod(batch), *x.shape[-2:])
