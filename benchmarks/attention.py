@@ -90,6 +90,7 @@ def measure(shapes: list[tuple[int, int, int]], rounds: int) -> list[dict]:
     for _ in range(rounds):
         for count, peer in peers.items():
             rates[count].append(peer.ask("gflops"))
+        harness.rest()
         for name, shape in times:
             times[name, shape] += turn(LADDER[name], arrays[shape])
     for peer in peers.values():

@@ -254,18 +254,24 @@ def last_words(errors: str) -> str:
     return said[-1][:200] if said else ""
 
 
+REST = 0.2  # seconds; OpenBLAS's threads look for work for 0.1 s and more before they sleep, others' for less
+
+
+def rest() -> None:
+    """Wait until the threads of the side that was asked last sleep: till then they take a core from the next one."""
+    time.sleep(REST)
+
+
 def in_turns(
     peers: list[Peer], rounds: int, request: dict | Callable[[Peer], dict], warm_up: bool = True
 ) -> dict[str, list]:
     """Send the request, or `request(peer)`, to each peer in turn, `rounds` times over, after a round that only warms
     up (unless something else has). Returns their answers, by the peer's name.
-
-    Threads spin for a while after their work before they sleep (OpenBLAS's for the longest); each turn waits that long.
     """
     answers: dict[str, list] = {peer.name: [] for peer in peers}
     for round_number in range(rounds + warm_up):
         for peer in peers:
-            time.sleep(0.1)
+            rest()
             answer = peer.ask(**(request(peer) if callable(request) else request))
             if round_number >= warm_up:
                 answers[peer.name].append(answer)

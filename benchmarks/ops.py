@@ -124,6 +124,7 @@ def measure(number: int, sides: Sides, rounds: int) -> list[dict]:
     for round_number in range(rounds + 1):
         for version, peer in peers.items():
             peer.ask("prepare", number=number, version=version)
+            harness.rest()
             answer = peer.ask("time", seconds=SECONDS)
             if round_number:
                 times[version].append(answer)
