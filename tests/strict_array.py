@@ -24,9 +24,9 @@ import numpy as np
 _FUNCTIONS = {
     "where", "concatenate", "stack", "split", "broadcast_to", "zeros_like", "ones_like", "empty_like", "full_like",
     "arange", "zeros", "ones", "empty", "full", "array", "asarray", "clip", "expand_dims", "squeeze", "reshape",
-    "transpose", "swapaxes", "ravel", "nonzero", "argmax", "argmin", "sort", "argsort", "argpartition", "take", "tril",
-    "triu", "tri", "take_along_axis", "dot", "tensordot", "einsum", "cumsum", "cumprod", "array_equal", "allclose",
-    "copyto", "sum", "mean", "prod", "max", "min", "amax", "amin", "var", "std", "any", "all",
+    "transpose", "swapaxes", "ravel", "nonzero", "argmax", "argmin", "sort", "argsort", "argpartition", "partition",
+    "take", "tril", "triu", "tri", "take_along_axis", "dot", "tensordot", "einsum", "cumsum", "cumprod", "array_equal",
+    "allclose", "copyto", "sum", "mean", "prod", "max", "min", "amax", "amin", "var", "std", "any", "all",
 }
 # fmt: on
 _REFUSED_KEYWORDS = {"where", "initial"}  # of reductions: NumPy's have them, CuPy's don't

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinygrad_gpt.generate import token_probabilities
-from tinygrad_gpt.generate.sampling import _draw
+from tinygrad_gpt.generate.sampling import _draw, draw_token
 
 LOGITS = np.log(np.array([0.1, 0.4, 0.2, 0.3], np.float32))
 
@@ -66,9 +66,9 @@ def by_sorting_everything(logits, temperature, top_k, top_p):
     """What token_probabilities says it gives, the plain way."""
     weights = np.exp((logits - logits.max()) / temperature)
     likeliest_first = np.argsort(-logits, kind="stable")[:top_k]
-    kept = weights[likeliest_first] / weights[likeliest_first].sum()
+    kept = weights[likeliest_first]
     if top_p is not None:
-        kept = kept[np.cumsum(kept) - kept < top_p]
+        kept = kept[np.cumsum(kept) - kept < top_p * kept.sum()]
     probabilities = np.zeros_like(logits)
     probabilities[likeliest_first[: len(kept)]] = kept / kept.sum()
     return probabilities
@@ -82,8 +82,16 @@ def test_what_is_kept_is_what_sorting_the_whole_vocabulary_keeps(top_k, top_p, t
     smooth = rng.standard_normal(3000)
     with_equals = rng.integers(0, 40, 3000) / 8.0
     for logits in (smooth, with_equals, np.zeros(3000)):
-        given = token_probabilities(logits, temperature, top_k, top_p)
-        np.testing.assert_allclose(given, by_sorting_everything(logits, temperature, top_k, top_p), rtol=1e-9)
+        given, right = (p(logits, temperature, top_k, top_p) for p in (token_probabilities, by_sorting_everything))
+        np.testing.assert_allclose(given, right, rtol=1e-9, atol=1e-15)  # top_p 1 is a matter of rounding
+        for number in 0.0, 0.271828, 0.99951, 1 - 1e-9:
+            always = SimpleNamespace(random=lambda number=number: number)
+            token = draw_token(logits, always, temperature, top_k, top_p)
+            assert token == np.searchsorted(np.cumsum(right), number, side="right")
+
+
+def test_temperature_0_draws_the_first_of_the_likeliest():
+    assert draw_token(np.array([0.0, 2.0, 2.0]), None, 0.0, None, None) == 1
 
 
 def test_not_even_the_smallest_random_number_draws_a_token_of_probability_zero():

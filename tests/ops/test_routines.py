@@ -7,6 +7,7 @@ import pytest
 
 from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.kernels.numba.machine import many
+from tinygrad_gpt.ops.likeliest import likeliest
 
 SETTINGS = {"lr": 0.01, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8}
 SHAPES = ((), (7,), (3, 5), (0, 3), (2, 5000))  # the last is more than one piece of a kernel's work
@@ -180,6 +181,19 @@ def test_likeliest_are_the_first_of_a_sorted_row_and_their_log_softmax(dtype):
             classes, got = version.forward(logits, k=k)
             assert classes.tolist() == best, version
             np.testing.assert_allclose(got, np.take_along_axis(log_p, classes, axis=1), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("v", [1, 65, 300, 5003])
+def test_likeliest_of_a_row_wherever_they_stand(v):
+    """The largest side by side, apart by as many places as a table of them has columns, or equal; and -inf."""
+    rng = np.random.default_rng(v)
+    random = rng.standard_normal(v)
+    rows = random, np.sort(random), np.sort(random)[::-1], rng.integers(0, 3, v) / 2, np.where(random < 0, -np.inf, 1.0)
+    for k in {1, 2, min(v, 50), v // 3 or 1, v}:
+        apart = random.copy()
+        apart[:: 256 + 8 * k] += 10
+        for row in (*rows, apart):
+            assert likeliest(row, k).tolist() == np.argsort(-row, kind="stable")[:k].tolist()
 
 
 def test_likeliest_takes_rows_and_a_number_of_classes_that_they_have():

@@ -7,6 +7,8 @@ from tinygrad_gpt.array import to_numpy
 from tinygrad_gpt.ops.likeliest import likeliest
 from tinygrad_gpt.tensor import plain_array
 
+FEW = 256  # weights; so many are sorted in less time than it takes to look where to cut them
+
 
 def token_probabilities(
     logits, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
@@ -27,16 +29,19 @@ def token_probabilities(
         raise ValueError(f"token_probabilities: expected logits of shape (V,) with V >= 1, got {logits.shape}")
     check_finite(logits)
     temperature, top_k, top_p = check_sampling("token_probabilities", temperature, top_k, top_p)
-    ids, kept = _kept_tokens(logits, temperature, top_k, top_p)
+    ids, weights = _kept_tokens(logits, temperature, top_k, top_p)
     probabilities = np.zeros(logits.shape, np.float64)
-    probabilities[ids] = kept
+    probabilities[ids] = weights / weights.sum()
     return probabilities
 
 
 def draw_token(logits: np.ndarray, rng: np.random.Generator, temperature: float, top_k, top_p) -> int:
-    """Draw a token by the probabilities of `token_probabilities`; this takes one number from rng."""
-    ids, probabilities = _kept_tokens(logits, temperature, top_k, top_p)
-    return int(ids[_draw(probabilities, rng)])
+    """Draw a token by the probabilities of `token_probabilities`; this takes one number from rng, or, at temperature 0,
+    none."""
+    if temperature == 0:
+        return int(np.argmax(logits))
+    ids, weights = _kept_tokens(logits, temperature, top_k, top_p)
+    return int(ids[_draw(weights, rng)])
 
 
 def check_finite(logits: np.ndarray) -> None:
@@ -54,18 +59,17 @@ def check_sampling(who: str, temperature, top_k, top_p) -> tuple[float, int | No
 
 
 def _kept_tokens(logits: np.ndarray, temperature: float, top_k: int | None, top_p: float | None) -> tuple:
-    """The ids that `token_probabilities` keeps, rising, and their probabilities. Only what it keeps is sorted: to sort
-    the whole vocabulary would take as long as a good part of the model."""
+    """The ids that `token_probabilities` keeps, rising, and weights that are their probabilities up to a factor."""
     if temperature == 0:
         return np.argmax(logits, keepdims=True), np.ones(1)
-    if top_k is None and top_p is None:
-        ids, kept = np.arange(len(logits)), logits
-    else:
-        k = len(logits) if top_k is None else min(top_k, len(logits))
-        ids = np.sort(likeliest(logits, k) if top_p is None else _nucleus(logits, temperature, k, top_p))
-        kept = logits[ids]
-    weights = _weights(kept, temperature)
-    weights /= weights.sum()
+    ids = np.arange(len(logits))
+    if top_k is not None and top_k < len(logits):
+        ids = np.sort(likeliest(logits, top_k))
+        logits = logits[ids]
+    weights = _weights(logits, temperature)
+    if top_p is not None:
+        places = _nucleus(weights, top_p)
+        ids, weights = ids[places], weights[places]
     return ids, weights
 
 
@@ -78,20 +82,31 @@ def _weights(logits: np.ndarray, temperature: float) -> np.ndarray:
     return np.exp(weights, out=weights)
 
 
-def _nucleus(logits: np.ndarray, temperature: float, k: int, p: float) -> np.ndarray:
-    """The ids of the fewest likeliest tokens that have probability p together, among the k likeliest."""
-    total = _weights(logits if k == len(logits) else logits[likeliest(logits, k)], temperature).sum()
-    tried = 256
-    while True:  # mostly the first few suffice
-        ids = likeliest(logits, min(tried, k))
-        shares = _weights(logits[ids], temperature) / total
-        before = np.cumsum(shares) - shares  # the sum of the likelier ones; below p, one more is needed
-        if tried >= k or before[-1] >= p:
-            return ids[before < p]
-        tried *= 8
+def _nucleus(weights: np.ndarray, p: float) -> np.ndarray:
+    """The places, rising, of the fewest largest weights that are the share p of all together; of equal ones the first.
+
+    The smallest of them lies in `rest`, and all that is larger sums to `above`. To sort all weights would take as long
+    as a good part of the model: here those on one side of their mean are left out, time after time.
+    """
+    enough, above, rest = p * weights.sum(), 0.0, weights
+    while rest.size > FEW:
+        mean = rest.mean()
+        larger = np.compress(rest > mean, rest)  # a third of the time of rest[rest > mean]
+        if larger.size in (0, rest.size):  # all are equal, but for rounding of the mean
+            break
+        if above + larger.sum() < enough:
+            above, rest = above + larger.sum(), np.compress(rest <= mean, rest)
+        else:
+            rest = larger
+    rest = np.sort(rest)[::-1]
+    before = np.cumsum(rest) - rest + above  # the sum of the larger ones; below enough, one more is needed
+    kept = rest[before < enough]
+    (places,) = np.nonzero(weights >= kept[-1])
+    equal = np.flatnonzero(weights[places] == kept[-1])
+    return np.delete(places, equal[np.count_nonzero(kept == kept[-1]) :])
 
 
-def _draw(probabilities: np.ndarray, rng: np.random.Generator) -> int:
-    """Draw an index by its probability: where a uniform number falls among the cumulative sums."""
-    sums = np.cumsum(probabilities)
+def _draw(weights: np.ndarray, rng: np.random.Generator) -> int:
+    """Draw an index by its weight: where a uniform number falls among the cumulative sums."""
+    sums = np.cumsum(weights)
     return int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))

@@ -38,8 +38,18 @@ def run(logits, *, k):
 
 def likeliest(logits: Array, k: int) -> Array:
     """The k likeliest classes of one row (V,), the likeliest first; k <= V."""
-    if k == len(logits):
-        return np.argsort(-logits, kind="stable")
-    least = logits[np.argpartition(logits, len(logits) - k)[len(logits) - k]]
-    (candidates,) = np.nonzero(logits >= least)  # more than k where several equal the least
+    (candidates,) = np.nonzero(logits >= _at_most_kth(logits, k))  # k of them, and a few more
     return candidates[np.argsort(-logits[candidates], kind="stable")[:k]]
+
+
+def _at_most_kth(logits: Array, k: int) -> Array:
+    """A number no larger than the k-th largest logit, and seldom much smaller.
+
+    Of the columns of a table that holds the row, or most of it, k have a maximum as large as the k-th largest maximum:
+    so at least k logits are. To find these maxima takes one reading, a fraction of what partitioning the row takes.
+    """
+    columns = 256 + 8 * k
+    rows = len(logits) // columns
+    if rows > 1:
+        logits = np.max(logits[: rows * columns].reshape(rows, columns), axis=0)  # (V,) -> (columns,)
+    return np.partition(logits, len(logits) - k)[len(logits) - k]
