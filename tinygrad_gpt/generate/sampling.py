@@ -62,8 +62,9 @@ def _kept_tokens(logits: np.ndarray, temperature: float, top_k: int | None, top_
     """The ids that `token_probabilities` keeps, rising, and weights that are their probabilities up to a factor."""
     if temperature == 0:
         return np.argmax(logits, keepdims=True), np.ones(1)
-    ids = np.arange(len(logits))
-    if top_k is not None and top_k < len(logits):
+    if top_k is None or top_k >= len(logits):
+        ids = np.arange(len(logits))
+    else:
         ids = np.sort(likeliest(logits, top_k))
         logits = logits[ids]
     weights = _weights(logits, temperature)
