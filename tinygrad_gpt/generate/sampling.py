@@ -78,8 +78,9 @@ def _weights(logits: np.ndarray, temperature: float) -> np.ndarray:
     """exp(logits / temperature) in float64, up to a factor that makes the largest 1."""
     weights = logits.astype(np.float64)  # then in place: new memory for the whole vocabulary takes longer
     weights -= weights.max()
-    with np.errstate(over="ignore"):  # a temperature near 0 sends all but the likeliest to -inf, as it should
-        weights /= temperature
+    if temperature != 1:
+        with np.errstate(over="ignore"):  # a temperature near 0 sends all but the likeliest to -inf, as it should
+            weights /= temperature
     return np.exp(weights, out=weights)
 
 
