@@ -85,13 +85,6 @@ def product(module, shape: tuple[int, int, int], dtype) -> list[np.ndarray]:
 
 
 @contextmanager
-def on(number: int) -> Iterator[None]:
-    """In this block kernels run on so many threads, as if the machine had so many cores."""
-    with threads.limited_to(number), mock.patch.object(threads, "most", lambda: number):
-        yield
-
-
-@contextmanager
 def noting(ran: set) -> Iterator[None]:
     """In this block (kernel, dtype) of each that runs on MOST threads is added to the set."""
     take, plain, taken = threads.take, Kernel.__call__, [1]
@@ -116,7 +109,7 @@ def main() -> None:
         with noting(ran):
             results = []
             for number in THREADS:
-                with on(number):
+                with threads.limited_to(number):  # as if the machine had so many cores
                     results.append([a.tobytes() for a in function()])
         titles.append(title)
         if any(result != results[0] for result in results):

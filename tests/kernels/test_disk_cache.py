@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import pytest
 
-from tests.kernels.small_kernel import a_kernel, run
+from tests.kernels.small_kernel import a_kernel, compiled_here, run
 from tinygrad_gpt.kernels.numba.machine import disk_cache, parallel
 
 FLOAT32 = np.dtype(np.float32)
@@ -31,7 +31,7 @@ def compiled_now() -> bool:
     """Make the kernel ready as a new process would; whether it had to be compiled."""
     with a_kernel() as kernel:
         assert run(kernel)
-        return kernel.teams[FLOAT32].compiled_here
+        return compiled_here(kernel.teams[FLOAT32])
 
 
 def nothing(path):

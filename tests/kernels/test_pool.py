@@ -63,7 +63,7 @@ def test_the_helpers_come(run):
 def test_where_nobody_comes_the_caller_does_it_all(run, monkeypatch):
     monkeypatch.setattr(POOL, "call", lambda number: None)
     deadline = time.monotonic() + 60
-    while POOL.words[pool.ASLEEP // 8] < len(POOL._beds):  # those that wait awake would come unasked
+    while POOL.words[pool.ASLEEP // 8] < len(POOL._helpers):  # those that wait awake would come unasked
         assert time.monotonic() < deadline
     counts, who = run(2, np.full(64, 1000))
     assert (counts == 1).all() and (who == 0).all()
@@ -83,7 +83,7 @@ def test_what_a_busy_thread_has_not_begun_others_do(run):
 def test_where_the_system_gives_no_threads_the_work_is_done(run, monkeypatch):
     run(1, np.zeros(1, np.int64))  # compiles
     refusing = pool.Pool()
-    refusing.lead, refusing._serve = POOL.lead, POOL._serve
+    refusing._code = POOL._code
     monkeypatch.setattr(threads, "POOL", refusing)
 
     def refuse(self):
@@ -92,10 +92,42 @@ def test_where_the_system_gives_no_threads_the_work_is_done(run, monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", refuse)
     for _ in range(2):  # the second time as the first: all of the threads are free again
         counts, _ = run(2, np.zeros(9, np.int64))
-        assert (counts == 1).all() and refusing._refused and refusing._beds == []
+        assert (counts == 1).all() and refusing._refused and refusing._helpers == []
+
+
+@several
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_an_interrupt_while_helpers_start_leaves_the_pool_to_the_next_call(run, monkeypatch, has_begun):
+    run(1, np.zeros(1, np.int64))  # compiles
+    mine, start = pool.Pool(), threading.Thread.start
+    mine._code = POOL._code
+    monkeypatch.setattr(threads, "POOL", mine)
+
+    def interrupted(self):
+        if has_begun:
+            start(self)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(2, np.zeros(9, np.int64))
+    taken = threads.take()
+    threads.give_back(taken)
+    assert taken > 1
+    mine.end()
+    assert not any(thread.is_alive() for thread, _ in mine._helpers)
+
+
+def test_a_helper_that_was_woken_already_is_left_alone():
+    mine = pool.Pool()
+    mine._helpers.append((threading.Thread(), threading.Lock()))
+    mine._wake()
+    mine.end()
+    assert not mine._helpers[0][1].locked()
 
 
 def test_before_there_is_code_to_help_with_nobody_is_hired():
     empty = pool.Pool()
     empty.call(3)
-    assert empty._beds == []
+    assert empty._helpers == []

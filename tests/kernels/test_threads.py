@@ -259,6 +259,23 @@ def test_whoever_comes_while_the_pool_is_taken_computes_alone():
     threads.give_back(first)
 
 
+AT_EXIT = """
+import atexit
+from tinygrad_gpt.kernels.numba import gelu
+x = np.ones(100_000, np.float32)
+def use():
+    assert (gelu.forward(x, approximate="tanh")[0] == right).all()
+right = gelu.forward(x[:9], approximate="tanh")[0][0]  # by the calling thread alone
+atexit.register(use)  # called last, when the helpers have been sent away
+use()
+atexit.register(use)
+"""
+
+
+def test_kernels_run_until_the_interpreter_ends():
+    assert in_new_process(AT_EXIT, NUMBA_NUM_THREADS="2") == ""
+
+
 NUMPYS_THREADS = """
 from tinygrad_gpt.kernels.numba.product import blas
 asked = []

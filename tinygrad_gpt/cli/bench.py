@@ -90,7 +90,7 @@ def beside_other_work(settings) -> Iterator[tuple[str, str, float, str]]:
         return
     from tinygrad_gpt.kernels.numba.machine import threads
 
-    most = threads.most()
+    most = threads.count()
     for number in (most, most - 1) if most > 1 else ():
         with threads.limited_to(number), _a_busy_core():
             _, _, ms, speed = training_step(settings)

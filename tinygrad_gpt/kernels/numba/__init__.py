@@ -31,9 +31,8 @@ def fewer_threads() -> str | None:
 
 
 def chosen() -> str:
-    """What the kernels compute with on this processor, and why, in a line for people to read. Starts the threads."""
+    """What the kernels compute with on this processor, and why, in a line for people to read."""
     from tinygrad_gpt.kernels.numba import linear
-    from tinygrad_gpt.kernels.numba.machine import threads
     from tinygrad_gpt.kernels.numba.product import registers
 
     names = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "neon": "NEON"}
@@ -46,7 +45,7 @@ def chosen() -> str:
     }
     block = f"blocks of {registers.TALL} x {registers.VECTORS * floats} sums in its {registers.REGISTERS} registers"
     product = products[linear.product.__module__.rpartition(".")[2]]
-    return f"{vectors}: vectors of {floats} float32, {block}; {product}; threads: {threads.count()}"
+    return f"{vectors}: vectors of {floats} float32, {block}; {product}"
 
 
 def rounds_by() -> str:

@@ -42,6 +42,7 @@ from numba.core.compiler import Compiler
 from tinygrad_gpt.array import FLOATS
 from tinygrad_gpt.kernels import compiling
 from tinygrad_gpt.kernels.numba.machine import parallel, precompile, threads
+from tinygrad_gpt.kernels.numba.machine.disk_cache import first_line
 from tinygrad_gpt.kernels.numba.machine.sharing import my_part, use_whole_vectors
 
 __all__ = ["EXACT_ORDER", "KERNELS", "REORDERED", "Kernel", "helper", "kernel", "my_part", "pasted", "read", "write"]
@@ -129,14 +130,17 @@ class CannotCompile(RuntimeError):  # noqa: N818 - it says what Numba cannot do
 
 
 class Kernel:
-    """A function that all threads run, compiled; see the top of this file, and `kernel` for its other arguments.
+    """A function that all threads run, compiled (see the top of this file). Its first argument after `share` is an
+    array, and decides for which float type it is compiled.
 
-    arguments  function from Numba's float32 or float64 to the tuple of arguments: Numba types, or Sized
+    arguments    function from Numba's float32 or float64 to the tuple of arguments: Numba types, or Sized
+    dtypes       of the first array. All kernels for one dtype are compiled when the first of them is used. Kernels that
+                 few runs need together have a dtype of their own, so that others don't wait for them
+    alone_below  elements of the first array: with fewer, other threads would come too late to help
+    on_demand    whether it is compiled alone, when it is used itself: not needed to train a GPT or BERT
     """
 
-    def __init__(
-        self, function: Callable, arguments: Callable, dtypes: tuple, alone_below: int = 0, on_demand: bool = False
-    ):
+    def __init__(self, function: Callable, arguments: Callable, dtypes=FLOATS, alone_below=0, on_demand=False):
         threads.start()
         functools.update_wrapper(self, function)
         self.arguments, self.dtypes, self.alone_below, self.on_demand = arguments, dtypes, alone_below, on_demand
@@ -155,14 +159,11 @@ class Kernel:
                 raise TypeError(f"{self}: expected arrays in the processor's byte order")
         first = args[0]
         team = self.teams.get(first.dtype) or self.compile(first.dtype)
-        if first.size < self.alone_below:
-            status = team.entry(team.plan, 1, args)
-        else:
-            taken = threads.take()
-            try:
-                status = team.entry(team.plan, taken, args)
-            finally:
-                threads.give_back(taken)
+        taken = 1 if first.size < self.alone_below else threads.take()
+        try:
+            status = team.entry(team.plan, taken, args)
+        finally:
+            threads.give_back(taken)
         if status:
             raise self._error(status, args)
 
@@ -196,7 +197,8 @@ class Kernel:
         except MemoryError:
             raise
         except Exception as error:  # whatever Numba or LLVM raise
-            _cannot[dtype] = f"Numba cannot compile {self} for {dtype}: {_first_line(error)}"
+            why = f"{type(error).__name__}: {first_line(error)}"
+            _cannot[dtype] = f"Numba cannot compile {self} for {dtype}: {why}"
             raise CannotCompile(_cannot[dtype]) from error
         self.teams[dtype] = team
 
@@ -232,17 +234,9 @@ class Kernel:
         return ValueError(f"{self}: expected {wanted}, got {given}")
 
 
-def kernel(
-    arguments: Callable, *, dtypes: tuple[np.dtype, ...] = FLOATS, alone_below: int = 0, on_demand: bool = False
-) -> Callable[[Callable], Kernel]:
-    """Decorator that makes a Kernel; the first argument after `share` is an array of the type `arguments` is given.
-
-    dtypes       of that array. All kernels for one dtype are compiled when the first of them is used. Kernels that few
-                 runs need together have a dtype of their own, so that others don't wait for them
-    alone_below  elements of that array: with fewer, other threads would come too late to help
-    on_demand    whether it is compiled alone, when it is used itself: not needed to train a GPT or BERT
-    """
-    return lambda function: Kernel(function, arguments, dtypes, alone_below, on_demand)
+def kernel(arguments: Callable, **options) -> Callable[[Callable], Kernel]:
+    """Decorator that makes a Kernel, which says what these are."""
+    return lambda function: Kernel(function, arguments, **options)
 
 
 # --- where kernels cannot be compiled ----------------------------------------------------------------------------
@@ -262,11 +256,6 @@ def cannot_run(dtype) -> str | None:
                     warnings.warn(f"{error}; the reference runs instead, slower", RuntimeWarning, stacklevel=2)
                 _seen.add(dtype)
     return _cannot.get(dtype) if _cannot else None
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
 @functools.cache

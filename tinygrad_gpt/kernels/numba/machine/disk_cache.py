@@ -56,7 +56,7 @@ class DiskCache:
         try:
             return self._cache.load_overload(signature, target_context)
         except Exception as error:  # a damaged file can raise anything
-            damage = f"files in {self.cache_path} are damaged ({_first_line(error)})"
+            damage = f"files in {self.cache_path} are damaged ({first_line(error)})"
             _warn("damaged", f"kernels are compiled again: {damage}")
             return None
 
@@ -128,5 +128,6 @@ def _warn(kind: str, message: str) -> None:
         warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
+def first_line(error: Exception) -> str:
+    """The first line of its message in which something stands, or its type's name."""
+    return next((line.strip()[:200] for line in str(error).splitlines() if line.strip()), type(error).__name__)

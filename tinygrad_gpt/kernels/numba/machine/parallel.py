@@ -4,22 +4,23 @@ A kernel is written as what one thread does, `function(share, *arguments)`, wher
 part of the n pieces of work. Three pieces of machine code run it:
 
     body    (thread, threads, block): the function, with a door before it that takes its arguments from memory
-    lead    (pool, body, threads, block): has body run by this thread and others; one for all kernels (pool.py)
-    entry   (plan, threads, arguments) -> status: what Python calls. It compares the arrays' sizes, puts the arguments
-            into memory, and calls lead, or for one thread body itself
+    run     (plan, sizes, threads, block) -> status: compares the arrays' sizes, and has body run by this thread and
+            helpers (pool.py), or for one thread calls it; one for all kernels
+    entry   (plan, threads, arguments) -> status: what Python calls. It puts the arguments into memory, and calls run
 
 The block of memory that they share is (failed, taken, *arguments); sharing.py says what is at the address `taken`. The
-plan holds what the entry needs to know about a kernel:
+plan holds what else is to be known about a kernel:
 
-    plan = [lead's address, body's address, pool's address, how many pairs of sizes, pair, pair, ...]
+    plan = [run's address, body's address, pool's address, how many pairs of sizes, pair, pair, ...]
 
 where the sizes of all arrays are counted from 0, in order, and a pair (i, j) says that size i should be size j, or
 -1 - j where j < 0. The status is 0 when all is done, n if the n-th pair differs (and nothing was done), and -1 if the
 function failed. It fails for one reason only: no memory for an array that it works with.
 
-The three call each other by address instead of being linked into one, so that lead is compiled once.
+The three call each other by address instead of being linked into one, so that run is compiled once.
 """
 
+from functools import cache
 from types import FunctionType
 
 import numba
@@ -32,13 +33,15 @@ from numba.core.compiler import Compiler
 from numba.extending import intrinsic
 
 from tinygrad_gpt.kernels.numba.machine.disk_cache import DiskCache
-from tinygrad_gpt.kernels.numba.machine.pool import POOL
+from tinygrad_gpt.kernels.numba.machine.pool import POOL, call_body, compiled, lead, load
 from tinygrad_gpt.kernels.numba.machine.sharing import CACHE_LINE, SHARE
 
 _WORD = ir.IntType(64)
 _BODY = ir.FunctionType(ir.VoidType(), [_WORD] * 3)
-_LEAD = ir.FunctionType(ir.VoidType(), [_WORD] * 4)
-_PAIRS_FROM, FAILED = 4, -1
+_RUN = ir.FunctionType(_WORD, [_WORD.as_pointer()] * 2 + [_WORD] * 2)
+_WORDS = types.CPointer(types.int64)
+BODY, POOL_ADDRESS, PAIRS = 1, 2, 3  # in the plan
+FAILED = -1
 
 
 class Team:
@@ -56,7 +59,7 @@ class Team:
         self.entry = _entry_for(function, stamp)
         self._signature = types.int64, types.int64, types.Tuple(arguments)
         self._pairs, self._stamp = pairs, stamp
-        self.plan, self._kept = 0, None
+        self.plan, self._words = 0, None
 
     def compile(self) -> None:
         """Load from disk, or else compile and write to disk."""
@@ -64,15 +67,9 @@ class Team:
         self.entry.compile(self._signature)
         self.entry.disable_compile()  # from here on arguments are converted to the stated types, or refused
         POOL.compile(self._stamp)
-        sizes = [len(self._pairs), *[n for pair in self._pairs for n in pair]]
-        words = [POOL.lead, self._body.address, POOL.address, *sizes]
-        self._kept = np.array(words, np.int64)
-        self.plan = self._kept.ctypes.data
-
-    @property
-    def compiled_here(self) -> bool:
-        """Whether this process compiled it, since it was not on disk."""
-        return sum(self.entry.stats.cache_misses.values()) > 0
+        addresses = [_compiled_run(self._stamp).address, self._body.address, POOL.address]
+        self._words = np.array([*addresses, len(self._pairs), *np.ravel(self._pairs)], np.int64)
+        self.plan = self._words.ctypes.data
 
     @property
     def folder(self) -> str:
@@ -137,6 +134,26 @@ def _block_type(context, arguments):
     return ir.LiteralStructType([_WORD, _WORD, *[context.get_value_type(kind) for kind in arguments]])
 
 
+# --- run ---------------------------------------------------------------------------------------------------------
+
+
+def _run(plan, sizes, threads, block):
+    for pair in range(plan[PAIRS]):
+        i, j = plan[PAIRS + 1 + 2 * pair], plan[PAIRS + 2 + 2 * pair]
+        if sizes[i] != (-1 - j if j < 0 else sizes[j]):
+            return pair + 1
+    if threads == 1:
+        call_body(plan[BODY], 0, 1, block)
+    else:
+        lead(plan[POOL_ADDRESS], plan[BODY], threads, block)
+    return FAILED if load(block) else 0
+
+
+@cache
+def _compiled_run(stamp: str) -> CFunc:
+    return compiled(_run, types.int64(_WORDS, _WORDS, types.int64, types.int64), stamp)
+
+
 # --- entry -------------------------------------------------------------------------------------------------------
 
 
@@ -158,7 +175,6 @@ def entry(plan, threads, arguments):
 def _launch(typingctx, plan, threads, arguments):
     def codegen(context, builder, signature, args):
         plan, threads, packed = args
-        plan = builder.inttoptr(plan, _WORD.as_pointer())
         block = cgutils.alloca_once(builder, _block_type(context, arguments))
         sizes = []
         for i, (kind, value) in enumerate(zip(arguments, cgutils.unpack_tuple(builder, packed), strict=True)):
@@ -169,47 +185,14 @@ def _launch(typingctx, plan, threads, arguments):
                 array.parent = array.parent.type(None)
                 value = array._getvalue()
             builder.store(value, cgutils.gep_inbounds(builder, block, 0, 2 + i))
-        failed = cgutils.gep_inbounds(builder, block, 0, 0)
-        builder.store(_WORD(0), failed)
         taken = builder.alloca(_WORD, size=builder.mul(threads, _WORD(CACHE_LINE // 8)))
         cgutils.memset(builder, taken, builder.mul(threads, _WORD(CACHE_LINE)), 0)
-        builder.store(builder.ptrtoint(taken, _WORD), cgutils.gep_inbounds(builder, block, 0, 1))
-        status = _first_difference(builder, plan, sizes)
-        with builder.if_then(builder.icmp_signed("==", builder.load(status), _WORD(0))):
-            lead, body, pool = (_word(builder, plan, _WORD(i)) for i in range(3))
-            address = builder.ptrtoint(block, _WORD)
-            with builder.if_else(builder.icmp_signed("==", threads, _WORD(1))) as (alone, together):
-                with alone:
-                    builder.call(builder.inttoptr(body, _BODY.as_pointer()), [_WORD(0), _WORD(1), address])
-                with together:
-                    builder.call(builder.inttoptr(lead, _LEAD.as_pointer()), [pool, body, threads, address])
-            has_failed = builder.icmp_signed("!=", builder.load(failed), _WORD(0))
-            builder.store(builder.select(has_failed, _WORD(FAILED), _WORD(0)), status)
-        return builder.load(status)
+        for i, value in enumerate((_WORD(0), builder.ptrtoint(taken, _WORD))):
+            builder.store(value, cgutils.gep_inbounds(builder, block, 0, i))
+        table = cgutils.alloca_once_value(builder, cgutils.pack_array(builder, sizes, _WORD))
+        plan = builder.inttoptr(plan, _WORD.as_pointer())
+        run = builder.inttoptr(builder.load(plan), _RUN.as_pointer())
+        sizes = builder.bitcast(table, _WORD.as_pointer())
+        return builder.call(run, [plan, sizes, threads, builder.ptrtoint(block, _WORD)])
 
     return types.int64(types.int64, types.int64, arguments), codegen
-
-
-def _first_difference(builder, plan, sizes: list):
-    """The address of the status: 0, or the number (from 1) of the first pair in the plan whose sizes differ."""
-    status = cgutils.alloca_once_value(builder, _WORD(0))
-    if not sizes:
-        return status
-    table = cgutils.alloca_once(builder, _WORD, size=len(sizes))
-    for i, size in enumerate(sizes):
-        builder.store(size, builder.gep(table, [_WORD(i)]))
-    with cgutils.for_range(builder, _word(builder, plan, _WORD(_PAIRS_FROM - 1))) as loop:
-        place = builder.add(builder.mul(loop.index, _WORD(2)), _WORD(_PAIRS_FROM))
-        i, j = _word(builder, plan, place), _word(builder, plan, builder.add(place, _WORD(1)))
-        is_number = builder.icmp_signed("<", j, _WORD(0))
-        other = _word(builder, table, builder.select(is_number, _WORD(0), j))
-        wanted = builder.select(is_number, builder.sub(_WORD(-1), j), other)
-        differs = builder.icmp_signed("!=", _word(builder, table, i), wanted)
-        is_first = builder.icmp_signed("==", builder.load(status), _WORD(0))
-        with builder.if_then(builder.and_(differs, is_first)):
-            builder.store(builder.add(loop.index, _WORD(1)), status)
-    return status
-
-
-def _word(builder, start, n):
-    return builder.load(builder.gep(start, [n]))

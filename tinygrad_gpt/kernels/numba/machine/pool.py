@@ -20,12 +20,13 @@ What all of them know lies in a few words of memory, each on a cache line of its
 import atexit
 import ctypes
 import threading
+from contextlib import suppress
 
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core.ccallback import CFunc
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
 from tinygrad_gpt.kernels.numba.machine.disk_cache import DiskCache
 from tinygrad_gpt.kernels.numba.machine.sharing import CACHE_LINE, add
@@ -35,7 +36,7 @@ CLOSED = 1 << 32
 OFFER, GATE, ASLEEP, ENDED, BODY, THREADS, BLOCK = range(0, 7 * CACHE_LINE, CACHE_LINE)
 
 _WORD = ir.IntType(64)
-_THREE = ir.FunctionType(ir.VoidType(), [_WORD] * 3)
+_NOTHING, _THREE = (ir.FunctionType(ir.VoidType(), [_WORD] * n) for n in (0, 3))
 
 
 @intrinsic
@@ -76,15 +77,14 @@ def pause(typingctx):
 
     def codegen(context, builder, signature, args):
         if builder.module.triple.startswith(("x86", "i686")):
-            name = "llvm.x86.sse2.pause"
-            known = builder.module.globals.get(name)
-            builder.call(known or ir.Function(builder.module, ir.FunctionType(ir.VoidType(), []), name), [])
+            builder.call(builder.module.declare_intrinsic("llvm.x86.sse2.pause", (), _NOTHING), [])
         return context.get_dummy_value()
 
     return types.void(), codegen
 
 
-def _lead(pool, body, threads, block):
+@register_jitable
+def lead(pool, body, threads, block):
     """Have body(thread, threads, block) run by this thread and by the helpers that come in time."""
     set_to(pool + BODY, body)
     set_to(pool + THREADS, threads)
@@ -127,61 +127,60 @@ class Pool:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.words))  # helpers look at them until the process is gone
         self.address = self.words.ctypes.data
         self.words[GATE // 8] = CLOSED
-        self._beds: list = []  # for each helper, the lock on which it sleeps
-        self._threads: list[threading.Thread] = []
+        self._helpers: list[tuple[threading.Thread, threading.Lock]] = []  # and the lock on which each sleeps
         self._refused = False  # whether the system gave no more threads
-        self.lead, self._serve = 0, None  # machine code: the address of _lead's, and _help's
+        self._code: CFunc | None = None  # of _help
 
     def compile(self, stamp: str) -> None:
-        """Make ready, or load from disk, what leads and what helps. Once."""
-        if self.lead:
-            return
-        self._code = [_compiled(_lead, 4, stamp), _compiled(_help, 3, stamp)]
-        self._serve = self._code[1].ctypes
-        self.lead = self._code[0].address
+        """Make ready, or load from disk, what helpers do. Once."""
+        self._code = self._code or compiled(_help, types.void(*[types.int64] * 3), stamp)
 
     def call(self, threads: int) -> None:
         """Have helpers for so many threads, and wake those that sleep. Without a compiled kernel there are none."""
-        if self.lead and len(self._beds) < threads - 1 and not self._refused:
+        if self._code and len(self._helpers) < threads - 1 and not self._refused:
             self._hire(threads - 1)
         if self.words[ASLEEP // 8]:
-            for bed in self._beds:
-                if bed.locked():
-                    bed.release()
+            self._wake()
 
     def _hire(self, number: int) -> None:
-        if not self._beds:
+        if not self._helpers:
             atexit.register(self.end)
-        for _ in range(number - len(self._beds)):
+        while len(self._helpers) < number:
             bed = threading.Lock()
             bed.acquire()
             thread = threading.Thread(target=self._live, args=(bed,), name="tinygrad-gpt kernels", daemon=True)
+            self._helpers.append((thread, bed))  # before it starts: Ctrl-C may come while it does
             try:
                 thread.start()
             except RuntimeError:  # the work gets done without them
+                self._helpers.pop()
                 self._refused = True
                 return
-            self._beds.append(bed)
-            self._threads.append(thread)
 
     def _live(self, bed) -> None:
         slept = 0
         while not self.words[ENDED // 8]:
-            self._serve(self.address, SPINS, slept)
+            self._code.ctypes(self.address, SPINS, slept)
             bed.acquire()
             slept = 1
+
+    def _wake(self) -> None:
+        for _, bed in self._helpers:
+            with suppress(RuntimeError):  # one that was woken already
+                bed.release()
 
     def end(self) -> None:
         """Send the helpers away, before the memory in which their code lies is freed."""
         self.words[ENDED // 8] = 1
-        for bed, thread in zip(self._beds, self._threads, strict=True):
-            if bed.locked():
-                bed.release()
-            thread.join(1)
+        self._wake()
+        for thread, _ in self._helpers:
+            if thread.is_alive():
+                thread.join(1)
 
 
-def _compiled(function, words: int, stamp: str) -> CFunc:
-    code = CFunc(function, (words * (types.int64,), types.void), {}, {"nogil": True})
+def compiled(function, signature, stamp: str) -> CFunc:
+    """The function as machine code with an address, from disk or compiled."""
+    code = CFunc(function, (signature.args, signature.return_type), {}, {"nogil": True})
     code._cache = DiskCache(function, stamp)
     code.compile()
     return code

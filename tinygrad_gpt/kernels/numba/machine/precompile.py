@@ -51,7 +51,7 @@ def make_all(dtype) -> None:
 
 def _run_makers(dtype, taken: str) -> None:
     """Start the processes, which note in the folder `taken` which kernels they have taken on, and wait for them."""
-    processes = min(cores.choose(len(cores.allowed_cores()), cores.quota()).threads, MOST_PROCESSES)
+    processes = min(cores.choose_here().threads, MOST_PROCESSES)
     package = str(Path(__file__).parents[4])
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     # Away from the terminal's Ctrl-C, which is for the run that waits.

@@ -12,7 +12,7 @@ it is worse: in some processes two of our threads then shared a core.)
 
 How many threads: NUMBA_NUM_THREADS or OMP_NUM_THREADS, if set; else one for each core that this process may count on
 (cores.py), chosen once, at the first kernel. Numba keeps that number for each of Python's threads, and
-numba.set_num_threads changes it. Kernels give the same bits on any number of threads.
+numba.set_num_threads changes it.
 
 One team at a time. Python's threads may call kernels side by side. The first has the pool; any other computes alone, in
 its own thread: the cores are at work anyhow. A thread computes alone also
@@ -78,12 +78,6 @@ def count() -> int:
     return parallel._get_num_threads()
 
 
-def most() -> int:
-    """The number that was chosen, whatever numba.set_num_threads made of it since."""
-    start()
-    return 1 if _why_alone is not None else _choice.threads
-
-
 def why_fewer() -> str | None:
     """Why kernels don't use all cores although nobody said so, as a clause, and what to do. None where they do."""
     start()
@@ -95,7 +89,7 @@ def why_fewer() -> str | None:
 
 @contextmanager
 def limited_to(number: int) -> Iterator[None]:
-    """Inside this block kernels that this thread calls run on so many threads, 1 to `most`."""
+    """Inside this block kernels that this thread calls run on so many threads, at most Numba's NUMBA_NUM_THREADS."""
     before = count()
     numba.set_num_threads(number)
     try:
@@ -130,7 +124,11 @@ def take() -> int:
     threads = 1 if _is_forked else count()
     if threads == 1 or not _pool.acquire(blocking=False):
         return 1
-    POOL.call(threads)
+    try:
+        POOL.call(threads)
+    except BaseException:  # Ctrl-C, while helpers start
+        _pool.release()
+        raise
     return threads
 
 
