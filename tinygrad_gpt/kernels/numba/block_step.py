@@ -12,7 +12,7 @@ from tinygrad_gpt.kernels.numba.flash.one_query import attend
 from tinygrad_gpt.kernels.numba.gelu import value_and_slope
 from tinygrad_gpt.kernels.numba.layer_norm import normalize
 from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
-from tinygrad_gpt.kernels.numba.machine.layout import ALONE, not_ours
+from tinygrad_gpt.kernels.numba.machine.layout import ON_DEMAND, not_ours
 from tinygrad_gpt.kernels.numba.product.few_rows import FEW, products
 from tinygrad_gpt.ops.block_step import check
 from tinygrad_gpt.ops.gelu import CUBIC, SQRT_2_OVER_PI
@@ -63,8 +63,7 @@ def _with_biases(weights):
     lambda f: (
         read(f, "C_out C_in"), read(f, "R C_in"), *[read(f, "C_in")] * 2, f, read(f, "C_out"), write(f, "R C_out")
     ),
-    alone_below=ALONE,
-    on_demand=True,
+    **ON_DEMAND,
 )  # fmt: skip
 def _normed_product(share, weight, x, norm, norm_bias, eps, bias, y):
     """y = layer_norm(x) weightᵀ + bias."""
@@ -74,21 +73,13 @@ def _normed_product(share, weight, x, norm, norm_bias, eps, bias, y):
     products(share, weight, normed, bias, y, False)
 
 
-@kernel(
-    lambda f: (read(f, "C_out C_in"), read(f, "R C_in"), read(f, "C_out"), write(f, "R C_out")),
-    alone_below=ALONE,
-    on_demand=True,
-)
+@kernel(lambda f: (read(f, "C_out C_in"), read(f, "R C_in"), read(f, "C_out"), write(f, "R C_out")), **ON_DEMAND)
 def _add_product(share, weight, x, bias, y):
     """y += x weightᵀ + bias."""
     products(share, weight, x, bias, y, True)
 
 
-@kernel(
-    lambda f: (read(f, "C_out C_in"), read(f, "R C_in"), f, f, read(f, "C_out"), write(f, "R C_out")),
-    alone_below=ALONE,
-    on_demand=True,
-)
+@kernel(lambda f: (read(f, "C_out C_in"), read(f, "R C_in"), f, f, read(f, "C_out"), write(f, "R C_out")), **ON_DEMAND)
 def _add_gelu_product(share, weight, x, sqrt_2_over_pi, cubic, bias, y):
     """y += gelu(x) weightᵀ + bias."""
     h = np.empty(x.shape, x.dtype)
@@ -104,8 +95,7 @@ def _add_gelu_product(share, weight, x, sqrt_2_over_pi, cubic, bias, y):
         *[write(f, "R H T D", "A")] * 2, read(f, "R 3 H D"), read(types.boolean, "R T", "A"), types.boolean, f,
         write(f, "R H D"),
     ),
-    alone_below=ALONE,
-    on_demand=True,
+    **ON_DEMAND,
 )  # fmt: skip
 def _attend(share, keys, values, new, shown, has_mask, scale, y):
     """The last key and value of each head are those in `new`, written to their place; y, attention of its query."""

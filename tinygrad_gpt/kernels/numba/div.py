@@ -1,6 +1,6 @@
 """A quotient of two arrays on the CPU, shared out among the threads (ops/div.py derives it)."""
 
-from tinygrad_gpt.kernels.numba.machine.elementwise import of_broadcast, of_two, why_not_two
+from tinygrad_gpt.kernels.numba.machine.elementwise import of_two, why_not_two
 from tinygrad_gpt.kernels.numba.machine.layout import check_dy
 from tinygrad_gpt.ops._shapes import sum_to_shape
 
@@ -8,7 +8,7 @@ why_not = why_not_two
 
 
 def forward(a, b):
-    y = of_broadcast(_quotient, a, b)
+    y = _quotient(a, b)
     return y, (b, y)
 
 
@@ -16,8 +16,8 @@ def backward(dy, saved):
     b, y = saved
     check_dy("div", dy, y.shape, y.dtype)
     # y = a / b
-    da = of_broadcast(_quotient, dy, b)
-    return da, sum_to_shape(of_broadcast(_negative_product, da, y), b.shape)
+    da = _quotient(dy, b)
+    return da, sum_to_shape(_negative_product(da, y), b.shape)
 
 
 def _over(a, b):

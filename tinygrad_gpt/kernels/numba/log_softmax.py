@@ -4,7 +4,7 @@ the cache while its largest number is found, its exponentials are summed, and th
 import math
 
 from tinygrad_gpt.kernels.numba.machine.compile import EXACT_ORDER, helper, kernel, my_part, read, write
-from tinygrad_gpt.kernels.numba.machine.layout import ALONE, check_dy
+from tinygrad_gpt.kernels.numba.machine.layout import ON_DEMAND, check_dy
 from tinygrad_gpt.kernels.numba.machine.vector_math import exp, row_max
 from tinygrad_gpt.kernels.numba.softmax import by_rows, why_not
 from tinygrad_gpt.ops.log_softmax import check
@@ -24,7 +24,7 @@ def backward(dy, saved):
     return (by_rows(_backward, dy, y),)
 
 
-@kernel(lambda f: (read(f, "R C"), write(f, "R C")), alone_below=ALONE, on_demand=True)
+@kernel(lambda f: (read(f, "R C"), write(f, "R C")), **ON_DEMAND)
 def _forward(share, x, y):
     r, c = x.shape
     for i in my_part(share, r):
@@ -43,7 +43,7 @@ def _below(x, peak, log_total):
     return x - peak - log_total
 
 
-@kernel(lambda f: (read(f, "R C"), read(f, "R C"), write(f, "R C")), alone_below=ALONE, on_demand=True)
+@kernel(lambda f: (read(f, "R C"), read(f, "R C"), write(f, "R C")), **ON_DEMAND)
 def _backward(share, dy, y, dx):
     r, c = y.shape
     for i in my_part(share, r):

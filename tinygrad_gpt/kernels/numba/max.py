@@ -4,7 +4,7 @@ import numpy as np
 from numba import types
 
 from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
-from tinygrad_gpt.kernels.numba.machine.layout import ALONE, check_dy
+from tinygrad_gpt.kernels.numba.machine.layout import ON_DEMAND, check_dy
 from tinygrad_gpt.kernels.numba.machine.vector_math import row_max
 from tinygrad_gpt.kernels.numba.sum import reduced_shape, rows_of, why_not
 from tinygrad_gpt.ops._shapes import normalize_axes
@@ -31,11 +31,7 @@ def backward(dy, saved):
     return (dx,)
 
 
-@kernel(
-    lambda f: (read(f, "R C"), write(f, "R"), write(f, "R"), write(types.boolean, "R C")),
-    alone_below=ALONE,
-    on_demand=True,
-)
+@kernel(lambda f: (read(f, "R C"), write(f, "R"), write(f, "R"), write(types.boolean, "R C")), **ON_DEMAND)
 def _forward(share, x, y, ties, is_largest):
     r, c = x.shape
     for i in my_part(share, r):

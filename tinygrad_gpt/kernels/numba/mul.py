@@ -1,6 +1,6 @@
 """A product of two arrays on the CPU, shared out among the threads (ops/mul.py derives it)."""
 
-from tinygrad_gpt.kernels.numba.machine.elementwise import of_broadcast, of_two, why_not_two
+from tinygrad_gpt.kernels.numba.machine.elementwise import of_two, why_not_two
 from tinygrad_gpt.kernels.numba.machine.layout import check_dy
 from tinygrad_gpt.ops._shapes import sum_to_shape
 
@@ -8,14 +8,14 @@ why_not = why_not_two
 
 
 def forward(a, b):
-    return of_broadcast(_product, a, b), (a, b)
+    return _product(a, b), (a, b)
 
 
 def backward(dy, saved):
     a, b = saved
     check_dy("mul", dy, a.shape, a.dtype)
     # y = a * b
-    return of_broadcast(_product, dy, b), sum_to_shape(of_broadcast(_product, dy, a), b.shape)
+    return _product(dy, b), sum_to_shape(_product(dy, a), b.shape)
 
 
 def _formula(a, b):

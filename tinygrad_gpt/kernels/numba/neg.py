@@ -1,13 +1,9 @@
 """Negation on the CPU, in one pass over memory (ops/neg.py derives it)."""
 
-import numpy as np
-
 from tinygrad_gpt.kernels.numba.machine.elementwise import of_one
-from tinygrad_gpt.kernels.numba.machine.layout import flat, not_ours
+from tinygrad_gpt.kernels.numba.machine.layout import not_ours
 
-
-def why_not(x):
-    return not_ours(x)
+why_not = not_ours
 
 
 def forward(x):
@@ -19,14 +15,8 @@ def backward(dy, saved):
     return (negative(dy),)
 
 
-def negative(x):
-    y = np.empty(x.shape, x.dtype)
-    _negative(flat(x), flat(y))
-    return y
-
-
 def _formula(x):
     return -x
 
 
-_negative = of_one(_formula)
+negative = of_one(_formula)

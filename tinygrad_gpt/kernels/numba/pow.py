@@ -4,7 +4,7 @@ import numpy as np
 from numba import types
 
 from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
-from tinygrad_gpt.kernels.numba.machine.layout import CHUNK, check_dy, flat, not_ours
+from tinygrad_gpt.kernels.numba.machine.layout import BY_CHUNKS, check_dy, flat, not_ours
 
 MOST = 8
 BLOCK = 512  # elements that stay in the first-level cache, with their powers
@@ -35,7 +35,7 @@ def _times_power(a, factor: int, x, n: int):
     return y
 
 
-@kernel(lambda f: (read(f, "N"), f, read(f, "N"), types.int64, write(f, "N")), alone_below=CHUNK + 1, on_demand=True)
+@kernel(lambda f: (read(f, "N"), f, read(f, "N"), types.int64, write(f, "N")), **BY_CHUNKS)
 def _multiply(share, a, factor, x, n, y):
     """y = a * factor * x**n."""
     for block in my_part(share, (x.size + BLOCK - 1) // BLOCK):

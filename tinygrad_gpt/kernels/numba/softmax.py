@@ -4,7 +4,7 @@ largest number is found, its exponentials are written and summed, and they are d
 import numpy as np
 
 from tinygrad_gpt.kernels.numba.machine.compile import Kernel, kernel, my_part, read, write
-from tinygrad_gpt.kernels.numba.machine.layout import ALONE, check_dy, not_ours, rows
+from tinygrad_gpt.kernels.numba.machine.layout import ON_DEMAND, check_dy, not_ours, rows
 from tinygrad_gpt.kernels.numba.machine.vector_math import exp, row_max
 from tinygrad_gpt.ops.softmax import check
 
@@ -35,7 +35,7 @@ def by_rows(kernel: Kernel, *arrays) -> np.ndarray:
     return made
 
 
-@kernel(lambda f: (read(f, "R C"), write(f, "R C")), alone_below=ALONE, on_demand=True)
+@kernel(lambda f: (read(f, "R C"), write(f, "R C")), **ON_DEMAND)
 def _forward(share, x, y):
     r, c = x.shape
     for i in my_part(share, r):
@@ -49,7 +49,7 @@ def _forward(share, x, y):
             e[j] *= scale
 
 
-@kernel(lambda f: (read(f, "R C"), read(f, "R C"), write(f, "R C")), alone_below=ALONE, on_demand=True)
+@kernel(lambda f: (read(f, "R C"), read(f, "R C"), write(f, "R C")), **ON_DEMAND)
 def _backward(share, dy, y, dx):
     r, c = y.shape
     for i in my_part(share, r):

@@ -1,6 +1,6 @@
 """A difference of two arrays on the CPU, shared out among the threads (ops/sub.py derives it)."""
 
-from tinygrad_gpt.kernels.numba.machine.elementwise import of_broadcast, of_two, why_not_two
+from tinygrad_gpt.kernels.numba.machine.elementwise import of_two, why_not_two
 from tinygrad_gpt.kernels.numba.machine.layout import check_dy
 from tinygrad_gpt.kernels.numba.neg import negative
 from tinygrad_gpt.ops._shapes import sum_to_shape
@@ -9,7 +9,7 @@ why_not = why_not_two
 
 
 def forward(a, b):
-    return of_broadcast(_difference, a, b), (a.shape, b.shape, a.dtype)
+    return _difference(a, b), (a.shape, b.shape, a.dtype)
 
 
 def backward(dy, saved):

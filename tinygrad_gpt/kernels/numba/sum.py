@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 
 from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
-from tinygrad_gpt.kernels.numba.machine.layout import ALONE, CHUNK, not_ours
+from tinygrad_gpt.kernels.numba.machine.layout import CHUNK, ON_DEMAND, not_ours, part
 from tinygrad_gpt.ops._shapes import count, kept_shape, normalize_axes
 from tinygrad_gpt.ops.sum import Saved, backward
 
@@ -48,14 +48,12 @@ def reduced_shape(shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool)
     return kept_shape(shape, axes) if keepdims else shape[: len(shape) - len(axes)]
 
 
-@kernel(lambda f: (read(f, "R C"), write(types.float64, "R P")), alone_below=ALONE, on_demand=True)
+@kernel(lambda f: (read(f, "R C"), write(types.float64, "R P")), **ON_DEMAND)
 def _sum_pieces(share, x, pieces):
-    r, c = x.shape
-    chunks = pieces.shape[1]
+    r, chunks = pieces.shape
     for piece in my_part(share, r * chunks):
         i, chunk = piece // chunks, piece % chunks
-        row = x[i, chunk * CHUNK : min((chunk + 1) * CHUNK, c)]
-        total = 0.0
+        row, total = part(x[i], chunk), 0.0
         for first in range(0, row.size, BLOCK):
             block = row[first : first + BLOCK]
             subtotal = x.dtype.type(0)

@@ -8,7 +8,7 @@ import numpy as np
 from numba import types
 
 from tinygrad_gpt.kernels.numba.machine.compile import kernel, my_part, read, write
-from tinygrad_gpt.kernels.numba.machine.layout import CHUNK, check_dy, flat, not_ours, part
+from tinygrad_gpt.kernels.numba.machine.layout import BY_CHUNKS, CHUNK, check_dy, flat, not_ours, part
 from tinygrad_gpt.ops._shapes import sum_to_shape
 
 
@@ -34,11 +34,7 @@ def backward(dy, saved):
     return None, sum_to_shape(da, a_shape), sum_to_shape(db, b_shape)
 
 
-@kernel(
-    lambda f: (read(f, "N"), read(f, "N"), read(types.boolean, "N"), write(f, "N")),
-    alone_below=CHUNK + 1,
-    on_demand=True,
-)
+@kernel(lambda f: (read(f, "N"), read(f, "N"), read(types.boolean, "N"), write(f, "N")), **BY_CHUNKS)
 def _forward(share, a, b, condition, y):
     for chunk in my_part(share, (y.size + CHUNK - 1) // CHUNK):
         as_, bs, conditions, ys = part(a, chunk), part(b, chunk), part(condition, chunk), part(y, chunk)
@@ -47,11 +43,7 @@ def _forward(share, a, b, condition, y):
             ys[i] = one if conditions[i] else other
 
 
-@kernel(
-    lambda f: (read(f, "N"), read(types.boolean, "N"), write(f, "N"), write(f, "N")),
-    alone_below=CHUNK + 1,
-    on_demand=True,
-)
+@kernel(lambda f: (read(f, "N"), read(types.boolean, "N"), write(f, "N"), write(f, "N")), **BY_CHUNKS)
 def _backward(share, dy, condition, da, db):
     zero = dy.dtype.type(0)
     for chunk in my_part(share, (dy.size + CHUNK - 1) // CHUNK):

@@ -14,7 +14,7 @@ import numpy as np
 from numba import types
 
 from tinygrad_gpt.kernels.numba.machine.compile import helper, kernel, my_part, read, write
-from tinygrad_gpt.kernels.numba.machine.layout import ALONE, as_contiguous
+from tinygrad_gpt.kernels.numba.machine.layout import ON_DEMAND, as_contiguous
 from tinygrad_gpt.kernels.numba.machine.vector_math import exp, row_max
 
 
@@ -23,8 +23,7 @@ from tinygrad_gpt.kernels.numba.machine.vector_math import exp, row_max
         *[read(f, "B H T D", "A")] * 2, read(f, "B H 1 D", "A"), read(types.boolean, "B H 1 T", "A"), types.boolean,
         read(f, "B H 1 T", "A"), types.boolean, f, write(f, "B H 1 D", "A"), write(f, "B H 1")
     ),
-    alone_below=ALONE,
-    on_demand=True,
+    **ON_DEMAND,
 )  # fmt: skip
 def one_query(share, k, v, q, shown, has_mask, added, has_added, scale, y, lse):
     """Writes y and lse. T >= 1, and rows of q, k, v and y are contiguous. `shown` counts if has_mask, `added` if

@@ -11,6 +11,8 @@ from tinygrad_gpt.kernels.numba.machine.compile import cannot_run, helper
 
 CHUNK = 8192  # elements that an elementwise kernel hands to a thread at a time: they fit in the first-level cache
 ALONE = 1 << 15  # elements: one thread has finished less work than this before others have begun
+ON_DEMAND = {"alone_below": ALONE, "on_demand": True}  # how most kernels are made that no GPT's training needs,
+BY_CHUNKS = ON_DEMAND | {"alone_below": CHUNK + 1}  # and those whose threads take chunks: one is the caller's
 STRIP = 64  # columns that a kernel hands to a thread: whole cache lines, few enough that small layers have work for all
 
 
