@@ -25,32 +25,28 @@ Where x is too small or too large, or nan, what is computed so is of no meaning,
 """
 
 import math
+from collections.abc import Callable
+from functools import wraps
 from typing import NamedTuple
 
 import numpy as np
 from numba import types
 from numba.extending import intrinsic, overload
 
-from tinygrad_gpt.kernels.numba.machine.compile import EXACT_ORDER
+from tinygrad_gpt.kernels.numba.machine.compile import EXACT_ORDER, OPTIONS
 
-EXACT = {"fastmath": EXACT_ORDER, "error_model": "numpy", "nogil": True, "forceinline": True}
-
-
-def exp(x):
-    """e^x of a number; only inside kernels."""
-    raise NotImplementedError("for kernels")
+EXACT = OPTIONS | {"fastmath": EXACT_ORDER, "forceinline": True}
 
 
 class Format(NamedTuple):
-    """Of a float type: itself, the integer of its size, how far e^r is taken, what its exponent's bits are for 2^0, how
-    many bits of fraction follow, and how many bits HIGH may have."""
+    """What must be known of a float type."""
 
     real: type
-    integer: type
-    terms: int
-    bias: int
+    integer: type  # of the same size
+    terms: int  # of the series for e^r
+    bias: int  # what the exponent's bits are for 2^0
     fraction_bits: int
-    high_bits: int
+    high_bits: int  # how many HIGH may have
 
 
 FORMATS = {
@@ -67,12 +63,21 @@ def _constants(of: Format) -> tuple:
     return tuple(map(of.real, (high, (ln2 - high) + ln2_low, 1 / ln2, 1.5 * 2**of.fraction_bits)))
 
 
-@overload(exp, jit_options=EXACT)
-def _exp(x):
-    return _make_exp(FORMATS[x]) if x in FORMATS else None
+def _for_each_format(make: Callable[[Format], Callable]) -> Callable:
+    """Decorator for what makes a function of one number, of this format; it gives the function of either format. That
+    can be called inside kernels only."""
+
+    @wraps(make)
+    def function(x):
+        raise NotImplementedError("for kernels")
+
+    overload(function, jit_options=EXACT)(lambda x: make(FORMATS[x]) if x in FORMATS else None)
+    return function
 
 
-def _make_exp(of: Format):
+@_for_each_format
+def exp(of: Format):
+    """e^x (see the top of this file)."""
     real, integer = of.real, of.integer
     HIGH, LOW, PER_LN2, ROUNDING = _constants(of)
     FRACTION_BITS, ZERO, INFINITE = of.fraction_bits, real(0), real(np.inf)
@@ -109,19 +114,16 @@ def either(typingctx, condition, a, b):
     return b(types.boolean, b, b), codegen
 
 
-def sigmoid(x):
-    """1 / (1 + e^-x) of a number; only inside kernels."""
-    raise NotImplementedError("for kernels")
-
-
-@overload(sigmoid, jit_options=EXACT)
-def _sigmoid(x):
-    ONE = np.float32(1) if x is types.float32 else np.float64(1)
+@_for_each_format
+def sigmoid(of: Format):
+    """1 / (1 + e^-x)."""
+    ONE = of.real(1)
     return lambda x: ONE / (ONE + exp(-x))
 
 
-def tanh(x):
-    """tanh x of a number; only inside kernels. Relative errors are a few units in the last place.
+@_for_each_format
+def tanh(of: Format):
+    """tanh x. Relative errors are a few units in the last place.
 
     With e = e^(-2|x|), and d = e - 1, of which e would have lost the digits where x is small,
 
@@ -129,15 +131,6 @@ def tanh(x):
                                      = 1 - 2e / (1 + e)    where it is not, and nearly 1
         d = 2^n (e^r - 1) + (2^n - 1)                  with n and r as in exp; for small x n is 0
     """
-    raise NotImplementedError("for kernels")
-
-
-@overload(tanh, jit_options=EXACT)
-def _tanh(x):
-    return _make_tanh(FORMATS[x]) if x in FORMATS else None
-
-
-def _make_tanh(of: Format):
     real, integer = of.real, of.integer
     HIGH, LOW, PER_LN2, ROUNDING = _constants(of)
     FRACTION_BITS, BITS_OF_1 = of.fraction_bits, integer(of.bias << of.fraction_bits)
@@ -178,22 +171,20 @@ def row_max(x, n):
 
 @overload(row_max, jit_options=EXACT)
 def _row_max(x, n):
-    if x.dtype is types.float32:
-        return _make_row_max(np.float32, np.int32, 31)
-    if x.dtype is types.float64:
-        return _make_row_max(np.float64, np.int64, 63)
-    return None
+    return _make_row_max(FORMATS[x.dtype]) if x.dtype in FORMATS else None
 
 
-def _make_row_max(real, integer, sign_bit: int):
-    ALL_BUT_SIGN, LEAST = integer(np.iinfo(integer).max), integer(np.iinfo(integer).min)
+def _make_row_max(of: Format):
+    real, integer = of.real, of.integer
+    limits = np.iinfo(integer)
+    ALL_BUT_SIGN, LEAST, SIGN_BIT = integer(limits.max), integer(limits.min), limits.bits - 1
 
     def row_max(x, n):
         largest = LEAST
         for i in range(n):
             bits = real(x[i]).view(integer)
-            ordered = integer(bits ^ (integer(bits >> sign_bit) & ALL_BUT_SIGN))
+            ordered = integer(bits ^ (integer(bits >> SIGN_BIT) & ALL_BUT_SIGN))
             largest = integer(max(largest, ordered))
-        return integer(largest ^ (integer(largest >> sign_bit) & ALL_BUT_SIGN)).view(real)
+        return integer(largest ^ (integer(largest >> SIGN_BIT) & ALL_BUT_SIGN)).view(real)
 
     return row_max
