@@ -38,7 +38,6 @@ import numpy as np
 from numba import types
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.numba.flash.added_mask import add_mask
 from tinygrad_gpt.kernels.numba.flash.backward import backward
 from tinygrad_gpt.kernels.numba.flash.fetch import fetch_to_write
 from tinygrad_gpt.kernels.numba.flash.one_query import one_query
@@ -51,6 +50,7 @@ from tinygrad_gpt.kernels.numba.flash.shared import (
     arguments_for_scores,
     chunks_of,
     heads_last,
+    masked_scores,
     masks,
 )
 from tinygrad_gpt.kernels.numba.flash.tiles import (
@@ -61,12 +61,9 @@ from tinygrad_gpt.kernels.numba.flash.tiles import (
     Visible,
     drop_weights,
     exp_of_columns,
-    hide_masked,
-    hide_unseen,
     keys_seen,
     keys_shown,
     new_rows,
-    products,
     raise_peak,
     scale_row,
     turn,
@@ -129,14 +126,9 @@ def _forward(
     depth = rounded_up(d, STRIP)
     # Once for all heads of a thread: for short sequences it takes as long to find memory as to fill it.
     space = ForwardSpace(
-        new_rows(k, tk, depth),
-        new_rows(k, tk, depth),
-        new_rows(q, depth, BLOCK),
-        new_rows(q, BLOCK, depth),
-        new_rows(q, BLOCK, BLOCK),
-        new_rows(q, BLOCK if has_added else 0, BLOCK),
-        new_rows(q, 5, BLOCK),
-    )
+        new_rows(k, tk, depth), new_rows(k, tk, depth), new_rows(q, depth, BLOCK), new_rows(q, BLOCK, depth),
+        new_rows(q, BLOCK, BLOCK), new_rows(q, BLOCK if has_added else 0, BLOCK), new_rows(q, 5, BLOCK),
+    )  # fmt: skip
     for item in my_part(share, b * h * chunks):
         part = Part(item // chunks, item % chunks, chunks)
         bi, hi = part.head // h, part.head % h
@@ -146,23 +138,15 @@ def _forward(
 
 
 class ForwardSpace(NamedTuple):
-    """Where a thread works on its heads, one after the other; all begin as zeros, and stay so beside what is written.
+    """Where a thread works on one head after the other. All begin as zeros, and stay so beside what is written."""
 
-    k_rows, v_rows  (Tk or a little more, depth): scale k, and v
-    q_turned        (depth, BLOCK): qᵀ of a block of queries
-    y_rows          (BLOCK, depth): its y, not yet divided by ΣP
-    p               (BLOCK keys, BLOCK queries): S, then P
-    mask_turned     (BLOCK, BLOCK): a tile of an added mask
-    of_queries      (5, BLOCK): a row for sums to begin with, and see _forward_head
-    """
-
-    k_rows: Array
-    v_rows: Array
-    q_turned: Array
-    y_rows: Array
-    p: Array
-    mask_turned: Array
-    of_queries: Array
+    k_rows: Array  # (Tk or a little more, depth): scale k
+    v_rows: Array  # the same of v
+    q_turned: Array  # (depth, BLOCK): qᵀ of a block of queries
+    y_rows: Array  # (BLOCK, depth): its y, not yet divided by ΣP
+    p: Array  # (BLOCK keys, BLOCK queries): S, then P
+    mask_turned: Array  # (BLOCK, BLOCK): a tile of an added mask
+    of_queries: Array  # (5, BLOCK): a row for sums to begin with, and see _forward_head
 
 
 @pasted
@@ -187,13 +171,7 @@ def _forward_head(qkv, visible, dropping, scale, part, space, y, lse):
         peak[:], total[:], y_rows[:columns] = -np.inf, 0, 0
         for first in range(0, keys, BLOCK):
             tile = Tile(first, min(BLOCK, keys - first), columns, past, causal)
-            # Sᵀ = (scale k) qᵀ: (keys, D) @ (D, queries)
-            products(p, zeros, k_rows, q_turned, tile)
-            if visible.has_added:
-                add_mask(p, visible.added, start, count, tile, mask_turned)
-            hide_unseen(p, tile)
-            if visible.has_mask:
-                hide_masked(p, visible.shown, start, count, tile)
+            masked_scores(p, zeros, k_rows, q_turned, visible, start, count, tile, mask_turned)
             # P = exp(S - max), what was summed before scaled to the new maximum
             raise_peak(p, tile, peak, shrink)
             exp_of_columns(p, tile, peak, total, shrink, of_queries[4])

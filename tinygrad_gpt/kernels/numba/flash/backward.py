@@ -7,7 +7,6 @@ import numpy as np
 from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba.flash.added_mask import (
     Gradient,
-    add_mask,
     add_to_gradient,
     dmask_of,
     new_parts,
@@ -23,6 +22,7 @@ from tinygrad_gpt.kernels.numba.flash.shared import (
     arguments_for_scores,
     chunks_of,
     heads_last,
+    masked_scores,
     masks,
 )
 from tinygrad_gpt.kernels.numba.flash.tiles import (
@@ -34,8 +34,6 @@ from tinygrad_gpt.kernels.numba.flash.tiles import (
     dot,
     drop_weights,
     first_query,
-    hide_masked,
-    hide_unseen,
     keys_seen,
     keys_shown,
     new_rows,
@@ -67,9 +65,7 @@ def backward(dy, saved):
         for gradient in (dq, dk, dv):
             gradient[...] = 0
         return dq, dk, dv, np.zeros_like(mask) if is_added else None
-    dk_parts, dv_parts = dk[None], dv[None]
-    if chunks > 1:
-        dk_parts, dv_parts = heads_last(k, chunks, b, tk, h, d), heads_last(k, chunks, b, tk, h, d)
+    dk_parts, dv_parts = (dk[None], dv[None]) if chunks == 1 else heads_last(k, 2, chunks, b, tk, h, d)
     visible = masks(mask, causal, shape, q.dtype)
     dmask_parts = new_parts(mask if is_added else None, q, tk, chunks)
     attention_backward(adjacent(dy), q, k, v, y, lse, *visible, *dropping, scale, dq, dk_parts, dv_parts, dmask_parts)
@@ -120,29 +116,21 @@ def attention_backward(
 
 
 class BackwardSpace(NamedTuple):
-    """Where a thread works on its heads, as ForwardSpace.
+    """Where a thread works on its heads, as ForwardSpace."""
 
-    k_rows, v_rows, dk_rows, dv_rows  (Tk or a little more, depth): scale k, v, dk / scale, dv
-    q_turned, dy_turned               (depth, BLOCK): qᵀ and dyᵀ of a block of queries
-    q_rows, dy_rows, dq_rows          (BLOCK, depth): q and dy as they are, and dq
-    p, ds                             (BLOCK keys, BLOCK queries): S, then P; dP, then dS
-    mask_turned                       (BLOCK, BLOCK): a tile of an added mask, or of its gradient
-    of_queries                        (3, BLOCK): a row for sums to begin with, lse, and dy · y
-    """
-
-    k_rows: Array
-    v_rows: Array
-    dk_rows: Array
-    dv_rows: Array
-    q_turned: Array
-    dy_turned: Array
-    q_rows: Array
-    dy_rows: Array
-    dq_rows: Array
-    p: Array
-    ds: Array
-    mask_turned: Array
-    of_queries: Array
+    k_rows: Array  # (Tk or a little more, depth): scale k
+    v_rows: Array  # the same of v,
+    dk_rows: Array  # of dk / scale,
+    dv_rows: Array  # and of dv
+    q_turned: Array  # (depth, BLOCK): qᵀ of a block of queries
+    dy_turned: Array  # and dyᵀ
+    q_rows: Array  # (BLOCK, depth): q as it is,
+    dy_rows: Array  # dy,
+    dq_rows: Array  # and dq
+    p: Array  # (BLOCK keys, BLOCK queries): S, then P
+    ds: Array  # dP, then dS
+    mask_turned: Array  # (BLOCK, BLOCK): a tile of an added mask, or of its gradient
+    of_queries: Array  # (3, BLOCK): a row for sums to begin with, lse, and dy · y
 
 
 @pasted
@@ -175,13 +163,8 @@ def _backward_head(dy, qkv, y, lse, visible, dropping, scale, part, space, gradi
         for first in range(0, keys, BLOCK):
             tile = Tile(first, min(BLOCK, keys - first), columns, past, causal)
             number = (part.head * tq + start) * tk + first  # of the tile's first weight
-            # Sᵀ = (scale k) qᵀ,  dPᵀ = v dyᵀ
-            products(p, zeros, k_rows, q_turned, tile)
-            if visible.has_added:
-                add_mask(p, visible.added, start, count, tile, mask_turned)
-            hide_unseen(p, tile)
-            if visible.has_mask:
-                hide_masked(p, visible.shown, start, count, tile)
+            masked_scores(p, zeros, k_rows, q_turned, visible, start, count, tile, mask_turned)
+            # dPᵀ = v dyᵀ
             products(ds, zeros, v_rows, dy_turned, tile)
             if dropping.threshold > 0:
                 drop_weights(ds, tile, number, tk, dropping)

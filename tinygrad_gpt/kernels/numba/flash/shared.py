@@ -1,4 +1,4 @@
-"""What attention's kernels for many queries share: their arguments, pieces of work, and how arrays lie."""
+"""What attention's kernels for many queries share: arguments, pieces of work, how arrays lie, and a tile's scores."""
 
 from typing import NamedTuple
 
@@ -6,8 +6,9 @@ import numpy as np
 from numba import types
 
 from tinygrad_gpt.array import Array
-from tinygrad_gpt.kernels.numba.flash.tiles import BLOCK, Dropping, Visible
-from tinygrad_gpt.kernels.numba.machine.compile import read
+from tinygrad_gpt.kernels.numba.flash.added_mask import add_mask
+from tinygrad_gpt.kernels.numba.flash.tiles import BLOCK, Dropping, Visible, hide_masked, hide_unseen, products
+from tinygrad_gpt.kernels.numba.machine.compile import helper, read
 
 _BOOL = np.dtype(bool)
 _NO_MASK = np.ones(16, np.uint8)  # a number of any dtype
@@ -67,3 +68,19 @@ def chunks_of(heads: int, tq: int) -> int:
     """Into how many chunks the queries of each head are dealt."""
     blocks = -(-tq // BLOCK)
     return max(1, min(blocks, ENOUGH // max(1, heads)))
+
+
+@helper(inlined=False)
+def masked_scores(s, zeros, k_rows, q_turned, visible, start, count, tile, mask_turned):
+    """Sᵀ = (scale k) qᵀ (+ mask) of a tile, into s: (keys, D) @ (D, queries). It is -inf where a query sees no key.
+
+    zeros         (1, BLOCK), for sums to begin with
+    start, count  the block of queries, of which q_turned is qᵀ
+    mask_turned   (BLOCK, BLOCK), to work in
+    """
+    products(s, zeros, k_rows, q_turned, tile)
+    if visible.has_added:
+        add_mask(s, visible.added, start, count, tile, mask_turned)
+    hide_unseen(s, tile)
+    if visible.has_mask:
+        hide_masked(s, visible.shown, start, count, tile)
