@@ -72,7 +72,7 @@ def test_a_kernel_that_fails_does_not_keep_the_others_from_being_made(tmp_path, 
 def test_each_kernel_is_taken_by_one_process_and_the_longest_first(tmp_path):
     every, longest = make_kernels.all_kernels(), len(make_kernels.LONGEST)
     one, other = [make_kernels.not_taken(every, tmp_path) for _ in range(2)]
-    taken = [kernel for pair in zip(one, other, strict=False) for kernel in pair]
+    taken = [next(process) for _ in range(longest) for process in (one, other)]
     assert {str(kernel) for kernel in taken[:longest]} == set(make_kernels.LONGEST)
     taken += [*one, *other]
     assert len(taken) == len(set(taken)) and set(taken) == set(every)
