@@ -124,6 +124,14 @@ def gelu_linear(rows: int, c_in: int, c_out: int) -> OpCase:
     return OpCase("gelu_linear", alike.name, alike.make, {"approximate": "tanh"}, alike.operations, handed_over=True)
 
 
+def linear_cross_entropy(rows: int, c: int, v: int) -> OpCase:
+    """Ours has all the gradients once forward is done, so only both together compare; the softmax is not counted."""
+    product = 2 * rows * c * v
+    make = both(normal(rows, c), normal(v, c), ids(v, rows))
+    name = f"({rows}, {c}) to {v}"
+    return OpCase("linear_cross_entropy", name, make, {}, (product, 2 * product))
+
+
 def embedding(v: int, c: int, *shape: int) -> OpCase:
     rows, table = 4 * c * int(np.prod(shape)), 4 * c * v
     make = both(ids(v, *shape), normal(v, c))
@@ -142,6 +150,7 @@ CASES = [
     linear(B * T, 4 * C, C),
     linear(256, 768, V),
     gelu_linear(B * T, 4 * C, C),
+    linear_cross_entropy(1024, 768, V),
     OpCase(
         "matmul", "(64, 256, 64) @ (64, 64, 256)", both(normal(64, 256, 64), normal(64, 64, 256)), {}, (5.4e8, 1.1e9)
     ),

@@ -175,6 +175,8 @@ GENERAL = {
 @pytest.mark.parametrize("damage", GENERAL)
 @pytest.mark.parametrize("op", OPS)
 def test_general_damage_is_caught(op, damage):
+    if op == "linear_cross_entropy" and damage.startswith("dy in memory's order"):
+        pytest.skip("dy is a number, which lies in memory in one way only")
     assert_caught(op, GENERAL[damage](registry.reference(op)))
 
 
@@ -391,6 +393,15 @@ PARTICULAR = {
         ("dweight = dy_rows.T @ _rows(x, c_in)", "dweight = _rows(x, c_in).T @ dy_rows"),
         ("np.sum(dy_rows, axis=0)", "dy_rows[0]"),
         ("np.sum(dy_rows, axis=0)", "np.mean(dy_rows, axis=0)"),
+    ],
+    "linear_cross_entropy": [
+        ("return dx, dweight, None, dbias", "return dx, dweight, None, bias"),
+        ("linear.backward(dlogits, saved_by_linear)", "linear.backward(logits, saved_by_linear)"),
+        (
+            "logits, saved_by_linear = linear.forward(x, weight, bias)",
+            "logits, saved_by_linear = linear.forward(x, weight)",
+        ),
+        ("backward(dy, cross_entropy.Saved(", "backward(np.ones_like(dy), cross_entropy.Saved("),
     ],
     "log": [("dy / x", "dy * x"), ("dy / x", "dy / np.maximum(x, 1e-12)"), ("dy / x", "np.where(x > 0, dy / x, 0.0)")],
     "log_softmax": [

@@ -25,6 +25,7 @@ def test_which_ops_are_made_of_others():
         "cross_entropy": ("log_softmax",),
         "gelu_linear": ("gelu", "linear"),
         "linear": ("matmul", "add"),
+        "linear_cross_entropy": ("linear", "cross_entropy"),
     }
 
 
@@ -151,6 +152,25 @@ def test_linear_layers_from_their_parts(part):
     for layer in (F.linear, functools.partial(F.gelu_linear, approximate="tanh")):
         agree(layer, x, weight, bias, part=part)
         agree(layer, x, weight, part=part)
+
+
+@pytest.mark.parametrize("part", ["linear", "cross_entropy", "matmul", "log_softmax"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_linear_cross_entropy_from_its_parts(reduction, part):
+    targets = np.array([[1, -100, 4], [0, 0, 2]])
+
+    def loss(x, weight, bias=None):
+        settings = {"linear_bias": bias, "label_smoothing": 0.2, "reduction": reduction}
+        return F.linear_cross_entropy(x, weight, targets, **settings)
+
+    x, weight, bias = normal((2, 3, 4)), normal((5, 4)), normal(5)
+    agree(loss, x, weight, bias, part=part)
+    agree(loss, x, weight, part=part)
+
+
+def test_linear_cross_entropy_from_its_parts_raises_what_it_raises():
+    with tg.using(linear="reference"), pytest.raises(ValueError, match="linear_cross_entropy: expected targets of"):
+        F.linear_cross_entropy(normal((3, 4)), normal((5, 4)), [0, 1])
 
 
 @pytest.mark.parametrize("part", catalogue.parts("add_layer_norm"))

@@ -378,6 +378,10 @@ INPUTS = {  # op -> the right inputs, and what they are called
     "attention": (F.attention, {"q": Q, "k": Q, "v": Q}),
     "attention_weights": (F.attention_weights, {"q": Q, "k": Q}),
     "cross_entropy": (F.cross_entropy, {"input": X, "target": np.array([0, 1])}),
+    "linear_cross_entropy": (
+        F.linear_cross_entropy,
+        {"input": X, "linear_weight": X, "target": np.array([0, 1])},
+    ),
 }
 
 

@@ -38,6 +38,7 @@ OPS = {
     "attention": lambda q, k, v, mask, causal=False: F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal),
     "linear": F.linear,
     "gelu_linear": lambda x, w, b, approximate: F.linear(F.gelu(x, approximate=approximate), w, b),
+    "linear_cross_entropy": lambda x, w, targets: F.cross_entropy(F.linear(x, w), targets),
     "matmul": torch.matmul,
     "layer_norm": lambda x, weight, bias: F.layer_norm(x, x.shape[-1:], weight, bias),
     "add_layer_norm": lambda x, residual, weight, bias: (

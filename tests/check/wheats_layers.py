@@ -158,6 +158,40 @@ class CrossEntropyOfFewRows:
         return (dz * (dy.reshape(-1, 1) / number)).reshape(shape), None
 
 
+@wheat("linear_cross_entropy", "row by row, the gradients made in forward")
+class LinearCrossEntropyRowByRow:
+    @staticmethod
+    def forward(x, weight, targets, bias=None, *, ignore_index=-100, label_smoothing=0.0, reduction="mean"):
+        t, counts = ce.counted(targets, ignore_index)
+        rows = x.reshape(len(t), weight.shape[1])
+        total, dx, dweight, dbias = (
+            x.dtype.type(0),
+            np.zeros_like(rows),
+            np.zeros_like(weight),
+            np.zeros(len(weight), x.dtype),
+        )
+        number = counts.sum() if reduction == "mean" else 1
+        for r in np.flatnonzero(counts):
+            z = weight @ rows[r]
+            if bias is not None:
+                z += bias
+            log_p = z - z.max()
+            log_p -= np.log(np.exp(log_p).sum())
+            q = np.full_like(z, label_smoothing / len(z))
+            q[t[r]] += 1 - label_smoothing
+            total -= q @ log_p
+            dz = np.exp(log_p) - q
+            dx[r], dbias = dz @ weight, dbias + dz
+            dweight += np.outer(dz, rows[r])
+        gradients = [g / x.dtype.type(number) for g in (dx.reshape(x.shape), dweight, dbias)]
+        return total / x.dtype.type(number), (*gradients, bias is not None)
+
+    @staticmethod
+    def backward(dy, saved):
+        dx, dweight, dbias, has_bias = saved
+        return dx * dy, dweight * dy, None, dbias * dy if has_bias else None
+
+
 # --- layer norm --------------------------------------------------------------------------------------------------
 
 

@@ -55,7 +55,7 @@ def test_an_op_is_shown(run, op):
 def test_an_op_says_what_it_is_made_of_and_part_of(run):
     said = run("op", "linear")[1]
     assert "made of   matmul, add: where you choose a pair for one of them, they run instead" in said
-    assert "part of   gelu_linear: where you choose a pair for linear, it runs inside too" in said
+    assert "part of   gelu_linear, linear_cross_entropy: where you choose a pair for linear, it runs inside too" in said
     said = run("op", "softmax")[1]
     assert "settings  axis=-1" in said and "part of   attention" in said and "made of" not in said
 

@@ -10,6 +10,7 @@ ONE_HEAD = tuple(normal((1, 1, 200, 16), np.float32, i) for i in range(3))
 ONE_QUERY = (ATTENTION[0][:, :, :1], *normal((2, 2, 3, 400, 16), np.float32, 1))
 LINEAR = (normal((300, 70), np.float32), normal((90, 70), np.float32, 1), normal(90, np.float32, 2))
 FEW_ROWS = (normal((5, 200), np.float32), normal((183, 200), np.float32, 1), normal(183, np.float32, 2))
+WIDE = (normal((33, 70), np.float32), normal((2500, 70), np.float32, 1))
 TANH, EXACT = {"approximate": "tanh"}, {"approximate": "none"}
 ROWS = (normal((600, 70), np.float32),)
 TWO = (*ROWS, normal((600, 70), np.float32, 1))
@@ -38,7 +39,9 @@ CALLS = {  # op, and what is special about it -> arrays, settings
     "layer_norm": ((*ROWS, *NORM), {}),
     "linear": (LINEAR, {}),
     "linear of few rows": (FEW_ROWS, {}),
-    "linear that is wide": ((normal((33, 70), np.float32), normal((2500, 70), np.float32, 1)), {}),
+    "linear that is wide": (WIDE, {}),
+    "linear_cross_entropy": ((*LINEAR[:2], np.arange(300) % 90, LINEAR[2]), {}),
+    "linear_cross_entropy of many classes": ((*WIDE, np.arange(33), None), {"label_smoothing": 0.1}),
     "log_softmax": (ROWS, {}),
     "matmul": ((normal((9, 40, 70), np.float32), normal((9, 70, 33), np.float32, 1)), {}),
     "matmul of one": ((normal((1, 130, 70), np.float32), normal((70, 33), np.float32, 1)), {}),

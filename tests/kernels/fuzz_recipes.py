@@ -237,6 +237,21 @@ def _gelu_linear(rng, memory):
     return _linear(rng, memory, {"approximate": _odd(rng, str(rng.choice(["tanh", "tanh", "none"])))})
 
 
+def _linear_cross_entropy(rng, memory):
+    lead, v, c = _lead(rng), _size(rng), _size(rng)
+    ignore_index = int(rng.choice([-100, 0, 255, -(2**63)]))
+    targets = _ids(rng, lead, v, (ignore_index,) if rng.random() < 0.6 else ())
+    settings = {
+        "ignore_index": _odd(rng, ignore_index),
+        "label_smoothing": _odd(rng, float(rng.choice([0.0, 0.1]))),
+        "reduction": _odd(rng, str(rng.choice(["mean", "sum"]))),
+    }
+    call = _floats(rng, memory, _float(rng), (*lead, c), (v, c), _bias(rng, v), settings=settings)
+    x, weight, bias = call.arrays
+    call.arrays = (x, weight, memory.place(targets), bias)
+    return call
+
+
 def _gelu(rng, memory):
     approximate = _odd(rng, str(rng.choice(["tanh", "tanh", "none"])))
     return _floats(rng, memory, _float(rng), (*_lead(rng), _size(rng)), settings={"approximate": approximate})
@@ -404,6 +419,7 @@ RECIPES = {
     "layer_norm": _layer_norm,
     "likeliest": _likeliest,
     "linear": _linear,
+    "linear_cross_entropy": _linear_cross_entropy,
     "log_softmax": _along_axis,
     "matmul": _matmul,
     "max": _sum,

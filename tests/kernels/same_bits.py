@@ -81,7 +81,8 @@ def product(module, shape: tuple[int, int, int], dtype) -> list[np.ndarray]:
     m, k, n = shape
     a, b, bias = normal((m, k), dtype), normal((k, n), dtype, 1), normal(n, dtype, 2)
     turned = np.ascontiguousarray(a.T), True, np.ascontiguousarray(b.T), True
-    return [module.product(a, False, b, False), module.product(*turned, bias)]
+    added = [] if module is bfloat16 else [module.product(*turned, out=normal((m, n), dtype, 3), adds=True)]
+    return [module.product(a, False, b, False), module.product(*turned, bias), *added]
 
 
 @contextmanager

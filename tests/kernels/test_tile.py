@@ -83,6 +83,35 @@ def test_products(name, dtype, m, k, n):
             np.testing.assert_allclose(PRODUCTS[name](*left, *right, bias), expected + bias, **close(dtype))
 
 
+@pytest.mark.parametrize("name", [*PRODUCTS, "numpy"])
+def test_products_that_are_written_or_added_somewhere(name):
+    """Several blocks of a sum, one after the other; ours gives the bits of all of it at once."""
+    product = blas.numpy_product if name == "numpy" else PRODUCTS[name]
+    rng = np.random.default_rng(0)
+    a, b, bias = (rng.standard_normal(shape).astype(np.float32) for shape in ((437, 65), (437, 70), (70,)))
+    room = np.full((90, 70), np.nan, np.float32)
+    assert product(a, True, b, False, bias, out=room[:65]) is not None
+    np.testing.assert_allclose(room[:65], a.T @ b + bias, **close(np.float32))
+    assert np.isnan(room[65:]).all()
+    total = np.full((65, 70), np.nan, np.float32)
+    for first in (0, 128, 256, 384, 437):  # the last of no rows
+        here = slice(first, min(first + 128, 437))
+        product(np.ascontiguousarray(a[here]), True, b[here], False, out=total, adds=first > 0)
+    np.testing.assert_allclose(total, a.T @ b, **close(np.float32))
+    if name == "ours":
+        assert total.tobytes() == product(a, True, b, False).tobytes()
+
+
+@pytest.mark.parametrize(
+    "out", [np.empty((3, 5)), np.empty((4, 3), np.float32), np.empty((3, 8), np.float32)[:, :4]], ids=str
+)
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_a_place_for_the_product_that_does_not_fit(name, out):
+    a, b = np.ones((3, 2), np.float32), np.ones((2, 4), np.float32)
+    with pytest.raises(ValueError, match=r"product: expected a contiguous array float32\(3, 4\) to write to, got"):
+        PRODUCTS[name](a, False, b, False, out=out)
+
+
 def test_nan_stays_visible():
     a, b = np.ones((8, 20), np.float32), np.ones((20, 70), np.float32)
     a[3, 7] = np.nan

@@ -295,6 +295,21 @@ def test_gelu_linear(approximate):
     agree(fused, simple, normal((2, 3, 5)), normal((4, 5)))
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_linear_cross_entropy(reduction):
+    targets = np.array([[1, -100, 4], [0, 0, 2]])
+    settings = {"reduction": reduction, "label_smoothing": 0.1}
+
+    def simple(x, weight, bias=None):
+        return F.cross_entropy(F.linear(x, weight, bias), targets, **settings)
+
+    def fused(x, weight, bias=None):
+        return F.linear_cross_entropy(x, weight, targets, linear_bias=bias, **settings)
+
+    agree(fused, simple, normal((2, 3, 4)), normal((5, 4)), normal(5))
+    agree(fused, simple, normal((2, 3, 4)), normal((5, 4)))
+
+
 def test_embedding_is_a_product_with_one_hot_rows():
     ids = np.array([[1, 1, 4], [0, 1, 4]])
     agree(lambda w: F.embedding(ids, w), lambda w: one_hot(ids, 6) @ w, normal((6, 3)))

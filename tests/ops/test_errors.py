@@ -184,6 +184,40 @@ ERRORS = [
         ValueError,
         ["cross_entropy", "at least one target", "ignore_index=-100"],
     ),
+    *[
+        (f"linear_cross_entropy, {what}", run, error, ["linear_cross_entropy", *said])
+        for what, run, error, said in [
+            ("weight", lambda: F.linear_cross_entropy(x(2, 3), x(5, 4), ids(1, 2)), ValueError, ["(V, C)", "(5, 4)"]),
+            ("no classes", lambda: F.linear_cross_entropy(x(0, 3), x(0, 3), []), ValueError, ["V >= 1", "(0, 3)"]),
+            ("targets", lambda: F.linear_cross_entropy(x(2, 3), x(5, 3), ids(1)), ValueError, ["(2,)", "got (1,)"]),
+            (
+                "bias",
+                lambda: F.linear_cross_entropy(x(2, 3), x(5, 3), ids(1, 2), linear_bias=x(3)),
+                ValueError,
+                ["bias of shape (5,)", "got (3,)"],
+            ),
+            ("floats", lambda: F.linear_cross_entropy(x(2, 3), x(5, 3), x(2)), TypeError, ["integer", "float32"]),
+            ("target", lambda: F.linear_cross_entropy(x(2, 3), x(5, 3), ids(1, 5)), IndexError, ["size 5", "got 5"]),
+            (
+                "reduction",
+                lambda: apply("linear_cross_entropy", x(2, 3), x(5, 3), ids(1, 2), reduction="none"),
+                ValueError,
+                ['"mean" or "sum"', "'none'", "cross_entropy(linear("],
+            ),
+            (
+                "smoothing",
+                lambda: F.linear_cross_entropy(x(2, 3), x(5, 3), ids(1, 2), label_smoothing=1.0),
+                ValueError,
+                ["label_smoothing", "1.0"],
+            ),
+            (
+                "all ignored",
+                lambda: F.linear_cross_entropy(x(1, 3), x(5, 3), ids(-100)),
+                ValueError,
+                ["at least one target", "ignore_index=-100"],
+            ),
+        ]
+    ],
     # routines
     (
         "adamw, shapes",

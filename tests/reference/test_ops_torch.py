@@ -159,6 +159,22 @@ def test_gelu_linear(approximate):
         agree(lambda *a: F.gelu_linear(*a, approximate=approximate), theirs, normal(2, 3, 5), *parameters)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
+def test_linear_cross_entropy(reduction, label_smoothing):
+    targets = np.array([1, -100, 3, 0, 0, -100, 2])
+    settings = {"reduction": reduction, "label_smoothing": label_smoothing}
+
+    def ours(x, weight, bias=None):
+        return F.linear_cross_entropy(x, weight, targets, linear_bias=bias, **settings)
+
+    def theirs(x, weight, bias=None):
+        return TF.cross_entropy(TF.linear(x, weight, bias), torch.tensor(targets), **settings)
+
+    agree(ours, theirs, normal(7, 5), normal(4, 5, seed=2), normal(4))
+    agree(ours, theirs, normal(7, 5), normal(4, 5, seed=2))
+
+
 @pytest.mark.parametrize("ids", [[1, 1, 4], [[0, 3], [3, 3]], 2], ids=str)
 def test_embedding(ids):
     ids = np.array(ids)

@@ -206,6 +206,16 @@ def _cross_entropy(draw):
     yield "wide rows", (transposed(draw.normal(3, WIDE)), draw.ids(WIDE, 3)), {}
 
 
+def _linear_cross_entropy(draw):
+    targets = draw.ids(COLUMNS, ROWS)
+    targets[1::3] = -100
+    arrays = draw.normal(ROWS, 37), draw.normal(COLUMNS, 37), targets, draw.normal(COLUMNS)
+    yield "hundreds of rows", arrays, {}
+    yield "hundreds of rows, smoothing", arrays, {"label_smoothing": 0.1, "reduction": "sum"}
+    yield "hundreds of rows, no bias", (draw.normal(ROWS, 5), draw.normal(11, 5), draw.ids(11, ROWS), None), {}
+    yield "wide rows", (draw.normal(3, 5), draw.normal(WIDE, 5), draw.ids(WIDE, 3), draw.normal(WIDE)), {}
+
+
 MAKERS = {
     "add": _binary(),
     "sub": _binary(),
@@ -255,4 +265,5 @@ MAKERS = {
     "log_softmax": _softmax,
     "attention": _attention,
     "cross_entropy": _cross_entropy,
+    "linear_cross_entropy": _linear_cross_entropy,
 }

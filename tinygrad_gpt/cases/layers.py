@@ -208,6 +208,34 @@ def _cross_entropy(draw):
     yield "transposed", (transposed(draw.normal(3, 7, 5)), draw.ids(5, 7, 3).T), {}
 
 
+def _linear_cross_entropy(draw):
+    def arrays(v, *shape, ignored=False):
+        targets = draw.ids(v, *shape[:-1])
+        if ignored:
+            targets[..., ::2] = -100
+        return draw.normal(*shape), draw.normal(v, shape[-1]), targets, draw.normal(v)
+
+    for reduction in ("mean", "sum"):
+        for label_smoothing in (0.0, 0.1):
+            settings = {"reduction": reduction, "label_smoothing": label_smoothing}
+            name = f"{reduction}, smoothing {label_smoothing}"
+            yield name, arrays(5, 3, 7, 4), settings
+            yield f"{name}, some ignored", arrays(5, 3, 7, 4, ignored=True), settings
+    yield "no bias", (*arrays(5, 3, 7, 4)[:3], None), {}
+    yield "one row", arrays(5, 3), {}
+    yield "one channel", arrays(5, 7, 1), {}
+    yield "no channels", arrays(5, 7, 0), {}
+    yield "one class", arrays(1, 3, 4), {}
+    yield "no rows", arrays(5, 0, 3), {"reduction": "sum"}
+    yield "all ignored", arrays(5, 1, 3, ignored=True), {"reduction": "sum"}
+    x, weight, targets, bias = arrays(5, 7, 3)
+    yield "ignoring class 0", (x, weight, targets.astype(np.uint8), bias), {"ignore_index": 0}
+    yield "square", arrays(5, 7, 5), {}  # where a wrong transpose fits
+    yield "larger", arrays(17, 33, 65), {}
+    x, weight, targets, bias = strided(draw.normal(3, 5)), transposed(draw.normal(7, 5)), draw.ids(7, 6), draw.normal(7)
+    yield "strided and transposed", (x, weight, targets[::2], strided(bias)), {}
+
+
 MAKERS = {
     "matmul": _matmul,
     "linear": _linear,
@@ -219,4 +247,5 @@ MAKERS = {
     "log_softmax": _softmax,
     "attention": _attention,
     "cross_entropy": _cross_entropy,
+    "linear_cross_entropy": _linear_cross_entropy,
 }

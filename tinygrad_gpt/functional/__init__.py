@@ -38,7 +38,7 @@ from tinygrad_gpt.functional.layers import (
     matmul, mm, rel_shift, shift_rows, softmax,
 )
 from tinygrad_gpt.functional.losses import (
-    binary_cross_entropy_with_logits, cross_entropy, kl_div, l1_loss, mse_loss, nll_loss,
+    binary_cross_entropy_with_logits, cross_entropy, kl_div, l1_loss, linear_cross_entropy, mse_loss, nll_loss,
 )
 from tinygrad_gpt.functional.picking import (
     ValuesAndIndices, argsort, gather, masked_fill, one_hot, pad, repeat_interleave, sort, topk, tril, triu,
@@ -62,11 +62,11 @@ __all__ = [
     "concat", "concatenate", "cos", "cosine_similarity", "cross_entropy", "cumsum", "div", "dot", "dropout", "einsum",
     "embedding", "equal", "exp", "expand", "eye", "flatten", "flip", "floor", "from_numpy", "full", "full_like",
     "gather", "gelu", "gelu_linear", "getitem", "hstack", "index_select", "is_tensor", "isfinite", "isinf", "isnan",
-    "kl_div", "l1_loss", "layer_norm", "linear", "linspace", "log", "log_softmax", "logsigmoid", "logsumexp",
-    "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "min", "minimum", "mm", "movedim", "mse_loss",
-    "mul", "multinomial", "mv", "neg", "nll_loss", "norm", "normalize", "numel", "one_hot", "ones", "ones_like",
-    "outer", "pad", "permute", "pow", "prod", "rand", "rand_like", "randint", "randn", "randn_like", "randperm",
-    "ravel", "rel_shift", "relu", "repeat_interleave", "reshape", "rms_norm", "round", "rsqrt",
+    "kl_div", "l1_loss", "layer_norm", "linear", "linear_cross_entropy", "linspace", "log", "log_softmax", "logsigmoid",
+    "logsumexp", "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "min", "minimum", "mm", "movedim",
+    "mse_loss", "mul", "multinomial", "mv", "neg", "nll_loss", "norm", "normalize", "numel", "one_hot", "ones",
+    "ones_like", "outer", "pad", "permute", "pow", "prod", "rand", "rand_like", "randint", "randn", "randn_like",
+    "randperm", "ravel", "rel_shift", "relu", "repeat_interleave", "reshape", "rms_norm", "round", "rsqrt",
     "scaled_dot_product_attention", "shift_rows", "sigmoid", "sign", "silu", "sin", "softmax", "softplus", "sort",
     "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum", "swapaxes", "tanh", "tensor", "tile", "to",
     "topk", "transpose", "tril", "triu", "unbind", "unsqueeze", "var", "vstack", "where", "zeros", "zeros_like",

@@ -92,6 +92,11 @@ def _cross_entropy(logits, targets, **settings):
     return total if reduction == "sum" else apply("div", *pair("div", total, np.sum(counts, dtype=total.dtype)))
 
 
+def _linear_cross_entropy(x, weight, targets, bias=None, **settings):
+    _check("linear_cross_entropy", x, weight, targets, bias, **settings)
+    return fused("cross_entropy", fused("linear", x, weight, bias), targets, **settings)
+
+
 def _where(condition, a, b) -> Tensor:
     return apply("where", condition, *pair("where", a, b))
 
@@ -112,4 +117,5 @@ _FROM_PARTS = {
     "add_layer_norm": _add_layer_norm,
     "attention": _attention,
     "cross_entropy": _cross_entropy,
+    "linear_cross_entropy": _linear_cross_entropy,
 }

@@ -27,13 +27,41 @@ def cross_entropy(
 
     Rows with the target ignore_index are left out. reduction: "mean" over the other rows, "sum", or "none".
     """
-    target = plain_ids(target, "cross_entropy", "targets")
-    settings = {
-        "ignore_index": integer("cross_entropy", "ignore_index", ignore_index),
-        "label_smoothing": number("cross_entropy", "label_smoothing", label_smoothing),
+    me = "cross_entropy"
+    target = plain_ids(target, me, "targets")
+    return fused(me, operand(me, input), target, **_settings(me, ignore_index, label_smoothing, reduction))
+
+
+def linear_cross_entropy(
+    input: TensorLike,
+    linear_weight: TensorLike,
+    target: TensorLike,
+    *,
+    linear_bias: TensorLike | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """cross_entropy(linear(input, linear_weight, linear_bias), target), without keeping the logits: input (..., C),
+    linear_weight (V, C), integer targets (...), linear_bias (V,).
+
+    With reduction="none" these are two ops, which keep them. The one op is for training: on a CPU its forward computes
+    the gradients too.
+    """
+    me = "linear_cross_entropy"
+    input, target = operand(me, input), plain_ids(target, me, "targets")
+    settings = _settings(me, ignore_index, label_smoothing, reduction)
+    if reduction == "none":
+        return fused("cross_entropy", fused("linear", input, linear_weight, linear_bias), target, **settings)
+    return fused(me, input, linear_weight, target, linear_bias, **settings)
+
+
+def _settings(me: str, ignore_index, label_smoothing, reduction) -> dict:
+    return {
+        "ignore_index": integer(me, "ignore_index", ignore_index),
+        "label_smoothing": number(me, "label_smoothing", label_smoothing),
         "reduction": reduction,
     }
-    return fused("cross_entropy", operand("cross_entropy", input), target, **settings)
 
 
 def mse_loss(input: TensorLike, target: TensorLike, *, reduction: str = "mean") -> Tensor:

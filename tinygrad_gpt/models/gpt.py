@@ -11,13 +11,13 @@ import math
 from dataclasses import dataclass
 from functools import partial
 
-from tinygrad_gpt import functional as F
 from tinygrad_gpt.arguments import shown
 from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.models.inputs import as_ids, padding_mask
 from tinygrad_gpt.nn import Block, CacheDeclinedError, Dropout, Embedding, KVCache, LayerNorm, Linear, Module
 from tinygrad_gpt.nn.block import NORMS
 from tinygrad_gpt.nn.feed_forward import ACTIVATIONS
+from tinygrad_gpt.nn.head_loss import head_loss
 from tinygrad_gpt.nn.watching import show
 from tinygrad_gpt.recompute import recompute
 from tinygrad_gpt.settings import SettingError, check_settings, setting
@@ -198,7 +198,7 @@ class GPT(Module):
 
     def loss(self, ids, targets) -> Tensor:
         """Mean cross-entropy in nats per token; `targets` (B, T) holds the token that follows each of `ids` (B, T)."""
-        return F.cross_entropy(self.head(self.features(ids)), as_ids(targets, "GPT", "targets"))
+        return head_loss(self.head, self.features(ids), as_ids(targets, "GPT", "targets"))
 
     def next_logits(self, ids, cache: KVCache | None = None, *, attention_mask=None, position_ids=None) -> Tensor:
         """ids (B, T) -> logits (B, V) of the token after the last position, which is all that generation needs."""

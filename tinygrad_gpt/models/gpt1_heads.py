@@ -27,6 +27,7 @@ from tinygrad_gpt.autograd import Tensor
 from tinygrad_gpt.models.causal_lm import next_tokens, signed_ids
 from tinygrad_gpt.models.gpt import GPT, STD, GPTConfig
 from tinygrad_gpt.nn import Dropout, Linear, Module
+from tinygrad_gpt.nn.head_loss import head_loss
 from tinygrad_gpt.ops.cross_entropy import IGNORE_INDEX
 from tinygrad_gpt.random_stream import normal, uninitialised
 from tinygrad_gpt.tensor import plain_array, plain_ids
@@ -85,8 +86,7 @@ class _GPT1Head(Module):
         task = self._task_loss(self._scores(features, last), labels)
         if lm_weight == 0:
             return TaskLoss(task, task, None)
-        logits = self.body.head(features)  # (N, T, C) -> (N, T, V)
-        language = F.cross_entropy(logits, _lm_targets(ids, last))
+        language = head_loss(self.body.head, features, _lm_targets(ids, last))  # of features (N, T, C)
         return TaskLoss(task + lm_weight * language, task, language)
 
     def _task_loss(self, scores: Tensor, labels) -> Tensor:

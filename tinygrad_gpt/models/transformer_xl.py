@@ -57,6 +57,7 @@ from tinygrad_gpt.nn import (
     adaptive,
 )
 from tinygrad_gpt.nn.adaptive import AdaptiveEmbedding, AdaptiveSoftmax
+from tinygrad_gpt.nn.head_loss import head_loss
 from tinygrad_gpt.nn.memory_cache import MemoryCache, MemoryLayerCache
 from tinygrad_gpt.nn.positions import sinusoids
 from tinygrad_gpt.nn.relative_attention import RelativeKeys
@@ -300,14 +301,13 @@ class TransformerXL(Module):
         return self.loss_of(self.features(ids, memory), targets)
 
     def loss_of(self, features: Tensor, targets, reduction: str = "mean") -> Tensor:
-        """The loss of what `read` returned, features (B, T, C); -100 in the targets is left out.
-
-        reduction  "mean", "sum", or "none": (B, T), in the order of the positions
+        """The loss of what `read` returned, features (B, T, C); -100 in the targets is left out. reduction: "mean",
+        "sum", or "none": (B, T), in the order of the positions.
         """
         targets = as_ids(targets, "TransformerXL", "targets")
         if isinstance(self.head, AdaptiveSoftmax):
             return self.head.loss(features, targets, reduction)
-        return F.cross_entropy(self.head(features), targets, reduction=reduction)
+        return head_loss(self.head, features, targets, reduction=reduction)
 
     # --- generation ---
 

@@ -25,6 +25,7 @@ computes is in `forward`, which calls the ops through functional/.
     init.py          initial values, written in place: PyTorch's nn.init
     utils.py         gradients clipped in place: PyTorch's nn.utils
     watching.py      a look inside a model: outputs, attention weights and their gradients, by module path
+    head_loss.py     a loss of the last layer's output, which need not exist whole for that
     kv_cache.py      keys and values of positions that were read before, for generating
     decoder_cache.py  the same for a decoder, with those of its source
     memory_cache.py  the same for a model with memory, which forgets

@@ -68,15 +68,20 @@ def check(logits, targets, *, ignore_index=IGNORE_INDEX, label_smoothing=0.0, re
         )
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f'cross_entropy: expected reduction="mean", "sum" or "none", got {reduction!r}')
+    check_targets("cross_entropy", targets, logits.shape[-1], ignore_index, label_smoothing, reduction)
+
+
+def check_targets(op: str, targets: Array, v: int, ignore_index, label_smoothing, reduction: str) -> None:
+    """Raises what `check` raises for targets that are no classes 0 .. v-1 and for the settings that concern them."""
     if not 0 <= label_smoothing < 1:
-        raise ValueError(f"cross_entropy: expected 0 <= label_smoothing < 1, got {label_smoothing}")
+        raise ValueError(f"{op}: expected 0 <= label_smoothing < 1, got {label_smoothing}")
     if not isinstance(ignore_index, int | np.integer) or not -(2**63) <= ignore_index < 2**63:
-        raise ValueError(f"cross_entropy: expected an integer of 64 bits as ignore_index, got {ignore_index!r}")
-    check_ids("cross_entropy", "targets", targets, logits.shape[-1], passed_over=ignore_index)
+        raise ValueError(f"{op}: expected an integer of 64 bits as ignore_index, got {ignore_index!r}")
+    check_ids(op, "targets", targets, v, passed_over=ignore_index)
     known = if_on_cpu(targets)
     if reduction == "mean" and known.size == targets.size and equals(known, ignore_index).all():
         raise ValueError(
-            f"cross_entropy: expected at least one target that counts, got {targets.size} targets, "
+            f"{op}: expected at least one target that counts, got {targets.size} targets, "
             f"all of them ignore_index={ignore_index}: their mean is not defined"
         )
 

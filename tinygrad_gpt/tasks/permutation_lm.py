@@ -28,6 +28,7 @@ from tinygrad_gpt.data.permutations import (
     target_count,
     word_beginnings,
 )
+from tinygrad_gpt.nn.head_loss import head_loss
 from tinygrad_gpt.progress import Progress, no_progress
 from tinygrad_gpt.settings import advanced, check_settings, setting
 from tinygrad_gpt.tasks.baselines import text_facts
@@ -114,10 +115,15 @@ class PermutationLM(Task):
         return make_batch(text, firsts, self.length, self.targets, self.tokenizer, self._begins, rng)
 
     def loss(self, model, *arrays):
-        logits, labels = self.answers(model, *arrays)  # (B, N, V), (B, N)
-        return Loss(F.cross_entropy(logits, labels))
+        features, labels = self._read(model, *arrays)  # (B, N, C), (B, N)
+        return Loss(head_loss(model.head, features, labels))
 
     def answers(self, model, *arrays) -> tuple[Tensor, np.ndarray]:
+        features, labels = self._read(model, *arrays)
+        return model.head(features), labels  # (B, N, C) -> (B, N, V)
+
+    def _read(self, model, *arrays) -> tuple[Tensor, np.ndarray]:
+        """What the head makes scores of, and the tokens that are to score best."""
         batch = Batch(*arrays)
         streams = model.read(
             batch.input_ids,
@@ -127,7 +133,7 @@ class PermutationLM(Task):
             content=False,
             remember=False,
         )
-        return model.head(streams.query), batch.labels  # (B, N, C) -> (B, N, V)
+        return streams.query, batch.labels
 
     @property
     def held_out_sequences(self) -> int:

@@ -35,13 +35,16 @@ def forward(logits, targets, *, ignore_index=-100, label_smoothing=0.0, reductio
     check_ids("cross_entropy", "targets", targets, z.shape[1], passed_over=ignore_index)
     t, counts = counted(targets, ignore_index, ignored=-1)
     loss, peak, total = np.empty((3, len(z)), z.dtype)
-    _forward(z, t, label_smoothing, loss, peak, total)
+    losses_of_rows(z, t, label_smoothing, loss, peak, total)
     count = int(np.count_nonzero(counts))
     saved = (logits, logits.shape, peak, total, t, count, label_smoothing, reduction)
-    if reduction == "none":
-        return loss.reshape(targets.shape), saved
+    return loss.reshape(targets.shape) if reduction == "none" else reduced(loss, count, reduction), saved
+
+
+def reduced(loss, count, reduction):
+    """The mean of the rows that count, so many, or the sum: a 0-d array."""
     y = loss.sum(dtype=np.float64)
-    return np.asarray(y / count if reduction == "mean" else y, z.dtype), saved
+    return np.asarray(y / count if reduction == "mean" else y, loss.dtype)
 
 
 def backward(dy, saved):
@@ -54,12 +57,13 @@ def backward(dy, saved):
     # y = sum(loss) / count, or sum(loss), or loss
     dloss = dy / count if reduction == "mean" else dy
     dloss = np.ascontiguousarray(np.broadcast_to(dloss.reshape(-1), len(dz)), dtype=dz.dtype)  # (R,)
-    _backward(dz, t, peak, total, dloss, label_smoothing)
+    logits_to_gradients(dz, t, peak, total, dloss, label_smoothing)
     return dz.reshape(logits.shape), None
 
 
 @kernel(lambda f: (read(f, "R V"), read(numba.int64, "R"), f, *[write(f, "R")] * 3))
-def _forward(share, z, targets, label_smoothing, loss, peaks, totals):
+def losses_of_rows(share, z, targets, label_smoothing, loss, peaks, totals):
+    """The loss of each row of logits, 0 where its target is below 0, its largest logit and its sum of exponentials."""
     r, v = z.shape
     for i in my_part(share, r):
         row = z[i]
@@ -80,7 +84,7 @@ def _forward(share, z, targets, label_smoothing, loss, peaks, totals):
 
 
 @kernel(lambda f: (write(f, "R V"), read(numba.int64, "R"), *[read(f, "R")] * 3, f))
-def _backward(share, z, targets, peaks, totals, dloss, label_smoothing):
+def logits_to_gradients(share, z, targets, peaks, totals, dloss, label_smoothing):
     """Each row of logits becomes its gradient. (With two arrays that may be one, the loop would not be vectorised.)"""
     r, v = z.shape
     everywhere = label_smoothing / z.dtype.type(v)

@@ -64,22 +64,21 @@ def backward(dy, saved):
     return dx.reshape(x.shape), dweight, dbias
 
 
-def sum_rows(x):
-    """x.sum(axis=0)."""
-    total = np.empty(x.shape[1], x.dtype)
-    _sum_rows(x, total)
+def sum_rows(x, onto=None):
+    """x.sum(axis=0), or that added to `onto`."""
+    total = np.zeros(x.shape[1], x.dtype) if onto is None else onto
+    _add_rows(x, total)
     return total
 
 
 @kernel(lambda f: (read(f, "R C"), write(f, "C")))
-def _sum_rows(share, x, total):
-    """total = x.sum(axis=0), each thread for some of the columns, so that the order of a sum is always the same."""
+def _add_rows(share, x, total):
+    """total += x.sum(axis=0), each thread for some of the columns, so that the order of a sum is always the same."""
     r, c = x.shape
     strips = (c + STRIP - 1) // STRIP
     for strip in my_part(share, strips):
         left, right = strip * STRIP, min((strip + 1) * STRIP, c)
         part = total[left:right]
-        part[:] = 0
         for i in range(r):
             row = x[i, left:right]
             for j in range(right - left):

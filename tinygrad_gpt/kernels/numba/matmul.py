@@ -65,4 +65,4 @@ def _products(share, y, a, b, start, height, width):
     down, across = (m + height - 1) // height, (n + width - 1) // width
     for piece in my_part(share, many * down * across):
         i, top, left = piece // (down * across), piece // across % down * height, piece % across * width
-        one_tile(y[i], a[i], b[i], start, top, min(top + height, m), left, min(left + width, n))
+        one_tile(y[i], a[i], b[i], start, False, top, min(top + height, m), left, min(left + width, n))

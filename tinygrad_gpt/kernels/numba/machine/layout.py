@@ -44,21 +44,31 @@ def check_dy(op: str, dy: np.ndarray, shape: tuple[int, ...], dtype=None) -> Non
         raise TypeError(f"{op}: expected dy of {dtype or 'float32 or float64'}, got {dy.dtype}")
 
 
-def for_product(a, a_transposed: bool, b, b_transposed: bool, bias=None) -> tuple:
+def for_product(a, a_transposed: bool, b, b_transposed: bool, bias=None, out=None) -> tuple:
     """(a, b, bias, c, K) for c = op(a) @ op(b) + bias, where op transposes if asked to: all contiguous, zeros in place
-    of no bias, and an empty c. Raises ValueError for shapes that don't fit, TypeError for dtypes: a product goes by
-    addresses."""
+    of no bias, and c, which is `out` or empty. Raises ValueError for shapes that don't fit, or an `out` that is not
+    contiguous, TypeError for dtypes: a product goes by addresses."""
     if a.ndim == b.ndim == 2:
         (m, k), (k_b, n) = a.shape[:: -1 if a_transposed else 1], b.shape[:: -1 if b_transposed else 1]
         if k == k_b and (bias is None or bias.shape == (n,)):
             if a.dtype == b.dtype and (bias is None or bias.dtype == a.dtype):
                 bias = np.zeros(n, a.dtype) if bias is None else np.ascontiguousarray(bias)
-                return np.ascontiguousarray(a), np.ascontiguousarray(b), bias, np.empty((m, n), a.dtype), k
+                c = np.empty((m, n), a.dtype) if out is None else _to_write(out, (m, n), a.dtype)
+                return np.ascontiguousarray(a), np.ascontiguousarray(b), bias, c, k
             raise TypeError(f"product: expected arrays of one dtype, got {a.dtype} and {b.dtype}")
     given = f"{a.shape}{'ᵀ' * a_transposed} and {b.shape}{'ᵀ' * b_transposed}"
     raise ValueError(
         f"product: expected shapes (M, K), (K, N) and (N,), got {given}{'' if bias is None else f' and {bias.shape}'}"
     )
+
+
+def _to_write(out: np.ndarray, shape: tuple[int, int], dtype) -> np.ndarray:
+    if out.shape != shape or out.dtype != dtype or not out.flags.carray:
+        raise ValueError(
+            f"product: expected a contiguous array {dtype}{shape} to write to, got {out.dtype}{out.shape} "
+            f"by {out.strides}, {'writeable' if out.flags.writeable else 'read-only'}"
+        )
+    return out
 
 
 def rows(x: np.ndarray, c: int) -> np.ndarray:

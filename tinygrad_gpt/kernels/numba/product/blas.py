@@ -59,10 +59,19 @@ def use_one_thread() -> None:
         _found[2](ctypes.c_int(1))
 
 
-def numpy_product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
-    """op(a) @ op(b) + bias by NumPy's `@`, where op transposes if asked to. (To be called from Python.)"""
-    c = (a.T if a_transposed else a) @ (b.T if b_transposed else b)
-    return c if bias is None else c + bias
+def numpy_product(a, a_transposed: bool, b, b_transposed: bool, bias=None, *, out=None, adds: bool = False):
+    """op(a) @ op(b) + bias by NumPy's `@`, where op transposes if asked to. (To be called from Python.)
+
+    out, adds  as those of blas_tiles.product
+    """
+    a, b = a.T if a_transposed else a, b.T if b_transposed else b
+    if adds:
+        out += a @ b
+        return out
+    c = np.matmul(a, b, out=out)
+    if bias is not None:
+        c += bias
+    return c
 
 
 def _cblas_gemm(f):

@@ -17,17 +17,21 @@ LENGTH = 256  # rows or columns of a tile, about: for each, OpenBLAS copies the 
 FEWEST, MOST = 4, 32  # tiles, so that a few threads share small results, and many large ones, whatever else cores do
 
 
-def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
-    """op(a) @ op(b) + bias, where op transposes if asked to; floats (M, K), (K, N) and (N,) or None -> (M, N)."""
-    a, b, start, c, k = for_product(a, a_transposed, b, b_transposed, bias)
+def product(a, a_transposed: bool, b, b_transposed: bool, bias=None, *, out=None, adds: bool = False):
+    """op(a) @ op(b) + bias, where op transposes if asked to; floats (M, K), (K, N) and (N,) or None -> (M, N).
+
+    out   where the product is written, (M, N) contiguous; None: a new array
+    adds  whether it is added to what `out` holds; then there is no bias
+    """
+    a, b, start, c, k = for_product(a, a_transposed, b, b_transposed, bias, out)
     if k == 0:
-        c[...] = start
+        c[...] = c if adds else start
     elif c.size:
         # Addresses instead of arrays: slicing arrays into tiles inside the kernel takes seconds to compile.
         a_tiles = a.ctypes.data, a_transposed, a.shape[1]
         b_tiles = b.ctypes.data, b_transposed, b.shape[1]
         tiles = min(max(c.shape), max(FEWEST, min(MOST, max(c.shape) // LENGTH)))
-        _product(c, c.ctypes.data, k, *a_tiles, *b_tiles, start, bias is not None, tiles)
+        _product(c, c.ctypes.data, k, *a_tiles, *b_tiles, start, bias is not None, adds, tiles)
     return c
 
 
@@ -36,10 +40,11 @@ _OPERAND = types.int64, types.boolean, types.int64  # address of the first eleme
 
 @kernel(
     lambda f: (
-        write(f, "M N"), types.int64, types.int64, *_OPERAND, *_OPERAND, read(f, "N"), types.boolean, types.int64
+        write(f, "M N"), types.int64, types.int64, *_OPERAND, *_OPERAND, read(f, "N"),
+        types.boolean, types.boolean, types.int64,
     )
 )  # fmt: skip
-def _product(share, c, c_start, k, a_start, a_transposed, lda, b_start, b_transposed, ldb, bias, has_bias, tiles):
+def _product(share, c, c_start, k, a_start, a_transposed, lda, b_start, b_transposed, ldb, bias, has_bias, adds, tiles):
     m, n = c.shape
     size = c.itemsize
     for tile in my_part(share, tiles):
@@ -48,9 +53,8 @@ def _product(share, c, c_start, k, a_start, a_transposed, lda, b_start, b_transp
             top, bottom = tile * m // tiles, (tile + 1) * m // tiles
         else:
             left, right = tile * n // tiles, (tile + 1) * n // tiles
-        beta = c.dtype.type(0)
+        beta = c.dtype.type(1 if has_bias or adds else 0)
         if has_bias:
-            beta = c.dtype.type(1)
             for i in range(top, bottom):
                 row = c[i]
                 for j in range(left, right):

@@ -37,12 +37,16 @@ TILE_ROWS, TILE_COLUMNS, DEPTH = 960, 384, 384  # b's part, of 576 KiB in float3
 SOME = 64  # rows of a and c at a time; a multiple of TALL
 
 
-def product(a, a_transposed: bool, b, b_transposed: bool, bias=None):
-    """op(a) @ op(b) + bias, where op transposes if asked to; floats (M, K), (K, N) and (N,) or None -> (M, N)."""
-    a, b, start, c, _ = for_product(a, a_transposed, b, b_transposed, bias)
+def product(a, a_transposed: bool, b, b_transposed: bool, bias=None, *, out=None, adds: bool = False):
+    """op(a) @ op(b) + bias, where op transposes if asked to; floats (M, K), (K, N) and (N,) or None -> (M, N).
+
+    out   where the product is written, (M, N) contiguous; None: a new array
+    adds  whether it is added to what `out` holds; then there is no bias
+    """
+    a, b, start, c, _ = for_product(a, a_transposed, b, b_transposed, bias, out)
     a, b = a.T if a_transposed else a, b.T if b_transposed else b
     if c.size:
-        _product(c, a, b, start.reshape(1, -1), *tile_shape(*c.shape))
+        _product(c, a, b, start.reshape(1, -1), adds, *tile_shape(*c.shape))
     return c
 
 
@@ -60,24 +64,26 @@ def tile_shape(m: int, n: int) -> tuple[int, int]:
 
 @kernel(
     lambda f: (
-        write(f, "M N"), read(f, "M K", "A"), read(f, "K N", "A"), read(f, "1 N", "A"), types.int64, types.int64
+        write(f, "M N"), read(f, "M K", "A"), read(f, "K N", "A"), read(f, "1 N", "A"),
+        types.boolean, types.int64, types.int64,
     ),
     on_demand=not AVX_512,  # linear.py has another product then
 )  # fmt: skip
-def _product(share, c, a, b, start, height, width):
+def _product(share, c, a, b, start, adds, height, width):
     m, n = c.shape
     down, across = (m + height - 1) // height, (n + width - 1) // width
     for tile in my_part(share, down * across):
         # Tiles next to each other in time share the longer operand's part, while it is in the cache.
         i, j = (tile % down, tile // down) if down < across else (tile // across, tile % across)
-        one_tile(c, a, b, start, i * height, min((i + 1) * height, m), j * width, min((j + 1) * width, n))
+        one_tile(c, a, b, start, adds, i * height, min((i + 1) * height, m), j * width, min((j + 1) * width, n))
 
 
 @pasted
-def one_tile(c, a, b, start, top, bottom, left, right):
+def one_tile(c, a, b, start, adds, top, bottom, left, right):
     """c[top:bottom, left:right] = (start + a @ b)[top:bottom, left:right].
 
     a, b  of any strides, but the elements of each one's rows, or of its columns, are adjacent
+    adds  whether the sums begin with what c holds, and not with `start`
     """
     k, panel = a.shape[1], VECTORS * lanes(c)
     panels = at_a_cache_line((right - left + panel - 1) // panel * DEPTH, panel, c)
@@ -101,7 +107,7 @@ def one_tile(c, a, b, start, top, bottom, left, right):
             for j in range(left, right, panel):
                 columns, b_panel = min(panel, right - j), at(panels, (j - left) // panel * DEPTH, 0)
                 place = at(c, above, j)
-                before = broadcast_row(at(start, 0, j)) if first == 0 else place
+                before = place if adds or first > 0 else broadcast_row(at(start, 0, j))
                 done = whole if columns % lanes(c) == 0 else 0
                 if done:
                     multiply(place, before, a_some, b_panel, done, depth, columns)
