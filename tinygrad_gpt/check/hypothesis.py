@@ -131,7 +131,9 @@ def _features(e: Evidence) -> dict[str, str]:
     if isinstance(e.used.get("axis"), int):
         features["axis"] = repr(e.axis)
     for name, a in zip(e.check.names, e.call.arrays, strict=True):
-        features[name] = "None" if a is None else f"an array of {a.dtype.kind}"
+        features[name] = "None" if a is None else "given"
+    for name, a in zip(e.check.names, e.call.arrays, strict=True):
+        features[f"the dtype of {name}"] = "None" if a is None else _KINDS.get(a.dtype.kind, str(a.dtype))
     for name, a in e.inputs.items():
         features[f"the number of axes of {name}"] = str(a.ndim)
         if a.ndim > 1:
@@ -140,18 +142,25 @@ def _features(e: Evidence) -> dict[str, str]:
     return features
 
 
+_KINDS = {"f": "float", "i": "int", "u": "uint", "b": "bool"}
+
+
 def parts_alike(cases: Cases) -> Iterator[tuple[str, Cases]]:
     """(in words, those cases) of parts of the cases that have something in common: a setting, an input that is given
     or left out, a number of axes. Of three failed ones at least, and of half of all: in few others much fits by chance.
+    The same cases come once, by the first thing that they have in common.
     """
     ours, theirs = [_features(e) for e in cases.failed], [_features(e) for e in cases.right]
+    seen = set()
     for name in dict.fromkeys(name for f in ours for name in f):
         values = [f[name] for f in ours if name in f]
         for value in sorted(dict.fromkeys(values), key=lambda v: -values.count(v)):
             if len(ours) > values.count(value) >= max(3, len(ours) / 2):
                 failed = [e for e, f in zip(cases.failed, ours, strict=True) if f.get(name) == value]
                 right = [e for e, f in zip(cases.right, theirs, strict=True) if f.get(name) == value]
-                yield f"where {name} is {value}", Cases(failed, right)
+                if (part := frozenset(e.case for e in (*failed, *right))) not in seen:
+                    seen.add(part)
+                    yield f"where {name} is {value}", Cases(failed, right)
 
 
 def right_only_for(cases: Cases) -> str:
