@@ -26,6 +26,7 @@ from tinygrad_gpt.check.derivations.reading import Reading
 from tinygrad_gpt.check.evidence import ROUNDING, Evidence, largest
 from tinygrad_gpt.check.hypothesis import Cases, Hypothesis, predicting
 
+FEW = 6  # cases that all terms together have to explain, before any two of them are tried on more
 CASES = 32  # that least squares see; whether the formula fits is asked of all
 ENTRIES = 48  # of each case
 LEFT_OVER = 1e-6  # of what came: more is no rounding
@@ -49,11 +50,27 @@ def _of(readings: list[Reading], cases: Cases) -> Iterator[Hypothesis]:
     shown = shown[:: 1 + len(shown) // CASES]
     if all(e.ok for e in shown):
         return
-    tables = [(reading, table) for reading in readings if (table := _table(reading, shown))]
+    some = [e for e in shown if not e.ok][:FEW]
+    tables = [
+        (reading, table)
+        for reading in readings
+        if _explained(_table(reading, some)) and _explained(table := _table(reading, shown))
+    ]
     for others in (0, 1, 2):  # terms that the right formula lacks
         for reading, table in tables:
             if others < 2 or reading.pairs:
                 yield from _fitted(reading, table, others)
+
+
+def _explained(table: tuple | None) -> bool:
+    """Whether all terms together, of whatever size each, add up to what came: if not, no few of them do."""
+    if table is None:
+        return False
+    _, _, columns, came = table
+    sizes = np.linalg.norm(columns, axis=0)
+    sizes[sizes == 0] = 1
+    found = np.linalg.lstsq(columns / sizes, came, rcond=None)[0]
+    return bool(np.linalg.norm(columns / sizes @ found - came) <= LEFT_OVER * (float(np.linalg.norm(came)) or 1.0))
 
 
 def _fitted(reading: Reading, table: tuple, others: int) -> Iterator[Hypothesis]:
@@ -121,6 +138,7 @@ def _hypothesis(reading: Reading, numbers: dict[str, float], right: dict[str, fl
     else:
         said = f"{reading.of} is {formula}, where {wanted} is right"
         said += f"; and besides, {reading.words}" * bool(reading.words)
+        said += "".join(f" ({note})" for name, note in reading.notes.items() if numbers.get(name))
     return predicting("", said, predict)
 
 
