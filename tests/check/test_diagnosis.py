@@ -269,6 +269,13 @@ def test_right_for_a_batch_of_one():
         return registry.reference("attention").backward(dy, saved._replace(k=saved.k[:1]))[0], *grads[1:]
 
     said = hints("attention", changed("attention", backward))["the gradient of q"]
+    (said,) = said
+    assert said.startswith("it is the gradient with the first slab (along its first axis) of k in the place of all")
+
+    def as_they_are_kept(grads, dy, saved):
+        return grads[0] if len(saved.q) == 1 else grads[0] * np.exp(saved.q), *grads[1:]
+
+    said = hints("attention", changed("attention", as_they_are_kept))["the gradient of q"]
     assert said == {"it is right only where the size of q's first axis is 1: what does the pair do elsewhere?"}
 
 

@@ -8,6 +8,7 @@ all cases have run, diagnosis.py reads them side by side. What costs a computati
 """
 
 import inspect
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -40,9 +41,16 @@ class Evidence:
         self.case, self.settings, self.kink = check.case, check.settings, bool(check.kink)
         self.name = "" if i is None else check.names[i]
         self.ok, self.second, self.alone_right = True, False, False
+        self._made: dict[str, object] = {}
         self.got = None
         if raised is None:
             self.got = call.ys[k] if i is None else call.grads[i]
+
+    def once(self, name: str, make: Callable[["Evidence"], object]):
+        """make(self), computed once of a name."""
+        if name not in self._made:
+            self._made[name] = make(self)
+        return self._made[name]
 
     @cached_property
     def right(self) -> np.ndarray | None:
@@ -149,6 +157,16 @@ class Evidence:
         """The right gradient for other settings, or None where those do not fit the case."""
         return self._reference(self.call.arrays, self.settings | settings)
 
+    def right_for_all_of_dy(self, **settings) -> np.ndarray | None:
+        """The right gradient for other settings with which the output is one number, and the sum of dy; or None."""
+        if self.dy is None or not self.check.agrees:
+            return None
+        reference = self.check.reference
+        y, saved = reference.forward(*self.call.arrays, **self.settings | settings)
+        if y.size != 1 or y.shape == self.dy.shape:
+            return None
+        return as_tuple(reference.backward(np.full(y.shape, np.sum(self.dy)), saved))[self.i]
+
     def right_at(self, i: int, change) -> np.ndarray | None:
         """The right gradient where input i is `change` of it (None: where it is left out), or None."""
         arrays = list(self.call.arrays)
@@ -166,10 +184,25 @@ class Evidence:
         other = change(self.saved[name])
         if other is None or other.shape != self.saved[name].shape:
             return None
+        return self._with_saved({name: other})
+
+    def right_with_saved_of(self, **settings) -> np.ndarray | None:
+        """The reference's gradient where the arrays that it saves are those for other settings, if their shapes are the
+        same; 0 where it would be 0/0, as of a mask without a 1; or None."""
+        if not self.check.agrees or not self.saved:
+            return None
+        saved = self.check.reference.forward(*self.call.arrays, **self.settings | settings)[1]._asdict()
+        same = {n: a for n, a in saved.items() if isinstance(a, np.ndarray) and a.shape == np.shape(self.saved[n])}
+        return self._with_saved(same, nan=0.0)
+
+    def _with_saved(self, others: dict, nan: float = np.nan) -> np.ndarray | None:
         y, saved = self.check.reference.forward(*self.call.arrays, **self.settings)
         dys = self.call.dys if isinstance(y, tuple) else self.call.dys[0]
-        g = sparse_rows.dense(as_tuple(self.check.reference.backward(dys, saved._replace(**{name: other})))[self.i])
-        return g if isinstance(g, np.ndarray) and np.isfinite(g).all() else None
+        g = sparse_rows.dense(as_tuple(self.check.reference.backward(dys, saved._replace(**others)))[self.i])
+        if not isinstance(g, np.ndarray):
+            return None
+        g = np.where(np.isnan(g), nan, g)
+        return g if np.isfinite(g).all() else None
 
     @cached_property
     def stand_ins(self) -> dict[str, np.ndarray]:

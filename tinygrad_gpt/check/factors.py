@@ -189,6 +189,9 @@ def _sizes(cases: Cases) -> Iterator[tuple[str, Callable[[Evidence], float | Non
     first = cases.failed[0]
     yield "the number of elements that each output is made of", lambda e: _ratio(e.x.size, e.y.size)
     yield HOW_OFTEN_STRETCHED, lambda e: _ratio(e.y.size, e.x.size)
+    if any(isinstance(e.used.get("axis"), int) for e in cases.failed):
+        yield "the size of x along `axis`", lambda e: _of(e.x, lambda a: a.shape[e.axis])
+        yield "the number of rows along `axis`", lambda e: _of(e.x, lambda a: a.size / a.shape[e.axis])
     for name in first.named:
         if name == "the output" or (first.named[name].ndim == 0 and name != "dy"):
             continue

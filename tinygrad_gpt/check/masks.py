@@ -43,4 +43,6 @@ def _is_another(e: Evidence) -> bool | None:
     both = ~got & ~right
     if np.any(np.abs(e.got - e.right)[both] > CLOSE * largest(e.right)):
         return False
-    return bool(np.any(got & ~right) and np.any(right & ~got) and np.any(both))
+    if not (np.any(got & ~right) and np.any(right & ~got)):
+        return False
+    return True if np.any(both) else None

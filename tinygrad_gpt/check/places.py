@@ -101,12 +101,31 @@ def _of_any_op(cases: Cases) -> Iterator[tuple[str, Place]]:
         yield f"before the last slab along {words}", lambda e, axis=axis: _slab(e, axis(e), slice(0, -1))
     yield "in the rows after the first", lambda e: _rows(e, slice(1, None))
     yield "in the last row", lambda e: _rows(e, slice(-1, None))
+    for words, which in (
+        ("in the matrices after the first one of the batch", slice(1, None)),
+        ("in the matrices before the last one of the batch", slice(0, -1)),
+        ("in the first matrix of the batch", slice(0, 1)),
+        ("in the last matrix of the batch", slice(-1, None)),
+    ):
+        yield words, lambda e, which=which: _rows(e, which, of=2)
+    said = "in the rows after the first n, n being the size of {}"
+    for words, count in (
+        ("the first axis", lambda e: e.right.shape[0]),
+        ("the last axis, of one row", lambda e: e.right.shape[-1]),
+    ):
+        yield said.format(words), lambda e, count=count: _rows(e, slice(count(e), None))
+    if isinstance(first.used.get("axis"), int):
+        yield (
+            said.format("the first axis").replace("rows", "rows along `axis`"),
+            lambda e: _rows_along(e, slice(e.right.shape[0], None)),
+        )
     yield "in the last element", lambda e: np.arange(e.right.size).reshape(e.right.shape) == e.right.size - 1
     yield "in all but the first element", lambda e: np.arange(e.right.size).reshape(e.right.shape) > 0
 
 
 _AXES = {  # what an op calls its axes
-    "attention": {0: "the first axis, B", -3: "axis 1, the heads", -2: "axis 2, T", -1: "the last axis, D"}
+    "cross_entropy": {-1: "the last axis, the classes"},
+    "attention": {0: "the first axis, B", -3: "axis 1, the heads", -2: "axis 2, T", -1: "the last axis, D"},
 }
 
 
@@ -118,12 +137,21 @@ def _slab(e: Evidence, axis: int, which: slice):
     return there
 
 
-def _rows(e: Evidence, which: slice):
-    if e.right.ndim < 1 or not e.right.size:
+def _rows(e: Evidence, which: slice, of: int = 1):
+    """Of all rows, which lie along the last axis, or of all that has two axes, so many."""
+    if e.right.ndim < of or not e.right.size:
         return None
-    there = np.zeros((e.right.size // e.right.shape[-1], e.right.shape[-1]), bool)
+    there = np.zeros((e.right.size // int(np.prod(e.right.shape[-of:])), *e.right.shape[-of:]), bool)
     there[which] = True
     return there.reshape(e.right.shape)
+
+
+def _rows_along(e: Evidence, which: slice):
+    """Of the rows along the op's axis, so many."""
+    moved = np.moveaxis(np.zeros(e.right.shape, bool), e.axis, -1)
+    there = np.zeros((e.right.size // max(1, moved.shape[-1]), moved.shape[-1]), bool)
+    there[which] = True
+    return np.moveaxis(there.reshape(moved.shape), -1, e.axis)
 
 
 # --- of one op -------------------------------------------------------------------------------------------------------
@@ -188,6 +216,13 @@ PLACES: dict[str, dict[str, Place]] = {
     "cross_entropy": {
         "at the targets": _targets,
         "everywhere but at the targets": lambda e: ~_targets(e) & ~_ignored(e),
+        "at the targets of the rows after the first": lambda e: _targets(e) & _rows(e, slice(1, None)),
+        "at the targets of the rows after the first n, n being the number of classes": lambda e: (
+            _targets(e) & _rows(e, slice(e.right.shape[-1], None))
+        ),
+        "at the targets of the rows after the first n, n being the size of the first axis": lambda e: (
+            _targets(e) & _rows(e, slice(e.right.shape[0], None))
+        ),
         "in the ignored rows": _ignored,
         "in the rows that count": lambda e: ~_ignored(e),
     },

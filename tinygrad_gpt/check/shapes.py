@@ -100,6 +100,9 @@ def hypotheses() -> Iterator[Hypothesis]:
     """Hypotheses about where the numbers stand, the likeliest first."""
     yield Hypothesis("G10", _transposed_words, _is_transposed, _would_be_transposed)
     yield Hypothesis("", lambda e: f"the numbers are right: reshape it to {e.right.shape}", _is_reshaped)
+    for which, k in (("first", 0), ("last", -1)):
+        said = f"it is the {which} matrix of the right one, alone, without an axis for the batch"
+        yield predicting("G21", said, lambda e, k=k: _matrix(e, k))
     yield Hypothesis("G11", _elsewhere_words, _is_elsewhere)
     said = "all of its elements are alike: it is summed over all axes, those of this input too"
     yield predicting("G09", said, lambda e: None if is_alike(e.right) else np.full_like(e.right, np.sum(e.right)))
@@ -114,6 +117,10 @@ def hypotheses() -> Iterator[Hypothesis]:
         yield predicting("G09", said, lambda e, axis=axis: _alike(e, axis))
     yield Hypothesis("G07", _shape_only_words, _is_of_the_outputs_shape)
     yield Hypothesis("", _axes_words, _has_the_shape_of_a_sum)
+
+
+def _matrix(e: Evidence, k: int):
+    return e.right.reshape(-1, *e.right.shape[-2:])[k] if e.right.ndim > 2 and e.right.size else None
 
 
 def _dy_over_the_axis(e: Evidence):

@@ -62,6 +62,7 @@ def _by_row(e: Evidence, axis: int) -> bool | None:
 def of_sums(cases: Cases) -> Iterator[Hypothesis]:
     """Hypotheses of a term, the simpler ones first."""
     yield from _of_dy(cases)
+    yield from _of_another_dy(cases)
     yield from _of_a_constant(cases)
     yield from _of_an_array(cases)
     for where, axis in _axes(cases):
@@ -167,6 +168,35 @@ def _of_dy(cases: Cases) -> Iterator[Hypothesis]:
         said = f"{is_it.words(first)}: {missing.words(first)}"
         yield replace(is_it.hypothesis, words=lambda e: said)
     yield from (found.hypothesis for found in (is_it, missing) if found)
+
+
+def _of_another_dy(cases: Cases) -> Iterator[Hypothesis]:
+    """That it is right for the sum of all rows of dy in each row (a product of sums, where a sum of products is right);
+    or for dy · z or dy / z, with z one of the parts: a factor before what is summed over the rows."""
+    for how, of in (("sum", np.sum), ("mean", np.mean)):
+        said = f"it is the gradient with the {how} of all rows of dy in the place of each: are they added up too early?"
+        yield predicting("", said, lambda e, of=of: _for_rows_together(e, of))
+    for name, z in _parts(cases):
+        if name != "dy":
+            for said, of in (
+                (f"it is the gradient for dy · {name}: is {name} one factor too many?", lambda dy, z: dy * z),
+                (f"it is the gradient for dy / {name}: is the factor {name} missing?", lambda dy, z: dy / z),
+            ):
+                yield predicting("", said, lambda e, z=z, of=of: _for_changed_dy(e, z(e), of))
+
+
+def _for_rows_together(e: Evidence, of) -> np.ndarray | None:
+    if e.dy is None or e.dy.ndim < 2 or not e.dy.size:
+        return None
+    row = of(e.dy.reshape(-1, e.dy.shape[-1]), axis=0)
+    return e.right_for((np.broadcast_to(row, e.dy.shape).copy(),))
+
+
+def _for_changed_dy(e: Evidence, z, of) -> np.ndarray | None:
+    if e.dy is None or z is None or spread(z, e.dy.shape) is None or is_alike(z):
+        return None
+    dy = of(e.dy, z)
+    return e.right_for((dy,)) if np.isfinite(dy).all() else None
 
 
 def _of_a_constant(cases: Cases) -> Iterator[Hypothesis]:

@@ -5,11 +5,13 @@
     dy itself               the op's own derivative is missing     (G02)
     for a setting left out  as where dropout, label_smoothing or axis is forgotten in backward
     at other inputs         as where a factor is forgotten (weight of ones), or y is taken for x  (G06)
+    with other ids          as where targets are shifted by one, or the first one stands for all
     with another saved      as where x is taken for y, v for k, or a sum is not divided by
 
 Each is computed with the reference, for the very arrays of the case, so that a match is no matter of judgement.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -46,6 +48,8 @@ def hypotheses(cases: Cases) -> Iterator[Hypothesis]:
     yield from _other_settings(cases)
     yield from _other_inputs(cases)
     yield from _other_saved(cases)
+    yield from _other_ids(cases)
+    yield from _first_of_saved(cases)
     yield from _parts_of_dy(cases)
 
 
@@ -129,6 +133,15 @@ def _other_settings(cases: Cases) -> Iterator[Hypothesis]:
                 continue
             said = f"it is the gradient for {name}={value!r}: does backward use {name}?"
             yield predicting("", said, lambda e, n=name, v=value: e.right_with(**{n: v}))
+            said = f"it is the gradient for {name}={value!r} and the sum of all of dy: does backward use {name}?"
+            yield predicting("", said, lambda e, n=name, v=value: e.right_for_all_of_dy(**{n: v}))
+            said = f"it is the gradient with {_kept(cases.failed[0])} found for {name}={value!r}: does it use {name}?"
+            yield predicting("", said, lambda e, n=name, v=value: e.right_with_saved_of(**{n: v}))
+
+
+def _kept(e: Evidence) -> str:
+    """The arrays that forward keeps for backward, by name."""
+    return " and ".join(name for name, a in e.saved.items() if isinstance(a, np.ndarray) and a.ndim)
 
 
 def _other_inputs(cases: Cases) -> Iterator[Hypothesis]:
@@ -168,6 +181,57 @@ def _other_saved(cases: Cases) -> Iterator[Hypothesis]:
                 )
 
 
+_FIRST = {"row": 1, "matrix": 2}  # of what lies along so many of the last axes
+
+
+def _first_of_saved(cases: Cases) -> Iterator[Hypothesis]:
+    """What would be right if the first row, matrix or slab of an array that backward reads stood for all."""
+    for name in [name for name, a in cases.failed[0].saved.items() if array.is_float(a)]:
+        for what, axes in (*_FIRST.items(), ("slab (along its first axis)", None)):
+            said = f"it is the gradient with the first {what} of {name} in the place of all: does an index stay at 0?"
+            change = lambda a, axes=axes: _first(a, axes)  # noqa: E731
+            yield predicting("", said, lambda e, name=name, change=change: e.right_with_saved(name, change))
+
+
+def _first(a, axes: int | None) -> np.ndarray | None:
+    axes = a.ndim - 1 if axes is None else axes
+    if a.ndim <= axes or not a.size:
+        return None
+    return np.broadcast_to(a.reshape(-1, *a.shape[a.ndim - axes :])[0], a.shape).copy()
+
+
+def _other_ids(cases: Cases) -> Iterator[Hypothesis]:
+    """What would be right if the integers that backward reads, such as targets, were others."""
+    for name, a in cases.failed[0].saved.items():
+        if not isinstance(a, np.ndarray) or a.dtype.kind not in "iu" or not a.ndim:
+            continue
+        for said, change in (
+            (f"{name} + 1 in the place of {name}", lambda a, n: (a + 1) % n if n else None),
+            (f"{name} - 1 in the place of {name}", lambda a, n: (a - 1) % n if n else None),
+            (f"0 in the place of all {name}: are {name} used?", lambda a, n: np.zeros_like(a)),
+            (
+                f"the last class in the place of all {name}: are {name} used?",
+                lambda a, n: np.full_like(a, n - 1) if n else None,
+            ),
+            (f"the next row's {name} in each row: are they shifted?", lambda a, n: np.roll(a, -1)),
+            (f"the previous row's {name} in each row: are they shifted?", lambda a, n: np.roll(a, 1)),
+            (
+                f"the first of {name} in the place of all: does an index stay at 0?",
+                lambda a, n: np.full_like(a, a.ravel()[0]),
+            ),
+        ):
+            predict = lambda e, name=name, change=change: _with_ids(e, name, change)  # noqa: E731
+            yield predicting("", f"it is the gradient with {said}", predict)
+
+
+def _with_ids(e: Evidence, name: str, change) -> np.ndarray | None:
+    n = _COUNTS.get(e.check.op, lambda e: 0)(e)
+    return e.right_with_saved(name, lambda a: change(a.astype(np.int64), n) if a.size else None)
+
+
+_COUNTS = {"cross_entropy": lambda e: e.right.shape[-1], "embedding": lambda e: e.right.shape[0]}  # of the ids
+
+
 def _parts_of_dy(cases: Cases) -> Iterator[Hypothesis]:
     """What would be right if dy were 0 but for its first row, or in its last one: a loop or a sum that is too short."""
     for which, said in (
@@ -177,9 +241,20 @@ def _parts_of_dy(cases: Cases) -> Iterator[Hypothesis]:
         (slice(1, None), "it lacks what the first {} of dy gives: does a loop begin one too late?"),
     ):
         second = "the heads" if cases.failed[0].check.op == "attention" else "its second axis"
+        if cases.failed[0].check.op == "matmul":
+            said_of_one = said.format("matrix")
+            yield predicting("G21", said_of_one, lambda e, which=which: e.right_for((_matrices(e, which),)))
         for axis, what in ((None, "row"), (0, "slab (along its first axis)"), (1, f"slab (along {second})")):
             predict = lambda e, which=which, axis=axis: e.right_for(_part(e, which, axis))  # noqa: E731
             yield predicting("G21", said.format(what), predict)
+
+
+def _matrices(e: Evidence, which: slice) -> np.ndarray:
+    """matmul's dy with only so many of its matrices: of vectors, they have an axis less."""
+    axes = sum(a.ndim > 1 for a in e.inputs.values())
+    kept = np.zeros((math.prod(e.dy.shape[: e.dy.ndim - axes]), *e.dy.shape[e.dy.ndim - axes :]))
+    kept[which] = e.dy.reshape(kept.shape)[which]
+    return kept.reshape(e.dy.shape)
 
 
 def _part(e: Evidence, which: slice, axis: int | None) -> tuple:

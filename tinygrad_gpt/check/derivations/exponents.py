@@ -24,6 +24,9 @@ def _sum(a, axis):
     return np.sum(a, axis=axis, keepdims=True)
 
 
+_OVER = {"over the last axis": -1, "over the first axis": 0, "over all axes": None}
+
+
 def _softmax(e: Evidence) -> dict:
     y, axis, dy, x = e.saved["y"], e.saved["axis"], e.dy, e.x
     exp = np.exp(x - np.max(x, axis=axis, keepdims=True))
@@ -39,9 +42,6 @@ def _softmax(e: Evidence) -> dict:
         "y mean(dy)": (0, y * _sum(dy, axis) / n),
         "y Σ y² dy": (0, y * _sum(y * y * dy, axis)),
         "y² Σ y dy": (0, y * y * _sum(y * dy, axis)),
-        "y Σ y dy over the last axis": (0, y * _sum(y * dy, -1)),
-        "y Σ y dy over the first axis": (0, y * _sum(y * dy, 0)),
-        "y Σ y dy over all axes": (0, y * np.sum(y * dy)),
         "e dy": (0, exp * dy),
         "e Σ e dy": (0, exp * _sum(exp * dy, axis)),
         "e Σ y dy": (0, exp * _sum(y * dy, axis)),
@@ -52,6 +52,10 @@ def _softmax(e: Evidence) -> dict:
         "y²": (0, y * y),
         "y Σ y²": (0, y * _sum(y * y, axis)),
     }
+    for where, axes in {**_OVER, "over all axes but the first": tuple(range(1, y.ndim)) or 0}.items():
+        made[f"y Σ y dy {where}"] = (0, y * _sum(y * dy, axes))
+        made[f"y mean(y dy) {where}"] = (0, y * np.mean(y * dy, axes, keepdims=True))
+        made[f"y Σ dy {where}"] = (0, y * _sum(dy, axes))
     return {name: (c, np.broadcast_to(a, y.shape)) for name, (c, a) in made.items()}
 
 
@@ -138,9 +142,9 @@ def _of_cross_entropy() -> Iterator[Reading]:
         for ignored_words, ignored in (("", True), ("rows that are ignored get a gradient", False)):
             for words, divisor in _DIVISORS.items():
                 otherwise = [w for w in (words, ignored_words, dy_words) if w]
-                if len(otherwise) < 2 or not dy_words:
+                if len(otherwise) < 3:
                     terms = _cross_entropy(divisor, ignored, of_dy)
-                    yield Reading("; ".join(otherwise), terms, pairs=len(otherwise) < 2)
+                    yield Reading("; ".join(otherwise), terms, pairs=len(otherwise) < 2, notes=_NOTES)
 
 
 _DYS = {  # what stands in the place of dy
@@ -156,45 +160,82 @@ def _cross_entropy(divisor, ignored: bool, of_dy):
     def terms(e: Evidence) -> dict:
         if "logits" not in e.saved:
             return {}
-        logits, counts, smoothing = e.saved["logits"], e.saved["counts"], e.saved["label_smoothing"]
-        z = logits.reshape(-1, logits.shape[-1])
+        logits, counts = e.saved["logits"], e.saved["counts"]
         share = of_dy(e.dy) / max(1, divisor(e.saved["reduction"] == "mean", int(np.sum(counts)), logits.shape))
-        share = np.broadcast_to(share.reshape(-1, 1), (len(z), 1))
+        share = np.broadcast_to(share.reshape(-1, 1), (len(counts), 1))
         share = np.where(counts[:, None], share, 0.0) if ignored else share
-        exp = np.exp(z - e.saved["peak"])
-        p = exp / e.saved["total"]
-        onehot = np.zeros_like(p)
-        onehot[np.arange(len(p)), e.saved["targets"]] = 1
-        largest = (z == np.max(z, axis=-1, keepdims=True)).astype(z.dtype)
-        others = (1 - smoothing) * onehot + smoothing / max(1, z.shape[-1] - 1) * (1 - onehot)
-
-        def smoothed(hot):
-            return (1 - smoothing) * hot + smoothing / z.shape[-1]
-
-        made = {
-            "p": (1, p),
-            "(the targets, smoothed)": (-1, smoothed(onehot)),
-            "onehot": (0, onehot),
-            "ε onehot": (0, smoothing * onehot),
-            "(the logits)": (0, z),
-            "(the targets, smoothed over the other classes alone)": (0, others),
-            "e^(logits - max)": (0, exp),
-            "e^logits": (0, np.exp(z)),
-            "log p": (0, np.log(p)),
-            "p²": (0, p * p),
-            "p (1 - p)": (0, p * (1 - p)),
-            "p onehot": (0, p * onehot),
-            "onehot/p": (0, onehot / p),
-            "1": (0, np.ones_like(p)),
-            "ε": (0, smoothing + 0 * p),
-            "(the numbers of the targets)": (0, e.saved["targets"][:, None] + 0 * p),
-            "(onehot of the largest logit, smoothed)": (0, smoothed(largest)),
-            "(softmax over the rows)": (0, _over(z, 0)),
-            "(softmax over all elements)": (0, _over(z, None)),
-        }
+        made = e.once("cross-entropy's terms", _of_each_row)
         return {name: (c, (a * share).reshape(logits.shape)) for name, (c, a) in made.items()}
 
     return terms
+
+
+def _of_each_row(e: Evidence) -> dict:
+    """Name -> (the number before it, the array (R, V)), of the terms before they are multiplied by the row's share."""
+    z = e.saved["logits"].reshape(-1, e.saved["logits"].shape[-1])
+    counts, smoothing = e.saved["counts"], e.saved["label_smoothing"]
+    exp = np.exp(z - e.saved["peak"])
+    p = exp / e.saved["total"]
+    onehot = np.zeros_like(p)
+    onehot[np.arange(len(p)), e.saved["targets"]] = 1
+    largest = (z == np.max(z, axis=-1, keepdims=True)).astype(z.dtype)
+    others = (1 - smoothing) * onehot + smoothing / max(1, z.shape[-1] - 1) * (1 - onehot)
+
+    def smoothed(hot):
+        return (1 - smoothing) * hot + smoothing / z.shape[-1]
+
+    made = {
+        "p": (1, p),
+        "(the targets, smoothed)": (-1, smoothed(onehot)),
+        "onehot": (0, onehot),
+        "ε onehot": (0, smoothing * onehot),
+        "(the logits)": (0, z),
+        "(the targets, smoothed over the other classes alone)": (0, others),
+        "e^(logits - max)": (0, exp),
+        "e^logits": (0, np.exp(z)),
+        "log p": (0, np.log(p)),
+        "p²": (0, p * p),
+        "p (1 - p)": (0, p * (1 - p)),
+        "p onehot": (0, p * onehot),
+        "onehot/p": (0, onehot / p),
+        "1": (0, np.ones_like(p)),
+        "ε": (0, smoothing + 0 * p),
+        "(the numbers of the targets)": (0, e.saved["targets"][:, None] + 0 * p),
+        "(onehot of the largest logit, smoothed)": (0, smoothed(largest)),
+        "(softmax over the rows)": (0, _over(z, 0)),
+        "(softmax over all elements)": (0, _over(z, None)),
+    }
+    for name, hot in _elsewhere(onehot, counts).items():
+        made |= {f"({name})": (0, hot), f"({name}, smoothed)": (0, smoothed(hot) * np.any(hot, axis=-1, keepdims=True))}
+    return made
+
+
+def _elsewhere(onehot, counts) -> dict:
+    """Ones where somebody may take the targets to be: name -> (R, V)."""
+    first, ignored_too = np.zeros_like(onehot), np.any(onehot, axis=0, keepdims=True)
+    first[:, :1] = 1
+    number = np.sum(onehot[counts], axis=0, keepdims=True)
+    rows = np.arange(len(onehot))[:, None]
+    return {
+        _COLUMNS: (number > 0) + 0 * onehot,
+        f"{_COLUMNS}, ignored rows' too": ignored_too + 0 * onehot,
+        f"{_COLUMNS}, once for each row": number + 0 * onehot,
+        "the class after the target": np.roll(onehot, 1, axis=-1),
+        "the class before the target": np.roll(onehot, -1, axis=-1),
+        "class 0": first,
+        "the next row's target": np.roll(onehot, -1, axis=0),
+        "the previous row's target": np.roll(onehot, 1, axis=0),
+        "the first row's target": onehot[:1] + 0 * onehot,
+        "the target, in the first row alone": np.where(rows == 0, onehot, 0.0),
+    }
+
+
+_COLUMNS = "the whole columns of all targets"
+_NOTES = {
+    f"({name}{smoothed})": "p[:, t] is a column for each target: p[np.arange(R), t] is one element of each row"
+    for name in (_COLUMNS, f"{_COLUMNS}, ignored rows' too", f"{_COLUMNS}, once for each row")
+    for smoothed in ("", ", smoothed")
+}
 
 
 def _over(z, axis):

@@ -1,7 +1,7 @@
 """What a derivation says of a case: its terms, read rightly or with one thing done otherwise."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,6 +15,7 @@ class Reading:
     words  what is done otherwise; "" where it is right
     of     what the terms add up to: "it", the gradient, or what it is made of
     terms  case -> {name: (the number before it, the array)}; 0 before a term that is not in the right formula
+    notes  term -> what to say beside the formula, where the term is in what came
     pairs  whether two terms that are not in the right formula may be in what came
     """
 
@@ -22,3 +23,4 @@ class Reading:
     terms: Callable[[Evidence], dict[str, tuple[float, np.ndarray]]]
     pairs: bool = False
     of: str = "it"
+    notes: dict[str, str] = field(default_factory=dict)
