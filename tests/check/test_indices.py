@@ -159,6 +159,10 @@ def loop_over_too_few_rows(y, dy, axis):
         (lambda y, dy, axis: y * (total(y * dy, axis) - dy) / y.shape[axis], "and the sign is flipped besides"),
         (lambda y, dy, axis: y * (dy + total(y * dy, -1)), "it is y dy + y Σ y dy over the last axis"),
         (lambda y, dy, axis: y * (dy - total(dy, -1)), "it is y dy - y Σ dy over the last axis"),
+        (
+            lambda y, dy, axis: y * (dy - total(dy, axis)) / y.shape[axis],
+            "it is y dy - y Σ dy, where y dy - y Σ y dy is right; and besides, it is divided by the size of the axis",
+        ),
     ],
 )
 def test_softmax(dx, words):
@@ -274,6 +278,18 @@ def sum_of_rows(a):
             lambda g, dy, s: tuple(a.reshape(-1, *a.shape[-2:])[0] if a.ndim > 2 else a for a in g),
             "b",
             "it is the first matrix of the right one, alone, without an axis for the batch",
+        ),
+        (
+            "layer_norm",
+            lambda g, dy, s: (g[0], -sum_of_rows(dy * s.x_hat * s.rstd), g[2]),
+            "weight",
+            "it is -1 times the gradient for dy · rstd: is rstd one factor too many?",
+        ),
+        (
+            "embedding",
+            lambda g, dy, s: (None, np.roll(g[1], 1, axis=0)),
+            "weight",
+            "it is the gradient with ids + 1 in the place of ids",
         ),
     ],
 )

@@ -172,17 +172,24 @@ def _of_dy(cases: Cases) -> Iterator[Hypothesis]:
 
 def _of_another_dy(cases: Cases) -> Iterator[Hypothesis]:
     """That it is right for the sum of all rows of dy in each row (a product of sums, where a sum of products is right);
-    or for dy · z or dy / z, with z one of the parts: a factor before what is summed over the rows."""
+    or for dy · z or dy / z, with z one of the parts: a factor before what is summed over the rows. Or a number times
+    that."""
+    made = []
     for how, of in (("sum", np.sum), ("mean", np.mean)):
-        said = f"it is the gradient with the {how} of all rows of dy in the place of each: are they added up too early?"
-        yield predicting("", said, lambda e, of=of: _for_rows_together(e, of))
+        said = f"the {how} of all rows of dy in the place of each: are they added up too early?"
+        made.append((f"with {said}", lambda e, of=of: _for_rows_together(e, of)))
     for name, z in _parts(cases):
         if name != "dy":
-            for said, of in (
-                (f"it is the gradient for dy · {name}: is {name} one factor too many?", lambda dy, z: dy * z),
-                (f"it is the gradient for dy / {name}: is the factor {name} missing?", lambda dy, z: dy / z),
-            ):
-                yield predicting("", said, lambda e, z=z, of=of: _for_changed_dy(e, z(e), of))
+            times = lambda e, z=z: _for_changed_dy(e, z(e), np.multiply)  # noqa: E731
+            over = lambda e, z=z: _for_changed_dy(e, z(e), np.divide)  # noqa: E731
+            made.append((f"for dy · {name}: is {name} one factor too many?", times))
+            made.append((f"for dy / {name}: is the factor {name} missing?", over))
+    first = next((e for e in cases.failed if e.comparable and not e.degenerate), cases.failed[0])
+    for said, predict in made:
+        if c := _multiple(first, lambda e: e.got, predict):
+            times = "" if abs(c - 1) < 1e-6 else f"{c:.4g} times "
+            said = f"it is {times}the gradient {said}"
+            yield predicting("", said, lambda e, c=c, p=predict: None if (g := p(e)) is None else c * g)
 
 
 def _for_rows_together(e: Evidence, of) -> np.ndarray | None:

@@ -203,14 +203,14 @@ def _first(a, axes: int | None) -> np.ndarray | None:
 def _other_ids(cases: Cases) -> Iterator[Hypothesis]:
     """What would be right if the integers that backward reads, such as targets, were others."""
     for name, a in cases.failed[0].saved.items():
-        if not isinstance(a, np.ndarray) or a.dtype.kind not in "iu" or not a.ndim:
+        if not isinstance(a, np.ndarray) or a.dtype.kind not in "iu":
             continue
         for said, change in (
             (f"{name} + 1 in the place of {name}", lambda a, n: (a + 1) % n if n else None),
             (f"{name} - 1 in the place of {name}", lambda a, n: (a - 1) % n if n else None),
             (f"0 in the place of all {name}: are {name} used?", lambda a, n: np.zeros_like(a)),
             (
-                f"the last class in the place of all {name}: are {name} used?",
+                f"the last number in the place of all {name}: are {name} used?",
                 lambda a, n: np.full_like(a, n - 1) if n else None,
             ),
             (f"the next row's {name} in each row: are they shifted?", lambda a, n: np.roll(a, -1)),

@@ -11,7 +11,9 @@ from tinygrad_gpt.check.evidence import Evidence
 
 def readings(first: Evidence) -> Iterator[Reading]:
     if first.check.op in ("softmax", "log_softmax") and first.saved:
-        yield Reading("", _softmax if first.check.op == "softmax" else _log_softmax, pairs=True)
+        terms = _softmax if first.check.op == "softmax" else _log_softmax
+        yield Reading("", terms, pairs=True)
+        yield Reading("it is divided by the size of the axis, as a mean is", lambda e: _divided(e, terms))
         if first.check.op == "softmax":
             yield Reading("it is divided by Σ e^(x - max), which y is divided by already", _divided_softmax)
     elif first.check.op == "logsumexp":
@@ -24,7 +26,15 @@ def _sum(a, axis):
     return np.sum(a, axis=axis, keepdims=True)
 
 
-_OVER = {"over the last axis": -1, "over the first axis": 0, "over all axes": None}
+def _over_axes(a) -> dict:
+    """Axes that a sum may be taken over, where one of them is meant, in words."""
+    others = tuple(range(1, a.ndim)) or 0
+    return {
+        "over the last axis": -1,
+        "over the first axis": 0,
+        "over all axes": None,
+        "over all axes but the first": others,
+    }
 
 
 def _softmax(e: Evidence) -> dict:
@@ -52,11 +62,16 @@ def _softmax(e: Evidence) -> dict:
         "y²": (0, y * y),
         "y Σ y²": (0, y * _sum(y * y, axis)),
     }
-    for where, axes in {**_OVER, "over all axes but the first": tuple(range(1, y.ndim)) or 0}.items():
+    for where, axes in _over_axes(y).items():
+        made[f"Σ y dy {where}"] = (0, _sum(y * dy, axes))
         made[f"y Σ y dy {where}"] = (0, y * _sum(y * dy, axes))
         made[f"y mean(y dy) {where}"] = (0, y * np.mean(y * dy, axes, keepdims=True))
         made[f"y Σ dy {where}"] = (0, y * _sum(dy, axes))
     return {name: (c, np.broadcast_to(a, y.shape)) for name, (c, a) in made.items()}
+
+
+def _divided(e: Evidence, terms) -> dict:
+    return {name: (c, a / max(1, e.y.shape[e.saved["axis"]])) for name, (c, a) in terms(e).items()}
 
 
 def _divided_softmax(e: Evidence) -> dict:
@@ -81,11 +96,11 @@ def _log_softmax(e: Evidence) -> dict:
         "y Σ dy": (0, y * _sum(dy, axis)),
         "Σ y dy": (0, _sum(y * dy, axis)),
         "p Σ y dy": (0, p * _sum(y * dy, axis)),
-        "p Σ dy over the last axis": (0, p * _sum(dy, -1)),
-        "p Σ dy over the first axis": (0, p * _sum(dy, 0)),
-        "p Σ dy over all axes": (0, p * np.sum(dy)),
         "p": (0, p),
     }
+    for where, axes in _over_axes(y).items():
+        made[f"p Σ dy {where}"] = (0, p * _sum(dy, axes))
+        made[f"p mean(dy) {where}"] = (0, p * np.mean(dy, axes, keepdims=True))
     return {name: (c, np.broadcast_to(a, y.shape)) for name, (c, a) in made.items()}
 
 
