@@ -79,7 +79,7 @@ NOT_DIVIDED = "and besides, it is not divided by the number of rows, as the mean
         (of_logits(whole_columns, mean=False), NOT_DIVIDED),
         (
             of_logits(class_0_alone),
-            "after the first slab along the last axis, the classes, and only there: it is 0 there",
+            "it is wrong in all classes but class 0, and only there: it is 0 there: it is 0 there",
         ),
         (
             of_logits(lambda p, q, eps, t: p - smoothed(np.eye(q.shape[1], dtype=p.dtype)[0 * t], eps)),
@@ -185,7 +185,7 @@ def max_that_keeps_x(x, *, axis=None, keepdims=False):
 @pytest.mark.parametrize(
     ("send", "words"),
     [
-        (lambda x, dy: dy, "it is the gradient with is_largest found for axis=None: does it use axis?"),
+        (lambda x, dy: dy, "it is the gradient with is_largest found for axis=None: is axis used there?"),
         (
             lambda x, dy: np.sum(dy),
             "it is the gradient for axis=None and the sum of all of dy: does backward use axis?",

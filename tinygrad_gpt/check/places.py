@@ -214,6 +214,7 @@ PLACES: dict[str, dict[str, Place]] = {
         "in the rows whose id occurs": _rows_of_ids(lambda n: n > 0),
     },
     "cross_entropy": {
+        "in all classes but class 0": lambda e: np.arange(e.right.shape[-1]) > 0,
         "at the targets": _targets,
         "everywhere but at the targets": lambda e: ~_targets(e) & ~_ignored(e),
         "at the targets of the rows after the first": lambda e: _targets(e) & _rows(e, slice(1, None)),

@@ -135,7 +135,7 @@ def _other_settings(cases: Cases) -> Iterator[Hypothesis]:
             yield predicting("", said, lambda e, n=name, v=value: e.right_with(**{n: v}))
             said = f"it is the gradient for {name}={value!r} and the sum of all of dy: does backward use {name}?"
             yield predicting("", said, lambda e, n=name, v=value: e.right_for_all_of_dy(**{n: v}))
-            said = f"it is the gradient with {_kept(cases.failed[0])} found for {name}={value!r}: does it use {name}?"
+            said = f"it is the gradient with {_kept(cases.failed[0])} found for {name}={value!r}: is {name} used there?"
             yield predicting("", said, lambda e, n=name, v=value: e.right_with_saved_of(**{n: v}))
 
 
