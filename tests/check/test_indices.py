@@ -79,7 +79,7 @@ NOT_DIVIDED = "and besides, it is not divided by the number of rows, as the mean
         (of_logits(whole_columns, mean=False), NOT_DIVIDED),
         (
             of_logits(class_0_alone),
-            "it is wrong in all classes but class 0, and only there: it is 0 there: it is 0 there",
+            "it is wrong in all classes but class 0, and only there: it is 0 there",
         ),
         (
             of_logits(lambda p, q, eps, t: p - smoothed(np.eye(q.shape[1], dtype=p.dtype)[0 * t], eps)),
