@@ -196,6 +196,8 @@ class Evidence:
         return self._with_saved(same, nan=0.0)
 
     def _with_saved(self, others: dict, nan: float = np.nan) -> np.ndarray | None:
+        """The reference's gradient with other arrays in the places of saved ones, `nan` for each nan; None if it is not
+        finite."""
         y, saved = self.check.reference.forward(*self.call.arrays, **self.settings)
         dys = self.call.dys if isinstance(y, tuple) else self.call.dys[0]
         g = sparse_rows.dense(as_tuple(self.check.reference.backward(dys, saved._replace(**others)))[self.i])

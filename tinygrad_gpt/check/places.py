@@ -138,7 +138,7 @@ def _slab(e: Evidence, axis: int, which: slice):
 
 
 def _rows(e: Evidence, which: slice, of: int = 1):
-    """Of all rows, which lie along the last axis, or of all that has two axes, so many."""
+    """So many of all rows, which lie along the last axis; or of all matrices (`of` 2), along the last two."""
     if e.right.ndim < of or not e.right.size:
         return None
     there = np.zeros((e.right.size // int(np.prod(e.right.shape[-of:])), *e.right.shape[-of:]), bool)
@@ -147,7 +147,7 @@ def _rows(e: Evidence, which: slice, of: int = 1):
 
 
 def _rows_along(e: Evidence, which: slice):
-    """Of the rows along the op's axis, so many."""
+    """So many of all rows along the op's axis."""
     moved = np.moveaxis(np.zeros(e.right.shape, bool), e.axis, -1)
     there = np.zeros((e.right.size // max(1, moved.shape[-1]), moved.shape[-1]), bool)
     there[which] = True

@@ -171,9 +171,8 @@ def _of_dy(cases: Cases) -> Iterator[Hypothesis]:
 
 
 def _of_another_dy(cases: Cases) -> Iterator[Hypothesis]:
-    """That it is right for the sum of all rows of dy in each row (a product of sums, where a sum of products is right);
-    or for dy · z or dy / z, with z one of the parts: a factor before what is summed over the rows. Or a number times
-    that."""
+    """That it is right for another dy, or a number times that: for the sum of all rows in each row (a product of sums
+    where a sum of products is right), or for dy · z or dy / z, with z one of the parts."""
     made = []
     for how, of in (("sum", np.sum), ("mean", np.mean)):
         said = f"the {how} of all rows of dy in the place of each: are they added up too early?"
