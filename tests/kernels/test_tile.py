@@ -103,7 +103,9 @@ def test_products_that_are_written_or_added_somewhere(name):
 
 
 @pytest.mark.parametrize(
-    "out", [np.empty((3, 5)), np.empty((4, 3), np.float32), np.empty((3, 8), np.float32)[:, :4]], ids=str
+    "out",
+    [np.empty((3, 5)), np.empty((4, 3), np.float32), np.empty((3, 8), np.float32)[:, :4]],
+    ids=["float64", "turned", "apart"],
 )
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_a_place_for_the_product_that_does_not_fit(name, out):
