@@ -103,6 +103,12 @@ def tree(source: str) -> ast.Module:
     return ast.parse(source)
 
 
+@lru_cache(maxsize=2000)
+def nodes(source: str) -> list[ast.AST]:
+    """Every node of its tree; to walk it takes longer than what most tests here ask of a node."""
+    return list(ast.walk(tree(source)))
+
+
 def layer_of(name: str) -> str:
     """errors, ops, nn, ...: the top-level module or package that a file belongs to."""
     return name.split("/")[0].removesuffix(".py")
@@ -122,7 +128,7 @@ def file_of(module: str, sources: dict[str, str]) -> str | None:
 def imported_modules(source: str) -> frozenset[str]:
     """Dotted names of everything that a file imports: at its top, inside functions, and for type checkers alone."""
     names = set()
-    for node in ast.walk(tree(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -133,7 +139,7 @@ def imported_modules(source: str) -> frozenset[str]:
 
 def blocks_for_checkers(source: str) -> list[ast.stmt]:
     """The statements under `if TYPE_CHECKING:`."""
-    ifs = [node for node in ast.walk(tree(source)) if isinstance(node, ast.If)]
+    ifs = [node for node in nodes(source) if isinstance(node, ast.If)]
     return [statement for node in ifs if getattr(node.test, "id", "") == "TYPE_CHECKING" for statement in node.body]
 
 
@@ -148,7 +154,7 @@ def imported_files(name: str, sources: dict[str, str]) -> set[str]:
     """The files of the package that a file imports. `from package import module` is an import of the module."""
     around = packages_around(name, sources)  # they run anyhow
     found, for_checkers = set(), {id(node) for block in blocks_for_checkers(sources[name]) for node in ast.walk(block)}
-    for node in ast.walk(tree(sources[name])):
+    for node in nodes(sources[name]):
         files = set()
         if isinstance(node, ast.Import):
             files = {file_of(alias.name, sources) for alias in node.names}
@@ -211,7 +217,7 @@ def test_a_planted_circle_is_seen(where, planted):
 @for_each([n for n in NAMES if n not in IMPORT_BY_NAME])
 def test_nobody_else_imports_by_a_name_made_at_run_time(name):
     """Such an import is in no one's sight: the circle that it closes would not be seen."""
-    words = {getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(tree(SOURCES[name]))}
+    words = {getattr(node, "attr", getattr(node, "id", "")) for node in nodes(SOURCES[name])}
     assert words.isdisjoint({"import_module", "__import__"})
 
 
@@ -358,9 +364,9 @@ GROUND_FLOOR = [name.removesuffix(".py") for name in NAMES if "/" not in name an
 
 
 def comments_and_docstrings(source: str) -> list[str]:
-    nodes = [n for n in ast.walk(tree(source)) if isinstance(n, ast.Module | ast.ClassDef | ast.FunctionDef)]
+    documented = [n for n in nodes(source) if isinstance(n, ast.Module | ast.ClassDef | ast.FunctionDef)]
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    return [ast.get_docstring(n) or "" for n in nodes] + [t.string for t in tokens if t.type == tokenize.COMMENT]
+    return [ast.get_docstring(n) or "" for n in documented] + [t.string for t in tokens if t.type == tokenize.COMMENT]
 
 
 def names_that_are_not_there(text: str) -> list[str]:
@@ -419,7 +425,7 @@ def branches_on_devices(source: str) -> list[int]:
     """The lines of conditions in which a word or a text is about devices: in `if`, `while`, `assert`, `match`, `and`
     and `or`, in comparisons and comprehensions."""
     found = set()
-    for node in ast.walk(tree(source)):
+    for node in nodes(source):
         if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert):
             decides = [node.test]
         elif isinstance(node, ast.Match):
@@ -476,14 +482,14 @@ def test_a_planted_branch_is_seen(planted):
 
 @for_each([n for n in NAMES if n.startswith(("ops/", "kernels/"))])
 def test_ops_and_kernels_know_no_tensor(name):
-    words = {node.id for node in ast.walk(tree(SOURCES[name])) if isinstance(node, ast.Name)}
+    words = {node.id for node in nodes(SOURCES[name]) if isinstance(node, ast.Name)}
     assert "Tensor" not in words
 
 
 @for_each(NAMES)
 def test_text_files_are_opened_as_utf_8(name):
     """The default encoding differs between systems."""
-    for node in ast.walk(tree(SOURCES[name])):
+    for node in nodes(SOURCES[name]):
         if not isinstance(node, ast.Call):
             continue
         keywords = {k.arg for k in node.keywords}
@@ -497,7 +503,7 @@ def test_text_files_are_opened_as_utf_8(name):
 @for_each([n for n in NAMES if n != "files/json_files.py"])
 def test_json_is_read_in_one_place(name):
     """Whatever reads JSON goes through json_files.py, with its limits and its one error."""
-    for node in ast.walk(tree(SOURCES[name])):
+    for node in nodes(SOURCES[name]):
         if isinstance(node, ast.ImportFrom):
             assert node.module != "json", f"{name}, line {node.lineno}: import json, as everywhere"
         if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "json":
