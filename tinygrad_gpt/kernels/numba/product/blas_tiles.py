@@ -25,7 +25,8 @@ def product(a, a_transposed: bool, b, b_transposed: bool, bias=None, *, out=None
     """
     a, b, start, c, k = for_product(a, a_transposed, b, b_transposed, bias, out)
     if k == 0:
-        c[...] = c if adds else start
+        if not adds:
+            c[...] = start
     elif c.size:
         # Addresses instead of arrays: slicing arrays into tiles inside the kernel takes seconds to compile.
         a_tiles = a.ctypes.data, a_transposed, a.shape[1]
