@@ -5,6 +5,7 @@ import pytest
 
 import tinygrad_gpt as tg
 from tests.test_strict_array import strict
+from tinygrad_gpt import functional as F
 from tinygrad_gpt import nn
 from tinygrad_gpt.models import GPT, GPTConfig
 from tinygrad_gpt.nn.head_loss import head_loss
@@ -75,6 +76,7 @@ def test_where_it_is_one_op_and_where_not():
     for precision in ("bfloat16", "tf32"):
         with using_matmul_precision(precision):
             assert op_of(head_loss(head(), x, TARGETS)) == "cross_entropy"
+            assert op_of(F.linear_cross_entropy(x, head().weight, TARGETS)) == "cross_entropy"
 
 
 @pytest.mark.usefixtures("small_blocks")

@@ -9,8 +9,10 @@ from tinygrad_gpt.functional.elementwise import abs, add, div, exp, log, mul, ne
 from tinygrad_gpt.functional.fused import fused
 from tinygrad_gpt.functional.picking import gather
 from tinygrad_gpt.functional.shapes import getitem, reshape
+from tinygrad_gpt.kernels import registry
 from tinygrad_gpt.operands import TensorLike, operand, pair, plain
 from tinygrad_gpt.ops._shapes import check_ids, equals
+from tinygrad_gpt.precision import matmul_precision
 from tinygrad_gpt.tensor import plain_ids
 
 
@@ -45,13 +47,14 @@ def linear_cross_entropy(
     """cross_entropy(linear(input, linear_weight, linear_bias), target), without keeping the logits: input (..., C),
     linear_weight (V, C), integer targets (...), linear_bias (V,).
 
-    With reduction="none" these are two ops, which keep them. The one op is for training: on a CPU its forward computes
-    the gradients too.
+    With reduction="none", or where products are to be rounded, which the one op does not do, these are two ops, which
+    keep them. The one op is for training: on a CPU its forward computes the gradients too.
     """
     me = "linear_cross_entropy"
     input, target = operand(me, input), plain_ids(target, me, "targets")
     settings = _settings(me, ignore_index, label_smoothing, reduction)
-    if reduction == "none":
+    rounds = matmul_precision() != "float32" and not registry.user_chose(me)
+    if reduction == "none" or rounds:
         return fused("cross_entropy", fused("linear", input, linear_weight, linear_bias), target, **settings)
     return fused(me, input, linear_weight, target, linear_bias, **settings)
 
