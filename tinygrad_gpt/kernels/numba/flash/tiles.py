@@ -11,7 +11,7 @@ from tinygrad_gpt.array import Array
 from tinygrad_gpt.kernels.numba.machine.compile import helper
 from tinygrad_gpt.kernels.numba.machine.layout import as_contiguous
 from tinygrad_gpt.kernels.numba.machine.random import drop
-from tinygrad_gpt.kernels.numba.machine.vector_math import either, exp
+from tinygrad_gpt.kernels.numba.machine.vector_math import exp, larger
 from tinygrad_gpt.kernels.numba.product.registers import ROWS, at
 from tinygrad_gpt.kernels.numba.product.tile import at_a_cache_line, broadcast_row, multiply, rounded_up, transpose_tile
 
@@ -155,10 +155,7 @@ def raise_peak(s, tile, peak, shrink):
         s0, s1, s2, s3 = s[j, left:end], s[j + 1, left:end], s[j + 2, left:end], s[j + 3, left:end]
         best = peak[left:end]
         for i in range(best.size):
-            a = s0[i] if s0[i] > s1[i] else s1[i]
-            b = s2[i] if s2[i] > s3[i] else s3[i]
-            a = a if a > b else b
-            best[i] = either(a > best[i], a, best[i])
+            best[i] = larger(larger(best[i], larger(s0[i], s1[i])), larger(s2[i], s3[i]))
     for i in range(end):
         shrink[i] = exp(shrink[i] - peak[i]) if peak[i] > -np.inf else s.dtype.type(1)
 
