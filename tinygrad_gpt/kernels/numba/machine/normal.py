@@ -61,7 +61,9 @@ def _density_and_tail(a):
 
 
 def _make_density_and_tail(real, coefficients: tuple):
-    FIRST, REST = real(coefficients[0]), tuple([real(c) for c in coefficients[1:]])
+    numbers = [real(0)] * (len(coefficients) % 2) + [real(c) for c in coefficients]
+    (ODD, EVEN), *rest = zip(numbers[::2], numbers[1::2], strict=True)
+    REST = tuple(rest)
     ONE, MINUS_HALF, OFFSET, SPAN = real(1), real(-0.5), real(K), real(2 * K)
     ONE_OVER_SQRT_2_PI = real(1 / math.sqrt(2 * math.pi))
 
@@ -69,9 +71,10 @@ def _make_density_and_tail(real, coefficients: tuple):
         e = exp(MINUS_HALF * a * a)
         quotient = ONE / (a + OFFSET)
         u = ONE - SPAN * quotient
-        g = FIRST
-        for coefficient in REST:
-            g = g * u + coefficient
+        u_squared = u * u
+        g = ODD * u + EVEN
+        for odd, even in REST:  # in pairs, as in exp: half as many steps that wait for the one before
+            g = g * u_squared + (odd * u + even)
         return ONE_OVER_SQRT_2_PI * e, e * (g * quotient)
 
     return density_and_tail
