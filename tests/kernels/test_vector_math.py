@@ -2,17 +2,19 @@
 
 import math
 import platform
+import re
 
 import numba
 import numpy as np
 import pytest
 
 from tests import digits
+from tinygrad_gpt.kernels.numba.flash.tiles import BLOCK, Tile, raise_peak
 from tinygrad_gpt.kernels.numba.machine.compile import OPTIONS, helper
 from tinygrad_gpt.kernels.numba.machine.normal import density_and_tail
 from tinygrad_gpt.kernels.numba.machine.random import random_bits
 from tinygrad_gpt.kernels.numba.machine.sharing import SHARE, my_part
-from tinygrad_gpt.kernels.numba.machine.vector_math import exp, row_max, sigmoid
+from tinygrad_gpt.kernels.numba.machine.vector_math import exp, larger, row_max, sigmoid
 from tinygrad_gpt.kernels.numba.product.registers import VECTOR_BYTES
 from tinygrad_gpt.random_stream import random_bits as array_random_bits
 
@@ -44,6 +46,17 @@ def all_tails(x, y):
 @numba.njit(**OPTIONS)
 def largest(x):
     return row_max(x, x.size)
+
+
+@numba.njit(**OPTIONS)
+def all_larger(x, y):
+    for i in range(x.size):
+        y[i] = larger(x[i], y[i])
+
+
+@numba.njit(**OPTIONS)
+def raised(s, peak, shrink):
+    raise_peak(s, Tile(0, BLOCK, BLOCK, BLOCK, False), peak, shrink)
 
 
 @numba.njit(**OPTIONS)
@@ -130,6 +143,26 @@ def test_row_max(dtype):
     assert largest(np.array([-np.inf, -np.inf], dtype)) == -np.inf
     assert largest(np.array([-1, np.inf, -np.inf], dtype)) == np.inf
     assert np.isnan(largest(np.array([1, np.nan, 2], dtype)))
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
+def test_larger(dtype):
+    a, b = np.random.default_rng(0).standard_normal((2, 37)).astype(dtype)
+    a[:5], b[:5] = [np.nan, 1, np.nan, np.inf, -np.inf], [2, np.nan, np.nan, 3, -np.inf]
+    y = b.copy()
+    all_larger(a, y)
+    np.testing.assert_array_equal(y, np.where(a > b, a, b))
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads x86 assembly")
+def test_the_largest_score_is_kept_without_a_store_under_a_mask():
+    """tiles.raise_peak says why."""
+    rng = np.random.default_rng(0)
+    s, peak = rng.standard_normal((BLOCK, BLOCK), np.float32), np.full(BLOCK, 2, np.float32)
+    raised(s, peak, np.empty_like(peak))
+    np.testing.assert_array_equal(peak, np.maximum(s.max(axis=0), 2))
+    (assembly,) = raised.inspect_asm().values()
+    assert "maxps" in assembly and not re.search(r"maskmovps\s+%[xy]mm\d+, %[xy]mm\d+, \S*\(", assembly)
 
 
 def test_random_bits_are_those_of_the_reference():

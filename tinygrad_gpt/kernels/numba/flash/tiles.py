@@ -155,6 +155,8 @@ def raise_peak(s, tile, peak, shrink):
         s0, s1, s2, s3 = s[j, left:end], s[j + 1, left:end], s[j + 2, left:end], s[j + 3, left:end]
         best = peak[left:end]
         for i in range(best.size):
+            # best[i] is not compared last: a choice between what is there and another number becomes a store under a
+            # mask, which is slow on AMD's processors before Zen 4.
             best[i] = larger(larger(best[i], larger(s0[i], s1[i])), larger(s2[i], s3[i]))
     for i in range(end):
         shrink[i] = exp(shrink[i] - peak[i]) if peak[i] > -np.inf else s.dtype.type(1)

@@ -30,7 +30,6 @@ from functools import wraps
 from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
@@ -117,11 +116,7 @@ def either(typingctx, condition, a, b):
 
 @intrinsic
 def larger(typingctx, a, b):
-    """The larger of two numbers of one type, and the other one where one is nan; only inside kernels.
-
-    A comparison would become a store under a mask where the larger one is kept in place (`best[i] = a if a > best[i]
-    else best[i]`, and `either` too). Before their Zen 4, AMD's processors take 20 times as long for that.
-    """
+    """a if a > b else b, as one instruction: b where one is nan; only inside kernels, for numbers of one type."""
 
     def codegen(context, builder, signature, args):
         return builder.select(builder.fcmp_ordered(">", *args), *args)
