@@ -105,7 +105,8 @@ def exp(of: Format):
 def either(typingctx, condition, a, b):
     """a if condition else b, as one instruction; only inside kernels, for numbers of one type.
 
-    Python's own `x[i] = a if condition else x[i]` is a store that is made or not, under a mask, which AVX2 does slowly.
+    Python's own `x[i] = a if condition else b` may become a store that is made or not, under a mask, which AVX2 does
+    slowly. So does this one where b is x[i] itself.
     """
 
     def codegen(context, builder, signature, args):
