@@ -61,7 +61,7 @@ def _density_and_tail(a):
 
 
 def _make_density_and_tail(real, coefficients: tuple):
-    numbers = [real(0)] * (len(coefficients) % 2) + [real(c) for c in coefficients]
+    numbers = [real(0)] * (len(coefficients) % 2) + [real(c) for c in coefficients]  # an even number of them
     (ODD, EVEN), *rest = zip(numbers[::2], numbers[1::2], strict=True)
     REST = tuple(rest)
     ONE, MINUS_HALF, OFFSET, SPAN = real(1), real(-0.5), real(K), real(2 * K)
